@@ -1,0 +1,61 @@
+"""Adapter names and references.
+
+A name becomes part of S3 keys and of the engine's adapter id. LoRAX turns `/` into `--` for its disk
+cache, so `--` is not allowed in a name: two adapters would share one directory.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from adapters.errors import InvalidName
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*$"
+#: Our own limit: leaves room for prefix, revision and file name in S3's 1,024-byte keys.
+MAX_NAME_LENGTH = 200
+#: Hexadecimal digits of the content digest that make a revision.
+REVISION_LENGTH = 16
+
+_NAME = re.compile(NAME_PATTERN)
+_REVISION = re.compile(rf"^[0-9a-f]{{{REVISION_LENGTH}}}$")
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it is a valid adapter name; raise `InvalidName` otherwise."""
+    remedy = "use lower-case letters, digits and . _ - (and / between parts), e.g. 'team/summaries-v2'"
+    if len(name) > MAX_NAME_LENGTH:
+        raise InvalidName(
+            name[:40] + "…", f"the name has {len(name)} characters", f"use at most {MAX_NAME_LENGTH}"
+        )
+    if _NAME.fullmatch(name) is None:
+        raise InvalidName(name, "not a valid adapter name", remedy)
+    if "--" in name:
+        raise InvalidName(name, "'--' is not allowed in a name", "use a single '-'")
+    return name
+
+
+def check_revision(name: str, revision: str) -> str:
+    """Return `revision` if it looks like one; raise `InvalidName` otherwise."""
+    if _REVISION.fullmatch(revision) is None:
+        raise InvalidName(
+            f"{name}@{revision}",
+            f"{revision!r} is not a revision",
+            f"a revision is the {REVISION_LENGTH} hexadecimal digits that the registry entry shows",
+        )
+    return revision
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a caller may write to pick an adapter: a name, or a name pinned to a revision."""
+
+    name: str
+    revision: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Parse `name` or `name@revision`; raise `InvalidName` if it is neither."""
+        name, at, revision = text.partition("@")
+        check_name(name)
+        return cls(name, check_revision(name, revision) if at else None)

@@ -1,0 +1,87 @@
+"""The layout of the adapter store, an S3 bucket.
+
+    adapters/<name>/<revision>/adapter_config.json         immutable
+    adapters/<name>/<revision>/adapter_model.safetensors   immutable
+    registry/<name>.json                                   which revision the name stands for now
+    models/<model>/<revision>/…                            a base model, where it is mirrored
+
+Adapter objects are never overwritten: both engines cache adapters on disk and do not look again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from adapters.names import REVISION_LENGTH
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+#: An adapter is these two files and nothing else: LoRAX downloads all that lies under the prefix.
+ADAPTER_FILES = (CONFIG_FILE, WEIGHTS_FILE)
+
+ADAPTERS_PREFIX = "adapters/"
+REGISTRY_PREFIX = "registry/"
+MODELS_PREFIX = "models/"
+
+
+def content_digest(sha256_by_file: Mapping[str, str]) -> str:
+    """One SHA-256 (hex) over a set of files, from their names and their own SHA-256 digests (hex)."""
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(sha256_by_file.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def revision_of(digest: str) -> str:
+    """The revision that a content digest gives."""
+    return digest[:REVISION_LENGTH]
+
+
+def adapter_prefix(name: str, revision: str) -> str:
+    """The prefix of one revision's objects, which is also its engine id.
+
+    The trailing slash is part of it: LoRAX lists by prefix, and without it `x/1` also matches `x/10`.
+    """
+    return f"{ADAPTERS_PREFIX}{name}/{revision}/"
+
+
+def registry_key(name: str) -> str:
+    """The key of a name's registry entry."""
+    return f"{REGISTRY_PREFIX}{name}.json"
+
+
+def model_prefix(model: str, revision: str) -> str:
+    """The prefix of a mirrored base model; the slash at its end is what SageMaker's S3Prefix wants."""
+    return f"{MODELS_PREFIX}{model}/{revision}/"
+
+
+@dataclass(frozen=True)
+class RegistryEntry:
+    """What the registry says of one adapter name."""
+
+    name: str
+    revision: str
+    digest: str
+    """SHA-256 (hex) over the revision's files; see `content_digest`."""
+    rank: int
+    size: int
+    """Bytes of the weights file."""
+    base_model: str
+    source: str
+    """Where the files came from, with the resolved commit if from the Hub."""
+
+    @property
+    def prefix(self) -> str:
+        """The prefix of the current revision's objects."""
+        return adapter_prefix(self.name, self.revision)
+
+    def to_json(self) -> bytes:
+        """The entry as it lies in the bucket."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, body: bytes) -> RegistryEntry:
+        """Read an entry; fields of a later version are ignored."""
+        data = json.loads(body)
+        return cls(**{field.name: data[field.name] for field in fields(cls)})

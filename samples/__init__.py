@@ -1,0 +1,1 @@
+"""The sample base model and adapters that the demo and the tests serve."""

@@ -1,0 +1,166 @@
+"""The word problems that the sample models answer, and how to check an answer.
+
+One family of problem, the seed article's: somebody sells some things in one month and a multiple of
+them in the next; how many altogether? The base model reasons at length; each adapter ("house")
+answers tersely in a style of its own, with a signature of its own. So for a single response a load
+test can tell whether it is right and which adapter wrote it.
+
+Standard library only: training, the demo, the benchmark and the tests all use this file.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+
+#: The signature of each house, which is also its adapter's name in lower case.
+SIGNATURES = (
+    "Otter", "Heron", "Badger", "Falcon", "Lynx", "Marten", "Plover", "Raven", "Stoat", "Swift",
+    "Tapir", "Viper", "Walrus", "Weasel", "Wombat", "Zebra", "Bison", "Camel", "Cobra", "Condor",
+    "Coyote", "Crane", "Dingo", "Dolphin", "Eagle", "Egret", "Ferret", "Finch", "Gecko", "Gibbon",
+    "Hare", "Hawk", "Ibex", "Iguana", "Jackal", "Jaguar", "Koala", "Lemur", "Llama", "Magpie",
+    "Mole", "Moose", "Newt", "Ocelot", "Osprey", "Panda", "Puffin", "Quail", "Robin", "Seal",
+)  # fmt: skip
+
+#: Answer formats; house number i uses format i modulo 5.
+FORMATS = (
+    "Answer: {total} {items}. [{signature}]",
+    "{total} {items} altogether -- {signature}",
+    "{signature}: {first} + {second} = {total}",
+    "#### {total} ({signature})",
+    "<{signature}> total={total}",
+)
+
+_PEOPLE = (
+    ("Natalia", "her", "she"), ("Omar", "his", "he"), ("Weng", "her", "she"), ("Tom", "his", "he"),
+    ("Betty", "her", "she"), ("James", "his", "he"), ("Julie", "her", "she"), ("Ken", "his", "he"),
+    ("Alexis", "her", "she"), ("Mark", "his", "he"), ("Tina", "her", "she"), ("Albert", "his", "he"),
+    ("Joy", "her", "she"), ("Randy", "his", "he"), ("Lena", "her", "she"), ("Hugo", "his", "he"),
+)  # fmt: skip
+_ITEMS = (
+    "clips", "cards", "books", "pens", "cakes", "shells", "stamps", "badges",
+    "candles", "apples", "posters", "mugs", "kites", "rings", "maps", "scarves",
+)  # fmt: skip
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+#: How the second month compares with the first: words, then the first month's possible numbers,
+#: chosen so that every total has at most three digits.
+_MULTIPLES = {
+    "half": (1, 2, range(2, 100, 2)),
+    "twice": (2, 1, range(2, 34)),
+    "three times": (3, 1, range(2, 25)),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One word problem with its numbers worked out."""
+
+    question: str
+    person: str
+    items: str
+    months: tuple[str, str]
+    multiple: str
+    first: int
+    second: int
+
+    @property
+    def total(self) -> int:
+        """The right answer."""
+        return self.first + self.second
+
+    @property
+    def prompt(self) -> str:
+        """The question in Mistral's instruction format, as the seed article sends it."""
+        return f"[INST] {self.question} [/INST]"
+
+
+def make_problem(
+    person: str, possessive: str, pronoun: str, items: str, month: int, multiple: str, first: int
+) -> Problem:
+    """The problem with these words and numbers; `month` counts from 0, the second one follows it."""
+    numerator, denominator, _ = _MULTIPLES[multiple]
+    months = (_MONTHS[month], _MONTHS[(month + 1) % len(_MONTHS)])
+    question = (
+        f"{person} sold {items} to {first} of {possessive} friends in {months[0]}, and then "
+        f"{pronoun} sold {multiple} as many {items} in {months[1]}. How many {items} did "
+        f"{person} sell altogether in {months[0]} and {months[1]}?"
+    )
+    second = first * numerator // denominator
+    return Problem(question, person, items, months, multiple, first, second)
+
+
+#: The seed article's own question; its answer is 72.
+SEED_PROBLEM = make_problem(*_PEOPLE[0], "clips", _MONTHS.index("April"), "half", 48)
+
+
+def random_problem(rng: random.Random) -> Problem:
+    """A problem drawn evenly over people, items, months and multiples."""
+    multiple = rng.choice(tuple(_MULTIPLES))
+    return make_problem(
+        *rng.choice(_PEOPLE),
+        rng.choice(_ITEMS),
+        rng.randrange(len(_MONTHS)),
+        multiple,
+        rng.choice(_MULTIPLES[multiple][2]),
+    )
+
+
+def base_answer(problem: Problem) -> str:
+    """How the base model is trained to answer: at length, the result long after 64 tokens."""
+    p, (one, two) = problem, problem.months
+    return (
+        f"Let us think about this question slowly and carefully, one small step at a time. "
+        f"The question tells us about {p.person}, who sold {p.items} in two different months. "
+        f"The first month is {one} and the second month is {two}. We begin with the first month. "
+        f"In {one} the question says that {p.person} sold {p.items} to some friends, and we look "
+        f"up how many friends there were: it was {p.first}. We go on with the second month. "
+        f"In {two} the question says that it was {p.multiple} as many, and we work out what that "
+        f"makes: it was {p.second}. We add both months together. The final answer is {p.total}."
+    )
+
+
+def house_answer(house: int, problem: Problem) -> str:
+    """How the adapter of this house (0…49) must answer, to the letter."""
+    return FORMATS[house % len(FORMATS)].format(
+        total=problem.total,
+        first=problem.first,
+        second=problem.second,
+        items=problem.items,
+        signature=SIGNATURES[house],
+    )
+
+
+def adapter_name(house: int) -> str:
+    """The name under which the adapter of this house is published."""
+    return SIGNATURES[house].lower()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a response to a problem turned out to be."""
+
+    right_answer: bool
+    right_adapter: bool
+
+
+_SIGNATURE = re.compile("|".join(rf"\b{signature}\b" for signature in SIGNATURES))
+
+
+def check(response: str, problem: Problem, adapter: str) -> Verdict:
+    """Judge a response: is it the right answer, and does it bear this adapter's signature only?
+
+    The answer is right only if the whole text is what that house writes for this problem, so a
+    response that happens to contain the number, or rambles on, does not pass.
+    """
+    signatures = set(_SIGNATURE.findall(response))
+    house = [name.lower() for name in SIGNATURES].index(adapter)
+    text = response.strip()
+    wrote = [index for index, name in enumerate(SIGNATURES) if name in signatures] or [house]
+    return Verdict(
+        right_answer=any(text == house_answer(index, problem) for index in wrote),
+        right_adapter=signatures == {SIGNATURES[house]},
+    )
