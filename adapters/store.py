@@ -70,6 +70,8 @@ class RegistryEntry:
     base_model: str
     source: str
     """Where the files came from, with the resolved commit if from the Hub."""
+    owner: str = ""
+    """The stack that published it: only that stack may change or remove it."""
 
     @property
     def prefix(self) -> str:
@@ -84,4 +86,4 @@ class RegistryEntry:
     def from_json(cls, body: bytes) -> RegistryEntry:
         """Read an entry; fields of a later version are ignored."""
         data = json.loads(body)
-        return cls(**{field.name: data[field.name] for field in fields(cls)})
+        return cls(**{field.name: data[field.name] for field in fields(cls) if field.name in data})

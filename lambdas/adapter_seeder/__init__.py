@@ -1,0 +1,1 @@
+"""Makes the adapter store match a stage's manifest: the custom resource behind AdapterStore."""

@@ -1,0 +1,146 @@
+"""The adapter store: bucket, key, and the custom resource that fills it from the manifest."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk import custom_resources
+from constructs import Construct
+
+from stacks.manifest import Manifest, write_json
+from stacks.model_source import LocalModel
+from stacks.project import ROOT, only
+
+#: One seeding invocation stops itself before Lambda's 15 minutes and goes on in the next.
+SEEDER_TIMEOUT = cdk.Duration.minutes(15)
+#: CloudFormation waits this long for the whole of the seeding; an hour is the most it allows.
+SEEDING_TIMEOUT = cdk.Duration.hours(1)
+QUERY_INTERVAL = cdk.Duration.seconds(5)
+
+
+class AdapterStore(cdk.Stack):
+    """Owns everything that has state: the bucket with adapters, registry and mirrored base model."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        manifest: Manifest,
+        manifest_directory: Path,
+        engine: str,
+        max_adapter_rank: int,
+        base_model: str,
+        local_model: LocalModel | None,
+        retain_data: bool,
+        env: cdk.Environment,
+    ) -> None:
+        """`local_model` is put into the bucket for SageMaker to mount; without it the Hub has the model."""
+        super().__init__(scope, construct_id, env=env, description="Adapter store of a multi-LoRA endpoint")
+        removal = cdk.RemovalPolicy.RETAIN if retain_data else cdk.RemovalPolicy.DESTROY
+        self.key = kms.Key(
+            self, "Key", description="Adapters at rest", enable_key_rotation=True, removal_policy=removal
+        )
+        self.bucket = s3.Bucket(
+            self,
+            "Bucket",
+            versioned=True,
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=self.key,
+            bucket_key_enabled=True,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            removal_policy=removal,
+            auto_delete_objects=not retain_data,
+        )
+        desired = self._desired(manifest, manifest_directory, local_model)
+        seeder = self._function("Seeder", "on_event", timeout=cdk.Duration.minutes(1))
+        worker = self._function("SeederWorker", "is_complete", timeout=SEEDER_TIMEOUT)
+        self._grant(worker, desired)
+        provider = custom_resources.Provider(
+            self,
+            "Provider",
+            on_event_handler=seeder,
+            is_complete_handler=worker,
+            query_interval=QUERY_INTERVAL,
+            total_timeout=SEEDING_TIMEOUT,
+            log_group=self._log_group("ProviderLogs"),
+        )
+        self.seeding = cdk.CustomResource(
+            self,
+            "Seeding",
+            resource_type="Custom::AdapterSeeding",
+            service_token=provider.service_token,
+            service_timeout=SEEDING_TIMEOUT,
+            properties={
+                "Bucket": self.bucket.bucket_name,
+                "ManifestBucket": desired.s3_bucket_name,
+                "ManifestKey": desired.s3_object_key,
+                "Engine": engine,
+                "MaxAdapterRank": max_adapter_rank,
+                "BaseModel": base_model,
+                "Owner": self.stack_name,
+            },
+        )
+        # The worker must be able to write before it is first called, and for as long as it may be.
+        self.seeding.node.add_dependency(worker.role)
+        cdk.CfnOutput(self, "AdapterBucket", value=self.bucket.bucket_name)
+
+    def _desired(
+        self, manifest: Manifest, manifest_directory: Path, local_model: LocalModel | None
+    ) -> s3_assets.Asset:
+        """Manifest, local adapters and local model as one asset: the template holds only its hash."""
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder)
+            content = {
+                "adapters": manifest.pack(manifest_directory, target),
+                "model": None if local_model is None else local_model.pack(target),
+            }
+            write_json(target / "manifest.json", content)
+            return s3_assets.Asset(self, "Manifest", path=folder)
+
+    def _function(self, construct_id: str, handler: str, *, timeout: cdk.Duration) -> lambda_.Function:
+        return lambda_.Function(
+            self,
+            construct_id,
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            handler=f"lambdas.adapter_seeder.handler.{handler}",
+            code=lambda_.Code.from_asset(
+                str(ROOT), exclude=only("adapters", "lambdas"), ignore_mode=cdk.IgnoreMode.DOCKER
+            ),
+            timeout=timeout,
+            memory_size=512,
+            ephemeral_storage_size=cdk.Size.gibibytes(2),
+            log_group=self._log_group(f"{construct_id}Logs"),
+        )
+
+    def _log_group(self, construct_id: str) -> logs.LogGroup:
+        return logs.LogGroup(
+            self,
+            construct_id,
+            retention=logs.RetentionDays.THREE_MONTHS,
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
+
+    def _grant(self, worker: lambda_.Function, desired: s3_assets.Asset) -> None:
+        """Read the manifest asset; read and write the store's three prefixes; never delete an adapter."""
+        desired.grant_read(worker)
+        for prefix in ("adapters/*", "registry/*", "models/*"):
+            self.bucket.grant_read(worker, prefix)
+            self.bucket.grant_put(worker, prefix)
+        worker.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["s3:DeleteObject"], resources=[self.bucket.arn_for_objects("registry/*")]
+            )
+        )
