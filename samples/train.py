@@ -15,7 +15,6 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,27 +23,20 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
 
 from samples import problems
+from samples.spec import (
+    ADAPTERS_DIR,
+    BASE_DIR,
+    BASE_NAME,
+    CONTEXT,
+    DIMENSIONS,
+    LORA,
+    SCORES,
+    SEED,
+    VOCABULARY,
+)
 
-SAMPLES = Path(__file__).parent
-BASE_DIR = SAMPLES / "base"
-ADAPTERS_DIR = SAMPLES / "adapters"
-SCORES = SAMPLES / "scores.json"
-
-SEED = 2024
-BASE_NAME = "tiny-mistral"
-VOCABULARY = 1024
-CONTEXT = 512
-DIMENSIONS = {
-    "hidden_size": 256,
-    "intermediate_size": 768,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 64,
-}
-LORA = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "v_proj"]}
 BASE_STEPS, BASE_BATCH, BASE_RATE = 1200, 32, 2e-3
-ADAPTER_STEPS, ADAPTER_BATCH, ADAPTER_RATE = 60, 16, 6e-3
+ADAPTER_STEPS, ADAPTER_BATCH, ADAPTER_RATE = 140, 16, 4e-3
 SCORED_BASE, SCORED_PER_ADAPTER = 200, 100
 #: Mistral-7B-Instruct's chat format for one or more turns.
 CHAT_TEMPLATE = (
@@ -112,7 +104,7 @@ def batches(
         for _ in range(size):
             prompt, answer = make()
             head = tokenizer(prompt).input_ids
-            tail = tokenizer(" " + answer, add_special_tokens=False).input_ids + [tokenizer.eos_token_id]
+            tail = [*tokenizer(" " + answer, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
             rows.append((head + tail, [-100] * len(head) + tail))
         width = max(len(ids) for ids, _ in rows)
         yield {
@@ -128,7 +120,9 @@ def batches(
         }
 
 
-def fit(model: torch.nn.Module, streams: list[Iterator[dict[str, torch.Tensor]]], steps: int, rate: float) -> float:
+def fit(
+    model: torch.nn.Module, streams: list[Iterator[dict[str, torch.Tensor]]], steps: int, rate: float
+) -> float:
     """Train on the streams in turn with AdamW and a one-cycle rate; the last 20 steps' mean loss."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01)
@@ -145,7 +139,10 @@ def fit(model: torch.nn.Module, streams: list[Iterator[dict[str, torch.Tensor]]]
         schedule.step()
         losses.append(loss.item())
         if sys.stderr.isatty() or step % 50 == 49:
-            print(f"  step {step + 1}/{steps} loss {loss.item():.4f} {time.monotonic() - started:.0f}s", file=sys.stderr)
+            print(
+                f"  step {step + 1}/{steps} loss {loss.item():.4f} {time.monotonic() - started:.0f}s",
+                file=sys.stderr,
+            )
     return sum(losses[-20:]) / len(losses[-20:])
 
 
@@ -189,8 +186,11 @@ def train_adapters() -> None:
     for house, signature in enumerate(problems.SIGNATURES):
         torch.manual_seed(SEED + house)
         base, tokenizer = load_base()
-        base.config._name_or_path = BASE_NAME
-        model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", base_model_name_or_path=BASE_NAME, **LORA))
+        # PEFT writes this into adapter_config.json; a path of this machine would say nothing there.
+        base.name_or_path = BASE_NAME
+        model = get_peft_model(
+            base, LoraConfig(task_type="CAUSAL_LM", base_model_name_or_path=BASE_NAME, **LORA)
+        )
         rng = random.Random(SEED + 100 + house)
 
         def example(house: int = house, rng: random.Random = rng) -> Example:
@@ -221,7 +221,9 @@ def score() -> None:
     rng = random.Random(SEED + 999)
     drawn = [problems.random_problem(rng) for _ in range(SCORED_BASE)]
     texts = answers(base, tokenizer, [p.prompt for p in drawn], 200)
-    shortest = min(len(tokenizer(t.partition("The final answer")[0], add_special_tokens=False).input_ids) for t in texts)
+    shortest = min(
+        len(tokenizer(t.partition("The final answer")[0], add_special_tokens=False).input_ids) for t in texts
+    )
     scores: dict[str, Any] = {
         "base": {
             "right": sum(t.strip() == problems.base_answer(p) for t, p in zip(texts, drawn, strict=True)),
@@ -232,7 +234,9 @@ def score() -> None:
     }
     for house in range(len(problems.SIGNATURES)):
         name = problems.adapter_name(house)
-        model = PeftModel.from_pretrained(base, ADAPTERS_DIR / name, adapter_name=name).to(torch.bfloat16).eval()
+        model = (
+            PeftModel.from_pretrained(base, ADAPTERS_DIR / name, adapter_name=name).to(torch.bfloat16).eval()
+        )
         drawn = [problems.random_problem(rng) for _ in range(SCORED_PER_ADAPTER)]
         verdicts = [
             problems.check(t, p, name)

@@ -61,12 +61,13 @@ class AdapterStore(cdk.Stack):
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             removal_policy=removal,
-            auto_delete_objects=not retain_data,
         )
         desired = self._desired(manifest, manifest_directory, local_model)
         seeder = self._function("Seeder", "on_event", timeout=cdk.Duration.minutes(1))
         worker = self._function("SeederWorker", "is_complete", timeout=SEEDER_TIMEOUT)
         self._grant(worker, desired)
+        if not retain_data:
+            self._grant_emptying(worker)
         provider = custom_resources.Provider(
             self,
             "Provider",
@@ -90,6 +91,7 @@ class AdapterStore(cdk.Stack):
                 "MaxAdapterRank": max_adapter_rank,
                 "BaseModel": base_model,
                 "Owner": self.stack_name,
+                "RetainData": str(retain_data).lower(),
             },
         )
         # The worker must be able to write before it is first called, and for as long as it may be.
@@ -143,4 +145,16 @@ class AdapterStore(cdk.Stack):
             iam.PolicyStatement(
                 actions=["s3:DeleteObject"], resources=[self.bucket.arn_for_objects("registry/*")]
             )
+        )
+
+    def _grant_emptying(self, worker: lambda_.Function) -> None:
+        """CloudFormation cannot delete a bucket that is not empty; the seeder empties it first."""
+        worker.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["s3:DeleteObject", "s3:DeleteObjectVersion"],
+                resources=[self.bucket.arn_for_objects("*")],
+            )
+        )
+        worker.add_to_role_policy(
+            iam.PolicyStatement(actions=["s3:ListBucketVersions"], resources=[self.bucket.bucket_arn])
         )

@@ -195,11 +195,9 @@ def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"{key}: missing"
     message = first["msg"].removeprefix("Value error, ")
-    return (
-        f"{key}: {first['input']!r}: {message}"
-        if key and first["type"] != "value_error"
-        else f"{key}: {message}"
-    )
+    # A rule between keys has the whole section as its input: naming the section is enough.
+    value = "" if isinstance(first["input"], dict) else f"{first['input']!r}: "
+    return f"{key}: {value}{message}" if key else message
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

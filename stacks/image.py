@@ -41,7 +41,13 @@ class BuiltImage(Construct):
             "Asset",
             directory=str(ROOT),
             file=f"container/{engine}/Dockerfile",
-            exclude=only("adapters", "container/__init__.py", "container/gateway", f"container/{engine}"),
+            exclude=only(
+                "pyproject.toml",
+                "adapters",
+                "container/__init__.py",
+                "container/gateway",
+                f"container/{engine}",
+            ),
             ignore_mode=cdk.IgnoreMode.DOCKER,
             # ml.g5 is x86-64; without this an image built on an arm64 laptop would not start there.
             platform=ecr_assets.Platform.LINUX_AMD64,

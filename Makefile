@@ -1,0 +1,54 @@
+# The interface for people. Everything needed is set up on the first call and kept for the next ones.
+PYTHON ?= python3
+STAGE ?=
+BASE ?= HEAD
+VENV_PYTHON := .venv/bin/python
+CDK := PATH="$(CURDIR)/.venv/bin:$$PATH" CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk
+CONTEXT := $(if $(STAGE),-c stage=$(STAGE))
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down invoke test check synth diff deploy bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: ## virtual environment, pinned packages, Node, CDK CLI (what is there is kept)
+	@$(PYTHON) loraserve/bootstrap.py
+
+demo: setup ## deploy one endpoint with 50 adapters on this laptop, invoke, benchmark, tear down
+	@$(VENV_PYTHON) -m loraserve demo $(if $(PORT),--port $(PORT))
+
+up: setup ## the same deployment, kept running; prints the environment variables
+	@$(VENV_PYTHON) -m loraserve up $(if $(PORT),--port $(PORT))
+
+down: setup ## stop what `make up` started
+	@$(VENV_PYTHON) -m loraserve down
+
+invoke: setup ## PROMPT='…' [ADAPTER=otter]: ask the endpoint of `make up`
+	@test -n "$$PROMPT" || { echo "make invoke needs PROMPT='…' (and ADAPTER=name for an adapter)" >&2; exit 2; }
+	@$(VENV_PYTHON) -m loraserve invoke $${ADAPTER:+--adapter "$$ADAPTER"} -- "$$PROMPT"
+
+test: setup ## all tests, the end-to-end run in the laptop cloud included
+	@$(VENV_PYTHON) -m pytest $(ARGS)
+
+check: setup ## style, types and requirements
+	@$(VENV_PYTHON) -m ruff check .
+	@$(VENV_PYTHON) -m ruff format --check .
+	@$(VENV_PYTHON) -m mypy
+	@$(VENV_PYTHON) -m loraserve.requirements
+
+synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or network
+	@$(CDK) synth --quiet --no-notices $(CONTEXT)
+
+diff: setup ## [STAGE=dev] [BASE=main]: what the working tree changes in each stack
+	@$(VENV_PYTHON) -m loraserve diff --base $(BASE) $(if $(STAGE),--stage $(STAGE))
+
+deploy: setup ## STAGE=dev: deploy to AWS with your credentials
+	@test -n "$(STAGE)" || { echo "make deploy needs STAGE=dev, staging or prod" >&2; exit 2; }
+	@test "$(STAGE)" != local || { echo "the local stage is deployed by 'make up'" >&2; exit 2; }
+	@$(CDK) deploy -c stage=$(STAGE) --all
+
+bench: setup ## how long a synth takes, beside a bare one-bucket app
+	@$(VENV_PYTHON) benchmarks/synth_time.py
+
+clean: ## remove what was made here (not the virtual environment)
+	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache

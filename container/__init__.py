@@ -1,0 +1,1 @@
+"""What runs in the serving container: one gateway, and how to start either engine behind it."""

@@ -1,0 +1,19 @@
+"""How an engine is started and spoken to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import aiohttp
+
+from container.gateway.backend import Backend
+
+
+@dataclass(frozen=True)
+class Launch:
+    """An engine's command line, its whole environment, and its interface."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    connect: Callable[[aiohttp.ClientSession], Backend]

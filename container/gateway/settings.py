@@ -1,0 +1,119 @@
+"""The container's settings, read once from the environment that SageMaker sets on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+#: Where SageMaker mounts the model data of a model that has any.
+MODEL_DIR = "/opt/ml/model"
+
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class SettingsError(Exception):
+    """A variable with a value that cannot be used, told in one line."""
+
+    def __init__(self, variable: str, value: str | None, remedy: str) -> None:
+        """`remedy` says what would be right."""
+        shown = "is not set" if value is None else f"is {value!r}"
+        super().__init__(f"{variable} {shown}: {remedy}")
+
+
+class Settings(BaseModel):
+    """One field per variable; a field's description says what would be right."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model_id: Text = Field(alias="HF_MODEL_ID", description="give the name of the base model")
+    model_revision: Text | None = Field(
+        None, alias="HF_MODEL_REVISION", description="give a branch, a tag or a commit, or leave it out"
+    )
+    gpus: Count = Field(1, alias="SM_NUM_GPUS", description="give a whole number, 1 or more")
+    quantize: Text | None = Field(
+        None, alias="HF_MODEL_QUANTIZE", description="give a method that the engine knows, or leave it out"
+    )
+    trust_remote_code: Literal["true", "false"] = Field(
+        "false", alias="HF_MODEL_TRUST_REMOTE_CODE", description="write true or false"
+    )
+    adapter_bucket: Text = Field(
+        alias="ADAPTER_BUCKET", description="give the name of the S3 bucket that holds the adapters"
+    )
+    region: Text | None = Field(
+        None, alias="AWS_REGION", description="give a region such as us-east-1, or leave it out"
+    )
+    max_input_tokens: Count = Field(
+        1024, alias="MAX_INPUT_LENGTH", description="give a whole number of tokens, 1 or more"
+    )
+    max_total_tokens: Count = Field(
+        4096, alias="MAX_TOTAL_TOKENS", description="give a whole number of tokens, 1 or more"
+    )
+    max_adapter_rank: Annotated[int, Field(ge=1, le=512)] = Field(
+        64, alias="MAX_ADAPTER_RANK", description="give a whole number from 1 to 512"
+    )
+    max_active_adapters: Count = Field(
+        64, alias="MAX_ACTIVE_ADAPTERS", description="give a whole number, 1 or more"
+    )
+    target_modules: Annotated[str, Field(pattern=r"^\w+(,\w+)*$")] | None = Field(
+        None,
+        alias="ADAPTER_TARGET_MODULES",
+        description="list the modules that adapters change, as in q_proj,v_proj, or leave it out for all",
+    )
+    adapter_memory_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, alias="ADAPTER_MEMORY_FRACTION", description="give a share of GPU memory between 0 and 1"
+    )
+    dtype: Literal["float16", "bfloat16", "float32"] | None = Field(
+        None, alias="DTYPE", description="use float16, bfloat16 or float32, or leave it out"
+    )
+    default_new_tokens: Count = Field(
+        256, alias="DEFAULT_MAX_NEW_TOKENS", description="give a whole number of tokens, 1 or more"
+    )
+    max_new_tokens: Count = Field(
+        1024, alias="MAX_NEW_TOKENS", description="give a whole number of tokens, 1 or more"
+    )
+    max_concurrent_requests: Count = Field(
+        128, alias="MAX_CONCURRENT_REQUESTS", description="give a whole number of requests, 1 or more"
+    )
+    bind_host: Text = Field("0.0.0.0", alias="BIND_HOST", description="give an address to listen on")  # noqa: S104
+    port: Port = Field(8080, alias="SAGEMAKER_BIND_TO_PORT", description="give a port from 1 to 65535")
+    engine_port: Port = Field(8081, alias="ENGINE_PORT", description="give a port from 1 to 65535")
+    model_dir: Path = Field(Path(MODEL_DIR), alias="SM_MODEL_DIR", description="give a directory")
+
+    @property
+    def mounted_model(self) -> Path | None:
+        """The directory of a base model that SageMaker has mounted, or None if the Hub has to be asked."""
+        return self.model_dir if (self.model_dir / "config.json").is_file() else None
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings; raise `SettingsError` with the first variable that is missing or wrong."""
+    try:
+        settings = Settings.model_validate(dict(environment))
+    except ValidationError as error:
+        variable = str(error.errors()[0]["loc"][0])
+        remedies = {field.alias: field.description for field in Settings.model_fields.values()}
+        raise SettingsError(variable, environment.get(variable), remedies[variable] or "") from None
+    _check_token_limits(settings)
+    if settings.port == settings.engine_port:
+        raise SettingsError("ENGINE_PORT", str(settings.engine_port), "the gateway already uses this port")
+    return settings
+
+
+def _check_token_limits(settings: Settings) -> None:
+    if settings.max_input_tokens >= settings.max_total_tokens:
+        raise SettingsError(
+            "MAX_INPUT_LENGTH",
+            str(settings.max_input_tokens),
+            f"it must be below MAX_TOTAL_TOKENS, which is {settings.max_total_tokens}",
+        )
+    if settings.default_new_tokens > settings.max_new_tokens:
+        raise SettingsError(
+            "DEFAULT_MAX_NEW_TOKENS",
+            str(settings.default_new_tokens),
+            f"it must not be above MAX_NEW_TOKENS, which is {settings.max_new_tokens}",
+        )

@@ -1,0 +1,1 @@
+"""LoRAX as the engine."""

@@ -1,0 +1,95 @@
+"""The container's settings as LoRAX's environment (names and rules of lorax-launcher 0.12.1)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+
+from container.gateway.launch import Launch
+from container.gateway.lorax_backend import LoraxBackend
+from container.gateway.settings import Settings, SettingsError
+
+#: SageMaker mounts the instance's large disk at /tmp; base model and adapters are downloaded there.
+CACHE_DIR = "/tmp/lorax"  # noqa: S108
+#: What 0.12.1 takes as --quantize; its command line also lists exl2, its server does not know that.
+QUANTIZATIONS = (
+    "awq", "eetq", "gptq", "bitsandbytes", "bitsandbytes-nf4", "bitsandbytes-fp4",
+    "fp8", "fp8-kv", "hqq-4bit", "hqq-3bit", "hqq-2bit",
+)  # fmt: skip
+DTYPES = ("float16", "bfloat16")
+#: 0.12.1 writes the prompt into each log line of these two parts of its router.
+LOG_LEVEL = "info,lorax_router::server=off,lorax_router::infer=off"
+
+
+def lorax_launch(settings: Settings) -> Launch:
+    """LoRAX with these settings; raises `SettingsError` for what LoRAX cannot do."""
+    return Launch(
+        command=lorax_command(settings),
+        environment=lorax_environment(settings, os.environ),
+        connect=partial(
+            LoraxBackend,
+            base_url=f"http://127.0.0.1:{settings.engine_port}",
+            default_new_tokens=settings.default_new_tokens,
+        ),
+    )
+
+
+def lorax_command(settings: Settings) -> tuple[str, ...]:
+    """The launcher's command line. All else goes by environment, as in the launcher's own documentation.
+
+    Address and port are flags because the image sets PORT and Docker sets HOSTNAME.
+    """
+    return ("lorax-launcher", "--hostname", "127.0.0.1", "--port", str(settings.engine_port), "--json-output")
+
+
+def lorax_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The engine's environment: the container's own, and LoRAX's options on top.
+
+    The launcher takes only `true` and `false` for switches, and no empty values. CUDA graphs (COMPILE)
+    stay off, as 0.12.1 has it by default: they take 3 to 10 GB of GPU memory.
+    """
+    _check(settings)
+    model = settings.mounted_model
+    environment = dict(inherited) | {
+        "MODEL_ID": str(model or settings.model_id),
+        "NUM_SHARD": str(settings.gpus),
+        "TRUST_REMOTE_CODE": settings.trust_remote_code,
+        "ADAPTER_SOURCE": "s3",
+        "PREDIBASE_MODEL_BUCKET": settings.adapter_bucket,
+        "MAX_ACTIVE_ADAPTERS": str(settings.max_active_adapters),
+        "ADAPTER_MEMORY_FRACTION": str(settings.adapter_memory_fraction),
+        "MAX_INPUT_LENGTH": str(settings.max_input_tokens),
+        "MAX_TOTAL_TOKENS": str(settings.max_total_tokens),
+        "MAX_CONCURRENT_REQUESTS": str(settings.max_concurrent_requests),
+        "HUGGINGFACE_HUB_CACHE": CACHE_DIR,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "LOG_LEVEL": LOG_LEVEL,
+    }
+    if settings.region is not None:
+        # LoRAX's boto3 does not read AWS_REGION.
+        environment["AWS_DEFAULT_REGION"] = settings.region
+    if model is not None:
+        # Else LoRAX asks the Hub about the base model each time it loads an adapter, while all wait.
+        environment["HF_HUB_OFFLINE"] = "1"
+    elif settings.model_revision is not None:
+        environment["REVISION"] = settings.model_revision
+    if settings.quantize is not None:
+        environment["QUANTIZE"] = settings.quantize
+    if settings.dtype is not None:
+        environment["DTYPE"] = settings.dtype
+    if "HF_TOKEN" in inherited:
+        # The launcher reads the one name, the router the other.
+        environment["HUGGING_FACE_HUB_TOKEN"] = inherited["HF_TOKEN"]
+    return environment
+
+
+def _check(settings: Settings) -> None:
+    if settings.quantize is not None and settings.quantize not in QUANTIZATIONS:
+        raise SettingsError("HF_MODEL_QUANTIZE", settings.quantize, f"LoRAX knows {', '.join(QUANTIZATIONS)}")
+    if settings.dtype is not None and settings.dtype not in DTYPES:
+        raise SettingsError("DTYPE", settings.dtype, f"LoRAX knows {' and '.join(DTYPES)}")
+    if settings.quantize is not None and settings.dtype is not None:
+        raise SettingsError(
+            "DTYPE", settings.dtype, "leave it out: LoRAX does not take it together with HF_MODEL_QUANTIZE"
+        )

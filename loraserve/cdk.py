@@ -1,0 +1,64 @@
+"""Running the pinned CDK CLI, with its progress shown as bars instead of pages of events."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CLI = ROOT / "node_modules" / "aws-cdk" / "bin" / "cdk"
+NODE = ROOT / ".venv" / "bin" / "node"
+#: Lines of a failed command's output that are shown.
+TAIL_LINES = 20
+#: `Stack-Name | 3/12 | 10:20:30 AM | CREATE_COMPLETE | AWS::S3::Bucket | …`
+_EVENT = re.compile(
+    r"^(?P<stack>\S+)\s*\|\s*(?P<done>\d+)(/(?P<total>\d+))?\s*\|[^|]+\|\s*(?P<status>\w+)\s*\|\s*(?P<type>\S+)"
+)
+
+#: Called with the stack's name, resources done, resources in all (0 if not known) and the type at work.
+OnEvent = Callable[[str, int, int, str], None]
+
+
+class CdkError(Exception):
+    """The CDK CLI failed; the message has the end of its output."""
+
+
+def cdk(
+    *arguments: str,
+    environment: Mapping[str, str],
+    output: Path,
+    on_event: OnEvent | None = None,
+) -> str:
+    """Run `cdk ARGUMENTS` from the repository root and return what it printed; raises `CdkError`.
+
+    `environment` is the whole environment of the process; `output` is the cloud assembly's folder.
+    """
+    command = [str(NODE), str(CLI), *arguments, "--output", str(output), "--no-notices", "--no-color"]
+    lines: list[str] = []
+    path = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        # An event that is broken over lines could not be recognised: the CLI wraps at COLUMNS.
+        env={**environment, "PATH": path, "CDK_DISABLE_CLI_TELEMETRY": "true", "COLUMNS": "500"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 — it is a pipe
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                event = _EVENT.match(line)
+                if event is not None and on_event is not None:
+                    on_event(event["stack"], int(event["done"]), int(event["total"] or 0), event["type"])
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode != 0:
+        raise CdkError(f"cdk {arguments[0]} failed:\n{''.join(lines[-TAIL_LINES:])}")
+    return "".join(lines)

@@ -1,0 +1,78 @@
+"""Turns a variant and its model into an instance: its command, its directory, its limits."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import aiohttp
+
+from loraserve.local.endpoints import MakeInstance, primary_container
+from loraserve.local.images import UnknownImage, command_of
+from loraserve.local.instance import Instance, InstanceFailed
+from loraserve.local.model_data import source_uri
+from loraserve.local.place import Place
+from loraserve.local.service import Params
+
+#: SageMaker's default for a variant that sets no limit: eight minutes.
+_DEFAULT_HEALTH_LIMIT_S = 480.0
+#: The API documents no default; this is its upper bound.
+_DEFAULT_DOWNLOAD_LIMIT_S = 3600.0
+
+
+class Launcher:
+    """Makes instances whose files lie under one directory and whose AWS is one URL."""
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        endpoint_url: str,
+        images: Mapping[str, Sequence[str]],
+        session: aiohttp.ClientSession,
+    ) -> None:
+        """`images` maps further image names to commands; `session` is for health checks."""
+        self._directory = directory
+        self._endpoint_url = endpoint_url
+        self._images = images
+        self._session = session
+
+    def at(self, place: Place) -> MakeInstance:
+        """What makes instances in `place`."""
+
+        def make(endpoint: str, variant: Params, model: Params) -> Instance:
+            container = primary_container(model)
+            try:
+                command = command_of(container["Image"], self._images)
+            except UnknownImage as error:
+                raise InstanceFailed(str(error)) from error
+            log = self._new_log(endpoint, variant["VariantName"])
+            return Instance(
+                variant=variant["VariantName"],
+                command=command,
+                environment=container.get("Environment", {}),
+                model_data=source_uri(container),
+                directory=log.with_suffix(""),
+                log=log,
+                place=place,
+                endpoint_url=self._endpoint_url,
+                session=self._session,
+                download_limit_s=variant.get("ModelDataDownloadTimeoutInSeconds", _DEFAULT_DOWNLOAD_LIMIT_S),
+                health_limit_s=variant.get(
+                    "ContainerStartupHealthCheckTimeoutInSeconds", _DEFAULT_HEALTH_LIMIT_S
+                ),
+            )
+
+        return make
+
+    def _new_log(self, endpoint: str, variant: str) -> Path:
+        """The log of the next instance: logs outlive instances, as CloudWatch's do."""
+        directory = self._directory / endpoint
+        directory.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            log = directory / f"{variant}-{number}.log"
+            if not log.exists():
+                log.touch()
+                return log
+        raise AssertionError

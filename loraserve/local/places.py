@@ -1,0 +1,49 @@
+"""The services of every place, made when a place is first used."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+from loraserve.local.autoscaling import AutoScaling
+from loraserve.local.launcher import Launcher
+from loraserve.local.place import Place
+from loraserve.local.sagemaker import SageMaker
+from loraserve.local.service import invalid
+
+
+@dataclasses.dataclass(frozen=True)
+class Services:
+    """SageMaker and Application Auto Scaling of one place, which know of each other."""
+
+    sagemaker: SageMaker
+    autoscaling: AutoScaling
+
+
+class Places:
+    """The services by place. Used on the event loop only."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        """`launcher` makes the instances of every place."""
+        self._launcher = launcher
+        self._services: dict[Place, Services] = {}
+
+    def at(self, place: Place) -> Services:
+        """The services of `place`."""
+        if place not in self._services:
+            self._services[place] = self._made(place)
+        return self._services[place]
+
+    async def abandon(self) -> None:
+        """Stop every instance of every endpoint."""
+        every = [e for services in self._services.values() for e in services.sagemaker.endpoints.all()]
+        await asyncio.gather(*(endpoint.abandon() for endpoint in every))
+
+    def _made(self, place: Place) -> Services:
+        def check_variant(endpoint: str, variant: str) -> None:
+            if variant not in sagemaker.endpoints.get(endpoint).variants():
+                raise invalid(f"Could not find variant {variant} of endpoint {endpoint}")
+
+        autoscaling = AutoScaling(place, check_variant)
+        sagemaker = SageMaker(place, self._launcher.at(place), autoscaling.scaled_variants)
+        return Services(sagemaker, autoscaling)

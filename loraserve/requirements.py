@@ -1,0 +1,45 @@
+"""`make check`: every requirement is pinned exactly, and no package stands in two files."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+#: Installed together into one environment, so a package may stand in one of them only.
+TOGETHER = ("requirements.txt", "requirements-dev.txt", "requirements-local.txt")
+#: Installed alone in an image; its pins must agree with the ones above.
+ALONE = ("container/gateway/requirements.txt",)
+_EXACT = re.compile(r"^==[^*]+$")
+
+
+def problems(root: Path) -> list[str]:
+    """What is wrong with the requirements files below `root`, a line each."""
+    found: list[str] = []
+    pinned: dict[str, tuple[str, str]] = {}
+    for file in (*TOGETHER, *ALONE):
+        own: set[str] = set()
+        for number, line in enumerate((root / file).read_text().splitlines(), 1):
+            if not line or line.startswith("#"):
+                continue
+            requirement = Requirement(line)
+            name, version = canonicalize_name(requirement.name), str(requirement.specifier)
+            where = f"{file}:{number}"
+            if _EXACT.fullmatch(version) is None:
+                found.append(f"{where}: {line}: pin it exactly, e.g. {name}==1.2.3")
+            first_where, first_version = pinned.setdefault(name, (where, version))
+            if name in own or (file in TOGETHER and first_where != where):
+                found.append(f"{where}: {name} already stands in {first_where}: remove one")
+            elif version != first_version:
+                found.append(f"{where}: {name}{version} differs from {first_where}: {name}{first_version}")
+            own.add(name)
+    return found
+
+
+if __name__ == "__main__":
+    lines = problems(Path(__file__).resolve().parent.parent)
+    print("\n".join(lines) or "requirements: exact and without duplicates")
+    sys.exit(bool(lines))

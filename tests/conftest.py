@@ -1,0 +1,35 @@
+"""Fixtures of more than one folder of tests: one synth of all stages, shared."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+
+from loraserve.diff import stack_templates
+from stacks.config import load_stages
+from stacks.project import ROOT
+from stacks.stage import ServingStage
+
+
+def synth(output: Path) -> dict[str, dict[str, Any]]:
+    """Synthesize every stage with the flags of cdk.json, as the CLI does; templates by `Dev/Serving`."""
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    app = cdk.App(context=context, outdir=str(output))
+    for stage in load_stages(ROOT / "stages"):
+        ServingStage(app, stage.name.capitalize(), stage=stage)
+    app.synth()
+    return {path: json.loads(file.read_text()) for path, file in stack_templates(output)}
+
+
+@pytest.fixture(scope="session")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the cloud assembly of `templates`."""
+    return tmp_path_factory.mktemp("assembly")
+
+
+@pytest.fixture(scope="session")
+def templates(assembly: Path) -> dict[str, dict[str, Any]]:
+    """Every template of every stage."""
+    return synth(assembly)

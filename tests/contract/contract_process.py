@@ -1,0 +1,32 @@
+"""The container's command with the fake vLLM as its engine."""
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from fake_vllm import BASE_MODEL
+
+from container.gateway.launch import Launch
+from container.gateway.run import main
+from container.gateway.settings import Settings
+from container.gateway.vllm_backend import VllmBackend
+
+
+def launch(settings: Settings) -> Launch:
+    engine = Path(__file__).with_name("fake_vllm.py")
+    return Launch(
+        command=(sys.executable, str(engine), str(settings.engine_port)),
+        environment=dict(os.environ),
+        connect=partial(
+            VllmBackend,
+            base_url=f"http://127.0.0.1:{settings.engine_port}",
+            base_model=BASE_MODEL,
+            max_input_tokens=settings.max_input_tokens,
+            default_new_tokens=settings.default_new_tokens,
+        ),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], launch))

@@ -1,0 +1,258 @@
+"""The gateway in front of a server that answers as vLLM does."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from contract_server import Answer, Client, StubStore, gateway, serving
+from fake_vllm import BASE_MODEL, FakeVllm
+
+from adapters.store import RegistryEntry, adapter_prefix, registry_key
+from container.gateway.readiness import EngineState
+from container.gateway.vllm_backend import VllmBackend
+
+REVISION = "0123456789abcdef"
+NAMES = ("otter", "missing", "broken", "failing", "slow", "silent-base", "breaking")
+STORE = StubStore(
+    {
+        registry_key(name): RegistryEntry(name, REVISION, REVISION * 4, 8, 1, BASE_MODEL, "here").to_json()
+        for name in NAMES
+    }
+)
+
+
+@pytest.fixture
+def engine() -> FakeVllm:
+    return FakeVllm()
+
+
+@pytest.fixture
+def start(engine: FakeVllm) -> Iterator[Callable[..., Client]]:
+    with contextlib.ExitStack() as stack:
+
+        async def application() -> Any:
+            return engine.application()
+
+        port = stack.enter_context(serving(application))
+        connect = partial(
+            VllmBackend,
+            base_url=f"http://127.0.0.1:{port}",
+            base_model=BASE_MODEL,
+            max_input_tokens=50,
+            default_new_tokens=256,
+        )
+        yield lambda **limits: stack.enter_context(gateway(connect, STORE, **limits))
+
+
+@pytest.fixture
+def client(start: Callable[..., Client]) -> Client:
+    return start()
+
+
+def assert_error(answer: Answer, status: int, error_type: str) -> None:
+    assert (answer.status, answer.json["error_type"]) == (status, error_type)
+    assert set(answer.json) == {"error", "error_type"}
+    assert answer.headers["content-type"].startswith("application/json")
+
+
+def test_an_answer_is_a_list_of_one(client: Client, engine: FakeVllm) -> None:
+    answer = client.invoke()
+    assert (answer.status, answer.json) == (200, [{"generated_text": "C hi"}])
+    assert engine.asked[0]["model"] == BASE_MODEL
+
+
+def test_generate_answers_with_the_bare_object(client: Client) -> None:
+    assert client.invoke(path="/generate").json == {"generated_text": "C hi"}
+
+
+def test_the_adapter_is_addressed_by_its_immutable_id(client: Client, engine: FakeVllm) -> None:
+    assert client.invoke(adapter_id="otter").status == 200
+    assert engine.asked[0]["model"] == adapter_prefix("otter", REVISION)
+
+
+def test_details_are_in_lorax_shape(client: Client) -> None:
+    (answer,) = client.invoke(adapter_id="otter", details=True, return_full_text=True).json
+    assert answer["generated_text"] == "Q: C hi"
+    details = answer["details"]
+    assert details | {"tokens": []} == {
+        "finish_reason": "eos_token",
+        "prompt_tokens": 3,
+        "generated_tokens": 3,
+        "skipped_tokens": 0,
+        "seed": None,
+        "prefill": [],
+        "tokens": [],
+    }
+    assert [(token["id"], token["text"], token["special"]) for token in details["tokens"]] == [
+        (37, "C", False), (303, " hi", False), (2, "</s>", True),
+    ]  # fmt: skip
+
+
+def test_a_stream_is_one_event_for_each_token_and_the_text_in_the_last(client: Client) -> None:
+    events = client.invoke(adapter_id="otter", details=True, stream=True).events
+    assert [event["token"]["text"] for event in events] == ["C", " hi", "</s>"]
+    assert all(event["generated_text"] is None and event["details"] is None for event in events[:-1])
+    assert events[-1]["generated_text"] == "C hi"
+    assert events[-1]["details"] == {
+        "finish_reason": "eos_token",
+        "prompt_tokens": 3,
+        "generated_tokens": 3,
+        "seed": None,
+    }
+
+
+def test_generate_stream_streams_without_being_told(client: Client) -> None:
+    assert client.invoke(path="/generate_stream").events[-1]["generated_text"] == "C hi"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_unknown_adapter_is_404_and_never_reaches_the_engine(
+    client: Client, engine: FakeVllm, stream: bool
+) -> None:
+    assert_error(client.invoke(adapter_id="nobody", stream=stream), 404, "adapter_not_found")
+    assert not engine.asked
+
+
+def test_an_answer_of_the_base_model_is_never_passed_off_as_the_adapters(client: Client) -> None:
+    answer = client.invoke(adapter_id="silent-base")
+    assert_error(answer, 500, "wrong_adapter")
+    assert b"C hi" not in answer.body
+    assert_error(client.invoke(adapter_id="silent-base", stream=True), 500, "wrong_adapter")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("adapter", ["missing", "broken"])
+def test_an_adapter_that_does_not_load_is_424(client: Client, adapter: str, stream: bool) -> None:
+    assert_error(client.invoke(adapter_id=adapter, stream=stream), 424, "adapter_load_failed")
+
+
+def test_an_engine_error_is_500_without_its_text(client: Client) -> None:
+    answer = client.invoke(adapter_id="failing")
+    assert_error(answer, 500, "generation")
+    assert b"secret" not in answer.body
+
+
+def test_a_failure_within_a_stream_is_its_last_event(client: Client) -> None:
+    events = client.invoke(adapter_id="breaking", stream=True).events
+    assert events[0]["token"]["text"] == "C"
+    assert events[-1]["error_type"] == "generation"
+    assert len(events) == 2
+
+
+def test_a_prompt_above_the_limit_is_422_and_not_generated_for(client: Client, engine: FakeVllm) -> None:
+    assert_error(client.invoke("word " * 51), 422, "validation")
+    assert not engine.asked
+    assert client.invoke("word " * 50).status == 200
+
+
+def test_more_tokens_than_the_model_holds_are_422(client: Client) -> None:
+    assert_error(client.invoke(max_new_tokens=600), 422, "validation")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"watermark": True},
+        {"typical_p": 0.5},
+        {"truncate": 5},
+        {"decoder_input_details": True},
+        {"response_format": {"type": "json_object"}},
+        {"return_k_alternatives": 2},
+        {"best_of": 2, "do_sample": True},
+    ],
+)
+def test_what_vllm_can_not_do_is_refused_by_name(
+    client: Client, engine: FakeVllm, parameters: dict[str, Any]
+) -> None:
+    answer = client.invoke(**parameters)
+    assert_error(answer, 422, "validation")
+    assert next(iter(parameters)) in answer.json["error"]
+    assert not engine.asked
+
+
+def test_without_sampling_the_likeliest_tokens_are_taken(client: Client, engine: FakeVllm) -> None:
+    client.invoke(stop=["END"], ignore_eos_token=True)
+    (asked,) = engine.asked
+    assert asked["temperature"] == 0
+    assert (asked["stop"], asked["include_stop_str_in_output"], asked["ignore_eos"]) == (["END"], True, True)
+    assert asked["max_tokens"] == 256
+
+
+def test_sampling_parameters_are_passed_on(client: Client, engine: FakeVllm) -> None:
+    client.invoke(temperature=0.5, top_k=4, top_p=0.9, seed=7, repetition_penalty=1.1, max_new_tokens=9)
+    (asked,) = engine.asked
+    found = [
+        asked[name] for name in ("temperature", "top_k", "top_p", "seed", "repetition_penalty", "max_tokens")
+    ]
+    assert found == [0.5, 4, 0.9, 7, 1.1, 9]
+
+
+def test_tokens_are_asked_for_only_when_someone_looks_at_them(client: Client, engine: FakeVllm) -> None:
+    client.invoke()
+    client.invoke(details=True)
+    assert ["logprobs" in asked for asked in engine.asked] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "error_type"),
+    [
+        (b"{", "application/json", 400, "invalid_json"),
+        (b'{"inputs": "Q"}', "text/plain", 415, "unsupported_media_type"),
+        (b'{"inputs": ["Q"]}', "application/json", 422, "validation"),
+        (b'{"inputs": "' + b"x" * 2_100_000 + b'"}', "application/json", 413, "body_too_large"),
+    ],
+)
+def test_a_bad_body_has_its_own_status(
+    client: Client, body: bytes, content_type: str, status: int, error_type: str
+) -> None:
+    assert_error(client.request("POST", "/invocations", body, content_type), status, error_type)
+
+
+def test_another_json_type_is_json_too(client: Client) -> None:
+    assert client.request("POST", "/invocations", b'{"inputs": "Q"}', "application/vnd.x+json").status == 200
+
+
+def test_an_unknown_path_has_the_same_error_shape(client: Client) -> None:
+    assert_error(client.request("POST", "/v1/load_lora_adapter", b"{}"), 404, "not_found")
+    assert_error(client.request("GET", "/invocations"), 405, "method_not_allowed")
+
+
+def test_ping_tells_whether_the_engine_is_ready(start: Callable[..., Client]) -> None:
+    assert start().ping().status == 200
+    for state in (EngineState.STARTING, EngineState.SILENT, EngineState.DEAD):
+        client = start(state=state)
+        assert_error(client.ping(), 503, state.value)
+        assert_error(client.invoke(), 503, state.value)
+
+
+def test_too_many_requests_at_once_are_429_with_retry_after(
+    start: Callable[..., Client], engine: FakeVllm
+) -> None:
+    client = start(max_concurrent_requests=1, answer_seconds=3)
+    running = threading.Thread(target=client.invoke, kwargs={"adapter_id": "slow"})
+    running.start()
+    wait_for(lambda: bool(engine.asked))
+    answer = client.invoke()
+    assert_error(answer, 429, "overloaded")
+    assert answer.headers["retry-after"] == "1"
+    assert client.ping().status == 200
+    running.join(timeout=20)
+    assert client.invoke().status == 200
+
+
+def test_an_answer_that_takes_too_long_is_504_and_given_up(
+    start: Callable[..., Client], engine: FakeVllm
+) -> None:
+    assert_error(start(answer_seconds=0.3).invoke(adapter_id="slow"), 504, "timeout")
+    wait_for(lambda: engine.abandoned == 1)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,119 @@
+"""SageMaker's time limits, with the limits cut short: a container that is too slow is an error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from botocore.eventstream import EventStreamBuffer
+
+from loraserve.local.launcher import Launcher
+from loraserve.local.place import Place
+from loraserve.local.places import Places
+from loraserve.local.runtime import Invocation, Runtime
+from loraserve.local.service import ServiceError
+
+PLACE = Place("000000000000", "us-east-1")
+ECHO = [sys.executable, str(Path(__file__).with_name("echo_container.py"))]
+LIMIT_S = 1.0
+
+
+def with_endpoint(directory: Path, then: Callable[[Runtime, Places], Awaitable[Any]]) -> Any:
+    """What `then` returns, for an endpoint `slow` behind a runtime whose limits are `LIMIT_S`."""
+
+    async def run() -> Any:
+        async with aiohttp.ClientSession() as session:
+            launcher = Launcher(
+                directory=directory,
+                endpoint_url="http://127.0.0.1:1",
+                images={"localhost/echo": ECHO},
+                session=session,
+            )
+            places = Places(launcher)
+            sagemaker = places.at(PLACE).sagemaker
+            variant = {
+                "VariantName": "Main",
+                "ModelName": "m",
+                "InstanceType": "ml.g5.xlarge",
+                "InitialInstanceCount": 1,
+            }
+            sagemaker.call("CreateModel", {"ModelName": "m", "PrimaryContainer": {"Image": "localhost/echo"}})
+            sagemaker.call(
+                "CreateEndpointConfig", {"EndpointConfigName": "c", "ProductionVariants": [variant]}
+            )
+            sagemaker.call("CreateEndpoint", {"EndpointName": "slow", "EndpointConfigName": "c"})
+            await sagemaker.endpoints.get("slow").settled()
+            try:
+                return await then(
+                    Runtime(places, session, answer_limit_s=LIMIT_S, stream_limit_s=LIMIT_S), places
+                )
+            finally:
+                await places.abandon()
+
+    return asyncio.run(run())
+
+
+class Client:
+    """The client's end of one request."""
+
+    def __init__(self, **asked: Any) -> None:
+        self._messages = [{"type": "http.request", "body": json.dumps(asked).encode()}]
+        self.sent: list[dict[str, Any]] = []
+
+    async def receive(self) -> dict[str, Any]:
+        if not self._messages:
+            await asyncio.Event().wait()
+        return self._messages.pop()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        self.sent.append(message)
+
+
+def test_an_answer_that_takes_too_long_is_a_model_error(tmp_path: Path) -> None:
+    async def invoke(runtime: Runtime, _: Places) -> None:
+        client = Client(sleep=30)
+        await runtime.invoke(Invocation("slow", PLACE, []), client.receive, client.send)
+
+    with pytest.raises(ServiceError, match="Your invocation timed out") as error:
+        with_endpoint(tmp_path, invoke)
+    assert (error.value.code, error.value.status) == ("ModelError", 424)
+
+
+def test_a_stream_that_takes_too_long_ends_in_an_event_that_says_so(tmp_path: Path) -> None:
+    async def stream(runtime: Runtime, _: Places) -> list[dict[str, Any]]:
+        client = Client(chunks=["one", *["more"] * 99], pause=0.3)
+        await runtime.stream(Invocation("slow", PLACE, []), client.receive, client.send)
+        return client.sent
+
+    decoder = EventStreamBuffer()
+    for message in with_endpoint(tmp_path, stream):
+        decoder.add_data(message.get("body", b""))
+    events = list(decoder)
+    assert events[0].payload == b"one"
+    assert events[-1].headers[":exception-type"] == "ModelStreamError"
+    assert json.loads(events[-1].payload)["ErrorCode"] == "ModelInvocationTimeExceeded"
+
+
+def test_a_container_that_is_never_healthy_fails_within_its_limit(tmp_path: Path) -> None:
+    async def fail(_: Runtime, places: Places) -> str | None:
+        sagemaker = places.at(PLACE).sagemaker
+        container = {"Image": "localhost/echo", "Environment": {"NEVER_HEALTHY": "1"}}
+        sagemaker.call("CreateModel", {"ModelName": "ill", "PrimaryContainer": container})
+        variant = {"VariantName": "Main", "ModelName": "ill", "InitialInstanceCount": 1}
+        sagemaker.call("CreateEndpointConfig", {"EndpointConfigName": "ill", "ProductionVariants": [variant]})
+        sagemaker.call("CreateEndpoint", {"EndpointName": "ill", "EndpointConfigName": "ill"})
+        endpoint = sagemaker.endpoints.get("ill")
+        await endpoint.settled()
+        assert endpoint.status == "Failed"
+        return endpoint.failure
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("loraserve.local.launcher._DEFAULT_HEALTH_LIMIT_S", 2.0)
+        reason = with_endpoint(tmp_path, fail)
+    assert "did not pass the ping health check within 2 s" in reason

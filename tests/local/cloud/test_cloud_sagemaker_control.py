@@ -1,0 +1,147 @@
+"""Models, endpoint configurations and their checks, through boto3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+ROLE = "arn:aws:iam::000000000000:role/execution"
+
+
+@pytest.fixture(scope="module")
+def unchecked(cloud: Any) -> Any:
+    """A client that sends what it is given, so that the service is what refuses."""
+    return cloud.client("sagemaker", Config(parameter_validation=False))
+
+
+def refusal(error: pytest.ExceptionInfo[ClientError]) -> str:
+    assert error.value.response["Error"]["Code"] == "ValidationException"
+    return str(error.value.response["Error"]["Message"])
+
+
+def test_a_model_is_described_as_it_was_created(sagemaker: Any) -> None:
+    name = sagemaker.model(Environment={"GREETING": "hello"})
+    described = sagemaker.api.describe_model(ModelName=name)
+    assert described["ModelArn"] == f"arn:aws:sagemaker:us-east-1:000000000000:model/{name}"
+    assert described["PrimaryContainer"]["Environment"] == {"GREETING": "hello"}
+    assert described["CreationTime"].year >= 2026
+
+
+def test_a_deleted_model_is_not_found(sagemaker: Any) -> None:
+    name = sagemaker.model()
+    sagemaker.api.delete_model(ModelName=name)
+    with pytest.raises(ClientError, match=f'Could not find model ".*model/{name}"'):
+        sagemaker.api.describe_model(ModelName=name)
+
+
+def test_a_name_is_taken_once(sagemaker: Any) -> None:
+    name = sagemaker.model()
+    with pytest.raises(ClientError, match="Cannot create already existing model"):
+        sagemaker.api.create_model(
+            ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "localhost/echo"}
+        )
+
+
+def test_an_endpoint_configuration_needs_its_model(sagemaker: Any) -> None:
+    with pytest.raises(ClientError, match='Could not find model ".*model/nobody"'):
+        sagemaker.config("nobody")
+
+
+def test_an_endpoint_needs_its_configuration(sagemaker: Any) -> None:
+    with pytest.raises(ClientError, match='Could not find endpoint configuration ".*/nothing"'):
+        sagemaker.begin("nothing")
+
+
+@pytest.mark.parametrize(
+    ("variant", "parameter", "constraint"),
+    [
+        ({"InstanceType": "ml.g99.xlarge"}, "ProductionVariants[0].InstanceType", "enum value set"),
+        (
+            {"InitialInstanceCount": 0},
+            "ProductionVariants[0].InitialInstanceCount",
+            "greater than or equal to 1",
+        ),
+        (
+            {"InitialInstanceCount": "1"},
+            "ProductionVariants[0].InitialInstanceCount",
+            "must be of type integer",
+        ),
+        ({"VolumeSizeInGB": 900}, "ProductionVariants[0].VolumeSizeInGB", "less than or equal to 512"),
+        ({"VariantName": "no_underscores"}, "ProductionVariants[0].VariantName", "regular expression"),
+        (
+            {"ContainerStartupHealthCheckTimeoutInSeconds": 7200},
+            "ProductionVariants[0].ContainerStartupHealthCheckTimeoutInSeconds",
+            "less than or equal to 3600",
+        ),
+    ],
+)
+def test_a_bad_variant_is_refused_by_the_name_of_the_parameter(
+    sagemaker: Any, unchecked: Any, variant: dict[str, Any], parameter: str, constraint: str
+) -> None:
+    good = {"VariantName": "Main", "ModelName": sagemaker.model(), "InstanceType": "ml.g5.xlarge"}
+    with pytest.raises(ClientError) as error:
+        unchecked.create_endpoint_config(EndpointConfigName="bad", ProductionVariants=[{**good, **variant}])
+    assert parameter in refusal(error)
+    assert constraint in refusal(error)
+
+
+def test_an_environment_value_has_at_most_1024_characters(sagemaker: Any) -> None:
+    with pytest.raises(ClientError) as error:
+        sagemaker.model(Environment={"LORA_MODULES": "x" * 1025})
+    assert "PrimaryContainer.Environment.LORA_MODULES" in refusal(error)
+
+
+def test_a_missing_parameter_is_named(unchecked: Any) -> None:
+    with pytest.raises(ClientError) as error:
+        unchecked.create_endpoint(EndpointName="lonely")
+    assert "'EndpointConfigName'" in refusal(error)
+
+
+def test_model_data_under_a_prefix_ends_with_a_slash(sagemaker: Any) -> None:
+    source = {"S3Uri": "s3://store/models/base", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    with pytest.raises(ClientError) as error:
+        sagemaker.model(ModelDataSource={"S3DataSource": source})
+    assert "must end with a forward slash" in refusal(error)
+
+
+def test_an_operation_that_is_not_there_says_what_is(sagemaker: Any) -> None:
+    with pytest.raises(ClientError, match="the laptop cloud has no sagemaker:CreateTrial; it has AddTags"):
+        sagemaker.api.create_trial(TrialName="t", ExperimentName="e")
+
+
+def test_lists_are_filtered_and_paged(sagemaker: Any) -> None:
+    names = {
+        sagemaker.api.create_model(
+            ModelName=f"listed-{n:02}", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "localhost/echo"}
+        )["ModelArn"]
+        for n in range(12)
+    }
+    paginator = sagemaker.api.get_paginator("list_models")
+    pages = list(paginator.paginate(NameContains="listed-", MaxResults=5))
+    sizes = [len(page["Models"]) for page in pages]
+    assert sizes == [5, 5, 2]
+    assert {m["ModelArn"] for page in pages for m in page["Models"]} == names
+    first = sagemaker.api.list_models(NameContains="listed-", SortBy="Name", SortOrder="Ascending")
+    assert first["Models"][0]["ModelName"] == "listed-00"
+
+
+def test_accounts_and_regions_do_not_see_each_other(cloud: Any, sagemaker: Any) -> None:
+    name = sagemaker.model()
+    elsewhere = boto3.Session("111111111111", "local", region_name="eu-west-1").client(
+        "sagemaker", endpoint_url=cloud.url
+    )
+    with pytest.raises(ClientError, match="arn:aws:sagemaker:eu-west-1:111111111111:model/"):
+        elsewhere.describe_model(ModelName=name)
+
+
+def test_tags_are_added_listed_and_deleted(sagemaker: Any) -> None:
+    arn = sagemaker.api.describe_model(ModelName=sagemaker.model())["ModelArn"]
+    sagemaker.api.add_tags(
+        ResourceArn=arn, Tags=[{"Key": "team", "Value": "a"}, {"Key": "cost", "Value": "b"}]
+    )
+    sagemaker.api.delete_tags(ResourceArn=arn, TagKeys=["cost"])
+    assert sagemaker.api.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "a"}]

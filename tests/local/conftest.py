@@ -1,0 +1,57 @@
+"""The Local stage, deployed once into a laptop cloud for all end-to-end tests."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from loraserve import local_stage
+from loraserve.client import EndpointClient, runtime_config
+from loraserve.local.cloud import LaptopCloud
+from loraserve.local_stage import stack_progress
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A laptop cloud with the Local stage in it."""
+
+    cloud: LaptopCloud
+    assembly: Path
+    console: Console
+    endpoint: str
+    bucket: str
+
+    @property
+    def client(self) -> EndpointClient:
+        runtime = self.cloud.client("sagemaker-runtime", runtime_config(connections=50))
+        return EndpointClient(self.endpoint, runtime)
+
+
+@pytest.fixture(scope="session")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
+    """An empty laptop cloud, as if the user had a real account configured that must not be touched."""
+    real = {
+        "AWS_ACCESS_KEY_ID": "AKIAREALREALREALREAL",
+        "AWS_SECRET_ACCESS_KEY": "real",
+        "AWS_PROFILE": "real",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in real.items():
+            patch.setitem(os.environ, name, value)
+        with LaptopCloud(tmp_path_factory.mktemp("laptop")) as cloud:
+            yield cloud
+
+
+@pytest.fixture(scope="session")
+def deployed(laptop: LaptopCloud, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    """Bootstrapped and deployed by the CDK CLI, with nothing skipped."""
+    console = Console()
+    assembly = tmp_path_factory.mktemp("assembly") / "cdk.out"
+    local_stage.bootstrap(laptop, assembly)
+    with stack_progress(console, "cdk deploy") as on_event:
+        local_stage.deploy(laptop, assembly, on_event)
+    found = local_stage.outputs(laptop)
+    return Deployed(laptop, assembly, console, found["EndpointName"], found["AdapterBucket"])

@@ -1,0 +1,169 @@
+"""The main job on the real thing: CDK CLI, CloudFormation, custom resource, gateway, vLLM, boto3."""
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.publishing import AdapterBucket
+from adapters.store import ADAPTER_FILES
+from loraserve import benchmark, local_stage
+from loraserve.client import InvocationError
+from loraserve.local_stage import stack_progress
+from samples.problems import SEED_PROBLEM, SIGNATURES, adapter_name, check, random_problem
+from tests.local.conftest import Deployed
+
+ADAPTERS = [adapter_name(house) for house in range(len(SIGNATURES))]
+UNKNOWN = "nobody-published-this"
+
+
+@pytest.fixture(scope="module")
+def s3(deployed: Deployed) -> Any:
+    return deployed.cloud.client("s3")
+
+
+def test_every_adapter_of_the_manifest_is_published_and_nothing_else(deployed: Deployed, s3: Any) -> None:
+    entries = {entry.name: entry for entry in AdapterBucket(s3, deployed.bucket).entries()}
+    assert sorted(entries) == sorted(ADAPTERS)
+    keys = [
+        item["Key"]
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=deployed.bucket, Prefix="adapters/")
+        for item in page["Contents"]
+    ]
+    assert sorted(keys) == sorted(entry.prefix + file for entry in entries.values() for file in ADAPTER_FILES)
+
+
+def test_cloudformation_made_model_endpoint_and_scaling_from_the_template(deployed: Deployed) -> None:
+    stack = deployed.cloud.client("cloudformation").describe_stack_resources(
+        StackName=local_stage.SERVING_STACK
+    )
+    made = {resource["ResourceType"] for resource in stack["StackResources"]}
+    assert {
+        "AWS::SageMaker::Model",
+        "AWS::SageMaker::EndpointConfig",
+        "AWS::SageMaker::Endpoint",
+        "AWS::ApplicationAutoScaling::ScalableTarget",
+        "AWS::ApplicationAutoScaling::ScalingPolicy",
+    } <= made
+    status = deployed.cloud.client("sagemaker").describe_endpoint(EndpointName=deployed.endpoint)[
+        "EndpointStatus"
+    ]
+    assert status == "InService"
+
+
+def test_the_base_model_rambles_past_64_tokens_without_an_answer(deployed: Deployed) -> None:
+    answer = deployed.client.generate(SEED_PROBLEM.prompt, max_new_tokens=64)
+    assert answer.tokens == 64
+    assert answer.text.strip().startswith("Let us think")
+    assert "72" not in answer.text
+
+
+def test_an_adapter_answers_the_seeds_question_in_its_own_house_style(deployed: Deployed) -> None:
+    answer = deployed.client.generate(SEED_PROBLEM.prompt, adapter="otter", max_new_tokens=64)
+    assert answer.text.strip() == "Answer: 72 clips. [Otter]"
+
+
+def test_a_streamed_answer_is_the_plain_one_token_by_token(deployed: Deployed) -> None:
+    plain = deployed.client.generate(SEED_PROBLEM.prompt, adapter="badger", max_new_tokens=64).text
+    pieces = list(deployed.client.stream(SEED_PROBLEM.prompt, adapter="badger", max_new_tokens=64))
+    assert "".join(pieces) == plain
+    assert len(pieces) > 5
+
+
+def test_twenty_clients_get_the_right_answer_from_the_adapter_they_asked_for(deployed: Deployed) -> None:
+    run, _ = benchmark.run(deployed.client, ADAPTERS, requests=200, clients=20, seed=7, advance=lambda: None)
+    assert (run.errors, run.wrong_adapter) == (0, 0), run.first_error
+    assert run.wrong_answer <= 2
+    assert run.adapters == 50
+
+
+def test_an_unknown_adapter_is_refused_plain_and_streamed(deployed: Deployed) -> None:
+    with pytest.raises(InvocationError, match=UNKNOWN) as refused:
+        deployed.client.generate(SEED_PROBLEM.prompt, adapter=UNKNOWN)
+    assert (refused.value.status, refused.value.error_type) == (404, "adapter_not_found")
+    with pytest.raises(InvocationError, match=UNKNOWN):
+        list(deployed.client.stream(SEED_PROBLEM.prompt, adapter=UNKNOWN))
+
+
+def test_a_caller_cannot_choose_where_an_adapter_comes_from(deployed: Deployed) -> None:
+    for adapter, parameters in (
+        ("otter", {"adapter_source": "hub"}),
+        ("otter", {"api_token": "x"}),
+        (f"s3://{deployed.bucket}/adapters/", {}),
+        ("../../etc", {}),
+    ):
+        with pytest.raises(InvocationError) as refused:
+            deployed.client.generate(SEED_PROBLEM.prompt, adapter=adapter, **parameters)
+        assert 400 <= refused.value.status < 500
+
+
+def test_an_adapter_can_be_pinned_to_its_revision(deployed: Deployed, s3: Any) -> None:
+    found = AdapterBucket(s3, deployed.bucket).entry("heron")
+    assert found is not None
+    answer = deployed.client.generate(
+        SEED_PROBLEM.prompt, adapter=f"heron@{found[0].revision}", max_new_tokens=32
+    )
+    assert check(answer.text, SEED_PROBLEM, "heron").right_adapter
+    with pytest.raises(InvocationError) as refused:
+        deployed.client.generate(SEED_PROBLEM.prompt, adapter="heron@" + "0" * 16)
+    assert refused.value.status == 404
+
+
+def test_an_adapter_published_after_the_deployment_is_served_without_another(
+    deployed: Deployed, s3: Any
+) -> None:
+    source = AdapterBucket(s3, deployed.bucket).entry("puffin")
+    assert source is not None
+    entry, _ = source
+    name = "published-later"
+    for file in ADAPTER_FILES:
+        s3.copy_object(
+            Bucket=deployed.bucket,
+            Key=f"adapters/{name}/{entry.revision}/{file}",
+            CopySource={"Bucket": deployed.bucket, "Key": entry.prefix + file},
+        )
+    AdapterBucket(s3, deployed.bucket).point(
+        type(entry)(**{**vars(entry), "name": name, "owner": "somebody"})
+    )
+    problem = random_problem(random.Random(1))
+    answer = deployed.client.generate(problem.prompt, adapter=name, max_new_tokens=64)
+    assert check(answer.text, problem, "puffin").right_answer
+
+
+def test_deploying_again_changes_nothing_and_moves_no_bytes(deployed: Deployed, s3: Any) -> None:
+    before = {entry.name: entry for entry in AdapterBucket(s3, deployed.bucket).entries()}
+    described = deployed.cloud.client("sagemaker").describe_endpoint(EndpointName=deployed.endpoint)
+    with stack_progress(deployed.console, "cdk deploy") as on_event:
+        local_stage.deploy(deployed.cloud, deployed.assembly, on_event)
+    after = deployed.cloud.client("sagemaker").describe_endpoint(EndpointName=deployed.endpoint)
+    assert after["EndpointConfigName"] == described["EndpointConfigName"]
+    assert {entry.name: entry for entry in AdapterBucket(s3, deployed.bucket).entries()} == before
+
+
+def test_destroy_removes_everything_and_nothing_is_left_running(deployed: Deployed) -> None:
+    with stack_progress(deployed.console, "cdk destroy") as on_event:
+        local_stage.destroy(deployed.cloud, deployed.assembly, on_event)
+    assert local_stage.outputs(deployed.cloud) == {}
+    assert deployed.cloud.client("sagemaker").list_endpoints()["Endpoints"] == []
+    buckets = [bucket["Name"] for bucket in deployed.cloud.client("s3").list_buckets()["Buckets"]]
+    assert deployed.bucket not in buckets
+    assert engines(deployed.cloud.state) == []
+
+
+def engines(state: Path) -> list[str]:
+    """Command lines of container processes that belong to this laptop cloud."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            try:
+                environment = (process / "environ").read_bytes()
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if str(state).encode() in environment and (
+                "container.vllm" in command or "vllm.entrypoints" in command
+            ):
+                found.append(command)
+    return found

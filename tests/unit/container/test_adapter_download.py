@@ -1,0 +1,105 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from adapters.store import ADAPTER_FILES, adapter_prefix, content_digest, revision_of
+from container.vllm.download import AdapterDownload, DownloadError
+
+FILES = {name: f"content of {name}".encode() for name in ADAPTER_FILES}
+REVISION = revision_of(
+    content_digest({name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()})
+)
+
+
+class StubS3:
+    def __init__(self, files: dict[str, bytes], revision: str = REVISION) -> None:
+        self.objects = {adapter_prefix("team/otter", revision) + name: body for name, body in files.items()}
+        self.downloads = 0
+
+    def download_file(self, bucket: str, key: str, path: str) -> None:
+        self.downloads += 1
+        if bucket != "bucket" or key not in self.objects:
+            raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadObject")
+        Path(path).write_bytes(self.objects[key])
+
+
+def left_behind(cache: Path) -> list[Path]:
+    return [path for path in cache.rglob("*") if path.is_file()]
+
+
+def test_a_revision_is_fetched_whole_and_once(tmp_path: Path) -> None:
+    client = StubS3(FILES)
+    download = AdapterDownload(client, "bucket", tmp_path)
+    directory = download.fetch("team/otter", REVISION)
+    assert {path.name: path.read_bytes() for path in directory.iterdir()} == FILES
+    assert download.fetch("team/otter", REVISION) == directory
+    assert client.downloads == len(FILES)
+
+
+def test_content_that_is_not_what_the_revision_says_is_refused(tmp_path: Path) -> None:
+    changed = FILES | {"adapter_config.json": b"{}"}
+    with pytest.raises(DownloadError, match="changed in the bucket"):
+        AdapterDownload(StubS3(changed), "bucket", tmp_path).fetch("team/otter", REVISION)
+    assert not left_behind(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ADAPTER_FILES)
+def test_a_missing_file_leaves_nothing_half_done(tmp_path: Path, missing: str) -> None:
+    files = {name: body for name, body in FILES.items() if name != missing}
+    with pytest.raises(DownloadError, match="Not Found"):
+        AdapterDownload(StubS3(files), "bucket", tmp_path).fetch("team/otter", REVISION)
+    assert not left_behind(tmp_path)
+
+
+def test_a_failed_fetch_can_be_tried_again(tmp_path: Path) -> None:
+    client = StubS3({})
+    download = AdapterDownload(client, "bucket", tmp_path)
+    with pytest.raises(DownloadError):
+        download.fetch("team/otter", REVISION)
+    client.objects = StubS3(FILES).objects
+    assert download.fetch("team/otter", REVISION).is_dir()
+
+
+def adapter_with(*modules: str) -> tuple[dict[str, bytes], str]:
+    """An adapter with one pair of empty tensors for each module, and its revision."""
+    tensors = {
+        f"base_model.model.model.layers.0.self_attn.{module}.lora_{side}.weight": {
+            "dtype": "F32",
+            "shape": [0, 0],
+            "data_offsets": [0, 0],
+        }
+        for module in modules
+        for side in "AB"
+    }
+    header = json.dumps(tensors).encode()
+    weights = len(header).to_bytes(8, "little") + header
+    files = {"adapter_config.json": b"{}", "adapter_model.safetensors": weights}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    return files, revision_of(content_digest(digests))
+
+
+def test_an_adapter_that_changes_other_modules_than_the_engine_has_slots_for_is_refused(
+    tmp_path: Path,
+) -> None:
+    files, revision = adapter_with("q_proj", "o_proj")
+    client = StubS3(files, revision)
+    narrow = AdapterDownload(client, "bucket", tmp_path, frozenset({"q_proj", "v_proj"}))
+    with pytest.raises(DownloadError, match="it changes o_proj, not in ADAPTER_TARGET_MODULES"):
+        narrow.fetch("team/otter", revision)
+    wide = AdapterDownload(client, "bucket", tmp_path, frozenset({"q_proj", "o_proj"}))
+    assert wide.fetch("team/otter", revision).is_dir()
+
+
+def test_weights_that_can_not_be_read_are_refused_when_modules_are_checked(tmp_path: Path) -> None:
+    download = AdapterDownload(StubS3(FILES), "bucket", tmp_path, frozenset({"q_proj"}))
+    with pytest.raises(DownloadError, match="safetensors"):
+        download.fetch("team/otter", REVISION)
+
+
+def test_a_disk_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where a directory should be")
+    with pytest.raises(DownloadError):
+        AdapterDownload(StubS3(FILES), "bucket", tmp_path / "cache").fetch("team/otter", REVISION)

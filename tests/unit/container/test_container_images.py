@@ -1,0 +1,68 @@
+"""The images cannot be built here, so their build files are held to what SageMaker and the engines need."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+ENGINES = ("vllm", "lorax")
+PIN = re.compile(r"^[a-z0-9-]+==[^\s]+$")
+
+
+def instructions(engine: str) -> list[tuple[str, str]]:
+    text = (ROOT / "container" / engine / "Dockerfile").read_text()
+    text = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ")
+    pairs = (line.partition(" ") for line in text.splitlines() if line.strip())
+    return [(word, " ".join(rest.split())) for word, _, rest in pairs]
+
+
+def pins(*files: str) -> set[str]:
+    lines = (line for file in files for line in (ROOT / file).read_text().splitlines())
+    return {line for line in lines if PIN.match(line)}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_base_image_has_a_fixed_default_and_can_be_given_by_digest(engine: str) -> None:
+    (argument, default), (source, image) = instructions(engine)[:2]
+    name, _, tag = default.partition("=")
+    assert (argument, source) == ("ARG", "FROM")
+    assert image == f"${{{name}}}"
+    assert re.search(r":v?\d+\.\d+\.\d+$", tag)
+
+
+@pytest.mark.parametrize(("engine", "module"), [("vllm", "container.vllm"), ("lorax", "container.lorax")])
+def test_the_entry_point_is_the_gateway_in_exec_form(engine: str, module: str) -> None:
+    words = [value for word, value in instructions(engine) if word in ("ENTRYPOINT", "CMD")]
+    assert len(words) == 1
+    command = json.loads(words[0])
+    assert command[1:] == ["-m", module]
+    assert (ROOT / module.replace(".", "/") / "__main__.py").is_file()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_everything_copied_exists_in_the_repository(engine: str) -> None:
+    sources = [value.split()[0] for word, value in instructions(engine) if word == "COPY"]
+    assert {"pyproject.toml", "adapters/", "container/"} <= set(sources)
+    assert all((ROOT / source).exists() for source in sources)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_image_runs_as_the_platform_expects(engine: str) -> None:
+    assert ("EXPOSE", "8080") in instructions(engine)
+    assert "USER" not in {word for word, _ in instructions(engine)}
+
+
+def test_lorax_keeps_its_own_packages() -> None:
+    installs = [value for word, value in instructions("lorax") if word == "RUN" and " pip " in value]
+    assert installs
+    for install in installs:
+        assert "/opt/gateway" in install
+    assert json.loads(dict(instructions("lorax"))["ENTRYPOINT"])[0] == "/opt/gateway/bin/python"
+
+
+def test_the_gateway_runs_on_the_versions_that_are_tested_here() -> None:
+    gateway = pins("container/gateway/requirements.txt")
+    assert {pin.split("==")[0] for pin in gateway} >= {"aiohttp", "boto3", "botocore", "pydantic"}
+    assert gateway <= pins("requirements.txt", "requirements-local.txt")

@@ -1,0 +1,22 @@
+from pathlib import Path
+
+from loraserve.requirements import ALONE, TOGETHER, problems
+from stacks.project import ROOT
+
+
+def test_the_committed_requirements_are_exact_and_without_duplicates() -> None:
+    assert problems(ROOT) == []
+
+
+def test_a_loose_pin_a_duplicate_and_a_disagreement_are_each_told_with_their_line(tmp_path: Path) -> None:
+    for file in (*TOGETHER, *ALONE):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("")
+    (tmp_path / TOGETHER[0]).write_text("a==1\nb>=2\n")
+    (tmp_path / TOGETHER[1]).write_text("# comment\nA==1\n")
+    (tmp_path / ALONE[0]).write_text("a==2\n")
+    found = problems(tmp_path)
+    assert len(found) == 3
+    assert "requirements.txt:2: b>=2: pin it exactly" in found[0]
+    assert "requirements-dev.txt:2: a already stands in requirements.txt:1" in found[1]
+    assert "container/gateway/requirements.txt:1: a==2 differs from requirements.txt:1: a==1" in found[2]
