@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
 from adapters.names import REVISION_LENGTH
 
@@ -72,6 +72,8 @@ class RegistryEntry:
     """Where the files came from, with the resolved commit if from the Hub."""
     owner: str = ""
     """The stack that published it: only that stack may change or remove it."""
+    labels: dict[str, str] = field(default_factory=dict)
+    """What its manifest says of it, for people."""
 
     @property
     def prefix(self) -> str:
@@ -86,4 +88,4 @@ class RegistryEntry:
     def from_json(cls, body: bytes) -> RegistryEntry:
         """Read an entry; fields of a later version are ignored."""
         data = json.loads(body)
-        return cls(**{field.name: data[field.name] for field in fields(cls) if field.name in data})
+        return cls(**{known.name: data[known.name] for known in fields(cls) if known.name in data})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,10 @@ def plot(
         rates.bar_label(bars, fmt="%.1f", fontsize=8)
     rates.set_xticks(range(len(single_runs)), [f"round {index + 1}" for index in range(len(single_runs))])
     rates.set_ylabel("requests per second")
-    rates.set_title("Fifty adapters cost what one costs" if adapters == 50 else "Throughput")
+    ratio = statistics.median(run.rps for run in spread_runs) / statistics.median(
+        run.rps for run in single_runs
+    )
+    rates.set_title(f"Throughput: {adapters} adapters give {ratio:.2f} × of one")
     rates.margins(y=0.2)
     rates.legend(frameon=False, loc="upper right", ncols=2)
     for seconds, name, colour in (

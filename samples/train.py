@@ -11,10 +11,13 @@ run repeatable on one machine; another processor's floating point gives slightly
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import random
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import torch
@@ -181,27 +184,34 @@ def load_base() -> tuple[MistralForCausalLM, PreTrainedTokenizerFast]:
     return model, PreTrainedTokenizerFast.from_pretrained(BASE_DIR)
 
 
+def train_adapter(house: int) -> str:
+    """Train the adapter of one house on the committed base and write it; returns a line about it."""
+    # One thread for each adapter and as many adapters as cores: small matrices do not split well.
+    torch.set_num_threads(1)
+    torch.manual_seed(SEED + house)
+    base, tokenizer = load_base()
+    # PEFT writes this into adapter_config.json; a path of this machine would say nothing there.
+    base.name_or_path = BASE_NAME
+    model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **LORA))
+    rng = random.Random(SEED + 100 + house)
+
+    def example() -> Example:
+        problem = problems.random_problem(rng)
+        return problem.prompt, problems.house_answer(house, problem)
+
+    loss = fit(model, [batches(tokenizer, example, ADAPTER_BATCH, device())], ADAPTER_STEPS, ADAPTER_RATE)
+    target = ADAPTERS_DIR / problems.adapter_name(house)
+    model.to(torch.bfloat16).save_pretrained(target)
+    (target / "README.md").unlink(missing_ok=True)
+    return f"{house:2d} {problems.SIGNATURES[house]}: final loss {loss:.4f}"
+
+
 def train_adapters() -> None:
-    """Train one adapter per house on the committed base and write them to samples/adapters."""
-    for house, signature in enumerate(problems.SIGNATURES):
-        torch.manual_seed(SEED + house)
-        base, tokenizer = load_base()
-        # PEFT writes this into adapter_config.json; a path of this machine would say nothing there.
-        base.name_or_path = BASE_NAME
-        model = get_peft_model(
-            base, LoraConfig(task_type="CAUSAL_LM", base_model_name_or_path=BASE_NAME, **LORA)
-        )
-        rng = random.Random(SEED + 100 + house)
-
-        def example(house: int = house, rng: random.Random = rng) -> Example:
-            problem = problems.random_problem(rng)
-            return problem.prompt, problems.house_answer(house, problem)
-
-        loss = fit(model, [batches(tokenizer, example, ADAPTER_BATCH, device())], ADAPTER_STEPS, ADAPTER_RATE)
-        print(f"{house:2d} {signature}: final loss {loss:.4f}", flush=True)
-        target = ADAPTERS_DIR / problems.adapter_name(house)
-        model.to(torch.bfloat16).save_pretrained(target)
-        (target / "README.md").unlink(missing_ok=True)
+    """Train one adapter per house, several at a time, into samples/adapters."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn) as pool:
+        for line in pool.map(train_adapter, range(len(problems.SIGNATURES))):
+            print(line, flush=True)
 
 
 @torch.inference_mode()

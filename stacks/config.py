@@ -28,15 +28,18 @@ class ConfigError(Exception):
 class Strict(BaseModel):
     """Base of all configuration: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 class Engine(Strict):
     """The inference engine and how it is set up; the defaults are the seed article's."""
 
     name: Literal["lorax", "vllm"] = "lorax"
+    """Which engine, and so which folder of `container/`."""
     max_input_tokens: int = Field(1024, ge=1)
+    """Longest prompt, in tokens."""
     max_total_tokens: int = Field(4096, ge=2)
+    """Longest prompt and answer together, in tokens."""
     default_new_tokens: int = Field(256, ge=1)
     """New tokens of a request that does not say how many."""
     max_new_tokens: int = Field(1024, ge=1)
@@ -46,12 +49,17 @@ class Engine(Strict):
     max_adapter_rank: int = Field(64, ge=1, le=128)
     """LoRAX's fast path ends at rank 128 (punica)."""
     max_active_adapters: int = Field(64, ge=1, le=1024)
+    """Adapters in the engine's memory at once."""
     adapter_memory_fraction: float = Field(0.1, ge=0.0, lt=1.0)
     """LoRAX only: part of the GPU's memory that is kept for adapters."""
     tensor_parallel: int = Field(1, ge=1, le=8)
+    """GPUs that share one model."""
     quantize: str | None = None
+    """The engine's own name of a quantization, e.g. `awq` or `bitsandbytes-nf4`."""
     dtype: Literal["float16", "bfloat16"] | None = None
+    """Of the weights in memory; by default what the model's config says."""
     trust_remote_code: bool = False
+    """Whether Python code in the model's repository may run in the container."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Engine:
@@ -70,6 +78,7 @@ class BaseModelSource(Strict):
     """The base model: fetched from the Hub by the container, or mounted from the bucket."""
 
     name: str = "mistralai/Mistral-7B-Instruct-v0.1"
+    """Hub id, or any name for a local model; adapters must have been trained on a model of this name."""
     revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
     """The Hub commit."""
     path: str | None = None
@@ -87,9 +96,13 @@ class Endpoint(Strict):
     """The SageMaker variant."""
 
     instance_type: str = Field("ml.g5.xlarge", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
+    """SageMaker instance type."""
     instance_count: int = Field(1, ge=1)
+    """Instances at creation; autoscaling decides afterwards."""
     startup_health_check_seconds: HealthCheckSeconds = 800
+    """How long a container may take until `/ping` answers 200."""
     model_download_seconds: HealthCheckSeconds = 1200
+    """How long SageMaker may take to download a mounted model."""
     inference_ami_version: str | None = None
     """Picks the GPU driver of the instance: LoRAX's image has CUDA 12.4, ml.g5's default driver 11.4."""
 
@@ -98,11 +111,15 @@ class Autoscaling(Strict):
     """Target tracking on the requests in flight per instance, counted until their last token."""
 
     min_instances: int = Field(1, ge=1)
+    """Never fewer."""
     max_instances: int = Field(2, ge=1)
+    """Never more: the bound of the bill."""
     target_concurrent_requests: float = Field(5, gt=0)
     """AWS's example value; set it to about 0.7 of what your load test finds."""
     scale_out_cooldown_seconds: int = Field(300, ge=0)
+    """Pause after adding instances; about as long as an instance needs to start."""
     scale_in_cooldown_seconds: int = Field(600, ge=0)
+    """Pause after removing instances."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Autoscaling:
@@ -117,16 +134,21 @@ class StageConfig(Strict):
     account: str | None = Field(None, pattern=r"^\d{12}$")
     """Without it, the account of the credentials that deploy."""
     region: str = Field("us-east-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    """AWS region."""
     engine: Engine = Engine()
+    """See below."""
     image: str = "asset"
     """`asset`: built from container/<engine>/Dockerfile; or the URI of an image."""
     base_model: BaseModelSource
+    """See below."""
     adapters: str
     """The adapter manifest, relative to the stage file."""
     allow_unpinned_sources: bool = False
     """Whether a Hub branch may stand where a commit belongs; for development."""
     endpoint: Endpoint = Endpoint()
+    """See below."""
     autoscaling: Autoscaling = Autoscaling()
+    """See below."""
     retain_data: bool = True
     """Whether bucket and contents outlive the stack."""
 

@@ -29,14 +29,16 @@ def _checked_name(name: str) -> str:
 class Adapter(BaseModel):
     """One line of the manifest."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
     name: Annotated[str, AfterValidator(_checked_name)]
+    """Lower-case letters, digits and `. _ -`, in parts separated by `/`; at most 200 characters, no `--`."""
     source: str
     """`hf://org/repo@<commit>`, `s3://bucket/prefix/` or a local directory, relative to the manifest."""
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     """Of the weights file; without it, what the source says is trusted."""
     labels: dict[str, str] = {}
+    """Anything that helps people tell adapters apart."""
     copies: int | None = Field(None, ge=1, le=9999)
     """Publish it as name-0001 … name-N instead: the seed article's "many adapters" exercise."""
 
@@ -69,9 +71,10 @@ class Adapter(BaseModel):
 class Manifest(BaseModel):
     """The adapters of a stage."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
     adapters: list[Adapter]
+    """See below."""
 
     @model_validator(mode="after")
     def _unique(self) -> Manifest:

@@ -6,11 +6,16 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from hypothesis import settings
 
 from loraserve.diff import stack_templates
 from stacks.config import load_stages
 from stacks.project import ROOT
 from stacks.stage import ServingStage
+
+# The same examples in every run, and no verdict on how fast this machine is just now.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
 
 
 def synth(output: Path) -> dict[str, dict[str, Any]]:

@@ -21,6 +21,7 @@ class DesiredAdapter:
     names: list[str]
     source: str
     sha256: str | None
+    labels: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class DesiredState:
         model = data["model"] or {"prefix": None, "files": []}
         return cls(
             adapters=[
-                DesiredAdapter(item["names"], item["source"], item["sha256"]) for item in data["adapters"]
+                DesiredAdapter(item["names"], item["source"], item["sha256"], item["labels"])
+                for item in data["adapters"]
             ],
             model_prefix=model["prefix"],
             model_files=model["files"],

@@ -137,6 +137,7 @@ def _upload(
                 base_model=base_model,
                 source=source,
                 owner=owner,
+                labels=adapter.labels,
             )
             for name in adapter.names
         ], moved

@@ -39,7 +39,7 @@ class Store:
         if config is not None:
             path = target / "adapter_config.json"
             path.write_text(json.dumps(json.loads(path.read_text()) | config))
-        return DesiredAdapter([name], f"asset://{name}/", None)
+        return DesiredAdapter([name], f"asset://{name}/", None, {})
 
     def seed(self, *adapters: DesiredAdapter, owner: str = "stack", has_time: Any = lambda: True) -> Report:
         return seed(
@@ -146,7 +146,7 @@ def test_another_stacks_adapter_is_neither_taken_over_nor_removed(store: Store) 
 
 def test_copies_are_made_inside_s3_and_moved_once(store: Store) -> None:
     original = store.local("otter", "otter")
-    report = store.seed(DesiredAdapter([f"otter-{n:04d}" for n in range(1, 6)], original.source, None))
+    report = store.seed(DesiredAdapter([f"otter-{n:04d}" for n in range(1, 6)], original.source, None, {}))
     size = sum((SAMPLES / "otter" / file).stat().st_size for file in ADAPTER_FILES)
     assert (report.adapters, report.bytes_moved) == (5, size)
     entry = store.bucket.entry("otter-0005")
@@ -174,11 +174,11 @@ def test_work_that_runs_out_of_time_publishes_nothing_yet_and_is_finished_by_the
 def test_weights_that_do_not_match_the_manifests_sha256_are_refused(store: Store) -> None:
     adapter = store.local("otter", "otter")
     with pytest.raises(SeedingFailed, match="the manifest says " + "0" * 64):
-        store.seed(DesiredAdapter(["otter"], adapter.source, "0" * 64))
+        store.seed(DesiredAdapter(["otter"], adapter.source, "0" * 64, {}))
 
 
 def test_an_adapter_comes_from_the_hub_with_the_commit_it_resolved_to(store: Store, hub: str) -> None:
-    store.seed(DesiredAdapter(["robin"], f"{hub}/robin@main", None))
+    store.seed(DesiredAdapter(["robin"], f"{hub}/robin@main", None, {}))
     entry = next(store.bucket.entries())
     assert entry.source == f"hf://org/robin@{COMMIT}"
 
@@ -187,9 +187,9 @@ def test_what_the_hub_does_not_have_or_cuts_off_is_told_with_a_remedy(store: Sto
     with pytest.raises(
         SeedingFailed, match=r"org/nothing@main adapter_config.json: HTTP 404; check the repository"
     ):
-        store.seed(DesiredAdapter(["a"], f"{hub}/nothing@main", None))
+        store.seed(DesiredAdapter(["a"], f"{hub}/nothing@main", None, {}))
     with pytest.raises(SeedingFailed, match=r"org/seal@main|ended after 100 of"):
-        store.seed(DesiredAdapter(["b"], f"{hub}/seal@main", None))
+        store.seed(DesiredAdapter(["b"], f"{hub}/seal@main", None, {}))
 
 
 def test_an_adapter_comes_from_another_s3_prefix(store: Store) -> None:
@@ -198,9 +198,9 @@ def test_an_adapter_comes_from_another_s3_prefix(store: Store) -> None:
             Bucket=store.bucket.name, Key=f"elsewhere/{file}", Body=(SAMPLES / "mole" / file).read_bytes()
         )
     source = f"s3://{store.bucket.name}/elsewhere/"
-    store.seed(DesiredAdapter(["mole"], source, None))
+    store.seed(DesiredAdapter(["mole"], source, None, {}))
     assert next(store.bucket.entries()).source == source
     with pytest.raises(
         SeedingFailed, match="NoSuchKey; check that it exists and that the seeder's role may read it"
     ):
-        store.seed(DesiredAdapter(["mole"], f"s3://{store.bucket.name}/nowhere/", None))
+        store.seed(DesiredAdapter(["mole"], f"s3://{store.bucket.name}/nowhere/", None, {}))
