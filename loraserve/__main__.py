@@ -24,6 +24,7 @@ from loraserve.local.environment import NotLoopback, aws_variables
 from loraserve.local.process import CloudFailed
 from loraserve.local.server import PortTaken
 from loraserve.local_stage import stack_progress, step
+from stacks.config import ConfigError
 
 
 class NotDeployed(Exception):
@@ -34,6 +35,7 @@ app = typer.Typer(
     help="Serve many LoRA adapters from one SageMaker endpoint.", no_args_is_help=True, add_completion=False
 )
 console = Console()
+errors = Console(stderr=True, soft_wrap=True)
 
 OUT = Path("out")
 STATE = Path(".laptop")
@@ -47,17 +49,23 @@ _TOLD = (
 
 @contextmanager
 def told_plainly() -> Iterator[None]:
-    """Errors of a kind that the user can act on are one message and exit code 1, never a stack trace."""
+    """Errors of a kind that the user can act on are one message, never a stack trace.
+
+    Exit code 2 for a stage or manifest that cannot be used, 1 for all else.
+    """
     try:
         yield
+    except ConfigError as error:
+        errors.print(f"[red]✗[/] {escape(str(error))}")
+        raise typer.Exit(2) from error
     except _TOLD as error:
-        console.print(f"[red]✗[/] {escape(str(error))}")
+        errors.print(f"[red]✗[/] {escape(str(error))}")
         raise typer.Exit(1) from error
     except (BotoCoreError, ClientError) as error:
-        console.print(f"[red]✗[/] the cloud did not answer as it should: {escape(str(error))}")
+        errors.print(f"[red]✗[/] the cloud did not answer as it should: {escape(str(error))}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        console.print("interrupted; everything this command started is stopped")
+        errors.print("interrupted; everything this command started is stopped")
         raise typer.Exit(130) from None
 
 
@@ -74,6 +82,7 @@ def demo_command(
 def up_command(port: Port = None) -> None:
     """Start the laptop cloud, deploy the Local stage into it and keep it running."""
     with told_plainly():
+        local_stage.check()
         cloud = running(STATE)
         if cloud is None:
             with step(console, "laptop cloud"):

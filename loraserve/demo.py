@@ -33,6 +33,7 @@ def demo(console: Console, out: Path, port: int | None) -> None:
 
     Raises `DemoFailed` if an answer is wrong; whatever happens, nothing is left running.
     """
+    local_stage.check()
     out.mkdir(parents=True, exist_ok=True)
     assembly = out / "cdk.out"
     shutil.rmtree(out / "laptop", ignore_errors=True)

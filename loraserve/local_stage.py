@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from loraserve.cdk import OnEvent, cdk
+from loraserve.cdk import ROOT, OnEvent, cdk
 from loraserve.local.cloud import Cloud
+from stacks.config import load_stage
 
 STAGE = "Local"
 SERVING_STACK = "LoraServing-Local-Serving"
@@ -43,6 +44,11 @@ def step(console: Console, title: str) -> Iterator[Progress]:
         yield progress
         seconds = progress.tasks[task].elapsed or 0.0
     console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]")
+
+
+def check() -> None:
+    """Read the stage before anything is started; raises `stacks.config.ConfigError`."""
+    load_stage(ROOT / "stages" / "local.yaml")
 
 
 def bootstrap(cloud: Cloud, output: Path) -> None:

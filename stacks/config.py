@@ -48,6 +48,9 @@ class Engine(Strict):
     """Requests in the container at once; more are answered with 429."""
     max_adapter_rank: int = Field(64, ge=1, le=128)
     """LoRAX's fast path ends at rank 128 (punica)."""
+    adapter_target_modules: list[str] | None = None
+    """vLLM only: the modules that adapters may change, e.g. `[q_proj, v_proj]`. Every slot is reserved for
+    all modules otherwise: 64 slots of rank 64 take about 21 GB beside a 7B model."""
     max_active_adapters: int = Field(64, ge=1, le=1024)
     """Adapters in the engine's memory at once."""
     adapter_memory_fraction: float = Field(0.1, ge=0.0, lt=1.0)

@@ -67,6 +67,7 @@ def _environment(engine: Engine, base_model: str, revision: str | None) -> dict[
         "HF_MODEL_REVISION": revision,
         "HF_MODEL_QUANTIZE": engine.quantize,
         "DTYPE": engine.dtype,
+        "ADAPTER_TARGET_MODULES": ",".join(engine.adapter_target_modules or ()) or None,
         "ADAPTER_MEMORY_FRACTION": engine.adapter_memory_fraction if engine.name == "lorax" else None,
     }
     return {
