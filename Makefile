@@ -3,7 +3,10 @@ PYTHON ?= python3
 STAGE ?=
 BASE ?= HEAD
 VENV_PYTHON := .venv/bin/python
-CDK := PATH="$(CURDIR)/.venv/bin:$$PATH" CDK_DISABLE_CLI_TELEMETRY=true node_modules/.bin/cdk
+CDK := node_modules/.bin/cdk
+# The Node that the set-up puts there, whatever else the machine has.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export CDK_DISABLE_CLI_TELEMETRY := true
 CONTEXT := $(if $(STAGE),-c stage=$(STAGE))
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down invoke test check synth diff deploy bench clean
@@ -23,8 +26,7 @@ up: setup ## the same deployment, kept running; prints the environment variables
 down: setup ## stop what `make up` started
 	@$(VENV_PYTHON) -m loraserve down
 
-invoke: setup ## PROMPT='…' [ADAPTER=otter]: ask the endpoint of `make up`
-	@test -n "$$PROMPT" || { echo "make invoke needs PROMPT='…' (and ADAPTER=name for an adapter)" >&2; exit 2; }
+invoke: need-prompt setup ## PROMPT='…' [ADAPTER=otter]: ask the endpoint of `make up`
 	@$(VENV_PYTHON) -m loraserve invoke $${ADAPTER:+--adapter "$$ADAPTER"} -- "$$PROMPT"
 
 test: setup ## all tests, the end-to-end run in the laptop cloud included
@@ -42,9 +44,7 @@ synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or n
 diff: setup ## [STAGE=dev] [BASE=main]: what the working tree changes in each stack
 	@$(VENV_PYTHON) -m loraserve diff --base $(BASE) $(if $(STAGE),--stage $(STAGE))
 
-deploy: setup ## STAGE=dev: deploy to AWS with your credentials
-	@test -n "$(STAGE)" || { echo "make deploy needs STAGE=dev, staging or prod" >&2; exit 2; }
-	@test "$(STAGE)" != local || { echo "the local stage is deployed by 'make up'" >&2; exit 2; }
+deploy: need-stage setup ## STAGE=dev: deploy to AWS with your credentials
 	@$(CDK) deploy -c stage=$(STAGE) --all
 
 bench: setup ## how long a synth takes, beside a bare one-bucket app
@@ -52,3 +52,12 @@ bench: setup ## how long a synth takes, beside a bare one-bucket app
 
 clean: ## remove what was made here (not the virtual environment)
 	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache
+
+# Before the set-up, so that a slip is told at once.
+.PHONY: need-prompt need-stage
+need-prompt:
+	@test -n "$$PROMPT" || { echo "make invoke needs PROMPT='…' (and ADAPTER=name for an adapter)" >&2; exit 2; }
+
+need-stage:
+	@test -n "$(STAGE)" || { echo "make deploy needs STAGE=dev, staging or prod" >&2; exit 2; }
+	@test "$(STAGE)" != local || { echo "the local stage is deployed by 'make up'" >&2; exit 2; }

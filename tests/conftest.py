@@ -1,6 +1,7 @@
 """Fixtures of more than one folder of tests: one synth of all stages, shared."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from loraserve.diff import stack_templates
 from stacks.config import load_stages
 from stacks.project import ROOT
 from stacks.stage import ServingStage
+
+# jsii runs the first `node` that it finds: the pinned one, whatever else the machine has.
+os.environ["PATH"] = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
 # The same examples in every run, and no verdict on how fast this machine is just now.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

@@ -97,6 +97,8 @@ def vllm_environment(settings: Settings, inherited: Mapping[str, str], *, on_cpu
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
         # vLLM's SageMaker layer runs a model.py that lies beside the weights. Not here.
         "SAGEMAKER_MODEL_PATH": "/nonexistent",
+        # For vLLM's sockets, whose paths must fit into 107 characters; TMPDIR may be longer than that.
+        "VLLM_RPC_BASE_PATH": "/tmp",  # noqa: S108
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
     }
@@ -115,6 +117,9 @@ def vllm_environment(settings: Settings, inherited: Mapping[str, str], *, on_cpu
             # vLLM's own binding needs that other process. One core stays free for gateway and web server.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) - 1)),
+            # vLLM compiles one small function for log probabilities at its first use: 12 s on two cores, and
+            # impossible on a machine without a C++ compiler.
+            "TORCH_COMPILE_DISABLE": "1",
         }
     return environment
 

@@ -33,7 +33,7 @@ class Store:
     def local(self, name: str, sample: str, config: dict[str, Any] | None = None) -> DesiredAdapter:
         """A desired adapter whose files came with the manifest asset."""
         target = self.folder / name
-        target.mkdir(exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
         for file in ADAPTER_FILES:
             (target / file).write_bytes((SAMPLES / sample / file).read_bytes())
         if config is not None:

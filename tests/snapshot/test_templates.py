@@ -30,9 +30,7 @@ def normalised(template: dict[str, Any]) -> dict[str, Any]:
 def test_the_template_is_as_reviewed(
     path: str, templates: dict[str, dict[str, Any]], snapshot: SnapshotAssertion
 ) -> None:
-    assert normalised(templates[path]) == snapshot(
-        extension_class=JSONSnapshotExtension, name=path.replace("/", "-")
-    )
+    assert normalised(templates[path]) == snapshot(extension_class=JSONSnapshotExtension)
 
 
 def test_there_is_a_snapshot_for_every_stack(templates: dict[str, dict[str, Any]]) -> None:

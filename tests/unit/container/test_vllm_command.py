@@ -80,7 +80,7 @@ def test_the_cpu_build_differs_in_speed_and_memory_only() -> None:
     assert cpu_environment.items() >= gpu_environment.items()
     assert cpu_environment.keys() - gpu_environment.keys() == {
         "VLLM_CPU_KVCACHE_SPACE", "VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_CPU_OMP_THREADS_BIND",
-        "OMP_NUM_THREADS",
+        "OMP_NUM_THREADS", "TORCH_COMPILE_DISABLE",
     }  # fmt: skip
     assert int(cpu_environment["OMP_NUM_THREADS"]) >= 1
 
@@ -120,3 +120,8 @@ def test_the_largest_rank_of_the_settings_is_one_that_vllm_has() -> None:
     with pytest.raises(SettingsError, match="MAX_ADAPTER_RANK"):
         settings(MAX_ADAPTER_RANK="513")
     assert options(settings(MAX_ADAPTER_RANK="512"))["--max-lora-rank"] == "512"
+
+
+def test_vllms_sockets_lie_where_their_paths_stay_short() -> None:
+    environment = vllm_environment(settings(), {"TMPDIR": "/very/long/" * 20}, on_cpu=True)
+    assert len(environment["VLLM_RPC_BASE_PATH"]) < 107 - 37, "a uuid and a slash are added"
