@@ -97,11 +97,14 @@ def up_command(port: Port = None) -> None:
             down(STATE)
             raise
         console.print("\nThe laptop cloud is running. For any AWS client, in this shell:\n")
-        for name, value in aws_variables(cloud.url).items():
-            console.print(f"  export {name}={value}", highlight=False)
-        console.print(
-            f"  export ENDPOINT={found['EndpointName']} BUCKET={found['AdapterBucket']}", highlight=False
-        )
+        console.print("  unset AWS_PROFILE AWS_SESSION_TOKEN")
+        variables = {
+            **aws_variables(cloud.url),
+            "ENDPOINT": found["EndpointName"],
+            "BUCKET": found["AdapterBucket"],
+        }
+        for name, value in variables.items():
+            console.print(f"  export {name}={value}", highlight=False, soft_wrap=True)
         console.print("\nTry: make invoke ADAPTER=otter PROMPT='…'   ·   make down ends it.")
 
 
