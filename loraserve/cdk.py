@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -48,6 +49,8 @@ def cdk(
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
         text=True,
+        # A Ctrl-C is for this process, which then ends the CLI and what the CLI has started.
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None  # noqa: S101 — it is a pipe
         try:
@@ -57,7 +60,7 @@ def cdk(
                 if event is not None and on_event is not None:
                     on_event(event["stack"], int(event["done"]), int(event["total"] or 0), event["type"])
         except BaseException:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode != 0:
         raise CdkError(f"cdk {arguments[0]} failed:\n{''.join(lines[-TAIL_LINES:])}")

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ def demo(console: Console, out: Path, port: int | None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     assembly = out / "cdk.out"
     shutil.rmtree(out / "laptop", ignore_errors=True)
-    with LaptopCloud(out / "laptop", port=port) as cloud:
+    with ExitStack() as stack:
+        with step(console, "laptop cloud"):
+            cloud = stack.enter_context(LaptopCloud(out / "laptop", port=port))
         with step(console, "cdk bootstrap"):
             local_stage.bootstrap(cloud, assembly)
         started = time.monotonic()

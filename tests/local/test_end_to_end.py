@@ -1,8 +1,6 @@
 """The main job on the real thing: CDK CLI, CloudFormation, custom resource, gateway, vLLM, boto3."""
 
-import os
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ from loraserve.client import InvocationError
 from loraserve.local_stage import stack_progress
 from samples.problems import SEED_PROBLEM, SIGNATURES, adapter_name, check, random_problem
 from tests.local.conftest import Deployed
+from tests.local.processes import processes_of
 
 ADAPTERS = [adapter_name(house) for house in range(len(SIGNATURES))]
 UNKNOWN = "nobody-published-this"
@@ -149,21 +148,4 @@ def test_destroy_removes_everything_and_nothing_is_left_running(deployed: Deploy
     assert deployed.cloud.client("sagemaker").list_endpoints()["Endpoints"] == []
     buckets = [bucket["Name"] for bucket in deployed.cloud.client("s3").list_buckets()["Buckets"]]
     assert deployed.bucket not in buckets
-    assert engines(deployed.cloud.state) == []
-
-
-def engines(state: Path) -> list[str]:
-    """Command lines of container processes that belong to this laptop cloud."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and int(process.name) != os.getpid():
-            try:
-                environment = (process / "environ").read_bytes()
-                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            if str(state).encode() in environment and (
-                "container.vllm" in command or "vllm.entrypoints" in command
-            ):
-                found.append(command)
-    return found
+    assert [command for command in processes_of(deployed.cloud.state) if "vllm" in command] == []
