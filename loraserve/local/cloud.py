@@ -42,15 +42,6 @@ class Cloud:
         """This process's environment, made safe for a child that is to use this cloud: pass it as a whole."""
         return clean_environment(os.environ, self.url)
 
-    @property
-    def client_settings(self) -> dict[str, str]:
-        """The credentials and the region, under the names of `boto3.client`'s arguments."""
-        return {
-            "aws_access_key_id": DEFAULT_ACCOUNT,
-            "aws_secret_access_key": "local",
-            "region_name": DEFAULT_REGION,
-        }
-
     def client(self, service: str, config: Config | None = None) -> Any:
         """A boto3 client of `service` here, whatever this process's own AWS settings are."""
         settings = Config(s3={"addressing_style": "path"}, proxies={}).merge(config or Config())
