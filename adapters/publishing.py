@@ -55,6 +55,11 @@ def error_code(error: Exception) -> str:
     return str(response["Error"]["Code"]) if isinstance(response, dict) else ""
 
 
+def _s3_checksum(sha256: str) -> str:
+    """A SHA-256 as S3 writes it: base64 instead of hexadecimal."""
+    return base64.b64encode(bytes.fromhex(sha256)).decode()
+
+
 class AdapterBucket:
     """The store's bucket, as publishers see it."""
 
@@ -65,12 +70,11 @@ class AdapterBucket:
 
     def put_if_absent(self, key: str, body: Any, sha256: str) -> bool:
         """Upload an immutable object unless it is there; S3 checks the content. Whether it moved."""
-        checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
-        if self._same(key, checksum):
+        if self._same(key, sha256):
             return False
         try:
             self._s3.put_object(
-                Bucket=self.name, Key=key, Body=body, ChecksumSHA256=checksum, IfNoneMatch="*"
+                Bucket=self.name, Key=key, Body=body, ChecksumSHA256=_s3_checksum(sha256), IfNoneMatch="*"
             )
         except self._s3.exceptions.ClientError as error:
             if error_code(error) != "PreconditionFailed":
@@ -78,14 +82,14 @@ class AdapterBucket:
             return False
         return True
 
-    def _same(self, key: str, checksum: str) -> bool:
+    def _same(self, key: str, sha256: str) -> bool:
         try:
             head = self._s3.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED")
         except self._s3.exceptions.ClientError as error:
             if error_code(error) not in {"404", "NoSuchKey", "NotFound"}:
                 raise
             return False
-        if head.get("ChecksumSHA256") != checksum:
+        if head.get("ChecksumSHA256") != _s3_checksum(sha256):
             raise PublishConflict(key, "the store has other content under this immutable key", "delete it")
         return True
 
@@ -105,8 +109,7 @@ class AdapterBucket:
         revision = revision_of(files.digest)
         for file in ADAPTER_FILES:
             key = adapter_prefix(target, revision) + file
-            checksum = base64.b64encode(bytes.fromhex(files.sha256[file])).decode()
-            if not self._same(key, checksum):
+            if not self._same(key, files.sha256[file]):
                 self._s3.copy_object(
                     Bucket=self.name,
                     Key=key,

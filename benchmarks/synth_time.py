@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from loraserve.cdk import ROOT, cdk
+from loraserve.cdk import cdk
+from stacks.project import ROOT
 
 PYTHON = ROOT / ".venv" / "bin" / "python"
 ROUNDS = 7

@@ -15,7 +15,8 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from loraserve.cdk import ROOT, cdk
+from loraserve.cdk import cdk
+from stacks.project import ROOT
 
 PYTHON = ROOT / ".venv" / "bin" / "python"
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from loraserve.cdk import ROOT, OnEvent, cdk
+from loraserve.cdk import OnEvent, cdk
 from loraserve.local.cloud import Cloud
 from stacks.config import load_stage
+from stacks.project import ROOT
 
 STAGE = "Local"
 SERVING_STACK = "LoraServing-Local-Serving"

@@ -9,6 +9,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from stacks.project import ROOT
+
 #: Installed together into one environment, so a package may stand in one of them only.
 TOGETHER = ("requirements.txt", "requirements-dev.txt", "requirements-local.txt")
 #: Installed alone in an image; its pins must agree with the ones above.
@@ -40,6 +42,6 @@ def problems(root: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    lines = problems(Path(__file__).resolve().parent.parent)
+    lines = problems(ROOT)
     print("\n".join(lines) or "requirements: exact and without duplicates")
     sys.exit(bool(lines))
