@@ -1,175 +1,80 @@
-"""Publishing adapters into the store: immutable objects first, then the registry entry.
+"""Changing what is published: all of a set of changes, or none.
 
-Takes an S3 client (boto3's), so that this package stays free of dependencies.
+The objects of every revision must lie in the bucket, complete and checked, before this is called.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 
-from adapters.errors import AdapterError
-from adapters.files import AdapterFiles
-from adapters.store import (
-    ADAPTER_FILES,
-    REGISTRY_PREFIX,
-    RegistryEntry,
-    adapter_prefix,
-    registry_key,
-    revision_of,
-)
+from adapters.registry import PublishConflict, Published, Registry
+from adapters.store import RegistryEntry
+
+#: Entries written at once: each is one small request.
+PARALLEL_WRITES = 16
+#: The owner of what people publish with the command line.
+BY_HAND = "by-hand"
 
 
-class PublishConflict(AdapterError):
-    """Somebody else owns the name, or has changed it in the meantime."""
+@dataclass(frozen=True)
+class Change:
+    """What a name stands for before, as the caller saw it, and after; None is not published."""
 
+    before: Published | None
+    after: RegistryEntry | None
 
-class S3Client(Protocol):
-    """The calls of a boto3 S3 client that publishing makes."""
+    @property
+    def is_one(self) -> bool:
+        """Whether before and after differ."""
+        return (self.before and self.before.entry) != self.after
 
-    exceptions: Any
-
-    def put_object(self, **kwargs: Any) -> dict[str, Any]:
-        """Upload one object."""
-
-    def get_object(self, **kwargs: Any) -> dict[str, Any]:
-        """Download one object."""
-
-    def head_object(self, **kwargs: Any) -> dict[str, Any]:
-        """Ask for an object's metadata."""
-
-    def copy_object(self, **kwargs: Any) -> dict[str, Any]:
-        """Copy an object inside S3."""
-
-    def delete_object(self, **kwargs: Any) -> dict[str, Any]:
-        """Delete one object."""
-
-    def get_paginator(self, operation: str) -> Any:
-        """Page through a listing."""
-
-
-def error_code(error: Exception) -> str:
-    """The S3 error code of a botocore ClientError, e.g. `NoSuchKey`; empty for other errors."""
-    response = getattr(error, "response", None)
-    return str(response["Error"]["Code"]) if isinstance(response, dict) else ""
-
-
-def _s3_checksum(sha256: str) -> str:
-    """A SHA-256 as S3 writes it: base64 instead of hexadecimal."""
-    return base64.b64encode(bytes.fromhex(sha256)).decode()
-
-
-class AdapterBucket:
-    """The store's bucket, as publishers see it."""
-
-    def __init__(self, s3: S3Client, bucket: str) -> None:
-        """`s3` is a boto3 S3 client."""
-        self._s3 = s3
-        self.name = bucket
-
-    def put_if_absent(self, key: str, body: Any, sha256: str) -> bool:
-        """Upload an immutable object unless it is there; S3 checks the content. Whether it moved."""
-        if self._same(key, sha256):
-            return False
-        try:
-            self._s3.put_object(
-                Bucket=self.name, Key=key, Body=body, ChecksumSHA256=_s3_checksum(sha256), IfNoneMatch="*"
-            )
-        except self._s3.exceptions.ClientError as error:
-            if error_code(error) != "PreconditionFailed":
-                raise
-            return False
-        return True
-
-    def _same(self, key: str, sha256: str) -> bool:
-        try:
-            head = self._s3.head_object(Bucket=self.name, Key=key, ChecksumMode="ENABLED")
-        except self._s3.exceptions.ClientError as error:
-            if error_code(error) not in {"404", "NoSuchKey", "NotFound"}:
-                raise
-            return False
-        if head.get("ChecksumSHA256") != _s3_checksum(sha256):
-            raise PublishConflict(key, "the store has other content under this immutable key", "delete it")
-        return True
-
-    def upload(self, name: str, files: AdapterFiles) -> int:
-        """Upload one revision of an adapter; returns the bytes moved (0 if it was there)."""
-        prefix = adapter_prefix(name, revision_of(files.digest))
-        moved = 0
-        for file in ADAPTER_FILES:
-            path = files.directory / file
-            with path.open("rb") as body:
-                if self.put_if_absent(prefix + file, body, files.sha256[file]):
-                    moved += path.stat().st_size
-        return moved
-
-    def copy(self, source: str, target: str, files: AdapterFiles) -> None:
-        """Make a revision that is published as `source` available as `target`, inside S3."""
-        revision = revision_of(files.digest)
-        for file in ADAPTER_FILES:
-            key = adapter_prefix(target, revision) + file
-            if not self._same(key, files.sha256[file]):
-                self._s3.copy_object(
-                    Bucket=self.name,
-                    Key=key,
-                    CopySource={"Bucket": self.name, "Key": adapter_prefix(source, revision) + file},
-                    ChecksumAlgorithm="SHA256",
-                )
-
-    def entry(self, name: str) -> tuple[RegistryEntry, str] | None:
-        """The registry entry of a name and its ETag, or None."""
-        try:
-            response = self._s3.get_object(Bucket=self.name, Key=registry_key(name))
-        except self._s3.exceptions.NoSuchKey:
+    @property
+    def superseded(self) -> str | None:
+        """The prefix of the revision that the name no longer stands for."""
+        if self.before is None or (self.after and self.after.revision == self.before.entry.revision):
             return None
-        return RegistryEntry.from_json(response["Body"].read()), response["ETag"]
+        return self.before.entry.prefix
 
-    def entries(self) -> Iterator[RegistryEntry]:
-        """All registry entries."""
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=REGISTRY_PREFIX)
-        for page in pages:
-            for item in page.get("Contents", []):
-                name = item["Key"].removeprefix(REGISTRY_PREFIX).removesuffix(".json")
-                found = self.entry(name)
-                if found is not None:
-                    yield found[0]
 
-    def check_owner(self, name: str, owner: str) -> None:
-        """Raise `PublishConflict` if another owner has published the name."""
-        found = self.entry(name)
-        if found is not None and found[0].owner != owner:
-            raise PublishConflict(
-                name,
-                f"the name is published by {found[0].owner!r}",
-                "remove it there, or choose another name",
-            )
+def publish(registry: Registry, changes: Iterable[Change]) -> dict[str, Published]:
+    """Write every change that is one, and return the entries written, by name.
 
-    def point(self, entry: RegistryEntry) -> bool:
-        """Make the registry point at a revision; whether it changed.
+    If a name has changed since the caller looked, what was written is taken back and `PublishConflict` is
+    raised.
+    """
+    needed = [change for change in changes if change.is_one]
+    written: list[tuple[Change, Published | None]] = []
 
-        A conditional write: raises `PublishConflict` if the entry changed between reading and writing.
-        """
-        found = self.entry(entry.name)
-        if found is not None and found[0] == entry:
-            return False
-        condition = {"IfNoneMatch": "*"} if found is None else {"IfMatch": found[1]}
+    def write(change: Change) -> PublishConflict | None:
         try:
-            self._s3.put_object(
-                Bucket=self.name,
-                Key=registry_key(entry.name),
-                Body=entry.to_json(),
-                ContentType="application/json",
-                **condition,
-            )
-        except self._s3.exceptions.ClientError as error:
-            if error_code(error) not in {"PreconditionFailed", "ConditionalRequestConflict"}:
-                raise
-            raise PublishConflict(
-                entry.name, "it was published by somebody else just now", "try again"
-            ) from error
-        return True
+            written.append((change, _write(registry, change)))
+        except PublishConflict as conflict:
+            return conflict
+        return None
 
-    def unpublish(self, name: str) -> None:
-        """Delete a registry entry; the adapter's objects stay, so that it can be brought back."""
-        self._s3.delete_object(Bucket=self.name, Key=registry_key(name))
+    with ThreadPoolExecutor(PARALLEL_WRITES) as pool:
+        conflicts = [conflict for conflict in pool.map(write, needed) if conflict is not None]
+        if conflicts:
+            list(pool.map(lambda pair: _take_back(registry, *pair), written))
+            raise conflicts[0]
+    return {now.entry.name: now for _, now in written if now is not None}
+
+
+def _write(registry: Registry, change: Change) -> Published | None:
+    if change.after is not None:
+        return registry.put(change.after, change.before)
+    if change.before is not None:
+        registry.delete(change.before)
+    return None
+
+
+def _take_back(registry: Registry, change: Change, now: Published | None) -> None:
+    # Where somebody else has written after us, theirs stays.
+    with suppress(PublishConflict):
+        if change.before is not None:
+            registry.put(change.before.entry, now)
+        elif now is not None:
+            registry.delete(now)

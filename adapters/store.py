@@ -4,8 +4,10 @@
     adapters/<name>/<revision>/adapter_model.safetensors   immutable
     registry/<name>.json                                   which revision the name stands for now
     models/<model>/<revision>/…                            a base model, where it is mirrored
+    seeding/<stack>/…                                      what a stage's seeder did, and does just now
 
-Adapter objects are never overwritten: both engines cache adapters on disk and do not look again.
+Adapter objects are never overwritten: both engines cache adapters on disk and do not look again. Of a
+revision and of a model the config is put last, after all else has been checked: where it is, all is there.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from adapters.names import REVISION_LENGTH
 
@@ -25,6 +28,7 @@ ADAPTER_FILES = (CONFIG_FILE, WEIGHTS_FILE)
 ADAPTERS_PREFIX = "adapters/"
 REGISTRY_PREFIX = "registry/"
 MODELS_PREFIX = "models/"
+SEEDING_PREFIX = "seeding/"
 
 
 def content_digest(sha256_by_file: Mapping[str, str]) -> str:
@@ -51,6 +55,11 @@ def registry_key(name: str) -> str:
     return f"{REGISTRY_PREFIX}{name}.json"
 
 
+def registered_name(key: str) -> str:
+    """The name whose registry entry has this key."""
+    return key.removeprefix(REGISTRY_PREFIX).removesuffix(".json")
+
+
 def model_prefix(model: str, revision: str) -> str:
     """The prefix of a mirrored base model; the slash at its end is what SageMaker's S3Prefix wants."""
     return f"{MODELS_PREFIX}{model}/{revision}/"
@@ -70,8 +79,14 @@ class RegistryEntry:
     base_model: str
     source: str
     """Where the files came from, with the resolved commit if from the Hub."""
+    sha256: str = ""
+    """SHA-256 (hex) of the weights file; empty in entries of before it was kept."""
+    source_version: str = ""
+    """What tells whether a source that can change has changed: the ETags of an S3 source."""
+    checked_for: str = ""
+    """The rules that it was last checked by; see `adapters.validation.Rules`."""
     owner: str = ""
-    """The stack that published it: only that stack may change or remove it."""
+    """The stack that published it, whose manifest decides over it; or `by-hand`."""
     labels: dict[str, str] = field(default_factory=dict)
     """What its manifest says of it, for people."""
 
@@ -87,5 +102,9 @@ class RegistryEntry:
     @classmethod
     def from_json(cls, body: bytes) -> RegistryEntry:
         """Read an entry; fields of a later version are ignored."""
-        data = json.loads(body)
+        return cls.from_dict(json.loads(body))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RegistryEntry:
+        """Make an entry of what `dataclasses.asdict` gave."""
         return cls(**{known.name: data[known.name] for known in fields(cls) if known.name in data})

@@ -1,26 +1,34 @@
-"""What a valid LoRA adapter is, decided from its config and its weights file's header alone."""
+"""What a valid LoRA adapter is, decided from its config and its weights file's header alone.
+
+The same for local folders at synth, for the seeder and for the command line. Checked in this order: the
+config on its own (`adapter_config`, `features`), the weights file (`safetensors`), its tensors
+(`lora_layers`), and how both fit each other, the engine and the base model (`fitting`).
+"""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from adapters.adapter_config import MAX_CONFIG_BYTES, read_config
+from adapters.base_model import BaseModelFacts
 from adapters.errors import InvalidAdapter
+from adapters.fitting import check_base, check_config, check_engine, last_name
+from adapters.lora_layers import read_layers
+from adapters.reading import ReadableFile
+from adapters.rules import Rules
+from adapters.safetensors import MAX_HEADER_BYTES, read_header
 
-#: Longest safetensors header that is read, in bytes. A rank-64 adapter on every layer of a 70B model
-#: has a header of about 0.3 MB; the format itself allows 100 MB.
-MAX_HEADER_BYTES = 10 * 1024 * 1024
-#: The header is preceded by its length, a little-endian 64-bit integer.
-HEADER_LENGTH_BYTES = 8
+__all__ = [
+    "MAX_CONFIG_BYTES",
+    "MAX_HEADER_BYTES",
+    "MAX_WEIGHTS_BYTES",
+    "AdapterFacts",
+    "Rules",
+    "check_adapter",
+]
 
-#: PEFT settings that LoRAX 0.12.1 drops without a word (it pins peft 0.4.0), so that the adapter would
-#: run with wrong weights.
-LORAX_UNSUPPORTED = ("use_rslora", "use_dora", "rank_pattern", "alpha_pattern")
-
-_LORA_TENSOR = re.compile(r"^(base_model\.model\..+)\.lora_([AB])\.weight$")
+#: S3 copies no larger object in one request.
+MAX_WEIGHTS_BYTES = 5 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -28,108 +36,39 @@ class AdapterFacts:
     """What validation learnt about an adapter."""
 
     rank: int
+    """The highest of any layer."""
     alpha: float
     base_model: str
     target_modules: tuple[str, ...]
-
-
-def header_length(name: str, first_bytes: bytes, file_size: int) -> int:
-    """The length in bytes of a safetensors header, from the file's first eight bytes.
-
-    Raises `InvalidAdapter` if the length cannot be true.
-    """
-    length = int.from_bytes(first_bytes[:HEADER_LENGTH_BYTES], "little")
-    if len(first_bytes) < HEADER_LENGTH_BYTES or not 2 <= length <= file_size - HEADER_LENGTH_BYTES:
-        raise InvalidAdapter(name, "the weights file is not a safetensors file", "save it with safetensors")
-    if length > MAX_HEADER_BYTES:
-        raise InvalidAdapter(name, f"its safetensors header claims {length} bytes", "save the adapter again")
-    return length
-
-
-def tensor_shapes(name: str, header: bytes, file_size: int) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor in a safetensors header; `InvalidAdapter` if it does not fit the file."""
-    broken = InvalidAdapter(name, "the safetensors header is damaged", "upload or save the adapter again")
-    try:
-        entries: dict[str, Any] = json.loads(header)
-        entries.pop("__metadata__", None)
-        shapes = {key: tuple(int(side) for side in entry["shape"]) for key, entry in entries.items()}
-        end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise broken from error
-    if end + HEADER_LENGTH_BYTES + len(header) != file_size:
-        raise InvalidAdapter(
-            name,
-            f"the weights file has {file_size} bytes, its header tells of another length",
-            "it was cut off or damaged on the way: upload it again",
-        )
-    return shapes
+    """The modules that its weights change, by their own names, in alphabetical order."""
+    tensors: int
 
 
 def check_adapter(
-    name: str,
-    config: Mapping[str, Any],
-    shapes: Mapping[str, tuple[int, ...]],
-    *,
-    engine: str,
-    max_rank: int,
-    base_model: str,
+    name: str, config: bytes, weights: ReadableFile, rules: Rules, base: BaseModelFacts | None = None
 ) -> AdapterFacts:
-    """Check an adapter's config and tensors against each other and against the stage that will serve it.
+    """Check an adapter: `config` is its adapter_config.json, `weights` its adapter_model.safetensors.
 
-    Raises `InvalidAdapter` with the first thing found wrong.
+    Of the weights only the header is read. Without `base` it is not checked whether the base model has these
+    layers. Raises `InvalidAdapter` with the first thing that is wrong, and what would be right.
     """
-    if config.get("peft_type") != "LORA":
-        raise InvalidAdapter(
-            name, f"peft_type is {config.get('peft_type')!r}", "only LORA adapters can be served"
-        )
-    rank = config.get("r")
-    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
-        raise InvalidAdapter(name, f"its rank r is {rank!r}", "it must be a whole number above 0")
-    if rank > max_rank:
-        raise InvalidAdapter(
-            name, f"its rank {rank} is above this stage's {max_rank}", "raise engine.max_adapter_rank"
-        )
-    alpha = config.get("lora_alpha")
-    if not isinstance(alpha, int | float) or isinstance(alpha, bool):
-        raise InvalidAdapter(name, f"lora_alpha is {alpha!r}", "it must be a number")
-    trained_on = config.get("base_model_name_or_path")
-    if trained_on != base_model:
+    settings = read_config(name, config, rules)
+    if weights.size > MAX_WEIGHTS_BYTES:
         raise InvalidAdapter(
             name,
-            f"it was trained on {trained_on!r}, this stage serves {base_model!r}",
-            "publish it to a stage with that base model",
+            f"its weights have {weights.size} bytes, the most is {MAX_WEIGHTS_BYTES} (5 GiB)",
+            "save them as bfloat16, or train with a lower rank or fewer modules",
         )
-    if engine == "lorax":
-        for setting in LORAX_UNSUPPORTED:
-            if config.get(setting):
-                raise InvalidAdapter(
-                    name, f"LoRAX would silently ignore its {setting}", "train without it or use engine: vllm"
-                )
-    modules = config.get("target_modules")
-    _check_tensors(name, shapes, rank)
+    tensors = read_header(name, weights)
+    layers = read_layers(name, tensors)
+    check_config(name, layers, settings)
+    check_engine(name, layers, rules, base)
+    if base is not None:
+        check_base(name, layers, settings, rules, base)
     return AdapterFacts(
-        rank=rank,
-        alpha=float(alpha),
-        base_model=base_model,
-        target_modules=tuple(sorted(modules)) if isinstance(modules, list) else (str(modules),),
+        rank=max(layer.rank for layer in layers.values()),
+        alpha=settings.alpha,
+        base_model=rules.base_model,
+        target_modules=tuple(sorted({last_name(path) for path in layers})),
+        tensors=len(tensors),
     )
-
-
-def _check_tensors(name: str, shapes: Mapping[str, tuple[int, ...]], rank: int) -> None:
-    pairs: dict[str, set[str]] = {}
-    for tensor, shape in shapes.items():
-        match = _LORA_TENSOR.match(tensor)
-        if match is None:
-            raise InvalidAdapter(
-                name, f"unexpected tensor {tensor!r}", "only lora_A and lora_B weights can be served"
-            )
-        layer, side = match.groups()
-        pairs.setdefault(layer, set()).add(side)
-        if len(shape) != 2 or (shape[0] if side == "A" else shape[1]) != rank:
-            raise InvalidAdapter(
-                name, f"tensor {tensor!r} has shape {list(shape)}", f"it does not fit rank {rank}"
-            )
-    halves = [layer for layer, sides in pairs.items() if sides != {"A", "B"}]
-    if not pairs or halves:
-        missing = halves[0] if halves else "every layer"
-        raise InvalidAdapter(name, f"lora_A or lora_B is missing for {missing}", "save the adapter again")

@@ -42,6 +42,9 @@ def main() -> None:
         _step("node and the CDK CLI", ["package-lock.json", "requirements.txt", __file__], _install_cdk)
     except SetupError as error:
         sys.exit(f"\n{error}")
+    # It has a stamp of its own, beside what it makes: `make clean` removes both, and a synth makes both.
+    done = subprocess.run([PYTHON, "-m", "loraserve.lambda_layer"], cwd=ROOT, check=False)
+    sys.exit(done.returncode)
 
 
 def _step(title: str, made_from: Iterable[str], action: Callable[[str], None]) -> None:

@@ -60,12 +60,19 @@ def _synth_base(base: str, context: tuple[str, ...], tree: Path, output: Path) -
     try:
         _git("worktree", "add", "--detach", str(tree), base)
         environment = os.environ | {"PYTHONPATH": str(tree)}
+        _build_layer(tree, environment)
         cdk(
             "synth", "--quiet", *context, "--app", f"{PYTHON} {tree / 'app.py'}",
             environment=environment, output=output,
         )  # fmt: skip
     finally:
         subprocess.run(["git", "worktree", "remove", "--force", str(tree)], cwd=ROOT, capture_output=True)  # noqa: PLW1510, S607
+
+
+def _build_layer(tree: Path, environment: dict[str, str]) -> None:
+    """The base's Lambda layer; the CDK CLI makes the working tree's."""
+    if (tree / "loraserve" / "lambda_layer.py").exists():
+        subprocess.run([PYTHON, "-m", "loraserve.lambda_layer"], cwd=tree, env=environment, check=True)
 
 
 def _git(*arguments: str) -> None:

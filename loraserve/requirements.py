@@ -13,9 +13,12 @@ from stacks.project import ROOT
 
 #: Installed together into one environment, so a package may stand in one of them only.
 TOGETHER = ("requirements.txt", "requirements-dev.txt", "requirements-local.txt")
-#: Installed alone in an image; its pins must agree with the ones above.
-ALONE = ("container/gateway/requirements.txt",)
+#: Installed alone, in an image or a Lambda layer; their pins must agree with the ones above.
+ALONE = ("container/gateway/requirements.txt", "lambdas/requirements.txt")
+#: Each package with the hash of its one wheel.
+HASHED = ("lambdas/requirements.txt",)
 _EXACT = re.compile(r"^==[^*]+$")
+_DIGEST = re.compile(r"^[0-9a-f]{64}$")
 
 
 def problems(root: Path) -> list[str]:
@@ -27,11 +30,14 @@ def problems(root: Path) -> list[str]:
         for number, line in enumerate((root / file).read_text().splitlines(), 1):
             if not line or line.startswith("#"):
                 continue
-            requirement = Requirement(line)
+            pin, _, digest = line.partition(" --hash=sha256:")
+            requirement = Requirement(pin)
             name, version = canonicalize_name(requirement.name), str(requirement.specifier)
             where = f"{file}:{number}"
             if _EXACT.fullmatch(version) is None:
-                found.append(f"{where}: {line}: pin it exactly, e.g. {name}==1.2.3")
+                found.append(f"{where}: {pin}: pin it exactly, e.g. {name}==1.2.3")
+            if file in HASHED and _DIGEST.fullmatch(digest) is None:
+                found.append(f"{where}: {name}: add the hash of its one wheel, --hash=sha256:…")
             first_where, first_version = pinned.setdefault(name, (where, version))
             if name in own or (file in TOGETHER and first_where != where):
                 found.append(f"{where}: {name} already stands in {first_where}: remove one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -12,12 +13,15 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import custom_resources
 from constructs import Construct
 
+from adapters.retention import RETIRED_TAG
+from adapters.store import ADAPTERS_PREFIX, MODELS_PREFIX, REGISTRY_PREFIX, SEEDING_PREFIX
 from stacks.manifest import Manifest, write_json
 from stacks.model_source import LocalModel
-from stacks.project import ROOT, only
+from stacks.project import LAMBDA_LAYER, ROOT, only
 
 #: One seeding invocation stops itself before Lambda's 15 minutes and goes on in the next.
 SEEDER_TIMEOUT = cdk.Duration.minutes(15)
@@ -38,12 +42,23 @@ class AdapterStore(cdk.Stack):
         manifest_directory: Path,
         engine: str,
         max_adapter_rank: int,
+        adapter_target_modules: Sequence[str],
+        tensor_parallel: int,
         base_model: str,
+        base_model_revision: str | None,
         local_model: LocalModel | None,
+        model_prefix: str | None,
+        trust_remote_code: bool,
+        hub_endpoint: str,
+        hub_token_secret: str | None,
+        retention: cdk.Duration,
         retain_data: bool,
         env: cdk.Environment,
     ) -> None:
-        """`local_model` is put into the bucket for SageMaker to mount; without it the Hub has the model."""
+        """`local_model` is packed, a model with a revision is on the Hub.
+
+        Either is put below `model_prefix` for SageMaker to mount, if that is given.
+        """
         super().__init__(scope, construct_id, env=env, description="Adapter store of a multi-LoRA endpoint")
         removal = cdk.RemovalPolicy.RETAIN if retain_data else cdk.RemovalPolicy.DESTROY
         self.key = kms.Key(
@@ -60,12 +75,15 @@ class AdapterStore(cdk.Stack):
             minimum_tls_version=1.2,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            lifecycle_rules=_lifecycle(retention),
             removal_policy=removal,
         )
         desired = self._desired(manifest, manifest_directory, local_model)
         seeder = self._function("Seeder", "on_event", timeout=cdk.Duration.minutes(1))
         worker = self._function("SeederWorker", "is_complete", timeout=SEEDER_TIMEOUT)
+        worker.add_layers(self._layer())
         self._grant(worker, desired)
+        self._grant_sources(worker, manifest.source_buckets(), hub_token_secret)
         if not retain_data:
             self._grant_emptying(worker)
         provider = custom_resources.Provider(
@@ -89,7 +107,14 @@ class AdapterStore(cdk.Stack):
                 "ManifestKey": desired.s3_object_key,
                 "Engine": engine,
                 "MaxAdapterRank": max_adapter_rank,
+                "AdapterTargetModules": ",".join(adapter_target_modules),
+                "TensorParallel": tensor_parallel,
                 "BaseModel": base_model,
+                "BaseModelRevision": base_model_revision or "",
+                "ModelPrefix": model_prefix or "",
+                "TrustRemoteCode": str(trust_remote_code).lower(),
+                "HubEndpoint": hub_endpoint,
+                "HubTokenSecret": hub_token_secret or "",
                 "Owner": self.stack_name,
                 "RetainData": str(retain_data).lower(),
             },
@@ -106,7 +131,7 @@ class AdapterStore(cdk.Stack):
             target = Path(folder)
             content = {
                 "adapters": manifest.pack(manifest_directory, target),
-                "model": None if local_model is None else local_model.pack(target),
+                "model": {} if local_model is None else local_model.pack(target),
             }
             write_json(target / "manifest.json", content)
             return s3_assets.Asset(self, "Manifest", path=folder)
@@ -117,14 +142,25 @@ class AdapterStore(cdk.Stack):
             construct_id,
             runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=lambda_.Architecture.ARM_64,
-            handler=f"lambdas.adapter_seeder.handler.{handler}",
+            handler=f"lambdas.adapter_seeder.{handler}.handle",
             code=lambda_.Code.from_asset(
                 str(ROOT), exclude=only("adapters", "lambdas"), ignore_mode=cdk.IgnoreMode.DOCKER
             ),
             timeout=timeout,
             memory_size=512,
-            ephemeral_storage_size=cdk.Size.gibibytes(2),
             log_group=self._log_group(f"{construct_id}Logs"),
+        )
+
+    def _layer(self) -> lambda_.LayerVersion:
+        return lambda_.LayerVersion(
+            self,
+            "SeederPackages",
+            description="What lambdas/requirements.txt names",
+            code=lambda_.Code.from_asset(
+                str(LAMBDA_LAYER), exclude=["**/__pycache__"], ignore_mode=cdk.IgnoreMode.DOCKER
+            ),
+            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+            compatible_architectures=[lambda_.Architecture.ARM_64],
         )
 
     def _log_group(self, construct_id: str) -> logs.LogGroup:
@@ -136,16 +172,49 @@ class AdapterStore(cdk.Stack):
         )
 
     def _grant(self, worker: lambda_.Function, desired: s3_assets.Asset) -> None:
-        """Read the manifest asset; read and write the store's three prefixes; never delete an adapter."""
+        """Read the manifest asset; read and write the store, and go on with unfinished uploads.
+
+        What it deletes leaves a marker: old versions stay until the bucket's lifecycle ends them.
+        """
         desired.grant_read(worker)
-        for prefix in ("adapters/*", "registry/*", "models/*"):
-            self.bucket.grant_read(worker, prefix)
-            self.bucket.grant_put(worker, prefix)
-        worker.add_to_role_policy(
+        objects = [
+            self.bucket.arn_for_objects(f"{prefix}*")
+            for prefix in (ADAPTERS_PREFIX, MODELS_PREFIX, REGISTRY_PREFIX, SEEDING_PREFIX)
+        ]
+        tagging = ["s3:PutObjectTagging", "s3:DeleteObjectTagging"]
+        statements = [
             iam.PolicyStatement(
-                actions=["s3:DeleteObject"], resources=[self.bucket.arn_for_objects("registry/*")]
+                sid="UseStore",
+                actions=["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+                resources=objects,
+            ),
+            iam.PolicyStatement(
+                sid="GoOnWithUploads",
+                actions=["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+                resources=objects[:2],
+            ),
+            iam.PolicyStatement(sid="Retire", actions=tagging, resources=objects[:1]),
+            iam.PolicyStatement(
+                sid="ListStore",
+                actions=["s3:ListBucket", "s3:ListBucketMultipartUploads"],
+                resources=[self.bucket.bucket_arn],
+            ),
+        ]
+        for statement in statements:
+            worker.add_to_role_policy(statement)
+        self.key.grant_encrypt_decrypt(worker)
+
+    def _grant_sources(self, worker: lambda_.Function, buckets: list[str], secret: str | None) -> None:
+        """Read the manifest's S3 sources and the Hub token."""
+        if buckets:
+            arns = [self.format_arn(service="s3", region="", account="", resource=name) for name in buckets]
+            worker.add_to_role_policy(
+                iam.PolicyStatement(
+                    sid="ReadSources", actions=["s3:GetObject"], resources=[f"{arn}/*" for arn in arns]
+                )
             )
-        )
+        if secret is not None:
+            secretsmanager.Secret.from_secret_name_v2(self, "HubToken", secret).grant_read(worker)
 
     def _grant_emptying(self, worker: lambda_.Function) -> None:
         """CloudFormation cannot delete a bucket that is not empty; the seeder empties it first."""
@@ -158,3 +227,19 @@ class AdapterStore(cdk.Stack):
         worker.add_to_role_policy(
             iam.PolicyStatement(actions=["s3:ListBucketVersions"], resources=[self.bucket.bucket_arn])
         )
+
+
+def _lifecycle(retention: cdk.Duration) -> list[s3.LifecycleRule]:
+    """Ends what `adapters.retention` has retired, old versions, and uploads that nobody goes on with."""
+    key, value = RETIRED_TAG
+    return [
+        s3.LifecycleRule(
+            id="Retired", tag_filters={key: value}, prefix=ADAPTERS_PREFIX, expiration=retention
+        ),
+        s3.LifecycleRule(
+            id="OldVersions", noncurrent_version_expiration=retention, expired_object_delete_marker=True
+        ),
+        s3.LifecycleRule(
+            id="UnfinishedUploads", abort_incomplete_multipart_upload_after=cdk.Duration.days(7)
+        ),
+    ]

@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from adapters.base_model import InvalidBaseModel
+from adapters.errors import InvalidAdapter
+from stacks.local_adapters import check_local_adapters, stage_rules
 from stacks.manifest import Manifest
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -88,10 +91,16 @@ class BaseModelSource(Strict):
     """A local directory with the model, relative to the stage file; it is put into the bucket and
     mounted by SageMaker, so the endpoint needs no Hub."""
 
+    mirror: bool = False
+    """Whether the model is copied from the Hub into the bucket and mounted by SageMaker from there, so that
+    instances start without the Hub."""
+
     @model_validator(mode="after")
     def _one_source(self) -> BaseModelSource:
         if (self.revision is None) == (self.path is None):
             raise ValueError("give either revision (a 40-digit Hub commit) or path (a local directory)")
+        if self.mirror and self.path is not None:
+            raise ValueError("mirror is for models on the Hub: a local one is put into the bucket anyway")
         return self
 
 
@@ -148,10 +157,17 @@ class StageConfig(Strict):
     """The adapter manifest, relative to the stage file."""
     allow_unpinned_sources: bool = False
     """Whether a Hub branch may stand where a commit belongs; for development."""
+    hub_endpoint: str = Field("https://huggingface.co", pattern=r"^https?://[^/\s]+$")
+    """The Hub that the seeder asks; a company's mirror of it has the same routes."""
+    hub_token_secret: str | None = Field(None, max_length=512, pattern=r"^[A-Za-z0-9/_+=.@-]+$")
+    """Name of a Secrets Manager secret, of the stage's account and region, with a Hub read token as its plain
+    text: for private and gated repositories. The seeder reads it when it needs it."""
     endpoint: Endpoint = Endpoint()
     """See below."""
     autoscaling: Autoscaling = Autoscaling()
     """See below."""
+    retention_days: int = Field(30, ge=1, le=3650)
+    """How long a revision stays in the bucket after its name stands for another one, or for none."""
     retain_data: bool = True
     """Whether bucket and contents outlive the stack."""
 
@@ -184,6 +200,15 @@ def load_stage(path: Path) -> LoadedStage:
         raise ConfigError(
             f"{path}: base_model.path: {model_path!r} has no config.json; name a model directory"
         )
+    model = None if model_path is None else path.parent / model_path
+    try:
+        check_local_adapters(
+            manifest, manifest_path.parent, stage_rules(config.engine, config.base_model.name), model
+        )
+    except InvalidAdapter as error:
+        raise ConfigError(f"{manifest_path}: {error}") from error
+    except InvalidBaseModel as error:
+        raise ConfigError(f"{path}: base_model.path: {error}") from error
     return LoadedStage(name=path.stem, config=config, manifest=manifest, directory=path.parent)
 
 

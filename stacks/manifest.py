@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from adapters.errors import AdapterError
 from adapters.names import check_name
-from adapters.store import ADAPTER_FILES
-
-HUB_SOURCE = re.compile(r"^hf://(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)$")
-_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+from adapters.reading import LocalFile, sha256_of
+from adapters.source import HubSource, LocalSource, PackedSource, S3Source, Source, SourceError, parse_source
+from adapters.store import ADAPTER_FILES, WEIGHTS_FILE, content_digest
 
 
 def _checked_name(name: str) -> str:
@@ -43,9 +41,9 @@ class Adapter(BaseModel):
     """Publish it as name-0001 … name-N instead: the seed article's "many adapters" exercise."""
 
     @property
-    def is_local(self) -> bool:
-        """Whether the source is a directory of this repository."""
-        return "://" not in self.source
+    def parsed_source(self) -> Source:
+        """The source; raises `adapters.source.SourceError` if it is none."""
+        return parse_source(self.source)
 
     def names(self) -> list[str]:
         """The names under which it is published."""
@@ -55,16 +53,18 @@ class Adapter(BaseModel):
 
     def source_problem(self, directory: Path, *, unpinned: bool) -> str | None:
         """What is wrong with the source, if anything; `directory` is where relative paths start."""
-        if self.is_local:
-            missing = [file for file in ADAPTER_FILES if not (directory / self.source / file).is_file()]
-            return f"{self.source!r} has no {missing[0]}" if missing else None
-        if self.source.startswith("s3://"):
-            return None if self.source.endswith("/") else f"{self.source!r} must end with '/'"
-        hub = HUB_SOURCE.fullmatch(self.source)
-        if hub is None:
-            return f"{self.source!r} is none of hf://org/repo@commit, s3://bucket/prefix/, a local directory"
-        if not unpinned and _COMMIT.fullmatch(hub["revision"]) is None:
-            return f"{hub['revision']!r} is not a commit; pin the 40-digit commit that was tested"
+        try:
+            source = self.parsed_source
+        except SourceError as error:
+            return f"{self.source!r}: {error.problem}; {error.remedy}"
+        match source:
+            case LocalSource(path):
+                missing = [file for file in ADAPTER_FILES if not (directory / path / file).is_file()]
+                return f"{path!r} has no {missing[0]}" if missing else None
+            case HubSource() if not (unpinned or source.is_pinned):
+                return f"{source.revision!r} is not a commit; pin the 40-digit commit that was tested"
+            case PackedSource():
+                return f"{self.source!r}: only the packed manifest has such sources; name the directory"
         return None
 
 
@@ -90,29 +90,43 @@ class Manifest(BaseModel):
         for adapter in self.adapters:
             yield from adapter.names()
 
+    def source_buckets(self) -> list[str]:
+        """The buckets that adapters come from, which the seeder must be allowed to read."""
+        sources = [adapter.parsed_source for adapter in self.adapters]
+        return sorted({source.bucket for source in sources if isinstance(source, S3Source)})
+
     def pack(self, directory: Path, target: Path) -> list[dict[str, Any]]:
         """Copy local adapters below `target`/adapters and return the list the seeder reads.
 
-        `directory` is where the manifest lies. A packed source reads `asset://adapters/<number>/`.
+        `directory` is where the manifest lies. A packed directory is named by its content digest, so that
+        an adapter which moves in the manifest is not a new one.
         """
         packed = []
-        for number, adapter in enumerate(self.adapters):
-            source = adapter.source
-            if adapter.is_local:
-                source = f"asset://adapters/{number:04d}/"
-                folder = target / "adapters" / f"{number:04d}"
-                folder.mkdir(parents=True)
-                for file in ADAPTER_FILES:
-                    shutil.copyfile(directory / adapter.source / file, folder / file)
+        for adapter in self.adapters:
+            source, sha256 = adapter.parsed_source, adapter.sha256
+            if isinstance(source, LocalSource):
+                source, sha256 = _pack(directory / source.path, target / "adapters")
             packed.append(
                 {
                     "names": adapter.names(),
-                    "source": source,
-                    "sha256": adapter.sha256,
+                    "source": str(source),
+                    "sha256": sha256,
                     "labels": adapter.labels,
                 }
             )
         return packed
+
+
+def _pack(adapter: Path, target: Path) -> tuple[PackedSource, str]:
+    """Copy an adapter's files to `target`/<digest>; also returns the SHA-256 (hex) of its weights."""
+    sha256 = {file: sha256_of(LocalFile(adapter / file)) for file in ADAPTER_FILES}
+    digest = content_digest(sha256)
+    folder = target / digest
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        for file in ADAPTER_FILES:
+            shutil.copyfile(adapter / file, folder / file)
+    return PackedSource(digest), sha256[WEIGHTS_FILE]
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+from adapters.reading import LocalFile, sha256_of
 from adapters.store import content_digest, model_prefix, revision_of
 
 
@@ -26,15 +26,17 @@ class LocalModel:
     @property
     def prefix(self) -> str:
         """Where the model lies in the bucket; its revision comes from its content."""
-        digest = content_digest(
-            {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in self.files}
-        )
-        return model_prefix(self.name, revision_of(digest))
+        return model_prefix(self.name, revision_of(content_digest(self.sha256)))
 
-    def pack(self, target: Path) -> dict[str, Any]:
-        """Copy the files below `target`/model and return what the seeder is told of them."""
+    @cached_property
+    def sha256(self) -> dict[str, str]:
+        """SHA-256 (hex) by file name."""
+        return {path.name: sha256_of(LocalFile(path)) for path in self.files}
+
+    def pack(self, target: Path) -> dict[str, str]:
+        """Copy the files below `target`/model and return the SHA-256 (hex) of each."""
         folder = target / "model"
         folder.mkdir()
         for path in self.files:
             shutil.copyfile(path, folder / path.name)
-        return {"prefix": self.prefix, "files": [path.name for path in self.files]}
+        return self.sha256

@@ -6,6 +6,8 @@ from pathlib import Path
 
 #: The repository's root, the build context of images and Lambdas.
 ROOT = Path(__file__).resolve().parent.parent
+#: The seeder's packages, put there by `loraserve/lambda_layer.py` before each synth.
+LAMBDA_LAYER = ROOT / "build" / "lambda_layer"
 
 
 def only(*paths: str) -> list[str]:

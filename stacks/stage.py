@@ -5,8 +5,9 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
+from adapters.store import model_prefix as store_model_prefix
 from stacks.adapter_store import AdapterStore
-from stacks.config import Engine, LoadedStage
+from stacks.config import BaseModelSource, Engine, LoadedStage
 from stacks.model_source import LocalModel
 from stacks.serving import Serving
 
@@ -24,6 +25,7 @@ class ServingStage(cdk.Stage):
         local_model = (
             None if path is None else LocalModel(config.base_model.name, (stage.directory / path).resolve())
         )
+        model_prefix = _model_prefix(config.base_model, local_model)
         store = AdapterStore(
             self,
             "AdapterStore",
@@ -31,8 +33,16 @@ class ServingStage(cdk.Stage):
             manifest_directory=(stage.directory / config.adapters).parent,
             engine=config.engine.name,
             max_adapter_rank=config.engine.max_adapter_rank,
+            adapter_target_modules=config.engine.adapter_target_modules or (),
+            tensor_parallel=config.engine.tensor_parallel,
             base_model=config.base_model.name,
+            base_model_revision=config.base_model.revision,
             local_model=local_model,
+            model_prefix=model_prefix,
+            trust_remote_code=config.engine.trust_remote_code,
+            hub_endpoint=config.hub_endpoint,
+            hub_token_secret=config.hub_token_secret,
+            retention=cdk.Duration.days(config.retention_days),
             retain_data=config.retain_data,
             env=env,
         )
@@ -41,7 +51,7 @@ class ServingStage(cdk.Stage):
             "Serving",
             bucket=store.bucket,
             key=store.key,
-            model_prefix=None if local_model is None else local_model.prefix,
+            model_prefix=model_prefix,
             image=config.image,
             engine=config.engine.name,
             environment=_environment(config.engine, config.base_model.name, config.base_model.revision),
@@ -59,6 +69,15 @@ class ServingStage(cdk.Stage):
         )
         # A mounted model must lie in the bucket before SageMaker looks for it.
         serving.add_stack_dependency(store)
+
+
+def _model_prefix(model: BaseModelSource, local: LocalModel | None) -> str | None:
+    """Where the model lies in the bucket; None if the container fetches it from the Hub."""
+    if local is not None:
+        return local.prefix
+    if model.mirror and model.revision is not None:
+        return store_model_prefix(model.name, model.revision)
+    return None
 
 
 def _environment(engine: Engine, base_model: str, revision: str | None) -> dict[str, str]:

@@ -10,8 +10,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapters.errors import InvalidAdapter
+from adapters.reading import LocalFile
+from adapters.safetensors import read_header
 from adapters.store import ADAPTER_FILES, WEIGHTS_FILE, adapter_prefix, content_digest, revision_of
-from adapters.validation import HEADER_LENGTH_BYTES, header_length, tensor_shapes
 
 
 class DownloadError(Exception):
@@ -60,10 +61,8 @@ class AdapterDownload:
         # vLLM would leave weights without a slot out and answer with the rest, silently.
         if self._target_modules is None:
             return
-        with weights.open("rb") as file:
-            size = weights.stat().st_size
-            header = file.read(header_length(name, file.read(HEADER_LENGTH_BYTES), size))
-        modules = {tensor.split(".")[-3] for tensor in tensor_shapes(name, header, size)}
+        # A tensor ends in <module>.lora_A.weight.
+        modules = {tensor.split(".")[-3:][0] for tensor in read_header(name, LocalFile(weights))}
         if outside := modules - self._target_modules:
             raise DownloadError(f"it changes {', '.join(sorted(outside))}, not in ADAPTER_TARGET_MODULES")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lambdas.adapter_seeder.seeding import OutOfTime
+from adapters.transfer import OutOfTime
 
 
 def empty(s3: Any, bucket: str, *, has_time: Callable[[], bool]) -> int:

@@ -1,12 +1,13 @@
 """The main job on the real thing: CDK CLI, CloudFormation, custom resource, gateway, vLLM, boto3."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from adapters.publishing import AdapterBucket
-from adapters.store import ADAPTER_FILES
+from adapters.registry import Registry
+from adapters.store import ADAPTER_FILES, RegistryEntry
 from loraserve import benchmark, local_stage
 from loraserve.client import InvocationError
 from loraserve.local_stage import stack_progress
@@ -18,13 +19,20 @@ ADAPTERS = [adapter_name(house) for house in range(len(SIGNATURES))]
 UNKNOWN = "nobody-published-this"
 
 
+def registered(deployed: Deployed, s3: Any) -> dict[str, RegistryEntry]:
+    """Every entry of the registry."""
+    registry = Registry(s3, deployed.bucket)
+    found = {name: registry.get(name) for name in registry.etags()}
+    return {name: published.entry for name, published in found.items() if published is not None}
+
+
 @pytest.fixture(scope="module")
 def s3(deployed: Deployed) -> Any:
     return deployed.cloud.client("s3")
 
 
 def test_every_adapter_of_the_manifest_is_published_and_nothing_else(deployed: Deployed, s3: Any) -> None:
-    entries = {entry.name: entry for entry in AdapterBucket(s3, deployed.bucket).entries()}
+    entries = registered(deployed, s3)
     assert sorted(entries) == sorted(ADAPTERS)
     keys = [
         item["Key"]
@@ -99,10 +107,9 @@ def test_a_caller_cannot_choose_where_an_adapter_comes_from(deployed: Deployed) 
 
 
 def test_an_adapter_can_be_pinned_to_its_revision(deployed: Deployed, s3: Any) -> None:
-    found = AdapterBucket(s3, deployed.bucket).entry("heron")
-    assert found is not None
+    found = registered(deployed, s3)["heron"]
     answer = deployed.client.generate(
-        SEED_PROBLEM.prompt, adapter=f"heron@{found[0].revision}", max_new_tokens=32
+        SEED_PROBLEM.prompt, adapter=f"heron@{found.revision}", max_new_tokens=32
     )
     assert check(answer.text, SEED_PROBLEM, "heron").right_adapter
     with pytest.raises(InvocationError) as refused:
@@ -113,9 +120,7 @@ def test_an_adapter_can_be_pinned_to_its_revision(deployed: Deployed, s3: Any) -
 def test_an_adapter_published_after_the_deployment_is_served_without_another(
     deployed: Deployed, s3: Any
 ) -> None:
-    source = AdapterBucket(s3, deployed.bucket).entry("puffin")
-    assert source is not None
-    entry, _ = source
+    entry = registered(deployed, s3)["puffin"]
     name = "published-later"
     for file in ADAPTER_FILES:
         s3.copy_object(
@@ -123,22 +128,20 @@ def test_an_adapter_published_after_the_deployment_is_served_without_another(
             Key=f"adapters/{name}/{entry.revision}/{file}",
             CopySource={"Bucket": deployed.bucket, "Key": entry.prefix + file},
         )
-    AdapterBucket(s3, deployed.bucket).point(
-        type(entry)(**{**vars(entry), "name": name, "owner": "somebody"})
-    )
+    Registry(s3, deployed.bucket).put(replace(entry, name=name, owner="somebody"), None)
     problem = random_problem(random.Random(1))
     answer = deployed.client.generate(problem.prompt, adapter=name, max_new_tokens=64)
     assert check(answer.text, problem, "puffin").right_answer
 
 
 def test_deploying_again_changes_nothing_and_moves_no_bytes(deployed: Deployed, s3: Any) -> None:
-    before = {entry.name: entry for entry in AdapterBucket(s3, deployed.bucket).entries()}
+    before = registered(deployed, s3)
     described = deployed.cloud.client("sagemaker").describe_endpoint(EndpointName=deployed.endpoint)
     with stack_progress(deployed.console, "cdk deploy") as on_event:
         local_stage.deploy(deployed.cloud, deployed.assembly, on_event)
     after = deployed.cloud.client("sagemaker").describe_endpoint(EndpointName=deployed.endpoint)
     assert after["EndpointConfigName"] == described["EndpointConfigName"]
-    assert {entry.name: entry for entry in AdapterBucket(s3, deployed.bucket).entries()} == before
+    assert registered(deployed, s3) == before
 
 
 def test_destroy_removes_everything_and_nothing_is_left_running(deployed: Deployed) -> None:

@@ -1,206 +1,306 @@
-"""The seeder against a real S3 protocol and a Hub that speaks HTTP."""
+"""The seeder against a real S3 protocol: what it brings, what it leaves, what it refuses."""
 
 import json
-import threading
-import uuid
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+import time
 from typing import Any
 
 import pytest
 
-from adapters.publishing import AdapterBucket
-from adapters.store import ADAPTER_FILES, adapter_prefix
-from lambdas.adapter_seeder.desired import DesiredAdapter, DesiredState
-from lambdas.adapter_seeder.seeding import OutOfTime, Report, SeedingFailed, seed
+from adapters.registry import PublishConflict
+from adapters.retention import RETIRED_TAG
+from adapters.store import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE, adapter_prefix
+from adapters.transfer import OutOfTime
+from adapters.validation import Rules
+from lambdas.adapter_seeder.seeding import MAX_MESSAGE_BYTES, Report, SeedingFailed
 from loraserve.local.cloud import LaptopCloud
-from stacks.project import ROOT
+from tests import made
+from tests.local.seeder import MADE_RULES, SAMPLES, Store, digest_of, sample
 
-SAMPLES = ROOT / "samples" / "adapters"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-class Store:
-    """A fresh bucket and the call under test."""
-
-    def __init__(self, s3: Any, folder: Path) -> None:
-        self.s3 = s3
-        self.folder = folder
-        self.bucket = AdapterBucket(s3, f"store-{uuid.uuid4().hex[:12]}")
-        s3.create_bucket(Bucket=self.bucket.name)
-
-    def local(self, name: str, sample: str, config: dict[str, Any] | None = None) -> DesiredAdapter:
-        """A desired adapter whose files came with the manifest asset."""
-        target = self.folder / name
-        target.mkdir(parents=True, exist_ok=True)
-        for file in ADAPTER_FILES:
-            (target / file).write_bytes((SAMPLES / sample / file).read_bytes())
-        if config is not None:
-            path = target / "adapter_config.json"
-            path.write_text(json.dumps(json.loads(path.read_text()) | config))
-        return DesiredAdapter([name], f"asset://{name}/", None, {})
-
-    def seed(self, *adapters: DesiredAdapter, owner: str = "stack", has_time: Any = lambda: True) -> Report:
-        return seed(
-            self.bucket,
-            self.s3,
-            DesiredState(list(adapters), None, [], self.folder),
-            engine="vllm",
-            max_rank=8,
-            base_model="tiny-mistral",
-            owner=owner,
-            has_time=has_time,
-        )
-
-    def names(self) -> list[str]:
-        return sorted(entry.name for entry in self.bucket.entries())
-
-    def objects(self, prefix: str) -> list[str]:
-        listed = self.s3.list_objects_v2(Bucket=self.bucket.name, Prefix=prefix)
-        return [item["Key"] for item in listed.get("Contents", [])]
+RETIRED = [{"Key": RETIRED_TAG[0], "Value": RETIRED_TAG[1]}]
 
 
 @pytest.fixture
-def store(laptop: LaptopCloud, tmp_path: Path) -> Store:
-    return Store(laptop.client("s3"), tmp_path)
+def store(laptop: LaptopCloud) -> Store:
+    return Store(laptop.client("s3"))
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Serves samples/adapters/<name> as the repository org/<name>, as the Hub's resolve route does."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            _, _, repo, _, _, file = self.path.split("/")
-            path = SAMPLES / repo / file
-            if not path.is_file():
-                self.send_error(404)
-                return
-            body = path.read_bytes()
-            self.send_response(200)
-            self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[:100] if repo == "seal" else body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-        yield "hf://org"
-        server.shutdown()
+def wide(laptop: LaptopCloud) -> Store:
+    """A store for the adapters of `tests.made`."""
+    return Store(laptop.client("s3"), rules=MADE_RULES)
 
 
 def test_a_second_seeding_moves_nothing(store: Store) -> None:
-    first = store.seed(store.local("otter", "otter"), store.local("team/heron", "heron"))
-    assert (first.adapters, first.published) == (2, 2)
-    assert first.bytes_moved > 100_000
-    assert store.seed(store.local("otter", "otter"), store.local("team/heron", "heron")) == Report(2, 0, 0, 0)
+    adapters = {"otter": sample("otter"), "team/heron": sample("heron")}
+    first = store.seed(adapters)
+    size = sum(len(content) for files in adapters.values() for content in files.values())
+    assert first == Report(adapters=2, published=2, unpublished=0, bytes_moved=size)
+    store.check()
+    assert store.seed(adapters) == Report(2, 0, 0, 0)
 
 
-def test_a_changed_adapter_gets_a_new_revision_and_the_old_one_stays(store: Store) -> None:
-    store.seed(store.local("house", "otter"))
-    old = next(store.bucket.entries())
-    store.seed(store.local("house", "heron"))
-    new = next(store.bucket.entries())
+def test_without_its_record_a_seeding_looks_again_and_moves_nothing(store: Store) -> None:
+    adapters = {"otter": sample("otter")}
+    store.seed(adapters)
+    before = store.objects("registry/") | store.objects("adapters/")
+    store.s3.delete_object(Bucket=store.bucket, Key="seeding/stack/record.json")
+    assert store.seed(adapters) == Report(1, 0, 0, 0)
+    store.s3.put_object(Bucket=store.bucket, Key="seeding/stack/record.json", Body=b'{"version": 1}')
+    assert store.seed(adapters) == Report(1, 0, 0, 0)
+    assert store.objects("registry/") | store.objects("adapters/") == before
+
+
+def test_one_changed_adapter_among_many_moves_one(store: Store) -> None:
+    names = [path.name for path in sorted(SAMPLES.iterdir())]
+    adapters = {name: sample(name) for name in names}
+    store.seed(adapters)
+    adapters["otter"] = made_over = sample("otter", lora_alpha=32)
+    report = store.seed(adapters)
+    assert (report.published, report.unpublished) == (1, 0)
+    assert report.bytes_moved == sum(map(len, made_over.values()))
+    store.check()
+
+
+def test_an_adapter_that_moves_in_the_manifest_or_gets_labels_moves_no_bytes(store: Store) -> None:
+    store.seed({"otter": sample("otter"), "heron": sample("heron")})
+    report = store.seed(
+        {"heron": sample("heron"), "otter": sample("otter")}, labels={"otter": {"team": "rivers"}}
+    )
+    assert report == Report(2, 1, 0, 0)
+    assert store.entry("otter").labels == {"team": "rivers"}
+
+
+def test_a_changed_adapter_gets_a_new_revision_and_the_old_one_is_kept_for_a_while(store: Store) -> None:
+    store.seed({"house": sample("otter")})
+    old = store.entry("house")
+    store.seed({"house": sample("heron")})
+    new = store.entry("house")
     assert old.revision != new.revision
-    assert len(store.objects(adapter_prefix("house", old.revision))) == len(ADAPTER_FILES)
-    assert len(store.objects(adapter_prefix("house", new.revision))) == len(ADAPTER_FILES)
+    for file in ADAPTER_FILES:
+        assert store.objects(old.prefix)[old.prefix + file] == sample("otter")[file]
+        assert store.tags(old.prefix + file) == RETIRED
+        assert store.tags(new.prefix + file) == []
+
+
+def test_retiring_dates_an_object_anew_because_lifecycle_rules_count_from_its_creation(store: Store) -> None:
+    store.seed({"house": sample("otter")})
+    key = store.entry("house").prefix + WEIGHTS_FILE
+    created = store.s3.head_object(Bucket=store.bucket, Key=key)["LastModified"]
+    time.sleep(1.1)
+    store.seed({})
+    assert store.s3.head_object(Bucket=store.bucket, Key=key)["LastModified"] > created
+
+
+def test_what_comes_back_is_not_moved_again_and_no_longer_retired(store: Store) -> None:
+    store.seed({"house": sample("otter")})
+    store.seed({"house": sample("heron")})
+    assert store.seed({"house": sample("otter")}) == Report(1, 1, 0, 0)
+    assert store.tags(store.entry("house").prefix + WEIGHTS_FILE) == []
+    assert store.tags(adapter_prefix("house", digest_of(sample("heron"))[:16]) + WEIGHTS_FILE) == RETIRED
 
 
 def test_one_bad_adapter_publishes_nothing_and_each_bad_one_is_named(store: Store) -> None:
-    store.seed(store.local("good", "otter"))
+    store.seed({"good": sample("otter")})
+    before = store.objects("registry/")
     with pytest.raises(SeedingFailed) as failed:
         store.seed(
-            store.local("good", "heron"),
-            store.local("bad-rank", "lynx", {"r": 64}),
-            store.local("bad-base", "raven", {"base_model_name_or_path": "other"}),
+            {
+                "good": sample("heron"),
+                "bad-rank": sample("lynx", r=64),
+                "bad-base": sample("raven", base_model_name_or_path="other"),
+            }
         )
-    assert "2 adapter(s) cannot be published; nothing was changed" in str(failed.value)
-    assert "'bad-rank': its rank 64 is above this stage's 8; raise engine.max_adapter_rank" in str(
-        failed.value
-    )
-    assert "'bad-base': it was trained on 'other'" in str(failed.value)
-    assert store.names() == ["good"]
-    source = next(store.bucket.entries()).revision
-    assert store.seed(store.local("good", "otter")).published == 0, source
+    message = str(failed.value)
+    assert "2 adapter(s) cannot be published; nothing was changed" in message
+    assert "'bad-rank': its rank 64 is above this stage's 8; raise engine.max_adapter_rank" in message
+    assert "'bad-base': it was trained on 'other'" in message
+    assert store.objects("registry/") == before
+    assert store.status()["phase"] == "failed"
+    assert not store.objects(adapter_prefix("good", digest_of(sample("heron"))[:16])), "transferred in vain"
+
+
+def test_more_failures_than_cloudformation_takes_are_all_in_the_report(store: Store) -> None:
+    with pytest.raises(SeedingFailed) as failed:
+        store.seed({f"bad-{number:03d}": sample("otter", r=64 + number) for number in range(60)})
+    message = str(failed.value)
+    assert message.startswith("60 adapter(s) cannot be published")
+    assert len(message.encode()) <= MAX_MESSAGE_BYTES + 4
+    key = "seeding/stack/report.json"
+    assert f"s3://{store.bucket}/{key}" in message
+    failures = json.loads(store.objects(key)[key])["failures"]
+    assert {failure["adapter"] for failure in failures} == {f"bad-{number:03d}" for number in range(60)}
+    assert all(failure["problem"] and failure["remedy"] for failure in failures)
 
 
 def test_what_leaves_the_manifest_is_unpublished_and_its_objects_stay(store: Store) -> None:
-    store.seed(store.local("stays", "otter"), store.local("goes", "heron"))
-    assert store.seed(store.local("stays", "otter")).unpublished == 1
+    store.seed({"stays": sample("otter"), "goes": sample("heron")})
+    assert store.seed({"stays": sample("otter")}) == Report(1, 0, 1, 0)
     assert store.names() == ["stays"]
     assert len(store.objects("adapters/goes/")) == len(ADAPTER_FILES)
 
 
 def test_another_stacks_adapter_is_neither_taken_over_nor_removed(store: Store) -> None:
-    store.seed(store.local("theirs", "otter"), owner="other-stack")
+    store.seed({"theirs": sample("otter")}, owner="other-stack")
     with pytest.raises(SeedingFailed, match="'theirs': the name is published by 'other-stack'"):
-        store.seed(store.local("theirs", "heron"))
-    assert store.seed(store.local("ours", "heron")).unpublished == 0
+        store.seed({"theirs": sample("heron")})
+    assert store.seed({"ours": sample("heron")}).unpublished == 0
     assert store.names() == ["ours", "theirs"]
 
 
+def test_names_that_begin_alike_are_kept_apart(store: Store) -> None:
+    names = ["x/1", "x/10", "acme", "acme-corp", "v1", "v1.1"]
+    adapters = dict(
+        zip(names, map(sample, ["otter", "heron", "badger", "falcon", "lynx", "marten"]), strict=True)
+    )
+    store.seed(adapters)
+    store.check()
+    for name, files in adapters.items():
+        assert store.entry(name).digest == digest_of(files)
+    del adapters["x/1"], adapters["acme"], adapters["v1"]
+    store.seed(adapters)
+    assert store.names() == ["acme-corp", "v1.1", "x/10"]
+    store.check()
+    assert store.tags(store.entry("x/10").prefix + WEIGHTS_FILE) == []
+
+
 def test_copies_are_made_inside_s3_and_moved_once(store: Store) -> None:
-    original = store.local("otter", "otter")
-    report = store.seed(DesiredAdapter([f"otter-{n:04d}" for n in range(1, 6)], original.source, None, {}))
-    size = sum((SAMPLES / "otter" / file).stat().st_size for file in ADAPTER_FILES)
-    assert (report.adapters, report.bytes_moved) == (5, size)
-    entry = store.bucket.entry("otter-0005")
-    assert entry is not None
-    body = store.s3.get_object(Bucket=store.bucket.name, Key=entry[0].prefix + ADAPTER_FILES[1])[
-        "Body"
-    ].read()
-    assert body == (SAMPLES / "otter" / ADAPTER_FILES[1]).read_bytes()
+    otter = sample("otter")
+    report = store.seed({f"otter-{number:04d}": otter for number in range(1, 21)})
+    assert report == Report(20, 20, 0, sum(map(len, otter.values())))
+    store.check()
+    more = store.seed({f"otter-{number:04d}": otter for number in range(1, 31)})
+    assert more == Report(30, 10, 0, 0), "the content is in the bucket already"
+    store.check()
 
 
 def test_work_that_runs_out_of_time_publishes_nothing_yet_and_is_finished_by_the_next_call(
-    store: Store,
+    wide: Store,
 ) -> None:
-    remaining = iter([True, False])
-    adapters = [store.local("otter", "otter"), store.local("heron", "heron")]
+    adapters = {f"made-{seed}": made.adapter(seed, mebibytes=72) for seed in range(3)}
+    calls = 0
+
+    def has_time() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls < 20
+
     with pytest.raises(OutOfTime):
-        store.seed(*adapters, has_time=lambda: next(remaining))
-    assert store.names() == []
-    report = store.seed(*adapters)
-    assert report.published == 2
-    one_adapter = sum((SAMPLES / "heron" / file).stat().st_size for file in ADAPTER_FILES)
-    assert report.bytes_moved <= one_adapter + 10_000, "what the first call had moved was moved again"
+        wide.seed(adapters, has_time=has_time)
+    assert wide.names() == []
+    assert wide.status()["phase"] == "to be continued"
+    moved = wide.status()["bytes_moved"]
+    report = wide.seed(adapters)
+    size = sum(len(content) for files in adapters.values() for content in files.values())
+    assert 0 < moved < size
+    assert report.bytes_moved == size - moved, "what the first call had moved was moved again"
+    wide.check()
 
 
-def test_weights_that_do_not_match_the_manifests_sha256_are_refused(store: Store) -> None:
-    adapter = store.local("otter", "otter")
-    with pytest.raises(SeedingFailed, match="the manifest says " + "0" * 64):
-        store.seed(DesiredAdapter(["otter"], adapter.source, "0" * 64, {}))
+def test_weights_that_do_not_match_the_manifests_sha256_are_refused_and_nothing_of_them_stays(
+    wide: Store,
+) -> None:
+    for mebibytes in (0.125, 72):
+        with pytest.raises(SeedingFailed, match="its weights hash to .*, expected " + "0" * 64):
+            wide.seed({"made": made.adapter(1, mebibytes=mebibytes)}, sha256={"made": "0" * 64})
+    assert not wide.objects("adapters/")
+    assert not wide.s3.list_multipart_uploads(Bucket=wide.bucket).get("Uploads")
 
 
-def test_an_adapter_comes_from_the_hub_with_the_commit_it_resolved_to(store: Store, hub: str) -> None:
-    store.seed(DesiredAdapter(["robin"], f"{hub}/robin@main", None, {}))
-    entry = next(store.bucket.entries())
-    assert entry.source == f"hf://org/robin@{COMMIT}"
+def test_an_adapter_comes_from_another_s3_prefix_without_passing_through(wide: Store) -> None:
+    files = made.adapter(7, mebibytes=20)
+    for file, content in files.items():
+        wide.s3.put_object(Bucket=wide.bucket, Key=f"elsewhere/{file}", Body=content)
+    source = f"s3://{wide.bucket}/elsewhere/"
+    report = wide.seed({"mole": source, "vole": source})
+    assert report == Report(2, 2, 0, bytes_moved=len(files[CONFIG_FILE]))
+    wide.check()
+    assert wide.entry("mole").source == source
+    assert wide.seed({"mole": source, "vole": source}) == Report(2, 0, 0, 0)
 
 
-def test_what_the_hub_does_not_have_or_cuts_off_is_told_with_a_remedy(store: Store, hub: str) -> None:
+def test_an_s3_source_that_changed_is_taken_again(wide: Store) -> None:
+    source = f"s3://{wide.bucket}/elsewhere/"
+    for seed in (1, 2):
+        for file, content in made.adapter(seed).items():
+            wide.s3.put_object(Bucket=wide.bucket, Key=f"elsewhere/{file}", Body=content)
+        assert wide.seed({"mole": source}, manifest=f"manifest {seed}").published == 1
+        assert wide.entry("mole").digest == digest_of(made.adapter(seed))
+
+
+def test_an_s3_source_that_is_not_there_is_told_with_a_remedy(store: Store) -> None:
     with pytest.raises(
-        SeedingFailed, match=r"org/nothing@main adapter_config.json: HTTP 404; check the repository"
+        SeedingFailed, match="nowhere/adapter_config.json.*S3 answers 404; check that it exists"
     ):
-        store.seed(DesiredAdapter(["a"], f"{hub}/nothing@main", None, {}))
-    with pytest.raises(SeedingFailed, match=r"org/seal@main|ended after 100 of"):
-        store.seed(DesiredAdapter(["b"], f"{hub}/seal@main", None, {}))
+        store.seed({"mole": f"s3://{store.bucket}/nowhere/"})
 
 
-def test_an_adapter_comes_from_another_s3_prefix(store: Store) -> None:
-    for file in ADAPTER_FILES:
-        store.s3.put_object(
-            Bucket=store.bucket.name, Key=f"elsewhere/{file}", Body=(SAMPLES / "mole" / file).read_bytes()
+def test_a_stage_whose_rules_change_checks_what_is_there_and_moves_nothing(wide: Store) -> None:
+    adapters = {f"made-{seed}": made.adapter(seed) for seed in range(3)}
+    wide.seed(adapters, base_model=made.base_model)
+    wide.rules = Rules("vllm", 32, made.BASE, None)
+    assert wide.seed(adapters, base_model=made.base_model) == Report(3, 3, 0, 0)
+    assert '"max_rank": 32' in wide.entry("made-0").checked_for
+    wide.rules = Rules("vllm", 4, made.BASE, None)
+    with pytest.raises(SeedingFailed, match="3 adapter"):
+        wide.seed(adapters, base_model=made.base_model)
+
+
+def test_adapters_are_checked_against_the_base_models_dimensions(wide: Store) -> None:
+    with pytest.raises(SeedingFailed, match="'deep'"):
+        wide.seed({"deep": made.adapter(1, mebibytes=20)}, base_model=lambda: made.base_model(layers=4))
+    assert wide.seed({"fits": made.adapter(1)}, base_model=lambda: made.base_model(layers=4)).published == 1
+
+
+def test_a_base_model_that_cannot_be_looked_at_is_a_warning_and_is_asked_for_again(wide: Store) -> None:
+    adapters = {"made": made.adapter(1)}
+    wide.seed(adapters, base_model=made.no_base_model)
+    assert "not checked against the base model's dimensions" in wide.status()["warnings"][0]
+    report = wide.seed(adapters, base_model=lambda: made.base_model(layers=4))
+    assert report == Report(1, 1, 0, 0)
+    with pytest.raises(SeedingFailed):
+        wide.seed(
+            adapters | {"more": made.adapter(2, mebibytes=20)}, base_model=lambda: made.base_model(layers=4)
         )
-    source = f"s3://{store.bucket.name}/elsewhere/"
-    store.seed(DesiredAdapter(["mole"], source, None, {}))
-    assert next(store.bucket.entries()).source == source
-    with pytest.raises(
-        SeedingFailed, match="NoSuchKey; check that it exists and that the seeder's role may read it"
-    ):
-        store.seed(DesiredAdapter(["mole"], f"s3://{store.bucket.name}/nowhere/", None, {}))
+
+
+def test_a_name_that_somebody_takes_meanwhile_is_told_and_all_is_taken_back(store: Store) -> None:
+    """Between the two phases another stack publishes one of the names."""
+    store.seed({"kept": sample("otter")})
+    before = store.objects("registry/")
+    other: dict[str, Any] = {}
+
+    def take_over() -> bool:
+        if not other and store.status()["phase"] == "transferring":
+            other.update(entry=Store.seed(store, {"taken": sample("lynx")}, owner="other"))
+        return True
+
+    with pytest.raises(SeedingFailed, match="'taken': somebody else has published"):
+        store.seed(
+            {"kept": sample("badger"), "new": sample("heron"), "taken": sample("falcon")}, has_time=take_over
+        )
+    after = store.objects("registry/")
+    assert {key: after[key] for key in before} == before
+    assert store.names() == ["kept", "taken"]
+    assert store.entry("taken").owner == "other"
+
+
+def test_conflicting_writes_are_refused_by_the_registry(store: Store) -> None:
+    store.seed({"otter": sample("otter")})
+    seen = store.registry.get("otter")
+    assert seen is not None
+    store.seed({"otter": sample("heron")})
+    with pytest.raises(PublishConflict):
+        store.registry.put(seen.entry, seen)
+    with pytest.raises(PublishConflict):
+        store.registry.delete(seen)
+    assert store.entry("otter").digest == digest_of(sample("heron"))
+
+
+def test_the_config_is_the_last_object_of_a_revision(wide: Store) -> None:
+    wide.seed({"made": made.adapter(1, mebibytes=20)})
+    prefix = wide.entry("made").prefix
+    dates = {
+        file: wide.s3.head_object(Bucket=wide.bucket, Key=prefix + file)["LastModified"]
+        for file in ADAPTER_FILES
+    }
+    assert dates[CONFIG_FILE] >= dates[WEIGHTS_FILE]

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from loraserve.requirements import ALONE, TOGETHER, problems
+from loraserve.requirements import ALONE, HASHED, TOGETHER, problems
 from stacks.project import ROOT
 
 
@@ -8,10 +8,14 @@ def test_the_committed_requirements_are_exact_and_without_duplicates() -> None:
     assert problems(ROOT) == []
 
 
-def test_a_loose_pin_a_duplicate_and_a_disagreement_are_each_told_with_their_line(tmp_path: Path) -> None:
+def write_empty(root: Path) -> None:
     for file in (*TOGETHER, *ALONE):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).write_text("")
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_text("")
+
+
+def test_a_loose_pin_a_duplicate_and_a_disagreement_are_each_told_with_their_line(tmp_path: Path) -> None:
+    write_empty(tmp_path)
     (tmp_path / TOGETHER[0]).write_text("a==1\nb>=2\n")
     (tmp_path / TOGETHER[1]).write_text("# comment\nA==1\n")
     (tmp_path / ALONE[0]).write_text("a==2\n")
@@ -20,3 +24,15 @@ def test_a_loose_pin_a_duplicate_and_a_disagreement_are_each_told_with_their_lin
     assert "requirements.txt:2: b>=2: pin it exactly" in found[0]
     assert "requirements-dev.txt:2: a already stands in requirements.txt:1" in found[1]
     assert "container/gateway/requirements.txt:1: a==2 differs from requirements.txt:1: a==1" in found[2]
+
+
+def test_in_the_lambda_layer_each_package_names_one_wheel_by_its_hash(tmp_path: Path) -> None:
+    write_empty(tmp_path)
+    digest = f"--hash=sha256:{'0' * 64}"
+    (tmp_path / TOGETHER[0]).write_text("a==1\n")
+    (tmp_path / HASHED[0]).write_text(f"a==2 {digest}\nb==1\nc==1 {digest} {digest}\nd==1 {digest}\n")
+    found = problems(tmp_path)
+    assert len(found) == 3
+    assert "lambdas/requirements.txt:1: a==2 differs from requirements.txt:1: a==1" in found[0]
+    assert "lambdas/requirements.txt:2: b: add the hash of its one wheel" in found[1]
+    assert "lambdas/requirements.txt:3: c: add the hash of its one wheel" in found[2]

@@ -2,12 +2,14 @@
 
 import json
 import random
-from pathlib import Path
 
 import pytest
 
-from adapters.files import AdapterFiles
-from adapters.validation import HEADER_LENGTH_BYTES
+from adapters.base_model import BaseModelFacts
+from adapters.reading import LocalFile
+from adapters.safetensors import read_header
+from adapters.store import CONFIG_FILE, WEIGHTS_FILE
+from adapters.validation import Rules, check_adapter
 from samples.problems import (
     SEED_PROBLEM,
     SIGNATURES,
@@ -22,12 +24,13 @@ from samples.spec import ADAPTERS_DIR, BASE_DIR, BASE_NAME, DIMENSIONS, LORA, SC
 HOUSES = range(len(SIGNATURES))
 
 
-def header(path: Path) -> dict[str, dict[str, object]]:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(HEADER_LENGTH_BYTES), "little")
-        entries: dict[str, dict[str, object]] = json.loads(file.read(length))
-    entries.pop("__metadata__", None)
-    return entries
+BASE_WEIGHTS = BASE_DIR / "model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def base() -> BaseModelFacts:
+    config = (BASE_DIR / "config.json").read_bytes()
+    return BaseModelFacts.read(BASE_NAME, config, [LocalFile(BASE_WEIGHTS)])
 
 
 def test_the_base_model_has_the_dimensions_and_the_type_of_its_configuration() -> None:
@@ -35,24 +38,26 @@ def test_the_base_model_has_the_dimensions_and_the_type_of_its_configuration() -
     assert config["architectures"] == ["MistralForCausalLM"]
     assert {key: config[key] for key in DIMENSIONS} == DIMENSIONS
     assert config["vocab_size"] <= VOCABULARY
-    tensors = header(BASE_DIR / "model.safetensors")
-    assert {tensor["dtype"] for tensor in tensors.values()} == {"BF16"}
-    assert tensors["model.embed_tokens.weight"]["shape"] == [config["vocab_size"], DIMENSIONS["hidden_size"]]
-    assert (BASE_DIR / "model.safetensors").stat().st_size < 10_000_000
+    tensors = read_header(BASE_NAME, LocalFile(BASE_WEIGHTS))
+    assert {tensor.dtype for tensor in tensors.values()} == {"BF16"}
+    assert tensors["model.embed_tokens.weight"].shape == (config["vocab_size"], DIMENSIONS["hidden_size"])
+    assert BASE_WEIGHTS.stat().st_size < 10_000_000
 
 
 @pytest.mark.parametrize("house", HOUSES)
-def test_every_adapter_is_a_valid_lora_of_the_base_model(house: int) -> None:
+def test_every_adapter_is_a_valid_lora_of_the_base_model(house: int, base: BaseModelFacts) -> None:
     name = adapter_name(house)
-    files = AdapterFiles.check(
-        name, ADAPTERS_DIR / name, engine="lorax", max_rank=LORA["r"], base_model=BASE_NAME
-    )
-    assert (files.facts.rank, files.facts.alpha) == (LORA["r"], LORA["lora_alpha"])
-    assert list(files.facts.target_modules) == sorted(LORA["target_modules"])
-    tensors = header(ADAPTERS_DIR / name / "adapter_model.safetensors")
-    assert {tensor["dtype"] for tensor in tensors.values()} == {"BF16"}
-    assert len(tensors) == 2 * len(LORA["target_modules"]) * DIMENSIONS["num_hidden_layers"]
-    assert len(list((ADAPTERS_DIR / name).iterdir())) == 2
+    folder = ADAPTERS_DIR / name
+    weights = LocalFile(folder / WEIGHTS_FILE)
+    modules = tuple(LORA["target_modules"])
+    for engine in ("lorax", "vllm"):
+        rules = Rules(engine, LORA["r"], BASE_NAME, modules)
+        facts = check_adapter(name, (folder / CONFIG_FILE).read_bytes(), weights, rules, base)
+        assert (facts.rank, facts.alpha) == (LORA["r"], LORA["lora_alpha"])
+        assert facts.target_modules == tuple(sorted(modules))
+        assert facts.tensors == 2 * len(modules) * DIMENSIONS["num_hidden_layers"]
+    assert {tensor.dtype for tensor in read_header(name, weights).values()} == {"BF16"}
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_no_two_adapters_are_the_same() -> None:

@@ -1,0 +1,218 @@
+"""How long the adapter store takes to be filled, beside the seed article's own procedure.
+
+    make bench-seeding
+
+Both in one run, against the same Hub server and the same S3 (the laptop cloud's): the article downloads a
+repository with `snapshot_download` and puts its files with `upload_file`, one after another. The ratio is
+what counts. Writes out/seeding.json.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from huggingface_hub import snapshot_download
+from rich.console import Console
+from rich.table import Table
+
+from adapters.source import HubSource
+from adapters.store import ADAPTER_FILES
+from lambdas.adapter_seeder.desired import Desired, DesiredAdapter
+from lambdas.adapter_seeder.hub import Hub
+from lambdas.adapter_seeder.seeding import CONNECTIONS, Report, Seeding
+from loraserve.local.cloud import LaptopCloud
+from stacks.project import ROOT
+from tests import made
+from tests.local.seeder import MADE_RULES, Store
+
+#: What lies beside the adapter in such repositories.
+REST = {"README.md": b"# An adapter\n" * 100, ".gitattributes": b"*.safetensors filter=lfs\n"}
+LATENCY_SECONDS = 0.03
+#: Rounds of those that are compared; the fastest of each counts, because other work on the machine only
+#: ever adds.
+ROUNDS = 3
+Adapters = Mapping[str, HubSource]
+
+
+@contextmanager
+def hub(folder: Path, latency: float) -> Iterator[tuple[str, dict[str, str]]]:
+    """The Hub server in a process of its own; its URL, and the commit of each repository."""
+    command = [sys.executable, "-m", "tests.hub.server", str(folder), "--latency", str(latency)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdin is not None
+        ready = json.loads(process.stdout.readline())
+        try:
+            yield ready["endpoint"], ready["commits"]
+        finally:
+            process.stdin.close()
+
+
+def repository(folder: Path, name: str, seed: int, mebibytes: float) -> None:
+    """An adapter's repository on disk, as the Hub server serves it."""
+    target = folder / "acme" / name
+    target.mkdir(parents=True)
+    for file, content in (made.adapter(seed, mebibytes=mebibytes) | REST).items():
+        (target / file).write_bytes(content)
+
+
+def article(s3: Any, endpoint: str, adapters: Adapters) -> float:
+    """The article's procedure, into a fresh bucket; seconds."""
+    bucket = Store(s3).bucket
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as cache:
+        downloaded: dict[HubSource, Path] = {}
+        for name, source in adapters.items():
+            if source not in downloaded:
+                path = snapshot_download(
+                    source.repo, revision=source.revision, endpoint=endpoint, cache_dir=cache, token=False
+                )
+                downloaded[source] = Path(path)
+            for file in sorted(downloaded[source].iterdir()):
+                s3.upload_file(str(file), bucket, f"lorax/mistral-adapters/{name}/{file.name}")
+    return time.perf_counter() - started
+
+
+def seed(s3: Any, bucket: str, endpoint: str, adapters: Adapters) -> tuple[float, Report]:
+    """This project's seeder; seconds, and what it did."""
+    desired = [DesiredAdapter(name, source) for name, source in adapters.items()]
+    started = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        report = Seeding(
+            s3,
+            bucket,
+            owner="benchmark",
+            manifest="manifest",
+            desired=Desired(desired, {}),
+            rules=MADE_RULES,
+            hub=Hub(endpoint),
+            base_model=lambda: made.base_model(layers=2048),
+            base_revision="0" * 40,
+            model_prefix=None,
+        ).run()
+    return time.perf_counter() - started, report
+
+
+def compare(s3: Any, endpoint: str, adapters: Adapters) -> dict[str, Any]:
+    """Both ways in turn, the fastest of each."""
+    times: dict[str, list[float]] = {"article": [], "seeder": []}
+    for _ in range(ROUNDS):
+        times["article"].append(article(s3, endpoint, adapters))
+        store = Store(s3)
+        seconds, report = seed(s3, store.bucket, endpoint, adapters)
+        times["seeder"].append(seconds)
+        assert report.published == len(adapters)
+    best = {name: min(values) for name, values in times.items()}
+    return {"seconds": times, "ratio": best["article"] / best["seeder"], "moved": report.bytes_moved}
+
+
+def unchanged(s3: Any, endpoint: str, adapters: Adapters) -> dict[str, Any]:
+    """A second deploy of the same manifest."""
+    store = Store(s3)
+    first, _ = seed(s3, store.bucket, endpoint, adapters)
+    times = []
+    for _ in range(ROUNDS):
+        seconds, report = seed(s3, store.bucket, endpoint, adapters)
+        assert report == Report(len(adapters), 0, 0, 0), report
+        times.append(seconds)
+    return {"first": first, "seconds": times, "moved": report.bytes_moved}
+
+
+def memory(cloud: LaptopCloud, mebibytes: int) -> dict[str, Any]:
+    """Peak memory of a process that seeds one large adapter, in MiB; everything it imports included."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        target = folder / "acme" / "large"
+        target.mkdir(parents=True)
+        made.write_adapter(target, mebibytes)
+        size = sum((target / file).stat().st_size for file in ADAPTER_FILES)
+        with hub(folder, 0) as (endpoint, commits):
+            arguments = [endpoint, Store(cloud.client("s3")).bucket, commits["acme/large"]]
+            command = [sys.executable, "-m", "benchmarks.seeding", "large", *arguments]
+            done = subprocess.run(
+                command, cwd=ROOT, env=cloud.environment, check=True, capture_output=True, text=True
+            )
+    return {"bytes": size, **json.loads(done.stdout)}
+
+
+def seed_large(endpoint: str, bucket: str, commit: str) -> None:
+    """The process that `memory` measures: prints its figures."""
+    s3 = boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seconds, report = seed(s3, bucket, endpoint, {"large": HubSource("acme/large", commit)})
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"imports": before, "peak": peak, "seconds": seconds, "moved": report.bytes_moved}))
+
+
+def main() -> None:
+    """Measure, print the table, write the figures."""
+    console = Console()
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="hub-") as name, LaptopCloud() as cloud:
+        folder = Path(name)
+        s3 = cloud.client("s3", Config(max_pool_connections=CONNECTIONS))
+
+        def step(title: str, work: Callable[[], dict[str, Any]]) -> None:
+            with console.status(title):
+                figures[title] = work()
+
+        repository(folder / "one", "copied", 0, 40)
+        with hub(folder / "one", LATENCY_SECONDS) as (endpoint, commits):
+            source = HubSource("acme/copied", commits["acme/copied"])
+            copies = {f"copied-{n:04d}": source for n in range(1, 51)}
+            step("50 copies of one 40 MiB adapter", lambda: compare(s3, endpoint, copies))
+        for n in range(50):
+            repository(folder / "many", f"other-{n}", n, 20)
+        with hub(folder / "many", LATENCY_SECONDS) as (endpoint, commits):
+            others = {
+                f"other-{n:04d}": HubSource(f"acme/other-{n}", commits[f"acme/other-{n}"]) for n in range(50)
+            }
+            step("50 different 20 MiB adapters", lambda: compare(s3, endpoint, others))
+        for n in range(500):
+            repository(folder / "small", f"small-{n}", n, 0.125)
+        with hub(folder / "small", 0) as (endpoint, commits):
+            small = {
+                f"small-{n:04d}": HubSource(f"acme/small-{n}", commits[f"acme/small-{n}"]) for n in range(500)
+            }
+            step("unchanged redeploy of 500 adapters", lambda: unchanged(s3, endpoint, small))
+        step("one adapter of 2 GiB", lambda: memory(cloud, 2048))
+    console.print(_table(figures))
+    out = ROOT / "out"
+    out.mkdir(exist_ok=True)
+    (out / "seeding.json").write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def _table(figures: Mapping[str, Any]) -> Table:
+    table = Table(title=f"Filling the store, the fastest of {ROUNDS} rounds, Python {sys.version.split()[0]}")
+    for column in ("", "article s", "seeder s", "article ÷ seeder", "MiB moved"):
+        table.add_column(column, justify="left" if not column else "right")
+    for title, figure in figures.items():
+        moved = f"{figure['moved'] / 2**20:.1f}"
+        if "ratio" in figure:
+            best = {name: f"{min(times):.2f}" for name, times in figure["seconds"].items()}
+            table.add_row(title, best["article"], best["seeder"], f"{figure['ratio']:.1f}", moved)
+        elif "peak" in figure:
+            title = f"{title} (peak memory {figure['peak']:.0f} MiB, {figure['imports']:.0f} of them imports)"
+            table.add_row(title, "", f"{figure['seconds']:.2f}", "", moved)
+        else:
+            table.add_row(title, "", f"{min(figure['seconds']):.2f}", "", moved)
+    return table
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["large"]:
+        seed_large(*sys.argv[2:])
+    else:
+        main()

@@ -1,0 +1,1 @@
+"""A small Hugging Face Hub on loopback, with the faults of the real one."""

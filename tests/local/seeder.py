@@ -1,0 +1,131 @@
+"""A fresh store and the seeder's call on it, for tests."""
+
+import hashlib
+import io
+import json
+import uuid
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from adapters.reading import BytesFile
+from adapters.registry import Registry
+from adapters.source import HubSource, PackedSource, parse_source
+from adapters.store import ADAPTER_FILES, WEIGHTS_FILE, RegistryEntry, content_digest
+from adapters.validation import Rules
+from lambdas.adapter_seeder.archive import Archive
+from lambdas.adapter_seeder.base_model import ModelFiles
+from lambdas.adapter_seeder.desired import Desired, DesiredAdapter
+from lambdas.adapter_seeder.hub import Hub
+from lambdas.adapter_seeder.seeding import Report, Seeding
+from stacks.project import ROOT
+from tests import made
+
+SAMPLES = ROOT / "samples" / "adapters"
+SAMPLE_RULES = Rules("vllm", 8, "tiny-mistral", None)
+MADE_RULES = Rules("vllm", 64, made.BASE, None)
+
+
+def sample(name: str, **config: object) -> dict[str, bytes]:
+    """A sample adapter's files, with changes to its config."""
+    files = {file: (SAMPLES / name / file).read_bytes() for file in ADAPTER_FILES}
+    if config:
+        files["adapter_config.json"] = json.dumps(json.loads(files["adapter_config.json"]) | config).encode()
+    return files
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """The content digest of an adapter's files."""
+    return content_digest({file: hashlib.sha256(content).hexdigest() for file, content in files.items()})
+
+
+class Store:
+    """One bucket, as a stack's seeder and those who look at it see it."""
+
+    def __init__(self, s3: Any, *, rules: Rules = SAMPLE_RULES) -> None:
+        self.s3 = s3
+        self.bucket = f"store-{uuid.uuid4().hex[:12]}"
+        self.rules = rules
+        self.registry = Registry(s3, self.bucket)
+        s3.create_bucket(Bucket=self.bucket)
+        s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
+
+    def seed(
+        self,
+        adapters: Mapping[str, Mapping[str, bytes] | str],
+        *,
+        owner: str = "stack",
+        manifest: str | None = None,
+        sha256: Mapping[str, str] | None = None,
+        labels: Mapping[str, dict[str, str]] | None = None,
+        hub: Hub | None = None,
+        base_model: Callable[[], ModelFiles] = made.no_base_model,
+        model_prefix: str | None = None,
+        has_time: Callable[[], bool] = lambda: True,
+    ) -> Report:
+        """Seed; an adapter is its files, which come with the manifest asset, or a source."""
+        archive = io.BytesIO()
+        desired = []
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as asset:
+            for name, given in adapters.items():
+                known = (sha256 or {}).get(name)
+                if isinstance(given, str):
+                    source = parse_source(given)
+                else:
+                    source = PackedSource(digest_of(given))
+                    known = known or hashlib.sha256(given[WEIGHTS_FILE]).hexdigest()
+                    for file, content in given.items():
+                        path = f"adapters/{source.digest}/{file}"
+                        if path not in asset.namelist():
+                            asset.writestr(path, content)
+                desired.append(DesiredAdapter(name, source, known, (labels or {}).get(name, {})))
+        return Seeding(
+            self.s3,
+            self.bucket,
+            owner=owner,
+            manifest=manifest or repr(desired),
+            desired=Desired(desired, {}, Archive(BytesFile(archive.getvalue()))),
+            rules=self.rules,
+            hub=hub or Hub("http://127.0.0.1:9"),
+            base_model=base_model,
+            base_revision="0" * 40,
+            model_prefix=model_prefix,
+            has_time=has_time,
+        ).run()
+
+    def names(self) -> list[str]:
+        return sorted(self.registry.etags())
+
+    def entry(self, name: str) -> RegistryEntry:
+        published = self.registry.get(name)
+        assert published is not None, f"{name} is not published"
+        return published.entry
+
+    def objects(self, prefix: str = "") -> dict[str, bytes]:
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return {key: self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys}
+
+    def status(self, owner: str = "stack") -> dict[str, Any]:
+        body = self.s3.get_object(Bucket=self.bucket, Key=f"seeding/{owner}/status.json")["Body"]
+        content: dict[str, Any] = json.loads(body.read())
+        return content
+
+    def tags(self, key: str) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = self.s3.get_object_tagging(Bucket=self.bucket, Key=key)["TagSet"]
+        return found
+
+    def check(self) -> None:
+        """Every published revision is complete, is what its entry says, and has no third file."""
+        for name in self.names():
+            entry = self.entry(name)
+            found = {
+                key.removeprefix(entry.prefix): content for key, content in self.objects(entry.prefix).items()
+            }
+            assert sorted(found) == sorted(ADAPTER_FILES), name
+            assert digest_of(found) == entry.digest, name
+            assert entry.digest.startswith(entry.revision), name
+
+
+def hub_source(repo: str, revision: str) -> str:
+    return str(HubSource(repo, revision))

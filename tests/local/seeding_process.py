@@ -1,0 +1,55 @@
+"""`python -m tests.local.seeding_process`: seeds in processes of their own, which a test can kill.
+
+Each line of standard input is a JSON object: bucket, hub, adapters (source by name). The process that seeds
+is forked from this one, so that nothing is imported again; its id and then its exit status are answered.
+"""
+
+import json
+import os
+import sys
+
+import boto3
+
+from adapters.source import parse_source
+from lambdas.adapter_seeder.desired import Desired, DesiredAdapter
+from lambdas.adapter_seeder.hub import Hub
+from lambdas.adapter_seeder.seeding import Seeding
+from tests import made
+from tests.local.seeder import MADE_RULES
+
+
+def seed(bucket: str, hub: str, adapters: dict[str, str]) -> None:
+    """One invocation's work."""
+    desired = [DesiredAdapter(name, parse_source(source)) for name, source in adapters.items()]
+    Seeding(
+        boto3.client("s3"),
+        bucket,
+        owner="stack",
+        manifest=json.dumps(adapters),
+        desired=Desired(desired, {}),
+        rules=MADE_RULES,
+        hub=Hub(hub),
+        base_model=made.base_model,
+        base_revision="0" * 40,
+        model_prefix=None,
+    ).run()
+
+
+def main() -> None:
+    """Answer each line until standard input ends."""
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 — for the rest of this process
+            try:
+                seed(**json.loads(line))
+            except BaseException as error:
+                print(repr(error), file=sys.stderr)
+                os._exit(1)
+            os._exit(0)
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""The seeder as Lambda runs it: the deployed function, called as CloudFormation's waiter calls it."""
+
+import io
+import json
+import uuid
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from adapters.store import model_prefix
+from loraserve import local_stage
+from tests import made
+from tests.hub.server import HubServer
+from tests.local.conftest import Deployed
+from tests.local.seeder import Store
+from tests.local.test_hub_seeding import MIRRORED, base_files
+
+TOKEN = "hf_averysecrettoken"
+
+
+@dataclass
+class Function:
+    """The deployed worker, and a store of its own to work on."""
+
+    deployed: Deployed
+    store: Store
+    hub: HubServer
+
+    def call(self, request: str = "Create", *, adapters: dict[str, str], **properties: str) -> dict[str, Any]:
+        """Call it with a manifest; its answer, or its error as `{"errorMessage": …}`."""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as asset:
+            listed = [
+                {"names": [name], "source": source, "sha256": None, "labels": {}}
+                for name, source in adapters.items()
+            ]
+            asset.writestr("manifest.json", json.dumps({"adapters": listed, "model": {}}))
+        key = f"manifests/{uuid.uuid4().hex}.zip"
+        self.store.s3.put_object(Bucket=self.store.bucket, Key=key, Body=archive.getvalue())
+        event = {
+            "RequestType": request,
+            "ResponseURL": "https://127.0.0.1/a-secret-answer-url",
+            "ResourceProperties": {
+                "Bucket": self.store.bucket,
+                "ManifestBucket": self.store.bucket,
+                "ManifestKey": key,
+                "Engine": "vllm",
+                "MaxAdapterRank": "64",
+                "AdapterTargetModules": "",
+                "TensorParallel": "1",
+                "BaseModel": made.BASE,
+                "BaseModelRevision": "0" * 40,
+                "ModelPrefix": "",
+                "TrustRemoteCode": "false",
+                "HubEndpoint": self.hub.endpoint,
+                "HubTokenSecret": "",
+                "Owner": "stack",
+                "RetainData": "false",
+            }
+            | properties,
+        }
+        answer = self.deployed.cloud.client("lambda").invoke(
+            FunctionName=self.name, Payload=json.dumps(event).encode()
+        )
+        content: dict[str, Any] = json.loads(answer["Payload"].read())
+        return content
+
+    @property
+    def name(self) -> str:
+        resources = self.deployed.cloud.client("cloudformation").describe_stack_resources(
+            StackName=local_stage.STORE_STACK
+        )["StackResources"]
+        [name] = [
+            resource["PhysicalResourceId"]
+            for resource in resources
+            if resource["LogicalResourceId"].startswith("SeederWorker")
+            and resource["ResourceType"] == "AWS::Lambda::Function"
+        ]
+        return str(name)
+
+    def logs(self) -> str:
+        """All that the function has written."""
+        client = self.deployed.cloud.client("logs")
+        groups = [group["logGroupName"] for group in client.describe_log_groups()["logGroups"]]
+        return "\n".join(
+            event["message"]
+            for group in groups
+            for event in client.filter_log_events(logGroupName=group)["events"]
+        )
+
+
+@pytest.fixture
+def function(deployed: Deployed) -> Iterator[Function]:
+    with HubServer() as hub:
+        yield Function(deployed, Store(deployed.cloud.client("s3")), hub)
+
+
+def test_it_seeds_a_gated_adapter_and_mirrors_a_gated_model_with_a_token_from_secrets_manager(
+    function: Function,
+) -> None:
+    hub = function.hub
+    hub.tokens = {TOKEN: {"acme/gated", made.BASE}}
+    commit = hub.add("acme/gated", dict(made.adapter(1)), gated=True)
+    model = hub.add(made.BASE, dict(base_files()), gated=True)
+    secret = f"hub/{uuid.uuid4().hex}"
+    function.deployed.cloud.client("secretsmanager").create_secret(Name=secret, SecretString=TOKEN + "\n")
+    adapters = {"gated": f"hf://acme/gated@{commit}"}
+    prefix = model_prefix(made.BASE, model)
+
+    refused = function.call(adapters=adapters)
+    assert "the repository is gated; accept its terms at" in refused["errorMessage"]
+    answer = function.call(
+        adapters=adapters, HubTokenSecret=secret, BaseModelRevision=model, ModelPrefix=prefix
+    )
+    assert answer["IsComplete"] is True
+    assert answer["Data"]["Adapters"] == "1"
+    function.store.check()
+    assert {key.removeprefix(prefix) for key in function.store.objects(prefix)} == MIRRORED
+    assert function.store.status()["phase"] == "complete"
+    logs = function.logs()
+    assert '"phase": "complete"' in logs
+    for leaked in (TOKEN, "a-secret-answer-url", "Signature="):
+        assert leaked not in logs
+        assert leaked not in json.dumps([refused, answer])
+        assert leaked.encode() not in b"".join(function.store.objects("seeding/").values())
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (None, "cannot be read (ResourceNotFoundException); create it in this account and region"),
+        ('{"token": "hf_averysecrettoken"}', "holds no token; store the token as plain text, no JSON"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_told_without_its_content(
+    function: Function, value: str | None, told: str
+) -> None:
+    secret = f"hub/{uuid.uuid4().hex}"
+    if value is not None:
+        function.deployed.cloud.client("secretsmanager").create_secret(Name=secret, SecretString=value)
+    answer = function.call(adapters={}, HubTokenSecret=secret)
+    assert told in answer["errorMessage"]
+    assert TOKEN not in json.dumps(answer)
+
+
+def test_the_same_event_twice_changes_nothing(function: Function) -> None:
+    commit = function.hub.add("acme/open", dict(made.adapter(1)))
+    adapters = {"open": f"hf://acme/open@{commit}"}
+    function.call(adapters=adapters)
+    before = function.store.objects("adapters/") | function.store.objects("registry/")
+    again = function.call("Update", adapters=adapters)
+    assert again["Data"]["BytesMoved"] == "0"
+    assert function.store.objects("adapters/") | function.store.objects("registry/") == before
+
+
+def test_deleting_keeps_or_empties_the_bucket_as_the_stage_says(function: Function) -> None:
+    commit = function.hub.add("acme/open", dict(made.adapter(1)))
+    function.call(adapters={"open": f"hf://acme/open@{commit}"})
+    assert function.call("Delete", adapters={}, RetainData="true") == {"IsComplete": True}
+    function.store.check()
+    assert function.store.names() == ["open"]
+    assert function.call("Delete", adapters={}, RetainData="false") == {"IsComplete": True}
+    versions = function.store.s3.list_object_versions(Bucket=function.store.bucket)
+    assert not versions.get("Versions")
+    assert not versions.get("DeleteMarkers")
+
+
+def test_a_missing_property_is_named(function: Function) -> None:
+    client = function.deployed.cloud.client("lambda")
+    event = {"RequestType": "Create", "ResourceProperties": {"Bucket": "b"}}
+    answer = client.invoke(FunctionName=function.name, Payload=json.dumps(event).encode())
+    assert (
+        "no property ManifestBucket: deploy the stack again"
+        in json.loads(answer["Payload"].read())["errorMessage"]
+    )
