@@ -47,8 +47,9 @@ diff: setup ## [STAGE=dev] [BASE=main]: what the working tree changes in each st
 deploy: need-stage setup ## STAGE=dev: deploy to AWS with your credentials
 	@$(CDK) deploy -c stage=$(STAGE) --all
 
-bench: setup ## how long a synth takes, beside a bare one-bucket app
-	@$(VENV_PYTHON) benchmarks/synth_time.py
+bench: setup ## how long synth and seeding take, each beside what it is to be compared with
+	@$(VENV_PYTHON) -m benchmarks.synth_time
+	@$(VENV_PYTHON) -m benchmarks.seeding
 
 clean: ## remove what was made here (not the virtual environment)
 	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache

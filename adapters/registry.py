@@ -101,7 +101,8 @@ class Registry:
         found: list[dict[str, Any]] = []
         for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=key):
             found += [item for kind in ("Versions", "DeleteMarkers") for item in page.get(kind, [])]
-        for item in sorted(found, key=lambda item: item["LastModified"], reverse=True):
+        # S3 dates to the second, so the date alone does not tell which is the latest.
+        for item in sorted(found, key=lambda item: (item["IsLatest"], item["LastModified"]), reverse=True):
             if item["Key"] != key:
                 continue
             entry = None

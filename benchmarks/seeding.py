@@ -10,27 +10,31 @@ what counts. Writes out/seeding.json.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from huggingface_hub import snapshot_download
+from huggingface_hub.utils import disable_progress_bars
 from rich.console import Console
 from rich.table import Table
 
+from adapters.s3 import checksum
 from adapters.source import HubSource
-from adapters.store import ADAPTER_FILES
+from adapters.store import ADAPTER_FILES, WEIGHTS_FILE
+from adapters.transfer import PARALLEL_PARTS
 from lambdas.adapter_seeder.desired import Desired, DesiredAdapter
+from lambdas.adapter_seeder.emptying import empty
 from lambdas.adapter_seeder.hub import Hub
 from lambdas.adapter_seeder.seeding import CONNECTIONS, Report, Seeding
 from loraserve.local.cloud import LaptopCloud
@@ -38,8 +42,16 @@ from stacks.project import ROOT
 from tests import made
 from tests.local.seeder import MADE_RULES, Store
 
-#: What lies beside the adapter in such repositories.
-REST = {"README.md": b"# An adapter\n" * 100, ".gitattributes": b"*.safetensors filter=lfs\n"}
+#: What lies beside the adapter: transformers' Trainer saves these with it, in about these sizes for Mistral.
+REST = {
+    ".gitattributes": 1_519,
+    "README.md": 1_500,
+    "special_tokens_map.json": 550,
+    "tokenizer.json": 1_795_303,
+    "tokenizer.model": 493_443,
+    "tokenizer_config.json": 1_460,
+    "training_args.bin": 4_728,
+}
 LATENCY_SECONDS = 0.03
 #: Rounds of those that are compared; the fastest of each counts, because other work on the machine only
 #: ever adds.
@@ -64,13 +76,31 @@ def repository(folder: Path, name: str, seed: int, mebibytes: float) -> None:
     """An adapter's repository on disk, as the Hub server serves it."""
     target = folder / "acme" / name
     target.mkdir(parents=True)
-    for file, content in (made.adapter(seed, mebibytes=mebibytes) | REST).items():
+    for file, content in made.adapter(seed, mebibytes=mebibytes).items():
         (target / file).write_bytes(content)
+    for file, size in REST.items():
+        (target / file).write_bytes(bytes(size))
 
 
-def article(s3: Any, endpoint: str, adapters: Adapters) -> float:
-    """The article's procedure, into a fresh bucket; seconds."""
-    bucket = Store(s3).bucket
+def sources(commits: Mapping[str, str], name: str) -> Adapters:
+    """Every repository of this name, as adapters."""
+    return {
+        repo.removeprefix("acme/"): HubSource(repo, commit)
+        for repo, commit in commits.items()
+        if repo.startswith(f"acme/{name}-")
+    }
+
+
+@contextmanager
+def bucket(s3: Any) -> Iterator[str]:
+    """A fresh bucket, emptied afterwards: this S3 keeps all in memory."""
+    name = Store(s3).bucket
+    yield name
+    empty(s3, name, has_time=lambda: True)
+
+
+def article(s3: Any, bucket: str, endpoint: str, adapters: Adapters) -> float:
+    """The article's procedure; seconds."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as cache:
         downloaded: dict[HubSource, Path] = {}
@@ -105,28 +135,45 @@ def seed(s3: Any, bucket: str, endpoint: str, adapters: Adapters) -> tuple[float
     return time.perf_counter() - started, report
 
 
-def compare(s3: Any, endpoint: str, adapters: Adapters) -> dict[str, Any]:
-    """Both ways in turn, the fastest of each."""
-    times: dict[str, list[float]] = {"article": [], "seeder": []}
+def compare(s3: Any, endpoint: str, adapters: Adapters, mebibytes: int) -> dict[str, Any]:
+    """Both ways in turn, the fastest of each; and S3 alone with what the seeder moves."""
+    times: dict[str, list[float]] = {"article": [], "seeder": [], "s3": []}
     for _ in range(ROUNDS):
-        times["article"].append(article(s3, endpoint, adapters))
-        store = Store(s3)
-        seconds, report = seed(s3, store.bucket, endpoint, adapters)
-        times["seeder"].append(seconds)
-        assert report.published == len(adapters)
+        with bucket(s3) as name:
+            times["article"].append(article(s3, name, endpoint, adapters))
+        with bucket(s3) as name:
+            seconds, report = seed(s3, name, endpoint, adapters)
+            times["seeder"].append(seconds)
+            assert report.published == len(adapters)
+        with bucket(s3) as name:
+            times["s3"].append(s3_alone(s3, name, mebibytes, len(set(adapters.values()))))
     best = {name: min(values) for name, values in times.items()}
     return {"seconds": times, "ratio": best["article"] / best["seeder"], "moved": report.bytes_moved}
 
 
+def s3_alone(s3: Any, bucket: str, mebibytes: int, count: int) -> float:
+    """How long this S3 takes for as many bytes out of memory; seconds. No seeder can be faster."""
+    body = made.adapter(0, mebibytes=mebibytes)[WEIGHTS_FILE]
+    digest = checksum(hashlib.sha256(body).hexdigest())
+
+    def put(number: int) -> None:
+        s3.put_object(Bucket=bucket, Key=str(number), Body=body, ChecksumSHA256=digest)
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(PARALLEL_PARTS) as pool:
+        list(pool.map(put, range(count)))
+    return time.perf_counter() - started
+
+
 def unchanged(s3: Any, endpoint: str, adapters: Adapters) -> dict[str, Any]:
     """A second deploy of the same manifest."""
-    store = Store(s3)
-    first, _ = seed(s3, store.bucket, endpoint, adapters)
     times = []
-    for _ in range(ROUNDS):
-        seconds, report = seed(s3, store.bucket, endpoint, adapters)
-        assert report == Report(len(adapters), 0, 0, 0), report
-        times.append(seconds)
+    with bucket(s3) as name:
+        first, _ = seed(s3, name, endpoint, adapters)
+        for _ in range(ROUNDS):
+            seconds, report = seed(s3, name, endpoint, adapters)
+            assert report == Report(len(adapters), 0, 0, 0), report
+            times.append(seconds)
     return {"first": first, "seconds": times, "moved": report.bytes_moved}
 
 
@@ -140,25 +187,17 @@ def memory(cloud: LaptopCloud, mebibytes: int) -> dict[str, Any]:
         size = sum((target / file).stat().st_size for file in ADAPTER_FILES)
         with hub(folder, 0) as (endpoint, commits):
             arguments = [endpoint, Store(cloud.client("s3")).bucket, commits["acme/large"]]
-            command = [sys.executable, "-m", "benchmarks.seeding", "large", *arguments]
+            command = [sys.executable, "-m", "benchmarks.seeding_process", *arguments]
             done = subprocess.run(
                 command, cwd=ROOT, env=cloud.environment, check=True, capture_output=True, text=True
             )
     return {"bytes": size, **json.loads(done.stdout)}
 
 
-def seed_large(endpoint: str, bucket: str, commit: str) -> None:
-    """The process that `memory` measures: prints its figures."""
-    s3 = boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    seconds, report = seed(s3, bucket, endpoint, {"large": HubSource("acme/large", commit)})
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"imports": before, "peak": peak, "seconds": seconds, "moved": report.bytes_moved}))
-
-
 def main() -> None:
     """Measure, print the table, write the figures."""
     console = Console()
+    disable_progress_bars()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="hub-") as name, LaptopCloud() as cloud:
         folder = Path(name)
@@ -172,14 +211,14 @@ def main() -> None:
         with hub(folder / "one", LATENCY_SECONDS) as (endpoint, commits):
             source = HubSource("acme/copied", commits["acme/copied"])
             copies = {f"copied-{n:04d}": source for n in range(1, 51)}
-            step("50 copies of one 40 MiB adapter", lambda: compare(s3, endpoint, copies))
+            step("50 copies of one 40 MiB adapter", lambda: compare(s3, endpoint, copies, 40))
         for n in range(50):
             repository(folder / "many", f"other-{n}", n, 20)
         with hub(folder / "many", LATENCY_SECONDS) as (endpoint, commits):
             others = {
                 f"other-{n:04d}": HubSource(f"acme/other-{n}", commits[f"acme/other-{n}"]) for n in range(50)
             }
-            step("50 different 20 MiB adapters", lambda: compare(s3, endpoint, others))
+            step("50 different 20 MiB adapters", lambda: compare(s3, endpoint, others, 20))
         for n in range(500):
             repository(folder / "small", f"small-{n}", n, 0.125)
         with hub(folder / "small", 0) as (endpoint, commits):
@@ -196,23 +235,21 @@ def main() -> None:
 
 def _table(figures: Mapping[str, Any]) -> Table:
     table = Table(title=f"Filling the store, the fastest of {ROUNDS} rounds, Python {sys.version.split()[0]}")
-    for column in ("", "article s", "seeder s", "article ÷ seeder", "MiB moved"):
+    for column in ("", "article s", "seeder s", "article ÷ seeder", "S3 alone s", "MiB moved"):
         table.add_column(column, justify="left" if not column else "right")
     for title, figure in figures.items():
+        seconds = figure["seconds"]
         moved = f"{figure['moved'] / 2**20:.1f}"
         if "ratio" in figure:
-            best = {name: f"{min(times):.2f}" for name, times in figure["seconds"].items()}
-            table.add_row(title, best["article"], best["seeder"], f"{figure['ratio']:.1f}", moved)
+            article_s, seeder_s, s3_s = (f"{min(seconds[name]):.2f}" for name in ("article", "seeder", "s3"))
+            table.add_row(title, article_s, seeder_s, f"{figure['ratio']:.1f}", s3_s, moved)
         elif "peak" in figure:
-            title = f"{title} (peak memory {figure['peak']:.0f} MiB, {figure['imports']:.0f} of them imports)"
-            table.add_row(title, "", f"{figure['seconds']:.2f}", "", moved)
+            memory = f" (peak memory {figure['peak']:.0f} MiB, {figure['imports']:.0f} before it began)"
+            table.add_row(title + memory, "", f"{seconds:.2f}", "", "", moved)
         else:
-            table.add_row(title, "", f"{min(figure['seconds']):.2f}", "", moved)
+            table.add_row(title, "", f"{min(seconds):.2f}", "", "", moved)
     return table
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["large"]:
-        seed_large(*sys.argv[2:])
-    else:
-        main()
+    main()

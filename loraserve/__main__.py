@@ -3,70 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import boto3
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
-from rich.markup import escape
 
 from loraserve import local_stage
-from loraserve.cdk import CdkError
-from loraserve.client import EndpointClient, InvocationError, runtime_config
-from loraserve.demo import DemoFailed, demo
-from loraserve.diff import DiffError, diff
+from loraserve.adapters.commands import app as adapters_app
+from loraserve.client import EndpointClient, runtime_config
+from loraserve.demo import demo
+from loraserve.diff import diff
 from loraserve.local.detached import down, running, up
-from loraserve.local.environment import NotLoopback, aws_variables
-from loraserve.local.process import CloudFailed
-from loraserve.local.server import PortTaken
-from loraserve.local_stage import stack_progress, step
-from stacks.config import ConfigError
-
-
-class NotDeployed(Exception):
-    """There is no endpoint to invoke; the message says how to get one."""
-
+from loraserve.local.environment import aws_variables
+from loraserve.local_stage import STATE, stack_progress, step
+from loraserve.telling import NotDeployed, console, told_plainly
 
 app = typer.Typer(
     help="Serve many LoRA adapters from one SageMaker endpoint.", no_args_is_help=True, add_completion=False
 )
-console = Console()
-errors = Console(stderr=True, soft_wrap=True)
+app.add_typer(adapters_app, name="adapters")
 
 OUT = Path("out")
-STATE = Path(".laptop")
 Port = Annotated[int | None, typer.Option(help="Port of the laptop cloud; by default a free one.")]
-
-
-_TOLD = (
-    CdkError, CloudFailed, DemoFailed, DiffError, InvocationError, NotDeployed, NotLoopback, PortTaken
-)  # fmt: skip
-
-
-@contextmanager
-def told_plainly() -> Iterator[None]:
-    """Errors of a kind that the user can act on are one message, never a stack trace.
-
-    Exit code 2 for a stage or manifest that cannot be used, 1 for all else.
-    """
-    try:
-        yield
-    except ConfigError as error:
-        errors.print(f"[red]✗[/] {escape(str(error))}")
-        raise typer.Exit(2) from error
-    except _TOLD as error:
-        errors.print(f"[red]✗[/] {escape(str(error))}")
-        raise typer.Exit(1) from error
-    except (BotoCoreError, ClientError) as error:
-        errors.print(f"[red]✗[/] the cloud did not answer as it should: {escape(str(error))}")
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        errors.print("interrupted; everything this command started is stopped")
-        raise typer.Exit(130) from None
 
 
 @app.command(name="demo")

@@ -15,6 +15,8 @@ from stacks.config import load_stage
 from stacks.project import ROOT
 
 STAGE = "Local"
+#: Where `up` keeps the laptop cloud that goes on running, below the current directory.
+STATE = Path(".laptop")
 SERVING_STACK = "LoraServing-Local-Serving"
 STORE_STACK = "LoraServing-Local-AdapterStore"
 

@@ -59,7 +59,7 @@ def examine(
     if expected_sha256 and located.sha256 and expected_sha256 != located.sha256:
         raise InvalidAdapter(
             name,
-            f"its weights hash to {located.sha256}, the manifest says {expected_sha256}",
+            f"its weights hash to {located.sha256}, expected {expected_sha256}",
             "check which of both is meant",
         )
     sha256 = expected_sha256 or located.sha256 or sha256_of(located.weights)

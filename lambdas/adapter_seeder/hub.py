@@ -74,11 +74,16 @@ class Hub:
         token: str | None = None,
         *,
         has_time: Callable[[], bool] = lambda: True,
+        how_to_log_in: str = "put a Hub read token into the secret that the stage's hub_token_secret names",
     ) -> None:
-        """`has_time` is asked while waiting; once it is false, `OutOfTime` is raised."""
+        """`has_time` is asked while waiting; once it is false, `OutOfTime` is raised.
+
+        `how_to_log_in` tells a person how to give a token.
+        """
         self.endpoint = endpoint
         self._token = token
         self._has_time = has_time
+        self._how_to_log_in = how_to_log_in
         # False instead of None: a token that happens to lie on this machine is not sent.
         self._headers = build_hf_headers(token=token or False, library_name="lora-serving-sagemaker")
         self._api = HfApi(endpoint, token=token or False, library_name="lora-serving-sagemaker")
@@ -158,10 +163,12 @@ class Hub:
         """The error for a person. Its text is ours alone: a library's may quote a URL with a signature."""
         page = f"{self.endpoint}/{source.repo}"
         status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
-        how = "name a Secrets Manager secret with a read token in the stage's hub_token_secret"
         if isinstance(error, GatedRepoError):
             if self._token is None:
-                problem, remedy = "the repository is gated", f"accept its terms at {page}, and {how}"
+                problem, remedy = (
+                    "the repository is gated",
+                    f"accept its terms at {page}, and {self._how_to_log_in}",
+                )
             else:
                 problem = "the repository is gated, and the token's account has no access to it"
                 remedy = f"accept its terms at {page} with that account"
@@ -169,18 +176,18 @@ class Hub:
             problem = f"the repository has no revision {source.revision!r}"
             remedy = f"copy the commit from {page}/commits/main"
         elif isinstance(error, RemoteEntryNotFoundError):
-            problem, remedy = "a file that the Hub lists is not there", "deploy again, or pin another commit"
+            problem, remedy = "a file that the Hub lists is not there", "pin another commit"
         elif status == HTTPStatus.UNAUTHORIZED and self._token is not None:
             problem = "the Hub does not accept the token, or has no such repository"
-            remedy = "put a valid read token into the secret of hub_token_secret, and check the spelling"
+            remedy = f"check the spelling, and {self._how_to_log_in}"
         elif isinstance(error, RepositoryNotFoundError):
             problem = "the Hub has no such repository, or it is private"
-            remedy = f"check the spelling; for a private one, {how}"
+            remedy = f"check the spelling; for a private one, {self._how_to_log_in}"
         elif status == HTTPStatus.FORBIDDEN:
             problem, remedy = "the token may not read this repository", "use a token that may"
         elif status is not None:
             problem = f"the Hub answers HTTP {status}, {MAX_FAILURES} times in a row"
-            remedy = "deploy again later: what has been transferred is kept"
+            remedy = "try again later: what has been transferred is kept"
         else:
             problem = f"no connection to the Hub ({type(error).__name__})"
             remedy = "check the network; what has been transferred is kept"
@@ -245,7 +252,7 @@ class HubFile:
         blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
         if self._info.lfs is None and self._info.blob_id and blob != self._info.blob_id:
             raise SourceError(
-                str(self._source), f"{self._info.rfilename} does not hash to its blob id", "deploy again"
+                str(self._source), f"{self._info.rfilename} does not hash to its blob id", "try again"
             )
         return data
 
@@ -286,9 +293,7 @@ def _raise_for_status(url: str, response: urllib3.BaseHTTPResponse) -> None:
         request = httpx2.Request("GET", url)
         content = response.read(CHUNK_BYTES)
         hf_raise_for_status(
-            httpx2.Response(
-                response.status, headers=dict(response.headers), content=content, request=request
-            )
+            httpx2.Response(response.status, headers=dict(response.headers), content=content, request=request)
         )
 
 

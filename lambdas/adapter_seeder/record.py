@@ -26,10 +26,16 @@ class Record:
     """The manifest asset that this seeding works on."""
     commits: dict[str, str] = field(default_factory=dict)
     """What the manifest's branches were found to mean when this seeding began, by source."""
+    rules: str = ""
+    """The rules by which sources passed."""
+    passed: list[str] = field(default_factory=list)
+    """Sources that were examined and found good, before anything of them was transferred."""
     ready: dict[str, RegistryEntry] = field(default_factory=dict)
     """By name: whose objects are all there, to be published when all others are."""
     model_files: list[str] = field(default_factory=list)
     """Keys of the base model's files that are in the bucket and checked."""
+    returning: list[str] = field(default_factory=list)
+    """Prefixes of revisions to keep for good once the registry is written: they may have been retired."""
     superseded: list[str] = field(default_factory=list)
     """Prefixes of revisions to retire once the registry is written."""
     registry: dict[str, Published] = field(default_factory=dict)
@@ -56,8 +62,11 @@ class Record:
         return cls(
             manifest=data["manifest"],
             commits=data["commits"],
+            rules=data["rules"],
+            passed=data["passed"],
             ready={name: RegistryEntry.from_dict(entry) for name, entry in data["ready"].items()},
             model_files=data["model_files"],
+            returning=data["returning"],
             superseded=data["superseded"],
             registry={
                 name: Published(RegistryEntry.from_dict(seen["entry"]), seen["etag"])
@@ -65,12 +74,19 @@ class Record:
             },
         )
 
+    def end(self) -> None:
+        """Forget what only this seeding had to know."""
+        self.commits, self.passed, self.ready = {}, [], {}
+        self.model_files, self.returning, self.superseded = [], [], []
+
     def save(self, s3: S3Client, bucket: str, owner: str) -> None:
         """Write the record; other threads may go on adding to it."""
         copy = replace(
             self,
             commits=dict(self.commits),
+            passed=list(self.passed),
             ready=dict(self.ready),
+            returning=list(self.returning),
             model_files=list(self.model_files),
             registry=dict(self.registry),
         )

@@ -74,7 +74,7 @@ class Revisions:
             raise SourceError(
                 f"s3://{weights.bucket}/{weights.key}",
                 f"S3 answers {error_code(error)} to a copy",
-                "check that nobody is writing it, and that the seeder's role may read it",
+                "check that nobody is writing it, and that it may be read from here",
             ) from error
 
     def _copy_object(self, key: str, source: dict[str, str], **condition: str) -> None:

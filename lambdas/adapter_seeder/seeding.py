@@ -23,7 +23,7 @@ from adapters.registry import PublishConflict, Registry
 from adapters.retention import Retention
 from adapters.s3 import S3Client, listing
 from adapters.source import HubSource, S3Source, SourceError
-from adapters.store import ADAPTERS_PREFIX, CONFIG_FILE, MODELS_PREFIX, RegistryEntry
+from adapters.store import ADAPTERS_PREFIX, MODELS_PREFIX, RegistryEntry, adapter_prefix
 from adapters.transfer import PARALLEL_PARTS, ContentMismatch, OutOfTime, Transfers
 from adapters.validation import Rules
 from lambdas.adapter_seeder.base_model import MODEL_CONFIG, ModelFiles
@@ -36,7 +36,7 @@ from lambdas.adapter_seeder.revisions import Revisions
 from lambdas.adapter_seeder.status import Tracker
 
 #: Adapters at once: they wait for the network more than for the processor.
-PARALLEL_ADAPTERS = 16
+PARALLEL_ADAPTERS = 32
 #: To S3 at once.
 CONNECTIONS = PARALLEL_ADAPTERS + PARALLEL_PARTS
 #: CloudFormation takes 4 kB as a custom resource's whole answer.
@@ -119,6 +119,8 @@ class Seeding:
         if self._record.manifest != manifest:
             # Another manifest's branches are resolved anew; what is ready stays ready.
             self._record.manifest, self._record.commits = manifest, {}
+        if self._record.rules != self._checked_for:
+            self._record.rules, self._record.passed = self._checked_for, []
         self._donors: dict[str, RegistryEntry] = {}
         """By source: an entry whose revision in the bucket is what the source holds."""
         self._locator = Locator(s3, hub, desired.archive, self._record.commits)
@@ -165,14 +167,18 @@ class Seeding:
         for adapter in self._desired.adapters:
             if adapter.name not in entries:
                 groups[(adapter.source, adapter.sha256)].append(adapter)
-        examined = self._all(pool, self._examine, groups.values())
+        examined = self._all(pool, self._examine_once, groups.values())
         self._tracker.tell("transferring")
         self._put_model(pool, transfers)
         pairs = list(zip(groups.values(), examined, strict=True))
-        first = self._all(pool, lambda pair: self._put(revisions, *pair), pairs)
-        copies = [(group[0], adapter, found) for group, found in pairs for adapter in group[1:]]
+        put = self._all(pool, lambda pair: self._put(revisions, *pair), pairs)
+        copies = [
+            (group[0], adapter, found)
+            for group, (found, _) in zip(groups.values(), put, strict=True)
+            for adapter in group[1:]
+        ]
         rest = self._all(pool, lambda copy: self._copy(revisions, *copy), copies)
-        entries |= {entry.name: entry for entry in (*first, *rest)}
+        entries |= {entry.name: entry for entry in (*(entry for _, entry in put), *rest)}
         return [entries[adapter.name] for adapter in self._desired.adapters]
 
     def _publish(self, pool: ThreadPoolExecutor, entries: list[RegistryEntry]) -> Report:
@@ -197,14 +203,10 @@ class Seeding:
         except PublishConflict as conflict:
             self._fail([conflict])
         self._tracker.count(published=len(written), unpublished=len(gone))
-        # A revision that was in the bucket before may have been retired.
-        back = [
-            now.entry.prefix for now in written.values() if now.entry.prefix + CONFIG_FILE in self._stored
-        ]
-        self._all(pool, self._retention.revive, back)
+        self._all(pool, self._retention.revive, self._record.returning)
         self._all(pool, self._retention.retire, superseded)
         self._record.registry = {name: seen[name] for name in seen if name not in gone} | written
-        self._record.ready, self._record.superseded, self._record.commits = {}, [], {}
+        self._record.end()
         self._save("published")
         return Report(len(entries), len(written), len(gone), self._tracker.status.bytes_moved)
 
@@ -246,6 +248,15 @@ class Seeding:
             and (not isinstance(source, S3Source) or entry.source_version == self._locator.version(source))
         )
 
+    def _examine_once(self, group: list[DesiredAdapter]) -> Examined | None:
+        """Examine, unless an earlier invocation has: so that even the checks of thousands come to an end."""
+        key = f"{self._locator.pinned(group[0].source)} {group[0].sha256}"
+        if key in self._record.passed:
+            return None
+        examined = self._examine(group)
+        self._record.passed.append(key)
+        return examined
+
     def _examine(self, group: list[DesiredAdapter]) -> Examined:
         adapter = group[0]
         donor = self._donors.get(str(self._locator.pinned(adapter.source)))
@@ -258,16 +269,27 @@ class Seeding:
         self._tracker.count(examined=1)
         return examined
 
-    def _put(self, revisions: Revisions, group: list[DesiredAdapter], examined: Examined) -> RegistryEntry:
+    def _put(
+        self, revisions: Revisions, group: list[DesiredAdapter], examined: Examined | None
+    ) -> tuple[Examined, RegistryEntry]:
+        found = examined or self._examine(group)
+        self._note_return(revisions, group[0], found)
         with _named(group):
-            revisions.put(group[0].name, examined)
-        return self._ready(group[0], examined)
+            revisions.put(group[0].name, found)
+        return found, self._ready(group[0], found)
 
     def _copy(
         self, revisions: Revisions, first: DesiredAdapter, adapter: DesiredAdapter, examined: Examined
     ) -> RegistryEntry:
+        self._note_return(revisions, adapter, examined)
         revisions.copy(first.name, adapter.name, examined)
         return self._ready(adapter, examined)
+
+    def _note_return(self, revisions: Revisions, adapter: DesiredAdapter, examined: Examined) -> None:
+        """A revision that is there, although its name does not stand for it, may have been retired."""
+        prefix = adapter_prefix(adapter.name, examined.revision)
+        if revisions.is_complete(prefix):
+            self._record.returning.append(prefix)
 
     def _ready(self, adapter: DesiredAdapter, examined: Examined) -> RegistryEntry:
         entry = examined.entry(

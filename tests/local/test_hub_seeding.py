@@ -215,7 +215,7 @@ def test_a_repository_without_safetensors_is_refused_with_a_hint(store: Store, s
 def test_a_hub_that_never_recovers_is_given_up_with_a_reason(store: Store, server: HubServer) -> None:
     source = add(server, "acme/small", SMALL)
     server.faults = Faults(server_error_every=1)
-    with pytest.raises(SeedingFailed, match="HTTP 50., 8 times in a row; deploy again later"):
+    with pytest.raises(SeedingFailed, match="HTTP 50., 8 times in a row; try again later"):
         store.seed({"small": source}, hub=Hub(server.endpoint))
     with pytest.raises(SeedingFailed, match="no connection to the Hub"):
         store.seed({"small": source}, hub=Hub("http://127.0.0.1:9"))

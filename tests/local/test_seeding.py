@@ -304,3 +304,17 @@ def test_the_config_is_the_last_object_of_a_revision(wide: Store) -> None:
         for file in ADAPTER_FILES
     }
     assert dates[CONFIG_FILE] >= dates[WEIGHTS_FILE]
+
+
+def test_time_that_runs_out_after_publishing_leaves_no_current_revision_to_expire(store: Store) -> None:
+    store.seed({"house": sample("otter"), "lodge": sample("heron")})
+    store.seed({"house": sample("badger")})
+    adapters = {"house": sample("otter"), "lodge": sample("heron")}
+    with pytest.raises(OutOfTime):
+        store.seed(adapters, has_time=lambda: store.status()["phase"] != "publishing")
+    assert store.names() == ["house", "lodge"]
+    assert store.tags(store.entry("house").prefix + WEIGHTS_FILE) == RETIRED, "the test came too late"
+    store.seed(adapters)
+    for name in adapters:
+        assert store.tags(store.entry(name).prefix + WEIGHTS_FILE) == []
+    assert store.tags(adapter_prefix("house", digest_of(sample("badger"))[:16]) + WEIGHTS_FILE) == RETIRED

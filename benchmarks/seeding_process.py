@@ -1,0 +1,65 @@
+"""`python -m benchmarks.seeding_process HUB BUCKET COMMIT`: seeds one adapter, and prints its peak memory.
+
+A process of its own, which imports what the Lambda function does and no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+import time
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+from adapters.source import HubSource, SourceError
+from adapters.validation import Rules
+from lambdas.adapter_seeder.base_model import ModelFiles
+from lambdas.adapter_seeder.desired import Desired, DesiredAdapter
+from lambdas.adapter_seeder.hub import Hub
+from lambdas.adapter_seeder.seeding import CONNECTIONS, Seeding
+
+
+def peak_mebibytes() -> float:
+    """The most memory that this process has had so far, all that it imports included (Linux)."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
+
+
+def no_base_model() -> ModelFiles:
+    """Only the transfer is of interest."""
+    raise SourceError("hf://acme/wide", "it does not exist", "nothing to do")
+
+
+def main(hub: str, bucket: str, commit: str) -> None:
+    """Seed `hf://acme/large`; prints figures as JSON."""
+    s3 = boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS))
+    imports = peak_mebibytes()
+    started = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        report = Seeding(
+            s3,
+            bucket,
+            owner="benchmark",
+            manifest="manifest",
+            desired=Desired([DesiredAdapter("large", HubSource("acme/large", commit))], {}),
+            rules=Rules("vllm", 64, "acme/wide"),
+            hub=Hub(hub),
+            base_model=no_base_model,
+            base_revision="",
+            model_prefix=None,
+        ).run()
+    figures = {
+        "imports": imports,
+        "peak": peak_mebibytes(),
+        "seconds": time.perf_counter() - started,
+        "moved": report.bytes_moved,
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,62 @@
+"""A manifest of a thousand adapters takes the same path as one of two."""
+
+import json
+import time
+from collections.abc import Callable
+
+from adapters.transfer import OutOfTime
+from lambdas.adapter_seeder.hub import Hub
+from lambdas.adapter_seeder.seeding import Report
+from loraserve.local.cloud import LaptopCloud
+from tests import made
+from tests.hub.server import HubServer
+from tests.local.seeder import MADE_RULES, Store, digest_of
+
+COUNT = 1000
+#: An invocation's time: short enough that the work takes several.
+SECONDS = 4.0
+
+
+def time_for(seconds: float) -> Callable[[], bool]:
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() < until
+
+
+def test_a_thousand_adapters_are_seeded_over_several_invocations(laptop: LaptopCloud) -> None:
+    store = Store(laptop.client("s3"), rules=MADE_RULES)
+    files = {n: made.adapter(n) for n in range(COUNT)}
+    invocations = 0
+    with HubServer() as server:
+        adapters = {
+            f"team-{n % 7}/made-{n}": f"hf://acme/made-{n}@{server.add(f'acme/made-{n}', dict(content))}"
+            for n, content in files.items()
+        }
+        hub = Hub(server.endpoint)
+        moved = 0
+        while True:
+            invocations += 1
+            assert invocations < 60, "it does not come forward"
+            try:
+                report = store.seed(adapters, hub=hub, base_model=made.base_model, has_time=time_for(SECONDS))
+            except OutOfTime:
+                ready, published = store.status()["ready"], len(store.names())
+                assert published in {0, COUNT} and (published == 0 or ready == COUNT)
+                moved += store.status()["bytes_moved"]
+                continue
+            break
+        asked = len(server.requests)
+        again = store.seed(adapters, hub=hub, base_model=made.base_model)
+        assert len(server.requests) == asked
+    assert again == Report(COUNT, 0, 0, 0)
+    assert moved + report.bytes_moved == sum(
+        len(part) for content in files.values() for part in content.values()
+    )
+    assert len(store.names()) == COUNT
+    for n in random_sample():
+        assert store.entry(f"team-{n % 7}/made-{n}").digest == digest_of(files[n])
+    assert store.status()["phase"] == "complete"
+    assert json.dumps(store.status()).count("warning") == 1
+
+
+def random_sample() -> range:
+    return range(0, COUNT, 37)

@@ -1,0 +1,30 @@
+"""The seeder's memory does not grow with the files: Lambda gives it 512 MiB."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from loraserve.local.cloud import LaptopCloud
+from stacks.project import ROOT
+from tests import made
+from tests.hub.server import HubServer
+from tests.local.seeder import MADE_RULES, Store
+
+MEBIBYTES = 600
+#: Of the whole process, Python and its imports included.
+MOST = 256
+
+
+def test_a_large_file_is_streamed_in_bounded_memory(laptop: LaptopCloud, tmp_path: Path) -> None:
+    store = Store(laptop.client("s3"), rules=MADE_RULES)
+    made.write_adapter(tmp_path, MEBIBYTES)
+    with HubServer() as hub:
+        commit = hub.add("acme/large", {path.name: path for path in tmp_path.iterdir()})
+        command = [sys.executable, "-m", "benchmarks.seeding_process", hub.endpoint, store.bucket, commit]
+        done = subprocess.run(command, cwd=ROOT, env=laptop.environment, capture_output=True, text=True)  # noqa: PLW1510
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["moved"] > MEBIBYTES * 2**20
+    assert figures["peak"] < MOST, figures
+    assert store.names() == ["large"]

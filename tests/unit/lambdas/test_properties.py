@@ -1,0 +1,45 @@
+from typing import Any
+
+import pytest
+
+from adapters.validation import Rules
+from lambdas.adapter_seeder.on_event import handle
+from lambdas.adapter_seeder.properties import MissingProperty, Properties
+
+
+def custom_resource(template: dict[str, Any]) -> dict[str, Any]:
+    [seeding] = [
+        resource["Properties"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "Custom::AdapterSeeding"
+    ]
+    return {name: value if isinstance(value, str) else str(value) for name, value in seeding.items()}
+
+
+@pytest.mark.parametrize("stage", ["Dev", "Local", "Prod", "Staging"])
+def test_the_template_gives_every_property_and_no_other(templates: dict[str, Any], stage: str) -> None:
+    given = custom_resource(templates[f"{stage}/AdapterStore"])
+    read = Properties.read(given)
+    # Read by CloudFormation and by CDK's provider.
+    assert len(given) == len(vars(read)) + len({"ServiceToken", "ServiceTimeout"})
+    assert read.rules.max_rank >= 1
+
+
+def test_a_missing_property_is_named_before_anything_is_done(templates: dict[str, Any]) -> None:
+    given = custom_resource(templates["Local/AdapterStore"])
+    for name in set(given) - {"ServiceToken", "ServiceTimeout"}:
+        broken = {key: value for key, value in given.items() if key != name}
+        with pytest.raises(MissingProperty, match=f"no property {name}: deploy the stack again"):
+            handle({"ResourceProperties": broken}, None)
+
+
+def test_another_bucket_is_another_resource(templates: dict[str, Any]) -> None:
+    given = custom_resource(templates["Local/AdapterStore"])
+    first = handle({"ResourceProperties": given | {"Bucket": "one"}}, None)
+    assert first == {"PhysicalResourceId": "adapter-seeding-one"}
+    assert handle({"ResourceProperties": given | {"Bucket": "two"}}, None) != first
+
+
+def test_the_rules_are_the_stages(templates: dict[str, Any]) -> None:
+    read = Properties.read(custom_resource(templates["Local/AdapterStore"]))
+    assert read.rules == Rules("vllm", 8, "tiny-mistral", ("q_proj", "v_proj"), gpus=1)
