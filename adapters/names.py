@@ -32,6 +32,9 @@ def check_name(name: str) -> str:
         raise InvalidName(name, "not a valid adapter name", remedy)
     if "--" in name:
         raise InvalidName(name, "'--' is not allowed in a name", "use a single '-'")
+    if any(_REVISION.fullmatch(part) for part in name.split("/")):
+        # Its objects would lie below another adapter's revision, and LoRAX downloads all that lies there.
+        raise InvalidName(name, "a part of it looks like a revision", "add a letter above f, e.g. 'v'")
     return name
 
 

@@ -5,7 +5,7 @@ The objects of every revision must lie in the bucket, complete and checked, befo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,9 +27,21 @@ class Change:
     after: RegistryEntry | None
 
     @property
+    def name(self) -> str:
+        """The name; a change has at least one of both."""
+        entry = self.after or self.original
+        assert entry is not None  # noqa: S101 — nothing before and nothing after is no change
+        return entry.name
+
+    @property
+    def original(self) -> RegistryEntry | None:
+        """The entry before."""
+        return self.before.entry if self.before is not None else None
+
+    @property
     def is_one(self) -> bool:
         """Whether before and after differ."""
-        return (self.before and self.before.entry) != self.after
+        return self.original != self.after
 
     @property
     def superseded(self) -> str | None:
@@ -38,29 +50,43 @@ class Change:
             return None
         return self.before.entry.prefix
 
+    @property
+    def introduced(self) -> str | None:
+        """The prefix of the revision that the name did not stand for before."""
+        if self.after is None or (self.before and self.before.entry.revision == self.after.revision):
+            return None
+        return self.after.prefix
 
-def publish(registry: Registry, changes: Iterable[Change]) -> dict[str, Published]:
+
+def publish(
+    registry: Registry,
+    changes: Iterable[Change],
+    originals: Mapping[str, RegistryEntry | None] | None = None,
+) -> dict[str, Published]:
     """Write every change that is one, and return the entries written, by name.
 
     If a name has changed since the caller looked, what was written is taken back and `PublishConflict` is
-    raised.
+    raised. `originals` are what names stood for before an earlier call wrote some of these changes and was
+    cut off: they are taken back, too. Any other error leaves what is written, for the next call to go on.
     """
+    changes = list(changes)
     needed = [change for change in changes if change.is_one]
-    written: list[tuple[Change, Published | None]] = []
 
-    def write(change: Change) -> PublishConflict | None:
+    def write(change: Change) -> Published | PublishConflict | None:
         try:
-            written.append((change, _write(registry, change)))
+            return _write(registry, change)
         except PublishConflict as conflict:
             return conflict
-        return None
 
     with ThreadPoolExecutor(PARALLEL_WRITES) as pool:
-        conflicts = [conflict for conflict in pool.map(write, needed) if conflict is not None]
+        results = list(pool.map(write, needed))
+        conflicts = [result for result in results if isinstance(result, PublishConflict)]
         if conflicts:
-            list(pool.map(lambda pair: _take_back(registry, *pair), written))
+            before = {change.name: change.original for change in needed} | dict(originals or {})
+            ours = [change for change in changes if change.name in before]
+            list(pool.map(lambda change: _take_back(registry, change, before[change.name]), ours))
             raise conflicts[0]
-    return {now.entry.name: now for _, now in written if now is not None}
+    return {result.entry.name: result for result in results if isinstance(result, Published)}
 
 
 def _write(registry: Registry, change: Change) -> Published | None:
@@ -71,10 +97,14 @@ def _write(registry: Registry, change: Change) -> Published | None:
     return None
 
 
-def _take_back(registry: Registry, change: Change, now: Published | None) -> None:
-    # Where somebody else has written after us, theirs stays.
+def _take_back(registry: Registry, change: Change, original: RegistryEntry | None) -> None:
+    """Restore what a name stood for, where it is as we have written it."""
+    now = registry.get(change.name)
+    if (now.entry if now is not None else None) != change.after:
+        return
+    # Where somebody else writes at this moment, theirs stays.
     with suppress(PublishConflict):
-        if change.before is not None:
-            registry.put(change.before.entry, now)
+        if original is not None:
+            registry.put(original, now)
         elif now is not None:
             registry.delete(now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -38,10 +39,11 @@ class LocalFile:
             return file.read(length)
 
 
-def sha256_of(file: ReadableFile) -> str:
-    """SHA-256 (hex) of a file, read in chunks."""
+def sha256_of(file: ReadableFile, before_each: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 (hex) of a file, read in chunks; `before_each` is called before each, and may raise."""
     digest = hashlib.sha256()
     for start in range(0, file.size, _CHUNK_BYTES):
+        before_each()
         digest.update(file.read(start, _CHUNK_BYTES))
     return digest.hexdigest()
 

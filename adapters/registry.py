@@ -16,6 +16,10 @@ from adapters.s3 import S3Client, is_absent, is_conflict, listing
 from adapters.store import REGISTRY_PREFIX, RegistryEntry, registered_name, registry_key
 
 
+class DamagedEntry(AdapterError):
+    """A registry entry that cannot be read."""
+
+
 class PublishConflict(AdapterError):
     """Somebody else owns the name, or has changed it in the meantime."""
 
@@ -51,14 +55,22 @@ class Registry:
         return {registered_name(item["Key"]): item["ETag"] for item in found}
 
     def get(self, name: str) -> Published | None:
-        """The entry of a name, None if it is not published."""
+        """The entry of a name, None if it is not published; raises `DamagedEntry`."""
         try:
             answer = self._s3.get_object(Bucket=self._bucket, Key=registry_key(name))
         except self._s3.exceptions.ClientError as error:
             if is_absent(error):
                 return None
             raise
-        return Published(RegistryEntry.from_json(answer["Body"].read()), answer["ETag"])
+        try:
+            entry = RegistryEntry.from_json(answer["Body"].read())
+        except (ValueError, TypeError, AttributeError) as error:
+            raise DamagedEntry(
+                name,
+                f"its registry entry {registry_key(name)} is damaged",
+                "bring back the object's former version, or delete it",
+            ) from error
+        return Published(entry, answer["ETag"])
 
     def put(self, entry: RegistryEntry, replaces: Published | None) -> Published:
         """Write an entry in the place of what the caller has seen; raises `PublishConflict`.

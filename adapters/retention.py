@@ -26,6 +26,8 @@ class Retention:
     def retire(self, prefix: str) -> None:
         """Start the retention period of a revision, unless its name stands for it (again)."""
         if self._is_current(prefix):
+            # A retirement that was cut off, and overtaken by a rollback, may have left the tag.
+            self.revive(prefix)
             return
         for file in ADAPTER_FILES:
             try:
@@ -45,14 +47,17 @@ class Retention:
         if self._is_current(prefix):
             self.revive(prefix)
 
-    def revive(self, prefix: str) -> None:
-        """End the retention period of a revision that a name stands for; missing objects are passed over."""
+    def revive(self, prefix: str) -> bool:
+        """End the retention period of a revision, if it has begun; false if a file is not there any more."""
+        there = True
         for file in ADAPTER_FILES:
             try:
                 self._s3.delete_object_tagging(Bucket=self._bucket, Key=prefix + file)
             except self._s3.exceptions.ClientError as error:
                 if not is_absent(error):
                     raise
+                there = False
+        return there
 
     def is_retired(self, prefix: str) -> bool:
         """Whether a file of the revision has the tag; a missing one has none."""

@@ -6,7 +6,9 @@ where it says the tensor lies. https://github.com/huggingface/safetensors#format
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -19,6 +21,9 @@ HEADER_LENGTH_BYTES = 8
 #: Longest header that is read. An adapter for every layer of a 70B model has one of about 0.3 MB, one for
 #: every expert of a large mixture of experts 7 MB; the format itself allows 100 MB.
 MAX_HEADER_BYTES = 10 * 1024 * 1024
+#: Parsed, a header takes up to eight times its bytes: large ones are read one after another.
+_LARGE_HEADER_BYTES = 512 * 1024
+_LARGE_HEADERS = threading.Lock()
 #: A header of 10 MiB has room for not many more.
 MAX_TENSORS = 100_000
 
@@ -63,6 +68,11 @@ def read_header(name: str, file: ReadableFile) -> dict[str, Tensor]:
     data_size = file.size - HEADER_LENGTH_BYTES - length
     if len(first) < HEADER_LENGTH_BYTES or length > MAX_HEADER_BYTES or length < 2 or data_size < 0:
         raise _no_header(name, first, length, file.size)
+    with _LARGE_HEADERS if length > _LARGE_HEADER_BYTES else nullcontext():
+        return _read_tensors(name, file, length, data_size)
+
+
+def _read_tensors(name: str, file: ReadableFile, length: int, data_size: int) -> dict[str, Tensor]:
     header = bytes(file.read(HEADER_LENGTH_BYTES, length))
     if len(header) != length:
         raise InvalidAdapter(name, "its weights file ends within the header", _DAMAGED)

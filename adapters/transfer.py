@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol
 
+from adapters.errors import AdapterError
 from adapters.reading import ReadableFile
-from adapters.s3 import S3Client, checksum, is_absent, is_conflict
+from adapters.s3 import S3Client, checksum, is_absent, is_conflict, is_stale_part
 
 #: S3 allows 10,000 parts of at least 5 MiB: this is enough for files of 320 GB. Most adapters are one part,
 #: which is one request instead of three.
@@ -40,6 +41,10 @@ class ContentMismatch(Exception):
         super().__init__(f"{key} hashes to {found}, expected {expected}")
         self.found = found
         self.expected = expected
+
+
+class _DamagedUpload(Exception):
+    """An upload that went on from parts of an earlier process gave the wrong content."""
 
 
 class TransferableFile(ReadableFile, Protocol):
@@ -88,7 +93,7 @@ class Transfers:
         """Upload a file to a key where nothing is yet, and check that its SHA-256 (hex) is right.
 
         If another process has put the key in the meantime, its content is checked instead. Raises
-        `ContentMismatch`, `OutOfTime`, and what `file.read` raises.
+        `ContentMismatch`, `OutOfTime`, `AdapterError`, and what `file.read` raises.
         """
         if file.size <= PART_BYTES:
             self._put_whole(key, file, sha256)
@@ -98,15 +103,22 @@ class Transfers:
                 self._put_parts(key, file, sha256)
                 return
             except self._s3.exceptions.ClientError as error:
-                if not (is_absent(error) or is_conflict(error)):
+                if not (is_absent(error) or is_conflict(error) or is_stale_part(error)):
                     raise
-                # Another process has completed or aborted this upload, or has put the key.
+                # Another process has completed, aborted or changed this upload, or has put the key.
                 with self._lock:
                     self._unfinished = None
+            except _DamagedUpload:
+                # Parts of an earlier process were wrong: nothing of them is left, so once more from nothing.
+                continue
             if self._is_there(key):
                 self.verify(key, sha256)
                 return
-        raise RuntimeError(f"s3://{self._bucket}/{key}: the upload was ended by somebody else each time")
+        raise AdapterError(
+            f"s3://{self._bucket}/{key}",
+            "somebody else has ended or damaged the upload each time",
+            "see who else writes to this bucket, and try again",
+        )
 
     def verify(self, key: str, sha256: str) -> None:
         """Read an object back and check its SHA-256 (hex); if wrong, delete it, raise `ContentMismatch`."""
@@ -166,7 +178,10 @@ class Transfers:
             raise
         self._forget(key)
         if len(numbers) != len(done):
-            self.verify(key, sha256)
+            try:
+                self.verify(key, sha256)
+            except ContentMismatch as mismatch:
+                raise _DamagedUpload from mismatch
 
     def _begin_parts(
         self, target: dict[str, str], file: TransferableFile, numbers: list[int], whole: _InOrder
@@ -223,6 +238,8 @@ class Transfers:
             for page in pages
             for part in page.get("Parts", [])
             if part["Size"] == min(PART_BYTES, size - (part["PartNumber"] - 1) * PART_BYTES)
+            # Without one, it is not a part that was uploaded here.
+            and "ChecksumSHA256" in part
         }
 
     def _is_there(self, key: str) -> bool:

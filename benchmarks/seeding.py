@@ -36,7 +36,8 @@ from adapters.transfer import PARALLEL_PARTS
 from lambdas.adapter_seeder.desired import Desired, DesiredAdapter
 from lambdas.adapter_seeder.emptying import empty
 from lambdas.adapter_seeder.hub import Hub
-from lambdas.adapter_seeder.seeding import CONNECTIONS, Report, Seeding
+from lambdas.adapter_seeder.outcome import Report
+from lambdas.adapter_seeder.seeding import CONNECTIONS, Seeding
 from loraserve.local.cloud import LaptopCloud
 from stacks.project import ROOT
 from tests import made

@@ -51,6 +51,7 @@ class AdapterStore(cdk.Stack):
         trust_remote_code: bool,
         hub_endpoint: str,
         hub_token_secret: str | None,
+        decrypt_keys: Sequence[str],
         retention: cdk.Duration,
         retain_data: bool,
         env: cdk.Environment,
@@ -78,12 +79,16 @@ class AdapterStore(cdk.Stack):
             lifecycle_rules=_lifecycle(retention),
             removal_policy=removal,
         )
+        if branches := manifest.unpinned_sources():
+            cdk.Annotations.of(self).add_warning_v2(
+                "lora-serving:unpinned", f"not pinned to a commit: {', '.join(branches)}"
+            )
         desired = self._desired(manifest, manifest_directory, local_model)
         seeder = self._function("Seeder", "on_event", timeout=cdk.Duration.minutes(1))
         worker = self._function("SeederWorker", "is_complete", timeout=SEEDER_TIMEOUT)
         worker.add_layers(self._layer())
         self._grant(worker, desired)
-        self._grant_sources(worker, manifest.source_buckets(), hub_token_secret)
+        self._grant_sources(worker, manifest.source_buckets(), hub_token_secret, decrypt_keys)
         if not retain_data:
             self._grant_emptying(worker)
         provider = custom_resources.Provider(
@@ -204,13 +209,25 @@ class AdapterStore(cdk.Stack):
             worker.add_to_role_policy(statement)
         self.key.grant_encrypt_decrypt(worker)
 
-    def _grant_sources(self, worker: lambda_.Function, buckets: list[str], secret: str | None) -> None:
+    def _grant_sources(
+        self, worker: lambda_.Function, buckets: list[str], secret: str | None, decrypt_keys: Sequence[str]
+    ) -> None:
         """Read the manifest's S3 sources and the Hub token."""
         if buckets:
             arns = [self.format_arn(service="s3", region="", account="", resource=name) for name in buckets]
             worker.add_to_role_policy(
                 iam.PolicyStatement(
                     sid="ReadSources", actions=["s3:GetObject"], resources=[f"{arn}/*" for arn in arns]
+                )
+            )
+            # Without it, S3 says that an object which is missing may not be read.
+            worker.add_to_role_policy(
+                iam.PolicyStatement(sid="ListSources", actions=["s3:ListBucket"], resources=arns)
+            )
+        if decrypt_keys:
+            worker.add_to_role_policy(
+                iam.PolicyStatement(
+                    sid="DecryptSources", actions=["kms:Decrypt"], resources=list(decrypt_keys)
                 )
             )
         if secret is not None:
@@ -238,6 +255,9 @@ def _lifecycle(retention: cdk.Duration) -> list[s3.LifecycleRule]:
         ),
         s3.LifecycleRule(
             id="OldVersions", noncurrent_version_expiration=retention, expired_object_delete_marker=True
+        ),
+        s3.LifecycleRule(
+            id="SeedersNotes", prefix=SEEDING_PREFIX, noncurrent_version_expiration=cdk.Duration.days(1)
         ),
         s3.LifecycleRule(
             id="UnfinishedUploads", abort_incomplete_multipart_upload_after=cdk.Duration.days(7)

@@ -162,6 +162,10 @@ class StageConfig(Strict):
     hub_token_secret: str | None = Field(None, max_length=512, pattern=r"^[A-Za-z0-9/_+=.@-]+$")
     """Name of a Secrets Manager secret, of the stage's account and region, with a Hub read token as its plain
     text: for private and gated repositories. The seeder reads it when it needs it."""
+    decrypt_keys: list[str] = Field([], max_length=20)
+    """ARNs of KMS keys, beside the stage's own, that the seeder may decrypt with: those of the buckets that
+    adapters come from (another stage's store is one), and of the token's secret. Their policies must allow
+    it, too."""
     endpoint: Endpoint = Endpoint()
     """See below."""
     autoscaling: Autoscaling = Autoscaling()
@@ -170,6 +174,15 @@ class StageConfig(Strict):
     """How long a revision stays in the bucket after its name stands for another one, or for none."""
     retain_data: bool = True
     """Whether bucket and contents outlive the stack."""
+
+    @model_validator(mode="after")
+    def _token_is_safe(self) -> StageConfig:
+        local = self.hub_endpoint.startswith(("http://127.0.0.1", "http://localhost"))
+        if self.hub_endpoint.startswith("http://") and not local:
+            raise ValueError("hub_endpoint must be https: a token would travel in clear text")
+        if bad := [key for key in self.decrypt_keys if not key.startswith("arn:")]:
+            raise ValueError(f"decrypt_keys: {bad[0]!r} is no ARN")
+        return self
 
 
 class LoadedStage(BaseModel):

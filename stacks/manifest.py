@@ -79,7 +79,7 @@ class Manifest(BaseModel):
     @model_validator(mode="after")
     def _unique(self) -> Manifest:
         seen: set[str] = set()
-        for name in self.published_names():
+        for name in map(_checked_name, self.published_names()):
             if name in seen:
                 raise ValueError(f"adapter {name!r} is listed twice")
             seen.add(name)
@@ -89,6 +89,11 @@ class Manifest(BaseModel):
         """Every name that is published, copies included."""
         for adapter in self.adapters:
             yield from adapter.names()
+
+    def unpinned_sources(self) -> list[str]:
+        """The Hub sources that name a branch or a tag, which move."""
+        sources = [adapter.parsed_source for adapter in self.adapters]
+        return sorted({str(s) for s in sources if isinstance(s, HubSource) and not s.is_pinned})
 
     def source_buckets(self) -> list[str]:
         """The buckets that adapters come from, which the seeder must be allowed to read."""

@@ -7,7 +7,7 @@ from constructs import Construct
 
 from adapters.store import model_prefix as store_model_prefix
 from stacks.adapter_store import AdapterStore
-from stacks.config import BaseModelSource, Engine, LoadedStage
+from stacks.config import Engine, LoadedStage, StageConfig
 from stacks.model_source import LocalModel
 from stacks.serving import Serving
 
@@ -25,7 +25,7 @@ class ServingStage(cdk.Stage):
         local_model = (
             None if path is None else LocalModel(config.base_model.name, (stage.directory / path).resolve())
         )
-        model_prefix = _model_prefix(config.base_model, local_model)
+        model_prefix = _model_prefix(config, local_model)
         store = AdapterStore(
             self,
             "AdapterStore",
@@ -42,6 +42,7 @@ class ServingStage(cdk.Stage):
             trust_remote_code=config.engine.trust_remote_code,
             hub_endpoint=config.hub_endpoint,
             hub_token_secret=config.hub_token_secret,
+            decrypt_keys=config.decrypt_keys,
             retention=cdk.Duration.days(config.retention_days),
             retain_data=config.retain_data,
             env=env,
@@ -71,13 +72,16 @@ class ServingStage(cdk.Stage):
         serving.add_stack_dependency(store)
 
 
-def _model_prefix(model: BaseModelSource, local: LocalModel | None) -> str | None:
+def _model_prefix(config: StageConfig, local: LocalModel | None) -> str | None:
     """Where the model lies in the bucket; None if the container fetches it from the Hub."""
+    model = config.base_model
     if local is not None:
         return local.prefix
-    if model.mirror and model.revision is not None:
-        return store_model_prefix(model.name, model.revision)
-    return None
+    if not model.mirror:
+        return None
+    # With its code it is another set of files.
+    code = "-with-code" if config.engine.trust_remote_code else ""
+    return store_model_prefix(model.name, f"{model.revision}{code}")
 
 
 def _environment(engine: Engine, base_model: str, revision: str | None) -> dict[str, str]:

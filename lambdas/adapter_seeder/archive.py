@@ -10,6 +10,7 @@ from typing import IO
 from adapters.reading import ReadableFile
 
 _BUFFER_BYTES = 256 * 1024
+_PIECE_BYTES = 1024 * 1024
 
 
 class Archive:
@@ -41,13 +42,20 @@ class ArchivedFile:
         self._stream: IO[bytes] | None = None
         self._lock = threading.Lock()
 
-    def read(self, start: int, length: int) -> bytes:
+    def read(self, start: int, length: int) -> bytes | bytearray:
         """See `adapters.reading.ReadableFile.read`."""
         with self._lock:
             if self._stream is None:
                 self._stream = self._archive.open(self._info)
             self._stream.seek(start)
-            return self._stream.read(length)
+            # Filled in place: zipfile would put the whole together from pieces, and hold both.
+            data = bytearray(max(0, min(length, self.size - start)))
+            view, filled = memoryview(data), 0
+            while filled < len(data):
+                piece = self._stream.read(min(_PIECE_BYTES, len(data) - filled))
+                view[filled : filled + len(piece)] = piece
+                filled += len(piece)
+            return data
 
 
 class _Seekable(io.RawIOBase):
@@ -69,7 +77,8 @@ class _Seekable(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._file.read(self._position, len(buffer)) if self._position < self._file.size else b""
+        wanted = min(len(buffer), _PIECE_BYTES, max(0, self._file.size - self._position))
+        data = self._file.read(self._position, wanted) if wanted else b""
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)

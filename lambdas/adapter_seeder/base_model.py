@@ -17,8 +17,8 @@ from lambdas.adapter_seeder.hub import Hub, HubFile
 #: Put last: where it is, the model is complete.
 MODEL_CONFIG = "config.json"
 _INDEX = "model.safetensors.index.json"
-#: Configs, tokenizers and chat templates; `.model` is SentencePiece's.
-_TEXTS = {".json", ".txt", ".jinja", ".model"}
+#: Configs, tokenizers and chat templates; `.model` is SentencePiece's, `.tiktoken` and `.bpe` are others'.
+_TEXTS = {".json", ".txt", ".jinja", ".model", ".tiktoken", ".bpe"}
 
 
 @dataclass(frozen=True)

@@ -43,10 +43,14 @@ HUGGING_FACE = "https://huggingface.co"
 TIMEOUT_SECONDS = 30.0
 #: Failures in a row, without a byte in between, after which a file or a repository is given up.
 MAX_FAILURES = 8
-CHUNK_BYTES = 1024 * 1024
+#: What is lost of a body that ends early is less than this.
+CHUNK_BYTES = 128 * 1024
 #: Redirects are followed, without the token where they lead elsewhere; all else is retried here.
 _REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
 _LONGEST_PAUSE_SECONDS = 30.0
+#: However long the Hub asks to wait; its own windows are five minutes.
+_LONGEST_ASKED_SECONDS = 900.0
+_OF_THE_ENCODING = {"content-encoding", "content-length", "transfer-encoding"}
 _BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT}
 _CONNECTIONS = 32
 #: What a CDN answers to a link that has expired.
@@ -149,17 +153,21 @@ class Hub:
         response = error.response if isinstance(error, HfHubHTTPError) else None
         retryable = response is None or response.status_code in _BUSY or response.is_server_error
         if not retryable or failures >= MAX_FAILURES:
-            raise self._told(error, source) from error
+            raise self._told(error, source, failures) from error
         pause = min(0.5 * 2 ** (failures - 1), _LONGEST_PAUSE_SECONDS)
         if response is not None:
             pause = _asked_to_wait(response) or pause
-        until = time.monotonic() + pause
+        until = time.monotonic() + min(pause, _LONGEST_ASKED_SECONDS)
         while (left := until - time.monotonic()) > 0:
-            if not self._has_time():
-                raise OutOfTime
+            self.check_time()
             time.sleep(min(left, 1.0))
 
-    def _told(self, error: Exception, source: HubSource) -> SourceError:
+    def check_time(self) -> None:
+        """Raise `OutOfTime` once the caller's time is over."""
+        if not self._has_time():
+            raise OutOfTime
+
+    def _told(self, error: Exception, source: HubSource, failures: int) -> SourceError:
         """The error for a person. Its text is ours alone: a library's may quote a URL with a signature."""
         page = f"{self.endpoint}/{source.repo}"
         status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
@@ -186,7 +194,9 @@ class Hub:
         elif status == HTTPStatus.FORBIDDEN:
             problem, remedy = "the token may not read this repository", "use a token that may"
         elif status is not None:
-            problem = f"the Hub answers HTTP {status}, {MAX_FAILURES} times in a row"
+            problem = f"the Hub answers HTTP {status}" + (
+                f", {failures} times in a row" if failures > 1 else ""
+            )
             remedy = "try again later: what has been transferred is kept"
         else:
             problem = f"no connection to the Hub ({type(error).__name__})"
@@ -230,6 +240,7 @@ class HubFile:
             error: Exception = httpx2.RemoteProtocolError("the body ended early")
             try:
                 for chunk in self._hub.stream(self._where(), start + received, end):
+                    self._hub.check_time()
                     data[received : received + len(chunk)] = chunk
                     received += len(chunk)
             except HfHubHTTPError as failed:
@@ -291,9 +302,13 @@ def _raise_for_status(url: str, response: urllib3.BaseHTTPResponse) -> None:
     """huggingface_hub knows what the Hub's answers mean."""
     if response.status >= HTTPStatus.BAD_REQUEST:
         request = httpx2.Request("GET", url)
+        # urllib3 has decoded the body: it must not be decoded again.
+        headers = {
+            name: value for name, value in response.headers.items() if name.lower() not in _OF_THE_ENCODING
+        }
         content = response.read(CHUNK_BYTES)
         hf_raise_for_status(
-            httpx2.Response(response.status, headers=dict(response.headers), content=content, request=request)
+            httpx2.Response(response.status, headers=headers, content=content, request=request)
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,10 @@ from lambdas.adapter_seeder.hub import Hub, HubFile
 from lambdas.adapter_seeder.s3_files import S3File
 
 _NO_PICKLES = "only adapter_config.json and adapter_model.safetensors are taken: convert .bin weights"
+
+
+#: Of weights at once, because each holds a chunk in memory.
+_HASHING = threading.Semaphore(4)
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,12 @@ class Located:
 class Locator:
     """Finds files on the Hub, in S3 and in the manifest asset."""
 
-    def __init__(self, s3: S3Client, hub: Hub, archive: Archive | None, commits: Mapping[str, str]) -> None:
-        """`commits` are what sources that name a branch were found to mean, by source."""
+    def __init__(
+        self, s3: S3Client, bucket: str, hub: Hub, archive: Archive | None, commits: Mapping[str, str]
+    ) -> None:
+        """`bucket` is the store's; `commits` are what branches were found to mean, by source."""
         self._s3 = s3
+        self._bucket = bucket
         self._hub = hub
         self._archive = archive
         self._commits = commits
@@ -60,9 +68,9 @@ class Locator:
             case LocalSource() as local:
                 raise SourceError(str(local), "synth did not pack this directory", "deploy again")
 
-    def stored(self, bucket: str, entry: RegistryEntry) -> Located:
+    def stored(self, entry: RegistryEntry) -> Located:
         """The files of a revision that is in the store already, as if the source had been asked."""
-        config, weights = (S3File(self._s3, bucket, entry.prefix + file) for file in ADAPTER_FILES)
+        config, weights = (S3File(self._s3, self._bucket, entry.prefix + file) for file in ADAPTER_FILES)
         content = config.read(0, config.size)
         return Located(entry.source, entry.source_version, content, weights, entry.sha256)
 
@@ -85,7 +93,8 @@ class Locator:
         _bounded(source, config)
         content = config.read(0, config.size)
         # It will be copied inside S3, unseen: its hash has to be known before.
-        sha256 = weights.sha256 or sha256_of(weights)
+        with _HASHING:
+            sha256 = weights.sha256 or sha256_of(weights, self._hub.check_time)
         return Located(str(source), _version(config, weights), content, weights, sha256)
 
     def version(self, source: S3Source) -> str:
@@ -97,7 +106,7 @@ class Locator:
             raise SourceError(str(source), "it came without its archive", "deploy again")
         config, weights = (self._archive.file(f"adapters/{source.digest}/{file}") for file in ADAPTER_FILES)
         _bounded(source, config)
-        return Located(str(source), "", config.read(0, config.size), weights, None)
+        return Located(str(source), "", bytes(config.read(0, config.size)), weights, None)
 
 
 def _version(config: S3File, weights: S3File) -> str:

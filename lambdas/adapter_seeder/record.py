@@ -7,9 +7,11 @@ looked up again.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from adapters.publishing import Change
 from adapters.registry import Published
 from adapters.s3 import S3Client, is_absent
 from adapters.store import SEEDING_PREFIX, RegistryEntry
@@ -28,14 +30,16 @@ class Record:
     """What the manifest's branches were found to mean when this seeding began, by source."""
     rules: str = ""
     """The rules by which sources passed."""
-    passed: list[str] = field(default_factory=list)
+    passed: dict[str, bool] = field(default_factory=dict)
     """Sources that were examined and found good, before anything of them was transferred."""
     ready: dict[str, RegistryEntry] = field(default_factory=dict)
     """By name: whose objects are all there, to be published when all others are."""
     model_files: list[str] = field(default_factory=list)
     """Keys of the base model's files that are in the bucket and checked."""
-    returning: list[str] = field(default_factory=list)
-    """Prefixes of revisions to keep for good once the registry is written: they may have been retired."""
+    originals: dict[str, RegistryEntry | None] = field(default_factory=dict)
+    """What names stood for before this seeding began to write the registry."""
+    introduced: list[str] = field(default_factory=list)
+    """Prefixes of revisions that names stand for once the registry is written. Some may have been retired."""
     superseded: list[str] = field(default_factory=list)
     """Prefixes of revisions to retire once the registry is written."""
     registry: dict[str, Published] = field(default_factory=dict)
@@ -66,7 +70,11 @@ class Record:
             passed=data["passed"],
             ready={name: RegistryEntry.from_dict(entry) for name, entry in data["ready"].items()},
             model_files=data["model_files"],
-            returning=data["returning"],
+            originals={
+                name: RegistryEntry.from_dict(entry) if entry else None
+                for name, entry in data["originals"].items()
+            },
+            introduced=data["introduced"],
             superseded=data["superseded"],
             registry={
                 name: Published(RegistryEntry.from_dict(seen["entry"]), seen["etag"])
@@ -74,19 +82,52 @@ class Record:
             },
         )
 
+    @property
+    def has_work(self) -> bool:
+        """Whether a seeding has begun and not ended."""
+        return bool(
+            self.commits
+            or self.passed
+            or self.ready
+            or self.model_files
+            or self.introduced
+            or self.superseded
+        )
+
+    def begin(self, manifest: str, rules: str) -> None:
+        """Forget what was found out for another manifest or by other rules; what is ready stays ready."""
+        if self.manifest != manifest:
+            self.manifest, self.commits = manifest, {}
+        if self.rules != rules:
+            self.rules, self.passed = rules, {}
+
+    def note(self, changes: Sequence[Change]) -> bool:
+        """Note what is about to be published, for whoever has to go on; false if there is nothing to do."""
+        needed = [change for change in changes if change.is_one]
+        if not (needed or self.has_work):
+            return False
+        for change in needed:
+            self.originals.setdefault(change.name, change.original)
+        introduced = [change.introduced for change in needed if change.introduced is not None]
+        superseded = [change.superseded for change in needed if change.superseded is not None]
+        # What was made ready for another manifest, and is in none, must not stay for ever.
+        left = [entry.prefix for name, entry in self.ready.items() if entry.prefix not in introduced]
+        self.introduced = sorted({*self.introduced, *introduced})
+        self.superseded = sorted({*self.superseded, *superseded, *left})
+        return True
+
     def end(self) -> None:
         """Forget what only this seeding had to know."""
-        self.commits, self.passed, self.ready = {}, [], {}
-        self.model_files, self.returning, self.superseded = [], [], []
+        self.commits, self.passed, self.ready = {}, {}, {}
+        self.model_files, self.originals, self.introduced, self.superseded = [], {}, [], []
 
     def save(self, s3: S3Client, bucket: str, owner: str) -> None:
         """Write the record; other threads may go on adding to it."""
         copy = replace(
             self,
             commits=dict(self.commits),
-            passed=list(self.passed),
+            passed=dict(self.passed),
             ready=dict(self.ready),
-            returning=list(self.returning),
             model_files=list(self.model_files),
             registry=dict(self.registry),
         )

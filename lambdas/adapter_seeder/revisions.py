@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from adapters.errors import InvalidAdapter
 from adapters.reading import BytesFile
-from adapters.s3 import S3Client, error_code
+from adapters.s3 import S3Client, error_code, is_outage
 from adapters.source import SourceError
 from adapters.store import CONFIG_FILE, WEIGHTS_FILE, adapter_prefix
 from adapters.transfer import ContentMismatch, Transfers
@@ -71,6 +71,8 @@ class Revisions:
                 key, {"Bucket": weights.bucket, "Key": weights.key}, CopySourceIfMatch=weights.etag
             )
         except self._s3.exceptions.ClientError as error:
+            if is_outage(error):
+                raise
             raise SourceError(
                 f"s3://{weights.bucket}/{weights.key}",
                 f"S3 answers {error_code(error)} to a copy",

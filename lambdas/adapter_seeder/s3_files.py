@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from adapters.s3 import S3Client, error_code
+from adapters.s3 import S3Client, error_code, is_outage
 from adapters.source import SourceError
 
 
@@ -21,6 +21,8 @@ class S3File:
         try:
             head = s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         except s3.exceptions.ClientError as error:
+            if is_outage(error):
+                raise
             raise self._unreadable(error) from error
         self.size: int = head["ContentLength"]
         self.etag: str = head["ETag"]
@@ -43,6 +45,8 @@ class S3File:
                 Bucket=self.bucket, Key=self.key, Range=f"bytes={start}-{end}", IfMatch=self.etag
             )
         except self._s3.exceptions.ClientError as error:
+            if is_outage(error):
+                raise
             raise self._unreadable(error) from error
         return bytes(answer["Body"].read())
 

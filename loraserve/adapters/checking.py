@@ -66,7 +66,7 @@ def locate(store: StageStore, text: str) -> Located:
             return _on_disk(path)
         case PackedSource():
             raise SourceError(text, "it is known to a deployment only", "name the directory")
-    return Locator(store.s3, _hub(store.stage), None, {}).locate(source)
+    return Locator(store.s3, store.bucket, _hub(store.stage), None, {}).locate(source)
 
 
 def read_base(stage: LoadedStage) -> Base:

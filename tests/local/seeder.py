@@ -17,7 +17,8 @@ from lambdas.adapter_seeder.archive import Archive
 from lambdas.adapter_seeder.base_model import ModelFiles
 from lambdas.adapter_seeder.desired import Desired, DesiredAdapter
 from lambdas.adapter_seeder.hub import Hub
-from lambdas.adapter_seeder.seeding import Report, Seeding
+from lambdas.adapter_seeder.outcome import Report
+from lambdas.adapter_seeder.seeding import Seeding
 from stacks.project import ROOT
 from tests import made
 
@@ -50,7 +51,11 @@ class Store:
         s3.create_bucket(Bucket=self.bucket)
         s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
 
-    def seed(
+    def seed(self, adapters: Mapping[str, Mapping[str, bytes] | str], **options: Any) -> Report:
+        """Seed; see `seeding`."""
+        return self.seeding(adapters, **options).run()
+
+    def seeding(
         self,
         adapters: Mapping[str, Mapping[str, bytes] | str],
         *,
@@ -62,8 +67,8 @@ class Store:
         base_model: Callable[[], ModelFiles] = made.no_base_model,
         model_prefix: str | None = None,
         has_time: Callable[[], bool] = lambda: True,
-    ) -> Report:
-        """Seed; an adapter is its files, which come with the manifest asset, or a source."""
+    ) -> Seeding:
+        """The seeder's work; an adapter is its files, which come with the manifest asset, or a source."""
         archive = io.BytesIO()
         desired = []
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as asset:
@@ -91,7 +96,7 @@ class Store:
             base_revision="0" * 40,
             model_prefix=model_prefix,
             has_time=has_time,
-        ).run()
+        )
 
     def names(self) -> list[str]:
         return sorted(self.registry.etags())

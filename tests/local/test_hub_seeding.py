@@ -13,7 +13,7 @@ from adapters.store import CONFIG_FILE, WEIGHTS_FILE, model_prefix
 from adapters.transfer import PART_BYTES, OutOfTime
 from lambdas.adapter_seeder.base_model import hub_model
 from lambdas.adapter_seeder.hub import Hub
-from lambdas.adapter_seeder.seeding import Report, SeedingFailed
+from lambdas.adapter_seeder.outcome import Report, SeedingFailed
 from loraserve.local.cloud import LaptopCloud
 from tests import made
 from tests.hub.repository import Faults
@@ -152,7 +152,7 @@ def test_what_is_damaged_on_the_way_is_noticed_and_removed(store: Store, server:
     assert store.names() == []
 
 
-def test_damage_to_an_upload_that_goes_on_after_a_kill_is_noticed_too(
+def test_damage_to_an_upload_that_goes_on_after_a_kill_is_noticed_and_mended(
     store: Store, server: HubServer
 ) -> None:
     files = made.adapter(1, mebibytes=72)
@@ -166,10 +166,9 @@ def test_damage_to_an_upload_that_goes_on_after_a_kill_is_noticed_too(
         Bucket=store.bucket, Key=entry_prefix + WEIGHTS_FILE, UploadId=upload, PartNumber=1, Body=part,
         ChecksumAlgorithm="SHA256",
     )  # fmt: skip
-    with pytest.raises(SeedingFailed, match="its weights hash to"):
-        store.seed({"large": source}, hub=Hub(server.endpoint))
-    assert not store.objects("adapters/")
-    assert store.seed({"large": source}, hub=Hub(server.endpoint)).published == 1
+    report = store.seed({"large": source}, hub=Hub(server.endpoint))
+    size = sum(map(len, files.values()))
+    assert size < report.bytes_moved < 2 * size, "the good parts and then all of it"
     store.check()
 
 

@@ -171,7 +171,9 @@ def test_two_seeders_of_one_event_at_once_do_no_harm(laptop: LaptopCloud) -> Non
     s3 = laptop.client("s3")
     store, alone = Store(s3, rules=MADE_RULES), Store(s3, rules=MADE_RULES)
     with HubServer() as hub:
-        adapters = {f"made-{n}": f"hf://acme/m{n}@{hub.add(f'acme/m{n}', dict(files(n)))}" for n in range(8)}
+        adapters = {
+            f"made-{n}": f"hf://acme/m{n}@{hub.add(f'acme/m{n}', dict(files(n)))}" for n in range(8, 16)
+        }
         seeders = [Seeder(laptop) for _ in range(3)]
         for process in seeders:
             process.start({"hub": hub.endpoint, "adapters": adapters, "bucket": store.bucket})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from adapters.transfer import OutOfTime
 from lambdas.adapter_seeder.hub import Hub
-from lambdas.adapter_seeder.seeding import Report
+from lambdas.adapter_seeder.outcome import Report
 from loraserve.local.cloud import LaptopCloud
 from tests import made
 from tests.hub.server import HubServer

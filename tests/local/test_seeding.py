@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from adapters.registry import PublishConflict
-from adapters.retention import RETIRED_TAG
-from adapters.store import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE, adapter_prefix
+from adapters.registry import PublishConflict, Published, Registry
+from adapters.retention import RETIRED_TAG, Retention
+from adapters.store import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, adapter_prefix
 from adapters.transfer import OutOfTime
 from adapters.validation import Rules
-from lambdas.adapter_seeder.seeding import MAX_MESSAGE_BYTES, Report, SeedingFailed
+from lambdas.adapter_seeder.outcome import MAX_MESSAGE_BYTES, Report, SeedingFailed
 from loraserve.local.cloud import LaptopCloud
 from tests import made
 from tests.local.seeder import MADE_RULES, SAMPLES, Store, digest_of, sample
@@ -28,6 +28,11 @@ def store(laptop: LaptopCloud) -> Store:
 def wide(laptop: LaptopCloud) -> Store:
     """A store for the adapters of `tests.made`."""
     return Store(laptop.client("s3"), rules=MADE_RULES)
+
+
+def complete(store: Store) -> list[str]:
+    """The prefixes of the revisions that are in the bucket as a whole."""
+    return [key.removesuffix(CONFIG_FILE) for key in store.objects("adapters/") if key.endswith(CONFIG_FILE)]
 
 
 def test_a_second_seeding_moves_nothing(store: Store) -> None:
@@ -311,10 +316,79 @@ def test_time_that_runs_out_after_publishing_leaves_no_current_revision_to_expir
     store.seed({"house": sample("badger")})
     adapters = {"house": sample("otter"), "lodge": sample("heron")}
     with pytest.raises(OutOfTime):
-        store.seed(adapters, has_time=lambda: store.status()["phase"] != "publishing")
-    assert store.names() == ["house", "lodge"]
-    assert store.tags(store.entry("house").prefix + WEIGHTS_FILE) == RETIRED, "the test came too late"
+        store.seed(adapters, has_time=lambda: "lodge" not in store.names())
+    badger = adapter_prefix("house", digest_of(sample("badger"))[:16]) + WEIGHTS_FILE
+    assert store.tags(badger) == [], "the test came too late"
     store.seed(adapters)
     for name in adapters:
         assert store.tags(store.entry(name).prefix + WEIGHTS_FILE) == []
-    assert store.tags(adapter_prefix("house", digest_of(sample("badger"))[:16]) + WEIGHTS_FILE) == RETIRED
+    assert store.tags(badger) == RETIRED
+
+
+def test_what_a_failed_deploy_left_ready_and_was_retired_since_is_brought_back(store: Store) -> None:
+    """`gc` retires what no name stands for; a later deploy may publish it after all."""
+    adapters = {"house": sample("otter"), "lodge": sample("heron"), "tower": sample("lynx")}
+    with pytest.raises(OutOfTime):
+        store.seed(adapters, has_time=lambda: not complete(store))
+    assert store.names() == []
+    for prefix in complete(store):
+        Retention(store.s3, store.bucket).retire(prefix)
+    store.seed(adapters)
+    for name in adapters:
+        assert store.tags(store.entry(name).prefix + WEIGHTS_FILE) == []
+
+
+def test_what_was_made_ready_for_a_manifest_that_never_came_is_retired(store: Store) -> None:
+    with pytest.raises(OutOfTime):
+        store.seed(
+            {"house": sample("otter"), "lodge": sample("heron"), "tower": sample("lynx")},
+            has_time=lambda: not complete(store),
+        )
+    left = complete(store)
+    store.seed({"other": sample("badger")})
+    assert left
+    assert all(store.tags(prefix + WEIGHTS_FILE) == RETIRED for prefix in left)
+
+
+def test_a_conflict_takes_back_what_an_earlier_invocation_had_written(store: Store) -> None:
+    store.seed({"house": sample("otter"), "lodge": sample("heron"), "tower": sample("lynx")})
+    before = store.objects("registry/")
+    wanted = {"house": sample("badger"), "lodge": sample("badger"), "tower": sample("badger")}
+
+    class Cut(Exception):
+        """The invocation is killed after its second write."""
+
+    class Killed(Registry):
+        written = 0
+
+        def put(self, entry: RegistryEntry, replaces: Published | None) -> Published:
+            if self.written == 2:
+                raise Cut
+            self.written += 1
+            return super().put(entry, replaces)
+
+    seeding = store.seeding(wanted)
+    seeding._registry = Killed(store.s3, store.bucket)
+    with pytest.raises(Cut):
+        seeding.run()
+    changed = [key for key, body in store.objects("registry/").items() if body != before[key]]
+    assert len(changed) == 2
+    [untouched] = before.keys() - set(changed)
+    theirs = json.dumps(json.loads(before[untouched]) | {"owner": "somebody"}).encode()
+
+    def take() -> bool:
+        if store.status()["phase"] == "publishing" and store.objects(untouched)[untouched] != theirs:
+            store.s3.put_object(Bucket=store.bucket, Key=untouched, Body=theirs)
+        return True
+
+    with pytest.raises(SeedingFailed, match="somebody else has published"):
+        store.seed(wanted, has_time=take)
+    assert store.objects("registry/") == before | {untouched: theirs}
+
+
+def test_a_damaged_entry_stops_only_whom_it_belongs_to(store: Store) -> None:
+    store.s3.put_object(Bucket=store.bucket, Key="registry/broken.json", Body=b'{"name": "broken"}')
+    assert store.seed({"whole": sample("otter")}).published == 1
+    assert "registry/broken.json is damaged" in str(store.status()["warnings"])
+    with pytest.raises(SeedingFailed, match="registry/broken.json is damaged; bring back"):
+        store.seed({"whole": sample("otter"), "broken": sample("heron")})

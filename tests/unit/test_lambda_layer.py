@@ -143,7 +143,7 @@ def test_the_layer_is_small_and_has_code_for_arm64_only(packages: Path) -> None:
 
 def test_the_layer_holds_what_its_packages_need_and_no_more(packages: Path) -> None:
     versions = {canonicalize_name(found.name): found.version for found in distributions(path=[str(packages)])}
-    needed = {"huggingface-hub", "httpx2"}
+    needed = {"huggingface-hub", "httpx2", "urllib3"}
     for distribution in distributions(path=[str(packages)]):
         for requirement in map(Requirement, distribution.requires or ()):
             name = canonicalize_name(requirement.name)

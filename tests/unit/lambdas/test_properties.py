@@ -30,14 +30,21 @@ def test_a_missing_property_is_named_before_anything_is_done(templates: dict[str
     for name in set(given) - {"ServiceToken", "ServiceTimeout"}:
         broken = {key: value for key, value in given.items() if key != name}
         with pytest.raises(MissingProperty, match=f"no property {name}: deploy the stack again"):
-            handle({"ResourceProperties": broken}, None)
+            handle({"RequestType": "Create", "ResourceProperties": broken}, None)
 
 
 def test_another_bucket_is_another_resource(templates: dict[str, Any]) -> None:
     given = custom_resource(templates["Local/AdapterStore"])
-    first = handle({"ResourceProperties": given | {"Bucket": "one"}}, None)
-    assert first == {"PhysicalResourceId": "adapter-seeding-one"}
-    assert handle({"ResourceProperties": given | {"Bucket": "two"}}, None) != first
+    create = {"RequestType": "Create"}
+    first = handle(create | {"ResourceProperties": given | {"Bucket": "one"}}, None)
+    assert first["PhysicalResourceId"] == "adapter-seeding-one"
+    second = handle(create | {"ResourceProperties": given | {"Bucket": "two"}}, None)
+    assert second["PhysicalResourceId"] == "adapter-seeding-two"
+
+
+def test_a_deletion_needs_no_property_that_an_older_version_did_not_have() -> None:
+    event = {"RequestType": "Delete", "ResourceProperties": {"Bucket": "one", "RetainData": "true"}}
+    assert handle(event, None)["PhysicalResourceId"] == "adapter-seeding-one"
 
 
 def test_the_rules_are_the_stages(templates: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import uuid
 import zipfile
 from collections.abc import Iterator
@@ -29,7 +30,14 @@ class Function:
     store: Store
     hub: HubServer
 
-    def call(self, request: str = "Create", *, adapters: dict[str, str], **properties: str) -> dict[str, Any]:
+    def call(
+        self,
+        request: str = "Create",
+        *,
+        adapters: dict[str, str],
+        started_at: float | None = None,
+        **properties: str,
+    ) -> dict[str, Any]:
         """Call it with a manifest; its answer, or its error as `{"errorMessage": …}`."""
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as asset:
@@ -42,6 +50,7 @@ class Function:
         self.store.s3.put_object(Bucket=self.store.bucket, Key=key, Body=archive.getvalue())
         event = {
             "RequestType": request,
+            "StartedAt": started_at or time.time(),
             "ResponseURL": "https://127.0.0.1/a-secret-answer-url",
             "ResourceProperties": {
                 "Bucket": self.store.bucket,
@@ -168,9 +177,21 @@ def test_deleting_keeps_or_empties_the_bucket_as_the_stage_says(function: Functi
     assert not versions.get("DeleteMarkers")
 
 
+def test_a_seeding_that_takes_too_long_fails_before_cloudformation_gives_it_up(function: Function) -> None:
+    commit = function.hub.add("acme/open", dict(made.adapter(1)))
+    adapters = {"open": f"hf://acme/open@{commit}"}
+    answer = function.call(adapters=adapters, started_at=time.time() - 56 * 60)
+    assert "took more than 55 minutes" in answer["errorMessage"]
+    assert function.store.names() == []
+
+
 def test_a_missing_property_is_named(function: Function) -> None:
     client = function.deployed.cloud.client("lambda")
-    event = {"RequestType": "Create", "ResourceProperties": {"Bucket": "b"}}
+    event = {
+        "RequestType": "Create",
+        "StartedAt": time.time(),
+        "ResourceProperties": {"Bucket": "b"},
+    }
     answer = client.invoke(FunctionName=function.name, Payload=json.dumps(event).encode())
     assert (
         "no property ManifestBucket: deploy the stack again"

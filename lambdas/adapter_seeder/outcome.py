@@ -1,0 +1,42 @@
+"""How a seeding ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from adapters.errors import AdapterError
+
+#: CloudFormation takes 4 kB as a custom resource's whole answer.
+MAX_MESSAGE_BYTES = 2500
+
+
+class SeedingFailed(Exception):
+    """At least one adapter cannot be published; the message lists them with reason and remedy."""
+
+    def __init__(self, errors: Sequence[AdapterError], report: str) -> None:
+        """Lists as many as fit into CloudFormation's answer; `report` is where all are."""
+        head = f"{len(errors)} adapter(s) cannot be published; nothing was changed. All of them: {report}"
+        text = "\n".join([head, *map(str, errors)]).encode()
+        cut = text[:MAX_MESSAGE_BYTES].decode(errors="ignore") + "…"
+        super().__init__(text.decode() if len(text) <= MAX_MESSAGE_BYTES else cut)
+        self.errors = errors
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a seeding did."""
+
+    adapters: int
+    """Names in the manifest."""
+    published: int
+    """Registry entries written."""
+    unpublished: int
+    """Registry entries removed."""
+    bytes_moved: int
+    """Bytes that this invocation brought into the bucket; copies inside S3 are none."""
+
+    def to_json(self) -> str:
+        """One log line."""
+        return json.dumps({"seeded": asdict(self)})
