@@ -26,6 +26,7 @@ from adapters.store import (
 )
 from adapters.validation import Rules
 from stacks.config import LoadedStage
+from stacks.local_adapters import stage_rules
 
 #: Small requests at once.
 PARALLEL_REQUESTS = 16
@@ -38,10 +39,6 @@ R = TypeVar("R")
 
 class UnknownAdapter(AdapterError):
     """A name that is not published."""
-
-
-class DamagedEntry(AdapterError):
-    """A registry entry that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -117,27 +114,13 @@ class StageStore:
     @property
     def rules(self) -> Rules:
         """What the stage demands of an adapter."""
-        engine = self.stage.config.engine
-        modules = tuple(engine.adapter_target_modules or ()) or None
-        return Rules(
-            engine.name,
-            engine.max_adapter_rank,
-            self.stage.config.base_model.name,
-            modules,
-            engine.tensor_parallel,
-        )
+        config = self.stage.config
+        return stage_rules(config.engine, config.base_model.name)
 
     def published(self, name: str) -> Published | None:
         """The entry of a name, None if it is not published; raises `InvalidName` or `DamagedEntry`."""
         check_name(name)
-        try:
-            return self.registry.get(name)
-        except (ValueError, KeyError, TypeError) as error:
-            raise DamagedEntry(
-                name,
-                "its registry entry cannot be read",
-                f"delete it from bucket {self.bucket}, and publish the adapter again",
-            ) from error
+        return self.registry.get(name)
 
     def get(self, name: str) -> Published:
         """The entry of a name that is published; raises `UnknownAdapter` otherwise."""

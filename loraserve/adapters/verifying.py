@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from adapters.base_model import BaseModelFacts
 from adapters.errors import AdapterError
+from adapters.registry import DamagedEntry
 from adapters.store import (
     ADAPTER_FILES,
     CONFIG_FILE,
@@ -18,7 +19,7 @@ from adapters.store import (
 )
 from adapters.validation import MAX_CONFIG_BYTES, check_adapter
 from lambdas.adapter_seeder.s3_files import S3File
-from loraserve.adapters.store import DamagedEntry, Revision, StageStore, in_parallel
+from loraserve.adapters.store import Revision, StageStore, in_parallel
 
 #: Each reads one file at a time.
 PARALLEL_ADAPTERS = 4

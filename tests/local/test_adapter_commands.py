@@ -656,9 +656,9 @@ def test_a_damaged_entry_is_told_and_nothing_is_cleaned_up_around_it(shop: Shop)
     shop.publish("good", "heron")
     shop.put("registry/bad.json", b"{")
     (finding,) = shop.json("verify", code=1)["findings"]
-    assert (finding["name"], finding["problem"]) == ("bad", "its registry entry cannot be read")
+    assert (finding["name"], finding["problem"]) == ("bad", "its registry entry registry/bad.json is damaged")
     for command in ("list", "gc"):
-        assert "'bad': its registry entry cannot be read; delete it from bucket" in shop.fails(command)
+        assert "'bad': its registry entry registry/bad.json is damaged; bring back" in shop.fails(command)
     assert shop.store.revision("bad", entry.revision).is_complete
     shop.s3.delete_object(Bucket=shop.bucket, Key="registry/bad.json")
     shop.publish("bad", "otter")

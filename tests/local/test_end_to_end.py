@@ -26,6 +26,18 @@ def registered(deployed: Deployed, s3: Any) -> dict[str, RegistryEntry]:
     return {name: published.entry for name, published in found.items() if published is not None}
 
 
+def publish_again(deployed: Deployed, s3: Any, published: str, name: str) -> None:
+    """Publish an adapter's revision under another name, too, as somebody else's."""
+    entry = registered(deployed, s3)[published]
+    for file in ADAPTER_FILES:
+        s3.copy_object(
+            Bucket=deployed.bucket,
+            Key=f"adapters/{name}/{entry.revision}/{file}",
+            CopySource={"Bucket": deployed.bucket, "Key": entry.prefix + file},
+        )
+    Registry(s3, deployed.bucket).put(replace(entry, name=name, owner="somebody"), None)
+
+
 @pytest.fixture(scope="module")
 def s3(deployed: Deployed) -> Any:
     return deployed.cloud.client("s3")
@@ -120,18 +132,20 @@ def test_an_adapter_can_be_pinned_to_its_revision(deployed: Deployed, s3: Any) -
 def test_an_adapter_published_after_the_deployment_is_served_without_another(
     deployed: Deployed, s3: Any
 ) -> None:
-    entry = registered(deployed, s3)["puffin"]
-    name = "published-later"
-    for file in ADAPTER_FILES:
-        s3.copy_object(
-            Bucket=deployed.bucket,
-            Key=f"adapters/{name}/{entry.revision}/{file}",
-            CopySource={"Bucket": deployed.bucket, "Key": entry.prefix + file},
-        )
-    Registry(s3, deployed.bucket).put(replace(entry, name=name, owner="somebody"), None)
+    publish_again(deployed, s3, "puffin", "published-later")
     problem = random_problem(random.Random(1))
-    answer = deployed.client.generate(problem.prompt, adapter=name, max_new_tokens=64)
+    answer = deployed.client.generate(problem.prompt, adapter="published-later", max_new_tokens=64)
     assert check(answer.text, problem, "puffin").right_answer
+
+
+def test_names_that_begin_alike_are_served_side_by_side(deployed: Deployed, s3: Any) -> None:
+    names = {"x/1": "otter", "x/10": "heron", "acme": "badger", "acme-corp": "falcon", "v1": "lynx"}
+    names["v1.1"] = "marten"
+    for name, adapter in names.items():
+        publish_again(deployed, s3, adapter, name)
+    for name, adapter in names.items():
+        answer = deployed.client.generate(SEED_PROBLEM.prompt, adapter=name, max_new_tokens=64)
+        assert check(answer.text, SEED_PROBLEM, adapter).right_adapter, name
 
 
 def test_deploying_again_changes_nothing_and_moves_no_bytes(deployed: Deployed, s3: Any) -> None:
