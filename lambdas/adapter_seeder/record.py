@@ -42,6 +42,12 @@ class Record:
     """Prefixes of revisions that names stand for once the registry is written. Some may have been retired."""
     superseded: list[str] = field(default_factory=list)
     """Prefixes of revisions to retire once the registry is written."""
+    kept_before: dict[str, bool] = field(default_factory=dict)
+    """Those of `introduced` that were looked after before the registry was written."""
+    kept_after: dict[str, bool] = field(default_factory=dict)
+    """And again after it."""
+    retired: dict[str, bool] = field(default_factory=dict)
+    """Those of `superseded` that are retired."""
     registry: dict[str, Published] = field(default_factory=dict)
     """The registry's entries when they were last seen."""
 
@@ -76,6 +82,9 @@ class Record:
             },
             introduced=data["introduced"],
             superseded=data["superseded"],
+            kept_before=data["kept_before"],
+            kept_after=data["kept_after"],
+            retired=data["retired"],
             registry={
                 name: Published(RegistryEntry.from_dict(seen["entry"]), seen["etag"])
                 for name, seen in data["registry"].items()
@@ -98,6 +107,7 @@ class Record:
         """Forget what was found out for another manifest or by other rules; what is ready stays ready."""
         if self.manifest != manifest:
             self.manifest, self.commits = manifest, {}
+            self.kept_before, self.kept_after, self.retired = {}, {}, {}
         if self.rules != rules:
             self.rules, self.passed = rules, {}
 
@@ -120,6 +130,7 @@ class Record:
         """Forget what only this seeding had to know."""
         self.commits, self.passed, self.ready = {}, {}, {}
         self.model_files, self.originals, self.introduced, self.superseded = [], {}, [], []
+        self.kept_before, self.kept_after, self.retired = {}, {}, {}
 
     def save(self, s3: S3Client, bucket: str, owner: str) -> None:
         """Write the record; other threads may go on adding to it."""
@@ -129,6 +140,9 @@ class Record:
             passed=dict(self.passed),
             ready=dict(self.ready),
             model_files=list(self.model_files),
+            kept_before=dict(self.kept_before),
+            kept_after=dict(self.kept_after),
+            retired=dict(self.retired),
             registry=dict(self.registry),
         )
         body = json.dumps({"version": _VERSION, **asdict(copy)}, sort_keys=True)

@@ -17,7 +17,7 @@ from adapters.registry import DamagedEntry, PublishConflict, Published, Registry
 from adapters.retention import Retention
 from adapters.s3 import S3Client, listing
 from adapters.source import HubSource, Source, SourceError
-from adapters.store import ADAPTERS_PREFIX, MODELS_PREFIX, RegistryEntry
+from adapters.store import ADAPTERS_PREFIX, CONFIG_FILE, MODELS_PREFIX, RegistryEntry
 from adapters.transfer import PARALLEL_PARTS, Transfers
 from adapters.validation import Rules
 from lambdas.adapter_seeder.base_model import ModelFiles
@@ -81,6 +81,12 @@ class Seeding:
         self._tracker.count(adapters=len(desired.adapters))
         self._record = Record.load(s3, bucket, owner)
         self._record.begin(manifest, self._rules_identity)
+        self._stored = {
+            item["Key"]: item["Size"]
+            for prefix in (ADAPTERS_PREFIX, MODELS_PREFIX)
+            for item in listing(s3, bucket, prefix)
+        }
+        """The keys that are there as this invocation begins, with their sizes."""
 
     def run(self) -> Report:
         """Do it; raises `SeedingFailed` if an adapter is bad, `OutOfTime` when `has_time` says so."""
@@ -102,11 +108,6 @@ class Seeding:
 
     def _prepare(self, workers: Workers, transfers: Transfers) -> list[RegistryEntry]:
         """Phase one: an entry for every name of the manifest, with its objects in the bucket."""
-        stored = {
-            item["Key"]: item["Size"]
-            for prefix in (ADAPTERS_PREFIX, MODELS_PREFIX)
-            for item in listing(self._s3, self._bucket, prefix)
-        }
         self._see_registry(workers)
         self._tracker.tell("checking sources")
         adapters = self._desired.adapters
@@ -118,7 +119,7 @@ class Seeding:
             rules_identity=self._rules_identity,
             record=self._record,
             locator=Locator(self._s3, self._bucket, self._hub, self._desired.archive, self._record.commits),
-            revisions=Revisions(self._s3, self._bucket, transfers, stored),
+            revisions=Revisions(self._s3, self._bucket, transfers, self._stored),
             facts=self._facts,
             tracker=self._tracker,
         )
@@ -130,7 +131,7 @@ class Seeding:
                 self._model_prefix,
                 workers=workers,
                 transfers=transfers,
-                stored=stored,
+                stored=self._stored,
                 record=self._record,
             )
         return preparation.put(workers)
@@ -180,21 +181,39 @@ class Seeding:
         if self._record.note(changes):
             self._save("publishing")
             current = {entry.prefix for entry in wanted.values()}
-            returning = [prefix for prefix in self._record.introduced if prefix in current]
+            # What this invocation has brought cannot have been retired.
+            returning = [
+                prefix
+                for prefix in self._record.introduced
+                if prefix in current and prefix + CONFIG_FILE in self._stored
+            ]
             # Before, so that nothing ends in between; and after, in case somebody has just retired it.
-            workers.map(self._bring_back, returning)
+            self._each(workers, self._bring_back, returning, self._record.kept_before)
             try:
                 written = publish(self._registry, changes, self._record.originals)
             except PublishConflict:
                 self._record.originals = {}
                 raise
-            workers.map(self._bring_back, returning)
             self._tracker.count(published=len(written), unpublished=len(gone))
-            workers.map(self._retention.retire, set(self._record.superseded) - current)
+            self._each(workers, self._bring_back, returning, self._record.kept_after)
+            old = set(self._record.superseded) - current
+            self._each(workers, self._retention.retire, old, self._record.retired)
             self._record.registry = {name: seen[name] for name in seen.keys() - gone.keys()} | written
             self._record.end()
             self._save("published")
         return Report(len(wanted), len(written), len(gone), self._tracker.status.bytes_moved)
+
+    @staticmethod
+    def _each(
+        workers: Workers, work: Callable[[str], None], prefixes: Iterable[str], done: dict[str, bool]
+    ) -> None:
+        """Do the work for each prefix that is not done yet; `done` is part of the record."""
+
+        def one(prefix: str) -> None:
+            work(prefix)
+            done[prefix] = True
+
+        workers.map(one, [prefix for prefix in prefixes if prefix not in done])
 
     def _bring_back(self, prefix: str) -> None:
         if not self._retention.revive(prefix):
