@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stacks.project import ROOT
@@ -24,8 +24,12 @@ _EVENT = re.compile(
 OnEvent = Callable[[str, int, int, str], None]
 
 
+#: What follows the reason in a failed deployment's output: logs of everything that took part, hundreds of lines.
+_AFTER_THE_REASON = ("Logs:", "Logs from ", "Source Location:")
+
+
 class CdkError(Exception):
-    """The CDK CLI failed; the message has the end of its output."""
+    """The CDK CLI failed; the message has its reason, or the end of its output."""
 
 
 def cdk(
@@ -64,5 +68,15 @@ def cdk(
             os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode != 0:
-        raise CdkError(f"cdk {arguments[0]} failed:\n{''.join(lines[-TAIL_LINES:])}")
+        raise CdkError(f"cdk {arguments[0]} failed:\n{''.join(_reason(lines))}")
     return "".join(lines)
+
+
+def _reason(lines: Sequence[str]) -> Sequence[str]:
+    """The lines that say why the CLI failed."""
+    marked = [number for number, line in enumerate(lines) if line.lstrip().startswith("❌")]
+    if not marked:
+        return lines[-TAIL_LINES:]
+    reason = lines[marked[-1] :]
+    after = [n for n, line in enumerate(reason) if line.lstrip().startswith(_AFTER_THE_REASON)]
+    return reason[: after[0]] if after else reason[:TAIL_LINES]
