@@ -43,6 +43,7 @@ def up_command(port: Port = None) -> None:
     with told_plainly():
         local_stage.check()
         cloud = running(STATE)
+        is_new = cloud is None
         if cloud is None:
             with step(console, "laptop cloud"):
                 cloud = up(STATE, port=port)
@@ -53,7 +54,9 @@ def up_command(port: Port = None) -> None:
                 local_stage.deploy(cloud, STATE / "cdk.out", on_event)
             found = local_stage.outputs(cloud)
         except BaseException:
-            down(STATE)
+            # One that was running before goes on, and its endpoint serves what it served.
+            if is_new:
+                down(STATE)
             raise
         console.print("\nThe laptop cloud is running. For any AWS client, in this shell:\n")
         console.print("  unset AWS_PROFILE AWS_SESSION_TOKEN")

@@ -24,7 +24,7 @@ _EVENT = re.compile(
 OnEvent = Callable[[str, int, int, str], None]
 
 
-#: What follows the reason in a failed deployment's output: logs of everything that took part, hundreds of lines.
+#: What follows the reason in a failed deployment's output: hundreds of lines of all that took part.
 _AFTER_THE_REASON = ("Logs:", "Logs from ", "Source Location:")
 
 
