@@ -16,10 +16,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stacks.project import LAMBDA_LAYER as LAYER
+from stacks.project import LAMBDA_LAYER as ARCHIVE
 from stacks.project import ROOT
 
 REQUIREMENTS = ROOT / "lambdas" / "requirements.txt"
+#: The same files as the archive, to look at.
+LAYER = ARCHIVE.with_suffix("")
 #: What the layer was made from. Beside it: inside, it would be deployed.
 STAMP = LAYER.with_suffix(".stamp")
 #: The downloaded wheels. In the virtual environment, because every working copy that uses it has the same.
@@ -59,7 +61,7 @@ def main() -> None:
 def is_built() -> bool:
     """Whether the layer is there, made by this module from the requirements as they are."""
     try:
-        return LAYER.is_dir() and STAMP.read_text() == _fingerprint()
+        return LAYER.is_dir() and ARCHIVE.is_file() and STAMP.read_text() == _fingerprint()
     except FileNotFoundError:
         return False
 
@@ -77,6 +79,7 @@ def build() -> None:
         STAMP.unlink(missing_ok=True)
         if LAYER.exists():
             LAYER.rename(Path(folder) / "old")
+        pack(new, Path(folder) / "new.zip").rename(ARCHIVE)
         new.rename(LAYER)
         STAMP.write_text(_fingerprint())
 
@@ -108,6 +111,22 @@ def unpack(wheels: Iterable[Path], layer: Path) -> None:
     for path in (*layer.rglob("*"), layer):
         path.chmod(0o755 if path.is_dir() else 0o644)
         os.utime(path, (MODIFIED, MODIFIED))
+
+
+def pack(layer: Path, archive: Path) -> Path:
+    """Put the folder's files into a zip archive, whose bytes depend on them alone; returns the archive.
+
+    Not compressed: another zlib would give other bytes, and so another asset.
+    """
+    import zipfile  # noqa: PLC0415 — not needed for a layer that is there
+
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as content:
+        for path in sorted(path for path in layer.rglob("*") if path.is_file()):
+            # Its date is 1980-01-01, the first that zip knows.
+            entry = zipfile.ZipInfo(path.relative_to(layer).as_posix())
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16
+            content.writestr(entry, path.read_bytes())
+    return archive
 
 
 def _place(name: str) -> str | None:

@@ -161,9 +161,7 @@ class AdapterStore(cdk.Stack):
             self,
             "SeederPackages",
             description="What lambdas/requirements.txt names",
-            code=lambda_.Code.from_asset(
-                str(LAMBDA_LAYER), exclude=["**/__pycache__"], ignore_mode=cdk.IgnoreMode.DOCKER
-            ),
+            code=lambda_.Code.from_asset(str(LAMBDA_LAYER)),
             compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
             compatible_architectures=[lambda_.Architecture.ARM_64],
         )

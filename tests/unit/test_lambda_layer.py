@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distributions
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from loraserve.lambda_layer import LAYER, WHEELS, fetch, is_built, unpack
+from loraserve.lambda_layer import ARCHIVE, LAYER, WHEELS, fetch, is_built, pack, unpack
 from stacks.project import ROOT
 
 #: Ours; Lambda's limit is 250 MB.
@@ -131,6 +132,15 @@ def test_the_same_wheels_give_the_same_layer_whatever_the_umask_and_cdk_the_same
     assert len(hashes) == 1
 
 
+def test_the_archive_is_the_layer_and_always_the_same_bytes(tmp_path: Path) -> None:
+    unpack(fetch(), tmp_path / "layer")
+    assert pack(tmp_path / "layer", tmp_path / "layer.zip").read_bytes() == ARCHIVE.read_bytes()
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        files = {path.relative_to(LAYER).as_posix() for path in LAYER.rglob("*") if path.is_file()}
+        assert set(archive.namelist()) == files
+        assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o100644}
+
+
 def test_the_layer_is_small_and_has_code_for_arm64_only(packages: Path) -> None:
     files = [path for path in packages.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < MOST_BYTES
@@ -170,7 +180,11 @@ def test_another_working_copy_builds_it_without_network_and_two_at_once_do_not_m
         for done in pool.map(build_in, [copy, copy]):
             assert done.returncode == 0, done.stderr
     assert contents(copy / "build" / "lambda_layer") == contents(LAYER)
-    assert {path.name for path in (copy / "build").iterdir()} == {"lambda_layer", "lambda_layer.stamp"}
+    assert {path.name for path in (copy / "build").iterdir()} == {
+        "lambda_layer",
+        "lambda_layer.stamp",
+        "lambda_layer.zip",
+    }
     assert build_in(copy).stderr == ""
 
 
@@ -182,7 +196,11 @@ def test_changed_requirements_replace_the_layer(tmp_path: Path) -> None:
     requirements.write_text("".join(line for line in lines if not line.startswith("tqdm==")))
     assert build_in(copy).returncode == 0
     assert not (copy / "build" / "lambda_layer" / "python" / "tqdm").exists()
-    assert {path.name for path in (copy / "build").iterdir()} == {"lambda_layer", "lambda_layer.stamp"}
+    assert {path.name for path in (copy / "build").iterdir()} == {
+        "lambda_layer",
+        "lambda_layer.stamp",
+        "lambda_layer.zip",
+    }
 
 
 def test_a_failed_download_tells_what_to_do_and_changes_nothing(tmp_path: Path) -> None:
