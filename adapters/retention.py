@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from adapters.registry import Registry
 from adapters.s3 import S3Client, is_absent
-from adapters.store import ADAPTER_FILES, ADAPTERS_PREFIX
+from adapters.store import ADAPTER_FILES, name_of
 
 #: The tag that the bucket's lifecycle rule looks for.
 RETIRED_TAG = ("lora-serving-retired", "true")
@@ -74,6 +74,5 @@ class Retention:
         return {"Key": name, "Value": value} in tags
 
     def _is_current(self, prefix: str) -> bool:
-        name = prefix.removeprefix(ADAPTERS_PREFIX).rstrip("/").rpartition("/")[0]
-        published = self._registry.get(name)
+        published = self._registry.get(name_of(prefix))
         return published is not None and published.entry.prefix == prefix

@@ -16,6 +16,8 @@ ENGINES: Mapping[str, str] = {LORAX: "LoRAX", VLLM: "vLLM"}
 
 #: To be raised when an adapter that was valid may no longer be, so that published ones are checked again.
 RULES_VERSION = 1
+#: At the end of `Rules.checked_for`, where the base model could not be read.
+DIMENSIONS_UNKNOWN = ", dimensions unknown"
 
 #: The ranks that LoRAX serves. Its kernels know no others (`punica_kernels/bgmv/bgmv_config.h`, decoding;
 #: `sgmv_flashinfer/sgmv_config.h`, prompts). It pads ranks up to 8 per GPU and to multiples of 16
@@ -75,6 +77,10 @@ class Rules:
     def identity(self) -> str:
         """Equal for equal rules, and another one once `check_adapter` refuses more than it did."""
         return json.dumps({"version": RULES_VERSION} | asdict(self), sort_keys=True)
+
+    def checked_for(self, base_revision: str, *, dimensions_known: bool = True) -> str:
+        """What a registry entry notes of the check that its adapter passed."""
+        return f"{self.identity} {base_revision}" + ("" if dimensions_known else DIMENSIONS_UNKNOWN)
 
     @property
     def ranks(self) -> tuple[int, ...] | None:

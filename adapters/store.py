@@ -50,6 +50,11 @@ def adapter_prefix(name: str, revision: str) -> str:
     return f"{ADAPTERS_PREFIX}{name}/{revision}/"
 
 
+def name_of(prefix: str) -> str:
+    """The name whose revision lies below this prefix; see `adapter_prefix`."""
+    return prefix.removeprefix(ADAPTERS_PREFIX).rstrip("/").rpartition("/")[0]
+
+
 def registry_key(name: str) -> str:
     """The key of a name's registry entry."""
     return f"{REGISTRY_PREFIX}{name}.json"

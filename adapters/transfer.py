@@ -133,25 +133,22 @@ class Transfers:
 
     def _put_whole(self, key: str, file: TransferableFile, sha256: str) -> None:
         with self._memory.taken(file.size):
-            self._put_now(key, file, sha256)
-
-    def _put_now(self, key: str, file: TransferableFile, sha256: str) -> None:
-        if not self._has_time():
-            raise OutOfTime
-        data = file.read(0, file.size)
-        found = hashlib.sha256(data).hexdigest()
-        if found != sha256:
-            raise ContentMismatch(key, found, sha256)
-        try:
-            self._s3.put_object(
-                Bucket=self._bucket, Key=key, Body=data, ChecksumSHA256=checksum(sha256), IfNoneMatch="*"
-            )
-        except self._s3.exceptions.ClientError as error:
-            if not is_conflict(error):
-                raise
-            self.verify(key, sha256)
-        else:
-            self._moved(len(data))
+            if not self._has_time():
+                raise OutOfTime
+            data = file.read(0, file.size)
+            found = hashlib.sha256(data).hexdigest()
+            if found != sha256:
+                raise ContentMismatch(key, found, sha256)
+            try:
+                self._s3.put_object(
+                    Bucket=self._bucket, Key=key, Body=data, ChecksumSHA256=checksum(sha256), IfNoneMatch="*"
+                )
+            except self._s3.exceptions.ClientError as error:
+                if not is_conflict(error):
+                    raise
+                self.verify(key, sha256)
+            else:
+                self._moved(len(data))
 
     def _put_parts(self, key: str, file: TransferableFile, sha256: str) -> None:
         target = {"Bucket": self._bucket, "Key": key, "UploadId": self._upload_id(key)}

@@ -9,9 +9,7 @@ what counts. Writes out/seeding.json.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import json
 import subprocess
 import sys
@@ -33,15 +31,14 @@ from adapters.s3 import checksum
 from adapters.source import HubSource
 from adapters.store import ADAPTER_FILES, WEIGHTS_FILE
 from adapters.transfer import PARALLEL_PARTS
-from lambdas.adapter_seeder.desired import Desired, DesiredAdapter
+from benchmarks import seeding_process
 from lambdas.adapter_seeder.emptying import empty
-from lambdas.adapter_seeder.hub import Hub
 from lambdas.adapter_seeder.outcome import Report
-from lambdas.adapter_seeder.seeding import CONNECTIONS, Seeding
+from lambdas.adapter_seeder.seeding import CONNECTIONS
 from loraserve.local.cloud import LaptopCloud
 from stacks.project import ROOT
 from tests import made
-from tests.local.seeder import MADE_RULES, Store
+from tests.local.seeder import Store
 
 #: What lies beside the adapter: transformers' Trainer saves these with it, in about these sizes for Mistral.
 REST = {
@@ -118,22 +115,7 @@ def article(s3: Any, bucket: str, endpoint: str, adapters: Adapters) -> float:
 
 def seed(s3: Any, bucket: str, endpoint: str, adapters: Adapters) -> tuple[float, Report]:
     """This project's seeder; seconds, and what it did."""
-    desired = [DesiredAdapter(name, source) for name, source in adapters.items()]
-    started = time.perf_counter()
-    with contextlib.redirect_stdout(io.StringIO()):
-        report = Seeding(
-            s3,
-            bucket,
-            owner="benchmark",
-            manifest="manifest",
-            desired=Desired(desired, {}),
-            rules=MADE_RULES,
-            hub=Hub(endpoint),
-            base_model=lambda: made.base_model(layers=2048),
-            base_revision="0" * 40,
-            model_prefix=None,
-        ).run()
-    return time.perf_counter() - started, report
+    return seeding_process.seed(s3, bucket, endpoint, adapters, lambda: made.base_model(layers=2048))
 
 
 def compare(s3: Any, endpoint: str, adapters: Adapters, mebibytes: int) -> dict[str, Any]:

@@ -10,16 +10,19 @@ import io
 import json
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import boto3
 from botocore.config import Config
 
+from adapters.s3 import S3Client
 from adapters.source import HubSource, SourceError
 from adapters.validation import Rules
 from lambdas.adapter_seeder.base_model import ModelFiles
 from lambdas.adapter_seeder.desired import Desired, DesiredAdapter
 from lambdas.adapter_seeder.hub import Hub
+from lambdas.adapter_seeder.outcome import Report
 from lambdas.adapter_seeder.seeding import CONNECTIONS, Seeding
 
 
@@ -34,10 +37,15 @@ def no_base_model() -> ModelFiles:
     raise SourceError("hf://acme/wide", "it does not exist", "nothing to do")
 
 
-def main(hub: str, bucket: str, commit: str) -> None:
-    """Seed `hf://acme/large`; prints figures as JSON."""
-    s3 = boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS))
-    imports = peak_mebibytes()
+def seed(
+    s3: S3Client,
+    bucket: str,
+    hub: str,
+    adapters: Mapping[str, HubSource],
+    base_model: Callable[[], ModelFiles] = no_base_model,
+) -> tuple[float, Report]:
+    """This project's seeder, on adapters of `acme/wide`; seconds, and what it did."""
+    desired = [DesiredAdapter(name, source) for name, source in adapters.items()]
     started = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
         report = Seeding(
@@ -45,17 +53,25 @@ def main(hub: str, bucket: str, commit: str) -> None:
             bucket,
             owner="benchmark",
             manifest="manifest",
-            desired=Desired([DesiredAdapter("large", HubSource("acme/large", commit))], {}),
+            desired=Desired(desired, {}),
             rules=Rules("vllm", 64, "acme/wide"),
             hub=Hub(hub),
-            base_model=no_base_model,
-            base_revision="",
+            base_model=base_model,
+            base_revision="0" * 40,
             model_prefix=None,
         ).run()
+    return time.perf_counter() - started, report
+
+
+def main(hub: str, bucket: str, commit: str) -> None:
+    """Seed `hf://acme/large`; prints figures as JSON."""
+    s3 = boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS))
+    imports = peak_mebibytes()
+    seconds, report = seed(s3, bucket, hub, {"large": HubSource("acme/large", commit)})
     figures = {
         "imports": imports,
         "peak": peak_mebibytes(),
-        "seconds": time.perf_counter() - started,
+        "seconds": seconds,
         "moved": report.bytes_moved,
     }
     print(json.dumps(figures))

@@ -21,8 +21,6 @@ from lambdas.adapter_seeder.revisions import Revisions
 from lambdas.adapter_seeder.status import Tracker
 from lambdas.adapter_seeder.workers import Workers
 
-#: At the end of `RegistryEntry.checked_for`.
-_DIMENSIONS_UNKNOWN = ", dimensions unknown"
 #: Adapters of one content, which is examined and transferred once.
 Group = list[DesiredAdapter]
 
@@ -36,7 +34,7 @@ class Preparation:
         *,
         owner: str,
         rules: Rules,
-        rules_identity: str,
+        base_revision: str,
         record: Record,
         locator: Locator,
         revisions: Revisions,
@@ -45,12 +43,12 @@ class Preparation:
     ) -> None:
         """`record` holds what was published before, and is told what is ready now.
 
-        `rules_identity` stands for `rules` and the base model; `facts` is called when it is needed.
+        `base_revision` tells one state of the base model from another; `facts` is called when it is needed.
         """
         self._adapters = adapters
         self._owner = owner
         self._rules = rules
-        self._rules_identity = rules_identity
+        self._base_revision = base_revision
         self._record = record
         self._locator = locator
         self._revisions = revisions
@@ -107,7 +105,7 @@ class Preparation:
                 and self._holds(entry, adapter)
             ):
                 self._donors[entry.source] = entry
-                if entry.checked_for == self._rules_identity:
+                if entry.checked_for == self._rules.checked_for(self._base_revision):
                     return replace(entry, owner=self._owner, labels=adapter.labels)
         return None
 
@@ -155,7 +153,9 @@ class Preparation:
         entry = examined.entry(
             adapter.name,
             base_model=self._rules.base_model,
-            checked_for=self._rules_identity + ("" if self._facts() else _DIMENSIONS_UNKNOWN),
+            checked_for=self._rules.checked_for(
+                self._base_revision, dimensions_known=self._facts() is not None
+            ),
             owner=self._owner,
             labels=adapter.labels,
         )

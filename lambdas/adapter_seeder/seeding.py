@@ -17,7 +17,7 @@ from adapters.registry import DamagedEntry, PublishConflict, Published, Registry
 from adapters.retention import Retention
 from adapters.s3 import S3Client, listing
 from adapters.source import HubSource, Source, SourceError
-from adapters.store import ADAPTERS_PREFIX, CONFIG_FILE, MODELS_PREFIX, RegistryEntry
+from adapters.store import ADAPTERS_PREFIX, CONFIG_FILE, MODELS_PREFIX, RegistryEntry, name_of
 from adapters.transfer import PARALLEL_PARTS, Transfers
 from adapters.validation import Rules
 from lambdas.adapter_seeder.base_model import ModelFiles
@@ -69,7 +69,7 @@ class Seeding:
         self._owner = owner
         self._desired = desired
         self._rules = rules
-        self._rules_identity = f"{rules.identity} {base_revision}"
+        self._base_revision = base_revision
         self._hub = hub
         self._base_model = Once(base_model)
         self._facts = Once(self._read_facts)
@@ -80,7 +80,7 @@ class Seeding:
         self._tracker = Tracker(s3, bucket, owner)
         self._tracker.count(adapters=len(desired.adapters))
         self._record = Record.load(s3, bucket, owner)
-        self._record.begin(manifest, self._rules_identity)
+        self._record.begin(manifest, rules.checked_for(base_revision))
         self._stored = {
             item["Key"]: item["Size"]
             for prefix in (ADAPTERS_PREFIX, MODELS_PREFIX)
@@ -116,7 +116,7 @@ class Seeding:
             adapters,
             owner=self._owner,
             rules=self._rules,
-            rules_identity=self._rules_identity,
+            base_revision=self._base_revision,
             record=self._record,
             locator=Locator(self._s3, self._bucket, self._hub, self._desired.archive, self._record.commits),
             revisions=Revisions(self._s3, self._bucket, transfers, self._stored),
@@ -217,8 +217,8 @@ class Seeding:
 
     def _bring_back(self, prefix: str) -> None:
         if not self._retention.revive(prefix):
-            name = prefix.removeprefix(ADAPTERS_PREFIX).rpartition("/")[0].rpartition("/")[0]
-            raise AdapterError(name, f"{prefix} has just been deleted by somebody else", "deploy again")
+            problem = f"{prefix} has just been deleted by somebody else"
+            raise AdapterError(name_of(prefix), problem, "deploy again")
 
     def _read_facts(self) -> BaseModelFacts | None:
         """The base model's dimensions. A model that the container fetches may be closed to the seeder."""

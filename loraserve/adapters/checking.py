@@ -18,7 +18,7 @@ from lambdas.adapter_seeder.base_model import ModelFiles, hub_model
 from lambdas.adapter_seeder.examining import Examined, examine
 from lambdas.adapter_seeder.hub import Hub
 from lambdas.adapter_seeder.locating import Located, Locator
-from loraserve.adapters.store import DIMENSIONS_UNKNOWN, StageStore
+from loraserve.adapters.store import StageStore
 from stacks.config import LoadedStage
 from stacks.model_source import LocalModel
 
@@ -55,7 +55,7 @@ def check(store: StageStore, name: str, source: str, base: Base, sha256: str | N
 
 def checked_for(store: StageStore, base: Base) -> str:
     """What goes into the entry of an adapter that `check` let through."""
-    return f"{store.rules.identity} {base.revision}" + ("" if base.facts else DIMENSIONS_UNKNOWN)
+    return store.rules.checked_for(base.revision, dimensions_known=base.facts is not None)
 
 
 def locate(store: StageStore, text: str) -> Located:

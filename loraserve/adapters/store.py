@@ -30,8 +30,6 @@ from stacks.local_adapters import stage_rules
 
 #: Small requests at once.
 PARALLEL_REQUESTS = 16
-#: At the end of an entry's `checked_for`, if the base model could not be read.
-DIMENSIONS_UNKNOWN = ", dimensions unknown"
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -14,11 +14,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from adapters.rules import DIMENSIONS_UNKNOWN
 from adapters.store import RegistryEntry
 from adapters.validation import Rules
 from loraserve.adapters.changing import PastVersion
 from loraserve.adapters.collecting import Action
-from loraserve.adapters.store import DIMENSIONS_UNKNOWN, Listed, Revision
+from loraserve.adapters.store import Listed, Revision
 from loraserve.adapters.verifying import Finding
 
 #: A commit or a digest, of which seven digits are enough to look at.
