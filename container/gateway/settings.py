@@ -10,9 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 #: Where SageMaker mounts the model data of a model that has any.
 MODEL_DIR = "/opt/ml/model"
+#: SageMaker mounts the instance's large disk at /tmp; the root volume is small.
+ADAPTER_CACHE_DIR = "/tmp/adapters"  # noqa: S108
 
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -78,6 +81,36 @@ class Settings(BaseModel):
     )
     max_concurrent_requests: Count = Field(
         128, alias="MAX_CONCURRENT_REQUESTS", description="give a whole number of requests, 1 or more"
+    )
+    max_queued_requests: Annotated[int, Field(ge=0)] = Field(
+        128, alias="MAX_QUEUED_REQUESTS", description="give a whole number of requests, 0 or more"
+    )
+    max_cold_loads: Count = Field(
+        2, alias="MAX_COLD_LOADS", description="give a whole number of adapters, 1 or more"
+    )
+    answer_seconds: Annotated[float, Field(gt=0, le=59)] = Field(
+        55, alias="ANSWER_SECONDS", description="give seconds, at most 59: SageMaker gives up after 60"
+    )
+    registry_cache_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        5, alias="REGISTRY_CACHE_SECONDS", description="give seconds, from 0 to 3600"
+    )
+    engine_idle_seconds: Seconds = Field(
+        30, alias="ENGINE_IDLE_SECONDS", description="give seconds, more than 0"
+    )
+    engine_silence_seconds: Seconds = Field(
+        60, alias="ENGINE_SILENCE_SECONDS", description="give seconds, more than 0"
+    )
+    adapter_cache_dir: Path = Field(
+        Path(ADAPTER_CACHE_DIR), alias="ADAPTER_CACHE_DIR", description="give a directory"
+    )
+    adapter_cache_gb: Annotated[float, Field(gt=0)] = Field(
+        50, alias="ADAPTER_CACHE_GB", description="give GB of disk (10^9 bytes), more than 0"
+    )
+    endpoint_name: Text = Field("unknown", alias="ENDPOINT_NAME", description="give the endpoint's name")
+    variant_name: Text = Field("AllTraffic", alias="VARIANT_NAME", description="give the variant's name")
+    metrics_seconds: Seconds = Field(60, alias="METRICS_SECONDS", description="give seconds, more than 0")
+    metrics_max_adapters: Count = Field(
+        100, alias="METRICS_MAX_ADAPTERS", description="give a whole number of adapters, 1 or more"
     )
     bind_host: Text = Field("0.0.0.0", alias="BIND_HOST", description="give an address to listen on")  # noqa: S104
     port: Port = Field(8080, alias="SAGEMAKER_BIND_TO_PORT", description="give a port from 1 to 65535")
