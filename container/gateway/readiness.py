@@ -7,19 +7,15 @@ import logging
 import time
 from enum import Enum
 
-from container.gateway.backend import Backend
+from container.gateway.backend import ONE_TOKEN, Backend
 from container.gateway.errors import GatewayError
-from container.gateway.schema import GenerateRequest, Parameters
+from container.gateway.exchange import Usage
 
-#: Seconds between two looks at an engine that starts, and at one that runs.
+#: Seconds between two looks at an engine that starts, and at most at one that runs.
 STARTING_INTERVAL = 0.25
 RUNNING_INTERVAL = 5.0
-#: Seconds for which a running engine may stay silent. LoRAX answers no health check while it loads
-#: an adapter, which takes seconds.
-MAX_SILENCE = 60.0
 
 _log = logging.getLogger(__name__)
-_WARM_UP = GenerateRequest(inputs="Hello", parameters=Parameters(max_new_tokens=1))
 
 
 class EngineState(Enum):
@@ -29,49 +25,74 @@ class EngineState(Enum):
     READY = "ready"
     SILENT = "engine_unresponsive"
     DEAD = "engine_dead"
+    STOPPING = "stopping"
 
 
 class Readiness:
-    """The engine's state, which only this class and the end of the engine's process change."""
+    """The engine's state: ready while it generates.
 
-    def __init__(self, backend: Backend) -> None:
-        """Nothing is asked of `backend` before `watch`."""
+    That it generates is seen from the answers it gives. When it has given none for long, one token is asked
+    for: an engine's own health check can be fine while generation hangs (LoRAX issue 779).
+    """
+
+    def __init__(self, backend: Backend, *, idle_seconds: float, silence_seconds: float) -> None:
+        """Seconds without an answer: after the first, one is asked for; after the second, it is lost."""
         self._backend = backend
+        self._idle_seconds = idle_seconds
+        self._silence_seconds = silence_seconds
+        self._heard_at = time.monotonic()
+        self._probe: asyncio.Task[bool] | None = None
         self.state = EngineState.STARTING
+
+    def heard(self) -> None:
+        """The engine has just given an answer or a part of one."""
+        self._heard_at = time.monotonic()
 
     def check(self) -> None:
         """Raise the 503 that a caller gets while the engine is not ready."""
         if self.state is not EngineState.READY:
             words = self.state.value.replace("_", " ")
-            raise GatewayError(503, self.state.value, f"The endpoint is not ready: {words}")
+            raise GatewayError(
+                503, self.state.value, f"The endpoint is not ready: {words}", retry_after_seconds=5
+            )
 
     async def watch(self) -> None:
         """Wait for the engine, warm it up, then look at it for ever."""
         began = time.monotonic()
-        while self.state is EngineState.STARTING:
-            await asyncio.sleep(STARTING_INTERVAL)
-            if await self._warmed_up():
-                self.state = EngineState.READY
-        _log.info("the engine is ready after %.1f s", time.monotonic() - began)
-        heard = time.monotonic()
         while True:
-            await asyncio.sleep(RUNNING_INTERVAL)
-            if await self._backend.is_healthy():
-                heard = time.monotonic()
-            silent = time.monotonic() - heard > MAX_SILENCE
-            self._change(EngineState.SILENT if silent else EngineState.READY)
+            if await self._backend.is_healthy() and await self._generates():
+                break
+            await asyncio.sleep(STARTING_INTERVAL)
+        self._change(EngineState.STARTING, EngineState.READY)
+        _log.info("the engine is ready after %.1f s", time.monotonic() - began)
+        interval = min(RUNNING_INTERVAL, self._idle_seconds / 2, self._silence_seconds / 4)
+        while True:
+            await asyncio.sleep(interval)
+            self._look()
 
-    async def _warmed_up(self) -> bool:
-        if not await self._backend.is_healthy():
-            return False
+    def _look(self) -> None:
+        quiet = time.monotonic() - self._heard_at
+        if quiet < self._idle_seconds:
+            self._change(EngineState.SILENT, EngineState.READY)
+            return
+        # One at a time, however long it takes: when the engine goes on, it answers this one.
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._generates())
+        if quiet > self._silence_seconds:
+            self._change(EngineState.READY, EngineState.SILENT)
+
+    async def _generates(self) -> bool:
         try:
-            await self._backend.generate(_WARM_UP, None)
+            await self._backend.generate(ONE_TOKEN, None, Usage())
         except GatewayError as error:
-            _log.warning("the warm-up request failed: %s", error.error_type)
+            _log.warning("the engine does not generate: %s", error.error_type)
             return False
+        self.heard()
         return True
 
-    def _change(self, state: EngineState) -> None:
-        if state is not self.state:
-            _log.warning("the engine was %s and is %s", self.state.value, state.value)
-            self.state = state
+    def _change(self, old: EngineState, new: EngineState) -> None:
+        """Only from `old`: an engine that has died or is being stopped stays so."""
+        if self.state is old:
+            if old is not EngineState.STARTING:
+                _log.warning("the engine was %s and is %s", old.value, new.value)
+            self.state = new

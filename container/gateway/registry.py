@@ -1,108 +1,218 @@
-"""From the name that a caller writes to the engine's id of one immutable revision."""
+"""From the name that a caller writes to one immutable revision in the adapter store."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from adapters.errors import InvalidName
 from adapters.names import Reference, check_revision
-from adapters.store import CONFIG_FILE, RegistryEntry, adapter_prefix, registry_key
+from adapters.store import (
+    CONFIG_FILE,
+    REGISTRY_PREFIX,
+    WEIGHTS_FILE,
+    RegistryEntry,
+    adapter_prefix,
+    registered_name,
+    registry_key,
+)
 from container.gateway.errors import GatewayError
 
-#: Seconds for which an answer is used again, so that a newly published revision is served as soon.
-CACHE_SECONDS = 5.0
 #: Callers choose the names, so what is remembered has to have an end.
 MAX_REMEMBERED = 10_000
+#: Seconds for which a caller waits for a store that is slow or down where an older answer is at hand.
+PATIENCE_SECONDS = 1.0
+#: Seconds for which an older answer is good enough while the store does not give a newer one.
+STALE_SECONDS = 300.0
+
+_log = logging.getLogger(__name__)
 
 
 class StoreError(Exception):
     """The adapter store could not be asked."""
 
 
+@dataclass(frozen=True)
+class Listed:
+    """One object of a listing; `modified` is a Unix time."""
+
+    key: str
+    modified: int
+
+
 class ObjectStore(Protocol):
-    """The two questions that are put to the adapter bucket; both raise `StoreError`."""
+    """The questions that are put to the adapter bucket; all raise `StoreError`."""
 
     async def read(self, key: str) -> bytes | None:
         """An object's content, None if there is no such object."""
         ...
 
-    async def exists(self, key: str) -> bool:
-        """Whether there is such an object."""
+    async def size(self, key: str) -> int | None:
+        """An object's bytes, None if there is no such object."""
         ...
+
+    async def list(self, prefix: str) -> Sequence[Listed]:
+        """All objects below a prefix."""
+        ...
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One revision of one registered name."""
+
+    name: str
+    revision: str
+    size: int
+    """Bytes of the weights."""
+    rank: int | None = None
+    """None for a revision that is not the current one: only the registry entry tells it."""
+
+    @property
+    def engine_id(self) -> str:
+        """What the engine knows it by."""
+        return adapter_prefix(self.name, self.revision)
+
+
+@dataclass
+class _Answer:
+    adapter: Adapter | None
+    asked_at: float
+    good_until: float
 
 
 class Registry:
     """Looks adapters up; remembers each answer, also "unknown", for a few seconds."""
 
     def __init__(
-        self,
-        store: ObjectStore,
-        *,
-        cache_seconds: float = CACHE_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
+        self, store: ObjectStore, *, cache_seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`clock` gives seconds."""
+        """`clock` gives seconds. What is published is served after `cache_seconds` at the latest."""
         self._store = store
         self._cache_seconds = cache_seconds
         self._clock = clock
-        self._remembered: dict[str, tuple[float, str | None]] = {}
-        self._asking: dict[str, asyncio.Task[str | None]] = {}
+        self._remembered: dict[str, _Answer] = {}
+        self._asking: dict[str, asyncio.Task[Any]] = {}
+        self._names: tuple[float, Sequence[Listed]] | None = None
 
-    async def engine_id(self, adapter: str) -> str:
-        """The engine id of `name` or `name@revision`.
+    async def resolve(self, reference: str) -> Adapter:
+        """The adapter that `name` or `name@revision` stands for.
 
-        Raises `GatewayError`: 422 if `adapter` cannot be a name, 404 if it is unknown, 503 if the store
-        cannot be asked.
+        Raises `GatewayError`: 422 if it cannot be a name, 404 if it is unknown, 503 if the store cannot
+        be asked. While the store does not answer, what it said last is used for a while.
         """
-        known = self._remembered.get(adapter)
-        if known is not None and known[0] > self._clock():
-            engine_id = known[1]
-        else:
-            engine_id = await asyncio.shield(self._ask(adapter))
-        if engine_id is None:
-            raise GatewayError(404, "adapter_not_found", f"There is no adapter {adapter!r}")
-        return engine_id
+        known = self._remembered.get(reference)
+        if known is None:
+            known = await self._ask(reference)
+        elif known.good_until <= self._clock():
+            known = await self._ask_again(reference, known)
+        if known.adapter is None:
+            raise GatewayError(404, "adapter_not_found", f"There is no adapter {reference!r}")
+        return known.adapter
 
-    def _ask(self, adapter: str) -> asyncio.Task[str | None]:
-        """One look-up for all who ask at the same time; it goes on if one of them leaves."""
-        if adapter not in self._asking:
-            try:
-                reference = Reference.parse(adapter)
-            except InvalidName as error:
-                raise GatewayError.validation(f"`adapter_id`: {error}") from None
-            task = asyncio.create_task(self._look_up(adapter, reference))
-            self._asking[adapter] = task
-            task.add_done_callback(lambda _: self._asking.pop(adapter))
-        return self._asking[adapter]
+    async def names(self) -> Sequence[Listed]:
+        """The registered names, in order; `Listed.key` is the name.
 
-    async def _look_up(self, adapter: str, reference: Reference) -> str | None:
+        Raises `GatewayError` 503 if the store cannot be asked.
+        """
+        if self._names is None or self._names[0] <= self._clock():
+            await asyncio.shield(self._once(REGISTRY_PREFIX, self._list))
+        assert self._names is not None  # noqa: S101 — just listed
+        return self._names[1]
+
+    async def _list(self) -> None:
         try:
-            if reference.revision is None:
-                engine_id = await self._current(reference.name)
-            else:
-                engine_id = await self._pinned(reference.name, reference.revision)
+            found = await self._store.list(REGISTRY_PREFIX)
         except StoreError as error:
-            raise GatewayError(503, "registry_unavailable", "The adapter store does not answer") from error
+            raise _unavailable(error) from error
+        names = [
+            Listed(registered_name(each.key), each.modified) for each in found if each.key.endswith(".json")
+        ]
+        self._names = (self._clock() + self._cache_seconds, sorted(names, key=lambda each: each.key))
+
+    async def _ask(self, reference: str) -> _Answer:
+        try:
+            parsed = Reference.parse(reference)
+        except InvalidName as error:
+            raise GatewayError.validation(f"`adapter_id`: {error}") from None
+        # It goes on if the one who asked first leaves: others may wait for it.
+        answer: _Answer = await asyncio.shield(
+            self._once(reference, lambda: self._look_up(reference, parsed))
+        )
+        return answer
+
+    async def _ask_again(self, reference: str, known: _Answer) -> _Answer:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self._ask(reference)
+        except (GatewayError, TimeoutError) as error:
+            now = self._clock()
+            if known.adapter is None or now - known.asked_at > STALE_SECONDS:
+                raise error if isinstance(error, GatewayError) else _unavailable(error) from error
+            # Not asked again by every request, each of which would have to wait; a late answer counts anyway.
+            known.good_until = now + self._cache_seconds
+            _log.warning(
+                "adapter %s: what the store said before is used: %s", reference, error or "it is slow"
+            )
+            return known
+
+    def _once(self, what: str, ask: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
+        """One question for all who ask the same at the same time."""
+        if what not in self._asking:
+            task = asyncio.create_task(ask())
+            self._asking[what] = task
+            task.add_done_callback(lambda done: self._asked(what, done))
+        return self._asking[what]
+
+    def _asked(self, what: str, task: asyncio.Task[Any]) -> None:
+        del self._asking[what]
+        if not task.cancelled():
+            # Where nobody waits any more, asyncio would complain about an error that nobody looked at.
+            task.exception()
+
+    async def _look_up(self, reference: str, parsed: Reference) -> _Answer:
+        asked_at = self._clock()
+        try:
+            adapter = await self._find(parsed)
+        except StoreError as error:
+            raise _unavailable(error) from error
         if len(self._remembered) >= MAX_REMEMBERED:
             self._remembered.clear()
-        self._remembered[adapter] = (self._clock() + self._cache_seconds, engine_id)
-        return engine_id
+        # The age of an answer counts from the question: the store may have changed just after it.
+        answer = _Answer(adapter, asked_at, asked_at + self._cache_seconds)
+        self._remembered[reference] = answer
+        return answer
 
-    async def _current(self, name: str) -> str | None:
-        body = await self._store.read(registry_key(name))
+    async def _find(self, reference: Reference) -> Adapter | None:
+        body = await self._store.read(registry_key(reference.name))
         if body is None:
+            # An earlier revision of a removed name is not served either.
             return None
-        try:
-            revision = check_revision(name, RegistryEntry.from_json(body).revision)
-        except (ValueError, KeyError, TypeError, InvalidName) as error:
-            raise GatewayError(
-                500, "registry_entry_invalid", f"The registry entry of adapter {name!r} is damaged"
-            ) from error
-        return adapter_prefix(name, revision)
+        current = _read(reference.name, body)
+        if reference.revision in (None, current.revision):
+            return current
+        prefix = adapter_prefix(reference.name, reference.revision)
+        if await self._store.size(prefix + CONFIG_FILE) is None:
+            return None
+        size = await self._store.size(prefix + WEIGHTS_FILE)
+        return None if size is None else Adapter(reference.name, reference.revision, size)
 
-    async def _pinned(self, name: str, revision: str) -> str | None:
-        prefix = adapter_prefix(name, revision)
-        return prefix if await self._store.exists(prefix + CONFIG_FILE) else None
+
+def _read(name: str, body: bytes) -> Adapter:
+    try:
+        entry = RegistryEntry.from_json(body)
+        return Adapter(name, check_revision(name, entry.revision), int(entry.size), int(entry.rank))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidName) as error:
+        raise GatewayError(
+            500, "registry_entry_invalid", f"The registry entry of adapter {name!r} is damaged"
+        ) from error
+
+
+def _unavailable(error: Exception) -> GatewayError:
+    _log.warning("the adapter store cannot be asked: %s", error)
+    return GatewayError(
+        503, "registry_unavailable", "The adapter store does not answer", retry_after_seconds=5
+    )

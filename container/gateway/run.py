@@ -5,27 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
 
 import aiohttp
+import uvloop
 from aiohttp import web
 
+from container.gateway.assembly import assemble
 from container.gateway.engine import Engine
 from container.gateway.launch import Launch
+from container.gateway.metrics import Metrics
 from container.gateway.readiness import EngineState, Readiness
-from container.gateway.registry import Registry
 from container.gateway.s3 import S3Store
-from container.gateway.server import Gateway
 from container.gateway.settings import Settings, SettingsError, read_settings
 
-#: SageMaker kills a container 30 s after SIGTERM: 25 s for the answers under way, 4 s for the engine.
-DRAIN_SECONDS = 25.0
+#: SageMaker kills a container 30 s after SIGTERM: 23 s for the answers under way, 2 s to send what is
+#: left of them, 4 s for the engine.
+DRAIN_SECONDS = 23.0
+SEND_SECONDS = 2.0
 ENGINE_STOP_SECONDS = 4.0
 #: vLLM's web server closes connections that were idle for 5 s. To use one just then would fail a
 #: request, so the gateway closes them first.
 KEEP_ALIVE_SECONDS = 4.0
+#: Connections that wait to be accepted: SageMaker wants each one accepted within 250 ms, and a burst of
+#: thousands takes the gateway longer than that.
+BACKLOG = 4096
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +53,7 @@ def main(arguments: Sequence[str], make_launch: Callable[[Settings], Launch]) ->
         return 2
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s gateway: %(message)s")
     try:
-        return asyncio.run(serve(settings, launch))
+        return uvloop.run(serve(settings, launch))
     except OSError as error:
         _log.error("cannot start: %s", error)
         return 1
@@ -57,45 +64,70 @@ async def serve(settings: Settings, launch: Launch) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # As many connections as there are requests at the engine, each kept for the next one.
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
     # The gateway's own limits apply, not the client library's 5 minutes.
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         backend = launch.connect(session)
-        readiness = Readiness(backend)
-        gateway = Gateway(
-            backend,
-            Registry(S3Store(settings.adapter_bucket, settings.region)),
-            readiness,
-            max_new_tokens=settings.max_new_tokens,
-            max_concurrent_requests=settings.max_concurrent_requests,
-        )
+        for leftover in backend.leftovers():
+            shutil.rmtree(leftover, ignore_errors=True)
+        store = S3Store(settings.adapter_bucket, settings.region)
+        parts = assemble(settings, backend, store, _write)
         # A caller who hangs up cancels the handler, and with it the engine's work for nobody.
         runner = web.AppRunner(
-            gateway.application(),
+            parts.gateway.application(),
             access_log=None,
             handler_cancellation=True,
-            shutdown_timeout=DRAIN_SECONDS,
+            shutdown_timeout=SEND_SECONDS,
         )
         await runner.setup()
-        await web.TCPSite(runner, settings.bind_host, settings.port).start()
+        site = web.TCPSite(runner, settings.bind_host, settings.port, backlog=BACKLOG)
+        await site.start()
         engine = await Engine.start(launch.command, launch.environment)
-        watching = asyncio.create_task(readiness.watch())
+        background = [
+            asyncio.create_task(parts.readiness.watch()),
+            asyncio.create_task(_tell_metrics(parts.metrics, settings.metrics_seconds)),
+        ]
         try:
-            return await _run_until_end(engine, watching, readiness, stop)
+            code = await _run_until_end(engine, background, parts.readiness, stop)
+            if code == 0:
+                await site.stop()
+                await parts.gateway.drain(DRAIN_SECONDS)
+            return code
         finally:
-            watching.cancel()
+            for task in background:
+                task.cancel()
             await runner.cleanup()
+            _write_metrics(parts.metrics)
+            parts.access_log.flush()
             await engine.stop(ENGINE_STOP_SECONDS)
 
 
+async def _tell_metrics(metrics: Metrics, seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        _write_metrics(metrics)
+
+
+def _write_metrics(metrics: Metrics) -> None:
+    _write(b"".join(metrics.emf_lines()))
+
+
+def _write(lines: bytes) -> None:
+    """To stdout, which is the endpoint's log, in whole lines."""
+    sys.stdout.buffer.write(lines)
+    sys.stdout.buffer.flush()
+
+
 async def _run_until_end(
-    engine: Engine, watching: asyncio.Task[None], readiness: Readiness, stop: asyncio.Event
+    engine: Engine, background: Sequence[asyncio.Task[None]], readiness: Readiness, stop: asyncio.Event
 ) -> int:
     ended, stopped = asyncio.create_task(engine.wait()), asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait((ended, stopped, watching), return_when=asyncio.FIRST_COMPLETED)
-    if watching in done:
-        watching.result()
+    done, _ = await asyncio.wait((ended, stopped, *background), return_when=asyncio.FIRST_COMPLETED)
+    for task in background:
+        if task in done:
+            task.result()
     if ended in done:
         stopped.cancel()
         readiness.state = EngineState.DEAD

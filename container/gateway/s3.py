@@ -3,59 +3,88 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
-from container.gateway.registry import StoreError
+from container.gateway.registry import Listed, StoreError
 
+THREADS = 16
 #: S3 answers small objects within some tens of milliseconds; a caller waits for these seconds, twice
 #: at most, before it is told that the store does not answer.
 _CONFIG = Config(
     connect_timeout=2,
     read_timeout=3,
     retries={"mode": "standard", "max_attempts": 2},
-    max_pool_connections=16,
+    max_pool_connections=THREADS,
 )
 
 
+_Answer = TypeVar("_Answer")
+#: Registry entries have some hundred bytes; what is larger is none.
+MAX_OBJECT_BYTES = 1024 * 1024
+#: botocore raises the last one for an answer that is not S3's.
+_ERRORS = (BotoCoreError, ResponseParserError)
+
+
 class S3Store:
-    """`ObjectStore` over one bucket. boto3 blocks, so each question takes a thread."""
+    """`ObjectStore` over one bucket. boto3 blocks, so each question takes a thread, one of its own."""
 
     def __init__(self, bucket: str, region: str | None) -> None:
         """Where AWS_ENDPOINT_URL is set, boto3 goes there by itself."""
         self._bucket = bucket
+        self._threads = ThreadPoolExecutor(THREADS, "adapter-store")
         self._client = boto3.client("s3", region_name=region, config=_CONFIG)
 
     async def read(self, key: str) -> bytes | None:
         """An object's content, None if there is no such object; raises `StoreError`."""
-        return await asyncio.to_thread(self._read, key)
+        return await self._in_thread(self._read, key)
 
-    async def exists(self, key: str) -> bool:
-        """Whether there is such an object; raises `StoreError`."""
-        return await asyncio.to_thread(self._exists, key)
+    async def size(self, key: str) -> int | None:
+        """An object's bytes, None if there is no such object; raises `StoreError`."""
+        return await self._in_thread(self._size, key)
+
+    async def list(self, prefix: str) -> Sequence[Listed]:
+        """All objects below a prefix; raises `StoreError`."""
+        return await self._in_thread(self._list, prefix)
+
+    async def _in_thread(self, ask: Callable[[str], _Answer], key: str) -> _Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, ask, key)
 
     def _read(self, key: str) -> bytes | None:
         try:
-            return bytes(self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+            return bytes(self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read(MAX_OBJECT_BYTES))
         except ClientError as error:
             _raise_unless_missing(error)
             return None
-        except BotoCoreError as error:
+        except _ERRORS as error:
             raise StoreError(str(error)) from error
 
-    def _exists(self, key: str) -> bool:
+    def _size(self, key: str) -> int | None:
         try:
-            self._client.head_object(Bucket=self._bucket, Key=key)
+            return int(self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"])
         except ClientError as error:
             _raise_unless_missing(error)
-            return False
-        except BotoCoreError as error:
+            return None
+        except _ERRORS as error:
             raise StoreError(str(error)) from error
-        return True
+
+    def _list(self, prefix: str) -> Sequence[Listed]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+        try:
+            return [
+                Listed(found["Key"], int(found["LastModified"].timestamp()))
+                for page in pages
+                for found in page.get("Contents", ())
+            ]
+        except (ClientError, *_ERRORS) as error:
+            raise StoreError(str(error)) from error
 
 
 def _raise_unless_missing(error: ClientError) -> None:

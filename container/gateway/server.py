@@ -4,29 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
+import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from container.gateway.backend import Backend, Json
+from container.gateway.access_log import AccessLog
+from container.gateway.adapter_cache import AdapterCache
+from container.gateway.admission import Admission
+from container.gateway.backend import Backend, Json, Request
 from container.gateway.errors import GatewayError
-from container.gateway.readiness import Readiness
-from container.gateway.registry import Registry
-from container.gateway.schema import GenerateRequest, read_request
-from container.gateway.sse import encode_event
+from container.gateway.exchange import Exchange, Phase
+from container.gateway.lorax_schema import GenerateRequest
+from container.gateway.metrics import Metrics
+from container.gateway.readiness import EngineState, Readiness
+from container.gateway.registry import Adapter, Registry
+from container.gateway.request import Read, Reader, read_json
+from container.gateway.sse import END_EVENT, encode_event
+from container.gateway.work import Work
 
 #: LoRAX's limit, the web framework's default there.
 MAX_BODY_BYTES = 2 * 1024 * 1024
-#: SageMaker gives up on InvokeEndpoint after 60 s; a caller gets a better answer just before.
-ANSWER_SECONDS = 55.0
+#: Seconds for a request's body to arrive; SageMaker sends it at once.
+BODY_SECONDS = 10.0
 #: SageMaker's limit for InvokeEndpointWithResponseStream.
 STREAM_SECONDS = 480.0
+#: A caller's own id for a request, which SageMaker hands on.
+_INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,64}")
+#: What SageMaker gives back to the caller as `CustomAttributes`.
+_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+_JSON = "application/json"
 
 _log = logging.getLogger(__name__)
 
@@ -38,139 +52,287 @@ class Gateway:
         self,
         backend: Backend,
         registry: Registry,
+        cache: AdapterCache,
+        admission: Admission,
         readiness: Readiness,
+        metrics: Metrics,
+        access_log: AccessLog,
         *,
+        base_model: str,
         max_new_tokens: int,
-        max_concurrent_requests: int,
-        answer_seconds: float = ANSWER_SECONDS,
+        answer_seconds: float,
     ) -> None:
-        """`max_new_tokens` is the most that a request may ask for."""
+        """`answer_seconds` are for an answer that is not streamed, and for a stream's first event."""
         self._backend = backend
         self._registry = registry
+        self._cache = cache
+        self._admission = admission
         self._readiness = readiness
-        self._max_new_tokens = max_new_tokens
-        self._free_slots = max_concurrent_requests
+        self._metrics = metrics
+        self._access_log = access_log
+        self._base_model = base_model
+        self._reader = Reader(base_model=base_model, max_new_tokens=max_new_tokens)
         self._answer_seconds = answer_seconds
+        self._deadlines: set[asyncio.Timeout] = set()
 
     def application(self) -> web.Application:
-        """The web application; LoRAX's own routes are there for its clients' sake."""
+        """The web application: SageMaker's routes, and the native ones of the clients of both schemas."""
         application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors_as_json])
+        read = self._reader
         application.add_routes(
             [
                 web.get("/ping", self._ping),
                 web.get("/health", self._ping),
-                web.post("/invocations", self._invocations),
-                web.post("/", self._invocations),
-                web.post("/generate", self._generate),
-                web.post("/generate_stream", self._generate_stream),
+                web.get("/metrics", self._prometheus),
+                web.get("/v1/models", self._models),
+                web.post("/invocations", self._route(read.any)),
+                web.post("/", self._route(read.any)),
+                web.post("/generate", self._route(read.generate, bare=True)),
+                web.post("/generate_stream", self._route(read.generate_stream)),
+                web.post("/v1/chat/completions", self._route(read.chat)),
+                web.post("/v1/completions", self._route(read.text)),
             ]
         )
         return application
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more requests and let those under way finish; what is left then ends with an error."""
+        self._readiness.state = EngineState.STOPPING
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._admission.wait_until_empty()
+        for deadline in self._deadlines:
+            deadline.reschedule(asyncio.get_running_loop().time())
 
     async def _ping(self, _: web.Request) -> web.Response:
         self._readiness.check()
         return web.Response()
 
-    async def _invocations(self, http: web.Request) -> web.StreamResponse:
-        with self._slot():
-            request = await self._read(http)
-            if request.stream:
-                return await self._stream(http, request)
-            return _json_response([await self._answer(request)])
+    async def _prometheus(self, _: web.Request) -> web.Response:
+        text = self._metrics.prometheus(
+            inside=self._admission.inside, cache_bytes=self._cache.bytes, cache_adapters=self._cache.count
+        )
+        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
-    async def _generate(self, http: web.Request) -> web.StreamResponse:
-        with self._slot():
-            return _json_response(await self._answer(await self._read(http)))
+    async def _models(self, _: web.Request) -> web.Response:
+        adapters = [
+            {"id": each.key, "object": "model", "created": each.modified, "owned_by": "adapter-store",
+             "parent": self._base_model}
+            for each in await self._registry.names()
+        ]  # fmt: skip
+        base = {"id": self._base_model, "object": "model", "created": 0, "owned_by": "base-model"}
+        return _json_response({"object": "list", "data": [base, *adapters]})
 
-    async def _generate_stream(self, http: web.Request) -> web.StreamResponse:
-        with self._slot():
-            return await self._stream(http, await self._read(http, stream=True))
+    def _route(
+        self, read: Read, *, bare: bool = False
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """A handler for requests that generate; `bare` answers with the object, not with a list of it."""
 
-    @contextlib.contextmanager
-    def _slot(self) -> Iterator[None]:
+        async def handle(http: web.Request) -> web.StreamResponse:
+            asked_id = http.headers.get(_INFERENCE_ID, "")
+            exchange = Exchange(http.path)
+            if _REQUEST_ID.fullmatch(asked_id):
+                exchange.request_id = asked_id
+            try:
+                response = await self._serve(http, exchange, read, bare=bare)
+            except (ConnectionError, asyncio.CancelledError):
+                # nginx's status for a caller who has hung up.
+                exchange.finish(499, "client_disconnected")
+                raise
+            except Exception as error:
+                failure = self._failure(error, exchange)
+                exchange.finish(failure.status, failure.error_type)
+                response = _error_response(failure)
+                response.headers[_ATTRIBUTES] = f"request={exchange.request_id}"
+            finally:
+                self._metrics.served(exchange)
+                self._access_log.add(exchange)
+            return response
+
+        return handle
+
+    async def _serve(
+        self, http: web.Request, exchange: Exchange, read: Read, *, bare: bool
+    ) -> web.StreamResponse:
         self._readiness.check()
-        if self._free_slots == 0:
-            raise GatewayError(429, "overloaded", "Model is overloaded")
-        self._free_slots -= 1
-        try:
-            yield
-        finally:
-            self._free_slots += 1
+        with self._admission.place():
+            async with self._time_limit(self._answer_seconds) as deadline:
+                request = read(read_json(await _body(http)))
+                if request.stream:
+                    exchange.stream = True
+                    return await self._stream(http, request, exchange, deadline)
+                answer = await self._answer(request, exchange)
+        exchange.finish(HTTPStatus.OK)
+        listed = isinstance(request, GenerateRequest) and not bare
+        return _json_response([answer] if listed else answer, headers=_who_answered(exchange))
 
-    async def _read(self, http: web.Request, *, stream: bool = False) -> GenerateRequest:
-        kind = http.content_type
-        if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-            raise GatewayError(415, "unsupported_media_type", "Send the request as application/json")
-        return read_request(await http.read(), max_new_tokens=self._max_new_tokens, stream=stream)
+    async def _answer(self, request: Request, exchange: Exchange) -> Json:
+        async def generate() -> Json:
+            for can_retry in (True, False):
+                async with self._turn(request, exchange) as adapter:
+                    try:
+                        answer = await self._backend.generate(request, _id(adapter), exchange.usage)
+                    except GatewayError as error:
+                        if not (can_retry and self._lost(adapter, error)):
+                            raise
+                    else:
+                        self._readiness.heard()
+                        return answer
+            raise AssertionError("unreachable")
 
-    async def _answer(self, request: GenerateRequest) -> Json:
-        async with asyncio.timeout(self._answer_seconds):
-            return await self._backend.generate(request, await self._engine_id(request))
+        work = Work(generate(), exchange, reads_to_end=self._backend.reads_to_end)
+        answer: Json = await work.result()
+        return answer
 
-    async def _stream(self, http: web.Request, request: GenerateRequest) -> web.StreamResponse:
+    async def _stream(
+        self, http: web.Request, request: Request, exchange: Exchange, deadline: asyncio.Timeout
+    ) -> web.StreamResponse:
         response: web.StreamResponse | None = None
+        work = Work.events(self._events(request, exchange), exchange, reads_to_end=self._backend.reads_to_end)
         try:
-            async with asyncio.timeout(STREAM_SECONDS):
-                adapter = await self._engine_id(request)
-                async with contextlib.aclosing(self._backend.stream(request, adapter)) as events:
-                    async for event in events:
+            async with contextlib.aclosing(work) as events:
+                async for event in events:
+                    if response is None:
                         # Only now, so that what goes wrong before the first token has a status.
-                        response = response or await _begin_stream(http)
-                        await response.write(encode_event(event))
-        except ConnectionError:
+                        response = await _begin_stream(http, exchange)
+                        deadline.reschedule(asyncio.get_running_loop().time() + STREAM_SECONDS)
+                    exchange.heard()
+                    await response.write(encode_event(event))
+        except GatewayError as error:
             if response is None:
                 raise
-        except Exception as error:
-            if response is None:
+            failure = error
+        except asyncio.CancelledError:
+            if response is None or not deadline.expired():
                 raise
-            await response.write(encode_event(_failure(error).body))
-        if response is None:
-            raise GatewayError(500, "incomplete_generation", "Incomplete generation")
+            failure = self._failure(TimeoutError(), exchange)
+        else:
+            if response is None:
+                raise GatewayError.incomplete()
+            if not isinstance(request, GenerateRequest):
+                await response.write(END_EVENT)
+            exchange.finish(HTTPStatus.OK)
+            return response
+        exchange.finish(failure.status, failure.error_type)
+        await response.write(encode_event(failure.body))
         return response
 
-    async def _engine_id(self, request: GenerateRequest) -> str | None:
-        adapter = request.parameters.adapter
-        return None if adapter is None else await self._registry.engine_id(adapter)
+    async def _events(self, request: Request, exchange: Exchange) -> AsyncGenerator[Json]:
+        for can_retry in (True, False):
+            begun = False
+            async with self._turn(request, exchange) as adapter:
+                answer = self._backend.stream(request, _id(adapter), exchange.usage)
+                try:
+                    async with contextlib.aclosing(answer) as events:
+                        async for event in events:
+                            begun = True
+                            self._readiness.heard()
+                            yield event
+                except GatewayError as error:
+                    if begun or not (can_retry and self._lost(adapter, error)):
+                        raise
+                else:
+                    return
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, request: Request, exchange: Exchange) -> AsyncIterator[Adapter | None]:
+        """The request's adapter, which is loaded, and a turn at the engine."""
+        if request.adapter is None:
+            async with self._admission.turn(exchange):
+                yield None
+            return
+        exchange.enter(Phase.REGISTRY)
+        adapter = await self._registry.resolve(request.adapter)
+        exchange.adapter, exchange.revision = adapter.name, adapter.revision
+        async with self._cache.keep(adapter, exchange), self._admission.turn(exchange):
+            yield adapter
+
+    def _lost(self, adapter: Adapter | None, error: GatewayError) -> bool:
+        """Whether the engine could not use an adapter that it had loaded: then it is loaded again, once."""
+        if adapter is None or not error.is_of_adapter:
+            return False
+        self._cache.lost(adapter)
+        return True
+
+    @contextlib.asynccontextmanager
+    async def _time_limit(self, seconds: float) -> AsyncIterator[asyncio.Timeout]:
+        """A limit that `drain` can bring forward."""
+        async with asyncio.timeout(seconds) as deadline:
+            self._deadlines.add(deadline)
+            try:
+                yield deadline
+            finally:
+                self._deadlines.discard(deadline)
+
+    def _failure(self, error: Exception, exchange: Exchange) -> GatewayError:
+        if isinstance(error, GatewayError):
+            return error
+        if isinstance(error, TimeoutError):
+            if self._readiness.state is EngineState.STOPPING:
+                return GatewayError(503, "stopping", "The container is being stopped", retry_after_seconds=1)
+            return GatewayError(
+                504,
+                "timeout",
+                f"No answer after {exchange.seconds:.0f} s, waiting for {exchange.phase.value}: "
+                "ask for fewer tokens, stream, or try again",
+            )
+        # Only where it happened and what kind of error it was: its text may quote a prompt.
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("unexpected %s\n%s", type(error).__name__, frames)
+        return GatewayError(500, "internal", "Internal error; the endpoint's log says where")
 
 
-async def _begin_stream(http: web.Request) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+def _id(adapter: Adapter | None) -> str | None:
+    return None if adapter is None else adapter.engine_id
+
+
+async def _body(http: web.Request) -> bytes:
+    kind = http.content_type
+    if kind != _JSON and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise GatewayError(415, "unsupported_media_type", "Send the request as application/json")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await http.read()
+    except TimeoutError:
+        raise GatewayError(408, "request_timeout", "The request body does not arrive") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise GatewayError(
+            413, "body_too_large", f"The request body is above {MAX_BODY_BYTES} bytes"
+        ) from None
+
+
+async def _begin_stream(http: web.Request, exchange: Exchange) -> web.StreamResponse:
+    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"} | _who_answered(exchange)
+    response = web.StreamResponse(headers=headers)
     await response.prepare(http)
     return response
+
+
+def _who_answered(exchange: Exchange) -> dict[str, str]:
+    """The header by which a caller learns the revision that answered, and the id to ask on-call about."""
+    adapter = f"adapter={exchange.adapter}@{exchange.revision};" if exchange.adapter else ""
+    return {_ATTRIBUTES: f"{adapter}request={exchange.request_id}"}
 
 
 @web.middleware
 async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except web.HTTPRequestEntityTooLarge:
-        answer = GatewayError(413, "body_too_large", f"The request body is above {MAX_BODY_BYTES} bytes")
+    except GatewayError as error:
+        return _error_response(error)
     except web.HTTPException as error:
         status = HTTPStatus(error.status)
-        answer = GatewayError(
-            status, status.name.lower(), f"{request.method} {request.path}: {status.phrase}"
+        return _error_response(
+            GatewayError(status, status.name.lower(), f"{request.method} {request.path}: {status.phrase}")
         )
-    except Exception as error:
-        answer = _failure(error)
-    headers = {"Retry-After": "1"} if answer.status == HTTPStatus.TOO_MANY_REQUESTS else None
-    return _json_response(answer.body, status=answer.status, headers=headers)
 
 
-def _failure(error: Exception) -> GatewayError:
-    if isinstance(error, GatewayError):
-        return error
-    if isinstance(error, TimeoutError):
-        return GatewayError(504, "timeout", "No answer in time: ask for fewer tokens, or stream")
-    # Only where it happened and what kind of error it was: its text may quote a prompt.
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    _log.error("unexpected %s\n%s", type(error).__name__, frames)
-    return GatewayError(500, "internal", "Internal error; the endpoint's log says where")
+def _error_response(error: GatewayError) -> web.Response:
+    headers = {}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    return _json_response(error.body, status=error.status, headers=headers)
 
 
 def _json_response(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=json.dumps(body, ensure_ascii=False).encode(),
-        status=status,
-        headers=headers,
-        content_type="application/json",
-    )
+    return web.Response(body=orjson.dumps(body), status=status, headers=headers, content_type=_JSON)

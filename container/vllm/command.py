@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from container.gateway.launch import Launch
 from container.gateway.settings import Settings, SettingsError
-from container.gateway.vllm_backend import VllmBackend
+from container.vllm.backend import VllmBackend
 
 #: The ranks that vLLM has kernels for (vllm.config.lora.MaxLoRARanks).
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -35,6 +35,7 @@ def vllm_launch(settings: Settings) -> Launch:
             base_model=settings.model_id,
             max_input_tokens=settings.max_input_tokens,
             default_new_tokens=settings.default_new_tokens,
+            cache=settings.adapter_cache_dir,
         ),
     )
 
@@ -90,6 +91,7 @@ def vllm_environment(settings: Settings, inherited: Mapping[str, str], *, on_cpu
     """The engine's environment: the container's own, and what vLLM needs on top."""
     environment = dict(inherited) | {
         "ADAPTER_BUCKET": settings.adapter_bucket,
+        "ADAPTER_CACHE_DIR": str(settings.adapter_cache_dir),
         # Of the plugins that are installed only ours: the others fetch from places of the caller's choice.
         "VLLM_PLUGINS": PLUGIN,
         # Without it vLLM never asks a resolver. It also opens vLLM's routes for loading adapters, which

@@ -7,16 +7,33 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from adapters.errors import InvalidAdapter
 from adapters.reading import LocalFile
+from adapters.registry import DamagedEntry, Registry
+from adapters.s3 import is_absent
 from adapters.safetensors import read_header
-from adapters.store import ADAPTER_FILES, WEIGHTS_FILE, adapter_prefix, content_digest, revision_of
+from adapters.store import (
+    ADAPTER_FILES,
+    WEIGHTS_FILE,
+    RegistryEntry,
+    adapter_prefix,
+    content_digest,
+    revision_of,
+)
+from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, ADAPTER_MISSING
 
 
 class DownloadError(Exception):
-    """The revision is not there, cannot be read, or is not what its revision says."""
+    """An adapter that cannot be served."""
+
+    def __init__(self, error_type: str, message: str) -> None:
+        """`error_type` is one of `container.gateway.errors.ADAPTER_ERRORS`."""
+        super().__init__(message)
+        self.error_type = error_type
 
 
 class AdapterDownload:
@@ -30,31 +47,48 @@ class AdapterDownload:
         `target_modules` are the modules that vLLM has slots for, None for all.
         """
         self._client = client
+        self._registry = Registry(client, bucket)
         self._bucket = bucket
         self._cache = cache
         self._target_modules = target_modules
 
     def fetch(self, name: str, revision: str) -> Path:
-        """The directory with the revision's files; blocks, raises `DownloadError`."""
+        """The directory with the revision's files; blocks, raises `DownloadError`.
+
+        The name has to be registered, for this revision or another one: what was removed is not served.
+        """
         prefix = adapter_prefix(name, revision)
         directory = self._cache / prefix
         try:
+            entry = self._registry.get(name)
+            if entry is None:
+                raise DownloadError(ADAPTER_MISSING, f"adapter {name!r} is not registered")
             if not directory.is_dir():
-                self._download(prefix, revision, directory)
+                self._download(prefix, revision, directory, entry.entry)
             self._check_modules(name, directory / WEIGHTS_FILE)
-        except (InvalidAdapter, ClientError, BotoCoreError, OSError) as error:
-            raise DownloadError(str(error)) from error
+        except InvalidAdapter as error:
+            raise DownloadError(ADAPTER_INCOMPATIBLE, str(error)) from error
+        except ClientError as error:
+            raise DownloadError(
+                ADAPTER_MISSING if is_absent(error) else ADAPTER_LOAD_FAILED, str(error)
+            ) from error
+        except (DamagedEntry, ResponseParserError, BotoCoreError, Boto3Error, OSError) as error:
+            raise DownloadError(ADAPTER_LOAD_FAILED, str(error)) from error
         return directory
 
-    def _download(self, prefix: str, revision: str, directory: Path) -> None:
+    def _download(self, prefix: str, revision: str, directory: Path, entry: RegistryEntry) -> None:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._cache, prefix="fetching-") as temporary:
             incoming = Path(temporary) / "adapter"
             incoming.mkdir()
             digests = {file: self._fetch_file(prefix + file, incoming / file) for file in ADAPTER_FILES}
-            found = revision_of(content_digest(digests))
-            if found != revision:
-                raise DownloadError(f"the content has revision {found}: it was changed in the bucket")
+            digest = content_digest(digests)
+            # Of the current revision the whole digest is known, of others the part that is their revision.
+            right = digest == entry.digest if revision == entry.revision else revision_of(digest) == revision
+            if not right:
+                raise DownloadError(
+                    ADAPTER_LOAD_FAILED, f"the content has the digest {digest}: it was changed in the bucket"
+                )
             incoming.rename(directory)
 
     def _check_modules(self, name: str, weights: Path) -> None:
@@ -64,7 +98,11 @@ class AdapterDownload:
         # A tensor ends in <module>.lora_A.weight.
         modules = {tensor.split(".")[-3:][0] for tensor in read_header(name, LocalFile(weights))}
         if outside := modules - self._target_modules:
-            raise DownloadError(f"it changes {', '.join(sorted(outside))}, not in ADAPTER_TARGET_MODULES")
+            raise DownloadError(
+                ADAPTER_INCOMPATIBLE,
+                f"it changes {', '.join(sorted(outside))}, which this endpoint has no room for "
+                "(ADAPTER_TARGET_MODULES)",
+            )
 
     def _fetch_file(self, key: str, path: Path) -> str:
         """Download one file; its SHA-256 (hex)."""

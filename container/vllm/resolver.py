@@ -1,7 +1,7 @@
 """The vLLM plugin that fetches adapters from the adapter bucket when they are first asked for.
 
 It runs inside vLLM's process. vLLM asks it with the engine id, and 404s the request if it gets None;
-so whatever goes wrong here is logged here.
+so whatever goes wrong here is logged here, and left for the gateway (`container.vllm.problems`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ from adapters.errors import InvalidName
 from adapters.names import Reference
 from adapters.store import adapter_prefix
 from container.vllm.download import AdapterDownload, DownloadError
-
-#: SageMaker mounts the instance's large disk at /tmp; the root volume is small.
-CACHE_DIR = "/tmp/adapters"  # noqa: S108
+from container.vllm.problems import leave_problem
 
 _ENGINE_ID = re.compile(r"^adapters/(?P<name>.+)/(?P<revision>[0-9a-f]+)/$")
 _log = logging.getLogger(__name__)
@@ -41,9 +39,10 @@ class Download(Protocol):
 class AdapterStoreResolver(LoRAResolver):
     """Resolves `adapters/<name>/<revision>/`, and nothing else."""
 
-    def __init__(self, download: Download) -> None:
-        """`download` fetches one revision into a local directory."""
+    def __init__(self, download: Download, cache: Path) -> None:
+        """`download` fetches one revision into a directory of `cache`."""
         self._download = download
+        self._cache = cache
         self._fetching: dict[str, asyncio.Task[Path]] = {}
 
     async def resolve_lora(self, base_model_name: str, lora_name: str) -> LoRARequest | None:
@@ -57,6 +56,7 @@ class AdapterStoreResolver(LoRAResolver):
             directory = await asyncio.shield(self._fetch(lora_name, name, revision))
         except DownloadError as error:
             _log.error("adapter %s could not be fetched: %s", lora_name, error)
+            leave_problem(self._cache, lora_name, error.error_type, str(error))
             return None
         return LoRARequest(lora_name=lora_name, lora_int_id=lora_int_id(revision), lora_path=str(directory))
 
@@ -92,8 +92,8 @@ def register() -> None:
     # A 7B adapter has 20 to 340 MB; S3 that stalls for 10 s is tried again.
     config = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
     client = boto3.client("s3", config=config)
-    cache = Path(os.environ.get("ADAPTER_CACHE_DIR", CACHE_DIR))
+    cache = Path(os.environ["ADAPTER_CACHE_DIR"])
     modules = os.environ.get("ADAPTER_TARGET_MODULES")
     download = AdapterDownload(client, bucket, cache, frozenset(modules.split(",")) if modules else None)
-    resolver = AdapterStoreResolver(download)
+    resolver = AdapterStoreResolver(download, cache)
     LoRAResolverRegistry.register_resolver("adapter store", resolver)

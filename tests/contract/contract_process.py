@@ -10,7 +10,7 @@ from fake_vllm import BASE_MODEL
 from container.gateway.launch import Launch
 from container.gateway.run import main
 from container.gateway.settings import Settings
-from container.gateway.vllm_backend import VllmBackend
+from container.vllm.backend import VllmBackend
 
 
 def launch(settings: Settings) -> Launch:
@@ -24,6 +24,7 @@ def launch(settings: Settings) -> Launch:
             base_model=BASE_MODEL,
             max_input_tokens=settings.max_input_tokens,
             default_new_tokens=settings.default_new_tokens,
+            cache=settings.adapter_cache_dir,
         ),
     )
 

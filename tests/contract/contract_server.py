@@ -6,18 +6,19 @@ import http.client
 import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 
+from container.gateway.assembly import assemble
 from container.gateway.backend import Backend
-from container.gateway.readiness import EngineState, Readiness
-from container.gateway.registry import Registry
-from container.gateway.server import Gateway
+from container.gateway.readiness import EngineState
+from container.gateway.registry import Listed
+from container.gateway.settings import read_settings
 
-TOKEN_LIMIT = 1024
+BASE_MODEL = "tiny-mistral"
 
 
 @contextlib.contextmanager
@@ -56,8 +57,11 @@ class StubStore:
     async def read(self, key: str) -> bytes | None:
         return self.objects.get(key)
 
-    async def exists(self, key: str) -> bool:
-        return key in self.objects
+    async def size(self, key: str) -> int | None:
+        return len(self.objects[key]) if key in self.objects else None
+
+    async def list(self, prefix: str) -> list[Listed]:
+        return [Listed(key, 1_700_000_000) for key in self.objects if key.startswith(prefix)]
 
 
 @contextlib.contextmanager
@@ -66,24 +70,19 @@ def gateway(
     store: StubStore,
     *,
     state: EngineState = EngineState.READY,
-    max_concurrent_requests: int = 128,
-    answer_seconds: float = 55,
+    **variables: str,
 ) -> Iterator["Client"]:
-    """A gateway in front of an engine; gives a client for it."""
+    """A gateway in front of an engine, with the container's variables; gives a client for it."""
+    settings = read_settings(
+        {"HF_MODEL_ID": BASE_MODEL, "ADAPTER_BUCKET": "bucket", "MAX_NEW_TOKENS": "1024"} | variables
+    )
 
     async def make_application() -> web.Application:
         session = aiohttp.ClientSession()
         backend = connect(session)
-        readiness = Readiness(backend)
-        readiness.state = state
-        application = Gateway(
-            backend,
-            Registry(store),
-            readiness,
-            max_new_tokens=TOKEN_LIMIT,
-            max_concurrent_requests=max_concurrent_requests,
-            answer_seconds=answer_seconds,
-        ).application()
+        parts = assemble(settings, backend, store, log.append)
+        parts.readiness.state = state
+        application = parts.gateway.application()
 
         async def close(_: web.Application) -> None:
             await session.close()
@@ -91,8 +90,9 @@ def gateway(
         application.on_cleanup.append(close)
         return application
 
+    log: list[bytes] = []
     with serving(make_application) as port:
-        yield Client(port)
+        yield Client(port, log)
 
 
 @dataclass
@@ -117,6 +117,8 @@ class Answer:
 @dataclass
 class Client:
     port: int
+    log: list[bytes] = field(default_factory=list)
+    """The gateway's log, where it runs in the test's own process."""
 
     def request(
         self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json"

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from contract_server import Answer, Client, StubStore, gateway, serving
 from fake_lorax import DETAILS, FakeLorax
 
 from adapters.store import RegistryEntry, adapter_prefix, registry_key
-from container.gateway.lorax_backend import LoraxBackend
+from container.lorax.backend import LoraxBackend
 
 REVISION = "0123456789abcdef"
 NAMES = ("otter", "missing", "oom", "busy", "refused", "incomplete", "slow", "cut")
@@ -29,14 +30,20 @@ def engine() -> FakeLorax:
 
 
 @pytest.fixture
-def start(engine: FakeLorax) -> Iterator[Callable[..., Client]]:
+def start(engine: FakeLorax, tmp_path: Path) -> Iterator[Callable[..., Client]]:
     with contextlib.ExitStack() as stack:
 
         async def application() -> Any:
             return engine.application()
 
         port = stack.enter_context(serving(application))
-        connect = partial(LoraxBackend, base_url=f"http://127.0.0.1:{port}", default_new_tokens=256)
+        connect = partial(
+            LoraxBackend,
+            base_url=f"http://127.0.0.1:{port}",
+            default_new_tokens=256,
+            base_model="base",
+            cache=tmp_path,
+        )
         yield lambda **limits: stack.enter_context(gateway(connect, STORE, **limits))
 
 
@@ -118,7 +125,7 @@ def test_a_stream_that_breaks_off_ends_with_an_error_event(client: Client) -> No
 def test_what_lorax_has_begun_is_read_to_its_end_when_the_caller_has_gone(
     start: Callable[..., Client], engine: FakeLorax, path: str
 ) -> None:
-    client = start(answer_seconds=0.3)
+    client = start(ANSWER_SECONDS="0.3")
     with client.hang_up_early(adapter_id="slow", path=path):
         wait_for(lambda: len(engine.asked) == 1)
     time.sleep(0.5)  # long enough for a hang-up to arrive, if one were passed on

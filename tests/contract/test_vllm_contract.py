@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from fake_vllm import BASE_MODEL, FakeVllm
 
 from adapters.store import RegistryEntry, adapter_prefix, registry_key
 from container.gateway.readiness import EngineState
-from container.gateway.vllm_backend import VllmBackend
+from container.vllm.backend import VllmBackend
 
 REVISION = "0123456789abcdef"
 NAMES = ("otter", "missing", "broken", "failing", "slow", "silent-base", "breaking")
@@ -31,7 +32,7 @@ def engine() -> FakeVllm:
 
 
 @pytest.fixture
-def start(engine: FakeVllm) -> Iterator[Callable[..., Client]]:
+def start(engine: FakeVllm, tmp_path: Path) -> Iterator[Callable[..., Client]]:
     with contextlib.ExitStack() as stack:
 
         async def application() -> Any:
@@ -44,6 +45,7 @@ def start(engine: FakeVllm) -> Iterator[Callable[..., Client]]:
             base_model=BASE_MODEL,
             max_input_tokens=50,
             default_new_tokens=256,
+            cache=tmp_path,
         )
         yield lambda **limits: stack.enter_context(gateway(connect, STORE, **limits))
 
@@ -125,9 +127,13 @@ def test_an_answer_of_the_base_model_is_never_passed_off_as_the_adapters(client:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("adapter", ["missing", "broken"])
-def test_an_adapter_that_does_not_load_is_424(client: Client, adapter: str, stream: bool) -> None:
-    assert_error(client.invoke(adapter_id=adapter, stream=stream), 424, "adapter_load_failed")
+def test_an_adapter_that_does_not_load_is_424(client: Client, stream: bool) -> None:
+    assert_error(client.invoke(adapter_id="missing", stream=stream), 424, "adapter_load_failed")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_adapter_that_vllm_cannot_serve_is_409(client: Client, stream: bool) -> None:
+    assert_error(client.invoke(adapter_id="broken", stream=stream), 409, "adapter_incompatible")
 
 
 def test_an_engine_error_is_500_without_its_text(client: Client) -> None:
@@ -232,7 +238,7 @@ def test_ping_tells_whether_the_engine_is_ready(start: Callable[..., Client]) ->
 def test_too_many_requests_at_once_are_429_with_retry_after(
     start: Callable[..., Client], engine: FakeVllm
 ) -> None:
-    client = start(max_concurrent_requests=1, answer_seconds=3)
+    client = start(MAX_CONCURRENT_REQUESTS="1", MAX_QUEUED_REQUESTS="0", ANSWER_SECONDS="3")
     running = threading.Thread(target=client.invoke, kwargs={"adapter_id": "slow"})
     running.start()
     wait_for(lambda: bool(engine.asked))
@@ -247,7 +253,7 @@ def test_too_many_requests_at_once_are_429_with_retry_after(
 def test_an_answer_that_takes_too_long_is_504_and_given_up(
     start: Callable[..., Client], engine: FakeVllm
 ) -> None:
-    assert_error(start(answer_seconds=0.3).invoke(adapter_id="slow"), 504, "timeout")
+    assert_error(start(ANSWER_SECONDS="0.3").invoke(adapter_id="slow"), 504, "timeout")
     wait_for(lambda: engine.abandoned == 1)
 
 

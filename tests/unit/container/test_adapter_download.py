@@ -1,11 +1,21 @@
 import hashlib
+import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from adapters.store import ADAPTER_FILES, adapter_prefix, content_digest, revision_of
+from adapters.store import (
+    ADAPTER_FILES,
+    RegistryEntry,
+    adapter_prefix,
+    content_digest,
+    registry_key,
+    revision_of,
+)
 from container.vllm.download import AdapterDownload, DownloadError
 
 FILES = {name: f"content of {name}".encode() for name in ADAPTER_FILES}
@@ -15,9 +25,26 @@ REVISION = revision_of(
 
 
 class StubS3:
+    exceptions = SimpleNamespace(ClientError=ClientError)
+
     def __init__(self, files: dict[str, bytes], revision: str = REVISION) -> None:
         self.objects = {adapter_prefix("team/otter", revision) + name: body for name, body in files.items()}
+        self.register(revision)
         self.downloads = 0
+
+    def register(self, revision: str, digest: str | None = None) -> None:
+        """Make the revision the current one; without a digest it is of an earlier one's content."""
+        digest = digest or content_digest(
+            {name: hashlib.sha256(self.objects.get(f"adapters/team/otter/{revision}/{name}", b"")).hexdigest()
+             for name in ADAPTER_FILES}
+        )  # fmt: skip
+        current = RegistryEntry("team/otter", revision, digest, 8, 1, "base", "here")
+        self.objects[registry_key("team/otter")] = current.to_json()
+
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
+        if Bucket != "bucket" or Key not in self.objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey", "Message": "Not Found"}}, "GetObject")
+        return {"Body": io.BytesIO(self.objects[Key]), "ETag": "1"}
 
     def download_file(self, bucket: str, key: str, path: str) -> None:
         self.downloads += 1
@@ -41,8 +68,10 @@ def test_a_revision_is_fetched_whole_and_once(tmp_path: Path) -> None:
 
 def test_content_that_is_not_what_the_revision_says_is_refused(tmp_path: Path) -> None:
     changed = FILES | {"adapter_config.json": b"{}"}
+    client = StubS3(changed)
+    client.register("f" * 16, "f" * 64)
     with pytest.raises(DownloadError, match="changed in the bucket"):
-        AdapterDownload(StubS3(changed), "bucket", tmp_path).fetch("team/otter", REVISION)
+        AdapterDownload(client, "bucket", tmp_path).fetch("team/otter", REVISION)
     assert not left_behind(tmp_path)
 
 
@@ -87,7 +116,7 @@ def test_an_adapter_that_changes_other_modules_than_the_engine_has_slots_for_is_
     files, revision = adapter_with("q_proj", "o_proj")
     client = StubS3(files, revision)
     narrow = AdapterDownload(client, "bucket", tmp_path, frozenset({"q_proj", "v_proj"}))
-    with pytest.raises(DownloadError, match="it changes o_proj, not in ADAPTER_TARGET_MODULES"):
+    with pytest.raises(DownloadError, match="it changes o_proj, which this endpoint has no room for"):
         narrow.fetch("team/otter", revision)
     wide = AdapterDownload(client, "bucket", tmp_path, frozenset({"q_proj", "o_proj"}))
     assert wide.fetch("team/otter", revision).is_dir()
@@ -103,3 +132,33 @@ def test_a_disk_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where a directory should be")
     with pytest.raises(DownloadError):
         AdapterDownload(StubS3(FILES), "bucket", tmp_path / "cache").fetch("team/otter", REVISION)
+
+
+def test_a_name_that_is_not_registered_is_not_served_though_its_objects_are_there(tmp_path: Path) -> None:
+    client = StubS3(FILES)
+    del client.objects[registry_key("team/otter")]
+    with pytest.raises(DownloadError, match="not registered") as caught:
+        AdapterDownload(client, "bucket", tmp_path).fetch("team/otter", REVISION)
+    assert caught.value.error_type == "adapter_missing"
+    assert client.downloads == 0
+
+
+def test_an_earlier_revision_is_checked_by_its_own_digest(tmp_path: Path) -> None:
+    client = StubS3(FILES)
+    client.register("f" * 16, "f" * 64)
+    assert AdapterDownload(client, "bucket", tmp_path).fetch("team/otter", REVISION).is_dir()
+
+
+def test_the_whole_digest_of_the_current_revision_counts(tmp_path: Path) -> None:
+    client = StubS3(FILES)
+    client.register(REVISION, REVISION + "0" * 48)
+    with pytest.raises(DownloadError, match="changed in the bucket") as caught:
+        AdapterDownload(client, "bucket", tmp_path).fetch("team/otter", REVISION)
+    assert caught.value.error_type == "adapter_load_failed"
+
+
+def test_a_damaged_entry_is_told(tmp_path: Path) -> None:
+    client = StubS3(FILES)
+    client.objects[registry_key("team/otter")] = b"<html>"
+    with pytest.raises(DownloadError, match="damaged"):
+        AdapterDownload(client, "bucket", tmp_path).fetch("team/otter", REVISION)

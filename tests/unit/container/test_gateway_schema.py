@@ -4,11 +4,12 @@ from typing import Any
 import pytest
 
 from container.gateway.errors import GatewayError
-from container.gateway.schema import GenerateRequest, read_request
+from container.gateway.lorax_schema import GenerateRequest, read_generate_request
+from container.gateway.request import read_json
 
 
 def read(body: dict[str, Any]) -> GenerateRequest:
-    return read_request(json.dumps(body).encode(), max_new_tokens=1024)
+    return read_generate_request(read_json(json.dumps(body).encode()), max_new_tokens=1024)
 
 
 def refusal(body: dict[str, Any]) -> GatewayError:
@@ -23,7 +24,7 @@ def with_parameters(**parameters: Any) -> dict[str, Any]:
 
 def test_a_prompt_alone_is_a_request() -> None:
     request = read({"inputs": "hi"})
-    assert request.parameters.adapter is None
+    assert request.adapter is None
     assert not request.stream
     assert not request.parameters.samples
     assert request.new_tokens(default=256) == 256
@@ -37,7 +38,7 @@ def test_what_the_lorax_client_sends_by_default_is_accepted() -> None:
     request = read(
         with_parameters(adapter_id="otter", max_new_tokens=20, stop=[], **dict.fromkeys(nulls), **switches)
     )
-    assert request.parameters.adapter == "otter"
+    assert request.adapter == "otter"
     assert request.parameters.details
 
 
@@ -47,7 +48,7 @@ def test_unknown_keys_are_ignored() -> None:
 
 @pytest.mark.parametrize("adapter_id", [None, "", "__base_model__"])
 def test_these_ids_mean_the_base_model(adapter_id: str | None) -> None:
-    assert read(with_parameters(adapter_id=adapter_id)).parameters.adapter is None
+    assert read(with_parameters(adapter_id=adapter_id)).adapter is None
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,9 @@ def test_sampling_follows_lorax_rule(parameters: dict[str, Any], samples: bool) 
         {"return_k_alternatives": 0},
         {"stop": ["a", "b", "c", "d", "e"]},
         {"stop": "a"},
+        {"stop": [""]},
+        {"max_new_tokens": 10**30},
+        {"seed": 2**64},
         {"details": "yes"},
         {"adapter_id": 7},
     ],
@@ -119,7 +123,7 @@ def test_a_caller_can_not_choose_where_an_adapter_comes_from(parameters: dict[st
 
 @pytest.mark.parametrize("source", ["s3", "S3", None])
 def test_the_store_may_be_named_as_the_source(source: str | None) -> None:
-    assert read(with_parameters(adapter_id="otter", adapter_source=source)).parameters.adapter == "otter"
+    assert read(with_parameters(adapter_id="otter", adapter_source=source)).adapter == "otter"
 
 
 @pytest.mark.parametrize("parameters", [{"decoder_input_details": True}, {"best_of": 2, "do_sample": True}])
@@ -140,8 +144,10 @@ def test_an_error_never_repeats_the_prompt() -> None:
     assert "secret" not in error.message
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b'{"inputs": "a"} x'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff\xfe", b'{"inputs": "a"} x', b'{"top_p": NaN}', b"[" * 100_000]
+)
 def test_what_is_not_json_is_400(body: bytes) -> None:
     with pytest.raises(GatewayError) as caught:
-        read_request(body, max_new_tokens=10)
+        read_json(body)
     assert (caught.value.status, caught.value.error_type) == (400, "invalid_json")

@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 
 from container.gateway.errors import GatewayError
-from container.gateway.schema import GenerateRequest, Parameters
-from container.gateway.vllm_tokens import Transcript, finish_reason, tokens_of
+from container.gateway.exchange import Usage
+from container.gateway.lorax_schema import GenerateRequest, Parameters
+from container.vllm.tokens import Transcript, finish_reason, tokens_of
 
 
 def piece(
@@ -26,7 +27,7 @@ def piece(
 
 
 def events(*pieces: dict[str, Any], **parameters: Any) -> list[dict[str, Any]]:
-    transcript = Transcript(GenerateRequest(inputs="Q: ", parameters=Parameters(**parameters)))
+    transcript = Transcript(GenerateRequest(inputs="Q: ", parameters=Parameters(**parameters)), Usage())
     return [event for choice in pieces for event in transcript.events(choice)]
 
 

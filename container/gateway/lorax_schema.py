@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from container.gateway.errors import GatewayError
+from container.gateway.validated import validated
 
 #: What LoRAX takes as "no adapter"; a missing id or null means the same.
 BASE_MODEL_IDS = ("", "__base_model__")
@@ -16,6 +17,7 @@ MAX_STOP_SEQUENCES = 4
 #: The widest seed that both engines take (LoRAX: 64 bits unsigned, vLLM: signed).
 MAX_SEED = 2**63 - 1
 
+Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
@@ -23,7 +25,7 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 class Parameters(BaseModel):
     """`parameters` of a request; a key that is not here is ignored, as LoRAX does."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
 
     adapter_id: str | None = None
     adapter_source: str | None = None
@@ -41,7 +43,7 @@ class Parameters(BaseModel):
     max_new_tokens: Positive | None = None
     ignore_eos_token: bool = False
     return_full_text: bool | None = None
-    stop: Annotated[list[str], Field(max_length=MAX_STOP_SEQUENCES)] = []
+    stop: Annotated[list[Text], Field(max_length=MAX_STOP_SEQUENCES)] = []
     truncate: Positive | None = None
     watermark: bool = False
     details: bool = False
@@ -49,11 +51,6 @@ class Parameters(BaseModel):
     return_k_alternatives: Positive | None = None
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
     response_format: Any = None
-
-    @property
-    def adapter(self) -> str | None:
-        """The adapter that is asked for, None for the base model."""
-        return None if self.adapter_id in BASE_MODEL_IDS else self.adapter_id
 
     @property
     def samples(self) -> bool:
@@ -72,31 +69,30 @@ class Parameters(BaseModel):
 class GenerateRequest(BaseModel):
     """One prompt and how to continue it."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
 
-    inputs: Annotated[str, Field(min_length=1)]
+    inputs: Text
     parameters: Parameters = Parameters()
     stream: bool = False
+
+    @property
+    def adapter(self) -> str | None:
+        """The adapter that is asked for, None for the base model."""
+        asked = self.parameters.adapter_id
+        return None if asked in BASE_MODEL_IDS else asked
 
     def new_tokens(self, default: int) -> int:
         """The number of tokens to generate at most."""
         return self.parameters.max_new_tokens or default
 
 
-def read_request(body: bytes, *, max_new_tokens: int, stream: bool = False) -> GenerateRequest:
-    """Read and check a request body; `stream` makes it one for a stream whatever it says.
+def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = False) -> GenerateRequest:
+    """Check a request's JSON; `stream` makes it one for a stream whatever it says.
 
-    Raises `GatewayError`: 400 if it is not JSON, 422 if it breaks a rule. The message never repeats
-    what the caller wrote, which may be a prompt.
+    Raises `GatewayError` 422 if it breaks a rule. The message never repeats what the caller wrote, which
+    may be a prompt.
     """
-    try:
-        request = GenerateRequest.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        if first["type"] == "json_invalid":
-            raise GatewayError(400, "invalid_json", "The request body is not valid JSON") from None
-        field = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise GatewayError.validation(f"`{field}`: {first['msg']}") from None
+    request = validated(GenerateRequest, data)
     if stream:
         request = request.model_copy(update={"stream": True})
     _check(request, max_new_tokens)

@@ -7,7 +7,8 @@ from typing import Any
 
 from container.gateway.backend import Json
 from container.gateway.errors import GatewayError
-from container.gateway.schema import GenerateRequest
+from container.gateway.exchange import Usage
+from container.gateway.lorax_schema import GenerateRequest
 
 
 def finish_reason(choice: Json) -> str:
@@ -16,7 +17,7 @@ def finish_reason(choice: Json) -> str:
     if reason == "length":
         return "length"
     if reason != "stop":
-        raise GatewayError(500, "incomplete_generation", "Incomplete generation")
+        raise GatewayError.incomplete()
     return "stop_sequence" if isinstance(choice.get("stop_reason"), str) else "eos_token"
 
 
@@ -41,23 +42,20 @@ def tokens_of(choice: Json) -> list[Json]:
 class Transcript:
     """Turns the pieces of a vLLM stream into LoRAX's events and remembers what the last one needs."""
 
-    def __init__(self, request: GenerateRequest) -> None:
-        """`request` is the one that the stream answers."""
+    def __init__(self, request: GenerateRequest, usage: Usage) -> None:
+        """`request` is the one that the stream answers; `usage` is filled in."""
         self._request = request
+        self._usage = usage
         self._text = request.inputs if request.parameters.return_full_text else ""
-        self._prompt_tokens = 0
-        self._generated_tokens = 0
-        self.finished = False
 
     def events(self, choice: Json) -> Iterator[Json]:
         """The events for one piece, which may hold several tokens."""
         reason = finish_reason(choice) if choice["finish_reason"] else None
-        self.finished = reason is not None
         tokens = tokens_of(choice)
         plain = [token for token in tokens if not token["special"]]
         # Text and tokens can differ: a character may need several tokens, and vLLM holds text back
         # while it may become a stop sequence. Then the piece's last token carries the piece's text.
-        if "".join(token["text"] for token in plain) != choice["text"] or (self.finished and not tokens):
+        if "".join(token["text"] for token in plain) != choice["text"] or (reason is not None and not tokens):
             for token in plain:
                 token["text"] = ""
             if not plain:
@@ -65,10 +63,10 @@ class Transcript:
                 tokens = plain + tokens
             plain[-1]["text"] = choice["text"]
         self._text += choice["text"]
-        self._prompt_tokens += len(choice.get("prompt_token_ids") or ())
-        self._generated_tokens += len(choice["token_ids"])
+        self._usage.prompt_tokens += len(choice.get("prompt_token_ids") or ())
+        self._usage.generated_tokens += len(choice["token_ids"])
         for index, token in enumerate(tokens, start=1):
-            last = self.finished and index == len(tokens)
+            last = reason is not None and index == len(tokens)
             yield {
                 "token": token,
                 "generated_text": self._text if last else None,
@@ -79,7 +77,7 @@ class Transcript:
         asked = self._request.parameters
         return {
             "finish_reason": reason,
-            "prompt_tokens": self._prompt_tokens,
-            "generated_tokens": self._generated_tokens,
+            "prompt_tokens": self._usage.prompt_tokens,
+            "generated_tokens": self._usage.generated_tokens,
             "seed": asked.seed if asked.samples else None,
         }

@@ -1,0 +1,197 @@
+"""The adapters that this container has loaded: on its disk, and known to its engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from container.gateway.admission import Admission
+from container.gateway.errors import ADAPTER_INCOMPATIBLE, GatewayError, adapter_error
+from container.gateway.exchange import Exchange, Phase
+from container.gateway.registry import Adapter
+
+#: Seconds for which a failed load is not tried again: on LoRAX each one makes all requests wait.
+FAILURE_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Loader(Protocol):
+    """What is asked of the engine; see `Backend`."""
+
+    async def load(self, engine_id: str) -> None:
+        """Have the engine fetch and load an adapter; raises `GatewayError`."""
+        ...
+
+    async def forget(self, engine_id: str) -> None:
+        """Have the engine forget an adapter whose files are about to go."""
+        ...
+
+    def files(self, engine_id: str) -> Path:
+        """The directory where the engine keeps an adapter's files."""
+        ...
+
+
+@dataclass
+class _Held:
+    size: int
+    users: int = 0
+
+
+class AdapterCache:
+    """Loads adapters when they are first asked for, and removes the least recently used from the disk.
+
+    A load is a task of its own: it goes on when its callers leave, all who ask for the same adapter wait
+    for the same one, and only so many run at once. Requests for adapters that are here never wait for it.
+    """
+
+    def __init__(
+        self,
+        loader: Loader,
+        admission: Admission,
+        *,
+        max_bytes: int,
+        max_loads: int,
+        max_rank: int,
+        on_load: Callable[[Adapter, float, GatewayError | None], None],
+    ) -> None:
+        """`max_bytes` of files; `on_load` is told each load, its seconds and its error."""
+        self._loader = loader
+        self._admission = admission
+        self._max_bytes = max_bytes
+        self._max_rank = max_rank
+        self._on_load = on_load
+        self._permits = asyncio.Semaphore(max_loads)
+        # Least recently used first.
+        self._held: dict[str, _Held] = {}
+        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._incoming: dict[str, int] = {}
+        self._failed: dict[str, tuple[float, GatewayError]] = {}
+        self._released = asyncio.Event()
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of adapter files on the disk, those that are being fetched included."""
+        return sum(held.size for held in self._held.values()) + sum(self._incoming.values())
+
+    @property
+    def count(self) -> int:
+        """Adapters that are here."""
+        return len(self._held)
+
+    @contextlib.asynccontextmanager
+    async def keep(self, adapter: Adapter, exchange: Exchange) -> AsyncIterator[None]:
+        """The adapter is loaded, and stays while the block runs; raises `GatewayError`."""
+        engine_id = adapter.engine_id
+        while engine_id not in self._held:
+            exchange.enter(Phase.LOADING)
+            with self._admission.waiting_for_load():
+                await asyncio.shield(self._load(adapter))
+        held = self._held.pop(engine_id)
+        self._held[engine_id] = held
+        held.users += 1
+        try:
+            yield
+        finally:
+            held.users -= 1
+            self._released.set()
+
+    def lost(self, adapter: Adapter) -> None:
+        """The engine could not use it although it was here: it is loaded again before its next use."""
+        self._held.pop(adapter.engine_id, None)
+
+    def _load(self, adapter: Adapter) -> asyncio.Task[None]:
+        engine_id = adapter.engine_id
+        if engine_id not in self._loading:
+            self._check(adapter)
+            task = asyncio.create_task(self._load_now(adapter))
+            self._loading[engine_id] = task
+            task.add_done_callback(lambda done: self._loaded(engine_id, done))
+        return self._loading[engine_id]
+
+    def _loaded(self, engine_id: str, task: asyncio.Task[None]) -> None:
+        del self._loading[engine_id]
+        if not task.cancelled():
+            # Where nobody waits any more, asyncio would complain about an error that nobody looked at.
+            task.exception()
+
+    def _check(self, adapter: Adapter) -> None:
+        until, error = self._failed.get(adapter.engine_id, (0.0, None))
+        if error is not None and until > time.monotonic():
+            raise error
+        self._failed.pop(adapter.engine_id, None)
+        if adapter.rank is not None and adapter.rank > self._max_rank:
+            raise adapter_error(
+                ADAPTER_INCOMPATIBLE,
+                f"Adapter {adapter.name!r} has rank {adapter.rank}; served are ranks up to {self._max_rank}",
+            )
+        if adapter.size > self._max_bytes:
+            raise adapter_error(
+                ADAPTER_INCOMPATIBLE,
+                f"Adapter {adapter.name!r} has {adapter.size} bytes, the adapter cache {self._max_bytes}",
+            )
+
+    async def _load_now(self, adapter: Adapter) -> None:
+        async with self._permits:
+            await self._make_room(adapter.size)
+            self._incoming[adapter.engine_id] = adapter.size
+            began = time.monotonic()
+            error: GatewayError | None = None
+            try:
+                await self._loader.load(adapter.engine_id)
+                size = await asyncio.to_thread(_bytes_below, self._loader.files(adapter.engine_id))
+                self._held[adapter.engine_id] = _Held(size)
+            except GatewayError as failure:
+                error = failure
+                if failure.is_of_adapter:
+                    self._remember_failure(adapter.engine_id, failure)
+                raise
+            finally:
+                del self._incoming[adapter.engine_id]
+                self._on_load(adapter, time.monotonic() - began, error)
+
+    def _remember_failure(self, engine_id: str, error: GatewayError) -> None:
+        now = time.monotonic()
+        self._failed = {name: known for name, known in self._failed.items() if known[0] > now}
+        self._failed[engine_id] = (now + FAILURE_SECONDS, error)
+
+    async def _make_room(self, size: int) -> None:
+        while self.bytes + size > self._max_bytes:
+            idle = next((engine_id for engine_id, held in self._held.items() if held.users == 0), None)
+            if idle is not None:
+                await self._remove(idle)
+                continue
+            if not self._held and not self._incoming:
+                return
+            # All that is here is in use. The caller's time limit ends this wait, if nothing else does.
+            self._released.clear()
+            await self._released.wait()
+
+    async def _remove(self, engine_id: str) -> None:
+        held = self._held.pop(engine_id)
+        # Still counted, and not to be loaded again, until it is gone.
+        self._incoming[engine_id] = held.size
+        gone = asyncio.create_task(self._remove_files(engine_id))
+        self._loading[engine_id] = gone
+        gone.add_done_callback(lambda done: self._loaded(engine_id, done))
+        await asyncio.shield(gone)
+
+    async def _remove_files(self, engine_id: str) -> None:
+        try:
+            await self._loader.forget(engine_id)
+            await asyncio.to_thread(shutil.rmtree, self._loader.files(engine_id), ignore_errors=True)
+            _log.info("removed %s from the disk", engine_id)
+        finally:
+            del self._incoming[engine_id]
+            self._released.set()
+
+
+def _bytes_below(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())

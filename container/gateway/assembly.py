@@ -1,0 +1,63 @@
+"""The gateway's parts, put together from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from container.gateway.access_log import AccessLog
+from container.gateway.adapter_cache import AdapterCache
+from container.gateway.admission import Admission
+from container.gateway.backend import Backend
+from container.gateway.metrics import Metrics
+from container.gateway.readiness import Readiness
+from container.gateway.registry import ObjectStore, Registry
+from container.gateway.server import Gateway
+from container.gateway.settings import Settings
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The parts that whoever runs the gateway has to do with."""
+
+    gateway: Gateway
+    readiness: Readiness
+    metrics: Metrics
+    access_log: AccessLog
+
+
+def assemble(
+    settings: Settings, backend: Backend, store: ObjectStore, write: Callable[[bytes], object]
+) -> Assembly:
+    """A gateway in front of `backend`; `write` takes the lines of its log."""
+    access_log = AccessLog(write)
+    metrics = Metrics(
+        endpoint=settings.endpoint_name,
+        variant=settings.variant_name,
+        max_adapters=settings.metrics_max_adapters,
+    )
+    readiness = Readiness(
+        backend, idle_seconds=settings.engine_idle_seconds, silence_seconds=settings.engine_silence_seconds
+    )
+    admission = Admission(running=settings.max_concurrent_requests, queued=settings.max_queued_requests)
+    cache = AdapterCache(
+        backend,
+        admission,
+        max_bytes=int(settings.adapter_cache_gb * 1e9),
+        max_loads=settings.max_cold_loads,
+        max_rank=settings.max_adapter_rank,
+        on_load=metrics.loaded,
+    )
+    gateway = Gateway(
+        backend,
+        Registry(store, cache_seconds=settings.registry_cache_seconds),
+        cache,
+        admission,
+        readiness,
+        metrics,
+        access_log,
+        base_model=settings.model_id,
+        max_new_tokens=settings.max_new_tokens,
+        answer_seconds=settings.answer_seconds,
+    )
+    return Assembly(gateway, readiness, metrics, access_log)

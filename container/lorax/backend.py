@@ -1,0 +1,197 @@
+"""LoRAX behind the gateway, through its `/generate`, `/generate_stream` and `/v1/chat/completions`.
+
+Its `/v1/completions` is not used: it samples only if `n` is given, and says "content_filter" for a stop
+sequence. OpenAI's text completions are made of `/generate`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+
+import aiohttp
+
+from adapters.store import ADAPTERS_PREFIX
+from container.gateway.backend import ONE_TOKEN, Json, Request
+from container.gateway.engine_http import EngineAnswer, EngineHttp, read_answer
+from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
+from container.gateway.exchange import Usage
+from container.gateway.lorax_schema import GenerateRequest
+from container.gateway.openai_schema import ChatRequest, TextRequest
+from container.gateway.sse import read_events
+from container.lorax.chat import ChatAnswer, chat_body
+from container.lorax.refusals import refusal
+from container.lorax.text import TextAnswer, generate_request
+
+
+class LoraxBackend:
+    """Passes requests on with the adapter and its source filled in.
+
+    A request that has reached LoRAX is always read to its end: LoRAX 0.12.1's router aborts, and takes
+    every other request with it, if the reader of a request hangs up while that request's adapter fails to
+    load.
+    """
+
+    reads_to_end = True
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        *,
+        base_model: str,
+        default_new_tokens: int,
+        cache: Path,
+    ) -> None:
+        """`base_url` has no slash at its end; `base_model` is what answers call the base model.
+
+        `cache` is LoRAX's HUGGINGFACE_HUB_CACHE, into which it downloads adapters.
+        """
+        self._http = EngineHttp(session, base_url)
+        self._base_model = base_model
+        self._default_new_tokens = default_new_tokens
+        self._cache = cache
+        self._loaded_before: set[str] = set()
+
+    async def generate(self, request: Request, adapter: str | None, usage: Usage) -> Json:
+        """The whole answer; see `Backend`."""
+        if isinstance(request, ChatRequest):
+            body = chat_body(request, adapter, default_new_tokens=self._default_new_tokens)
+            answer = await self._post("/v1/chat/completions", body, adapter)
+            return ChatAnswer(request, self._base_model, usage).whole(answer.json)
+        if isinstance(request, TextRequest):
+            text = TextAnswer(request, self._base_model, usage)
+            return text.whole(await self._generate(generate_request(request), adapter, usage))
+        assert isinstance(request, GenerateRequest)  # noqa: S101 — there are three kinds
+        return await self._generate(request, adapter, usage)
+
+    async def stream(self, request: Request, adapter: str | None, usage: Usage) -> AsyncGenerator[Json]:
+        """The answer's events; see `Backend`."""
+        if isinstance(request, ChatRequest):
+            chat = ChatAnswer(request, self._base_model, usage)
+            body = chat_body(request, adapter, default_new_tokens=self._default_new_tokens)
+            source = self._events("/v1/chat/completions", body | {"stream": True}, adapter)
+            async with contextlib.aclosing(source) as events:
+                async for event in events:
+                    for chunk in chat.chunks(event):
+                        yield chunk
+            if not chat.finished:
+                raise GatewayError.incomplete()
+        elif isinstance(request, TextRequest):
+            text = TextAnswer(request, self._base_model, usage)
+            async for event in self._generate_stream(generate_request(request), adapter, usage):
+                for chunk in text.chunks(event):
+                    yield chunk
+        else:
+            assert isinstance(request, GenerateRequest)  # noqa: S101 — there are three kinds
+            async for event in self._generate_stream(request, adapter, usage):
+                yield event
+
+    async def load(self, engine_id: str) -> None:
+        """LoRAX loads what a request names; see `Backend`.
+
+        The first try fails if the files of an adapter that LoRAX knows have been removed: LoRAX then
+        forgets it, and the second try downloads it again.
+        """
+        try:
+            await self._load(engine_id)
+        except GatewayError as error:
+            if not error.is_of_adapter or engine_id not in self._loaded_before:
+                raise
+            await self._load(engine_id)
+        self._loaded_before.add(engine_id)
+
+    async def forget(self, engine_id: str) -> None:
+        """LoRAX has no way to be told; see `load`."""
+
+    def files(self, engine_id: str) -> Path:
+        """See `Backend`; LoRAX's rule (server/lorax_server/utils/sources/s3.py)."""
+        return self._cache / f"models--{engine_id.replace('/', '--')}"
+
+    def leftovers(self) -> Iterable[Path]:
+        """See `Backend`. The base model, which lies in the same directory, stays."""
+        return self._cache.glob(f"models--{ADAPTERS_PREFIX.replace('/', '--')}*")
+
+    async def is_healthy(self) -> bool:
+        """Whether LoRAX's router listens and its GPU processes answer."""
+        return await self._http.is_healthy()
+
+    async def _load(self, engine_id: str) -> None:
+        try:
+            await self._generate(ONE_TOKEN, engine_id, Usage())
+        except GatewayError as error:
+            if error.error_type != "generation":
+                raise
+            # One token for "Hello" fails for no other reason than the adapter.
+            raise adapter_error(ADAPTER_LOAD_FAILED, "LoRAX cannot load the adapter") from error
+
+    def _body(self, request: GenerateRequest, adapter: str | None) -> Json:
+        parameters = request.parameters.model_dump(exclude_none=True, exclude_unset=True)
+        parameters.pop("adapter_id", None)
+        parameters.pop("adapter_source", None)
+        # Without a number LoRAX generates up to MAX_TOTAL_TOKENS, which takes longer than a caller waits.
+        parameters["max_new_tokens"] = request.new_tokens(self._default_new_tokens)
+        # The last event of a stream has the token counts only then.
+        if request.stream:
+            parameters["details"] = True
+        if adapter is not None:
+            parameters |= {"adapter_id": adapter, "adapter_source": "s3"}
+        return {"inputs": request.inputs, "parameters": parameters}
+
+    async def _generate(self, request: GenerateRequest, adapter: str | None, usage: Usage) -> Json:
+        answer = await self._post("/generate", self._body(request, adapter), adapter)
+        if "generated_text" not in answer.json:
+            raise GatewayError.generation()
+        usage.prompt_tokens = _number(answer.headers, "x-prompt-tokens")
+        usage.generated_tokens = _number(answer.headers, "x-generated-tokens")
+        return answer.json
+
+    async def _generate_stream(
+        self, request: GenerateRequest, adapter: str | None, usage: Usage
+    ) -> AsyncGenerator[Json]:
+        finished = False
+        body = self._body(request.model_copy(update={"stream": True}), adapter)
+        async with contextlib.aclosing(self._events("/generate_stream", body, adapter)) as events:
+            async for event in events:
+                usage.generated_tokens += 1
+                finished = event.get("generated_text") is not None
+                if finished:
+                    details = event.get("details") or {}
+                    usage.prompt_tokens = details.get("prompt_tokens", 0)
+                    usage.generated_tokens = details.get("generated_tokens", usage.generated_tokens)
+                yield event if request.parameters.details or not finished else event | {"details": None}
+        if not finished:
+            raise GatewayError.incomplete()
+
+    async def _post(self, path: str, body: Json, adapter: str | None) -> EngineAnswer:
+        answer = await self._http.post(path, body)
+        if answer.status != HTTPStatus.OK:
+            raise refusal(answer.json)
+        _check_adapter(answer.headers, adapter)
+        return answer
+
+    async def _events(self, path: str, body: Json, adapter: str | None) -> AsyncGenerator[Json]:
+        async with self._http.open(path, body) as response:
+            if response.status != HTTPStatus.OK:
+                raise refusal((await read_answer(response)).json)
+            try:
+                async for event in read_events(response.content):
+                    if "error" in event:
+                        raise refusal(event)
+                    _check_adapter(response.headers, adapter)
+                    yield event
+            except ValueError:
+                raise GatewayError.incomplete() from None
+
+
+def _check_adapter(headers: Mapping[str, str], asked: str | None) -> None:
+    """LoRAX names in its headers the adapter that it used; none for the base model."""
+    if headers.get("x-adapter-id") != asked:
+        raise GatewayError.wrong_adapter()
+
+
+def _number(headers: Mapping[str, str], name: str) -> int:
+    text = headers.get(name, "")
+    return int(text) if text.isdigit() else 0

@@ -1,0 +1,115 @@
+"""LoRAX's own options in the container's environment: the launcher reads all of them from there.
+
+What would keep LoRAX 0.12.1 from starting, sometimes only after it has loaded the model, or would have it
+send prompts elsewhere, or take the adapters from it, is refused before it is started. Types and rules are
+those of launcher/src/main.rs, router/src/main.rs and server/lorax_server of that version.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from container.gateway.settings import Settings, SettingsError
+
+#: The launcher gives its child processes all that it inherits, and writes these two into its log.
+UNUSED_SECRETS = ("NGROK_AUTHTOKEN", "PREDIBASE_API_TOKEN")
+#: The launcher's prefill limit, if none is given, is the longest prompt and this.
+PREFILL_MARGIN = 50
+
+_ONLY_THESE_ADAPTERS = "leave it out: LoRAX would load no other adapters"
+_PROMPTS_LEAK = "leave it out: LoRAX would send prompts there"
+_OTHER_STORE = "leave it out: LoRAX would look for adapters elsewhere than the gateway"
+_NO_BROWSER = "leave it out: only the gateway reaches LoRAX"
+_ANY_VALUE_IS_ON = "leave it out: parts of LoRAX take any value for on, false as well"
+#: These may not be set at all, with what to do instead.
+REFUSED = {
+    "ADAPTER_ID": "leave it out: requests for the base model would be answered with this adapter",
+    "PRELOADED_ADAPTER_IDS": _ONLY_THESE_ADAPTERS,
+    "PRELOADED_ADAPTER_SOURCE": _ONLY_THESE_ADAPTERS,
+    "WEIGHTS_CACHE_OVERRIDE": "leave it out: LoRAX would not download adapters",
+    "PREDIBASE_MODEL_FOLDER": _OTHER_STORE,
+    "S3_ENDPOINT_URL": f"{_OTHER_STORE}; both take AWS_ENDPOINT_URL_S3",
+    "R2_ACCOUNT_ID": _OTHER_STORE,
+    "REQUEST_LOGGER_URL": _PROMPTS_LEAK,
+    "OTLP_ENDPOINT": _PROMPTS_LEAK,
+    "NGROK_EDGE": "leave it out: it opens LoRAX to the internet, past the gateway",
+    "PREFIX_CACHING": _ANY_VALUE_IS_ON,
+    "CHUNKED_PREFILL": _ANY_VALUE_IS_ON,
+    "DISABLE_SGMV": _ANY_VALUE_IS_ON,
+    "CORS_ALLOW_ORIGIN": _NO_BROWSER,
+    "CORS_ALLOW_HEADER": _NO_BROWSER,
+    "CORS_EXPOSE_HEADER": _NO_BROWSER,
+    "CORS_ALLOW_METHOD": _NO_BROWSER,
+    "CORS_ALLOW_CREDENTIALS": _NO_BROWSER,
+    "QUANTIZE": "give HF_MODEL_QUANTIZE instead",
+    "REVISION": "give HF_MODEL_REVISION instead",
+    "SHARDED": "leave it out: SM_NUM_GPUS says over how many GPUs the model is spread",
+}
+
+_SWITCH = (r"true|false", "write true or false")
+_WHOLE = (r"[0-9]{1,9}", "give a whole number, 0 or more")
+_COUNT = (r"0*[1-9][0-9]{0,8}", "give a whole number, 1 or more")
+_NUMBER = (r"[0-9]+(\.[0-9]+)?", "give a number such as 1.2")
+_SHARE = (r"0?\.0*[1-9][0-9]*|1(\.0+)?", "give a share above 0 and up to 1, such as 0.95")
+_TEXT = (r".+", "leave it out rather than empty")
+#: What these may be, as a pattern and in words. The gateway leaves them to whoever runs the container.
+ALLOWED = {
+    "MERGE_ADAPTER_WEIGHTS": ("false", _ONLY_THESE_ADAPTERS),
+    "DOWNLOAD_ONLY": ("false", "leave it out: LoRAX would end once the model is downloaded"),
+    "NGROK": ("false", "leave it out: it opens LoRAX to the internet, past the gateway"),
+    "COMPILE": _SWITCH,
+    "EAGER": _SWITCH,
+    "EAGER_PREFILL": _SWITCH,
+    "DISABLE_CUSTOM_KERNELS": _SWITCH,
+    "BACKEND": (r"fa2|flashinfer", "write fa2 or flashinfer"),
+    "VALIDATION_WORKERS": _COUNT,
+    "COMPILE_MAX_BATCH_SIZE": _WHOLE,
+    "COMPILE_MAX_RANK": _WHOLE,
+    "SPECULATIVE_TOKENS": _WHOLE,
+    "SPECULATION_MAX_BATCH_SIZE": _WHOLE,
+    "MAX_BATCH_PREFILL_TOKENS": _COUNT,
+    "MAX_BATCH_TOTAL_TOKENS": _COUNT,
+    "MAX_WAITING_TOKENS": _WHOLE,
+    "WAITING_SERVED_RATIO": _NUMBER,
+    "ADAPTER_CYCLE_TIME_S": _WHOLE,
+    "EMBEDDING_DIM": _COUNT,
+    "CUDA_MEMORY_FRACTION": _SHARE,
+    "MEMORY_WIGGLE_ROOM": _SHARE,
+    "WATERMARK_GAMMA": _NUMBER,
+    "WATERMARK_DELTA": _NUMBER,
+    "MASTER_ADDR": _TEXT,
+    "MASTER_PORT": _COUNT,
+    "SHARD_UDS_PATH": _TEXT,
+    "TOKENIZER_CONFIG_PATH": _TEXT,
+}
+
+
+def check_inherited(inherited: Mapping[str, str], settings: Settings) -> None:
+    """Raise `SettingsError` for the first variable with which LoRAX would not do what it is there for."""
+    for variable, remedy in REFUSED.items():
+        if variable in inherited:
+            raise SettingsError(variable, inherited[variable], remedy)
+    for variable, (pattern, remedy) in ALLOWED.items():
+        value = inherited.get(variable)
+        if value is not None and re.fullmatch(pattern, value) is None:
+            raise SettingsError(variable, value, remedy)
+    if inherited.get("COMPILE") == inherited.get("EAGER") == "true":
+        raise SettingsError("EAGER", "true", "it is the opposite of COMPILE: leave one of them out")
+    _check_batches(inherited, settings)
+
+
+def _check_batches(inherited: Mapping[str, str], settings: Settings) -> None:
+    prefill = inherited.get("MAX_BATCH_PREFILL_TOKENS")
+    if prefill is not None and int(prefill) < settings.max_input_tokens:
+        raise SettingsError(
+            "MAX_BATCH_PREFILL_TOKENS",
+            prefill,
+            f"it must not be below MAX_INPUT_LENGTH, which is {settings.max_input_tokens}",
+        )
+    total = inherited.get("MAX_BATCH_TOTAL_TOKENS")
+    least = max(settings.max_total_tokens, int(prefill or settings.max_input_tokens + PREFILL_MARGIN))
+    if total is not None and int(total) < least:
+        raise SettingsError(
+            "MAX_BATCH_TOTAL_TOKENS", total, f"one prompt and one request must fit: give {least} or more"
+        )

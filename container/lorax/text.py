@@ -1,0 +1,81 @@
+"""OpenAI's text completions made of LoRAX's `/generate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from container.gateway.backend import Json
+from container.gateway.errors import GatewayError
+from container.gateway.exchange import Usage
+from container.gateway.lorax_schema import GenerateRequest, Parameters
+from container.gateway.openai_schema import OpenAIRequest, TextRequest
+from container.lorax.openai_answer import OpenAIAnswer, StopText
+
+#: LoRAX's reason for the end, in OpenAI's words.
+_FINISH_REASONS = {"length": "length", "eos_token": "stop", "stop_sequence": "stop"}
+#: What LoRAX has no counterpart for.
+_REFUSED = ("logit_bias", "logprobs", "response_format")
+
+
+def generate_request(request: TextRequest) -> GenerateRequest:
+    """The same request in LoRAX's schema; raises `GatewayError` 422 for what LoRAX cannot do."""
+    check_supported(request, _REFUSED)
+    given: dict[str, Any] = {
+        "temperature": request.temperature or None,
+        "top_p": request.top_p,
+        "top_k": request.top_k,
+        "seed": request.seed,
+        "presence_penalty": request.presence_penalty,
+        "frequency_penalty": request.frequency_penalty,
+        "repetition_penalty": request.repetition_penalty,
+        "max_new_tokens": request.max_tokens,
+        "stop": request.stops or None,
+        "ignore_eos_token": request.ignore_eos,
+    }
+    parameters = {name: value for name, value in given.items() if value is not None}
+    # OpenAI samples unless it is told not to, LoRAX the other way round.
+    parameters |= {"do_sample": request.temperature != 0, "details": True}
+    return GenerateRequest(inputs=request.prompt, parameters=Parameters(**parameters))
+
+
+class TextAnswer(OpenAIAnswer):
+    """Turns LoRAX's answer, or the events of its stream, into OpenAI's."""
+
+    def __init__(self, request: TextRequest, base_model: str, usage: Usage) -> None:
+        """`usage` is the one that the backend fills in."""
+        super().__init__(request, base_model, usage, prefix="cmpl")
+        self._echo = request.prompt if request.echo else ""
+        self._stop_text = StopText(request.stops)
+
+    def whole(self, answer: Json) -> Json:
+        """The answer of `/generate`."""
+        reason = answer["details"]["finish_reason"]
+        text = self._stop_text.cut(answer["generated_text"], stopped=reason == "stop_sequence")
+        return self.answer(self._choice(self._echo + text, reason))
+
+    def chunks(self, event: Json) -> Iterator[Json]:
+        """What one event of `/generate_stream` becomes; the last one also the usage, if it is asked for."""
+        last = event["generated_text"] is not None
+        token = event["token"]
+        reason = event["details"]["finish_reason"] if last else None
+        text = "" if token["special"] else token["text"]
+        text = self._stop_text.feed(text, last=last, stopped=reason == "stop_sequence")
+        if text or last:
+            yield self.chunk(self._choice(self._echo + text, reason))
+            self._echo = ""
+        if last:
+            yield from self.usage_chunk()
+
+    def _choice(self, text: str, reason: str | None) -> Json:
+        finish_reason = None if reason is None else _FINISH_REASONS[reason]
+        return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish_reason}
+
+
+def check_supported(request: OpenAIRequest, refused: tuple[str, ...]) -> None:
+    """Raise `GatewayError` 422 if one of these fields is given, or more than one choice asked for."""
+    for name in refused:
+        if getattr(request, name) is not None:
+            raise GatewayError.validation(f"`{name}` is not supported by this endpoint's engine, LoRAX")
+    if (request.n or 1) > 1:
+        raise GatewayError.validation("`n` > 1 is not supported by this endpoint's engine, LoRAX")

@@ -1,0 +1,217 @@
+"""vLLM behind the gateway, through its `/v1/completions` and `/v1/chat/completions`.
+
+Never through vLLM's own `/invocations`: that one answers with the base model when the adapter is
+named in the body (seen with 0.32.0). For the same reason every answer's `model` is compared with
+what was asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Iterable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from adapters.store import ADAPTERS_PREFIX
+from container.gateway.backend import ONE_TOKEN, Json, Request
+from container.gateway.engine_http import EngineAnswer, EngineHttp, read_answer
+from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, GatewayError, adapter_error
+from container.gateway.exchange import Usage
+from container.gateway.lorax_schema import GenerateRequest
+from container.gateway.openai_schema import ChatRequest, OpenAIRequest, TextRequest
+from container.gateway.sse import read_events
+from container.vllm.generate import check_supported, completion_body, generated
+from container.vllm.problems import take_problem
+from container.vllm.tokens import Transcript
+
+#: Statuses of vLLM for a request that it finds wrong.
+_REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+_TEXT, _CHAT = "/v1/completions", "/v1/chat/completions"
+
+
+class VllmBackend:
+    """Translates requests and answers; keeps no state of its own."""
+
+    reads_to_end = False
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        *,
+        base_model: str,
+        max_input_tokens: int,
+        default_new_tokens: int,
+        cache: Path,
+    ) -> None:
+        """`base_url` has no slash at its end; `base_model` is the name that vLLM serves it under.
+
+        `cache` is the directory into which vLLM's resolver downloads adapters.
+        """
+        self._http = EngineHttp(session, base_url)
+        self._base_model = base_model
+        self._max_input_tokens = max_input_tokens
+        self._default_new_tokens = default_new_tokens
+        self._cache = cache
+
+    async def generate(self, request: Request, adapter: str | None, usage: Usage) -> Json:
+        """The whole answer; see `Backend`."""
+        body = await self._body(request, adapter, tokens=_has_details(request))
+        answer = await self._http.post(_path(request), body)
+        if answer.status != HTTPStatus.OK:
+            raise _refusal(answer, adapter)
+        _check_model(answer.json, body["model"])
+        _count(answer.json, usage)
+        if isinstance(request, GenerateRequest):
+            return generated(request, answer.json)
+        return answer.json | {"model": request.model or self._base_model}
+
+    async def stream(self, request: Request, adapter: str | None, usage: Usage) -> AsyncGenerator[Json]:
+        """The answer's events; see `Backend`."""
+        body = await self._body(request, adapter, tokens=True) | {"stream": True}
+        if isinstance(request, GenerateRequest):
+            transcript = Transcript(request, usage)
+        else:
+            transcript = None
+            body["stream_options"] = {"include_usage": True}
+        finished = False
+        async with self._http.open(_path(request), body) as response:
+            if response.status != HTTPStatus.OK:
+                raise _refusal(await read_answer(response), adapter)
+            async for chunk in _chunks(response):
+                if "error" in chunk:
+                    raise GatewayError.generation()
+                _check_model(chunk, body["model"])
+                _count(chunk, usage)
+                reasons = [choice.get("finish_reason") for choice in chunk["choices"]]
+                if "abort" in reasons or "error" in reasons:
+                    raise GatewayError.incomplete()
+                finished = finished or any(reasons)
+                if transcript is not None:
+                    for event in transcript.events(chunk["choices"][0]):
+                        yield event
+                elif isinstance(request, OpenAIRequest) and (chunk["choices"] or request.include_usage):
+                    yield self._openai_chunk(request, chunk)
+        if not finished:
+            raise GatewayError.incomplete()
+
+    async def load(self, engine_id: str) -> None:
+        """vLLM asks its resolver, ours, for an adapter that it does not know; see `Backend`."""
+        try:
+            await self.generate(ONE_TOKEN, engine_id, Usage())
+        except GatewayError as error:
+            problem = take_problem(self._cache, engine_id)
+            raise problem or error from None
+
+    async def forget(self, engine_id: str) -> None:
+        """Without it vLLM would look for the files again when the adapter has left its memory."""
+        with contextlib.suppress(GatewayError):
+            await self._http.post("/v1/unload_lora_adapter", {"lora_name": engine_id})
+
+    def files(self, engine_id: str) -> Path:
+        """See `Backend`; the directory that `AdapterDownload` makes."""
+        return self._cache / engine_id
+
+    def leftovers(self) -> Iterable[Path]:
+        """See `Backend`."""
+        return (self._cache / ADAPTERS_PREFIX, *self._cache.glob("fetching-*"))
+
+    async def is_healthy(self) -> bool:
+        """Whether vLLM's HTTP server answers and its engine is alive."""
+        return await self._http.is_healthy()
+
+    async def _body(self, request: Request, adapter: str | None, *, tokens: bool) -> Json:
+        if isinstance(request, GenerateRequest):
+            check_supported(request)
+            body = completion_body(request, default_new_tokens=self._default_new_tokens, tokens=tokens)
+        else:
+            body = request.model_dump(
+                exclude_none=True, exclude={"max_completion_tokens", "stream", "stream_options"}
+            )
+            body["max_tokens"] = request.new_tokens(self._default_new_tokens)
+        await self._check_input_length(request)
+        return body | {"model": adapter or self._base_model}
+
+    async def _check_input_length(self, request: Request) -> None:
+        # A token is at least one byte, and a tokenizer adds at most one token of its own to a prompt, a
+        # chat template some for each message. So most prompts are known to fit without tokenizing them twice.
+        body: Json = {"model": self._base_model}
+        if isinstance(request, ChatRequest):
+            body["messages"] = [message.model_dump(exclude_none=True) for message in request.messages]
+            sure = 2 * sum(len(message.text.encode()) for message in request.messages)
+            if request.tools:
+                body["tools"] = request.tools
+                sure = self._max_input_tokens
+        else:
+            body["prompt"] = request.inputs if isinstance(request, GenerateRequest) else _prompt(request)
+            sure = len(body["prompt"].encode())
+        if sure < self._max_input_tokens:
+            return
+        answer = await self._http.post("/tokenize", body)
+        if answer.status != HTTPStatus.OK:
+            raise _refusal(answer, None)
+        count = answer.json["count"]
+        if count > self._max_input_tokens:
+            raise GatewayError.validation(
+                f"`inputs` must have at most {self._max_input_tokens} tokens. Given: {count}"
+            )
+
+    def _openai_chunk(self, request: OpenAIRequest, chunk: Json) -> Json:
+        if not request.include_usage:
+            chunk.pop("usage", None)
+        return chunk | {"model": request.model or self._base_model}
+
+
+def _path(request: Request) -> str:
+    return _CHAT if isinstance(request, ChatRequest) else _TEXT
+
+
+def _prompt(request: OpenAIRequest) -> str:
+    assert isinstance(request, TextRequest)  # noqa: S101 — there are two kinds
+    return request.prompt
+
+
+def _has_details(request: Request) -> bool:
+    return isinstance(request, GenerateRequest) and request.parameters.details
+
+
+def _check_model(answer: Json, asked: str) -> None:
+    if answer.get("model") != asked:
+        raise GatewayError.wrong_adapter()
+
+
+def _count(answer: Json, usage: Usage) -> None:
+    if counts := answer.get("usage"):
+        usage.prompt_tokens = counts["prompt_tokens"]
+        usage.generated_tokens = counts["completion_tokens"]
+
+
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[dict[str, Any]]:
+    try:
+        async for chunk in read_events(response.content):
+            yield chunk
+    except ValueError:
+        raise GatewayError.incomplete() from None
+
+
+def _refusal(answer: EngineAnswer, adapter: str | None) -> GatewayError:
+    problem = answer.json.get("error")
+    message = str(problem.get("message", "")) if isinstance(problem, dict) else ""
+    if adapter and "could not be loaded" in message:
+        return adapter_error(
+            ADAPTER_INCOMPATIBLE, "vLLM cannot load the adapter; the endpoint's log has the reason"
+        )
+    # The gateway only asks for adapters that are registered, so vLLM's "does not exist" means that
+    # the adapter could not be fetched or does not match its digest.
+    if adapter and answer.status == HTTPStatus.NOT_FOUND:
+        return adapter_error(
+            ADAPTER_LOAD_FAILED, "The adapter could not be loaded; the endpoint's log has the reason"
+        )
+    if answer.status in _REFUSED:
+        return GatewayError.validation(message or "the engine refused the request")
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return GatewayError.unreachable()
+    return GatewayError.generation()

@@ -1,0 +1,38 @@
+"""Why an adapter could not be fetched, from vLLM's process to the gateway's.
+
+vLLM answers 404 for whatever goes wrong in a resolver. So the resolver leaves the reason in a file of the
+adapter cache, and the gateway takes it from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from container.gateway.errors import ADAPTER_ERRORS, GatewayError, adapter_error
+
+
+def leave_problem(cache: Path, engine_id: str, error_type: str, message: str) -> None:
+    """Write it down for the gateway; `error_type` is one of `ADAPTER_ERRORS`. Does nothing on a full disk."""
+    path = _path(cache, engine_id)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([error_type, message]))
+    except OSError:
+        path.unlink(missing_ok=True)
+
+
+def take_problem(cache: Path, engine_id: str) -> GatewayError | None:
+    """What was written down, once; None if nothing was."""
+    path = _path(cache, engine_id)
+    try:
+        error_type, message = json.loads(path.read_text())
+        path.unlink()
+        return adapter_error(error_type, str(message)) if error_type in ADAPTER_ERRORS else None
+    except (OSError, ValueError):
+        return None
+
+
+def _path(cache: Path, engine_id: str) -> Path:
+    return cache / "problems" / hashlib.sha256(engine_id.encode()).hexdigest()
