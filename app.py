@@ -15,15 +15,14 @@ from stacks.stage import ServingStage  # noqa: E402
 
 
 def main() -> None:
-    """Synthesize; a stage that cannot be used is told in one line, exit code 2."""
+    """Synthesize; a stage or a lock file that cannot be used is told in one line, exit code 2."""
     app = cdk.App()
     try:
-        stages = load_stages(Path(__file__).parent / "stages", app.node.try_get_context("stage"))
+        for stage in load_stages(Path(__file__).parent / "stages", app.node.try_get_context("stage")):
+            ServingStage(app, stage.name.capitalize(), stage=stage)
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    for stage in stages:
-        ServingStage(app, stage.name.capitalize(), stage=stage)
     app.synth()
 
 

@@ -17,7 +17,9 @@ from loraserve.diff import diff
 from loraserve.local.detached import down, running, up
 from loraserve.local.environment import aws_variables
 from loraserve.local_stage import STATE, stack_progress, step
-from loraserve.telling import NotDeployed, console, told_plainly
+from loraserve.pin_images import document, look_up, table, write
+from loraserve.telling import NotDeployed, console, errors, output, told_plainly
+from stacks.base_images import LOCK, read_lock
 
 app = typer.Typer(
     help="Serve many LoRA adapters from one SageMaker endpoint.", no_args_is_help=True, add_completion=False
@@ -25,6 +27,18 @@ app = typer.Typer(
 app.add_typer(adapters_app, name="adapters")
 
 OUT = Path("out")
+PIN_IMAGES = """Look up the digests of the engines' base images, and lock them.
+
+A tag can be moved to another image, a digest cannot. container/images.lock has registry, name, tag and \
+digest of each base image, and `cdk deploy` builds from what it says. This command asks each registry what \
+the tag stands for, checks that the manifest has this digest and an image for SageMaker's instances, and \
+writes it there.
+
+Another release: edit the tag, there and in the engine's Dockerfile, run this again and commit both.
+
+Example: make pin-images
+
+Example: make pin-images ARGS=--check, in a nightly job, tells when a tag has been moved."""
 Port = Annotated[int | None, typer.Option(help="Port of the laptop cloud; by default a free one.")]
 
 
@@ -107,6 +121,37 @@ def diff_command(
     """Show what the working tree would change in each stack, without credentials or network."""
     with told_plainly():
         diff(console, base, stage)
+
+
+@app.command(name="pin-images", help=PIN_IMAGES)
+def pin_images_command(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 if the lock is not up to date.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")
+    ] = False,
+    lock: Annotated[Path, typer.Option(help="The lock file.", show_default="container/images.lock")] = LOCK,
+) -> None:
+    """See `PIN_IMAGES`."""
+    with told_plainly(f"{lock} is as it was"):
+        images = read_lock(lock)
+        with errors.status("asking the registries …"):
+            pins = [look_up(engine, image) for engine, image in images.items()]
+        is_current = all(pin.change == "none" for pin in pins)
+        if not (check or is_current):
+            write(pins, lock)
+        if as_json:
+            typer.echo(document(pins, lock))
+        else:
+            output().print(table(pins))
+        if check and not is_current:
+            errors.print(f"[red]✗[/] {lock} is not what the registries say: run make pin-images")
+            raise typer.Exit(1)
+        if not as_json:
+            errors.print(
+                "[green]✓[/] " + (f"{lock} is up to date" if is_current else f"{lock} is written: commit it")
+            )
 
 
 def _laptop_client() -> EndpointClient:

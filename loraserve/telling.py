@@ -18,6 +18,7 @@ from loraserve.diff import DiffError
 from loraserve.local.environment import NotLoopback
 from loraserve.local.process import CloudFailed
 from loraserve.local.server import PortTaken
+from loraserve.oci import RegistryError
 from stacks.config import ConfigError
 
 
@@ -28,10 +29,16 @@ class NotDeployed(Exception):
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)
 
+_UNBOUNDED = 10_000
 _TOLD = (
     AdapterError, CdkError, CloudFailed, DemoFailed, DiffError, InvocationError, NotDeployed, NotLoopback,
-    PortTaken,
+    PortTaken, RegistryError,
 )  # fmt: skip
+
+
+def output() -> Console:
+    """Standard output; a file or another program gets lines as long as they are."""
+    return console if console.is_terminal else Console(width=_UNBOUNDED)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from stacks.base_images import BaseImage, build_argument, read_lock
 from stacks.project import ROOT, only
 
 _ECR_URI = re.compile(
@@ -33,14 +34,20 @@ class Image(Protocol):
 class BuiltImage(Construct):
     """An image asset: `cdk deploy` builds it and pushes it to the bootstrap's ECR repository."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, engine: str) -> None:
-        """`engine` names the folder of `container/` with the Dockerfile."""
+    def __init__(self, scope: Construct, construct_id: str, *, engine: str, base: BaseImage) -> None:
+        """`engine` names the folder of `container/` with the Dockerfile, which starts from `base`."""
         super().__init__(scope, construct_id)
+        if base.digest is None:
+            cdk.Annotations.of(self).add_warning_v2(
+                "lora-serving:unpinned-image",
+                f"built from the tag {base.tagged}, whatever that stands for by then: run make pin-images",
+            )
         self._asset = ecr_assets.DockerImageAsset(
             self,
             "Asset",
             directory=str(ROOT),
             file=f"container/{engine}/Dockerfile",
+            build_args={build_argument(engine): base.reference},
             exclude=only(
                 "pyproject.toml",
                 "adapters",
@@ -84,5 +91,5 @@ class GivenImage:
 def container_image(scope: Construct, *, image: str, engine: str) -> Image:
     """The image for a stage's `image` setting: `asset`, or a URI."""
     if image == "asset":
-        return BuiltImage(scope, "Image", engine=engine)
+        return BuiltImage(scope, "Image", engine=engine, base=read_lock()[engine])
     return GivenImage(scope, image)

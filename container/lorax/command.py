@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from functools import partial
 
 from container.gateway.launch import Launch
-from container.gateway.lorax_backend import LoraxBackend
+from container.gateway.lorax_schema import MAX_BEST_OF, MAX_STOP_SEQUENCES
 from container.gateway.settings import Settings, SettingsError
+from container.lorax.backend import LoraxBackend
+from container.lorax.inherited import UNUSED_SECRETS, check_inherited
 
-#: SageMaker mounts the instance's large disk at /tmp; base model and adapters are downloaded there.
-CACHE_DIR = "/tmp/lorax"  # noqa: S108
 #: What 0.12.1 takes as --quantize; its command line also lists exl2, its server does not know that.
 QUANTIZATIONS = (
     "awq", "eetq", "gptq", "bitsandbytes", "bitsandbytes-nf4", "bitsandbytes-fp4",
@@ -30,7 +30,9 @@ def lorax_launch(settings: Settings) -> Launch:
         connect=partial(
             LoraxBackend,
             base_url=f"http://127.0.0.1:{settings.engine_port}",
+            base_model=settings.model_id,
             default_new_tokens=settings.default_new_tokens,
+            cache=settings.adapter_cache_dir,
         ),
     )
 
@@ -46,23 +48,35 @@ def lorax_command(settings: Settings) -> tuple[str, ...]:
 def lorax_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
     """The engine's environment: the container's own, and LoRAX's options on top.
 
-    The launcher takes only `true` and `false` for switches, and no empty values. CUDA graphs (COMPILE)
-    stay off, as 0.12.1 has it by default: they take 3 to 10 GB of GPU memory.
+    Raises `SettingsError` for a variable, ours or LoRAX's own, with which LoRAX could not serve. CUDA graphs
+    (COMPILE) stay off, as 0.12.1 has it by default: they take 3 to 10 GB of GPU memory.
     """
     _check(settings)
+    check_inherited(inherited, settings)
     model = settings.mounted_model
-    environment = dict(inherited) | {
+    cache = str(settings.adapter_cache_dir)
+    environment = {name: value for name, value in inherited.items() if name not in UNUSED_SECRETS} | {
         "MODEL_ID": str(model or settings.model_id),
+        # A base model that is mounted too: it is found by its path.
+        "SOURCE": "hub",
         "NUM_SHARD": str(settings.gpus),
         "TRUST_REMOTE_CODE": settings.trust_remote_code,
         "ADAPTER_SOURCE": "s3",
+        # It would go before ADAPTER_SOURCE.
+        "DEFAULT_ADAPTER_SOURCE": "s3",
         "PREDIBASE_MODEL_BUCKET": settings.adapter_bucket,
         "MAX_ACTIVE_ADAPTERS": str(settings.max_active_adapters),
         "ADAPTER_MEMORY_FRACTION": str(settings.adapter_memory_fraction),
         "MAX_INPUT_LENGTH": str(settings.max_input_tokens),
         "MAX_TOTAL_TOKENS": str(settings.max_total_tokens),
-        "MAX_CONCURRENT_REQUESTS": str(settings.max_concurrent_requests),
-        "HUGGINGFACE_HUB_CACHE": CACHE_DIR,
+        "MAX_BEST_OF": str(MAX_BEST_OF),
+        "MAX_STOP_SEQUENCES": str(MAX_STOP_SEQUENCES),
+        # LoRAX answers 429 to one more, without waiting. Beside the callers' requests the gateway has one for
+        # each adapter that is being loaded, and one to see whether LoRAX lives.
+        "MAX_CONCURRENT_REQUESTS": str(settings.max_concurrent_requests + settings.max_cold_loads + 1),
+        # Base model and adapters; parts of LoRAX read the one name, the Hub's library prefers the other.
+        "HUGGINGFACE_HUB_CACHE": cache,
+        "HF_HUB_CACHE": cache,
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "LOG_LEVEL": LOG_LEVEL,
     }

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from container.gateway.settings import Settings, SettingsError
 
-#: The launcher gives its child processes all that it inherits, and writes these two into its log.
+#: Of no use here, and the launcher writes them into its log when it starts.
 UNUSED_SECRETS = ("NGROK_AUTHTOKEN", "PREDIBASE_API_TOKEN")
 #: The launcher's prefill limit, if none is given, is the longest prompt and this.
 PREFILL_MARGIN = 50
@@ -20,8 +20,10 @@ PREFILL_MARGIN = 50
 _ONLY_THESE_ADAPTERS = "leave it out: LoRAX would load no other adapters"
 _PROMPTS_LEAK = "leave it out: LoRAX would send prompts there"
 _OTHER_STORE = "leave it out: LoRAX would look for adapters elsewhere than the gateway"
+_TUNNEL = "leave it out: it is to open LoRAX to the internet, past the gateway"
 _NO_BROWSER = "leave it out: only the gateway reaches LoRAX"
 _ANY_VALUE_IS_ON = "leave it out: parts of LoRAX take any value for on, false as well"
+_NOT_A_NUMBER = "leave it out: LoRAX reads it as text, and each batch with a watermark would fail"
 #: These may not be set at all, with what to do instead.
 REFUSED = {
     "ADAPTER_ID": "leave it out: requests for the base model would be answered with this adapter",
@@ -33,7 +35,7 @@ REFUSED = {
     "R2_ACCOUNT_ID": _OTHER_STORE,
     "REQUEST_LOGGER_URL": _PROMPTS_LEAK,
     "OTLP_ENDPOINT": _PROMPTS_LEAK,
-    "NGROK_EDGE": "leave it out: it opens LoRAX to the internet, past the gateway",
+    "NGROK_EDGE": _TUNNEL,
     "PREFIX_CACHING": _ANY_VALUE_IS_ON,
     "CHUNKED_PREFILL": _ANY_VALUE_IS_ON,
     "DISABLE_SGMV": _ANY_VALUE_IS_ON,
@@ -42,6 +44,9 @@ REFUSED = {
     "CORS_EXPOSE_HEADER": _NO_BROWSER,
     "CORS_ALLOW_METHOD": _NO_BROWSER,
     "CORS_ALLOW_CREDENTIALS": _NO_BROWSER,
+    "EMBEDDING_DIM": "leave it out: models that generate have none",
+    "WATERMARK_GAMMA": _NOT_A_NUMBER,
+    "WATERMARK_DELTA": _NOT_A_NUMBER,
     "QUANTIZE": "give HF_MODEL_QUANTIZE instead",
     "REVISION": "give HF_MODEL_REVISION instead",
     "SHARDED": "leave it out: SM_NUM_GPUS says over how many GPUs the model is spread",
@@ -49,15 +54,16 @@ REFUSED = {
 
 _SWITCH = (r"true|false", "write true or false")
 _WHOLE = (r"[0-9]{1,9}", "give a whole number, 0 or more")
-_COUNT = (r"0*[1-9][0-9]{0,8}", "give a whole number, 1 or more")
+_COUNT = (r"[1-9][0-9]{0,8}", "give a whole number, 1 or more")
 _NUMBER = (r"[0-9]+(\.[0-9]+)?", "give a number such as 1.2")
 _SHARE = (r"0?\.0*[1-9][0-9]*|1(\.0+)?", "give a share above 0 and up to 1, such as 0.95")
 _TEXT = (r".+", "leave it out rather than empty")
-#: What these may be, as a pattern and in words. The gateway leaves them to whoever runs the container.
+#: What these may be, as a pattern and in words: whoever runs the container may tune LoRAX with them. EAGER is
+#: of later versions, which do not start with both it and COMPILE.
 ALLOWED = {
     "MERGE_ADAPTER_WEIGHTS": ("false", _ONLY_THESE_ADAPTERS),
     "DOWNLOAD_ONLY": ("false", "leave it out: LoRAX would end once the model is downloaded"),
-    "NGROK": ("false", "leave it out: it opens LoRAX to the internet, past the gateway"),
+    "NGROK": ("false", _TUNNEL),
     "COMPILE": _SWITCH,
     "EAGER": _SWITCH,
     "EAGER_PREFILL": _SWITCH,
@@ -73,15 +79,13 @@ ALLOWED = {
     "MAX_WAITING_TOKENS": _WHOLE,
     "WAITING_SERVED_RATIO": _NUMBER,
     "ADAPTER_CYCLE_TIME_S": _WHOLE,
-    "EMBEDDING_DIM": _COUNT,
     "CUDA_MEMORY_FRACTION": _SHARE,
     "MEMORY_WIGGLE_ROOM": _SHARE,
-    "WATERMARK_GAMMA": _NUMBER,
-    "WATERMARK_DELTA": _NUMBER,
     "MASTER_ADDR": _TEXT,
     "MASTER_PORT": _COUNT,
     "SHARD_UDS_PATH": _TEXT,
     "TOKENIZER_CONFIG_PATH": _TEXT,
+    "DEBUG": (r"(?!1$).*", "leave it out: the GPUs of a model would not add up their results"),
 }
 
 

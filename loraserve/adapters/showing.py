@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.text import Text
@@ -15,9 +15,7 @@ from rich.text import Text
 from loraserve.adapters import tables
 from loraserve.adapters.changing import Outcome
 from loraserve.adapters.store import StageStore
-from loraserve.telling import console, errors
-
-_UNBOUNDED = 10_000
+from loraserve.telling import errors, output
 
 
 def show_either(
@@ -28,8 +26,7 @@ def show_either(
         head = {"stage": store.stage.name, "bucket": store.bucket}
         typer.echo(tables.to_json(head | document))
         return
-    # What goes into a file or another program is not cut where some terminal would end.
-    target = console if console.is_terminal else Console(width=_UNBOUNDED)
+    target = output()
     for item in shown:
         if item is not None:
             target.print(item, highlight=False, soft_wrap=isinstance(item, str | Text))

@@ -1,8 +1,12 @@
 """What must hold in every stage, whatever its values."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from stacks.base_images import build_argument, read_lock
 
 STAGES = ("Dev", "Local", "Prod", "Staging")
 Template = dict[str, Any]
@@ -138,3 +142,17 @@ def test_no_value_of_the_environment_is_longer_than_sagemaker_takes(serving: Tem
     environment = model["Properties"]["PrimaryContainer"]["Environment"]
     assert len(environment) <= 100
     assert all(len(value) <= 1024 for value in environment.values() if isinstance(value, str))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_image_that_is_built_starts_from_what_is_locked(
+    stage: str, assembly: Path, templates: dict[str, Template]
+) -> None:
+    locked = read_lock()
+    (file,) = assembly.rglob(f"*{stage}Serving*.assets.json")
+    images = json.loads(file.read_text())["dockerImages"].values()
+    assert len(images) == (stage != "Local")
+    for image in images:
+        ((argument, base),) = image["source"]["dockerBuildArgs"].items()
+        engine = image["source"]["dockerFile"].split("/")[1]
+        assert (argument, base) == (build_argument(engine), locked[engine].reference)

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,24 @@ def test_the_gateway_runs_on_the_versions_that_are_tested_here() -> None:
     gateway = pins("container/gateway/requirements.txt")
     assert {pin.split("==")[0] for pin in gateway} >= {"aiohttp", "boto3", "botocore", "pydantic"}
     assert gateway <= pins("requirements.txt", "requirements-local.txt")
+
+
+def lint(*files: Path) -> subprocess.CompletedProcess[str]:
+    """As `make check` does."""
+    hadolint = Path(sys.prefix) / "bin" / "hadolint"
+    return subprocess.run([hadolint, *files], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [("RUN cd /tmp && make", "DL3003"), ("CMD serve", "DL3025"), ('RUN echo "`date`"', "SC2006")],
+)
+def test_the_check_of_the_dockerfiles_fails_on_mistakes_and_on_style(
+    tmp_path: Path, line: str, rule: str
+) -> None:
+    mistaken = tmp_path / "Dockerfile"
+    mistaken.write_text(f"FROM ubuntu:24.04\n{line}\n")
+    done = lint(ROOT / "container" / "lorax" / "Dockerfile", mistaken)
+    assert done.returncode == 1
+    assert f"{mistaken}:2 {rule} " in done.stdout
+    assert len(done.stdout.splitlines()) == 1
