@@ -35,6 +35,8 @@ class Exchange:
     adapter: str | None = None
     """The registered name, None for the base model and before the name is known to be registered."""
     revision: str | None = None
+    base_model: bool = False
+    """Whether the base model was asked for."""
     stream: bool = False
     status: int = 0
     error_type: str | None = None

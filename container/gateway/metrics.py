@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import orjson
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge, Histogram, disable_created_metrics
 from prometheus_client import Counter as PrometheusCounter
 from prometheus_client.exposition import generate_latest
 
@@ -21,9 +21,13 @@ from container.gateway.errors import GatewayError
 from container.gateway.exchange import Exchange
 from container.gateway.registry import Adapter
 
-#: The values of the label for requests without an adapter of their own; adapter names never begin so.
+#: The values of the label for requests without an adapter of their own, UNKNOWN for those that end before
+#: it is known; adapter names never begin so.
 BASE_MODEL = "__base_model__"
+UNKNOWN = "__unknown__"
 OTHERS = "__others__"
+#: The time at which a counter was made is of no use here, and a third of the text.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 NAMESPACE = "LoraServing"
 #: EMF takes this many values of one metric in a line. Of more, a random choice is told.
 MAX_VALUES = 100
@@ -82,7 +86,7 @@ class Metrics:
 
     def served(self, exchange: Exchange) -> None:
         """Count a request that is over."""
-        label = self._label(exchange.adapter)
+        label = BASE_MODEL if exchange.base_model else self._label(exchange.adapter)
         error, usage, seconds = exchange.error_type, exchange.usage, exchange.seconds
         self._requests.labels(label, error or "").inc()
         self._prompt_tokens.labels(label).inc(usage.prompt_tokens)
@@ -153,7 +157,7 @@ class Metrics:
 
     def _label(self, adapter: str | None) -> str:
         if adapter is None:
-            return BASE_MODEL
+            return UNKNOWN
         if adapter not in self._names:
             if len(self._names) >= self._max_adapters:
                 return OTHERS

@@ -238,6 +238,7 @@ class Gateway:
     async def _turn(self, request: Request, exchange: Exchange) -> AsyncIterator[Adapter | None]:
         """The request's adapter, which is loaded, and a turn at the engine."""
         if request.adapter is None:
+            exchange.base_model = True
             async with self._admission.turn(exchange):
                 yield None
             return

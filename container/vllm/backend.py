@@ -29,6 +29,10 @@ from container.vllm.tokens import Transcript
 
 #: Statuses of vLLM for a request that it finds wrong.
 _REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+#: What OpenAI's answers have: on top, in each choice, and as usage.
+_ANSWER = ("id", "object", "created", "model", "usage")
+_CHOICE = ("index", "message", "delta", "text", "logprobs", "finish_reason")
+_USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
 _TEXT, _CHAT = "/v1/completions", "/v1/chat/completions"
 
 
@@ -67,7 +71,7 @@ class VllmBackend:
         _count(answer.json, usage)
         if isinstance(request, GenerateRequest):
             return generated(request, answer.json)
-        return answer.json | {"model": request.model or self._base_model}
+        return self._openai(request, answer.json)
 
     async def stream(self, request: Request, adapter: str | None, usage: Usage) -> AsyncGenerator[Json]:
         """The answer's events; see `Backend`."""
@@ -94,7 +98,7 @@ class VllmBackend:
                     for event in transcript.events(chunk["choices"][0]):
                         yield event
                 elif isinstance(request, OpenAIRequest) and (chunk["choices"] or request.include_usage):
-                    yield self._openai_chunk(request, chunk)
+                    yield self._openai(request, chunk)
         if not finished:
             raise GatewayError.incomplete()
 
@@ -159,10 +163,15 @@ class VllmBackend:
                 f"`inputs` must have at most {self._max_input_tokens} tokens. Given: {count}"
             )
 
-    def _openai_chunk(self, request: OpenAIRequest, chunk: Json) -> Json:
-        if not request.include_usage:
-            chunk.pop("usage", None)
-        return chunk | {"model": request.model or self._base_model}
+    def _openai(self, request: OpenAIRequest, answer: Json) -> Json:
+        """OpenAI's part of vLLM's answer: the rest is empty, or nothing that another engine would have."""
+        kept = {name: answer[name] for name in _ANSWER if name in answer}
+        if kept.get("usage"):
+            kept["usage"] = {name: kept["usage"][name] for name in _USAGE}
+        kept["choices"] = [
+            {name: choice[name] for name in _CHOICE if name in choice} for choice in answer["choices"]
+        ]
+        return kept | {"model": request.model or self._base_model}
 
 
 def _path(request: Request) -> str:
