@@ -48,7 +48,7 @@ class Engine(Strict):
     max_new_tokens: int = Field(1024, ge=1)
     """The most new tokens one request may ask for, so that SageMaker's 60 s limit is met."""
     max_concurrent_requests: int = Field(128, ge=1)
-    """Requests in the container at once; more are answered with 429."""
+    """Requests at the engine at once; more wait for their turn, see `max_queued_requests`."""
     max_adapter_rank: int = Field(64, ge=1, le=128)
     """LoRAX's fast path ends at rank 128 (punica)."""
     adapter_target_modules: list[str] | None = None
@@ -78,6 +78,27 @@ class Engine(Strict):
         if self.name == "lorax" and self.quantize is not None and self.dtype is not None:
             raise ValueError("quantize and dtype exclude each other: LoRAX refuses both together")
         return self
+
+
+class Gateway(Strict):
+    """The process in front of the engine: how long it waits, how much it keeps, what it tells."""
+
+    answer_seconds: float = Field(55, gt=0, le=59)
+    """Limit for an answer that is not streamed and for a stream's first event; SageMaker gives up after 60."""
+    max_queued_requests: int = Field(128, ge=0)
+    """Requests per instance that may wait for a turn at the engine; more are answered 429 at once."""
+    max_cold_loads: int = Field(2, ge=1, le=64)
+    """Adapters that may be loaded at once; on LoRAX each load stops all generation meanwhile."""
+    registry_cache_seconds: float = Field(5, ge=0, le=3600)
+    """How soon an instance serves what was published, at the latest."""
+    engine_silence_seconds: float = Field(60, gt=0)
+    """How long the engine may give no token until `/ping` answers 503 and SageMaker replaces the instance."""
+    adapter_cache_gb: float = Field(50, gt=0)
+    """Disk for adapters (10^9 bytes); the least recently used ones make room."""
+    metrics_seconds: float = Field(60, gt=0)
+    """How often metrics are written for CloudWatch."""
+    metrics_max_adapters: int = Field(100, ge=1)
+    """Adapters with metrics of their own, each a custom metric on the bill; the others share theirs."""
 
 
 class BaseModelSource(Strict):
@@ -148,6 +169,8 @@ class StageConfig(Strict):
     region: str = Field("us-east-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     """AWS region."""
     engine: Engine = Engine()
+    """See below."""
+    gateway: Gateway = Gateway()
     """See below."""
     image: str = "asset"
     """`asset`: built from container/<engine>/Dockerfile; or the URI of an image."""

@@ -59,7 +59,14 @@ class Serving(cdk.Stack):
             execution_role_arn=role.role_arn,
             primary_container=sagemaker.CfnModel.ContainerDefinitionProperty(
                 image=container.uri,
-                environment={**environment, "ADAPTER_BUCKET": bucket.bucket_name},
+                environment={
+                    **environment,
+                    "ADAPTER_BUCKET": bucket.bucket_name,
+                    # For the container's metrics. The endpoint has this fixed name because the model, which
+                    # is made before it, has to know it.
+                    "ENDPOINT_NAME": self.stack_name,
+                    "VARIANT_NAME": VARIANT,
+                },
                 model_data_source=None if model_prefix is None else _mounted(bucket, model_prefix),
             ),
         )
@@ -85,6 +92,7 @@ class Serving(cdk.Stack):
         self.endpoint = sagemaker.CfnEndpoint(
             self,
             "Endpoint",
+            endpoint_name=self.stack_name,
             endpoint_config_name=config.attr_endpoint_config_name,
             # Otherwise each deployment sets the count that autoscaling chose back to the initial one.
             retain_all_variant_properties=True,

@@ -7,7 +7,7 @@ from constructs import Construct
 
 from adapters.store import model_prefix as store_model_prefix
 from stacks.adapter_store import AdapterStore
-from stacks.config import Engine, LoadedStage, StageConfig
+from stacks.config import Engine, Gateway, LoadedStage, StageConfig
 from stacks.model_source import LocalModel
 from stacks.serving import Serving
 
@@ -55,7 +55,9 @@ class ServingStage(cdk.Stage):
             model_prefix=model_prefix,
             image=config.image,
             engine=config.engine.name,
-            environment=_environment(config.engine, config.base_model.name, config.base_model.revision),
+            environment=_environment(
+                config.engine, config.gateway, config.base_model.name, config.base_model.revision
+            ),
             instance_type=config.endpoint.instance_type,
             instance_count=config.endpoint.instance_count,
             startup_health_check_seconds=config.endpoint.startup_health_check_seconds,
@@ -84,7 +86,7 @@ def _model_prefix(config: StageConfig, local: LocalModel | None) -> str | None:
     return store_model_prefix(model.name, f"{model.revision}{code}")
 
 
-def _environment(engine: Engine, base_model: str, revision: str | None) -> dict[str, str]:
+def _environment(engine: Engine, gateway: Gateway, base_model: str, revision: str | None) -> dict[str, str]:
     """The container's environment; the names are the seed article's where it has one."""
     optional = {
         "HF_MODEL_REVISION": revision,
@@ -104,4 +106,6 @@ def _environment(engine: Engine, base_model: str, revision: str | None) -> dict[
         "MAX_CONCURRENT_REQUESTS": str(engine.max_concurrent_requests),
         "MAX_ADAPTER_RANK": str(engine.max_adapter_rank),
         "MAX_ACTIVE_ADAPTERS": str(engine.max_active_adapters),
+        # The gateway's variables are the settings' names.
+        **{name.upper(): f"{value:g}" for name, value in gateway},
     } | {name: str(value) for name, value in optional.items() if value is not None}
