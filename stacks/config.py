@@ -84,7 +84,7 @@ class Gateway(Strict):
     """The process in front of the engine: how long it waits, how much it keeps, what it tells."""
 
     answer_seconds: float = Field(55, gt=0, le=59)
-    """Limit for an answer that is not streamed and for a stream's first event; SageMaker gives up after 60."""
+    """For an answer that is not streamed and for a stream's first event; SageMaker gives up after 60."""
     max_queued_requests: int = Field(128, ge=0)
     """Requests per instance that may wait for a turn at the engine; more are answered 429 at once."""
     max_cold_loads: int = Field(2, ge=1, le=64)
@@ -92,7 +92,7 @@ class Gateway(Strict):
     registry_cache_seconds: float = Field(5, ge=0, le=3600)
     """How soon an instance serves what was published, at the latest."""
     engine_silence_seconds: float = Field(60, gt=0)
-    """How long the engine may give no token until `/ping` answers 503 and SageMaker replaces the instance."""
+    """How long the engine may give no token until `/ping` says 503 and SageMaker replaces the instance."""
     adapter_cache_gb: float = Field(50, gt=0)
     """Disk for adapters (10^9 bytes); the least recently used ones make room."""
     metrics_seconds: float = Field(60, gt=0)
