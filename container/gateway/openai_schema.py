@@ -161,5 +161,6 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
     request = validated(kind, data)
     asked = request.asked_tokens
     if asked is not None and asked > max_new_tokens:
-        raise GatewayError.validation(f"`max_tokens` must be <= {max_new_tokens}")
+        given = "max_tokens" if asked == request.max_tokens else "max_completion_tokens"
+        raise GatewayError.validation(f"`{given}` must be <= {max_new_tokens}")
     return request

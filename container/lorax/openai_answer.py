@@ -63,7 +63,7 @@ class StopText:
         """A text without the stop sequence that ended it, if one did."""
         if not stopped:
             return text
-        found = [position for stop in self._stops if (position := text.rfind(stop)) >= 0]
+        found = [position for stop in self._stops if (position := text.find(stop)) >= 0]
         return text[: min(found)] if found else text
 
     def feed(self, text: str, *, last: bool, stopped: bool) -> str:
