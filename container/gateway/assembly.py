@@ -9,9 +9,10 @@ from container.gateway.access_log import AccessLog
 from container.gateway.adapter_cache import AdapterCache
 from container.gateway.admission import Admission
 from container.gateway.backend import Backend
+from container.gateway.errors import GatewayError
 from container.gateway.metrics import Metrics
 from container.gateway.readiness import Readiness
-from container.gateway.registry import ObjectStore, Registry
+from container.gateway.registry import Adapter, ObjectStore, Registry
 from container.gateway.server import Gateway
 from container.gateway.settings import Settings
 
@@ -40,13 +41,20 @@ def assemble(
         backend, idle_seconds=settings.engine_idle_seconds, silence_seconds=settings.engine_silence_seconds
     )
     admission = Admission(running=settings.max_concurrent_requests, queued=settings.max_queued_requests)
+
+    def on_load(adapter: Adapter, seconds: float, error: GatewayError | None) -> None:
+        metrics.loaded(adapter, seconds, error)
+        if error is None:
+            # A loaded adapter has generated a token.
+            readiness.heard()
+
     cache = AdapterCache(
         backend,
         admission,
         max_bytes=int(settings.adapter_cache_gb * 1e9),
         max_loads=settings.max_cold_loads,
         max_rank=settings.max_adapter_rank,
-        on_load=metrics.loaded,
+        on_load=on_load,
     )
     gateway = Gateway(
         backend,

@@ -102,7 +102,8 @@ class Gateway:
             async with asyncio.timeout(seconds):
                 await self._admission.wait_until_empty()
         for deadline in self._deadlines:
-            deadline.reschedule(asyncio.get_running_loop().time())
+            if not deadline.expired():
+                deadline.reschedule(asyncio.get_running_loop().time())
 
     async def _ping(self, _: web.Request) -> web.Response:
         self._readiness.check()

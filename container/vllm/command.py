@@ -50,8 +50,9 @@ def vllm_arguments(settings: Settings, *, on_cpu: bool) -> tuple[str, ...]:
         *("--model", str(model), "--served-model-name", settings.model_id),
         *("--tensor-parallel-size", str(settings.gpus)),
         *("--max-model-len", str(settings.max_total_tokens)),
-        # More never arrive: the gateway answers 429 before.
-        *("--max-num-seqs", str(settings.max_concurrent_requests)),
+        # More never arrive: the gateway has its own queue. On top come its own requests, which load adapters
+        # and see whether vLLM lives.
+        *("--max-num-seqs", str(settings.max_concurrent_requests + settings.max_cold_loads + 1)),
         "--enable-lora",
         # An adapter outside these slots has to be swapped in before its requests can run.
         *("--max-loras", str(settings.max_active_adapters)),
