@@ -1,0 +1,36 @@
+"""A laptop cloud for the engines' adapters, and LoRAX doubles that read from it."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from calls import Bucket
+from lorax_process import LoraxProcess, lorax_environment
+
+from loraserve.local.cloud import LaptopCloud
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
+    with LaptopCloud(tmp_path_factory.mktemp("contract-cloud")) as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(cloud: LaptopCloud) -> Bucket:
+    return Bucket(cloud.client("s3"))
+
+
+@pytest.fixture
+def start_lorax(cloud: LaptopCloud, bucket: Bucket, tmp_path: Path) -> Iterator[Callable[..., LoraxProcess]]:
+    """Start a double on `bucket`, with more variables. All of a test share one folder for their files."""
+    environment = lorax_environment(cloud, bucket)
+    with contextlib.ExitStack() as stack:
+        yield lambda **more: stack.enter_context(LoraxProcess(environment | more, tmp_path))
+
+
+@pytest.fixture
+def lorax(start_lorax: Callable[..., LoraxProcess]) -> LoraxProcess:
+    """A double with nothing special about it."""
+    return start_lorax()

@@ -1,0 +1,26 @@
+"""A double of LoRAX 0.12.1 (github.com/predibase/lorax, tag v0.12.1), bugs included.
+
+It follows LoRAX's source closely where other programs can tell the difference: the HTTP surface, the
+queues and the loader of adapters, the download of adapters from S3, and the ways in which the process
+ends. Names are those of the source, so that both can be read side by side. In place of a model there is
+one that answers the word problems of `samples/problems.py` as the sample adapters do.
+
+    python -m tests.contract.lorax_double --port 8081
+
+    abort.py, errors.py, log.py, metrics.py      what all the others use
+    options.py            launcher/src/main.rs   environment and command line; the double's own switches
+    json_body.py          axum's `Json`, serde   what is refused before LoRAX sees it, in plain text
+    schema.py             router/src/lib.rs      the requests
+    validation.py         router/src/validation.rs
+    adapter.py            router/src/adapter.rs  which adapter a request means
+    queues.py             router/src/queue.rs    which adapters are resident
+    loader.py             router/src/loader.rs   one load after the other
+    scheduler.py          router/src/scheduler.rs
+    infer.py, batching.py router/src/infer.rs    one request; all requests together
+    openai.py             router/src/lib.rs      OpenAI's schemas
+    server.py, stream.py  router/src/server.rs   routes, headers, events
+    shard.py              server/lorax_server/server.py, models/model.py: the one loop that does it all
+    adapter_files.py      server/lorax_server/utils/adapter.py, weights.py
+    sources.py            server/lorax_server/utils/sources/
+    tokens.py, houses.py  in place of a tokenizer and of a model
+"""
