@@ -2,6 +2,8 @@
 
 Standard library only, because nothing is installed yet. A step that is already done is skipped: each
 leaves a stamp with the hash of the files that it was made from.
+
+`--clients` also makes the environment of the clients that only the tests use.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-local.txt")
+#: The clients whose pins do not fit beside the packages above.
+CLIENTS = ROOT / ".venv-clients"
+CLIENT_REQUIREMENTS = "requirements-clients.txt"
+CLIENTS_TITLE = "clients for the tests"
 #: The Node of a synth. V8 would optimise the template validator's WebAssembly when it is about to end, and
 #: Node waits for that: 0.4 s of each synth, for nothing.
 SYNTH_NODE = '#!/bin/sh\nexec "$(dirname "$0")/node" --liftoff-only "$@"\n'
@@ -40,6 +46,8 @@ def main() -> None:
         _step("python packages", REQUIREMENTS, _install_packages)
         _step("this project", ["pyproject.toml"], _install_project)
         _step("node and the CDK CLI", ["package-lock.json", "requirements.txt", __file__], _install_cdk)
+        if "--clients" in sys.argv[1:]:
+            _step(CLIENTS_TITLE, [CLIENT_REQUIREMENTS], _make_clients, CLIENTS)
     except SetupError as error:
         sys.exit(f"\n{error}")
     # It has a stamp of its own, beside what it makes: `make clean` removes both, and a synth makes both.
@@ -47,17 +55,36 @@ def main() -> None:
     sys.exit(done.returncode)
 
 
-def _step(title: str, made_from: Iterable[str], action: Callable[[str], None]) -> None:
-    content = b"".join((ROOT / name).read_bytes() for name in made_from)
-    fingerprint = hashlib.sha256(content + sys.version.encode()).hexdigest()
-    stamp = VENV / f".{title.replace(' ', '-')}"
-    if PYTHON.exists() and stamp.exists() and stamp.read_text() == fingerprint:
+def clients_are_ready() -> bool:
+    """Whether the environment of the clients is there and as its requirements say."""
+    return _is_done(CLIENTS, CLIENTS_TITLE, [CLIENT_REQUIREMENTS])
+
+
+def _step(
+    title: str, made_from: Iterable[str], action: Callable[[str], None], environment: Path = VENV
+) -> None:
+    if _is_done(environment, title, made_from):
         return
     started = time.monotonic()
     _show(f"setup: {title} …")
     action(title)
-    stamp.write_text(fingerprint)
+    _stamp(environment, title).write_text(_fingerprint(made_from))
     _show(f"setup: {title} done in {time.monotonic() - started:.0f} s", last=True)
+
+
+def _is_done(environment: Path, title: str, made_from: Iterable[str]) -> bool:
+    stamp = _stamp(environment, title)
+    there = (environment / "bin" / "python").exists() and stamp.exists()
+    return there and stamp.read_text() == _fingerprint(made_from)
+
+
+def _stamp(environment: Path, title: str) -> Path:
+    return environment / f".{title.replace(' ', '-')}"
+
+
+def _fingerprint(made_from: Iterable[str]) -> str:
+    content = b"".join((ROOT / name).read_bytes() for name in made_from)
+    return hashlib.sha256(content + sys.version.encode()).hexdigest()
 
 
 def _make_venv(_title: str) -> None:
@@ -66,16 +93,28 @@ def _make_venv(_title: str) -> None:
     venv.create(VENV, with_pip=True)
 
 
+def _make_clients(title: str) -> None:
+    # Made afresh, so that it has nothing but what is pinned; the other environment's pip fills it.
+    shutil.rmtree(CLIENTS, ignore_errors=True)
+    venv.create(CLIENTS, with_pip=False)
+    _install([CLIENT_REQUIREMENTS], CLIENTS, title)
+
+
 def _install_packages(title: str) -> None:
+    _install(REQUIREMENTS, VENV, title)
+
+
+def _install(files: Iterable[str], environment: Path, title: str) -> None:
     names = [
         line
-        for file in REQUIREMENTS
+        for file in files
         for line in (ROOT / file).read_text().splitlines()
         if line and not line.startswith("#")
     ]
     # With --no-deps pip prints one such line for each package, so they can be counted.
-    command: list[str | Path] = [PYTHON, "-m", "pip", "install", "--no-deps", "--progress-bar", "off"]
-    for file in REQUIREMENTS:
+    pip: list[str | Path] = [PYTHON, "-m", "pip", "--python", environment / "bin" / "python"]
+    command = [*pip, "install", "--no-deps", "--progress-bar", "off"]
+    for file in files:
         command += ["-r", file]
     _run(command, title, counted="Collecting ", expected=len(names))
 

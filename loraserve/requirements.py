@@ -1,4 +1,4 @@
-"""`make check`: every requirement is pinned exactly, and no package stands in two files."""
+"""`make check`: every requirement is pinned exactly, and no package stands twice in one environment."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from stacks.project import ROOT
 TOGETHER = ("requirements.txt", "requirements-dev.txt", "requirements-local.txt")
 #: Installed alone, in an image or a Lambda layer; their pins must agree with the ones above.
 ALONE = ("container/gateway/requirements.txt", "lambdas/requirements.txt")
+#: Installed into an environment of its own because its pins differ from the ones above, as they may.
+APART = ("requirements-clients.txt",)
 #: Each package with the hash of its one wheel.
 HASHED = ("lambdas/requirements.txt",)
 _EXACT = re.compile(r"^==[^*]+$")
@@ -24,8 +26,9 @@ _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 def problems(root: Path) -> list[str]:
     """What is wrong with the requirements files below `root`, a line each."""
     found: list[str] = []
-    pinned: dict[str, tuple[str, str]] = {}
-    for file in (*TOGETHER, *ALONE):
+    shared: dict[str, tuple[str, str]] = {}
+    for file in (*TOGETHER, *ALONE, *APART):
+        pinned = {} if file in APART else shared
         own: set[str] = set()
         for number, line in enumerate((root / file).read_text().splitlines(), 1):
             if not line or line.startswith("#"):

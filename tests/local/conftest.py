@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from adapters.registry import Registry
 from loraserve import local_stage
 from loraserve.client import EndpointClient, runtime_config
 from loraserve.local.cloud import LaptopCloud
 from loraserve.local_stage import stack_progress
+from tests.local.clients.outside import Outside
+from tests.local.clients.runner import Clients
+from tests.local.processes import container_url
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,17 @@ class Deployed:
     def client(self) -> EndpointClient:
         runtime = self.cloud.client("sagemaker-runtime", runtime_config(connections=50))
         return EndpointClient(self.endpoint, runtime)
+
+    def revision(self, adapter: str) -> str:
+        """The registered revision of an adapter."""
+        published = Registry(self.cloud.client("s3"), self.bucket).get(adapter)
+        assert published is not None
+        return published.entry.revision
+
+    @property
+    def container(self) -> str:
+        """The URL of the container itself."""
+        return container_url(self.cloud.state)
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +70,10 @@ def deployed(laptop: LaptopCloud, tmp_path_factory: pytest.TempPathFactory) -> D
         local_stage.deploy(laptop, assembly, on_event)
     found = local_stage.outputs(laptop)
     return Deployed(laptop, assembly, console, found["EndpointName"], found["AdapterBucket"])
+
+
+@pytest.fixture(scope="session")
+def clients(laptop: LaptopCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
+    """Other people's clients, for whom the laptop cloud is AWS."""
+    with Outside() as outside:
+        yield Clients(laptop, tmp_path_factory.mktemp("home"), outside)

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from loraserve.requirements import ALONE, HASHED, TOGETHER, problems
+from loraserve.requirements import ALONE, APART, HASHED, TOGETHER, problems
 from stacks.project import ROOT
 
 
@@ -9,7 +9,7 @@ def test_the_committed_requirements_are_exact_and_without_duplicates() -> None:
 
 
 def write_empty(root: Path) -> None:
-    for file in (*TOGETHER, *ALONE):
+    for file in (*TOGETHER, *ALONE, *APART):
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text("")
 
@@ -36,3 +36,13 @@ def test_in_the_lambda_layer_each_package_names_one_wheel_by_its_hash(tmp_path: 
     assert "lambdas/requirements.txt:1: a==2 differs from requirements.txt:1: a==1" in found[0]
     assert "lambdas/requirements.txt:2: b: add the hash of its one wheel" in found[1]
     assert "lambdas/requirements.txt:3: c: add the hash of its one wheel" in found[2]
+
+
+def test_the_clients_pins_may_differ_but_are_exact_and_stand_once(tmp_path: Path) -> None:
+    write_empty(tmp_path)
+    (tmp_path / TOGETHER[0]).write_text("a==1\nb==1\n")
+    (tmp_path / APART[0]).write_text("a==2\nb==1\nc>=3\nA==2\n")
+    assert problems(tmp_path) == [
+        "requirements-clients.txt:3: c>=3: pin it exactly, e.g. c==1.2.3",
+        "requirements-clients.txt:4: a already stands in requirements-clients.txt:1: remove one",
+    ]

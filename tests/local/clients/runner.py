@@ -1,0 +1,72 @@
+"""Runs clients as processes that know the laptop cloud and nothing else."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loraserve import bootstrap
+from loraserve.local.cloud import Cloud
+from loraserve.local.environment import aws_variables
+from tests.local.clients.outside import Outside
+
+PROGRAMS = bootstrap.CLIENTS / "bin"
+#: Seconds for one client to do all that it is asked for.
+LIMIT_S = 120
+#: The SageMaker SDK reports some calls to its makers unless its defaults say otherwise.
+SAGEMAKER_DEFAULTS = """\
+SchemaVersion: "1.0"
+SageMaker:
+  PythonSDK:
+    Modules:
+      TelemetryOptOut: true
+"""
+
+
+class Clients:
+    """The environment of requirements-clients.txt, as one user's machine."""
+
+    def __init__(self, cloud: Cloud, home: Path, outside: Outside) -> None:
+        """`home` is the user's home directory, empty so far."""
+        if not bootstrap.clients_are_ready():
+            pytest.fail(
+                f"{bootstrap.CLIENTS} is missing or not as {bootstrap.CLIENT_REQUIREMENTS} says: "
+                "run the tests with `make test`, or run `python loraserve/bootstrap.py --clients` once",
+                pytrace=False,
+            )
+        self.home = home
+        self._outside = outside
+        defaults = home / "sagemaker.yaml"
+        defaults.write_text(SAGEMAKER_DEFAULTS)
+        self.environment = {
+            "PATH": f"{PROGRAMS}{os.pathsep}{os.defpath}",
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "SAGEMAKER_USER_CONFIG_OVERRIDE": str(defaults),
+            **aws_variables(cloud.url),
+            **outside.environment,
+        }
+
+    def run(self, script: str, *arguments: str) -> Any:
+        """What a script of this folder prints, which is JSON."""
+        file = Path(__file__).with_name(script)
+        done = self.call(str(PROGRAMS / "python"), str(file), *arguments)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def call(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """A command that has ended, in the home directory; nothing but this machine was asked."""
+        done = subprocess.run(
+            command,
+            cwd=self.home,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        assert self._outside.asked == []
+        return done
