@@ -39,6 +39,7 @@ class LoraxProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        assert self._process is None, "it was started before"
         environment = {
             **self._environment,
             "PYTHONPATH": str(ROOT),
@@ -51,6 +52,10 @@ class LoraxProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Kill it; what it has downloaded stays."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()

@@ -18,9 +18,12 @@ one that answers the word problems of `samples/problems.py` as the sample adapte
     scheduler.py          router/src/scheduler.rs
     infer.py, batching.py router/src/infer.rs    one request; all requests together
     openai.py             router/src/lib.rs      OpenAI's schemas
-    server.py, stream.py  router/src/server.rs   routes, headers, events
+    server.py, stream.py, responses.py  router/src/server.rs   routes, events, bodies and headers
     shard.py              server/lorax_server/server.py, models/model.py: the one loop that does it all
     adapter_files.py      server/lorax_server/utils/adapter.py, weights.py
     sources.py            server/lorax_server/utils/sources/
     tokens.py, houses.py  in place of a tokenizer and of a model
+
+What a prompt can hold to make things go wrong: `[[oom]]` a GPU out of memory, `[[hang]]` generation that
+never goes on for anyone, `[[slow]]` slow tokens, `[[crash]]` the end of the process.
 """
