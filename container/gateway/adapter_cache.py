@@ -19,6 +19,9 @@ from container.gateway.registry import Adapter
 
 #: Seconds for which a failed load is not tried again: on LoRAX each one makes all requests wait.
 FAILURE_SECONDS = 5.0
+#: The same for an adapter that the engine cannot serve: neither of them changes. Each load that LoRAX cannot
+#: finish takes a share of its memory for adapters for good.
+INCOMPATIBLE_SECONDS = 3600.0
 
 _log = logging.getLogger(__name__)
 
@@ -160,7 +163,8 @@ class AdapterCache:
     def _remember_failure(self, engine_id: str, error: GatewayError) -> None:
         now = time.monotonic()
         self._failed = {name: known for name, known in self._failed.items() if known[0] > now}
-        self._failed[engine_id] = (now + FAILURE_SECONDS, error)
+        forgiven = INCOMPATIBLE_SECONDS if error.error_type == ADAPTER_INCOMPATIBLE else FAILURE_SECONDS
+        self._failed[engine_id] = (now + forgiven, error)
 
     async def _make_room(self, size: int) -> None:
         while self.bytes + size > self._max_bytes:

@@ -6,6 +6,7 @@ sequence. OpenAI's text completions are made of `/generate`.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from http import HTTPStatus
@@ -15,8 +16,9 @@ import aiohttp
 
 from adapters.store import ADAPTERS_PREFIX
 from container.gateway.backend import ONE_TOKEN, Json, Request
+from container.gateway.download import Download, DownloadError, parse_engine_id
 from container.gateway.engine_http import EngineAnswer, EngineHttp, read_answer
-from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
+from container.gateway.errors import ADAPTER_INCOMPATIBLE, GatewayError, adapter_error
 from container.gateway.exchange import Usage
 from container.gateway.lorax_schema import GenerateRequest
 from container.gateway.openai_schema import ChatRequest, TextRequest
@@ -44,16 +46,17 @@ class LoraxBackend:
         base_model: str,
         default_new_tokens: int,
         cache: Path,
+        download: Download,
     ) -> None:
         """`base_url` has no slash at its end; `base_model` is what answers call the base model.
 
-        `cache` is LoRAX's HUGGINGFACE_HUB_CACHE, into which it downloads adapters.
+        `cache` is LoRAX's HUGGINGFACE_HUB_CACHE; `download` puts adapters where LoRAX looks for them there.
         """
         self._http = EngineHttp(session, base_url)
         self._base_model = base_model
         self._default_new_tokens = default_new_tokens
         self._cache = cache
-        self._loaded_before: set[str] = set()
+        self._download = download
 
     async def generate(self, request: Request, adapter: str | None, usage: Usage) -> Json:
         """The whole answer; see `Backend`."""
@@ -90,25 +93,31 @@ class LoraxBackend:
                 yield event
 
     async def load(self, engine_id: str) -> None:
-        """LoRAX loads what a request names; see `Backend`.
+        """Put the adapter's files where LoRAX looks for them, and have it load them; see `Backend`.
 
-        The first try fails if the files of an adapter that LoRAX knows have been removed: LoRAX then
-        forgets it, and the second try downloads it again.
+        LoRAX would fetch them by itself, but with all generation stopped meanwhile, without a look at the
+        digest, and not again once they have been removed from the disk. What it then could not load would
+        also keep its share of the memory for adapters for good.
         """
+        name, revision = parse_engine_id(engine_id)
         try:
-            await self._load(engine_id)
+            await asyncio.to_thread(self._download.fetch, name, revision)
+        except DownloadError as error:
+            raise adapter_error(error.error_type, str(error)) from error
+        try:
+            await self._generate(ONE_TOKEN, engine_id, Usage())
         except GatewayError as error:
-            if not error.is_of_adapter or engine_id not in self._loaded_before:
+            if error.error_type != "generation":
                 raise
-            await self._load(engine_id)
-        self._loaded_before.add(engine_id)
+            # One token for "Hello" fails for no other reason than the adapter.
+            raise adapter_error(ADAPTER_INCOMPATIBLE, "LoRAX cannot load the adapter") from error
 
     async def forget(self, engine_id: str) -> None:
-        """LoRAX has no way to be told; see `load`."""
+        """LoRAX has no way to be told, and need not: the files are back before it is asked for them again."""
 
     def files(self, engine_id: str) -> Path:
-        """See `Backend`; LoRAX's rule (server/lorax_server/utils/sources/s3.py)."""
-        return self._cache / f"models--{engine_id.replace('/', '--')}"
+        """See `Backend`."""
+        return adapter_directory(self._cache, engine_id).parent
 
     def leftovers(self) -> Iterable[Path]:
         """See `Backend`. The base model, which lies in the same directory, stays."""
@@ -117,15 +126,6 @@ class LoraxBackend:
     async def is_healthy(self) -> bool:
         """Whether LoRAX's router listens and its GPU processes answer."""
         return await self._http.is_healthy()
-
-    async def _load(self, engine_id: str) -> None:
-        try:
-            await self._generate(ONE_TOKEN, engine_id, Usage())
-        except GatewayError as error:
-            if error.error_type != "generation":
-                raise
-            # One token for "Hello" fails for no other reason than the adapter.
-            raise adapter_error(ADAPTER_LOAD_FAILED, "LoRAX cannot load the adapter") from error
 
     def _body(self, request: GenerateRequest, adapter: str | None) -> Json:
         parameters = request.parameters.model_dump(exclude_none=True, exclude_unset=True)
@@ -184,6 +184,11 @@ class LoraxBackend:
                     yield event
             except ValueError:
                 raise GatewayError.incomplete() from None
+
+
+def adapter_directory(cache: Path, engine_id: str) -> Path:
+    """Where LoRAX looks for an adapter's files (server/lorax_server/utils/sources/s3.py)."""
+    return cache / f"models--{engine_id.replace('/', '--')}" / "snapshots"
 
 
 def _check_adapter(headers: Mapping[str, str], asked: str | None) -> None:

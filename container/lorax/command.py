@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
+from container.gateway.download import AdapterDownload, download_client
 from container.gateway.launch import Launch
 from container.gateway.lorax_schema import MAX_BEST_OF, MAX_STOP_SEQUENCES
 from container.gateway.settings import Settings, SettingsError
-from container.lorax.backend import LoraxBackend
+from container.lorax.backend import LoraxBackend, adapter_directory
 from container.lorax.inherited import UNUSED_SECRETS, check_inherited
 
 #: What 0.12.1 takes as --quantize; its command line also lists exl2, its server does not know that.
@@ -33,6 +34,12 @@ def lorax_launch(settings: Settings) -> Launch:
             base_model=settings.model_id,
             default_new_tokens=settings.default_new_tokens,
             cache=settings.adapter_cache_dir,
+            download=AdapterDownload(
+                download_client(settings.region),
+                settings.adapter_bucket,
+                settings.adapter_cache_dir,
+                adapter_directory,
+            ),
         ),
     )
 

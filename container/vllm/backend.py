@@ -116,7 +116,7 @@ class VllmBackend:
             await self._http.post("/v1/unload_lora_adapter", {"lora_name": engine_id})
 
     def files(self, engine_id: str) -> Path:
-        """See `Backend`; the directory that `AdapterDownload` makes."""
+        """See `Backend`; where `container.vllm.resolver` puts them."""
         return self._cache / engine_id
 
     def leftovers(self) -> Iterable[Path]:

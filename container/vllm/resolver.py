@@ -9,31 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 from pathlib import Path
-from typing import Protocol
 
-import boto3
-from botocore.config import Config
 from vllm.lora.request import LoRARequest
 from vllm.lora.resolver import LoRAResolver, LoRAResolverRegistry
 
 from adapters.errors import InvalidName
-from adapters.names import Reference
-from adapters.store import adapter_prefix
-from container.vllm.download import AdapterDownload, DownloadError
+from container.gateway.download import (
+    AdapterDownload,
+    Download,
+    DownloadError,
+    download_client,
+    parse_engine_id,
+)
 from container.vllm.problems import leave_problem
 
-_ENGINE_ID = re.compile(r"^adapters/(?P<name>.+)/(?P<revision>[0-9a-f]+)/$")
 _log = logging.getLogger(__name__)
-
-
-class Download(Protocol):
-    """What the resolver needs of `AdapterDownload`."""
-
-    def fetch(self, name: str, revision: str) -> Path:
-        """The directory with the revision's files; blocks, raises `DownloadError`."""
-        ...
 
 
 class AdapterStoreResolver(LoRAResolver):
@@ -69,13 +60,9 @@ class AdapterStoreResolver(LoRAResolver):
         return self._fetching[engine_id]
 
 
-def parse_engine_id(engine_id: str) -> tuple[str, str]:
-    """Name and revision of an engine id; raises `InvalidName` if it is not exactly one."""
-    match = _ENGINE_ID.fullmatch(engine_id)
-    reference = Reference.parse("{name}@{revision}".format(**match.groupdict()) if match else engine_id)
-    if reference.revision is None or adapter_prefix(reference.name, reference.revision) != engine_id:
-        raise InvalidName(engine_id, "not an engine id", "use adapters/<name>/<revision>/")
-    return reference.name, reference.revision
+def adapter_directory(cache: Path, engine_id: str) -> Path:
+    """Where an adapter's files lie in the cache."""
+    return cache / engine_id
 
 
 def lora_int_id(revision: str) -> int:
@@ -89,11 +76,14 @@ def lora_int_id(revision: str) -> int:
 def register() -> None:
     """Register the resolver; vLLM calls this in each of its processes."""
     bucket = os.environ["ADAPTER_BUCKET"]
-    # A 7B adapter has 20 to 340 MB; S3 that stalls for 10 s is tried again.
-    config = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
-    client = boto3.client("s3", config=config)
     cache = Path(os.environ["ADAPTER_CACHE_DIR"])
     modules = os.environ.get("ADAPTER_TARGET_MODULES")
-    download = AdapterDownload(client, bucket, cache, frozenset(modules.split(",")) if modules else None)
+    download = AdapterDownload(
+        download_client(None),
+        bucket,
+        cache,
+        adapter_directory,
+        frozenset(modules.split(",")) if modules else None,
+    )
     resolver = AdapterStoreResolver(download, cache)
     LoRAResolverRegistry.register_resolver("adapter store", resolver)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from adapters.errors import InvalidName
+from container.gateway.download import DownloadError, parse_engine_id
 from container.vllm.command import PLUGIN
-from container.vllm.download import DownloadError
 from container.vllm.problems import take_problem
 
 pytest.importorskip("vllm", reason="vLLM is not installed")
@@ -65,7 +65,7 @@ def test_nothing_but_an_exact_engine_id_is_fetched(name: str, tmp_path: Path) ->
     assert asyncio.run(resolver.AdapterStoreResolver(download, tmp_path).resolve_lora("base", name)) is None
     assert not download.fetched
     with pytest.raises(InvalidName):
-        resolver.parse_engine_id(name)
+        parse_engine_id(name)
 
 
 def test_what_can_not_be_fetched_is_not_found_and_the_gateway_is_told_why(tmp_path: Path) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import boto3
 from boto3.exceptions import Boto3Error
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from adapters.errors import InvalidAdapter
+from adapters.errors import InvalidAdapter, InvalidName
+from adapters.names import Reference
 from adapters.reading import LocalFile
 from adapters.registry import DamagedEntry, Registry
 from adapters.s3 import is_absent
@@ -26,6 +32,10 @@ from adapters.store import (
 )
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, ADAPTER_MISSING
 
+_ENGINE_ID = re.compile(r"^adapters/(?P<name>.+)/(?P<revision>[0-9a-f]+)/$")
+#: A 7B adapter has 20 to 340 MB; S3 that stalls for 10 s is tried again.
+_CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
+
 
 class DownloadError(Exception):
     """An adapter that cannot be served."""
@@ -36,20 +46,35 @@ class DownloadError(Exception):
         self.error_type = error_type
 
 
+class Download(Protocol):
+    """What the resolver needs of `AdapterDownload`."""
+
+    def fetch(self, name: str, revision: str) -> Path:
+        """The directory with the revision's files; blocks, raises `DownloadError`."""
+        ...
+
+
 class AdapterDownload:
     """Downloads into a cache on disk. Revisions never change, so what is there stays right."""
 
     def __init__(
-        self, client: Any, bucket: str, cache: Path, target_modules: frozenset[str] | None = None
+        self,
+        client: Any,
+        bucket: str,
+        cache: Path,
+        directory: Callable[[Path, str], Path],
+        target_modules: frozenset[str] | None = None,
     ) -> None:
         """`client` is a boto3 S3 client; `cache` is made when it is first needed.
 
-        `target_modules` are the modules that vLLM has slots for, None for all.
+        `directory` tells where in the cache the engine looks for an engine id; `target_modules` are the
+        modules that the engine has slots for, None for all.
         """
         self._client = client
         self._registry = Registry(client, bucket)
         self._bucket = bucket
         self._cache = cache
+        self._directory = directory
         self._target_modules = target_modules
 
     def fetch(self, name: str, revision: str) -> Path:
@@ -58,12 +83,14 @@ class AdapterDownload:
         The name has to be registered, for this revision or another one: what was removed is not served.
         """
         prefix = adapter_prefix(name, revision)
-        directory = self._cache / prefix
+        directory = self._directory(self._cache, prefix)
         try:
             entry = self._registry.get(name)
             if entry is None:
                 raise DownloadError(ADAPTER_MISSING, f"adapter {name!r} is not registered")
-            if not directory.is_dir():
+            if not all((directory / file).is_file() for file in ADAPTER_FILES):
+                # An engine may have put one of the files there by itself.
+                shutil.rmtree(directory, ignore_errors=True)
                 self._download(prefix, revision, directory, entry.entry)
             self._check_modules(name, directory / WEIGHTS_FILE)
         except InvalidAdapter as error:
@@ -109,3 +136,17 @@ class AdapterDownload:
         self._client.download_file(self._bucket, key, str(path))
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def download_client(region: str | None) -> Any:
+    """A boto3 S3 client for downloads; where AWS_ENDPOINT_URL is set, it goes there."""
+    return boto3.client("s3", region_name=region, config=_CONFIG)
+
+
+def parse_engine_id(engine_id: str) -> tuple[str, str]:
+    """Name and revision of an engine id; raises `InvalidName` if it is not exactly one."""
+    match = _ENGINE_ID.fullmatch(engine_id)
+    reference = Reference.parse("{name}@{revision}".format(**match.groupdict()) if match else engine_id)
+    if reference.revision is None or adapter_prefix(reference.name, reference.revision) != engine_id:
+        raise InvalidName(engine_id, "not an engine id", "use adapters/<name>/<revision>/")
+    return reference.name, reference.revision

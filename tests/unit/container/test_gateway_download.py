@@ -16,7 +16,7 @@ from adapters.store import (
     registry_key,
     revision_of,
 )
-from container.vllm.download import AdapterDownload, DownloadError
+from container.gateway.download import AdapterDownload, DownloadError
 
 FILES = {name: f"content of {name}".encode() for name in ADAPTER_FILES}
 REVISION = revision_of(
@@ -53,13 +53,17 @@ class StubS3:
         Path(path).write_bytes(self.objects[key])
 
 
+def in_cache(cache: Path, engine_id: str) -> Path:
+    return cache / engine_id
+
+
 def left_behind(cache: Path) -> list[Path]:
     return [path for path in cache.rglob("*") if path.is_file()]
 
 
 def test_a_revision_is_fetched_whole_and_once(tmp_path: Path) -> None:
     client = StubS3(FILES)
-    download = AdapterDownload(client, "bucket", tmp_path)
+    download = AdapterDownload(client, "bucket", tmp_path, in_cache)
     directory = download.fetch("team/otter", REVISION)
     assert {path.name: path.read_bytes() for path in directory.iterdir()} == FILES
     assert download.fetch("team/otter", REVISION) == directory
@@ -71,7 +75,7 @@ def test_content_that_is_not_what_the_revision_says_is_refused(tmp_path: Path) -
     client = StubS3(changed)
     client.register("f" * 16, "f" * 64)
     with pytest.raises(DownloadError, match="changed in the bucket"):
-        AdapterDownload(client, "bucket", tmp_path).fetch("team/otter", REVISION)
+        AdapterDownload(client, "bucket", tmp_path, in_cache).fetch("team/otter", REVISION)
     assert not left_behind(tmp_path)
 
 
@@ -79,13 +83,13 @@ def test_content_that_is_not_what_the_revision_says_is_refused(tmp_path: Path) -
 def test_a_missing_file_leaves_nothing_half_done(tmp_path: Path, missing: str) -> None:
     files = {name: body for name, body in FILES.items() if name != missing}
     with pytest.raises(DownloadError, match="Not Found"):
-        AdapterDownload(StubS3(files), "bucket", tmp_path).fetch("team/otter", REVISION)
+        AdapterDownload(StubS3(files), "bucket", tmp_path, in_cache).fetch("team/otter", REVISION)
     assert not left_behind(tmp_path)
 
 
 def test_a_failed_fetch_can_be_tried_again(tmp_path: Path) -> None:
     client = StubS3({})
-    download = AdapterDownload(client, "bucket", tmp_path)
+    download = AdapterDownload(client, "bucket", tmp_path, in_cache)
     with pytest.raises(DownloadError):
         download.fetch("team/otter", REVISION)
     client.objects = StubS3(FILES).objects
@@ -115,15 +119,15 @@ def test_an_adapter_that_changes_other_modules_than_the_engine_has_slots_for_is_
 ) -> None:
     files, revision = adapter_with("q_proj", "o_proj")
     client = StubS3(files, revision)
-    narrow = AdapterDownload(client, "bucket", tmp_path, frozenset({"q_proj", "v_proj"}))
+    narrow = AdapterDownload(client, "bucket", tmp_path, in_cache, frozenset({"q_proj", "v_proj"}))
     with pytest.raises(DownloadError, match="it changes o_proj, which this endpoint has no room for"):
         narrow.fetch("team/otter", revision)
-    wide = AdapterDownload(client, "bucket", tmp_path, frozenset({"q_proj", "o_proj"}))
+    wide = AdapterDownload(client, "bucket", tmp_path, in_cache, frozenset({"q_proj", "o_proj"}))
     assert wide.fetch("team/otter", revision).is_dir()
 
 
 def test_weights_that_can_not_be_read_are_refused_when_modules_are_checked(tmp_path: Path) -> None:
-    download = AdapterDownload(StubS3(FILES), "bucket", tmp_path, frozenset({"q_proj"}))
+    download = AdapterDownload(StubS3(FILES), "bucket", tmp_path, in_cache, frozenset({"q_proj"}))
     with pytest.raises(DownloadError, match="safetensors"):
         download.fetch("team/otter", REVISION)
 
@@ -131,14 +135,14 @@ def test_weights_that_can_not_be_read_are_refused_when_modules_are_checked(tmp_p
 def test_a_disk_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where a directory should be")
     with pytest.raises(DownloadError):
-        AdapterDownload(StubS3(FILES), "bucket", tmp_path / "cache").fetch("team/otter", REVISION)
+        AdapterDownload(StubS3(FILES), "bucket", tmp_path / "cache", in_cache).fetch("team/otter", REVISION)
 
 
 def test_a_name_that_is_not_registered_is_not_served_though_its_objects_are_there(tmp_path: Path) -> None:
     client = StubS3(FILES)
     del client.objects[registry_key("team/otter")]
     with pytest.raises(DownloadError, match="not registered") as caught:
-        AdapterDownload(client, "bucket", tmp_path).fetch("team/otter", REVISION)
+        AdapterDownload(client, "bucket", tmp_path, in_cache).fetch("team/otter", REVISION)
     assert caught.value.error_type == "adapter_missing"
     assert client.downloads == 0
 
@@ -146,14 +150,14 @@ def test_a_name_that_is_not_registered_is_not_served_though_its_objects_are_ther
 def test_an_earlier_revision_is_checked_by_its_own_digest(tmp_path: Path) -> None:
     client = StubS3(FILES)
     client.register("f" * 16, "f" * 64)
-    assert AdapterDownload(client, "bucket", tmp_path).fetch("team/otter", REVISION).is_dir()
+    assert AdapterDownload(client, "bucket", tmp_path, in_cache).fetch("team/otter", REVISION).is_dir()
 
 
 def test_the_whole_digest_of_the_current_revision_counts(tmp_path: Path) -> None:
     client = StubS3(FILES)
     client.register(REVISION, REVISION + "0" * 48)
     with pytest.raises(DownloadError, match="changed in the bucket") as caught:
-        AdapterDownload(client, "bucket", tmp_path).fetch("team/otter", REVISION)
+        AdapterDownload(client, "bucket", tmp_path, in_cache).fetch("team/otter", REVISION)
     assert caught.value.error_type == "adapter_load_failed"
 
 
@@ -161,4 +165,4 @@ def test_a_damaged_entry_is_told(tmp_path: Path) -> None:
     client = StubS3(FILES)
     client.objects[registry_key("team/otter")] = b"<html>"
     with pytest.raises(DownloadError, match="damaged"):
-        AdapterDownload(client, "bucket", tmp_path).fetch("team/otter", REVISION)
+        AdapterDownload(client, "bucket", tmp_path, in_cache).fetch("team/otter", REVISION)
