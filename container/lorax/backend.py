@@ -28,6 +28,10 @@ from container.lorax.refusals import refusal
 from container.lorax.text import TextAnswer, generate_request
 
 
+#: What makes LoRAX draw tokens rather than take the likeliest.
+_SAMPLING = ("temperature", "do_sample", "top_k", "top_p", "typical_p")
+
+
 class LoraxBackend:
     """Passes requests on with the adapter and its source filled in.
 
@@ -131,6 +135,10 @@ class LoraxBackend:
         parameters = request.parameters.model_dump(exclude_none=True, exclude_unset=True)
         parameters.pop("adapter_id", None)
         parameters.pop("adapter_source", None)
+        if request.parameters.temperature == 0:
+            # To LoRAX alone that is no reason not to sample, where another parameter asks for it.
+            for name in _SAMPLING:
+                parameters.pop(name, None)
         # Without a number LoRAX generates up to MAX_TOTAL_TOKENS, which takes longer than a caller waits.
         parameters["max_new_tokens"] = request.new_tokens(self._default_new_tokens)
         # The last event of a stream has the token counts only then.

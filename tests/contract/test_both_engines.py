@@ -111,6 +111,11 @@ def test_a_seed_makes_sampling_repeatable_and_is_told(container: Container) -> N
     assert first["details"]["seed"] == 7
 
 
+def test_a_temperature_of_0_takes_the_likeliest_tokens_whatever_else_is_asked(container: Container) -> None:
+    answer = container.invoke("otter", do_sample=True, temperature=0, top_k=50, seed=1)
+    assert answer.text.strip() == ANSWER["otter"]
+
+
 def test_a_stream_has_an_event_for_each_token_and_the_text_in_the_last(container: Container) -> None:
     events = container.invoke("otter", stream=True, details=True).events
     assert all(event["generated_text"] is None and event["details"] is None for event in events[:-1])
