@@ -7,13 +7,13 @@ import contextlib
 import logging
 import shutil
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from container.gateway.admission import Admission
-from container.gateway.errors import ADAPTER_INCOMPATIBLE, GatewayError, adapter_error
+from container.gateway.errors import ADAPTER_INCOMPATIBLE, INTERNAL, GatewayError, adapter_error
 from container.gateway.exchange import Exchange, Phase
 from container.gateway.registry import Adapter
 
@@ -42,12 +42,6 @@ class Loader(Protocol):
         ...
 
 
-@dataclass
-class _Held:
-    size: int
-    users: int = 0
-
-
 class AdapterCache:
     """Loads adapters when they are first asked for, and removes the least recently used from the disk.
 
@@ -72,8 +66,12 @@ class AdapterCache:
         self._max_rank = max_rank
         self._on_load = on_load
         self._permits = asyncio.Semaphore(max_loads)
-        # Least recently used first.
-        self._held: dict[str, _Held] = {}
+        # One makes room at a time, first come first served: else another takes the room that it has made.
+        self._room = asyncio.Lock()
+        # Bytes of each, least recently used first.
+        self._held: dict[str, int] = {}
+        # Requests that use an adapter or wait for it: it stays, also if it has only just come.
+        self._wanted: Counter[str] = Counter()
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._incoming: dict[str, int] = {}
         self._failed: dict[str, tuple[float, GatewayError]] = {}
@@ -82,7 +80,7 @@ class AdapterCache:
     @property
     def bytes(self) -> int:
         """Bytes of adapter files on the disk, those that are being fetched included."""
-        return sum(held.size for held in self._held.values()) + sum(self._incoming.values())
+        return sum(self._held.values()) + sum(self._incoming.values())
 
     @property
     def count(self) -> int:
@@ -93,17 +91,18 @@ class AdapterCache:
     async def keep(self, adapter: Adapter, exchange: Exchange) -> AsyncIterator[None]:
         """The adapter is loaded, and stays while the block runs; raises `GatewayError`."""
         engine_id = adapter.engine_id
-        while engine_id not in self._held:
-            exchange.enter(Phase.LOADING)
-            with self._admission.waiting_for_load():
-                await asyncio.shield(self._load(adapter))
-        held = self._held.pop(engine_id)
-        self._held[engine_id] = held
-        held.users += 1
+        self._wanted[engine_id] += 1
         try:
+            while engine_id not in self._held:
+                exchange.enter(Phase.LOADING)
+                with self._admission.waiting_for_load():
+                    await asyncio.shield(self._load(adapter))
+            self._held[engine_id] = self._held.pop(engine_id)
             yield
         finally:
-            held.users -= 1
+            self._wanted[engine_id] -= 1
+            if not self._wanted[engine_id]:
+                del self._wanted[engine_id]
             self._released.set()
 
     def lost(self, adapter: Adapter) -> None:
@@ -116,19 +115,14 @@ class AdapterCache:
             self._check(adapter)
             task = asyncio.create_task(self._load_now(adapter))
             self._loading[engine_id] = task
-            task.add_done_callback(lambda done: self._loaded(engine_id, done))
+            task.add_done_callback(_look_at_error)
         return self._loading[engine_id]
-
-    def _loaded(self, engine_id: str, task: asyncio.Task[None]) -> None:
-        del self._loading[engine_id]
-        if not task.cancelled():
-            # Where nobody waits any more, asyncio would complain about an error that nobody looked at.
-            task.exception()
 
     def _check(self, adapter: Adapter) -> None:
         until, error = self._failed.get(adapter.engine_id, (0.0, None))
         if error is not None and until > time.monotonic():
-            raise error
+            # With its traceback each raise would keep one more request's frames, prompt and all.
+            raise error.with_traceback(None)
         self._failed.pop(adapter.engine_id, None)
         if adapter.rank is not None and adapter.rank > self._max_rank:
             raise adapter_error(
@@ -142,23 +136,38 @@ class AdapterCache:
             )
 
     async def _load_now(self, adapter: Adapter) -> None:
-        async with self._permits:
-            await self._make_room(adapter.size)
-            self._incoming[adapter.engine_id] = adapter.size
-            began = time.monotonic()
-            error: GatewayError | None = None
-            try:
-                await self._loader.load(adapter.engine_id)
-                size = await asyncio.to_thread(_bytes_below, self._loader.files(adapter.engine_id))
-                self._held[adapter.engine_id] = _Held(size)
-            except GatewayError as failure:
-                error = failure
-                if failure.is_of_adapter:
-                    self._remember_failure(adapter.engine_id, failure)
-                raise
-            finally:
-                del self._incoming[adapter.engine_id]
-                self._on_load(adapter, time.monotonic() - began, error)
+        # The task leaves `_loading` itself: between its end and a callback others may run, and who finds
+        # a finished task there waits for it for ever, without letting anybody else run.
+        try:
+            async with self._permits:
+                async with self._room:
+                    if not await self._make_room(adapter):
+                        return
+                    self._incoming[adapter.engine_id] = adapter.size
+                await self._fetch(adapter)
+        finally:
+            del self._loading[adapter.engine_id]
+
+    async def _fetch(self, adapter: Adapter) -> None:
+        engine_id = adapter.engine_id
+        began = time.monotonic()
+        error: GatewayError | None = INTERNAL
+        try:
+            await self._loader.load(engine_id)
+            self._held[engine_id] = await asyncio.to_thread(_bytes_below, self._loader.files(engine_id))
+            error = None
+        except GatewayError as failure:
+            error = failure
+            _log.warning("%s is not loaded: %s: %s", engine_id, failure.error_type, failure.message)
+            if failure.is_of_adapter:
+                self._remember_failure(engine_id, failure)
+                # Nobody would count what has come of it, and a damaged file would never be fetched again.
+                await asyncio.to_thread(shutil.rmtree, self._loader.files(engine_id), ignore_errors=True)
+            raise
+        finally:
+            del self._incoming[engine_id]
+            self._released.set()
+            self._on_load(adapter, time.monotonic() - began, error)
 
     def _remember_failure(self, engine_id: str, error: GatewayError) -> None:
         now = time.monotonic()
@@ -166,25 +175,26 @@ class AdapterCache:
         forgiven = INCOMPATIBLE_SECONDS if error.error_type == ADAPTER_INCOMPATIBLE else FAILURE_SECONDS
         self._failed[engine_id] = (now + forgiven, error)
 
-    async def _make_room(self, size: int) -> None:
-        while self.bytes + size > self._max_bytes:
-            idle = next((engine_id for engine_id, held in self._held.items() if held.users == 0), None)
+    async def _make_room(self, adapter: Adapter) -> bool:
+        """Whether there is room now; not made for an adapter that nobody waits for any more."""
+        while adapter.engine_id in self._wanted:
+            if self.bytes + adapter.size <= self._max_bytes or not (self._held or self._incoming):
+                return True
+            idle = next((engine_id for engine_id in self._held if engine_id not in self._wanted), None)
             if idle is not None:
                 await self._remove(idle)
                 continue
-            if not self._held and not self._incoming:
-                return
-            # All that is here is in use. The caller's time limit ends this wait, if nothing else does.
+            # All that is here is in use, or waited for.
             self._released.clear()
             await self._released.wait()
+        return False
 
     async def _remove(self, engine_id: str) -> None:
-        held = self._held.pop(engine_id)
         # Still counted, and not to be loaded again, until it is gone.
-        self._incoming[engine_id] = held.size
+        self._incoming[engine_id] = self._held.pop(engine_id)
         gone = asyncio.create_task(self._remove_files(engine_id))
         self._loading[engine_id] = gone
-        gone.add_done_callback(lambda done: self._loaded(engine_id, done))
+        gone.add_done_callback(_look_at_error)
         await asyncio.shield(gone)
 
     async def _remove_files(self, engine_id: str) -> None:
@@ -194,7 +204,14 @@ class AdapterCache:
             _log.info("removed %s from the disk", engine_id)
         finally:
             del self._incoming[engine_id]
+            del self._loading[engine_id]
             self._released.set()
+
+
+def _look_at_error(task: asyncio.Task[None]) -> None:
+    # Where nobody waits any more, asyncio would complain about an error that nobody looked at.
+    if not task.cancelled():
+        task.exception()
 
 
 def _bytes_below(directory: Path) -> int:

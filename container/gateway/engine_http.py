@@ -36,10 +36,9 @@ class EngineHttp:
     @contextlib.asynccontextmanager
     async def open(self, path: str, body: Json) -> AsyncIterator[aiohttp.ClientResponse]:
         """POST `body`; the answer's body is read in the block."""
+        data = encode(body)
         try:
-            async with self._session.post(
-                self._base_url + path, data=orjson.dumps(body), headers=_JSON
-            ) as response:
+            async with self._session.post(self._base_url + path, data=data, headers=_JSON) as response:
                 yield response
         except aiohttp.ClientError as error:
             raise GatewayError.unreachable() from error
@@ -56,6 +55,14 @@ class EngineHttp:
                 return response.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False
+
+
+def encode(body: Json) -> bytes:
+    """A body as it is sent; raises `GatewayError` 422 for what is nested deeper than orjson goes."""
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        raise GatewayError.validation("the body is nested too deeply") from None
 
 
 async def read_answer(response: aiohttp.ClientResponse) -> EngineAnswer:

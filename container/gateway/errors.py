@@ -61,6 +61,8 @@ class GatewayError(Exception):
         )
 
 
+#: A defect of the gateway itself; what it was stands in the log.
+INTERNAL = GatewayError(500, "internal", "Internal error; the endpoint's log says where")
 #: The objects are not there; they cannot be fetched or read; this engine cannot serve them.
 ADAPTER_MISSING = "adapter_missing"
 ADAPTER_LOAD_FAILED = "adapter_load_failed"

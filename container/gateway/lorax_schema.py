@@ -18,7 +18,8 @@ MAX_STOP_SEQUENCES = 4
 MAX_SEED = 2**63 - 1
 
 Text = Annotated[str, Field(min_length=1)]
-Positive = Annotated[int, Field(gt=0)]
+#: LoRAX has 32 bits for these.
+Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
@@ -92,11 +93,22 @@ def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = Fals
     Raises `GatewayError` 422 if it breaks a rule. The message never repeats what the caller wrote, which
     may be a prompt.
     """
+    _check_place_of_adapter(data)
     request = validated(GenerateRequest, data)
     if stream:
         request = request.model_copy(update={"stream": True})
     _check(request, max_new_tokens)
     return request
+
+
+def _check_place_of_adapter(data: Any) -> None:
+    """Unknown keys are ignored, but not an adapter in the wrong place: the base model would answer."""
+    parameters = data.get("parameters") if isinstance(data, dict) else None
+    for place, names in ((data, ("adapter_id", "model", "adapter")), (parameters, ("model", "adapter"))):
+        if isinstance(place, dict):
+            for name in names:
+                if place.get(name):
+                    raise GatewayError.validation(f"`{name}`: name the adapter in `parameters.adapter_id`")
 
 
 def _check(request: GenerateRequest, max_new_tokens: int) -> None:

@@ -26,6 +26,11 @@ MAX_CHOICES = 8
 #: OpenAI's limits for the alternatives that are told for each token.
 MAX_TOP_LOGPROBS = 20
 MAX_TEXT_LOGPROBS = 5
+#: Messages of a conversation, parts of one, tools: 2 MiB could hold a million, which would keep the event
+#: loop, and /ping with it, for seconds.
+MAX_ITEMS = 4096
+MAX_FIELDS = 100
+Objects = Annotated[list[dict[str, Any]], Field(fail_fast=True, max_length=MAX_ITEMS)]
 #: For OpenAI's own bookkeeping: taken and not looked at.
 IGNORED = frozenset(
     {
@@ -61,9 +66,9 @@ class Message(_Strict):
     """One message of a conversation."""
 
     role: Text
-    content: str | list[TextPart] | None = None
+    content: str | Annotated[list[TextPart], Field(fail_fast=True, max_length=MAX_ITEMS)] | None = None
     name: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    tool_calls: Objects | None = None
     tool_call_id: str | None = None
 
     @property
@@ -92,7 +97,7 @@ class OpenAIRequest(_Strict):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     repetition_penalty: Annotated[float, Field(gt=0)] | None = None
-    logit_bias: dict[str, float] | None = None
+    logit_bias: Annotated[dict[str, float], Field(max_length=MAX_ITEMS)] | None = None
     response_format: dict[str, Any] | None = None
     ignore_eos: bool | None = None
 
@@ -126,11 +131,11 @@ class ChatRequest(OpenAIRequest):
 
     object = "chat.completion"
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[Message], Field(fail_fast=True, min_length=1, max_length=MAX_ITEMS)]
     max_completion_tokens: Positive | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: Objects | None = None
     tool_choice: str | dict[str, Any] | None = None
 
     @property
@@ -155,6 +160,8 @@ Kind = type[ChatRequest] | type[TextRequest]
 def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_tokens: int) -> OpenAIRequest:
     """Check a request's JSON; raises `GatewayError` 422. `model` is None in what asks for the base model."""
     if isinstance(data, dict):
+        if len(data) > MAX_FIELDS:
+            raise GatewayError.validation("the body has too many fields")
         data = {name: value for name, value in data.items() if name not in IGNORED}
         if data.get("model") in (*BASE_MODEL_IDS, base_model):
             data["model"] = None

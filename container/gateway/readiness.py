@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from enum import Enum
@@ -75,11 +76,17 @@ class Readiness:
         if quiet < self._idle_seconds:
             self._change(EngineState.SILENT, EngineState.READY)
             return
-        # One at a time, however long it takes: when the engine goes on, it answers this one.
+        # One at a time: an engine that hangs is not helped by more.
         if self._probe is None or self._probe.done():
-            self._probe = asyncio.create_task(self._generates())
+            self._probe = asyncio.create_task(self._answers())
         if quiet > self._silence_seconds:
             self._change(EngineState.READY, EngineState.SILENT)
+
+    async def _answers(self) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._silence_seconds):
+                return await self._generates()
+        return False
 
     async def _generates(self) -> bool:
         try:

@@ -22,8 +22,8 @@ from adapters.store import (
 )
 from container.gateway.errors import GatewayError
 
-#: Callers choose the names, so what is remembered has to have an end.
-MAX_REMEMBERED = 10_000
+#: Names without an adapter that are remembered.
+MAX_UNKNOWN = 10_000
 #: Seconds for which a caller waits for a store that is slow or down where an older answer is at hand.
 PATIENCE_SECONDS = 1.0
 #: Seconds for which an older answer is good enough while the store does not give a newer one.
@@ -95,6 +95,8 @@ class Registry:
         self._cache_seconds = cache_seconds
         self._clock = clock
         self._remembered: dict[str, _Answer] = {}
+        # What is unknown is remembered apart: callers can make up names without end.
+        self._unknown: dict[str, _Answer] = {}
         self._asking: dict[str, asyncio.Task[Any]] = {}
         self._names: tuple[float, Sequence[Listed]] | None = None
 
@@ -104,7 +106,7 @@ class Registry:
         Raises `GatewayError`: 422 if it cannot be a name, 404 if it is unknown, 503 if the store cannot
         be asked. While the store does not answer, what it said last is used for a while.
         """
-        known = self._remembered.get(reference)
+        known = self._remembered.get(reference) or self._unknown.get(reference)
         if known is None:
             known = await self._ask(reference)
         elif known.good_until <= self._clock():
@@ -179,11 +181,16 @@ class Registry:
             adapter = await self._find(parsed)
         except StoreError as error:
             raise _unavailable(error) from error
-        if len(self._remembered) >= MAX_REMEMBERED:
-            self._remembered.clear()
         # The age of an answer counts from the question: the store may have changed just after it.
         answer = _Answer(adapter, asked_at, asked_at + self._cache_seconds)
-        self._remembered[reference] = answer
+        if adapter is None:
+            if len(self._unknown) >= MAX_UNKNOWN:
+                self._unknown.clear()
+            self._unknown[reference] = answer
+            self._remembered.pop(reference, None)
+        else:
+            self._remembered[reference] = answer
+            self._unknown.pop(reference, None)
         return answer
 
     async def _find(self, reference: Reference) -> Adapter | None:

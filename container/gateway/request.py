@@ -25,11 +25,11 @@ class Reader:
 
     def generate(self, data: Any) -> Request:
         """LoRAX's schema."""
-        return read_generate_request(data, max_new_tokens=self._max_new_tokens)
+        return self._lorax(data, stream=False)
 
     def generate_stream(self, data: Any) -> Request:
         """LoRAX's schema, for a stream whatever it says."""
-        return read_generate_request(data, max_new_tokens=self._max_new_tokens, stream=True)
+        return self._lorax(data, stream=True)
 
     def chat(self, data: Any) -> Request:
         """OpenAI's chat completion schema."""
@@ -46,6 +46,13 @@ class Reader:
         if len(found) != 1:
             raise GatewayError.validation("give one of `inputs` (LoRAX), `messages` and `prompt` (OpenAI)")
         return schemas[found[0]](data)
+
+    def _lorax(self, data: Any, *, stream: bool) -> Request:
+        request = read_generate_request(data, max_new_tokens=self._max_new_tokens, stream=stream)
+        if request.adapter == self._base_model:
+            # An adapter may not have this name: OpenAI's schema means the base model by it.
+            raise GatewayError.validation("`adapter_id`: that is the base model; leave it out to ask it")
+        return request
 
     def _openai(self, data: Any, kind: Kind) -> Request:
         return read_openai_request(

@@ -9,6 +9,8 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from select import PIPE_BUF
 
 import aiohttp
 import uvloop
@@ -73,7 +75,9 @@ async def serve(settings: Settings, launch: Launch) -> int:
         for leftover in backend.leftovers():
             shutil.rmtree(leftover, ignore_errors=True)
         store = S3Store(settings.adapter_bucket, settings.region)
-        parts = assemble(settings, backend, store, _write)
+        log_thread = ThreadPoolExecutor(1, "log")
+        write = _log_writer(log_thread)
+        parts = assemble(settings, backend, store, write)
         # A caller who hangs up cancels the handler, and with it the engine's work for nobody.
         runner = web.AppRunner(
             parts.gateway.application(),
@@ -87,7 +91,7 @@ async def serve(settings: Settings, launch: Launch) -> int:
         engine = await Engine.start(launch.command, launch.environment)
         background = [
             asyncio.create_task(parts.readiness.watch()),
-            asyncio.create_task(_tell_metrics(parts.metrics, settings.metrics_seconds)),
+            asyncio.create_task(_tell_metrics(parts.metrics, settings.metrics_seconds, write)),
         ]
         try:
             code = await _run_until_end(engine, background, parts.readiness, stop)
@@ -99,25 +103,33 @@ async def serve(settings: Settings, launch: Launch) -> int:
             for task in background:
                 task.cancel()
             await runner.cleanup()
-            _write_metrics(parts.metrics)
+            write(b"".join(parts.metrics.emf_lines()))
             parts.access_log.flush()
             await engine.stop(ENGINE_STOP_SECONDS)
+            log_thread.shutdown()
 
 
-async def _tell_metrics(metrics: Metrics, seconds: float) -> None:
+async def _tell_metrics(metrics: Metrics, seconds: float, write: Callable[[bytes], object]) -> None:
     while True:
         await asyncio.sleep(seconds)
-        _write_metrics(metrics)
+        write(b"".join(metrics.emf_lines()))
 
 
-def _write_metrics(metrics: Metrics) -> None:
-    _write(b"".join(metrics.emf_lines()))
+def _log_writer(thread: Executor) -> Callable[[bytes], object]:
+    """Writes lines to stdout, the endpoint's log, from a thread: who reads the log may be slow."""
+    return lambda lines: thread.submit(_write, lines)
 
 
 def _write(lines: bytes) -> None:
-    """To stdout, which is the endpoint's log, in whole lines."""
-    sys.stdout.buffer.write(lines)
-    sys.stdout.buffer.flush()
+    """What is written at once is no longer than a pipe keeps together: the engine writes to the same one."""
+    block = b""
+    for line in lines.splitlines(keepends=True):
+        if block and len(block) + len(line) > PIPE_BUF:
+            os.write(sys.stdout.fileno(), block)
+            block = b""
+        block += line
+    while block:
+        block = block[os.write(sys.stdout.fileno(), block) :]
 
 
 async def _run_until_end(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -59,7 +60,8 @@ class S3Store:
 
     def _read(self, key: str) -> bytes | None:
         try:
-            return bytes(self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read(MAX_OBJECT_BYTES))
+            with contextlib.closing(self._client.get_object(Bucket=self._bucket, Key=key)["Body"]) as body:
+                return bytes(body.read(MAX_OBJECT_BYTES))
         except ClientError as error:
             _raise_unless_missing(error)
             return None

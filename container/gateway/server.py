@@ -19,7 +19,7 @@ from container.gateway.access_log import AccessLog
 from container.gateway.adapter_cache import AdapterCache
 from container.gateway.admission import Admission
 from container.gateway.backend import Backend, Json, Request
-from container.gateway.errors import GatewayError
+from container.gateway.errors import INTERNAL, GatewayError
 from container.gateway.exchange import Exchange, Phase
 from container.gateway.lorax_schema import GenerateRequest
 from container.gateway.metrics import Metrics
@@ -33,11 +33,11 @@ from container.gateway.work import Work
 MAX_BODY_BYTES = 2 * 1024 * 1024
 #: Seconds for a request's body to arrive; SageMaker sends it at once.
 BODY_SECONDS = 10.0
-#: SageMaker's limit for InvokeEndpointWithResponseStream.
-STREAM_SECONDS = 480.0
+#: SageMaker's limit for InvokeEndpointWithResponseStream is 480 s; the last event has to be there by then.
+STREAM_SECONDS = 475.0
 #: A caller's own id for a request, which SageMaker hands on.
 _INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,64}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+-]{1,64}")
 #: What SageMaker gives back to the caller as `CustomAttributes`.
 _ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _JSON = "application/json"
@@ -196,7 +196,9 @@ class Gateway:
                     if response is None:
                         # Only now, so that what goes wrong before the first token has a status.
                         response = await _begin_stream(http, exchange)
-                        deadline.reschedule(asyncio.get_running_loop().time() + STREAM_SECONDS)
+                        if self._readiness.state is not EngineState.STOPPING:
+                            left = STREAM_SECONDS - exchange.seconds
+                            deadline.reschedule(asyncio.get_running_loop().time() + left)
                     exchange.heard()
                     await response.write(encode_event(event))
         except GatewayError as error:
@@ -268,6 +270,9 @@ class Gateway:
 
     def _failure(self, error: Exception, exchange: Exchange) -> GatewayError:
         if isinstance(error, GatewayError):
+            if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+                # The gateway's own words, so no prompt is in them.
+                _log.error("request %s: %s: %s", exchange.request_id, error.error_type, error.message)
             return error
         if isinstance(error, TimeoutError):
             if self._readiness.state is EngineState.STOPPING:
@@ -281,7 +286,7 @@ class Gateway:
         # Only where it happened and what kind of error it was: its text may quote a prompt.
         frames = "".join(traceback.format_tb(error.__traceback__))
         _log.error("unexpected %s\n%s", type(error).__name__, frames)
-        return GatewayError(500, "internal", "Internal error; the endpoint's log says where")
+        return INTERNAL
 
 
 def _id(adapter: Adapter | None) -> str | None:
@@ -297,6 +302,8 @@ async def _body(http: web.Request) -> bytes:
             return await http.read()
     except TimeoutError:
         raise GatewayError(408, "request_timeout", "The request body does not arrive") from None
+    except web.RequestPayloadError:
+        raise GatewayError(400, "invalid_body", "The request body cannot be decoded") from None
     except web.HTTPRequestEntityTooLarge:
         raise GatewayError(
             413, "body_too_large", f"The request body is above {MAX_BODY_BYTES} bytes"

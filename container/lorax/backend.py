@@ -18,7 +18,7 @@ from adapters.store import ADAPTERS_PREFIX
 from container.gateway.backend import ONE_TOKEN, Json, Request
 from container.gateway.download import Download, DownloadError, parse_engine_id
 from container.gateway.engine_http import EngineAnswer, EngineHttp, read_answer
-from container.gateway.errors import ADAPTER_INCOMPATIBLE, GatewayError, adapter_error
+from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
 from container.gateway.exchange import Usage
 from container.gateway.lorax_schema import GenerateRequest
 from container.gateway.openai_schema import ChatRequest, TextRequest
@@ -26,7 +26,6 @@ from container.gateway.sse import read_events
 from container.lorax.chat import ChatAnswer, chat_body
 from container.lorax.refusals import refusal
 from container.lorax.text import TextAnswer, generate_request
-
 
 #: What makes LoRAX draw tokens rather than take the likeliest.
 _SAMPLING = ("temperature", "do_sample", "top_k", "top_p", "typical_p")
@@ -114,7 +113,9 @@ class LoraxBackend:
             if error.error_type != "generation":
                 raise
             # One token for "Hello" fails for no other reason than the adapter.
-            raise adapter_error(ADAPTER_INCOMPATIBLE, "LoRAX cannot load the adapter") from error
+            raise adapter_error(
+                ADAPTER_LOAD_FAILED, "LoRAX could not load the adapter; the endpoint's log has the reason"
+            ) from error
 
     async def forget(self, engine_id: str) -> None:
         """LoRAX has no way to be told, and need not: the files are back before it is asked for them again."""
@@ -176,18 +177,18 @@ class LoraxBackend:
     async def _post(self, path: str, body: Json, adapter: str | None) -> EngineAnswer:
         answer = await self._http.post(path, body)
         if answer.status != HTTPStatus.OK:
-            raise refusal(answer.json)
+            raise refusal(answer.status, answer.json)
         _check_adapter(answer.headers, adapter)
         return answer
 
     async def _events(self, path: str, body: Json, adapter: str | None) -> AsyncGenerator[Json]:
         async with self._http.open(path, body) as response:
             if response.status != HTTPStatus.OK:
-                raise refusal((await read_answer(response)).json)
+                raise refusal(response.status, (await read_answer(response)).json)
             try:
                 async for event in read_events(response.content):
                     if "error" in event:
-                        raise refusal(event)
+                        raise refusal(response.status, event)
                     _check_adapter(response.headers, adapter)
                     yield event
             except ValueError:
@@ -200,7 +201,9 @@ def adapter_directory(cache: Path, engine_id: str) -> Path:
 
 
 def _check_adapter(headers: Mapping[str, str], asked: str | None) -> None:
-    """LoRAX names in its headers the adapter that it used; none for the base model."""
+    """LoRAX's headers name the adapter that was asked for, as it understood the request; none for the base
+    model. So this finds a request that was mixed up on the way, not weights that were.
+    """
     if headers.get("x-adapter-id") != asked:
         raise GatewayError.wrong_adapter()
 

@@ -42,8 +42,14 @@ _ADAPTER_WORDS = {
 _OUT_OF_MEMORY = "out of memory"
 
 
-def refusal(body: Json) -> GatewayError:
+#: What LoRAX's web framework answers, in plain text, to a body that it cannot read.
+_UNREADABLE = (400, 413, 422)
+
+
+def refusal(status: int, body: Json) -> GatewayError:
     """The gateway's error for a LoRAX error body; `body` is empty if LoRAX's answer was no JSON."""
+    if not body and status in _UNREADABLE:
+        return GatewayError.validation("the engine cannot read the request")
     error_type, message = str(body.get("error_type", "")), str(body.get("error", ""))
     if error_type == "validation" or error_type in (
         "template_error",
@@ -55,10 +61,13 @@ def refusal(body: Json) -> GatewayError:
         return GatewayError(429, "overloaded", "Model is overloaded", retry_after_seconds=1)
     if error_type == "incomplete_generation":
         return GatewayError.incomplete()
-    if error_type == "generation":
-        if _OUT_OF_MEMORY in message:
-            return GatewayError.out_of_memory()
-        for words, kind in _ADAPTER_WORDS.items():
-            if words in message:
-                return adapter_error(kind, message)
+    return _generation_error(message) if error_type == "generation" else GatewayError.generation()
+
+
+def _generation_error(message: str) -> GatewayError:
+    if _OUT_OF_MEMORY in message:
+        return GatewayError.out_of_memory()
+    for words, kind in _ADAPTER_WORDS.items():
+        if words in message:
+            return adapter_error(kind, message)
     return GatewayError.generation()

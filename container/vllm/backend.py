@@ -17,7 +17,7 @@ import aiohttp
 
 from adapters.store import ADAPTERS_PREFIX
 from container.gateway.backend import ONE_TOKEN, Json, Request
-from container.gateway.engine_http import EngineAnswer, EngineHttp, read_answer
+from container.gateway.engine_http import EngineAnswer, EngineHttp, encode, read_answer
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, GatewayError, adapter_error
 from container.gateway.exchange import Usage
 from container.gateway.lorax_schema import GenerateRequest
@@ -27,6 +27,8 @@ from container.vllm.generate import check_supported, completion_body, generated
 from container.vllm.problems import take_problem
 from container.vllm.tokens import Transcript
 
+#: What a chat template may add once, to begin with.
+_TEMPLATE_BYTES = 256
 #: Statuses of vLLM for a request that it finds wrong.
 _REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 #: What OpenAI's answers have: on top, in each choice, and as usage.
@@ -145,10 +147,10 @@ class VllmBackend:
         body: Json = {"model": self._base_model}
         if isinstance(request, ChatRequest):
             body["messages"] = [message.model_dump(exclude_none=True) for message in request.messages]
-            sure = 2 * sum(len(message.text.encode()) for message in request.messages)
             if request.tools:
                 body["tools"] = request.tools
-                sure = self._max_input_tokens
+            # The template's own words for each message count, too, and are not known here.
+            sure = 2 * len(encode(body)) + _TEMPLATE_BYTES
         else:
             body["prompt"] = request.inputs if isinstance(request, GenerateRequest) else _prompt(request)
             sure = len(body["prompt"].encode())
@@ -209,7 +211,8 @@ async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[dict[str, 
 def _refusal(answer: EngineAnswer, adapter: str | None) -> GatewayError:
     problem = answer.json.get("error")
     message = str(problem.get("message", "")) if isinstance(problem, dict) else ""
-    if adapter and "could not be loaded" in message:
+    # To the letter: vLLM's messages can also quote the caller.
+    if adapter and message.startswith(f"LoRA adapter '{adapter}' was found but could not be loaded"):
         return adapter_error(
             ADAPTER_INCOMPATIBLE, "vLLM cannot load the adapter; the endpoint's log has the reason"
         )

@@ -83,10 +83,12 @@ class FakeVllm:
         os._exit(3)
 
     async def tokenize(self, http: web.Request) -> web.Response:
-        count = len((await http.json())["prompt"].split())
+        asked = await http.json()
+        messages = " ".join(message["content"] for message in asked.get("messages", ()))
+        count = len(asked.get("prompt", messages).split())
         return web.json_response({"count": count, "max_model_len": 512, "tokens": [1] * count})
 
-    async def complete(self, http: web.Request) -> web.StreamResponse:
+    async def complete(self, http: web.Request) -> web.StreamResponse:  # noqa: PLR0911 — as many failures
         asked = await http.json()
         self.asked.append(asked)
         name = asked["model"].removeprefix("adapters/").partition("/")[0]
@@ -95,6 +97,9 @@ class FakeVllm:
             return error(404, message, "NotFoundError", "model")
         if name == "broken":
             message = f"LoRA adapter '{asked['model']}' was found but could not be loaded."
+            return error(400, message, "BadRequestError")
+        if asked["prompt"] == "quoted":
+            message = "Invalid value: could not be loaded! It was found but could not be loaded"
             return error(400, message, "BadRequestError")
         if name == "failing":
             return error(500, 'Traceback: File "/opt/secret.py"', "InternalServerError")

@@ -312,7 +312,7 @@ class TestErrors:
     def test_damaged_weights(self, container: Container, store: Bucket, unique: str) -> None:
         files = sample_files("otter")
         store.register_files(unique, files | {WEIGHTS_FILE: files[WEIGHTS_FILE][:100]})
-        assert container.ask(unique).error[:2] == (409, "adapter_incompatible")
+        assert container.ask(unique).error[:2] == (424, "adapter_load_failed")
 
     def test_an_adapter_of_another_architecture(
         self, container: Container, store: Bucket, unique: str

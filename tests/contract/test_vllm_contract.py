@@ -136,6 +136,28 @@ def test_an_adapter_that_vllm_cannot_serve_is_409(client: Client, stream: bool) 
     assert_error(client.invoke(adapter_id="broken", stream=stream), 409, "adapter_incompatible")
 
 
+def test_the_callers_words_in_an_engine_error_are_not_taken_for_the_engines(
+    client: Client, engine: FakeVllm
+) -> None:
+    assert client.invoke(adapter_id="otter").status == 200
+    asked = len(engine.asked)
+    assert_error(client.invoke("quoted", adapter_id="otter"), 422, "validation")
+    assert len(engine.asked) == asked + 1, "the adapter is not loaded again"
+
+
+@pytest.mark.parametrize("name", ["response_format", "logit_bias"])
+def test_json_that_is_nested_too_deeply_is_422(client: Client, name: str) -> None:
+    deep = b'{"a":' * 600 + b"1" + b"}" * 600
+    body = (
+        b'{"model":"otter","messages":[{"role":"user","content":"hi"}],"'
+        + name.encode()
+        + b'":'
+        + deep
+        + b"}"
+    )
+    assert_error(client.request("POST", "/v1/chat/completions", body), 422, "validation")
+
+
 def test_an_engine_error_is_500_without_its_text(client: Client) -> None:
     answer = client.invoke(adapter_id="failing")
     assert_error(answer, 500, "generation")

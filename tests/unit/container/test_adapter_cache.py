@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import random
+import shutil
+import traceback
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
@@ -225,6 +228,118 @@ def test_an_adapter_that_the_engine_has_lost_is_loaded_again(tmp_path: Path) -> 
         subject.loader.files(adapter("otter").engine_id).rmdir()
         await subject.use("otter")
         assert len(subject.loader.loaded) == 2
+
+    run(scenario())
+
+
+def test_a_request_at_the_moment_of_a_removal_stops_nothing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        subject = Subject(tmp_path, adapters=1)
+        await subject.use("a")
+        remove_files = subject.cache._remove_files
+        late: list[asyncio.Task[None]] = []
+
+        async def then_ask(engine_id: str) -> None:
+            await remove_files(engine_id)
+            # In the same step of the event loop in which the removal ends.
+            late.append(asyncio.create_task(subject.use("a")))
+
+        subject.cache._remove_files = then_ask  # type: ignore[method-assign]
+        await subject.use("b")
+        subject.cache._remove_files = remove_files  # type: ignore[method-assign]
+        await asyncio.gather(*late)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("adapters", "names", "clients"), [(1, 2, 4), (2, 8, 8), (4, 20, 20), (8, 20, 16)])
+@pytest.mark.parametrize("seed", range(3))
+def test_under_pressure_all_are_served_and_no_file_goes_while_it_is_used(
+    tmp_path: Path, adapters: int, names: int, clients: int, seed: int
+) -> None:
+    rng = random.Random(seed)
+
+    async def scenario() -> None:
+        subject = Subject(tmp_path, adapters=adapters)
+        load, forget = subject.loader.load, subject.loader.forget
+
+        async def slow_load(engine_id: str) -> None:
+            await asyncio.sleep(rng.random() * 0.003)
+            await load(engine_id)
+
+        async def slow_forget(engine_id: str) -> None:
+            await asyncio.sleep(rng.random() * 0.003)
+            await forget(engine_id)
+
+        subject.loader.load, subject.loader.forget = slow_load, slow_forget  # type: ignore[method-assign]
+
+        async def client() -> None:
+            for _ in range(10):
+                name = f"n{rng.randrange(names)}"
+                async with subject.keep(name):
+                    assert name in subject.loader.on_disk()
+                    await asyncio.sleep(rng.random() * 0.004)
+                    assert name in subject.loader.on_disk()
+
+        await asyncio.gather(*(client() for _ in range(clients)))
+        assert subject.cache.bytes == len(subject.loader.on_disk()) * SIZE <= adapters * SIZE
+
+    run(scenario())
+
+
+def test_a_failure_that_is_told_again_keeps_nothing_of_who_was_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        subject = Subject(tmp_path)
+        subject.loader.failure = adapter_error(ADAPTER_LOAD_FAILED, "broken")
+        for _ in range(50):
+            with pytest.raises(GatewayError):
+                await subject.use("otter")
+        assert len(traceback.extract_tb(subject.loader.failure.__traceback__)) < 10
+
+    run(scenario())
+
+
+def test_what_a_failed_load_left_on_the_disk_is_removed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        subject = Subject(tmp_path)
+        left = subject.loader.files(adapter("otter").engine_id)
+        left.mkdir(parents=True)
+        (left / "adapter_model.safetensors").write_bytes(b"damaged")
+        subject.loader.failure = adapter_error(ADAPTER_LOAD_FAILED, "broken")
+        with pytest.raises(GatewayError):
+            await subject.use("otter")
+        assert not subject.loader.on_disk()
+
+    run(scenario())
+
+
+def test_what_nobody_waits_for_any_more_is_not_loaded(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        subject = Subject(tmp_path, max_loads=1)
+        subject.loader.go.clear()
+        callers = [asyncio.create_task(subject.use(name)) for name in "abcdefgh"]
+        await asyncio.sleep(0.01)
+        for caller in callers:
+            caller.cancel()
+        await asyncio.sleep(0.01)
+        subject.loader.go.set()
+        await subject.use("z")
+        assert subject.loader.loaded == [adapter(name).engine_id for name in "az"], "what had begun goes on"
+
+    run(scenario())
+
+
+def test_an_adapter_that_is_lost_to_one_stays_for_those_who_use_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        subject = Subject(tmp_path, adapters=1)
+        async with subject.keep("a"):
+            subject.cache.lost(adapter("a"))
+            shutil.rmtree(subject.loader.files(adapter("a").engine_id))
+            await subject.use("a")
+            waiting = asyncio.create_task(subject.use("b"))
+            await asyncio.sleep(0.02)
+            assert subject.loader.on_disk() == {"a"}
+        await waiting
 
     run(scenario())
 

@@ -190,6 +190,23 @@ def test_while_the_store_is_down_its_last_answer_is_used_for_a_while() -> None:
     asyncio.run(scenario())
 
 
+def test_made_up_names_do_not_push_out_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("container.gateway.registry.MAX_UNKNOWN", 5)
+
+    async def scenario() -> None:
+        clock, store = Clock(), StubStore({registry_key("otter"): entry("otter", OLD)})
+        registry = new(store, clock)
+        await registry.resolve("otter")
+        for number in range(20):
+            with pytest.raises(GatewayError):
+                await registry.resolve(f"made-up-{number}")
+        store.down = True
+        clock.now = 6
+        assert (await registry.resolve("otter")).revision == OLD
+
+    asyncio.run(scenario())
+
+
 def test_a_slow_store_is_not_waited_for_where_an_answer_is_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("container.gateway.registry.PATIENCE_SECONDS", 0.05)
 

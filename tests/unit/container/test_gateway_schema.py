@@ -42,6 +42,19 @@ def test_what_the_lorax_client_sends_by_default_is_accepted() -> None:
     assert request.parameters.details
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"inputs": "hi", "adapter_id": "otter"},
+        {"inputs": "hi", "model": "otter"},
+        {"inputs": "hi", "parameters": {"model": "otter"}},
+        {"inputs": "hi", "parameters": {"adapter": "otter"}},
+    ],
+)
+def test_an_adapter_in_the_wrong_place_is_not_the_base_model(body: dict[str, Any]) -> None:
+    assert "parameters.adapter_id" in refusal(body).message
+
+
 def test_unknown_keys_are_ignored() -> None:
     assert read({"inputs": "hi", "extra": 1, "parameters": {"apply_chat_template": True}}).inputs == "hi"
 

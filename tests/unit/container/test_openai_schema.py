@@ -1,5 +1,6 @@
 """OpenAI's schemas, as far as this endpoint takes them."""
 
+import time
 from typing import Any
 
 import pytest
@@ -90,6 +91,25 @@ def test_values_out_of_range_are_422_and_named(read: Any, fields: dict[str, Any]
 )
 def test_content_is_text(content: Any) -> None:
     refusal(chat, messages=[{"role": "user", "content": content}])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": [{"role": "user", "content": [1] * 1_000_000}]},
+        {"messages": [1] * 1_000_000},
+        {"messages": [{"role": "user"}] * 100_000},
+        {"tools": [1] * 1_000_000},
+        {"logit_bias": {str(number): 1.0 for number in range(100_000)}},
+        {str(number): 1 for number in range(100_000)},
+    ],
+    ids=["parts", "messages", "empty messages", "tools", "logit_bias", "fields"],
+)
+def test_a_long_list_does_not_keep_the_event_loop(fields: dict[str, Any]) -> None:
+    began = time.process_time()
+    refusal(chat, **fields)
+    # Without a limit it takes seconds; /ping has to answer within two.
+    assert time.process_time() - began < 1
 
 
 def test_text_in_parts_is_text() -> None:
