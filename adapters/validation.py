@@ -52,6 +52,8 @@ def check_adapter(
     Of the weights only the header is read. Without `base` it is not checked whether the base model has these
     layers. Raises `InvalidAdapter` with the first thing that is wrong, and what would be right.
     """
+    if name == rules.base_model:
+        raise InvalidAdapter(name, "the base model has this name", "give the adapter another one")
     settings = read_config(name, config, rules)
     if weights.size > MAX_WEIGHTS_BYTES:
         raise InvalidAdapter(

@@ -380,3 +380,9 @@ def test_every_message_names_the_adapter_on_one_line() -> None:
     with pytest.raises(InvalidAdapter, match=r"^adapter 'otter': ") as caught:
         check({"base_model_name_or_path": "a\nb\x1b[31m"})
     assert str(caught.value).isprintable()
+
+
+def test_an_adapter_may_not_have_the_base_models_name() -> None:
+    file = RecordingFile(file_with(shapes()))
+    with pytest.raises(InvalidAdapter, match="the base model has this name"):
+        check_adapter("tiny-mistral", json.dumps(CONFIG).encode(), file, Rules("vllm", 8, "tiny-mistral"))
