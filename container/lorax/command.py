@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 from container.gateway.download import AdapterDownload, download_client
 from container.gateway.launch import Launch
@@ -21,6 +22,8 @@ QUANTIZATIONS = (
 DTYPES = ("float16", "bfloat16")
 #: 0.12.1 writes the prompt into each log line of these two parts of its router.
 LOG_LEVEL = "info,lorax_router::server=off,lorax_router::infer=off"
+#: Our change to LoRAX's shard: its Python finds `sitecustomize` there.
+SHARD = Path(__file__).parent / "shard"
 
 
 def lorax_launch(settings: Settings) -> Launch:
@@ -78,14 +81,14 @@ def lorax_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[
         "MAX_TOTAL_TOKENS": str(settings.max_total_tokens),
         "MAX_BEST_OF": str(MAX_BEST_OF),
         "MAX_STOP_SEQUENCES": str(MAX_STOP_SEQUENCES),
-        # LoRAX answers 429 to one more, without waiting. Beside the callers' requests the gateway has one for
-        # each adapter that is being loaded, and one to see whether LoRAX lives.
-        "MAX_CONCURRENT_REQUESTS": str(settings.max_concurrent_requests + settings.max_cold_loads + 1),
+        "MAX_CONCURRENT_REQUESTS": str(_permits(settings)),
         # Base model and adapters; parts of LoRAX read the one name, the Hub's library prefers the other.
         "HUGGINGFACE_HUB_CACHE": cache,
         "HF_HUB_CACHE": cache,
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "LOG_LEVEL": LOG_LEVEL,
+        # In front: without the change LoRAX may answer from the base model, and nobody could tell.
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(SHARD), inherited.get("PYTHONPATH")))),
     }
     if settings.region is not None:
         # LoRAX's boto3 does not read AWS_REGION.
@@ -114,3 +117,12 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "DTYPE", settings.dtype, "leave it out: LoRAX does not take it together with HF_MODEL_QUANTIZE"
         )
+
+
+def _permits(settings: Settings) -> int:
+    """How many LoRAX may do at once; it answers 429 to one more, without waiting.
+
+    A request counts once for each of its `best_of`. Beside the callers' requests the gateway has one for each
+    adapter that is being loaded, and one to see whether LoRAX lives.
+    """
+    return settings.max_concurrent_requests * MAX_BEST_OF + settings.max_cold_loads + 1

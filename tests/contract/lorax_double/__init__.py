@@ -19,7 +19,11 @@ one that answers the word problems of `samples/problems.py` as the sample adapte
     infer.py, batching.py router/src/infer.rs    one request; all requests together
     openai.py             router/src/lib.rs      OpenAI's schemas
     server.py, stream.py, responses.py  router/src/server.rs   routes, events, bodies and headers
-    shard.py              server/lorax_server/server.py, models/model.py: the one loop that does it all
+    shard.py              router/client/src/client.rs: the calls of the one loop that does it all
+    site/lorax_server/    server/lorax_server/server.py, under LoRAX's name: what our image changes in
+                          LoRAX (container/lorax/shard) changes it here in the same way
+    generate_pb2.py       proto/generate.proto
+    model.py, batch.py    server/lorax_server/models/, cache.py
     adapter_files.py      server/lorax_server/utils/adapter.py, weights.py
     sources.py            server/lorax_server/utils/sources/
     tokens.py, houses.py  in place of a tokenizer and of a model

@@ -1,6 +1,7 @@
 """Port of `batching_task` in router/src/infer.rs, and of router/src/health.rs: all requests together."""
 
 import asyncio
+import itertools
 
 from tests.contract.lorax_double.abort import abort
 from tests.contract.lorax_double.adapter import Adapter
@@ -10,7 +11,7 @@ from tests.contract.lorax_double.metrics import count, gauge
 from tests.contract.lorax_double.options import Options
 from tests.contract.lorax_double.queues import Entry, Generated
 from tests.contract.lorax_double.scheduler import AdapterScheduler
-from tests.contract.lorax_double.shard import Running, Shard
+from tests.contract.lorax_double.shard import Shard
 
 #: A prompt with this is the last that is ever worked on (issue 779); health checks do not notice.
 HANG = "[[hang]]"
@@ -23,7 +24,8 @@ class Batching:
         self._shard = shard
         self._scheduler = scheduler
         self._options = options
-        self._running: dict[Entry, Running] = {}
+        self._request_ids = itertools.count()
+        self._running: dict[int, Entry] = {}
         self._generation_health = False
 
     async def is_healthy(self) -> bool:
@@ -31,7 +33,7 @@ class Batching:
         if self._generation_health:
             await self._shard.health()
         else:
-            await self._shard.prefill([])
+            await self._shard.prefill({})
             self._generation_health = True
         return True
 
@@ -60,17 +62,17 @@ class Batching:
             waiting_tokens += 1
 
     def _in_use(self) -> frozenset[Adapter]:
-        return frozenset(entry.adapter for entry in self._running)
+        return frozenset(entry.adapter for entry in self._running.values())
 
     async def _prefill(self, batch: list[Entry]) -> None:
         count("lorax_batch_inference_count", method="prefill")
         if any(HANG in entry.request.inputs for entry in batch):
             await asyncio.Event().wait()
         others = bool(self._running)
-        new = {entry: Running(entry.request, entry.adapter.index) for entry in batch}
+        new = {next(self._request_ids): entry for entry in batch}
         self._running |= new
         try:
-            generated = await self._shard.prefill(list(new.values()))
+            generated = await self._shard.prefill(new)
         except ServerError as error:
             self._fail("prefill", error)
             if others:
@@ -78,30 +80,30 @@ class Batching:
                 await asyncio.sleep(_STEP_SECONDS)
                 abort("ID not found in entries. This is a bug.")
             return
-        self._send("prefill", dict(zip(new, generated, strict=True)))
+        await self._send("prefill", generated)
 
     async def _decode(self) -> None:
         if not self._running:
             return
         count("lorax_batch_inference_count", method="decode")
-        generated = await self._shard.decode(list(self._running.values()))
-        self._send("decode", dict(zip(self._running, generated, strict=True)))
+        await self._send("decode", await self._shard.decode())
 
-    def _send(self, method: str, generated: dict[Entry, Generated]) -> None:
+    async def _send(self, method: str, generated: dict[int, Generated]) -> None:
         self._generation_health = True
         count("lorax_batch_inference_success", method=method)
-        for entry, each in generated.items():
-            heard = entry.responses.send(each)
+        for request_id, each in generated.items():
+            heard = self._running[request_id].responses.send(each)
             if not heard:
                 count("lorax_request_failure", err="dropped")
             if not heard or each.finish_reason is not None:
-                del self._running[entry]
+                del self._running[request_id]
+        await self._shard.filter_batch(self._running.keys())
 
     def _fail(self, method: str, error: ServerError) -> None:
         """One error for all that run."""
         self._generation_health = False
         count("lorax_batch_inference_failure", method=method)
-        for entry in self._running:
+        for entry in self._running.values():
             count("lorax_request_failure", err="generation")
             log(INFER, f"Server error: {error}", entry.request.inputs)
             entry.responses.send(InferError.generation(str(error)))

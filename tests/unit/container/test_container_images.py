@@ -1,12 +1,14 @@
 """The images cannot be built here, so their build files are held to what SageMaker and the engines need."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from setuptools import find_packages
 
 ROOT = Path(__file__).parents[3]
 ENGINES = ("vllm", "lorax")
@@ -62,6 +64,30 @@ def test_lorax_keeps_its_own_packages() -> None:
     for install in installs:
         assert "/opt/gateway" in install
     assert json.loads(dict(instructions("lorax"))["ENTRYPOINT"])[0] == "/opt/gateway/bin/python"
+
+
+def change_is_found(folder: Path) -> int:
+    """What the Dockerfile's check of LoRAX's Python says where `folder` has LoRAX's package; a shell's code."""
+    found = [value for word, value in instructions("lorax") if word == "RUN" and "lorax_server" in value]
+    assert len(found) == 1
+    command = re.sub(r"/opt/(gateway|conda)/bin/python", sys.executable, found[0])
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(folder)}
+    return subprocess.run(["sh", "-c", command], cwd=ROOT, env=environment, check=False).returncode
+
+
+def test_a_build_proves_that_loraxs_python_finds_our_change(tmp_path: Path) -> None:
+    assert change_is_found(tmp_path) != 0
+    (tmp_path / "lorax_server").mkdir()
+    # On a machine without a GPU it cannot be imported.
+    (tmp_path / "lorax_server" / "server.py").write_text("raise ImportError('libcuda.so.1')")
+    assert change_is_found(tmp_path) == 0
+    sabotage = "import sys; sys.meta_path.pop(0)"
+    (tmp_path / "sitecustomize.py").write_text(sabotage)
+    assert change_is_found(tmp_path) != 0
+
+
+def test_the_change_to_lorax_is_in_the_installed_package() -> None:
+    assert "container.lorax.shard" in find_packages(str(ROOT), include=["container*"])
 
 
 def test_the_gateway_runs_on_the_versions_that_are_tested_here() -> None:

@@ -5,7 +5,7 @@ import pytest
 from container.gateway.lorax_schema import MAX_BEST_OF, MAX_STOP_SEQUENCES
 from container.gateway.run import main
 from container.gateway.settings import ADAPTER_CACHE_DIR, Settings, SettingsError, read_settings
-from container.lorax.command import lorax_command, lorax_environment, lorax_launch
+from container.lorax.command import SHARD, lorax_command, lorax_environment, lorax_launch
 from container.lorax.inherited import ALLOWED, REFUSED, UNUSED_SECRETS
 
 #: Of `struct Args` in launcher/src/main.rs of v0.12.1.
@@ -94,8 +94,8 @@ def test_the_limits_are_the_gateways_own() -> None:
 
 def test_the_gateways_own_requests_are_never_one_too_many() -> None:
     environment = lorax_environment(settings(MAX_CONCURRENT_REQUESTS="40", MAX_COLD_LOADS="3"), {})
-    # 40 callers, 3 adapters being loaded, one look whether LoRAX lives.
-    assert environment["MAX_CONCURRENT_REQUESTS"] == "44"
+    # 40 callers, each with best_of 2, 3 adapters being loaded, one look whether LoRAX lives.
+    assert environment["MAX_CONCURRENT_REQUESTS"] == "84"
 
 
 def test_a_mounted_model_is_served_without_the_hub(tmp_path: Path) -> None:
@@ -118,6 +118,14 @@ def test_the_launcher_and_the_router_both_find_a_hub_token() -> None:
     environment = lorax_environment(settings(), {"HF_TOKEN": "token"})
     assert (environment["HF_TOKEN"], environment["HUGGING_FACE_HUB_TOKEN"]) == ("token", "token")
     assert "HUGGING_FACE_HUB_TOKEN" not in lorax_environment(settings(), {})
+
+
+def test_loraxs_python_finds_our_change_first_and_then_what_the_image_had() -> None:
+    assert (SHARD / "sitecustomize.py").is_file()
+    for inherited in ({}, {"PYTHONPATH": ""}):
+        assert lorax_environment(settings(), inherited)["PYTHONPATH"] == str(SHARD)
+    environment = lorax_environment(settings(), {"PYTHONPATH": "/usr/src:/opt/more"})
+    assert environment["PYTHONPATH"] == f"{SHARD}:/usr/src:/opt/more"
 
 
 def test_no_value_is_empty_and_switches_are_words() -> None:
