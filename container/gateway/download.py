@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import boto3
-from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
 from adapters.errors import InvalidAdapter, InvalidName
 from adapters.names import Reference
 from adapters.reading import LocalFile
-from adapters.registry import DamagedEntry, Registry
+from adapters.registry import Registry
 from adapters.s3 import is_absent
 from adapters.safetensors import read_header
 from adapters.store import (
@@ -99,8 +97,11 @@ class AdapterDownload:
             raise DownloadError(
                 ADAPTER_MISSING if is_absent(error) else ADAPTER_LOAD_FAILED, str(error)
             ) from error
-        except (DamagedEntry, ResponseParserError, BotoCoreError, Boto3Error, OSError) as error:
-            raise DownloadError(ADAPTER_LOAD_FAILED, str(error)) from error
+        except DownloadError:
+            raise
+        except Exception as error:
+            # botocore has no common class for what it makes of an answer that is not S3's.
+            raise DownloadError(ADAPTER_LOAD_FAILED, f"{type(error).__name__}: {error}") from error
         return directory
 
     def _download(self, prefix: str, revision: str, directory: Path, entry: RegistryEntry) -> None:

@@ -162,6 +162,9 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
     if isinstance(data, dict):
         if len(data) > MAX_FIELDS:
             raise GatewayError.validation("the body has too many fields")
+        for name, value in data.items():
+            if isinstance(value, dict | list) and len(value) > MAX_ITEMS:
+                raise GatewayError.validation(f"`{name[:50]}` has more than {MAX_ITEMS} items")
         data = {name: value for name, value in data.items() if name not in IGNORED}
         if data.get("model") in (*BASE_MODEL_IDS, base_model):
             data["model"] = None

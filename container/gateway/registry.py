@@ -22,6 +22,8 @@ from adapters.store import (
 )
 from container.gateway.errors import GatewayError
 
+#: Characters of what is wrong with a name, which is quoted there.
+MAX_MESSAGE = 300
 #: Names without an adapter that are remembered.
 MAX_UNKNOWN = 10_000
 #: Seconds for which a caller waits for a store that is slow or down where an older answer is at hand.
@@ -30,6 +32,12 @@ PATIENCE_SECONDS = 1.0
 STALE_SECONDS = 300.0
 
 _log = logging.getLogger(__name__)
+
+
+#: What comes of an entry that is no JSON, or other JSON.
+_UNREADABLE = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, InvalidName,
+)  # fmt: skip
 
 
 class StoreError(Exception):
@@ -110,7 +118,8 @@ class Registry:
         if known is None:
             known = await self._ask(reference)
         elif known.good_until <= self._clock():
-            known = await self._ask_again(reference, known)
+            # There is nothing to fall back on where the name was unknown.
+            known = await (self._ask_again(reference, known) if known.adapter else self._ask(reference))
         if known.adapter is None:
             raise GatewayError(404, "adapter_not_found", f"There is no adapter {reference!r}")
         return known.adapter
@@ -139,7 +148,7 @@ class Registry:
         try:
             parsed = Reference.parse(reference)
         except InvalidName as error:
-            raise GatewayError.validation(f"`adapter_id`: {error}") from None
+            raise GatewayError.validation(f"`adapter_id`: {str(error)[:MAX_MESSAGE]}") from None
         # It goes on if the one who asked first leaves: others may wait for it.
         answer: _Answer = await asyncio.shield(
             self._once(reference, lambda: self._look_up(reference, parsed))
@@ -152,7 +161,7 @@ class Registry:
                 return await self._ask(reference)
         except (GatewayError, TimeoutError) as error:
             now = self._clock()
-            if known.adapter is None or now - known.asked_at > STALE_SECONDS:
+            if now - known.asked_at > STALE_SECONDS:
                 raise error if isinstance(error, GatewayError) else _unavailable(error) from error
             # Not asked again by every request, each of which would have to wait; a late answer counts anyway.
             known.good_until = now + self._cache_seconds
@@ -212,7 +221,7 @@ def _read(name: str, body: bytes) -> Adapter:
     try:
         entry = RegistryEntry.from_json(body)
         return Adapter(name, check_revision(name, entry.revision), int(entry.size), int(entry.rank))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidName) as error:
+    except _UNREADABLE as error:
         raise GatewayError(
             500, "registry_entry_invalid", f"The registry entry of adapter {name!r} is damaged"
         ) from error

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -53,7 +55,16 @@ def main(arguments: Sequence[str], make_launch: Callable[[Settings], Launch]) ->
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
+    # It would quote what it cannot read, which may be a prompt.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s gateway: %(message)s")
+    # Each connection is a file; the usual soft limit is 1024 of them.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # A body of 2 MiB can become a million objects: with Python's own thresholds the collector would look at
+    # all of them again and again, for half a second.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
     try:
         return uvloop.run(serve(settings, launch))
     except OSError as error:
@@ -83,6 +94,7 @@ async def serve(settings: Settings, launch: Launch) -> int:
             parts.gateway.application(),
             access_log=None,
             handler_cancellation=True,
+            auto_decompress=False,
             shutdown_timeout=SEND_SECONDS,
         )
         await runner.setup()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
 from container.gateway.registry import Listed, StoreError
 
@@ -30,8 +29,6 @@ _CONFIG = Config(
 _Answer = TypeVar("_Answer")
 #: Registry entries have some hundred bytes; what is larger is none.
 MAX_OBJECT_BYTES = 1024 * 1024
-#: botocore raises the last one for an answer that is not S3's.
-_ERRORS = (BotoCoreError, ResponseParserError)
 
 
 class S3Store:
@@ -59,34 +56,47 @@ class S3Store:
         return await asyncio.get_running_loop().run_in_executor(self._threads, ask, key)
 
     def _read(self, key: str) -> bytes | None:
-        try:
-            with contextlib.closing(self._client.get_object(Bucket=self._bucket, Key=key)["Body"]) as body:
-                return bytes(body.read(MAX_OBJECT_BYTES))
-        except ClientError as error:
-            _raise_unless_missing(error)
-            return None
-        except _ERRORS as error:
-            raise StoreError(str(error)) from error
+        with _store_errors():
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            except ClientError as error:
+                _raise_unless_missing(error)
+                return None
+            if "ETag" not in answer:
+                raise StoreError("an answer that is not S3's")
+            with contextlib.closing(answer["Body"]) as body:
+                content = bytes(body.read(MAX_OBJECT_BYTES))
+                # At the end botocore looks whether all has come.
+                body.read(1)
+                return content
 
     def _size(self, key: str) -> int | None:
-        try:
-            return int(self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"])
-        except ClientError as error:
-            _raise_unless_missing(error)
-            return None
-        except _ERRORS as error:
-            raise StoreError(str(error)) from error
+        with _store_errors():
+            try:
+                return int(self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"])
+            except ClientError as error:
+                _raise_unless_missing(error)
+                return None
 
     def _list(self, prefix: str) -> Sequence[Listed]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        try:
+        with _store_errors():
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
             return [
                 Listed(found["Key"], int(found["LastModified"].timestamp()))
                 for page in pages
                 for found in page.get("Contents", ())
             ]
-        except (ClientError, *_ERRORS) as error:
-            raise StoreError(str(error)) from error
+
+
+@contextlib.contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        # botocore has no common class for what it makes of an answer that is not S3's.
+        raise StoreError(f"{type(error).__name__}: {error}") from error
 
 
 def _raise_unless_missing(error: ClientError) -> None:

@@ -6,6 +6,7 @@ adapter cache, and the gateway takes it from there.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -20,7 +21,8 @@ def leave_problem(cache: Path, engine_id: str, error_type: str, message: str) ->
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps([error_type, message]))
     except OSError:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def take_problem(cache: Path, engine_id: str) -> GatewayError | None:

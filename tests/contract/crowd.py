@@ -1,0 +1,61 @@
+"""Many connections at once, for which a thread each would be too much: they are held, and not read."""
+
+import contextlib
+import json
+import resource
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+
+def request(path: str, body: dict[str, Any]) -> bytes:
+    """A request as it goes over the wire."""
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
+
+
+class Crowd:
+    """Connections to one port of this machine, which end together."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._sockets: list[socket.socket] = []
+
+    def join(self, count: int, sends: bytes = b"") -> None:
+        """So many more of them, each of which sends this and waits."""
+        for _ in range(count):
+            joined = socket.create_connection(("127.0.0.1", self._port), timeout=30)
+            self._sockets.append(joined)
+            joined.sendall(sends)
+
+    def leave(self) -> None:
+        """All hang up."""
+        for each in self._sockets:
+            each.close()
+        self._sockets.clear()
+
+    def statuses(self) -> list[int]:
+        """The status of the first answer to each, in the order in which they joined."""
+        return [int(each.recv(65536).split(b" ", 2)[1]) for each in self._sockets]
+
+
+@contextlib.contextmanager
+def crowd(port: int) -> Iterator[Crowd]:
+    """Nobody yet; who is left at the end of the block hangs up."""
+    found = Crowd(port)
+    try:
+        yield found
+    finally:
+        found.leave()
+
+
+@contextlib.contextmanager
+def open_files(limit: int) -> Iterator[None]:
+    """So many files may be open in this process, and in those that are started in the block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

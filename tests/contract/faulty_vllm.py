@@ -1,0 +1,115 @@
+"""A program that is vLLM at its worst: it takes its time, never ends an answer, and does not hear SIGTERM.
+
+Which of that it does, the environment and the prompts tell it; everything else is as in `fake_vllm`.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+
+from aiohttp import web
+from fake_vllm import TOKENS, FakeVllm, choice, completion
+
+#: A prompt that is never answered to the end, streamed or not.
+ENDLESS = "endless"
+#: Seconds between two tokens of an endless stream.
+TOKEN_SECONDS = 0.2
+#: The beginning of the names of adapters that take this many seconds to be loaded.
+HEAVY, LOAD_SECONDS = "heavy", 2.0
+#: Variables: seconds until the engine is healthy, until it generates, and whether SIGTERM means nothing.
+HEALTHY_AFTER, GENERATES_AFTER, DEAF = "ENGINE_HEALTHY_AFTER", "ENGINE_GENERATES_AFTER", "ENGINE_DEAF"
+
+
+class FaultyVllm(FakeVllm):
+    """Counts what is under way and what its callers have left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = time.monotonic()
+        self._counts = {"asked": 0, "running": 0, "abandoned": 0}
+
+    def application(self) -> web.Application:
+        application = super().application()
+        application.add_routes([web.get("/counts", self.counts), web.post("/v1/chat/completions", self.chat)])
+        # Prompts of any length arrive, as with vLLM.
+        application._client_max_size = 0
+        return application
+
+    async def chat(self, http: web.Request) -> web.StreamResponse:
+        """Always the same, streamed or not; the gateway hands it on as it is."""
+        asked = await http.json()
+        answer = {"id": "chatcmpl-1", "created": 1795507429, "model": asked["model"]}
+        usage = {"prompt_tokens": 3, "total_tokens": 6, "completion_tokens": 3}
+        said = {"role": "assistant", "content": "C hi"}
+        end = {"index": 0, "finish_reason": "stop"}
+        if not asked.get("stream"):
+            answer |= {"object": "chat.completion", "choices": [end | {"message": said}], "usage": usage}
+            return web.json_response(answer)
+        answer |= {"object": "chat.completion.chunk", "choices": [end | {"delta": said}]}
+        text = f"data: {json.dumps(answer)}\n\ndata: [DONE]\n\n"
+        return web.Response(text=text, content_type="text/event-stream")
+
+    async def tokenize(self, http: web.Request) -> web.Response:
+        asked = await http.json()
+        count = len(str(asked.get("prompt") or asked.get("messages")).split())
+        return web.json_response({"count": count, "max_model_len": 512, "tokens": [1] * count})
+
+    async def counts(self, _: web.Request) -> web.Response:
+        return web.json_response(self._counts)
+
+    async def health(self, http: web.Request) -> web.Response:
+        return await super().health(http) if self._is_after(HEALTHY_AFTER) else web.Response(status=503)
+
+    async def complete(self, http: web.Request) -> web.StreamResponse:
+        asked = await http.json()
+        self._counts["asked"] += 1
+        if not self._is_after(GENERATES_AFTER):
+            return web.json_response({}, status=500)
+        if asked["prompt"] == ENDLESS:
+            return await self._endlessly(http, asked)
+        if asked["prompt"] == "Hello" and asked["model"].startswith(f"adapters/{HEAVY}"):
+            await asyncio.sleep(LOAD_SECONDS)
+        return await super().complete(http)
+
+    async def _endlessly(self, http: web.Request, asked: dict[str, object]) -> web.StreamResponse:
+        self._counts["running"] += 1
+        try:
+            if not asked.get("stream"):
+                await asyncio.Event().wait()
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await response.prepare(http)
+            piece = completion(str(asked["model"]), choice(TOKENS[:1], asked, last=False))
+            while True:
+                await response.write(f"data: {json.dumps(piece)}\n\n".encode())
+                await asyncio.sleep(TOKEN_SECONDS)
+        except (asyncio.CancelledError, ConnectionError):
+            self._counts["abandoned"] += 1
+            raise
+        finally:
+            self._counts["running"] -= 1
+
+    def _is_after(self, variable: str) -> bool:
+        return time.monotonic() - self._began >= float(os.environ.get(variable, "0"))
+
+
+async def make_application() -> web.Application:
+    return FaultyVllm().application()
+
+
+if __name__ == "__main__":
+    deaf = DEAF in os.environ
+    if deaf:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    web.run_app(
+        make_application(),
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        print=None,
+        shutdown_timeout=1,
+        # A caller who hangs up cancels the work, as with vLLM.
+        handler_cancellation=True,
+        handle_signals=not deaf,
+    )

@@ -1,0 +1,103 @@
+"""An adapter cache with room for one adapter only: who waits for room gets it, whatever becomes of the other."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from container.gateway.adapter_cache import AdapterCache
+from container.gateway.admission import Admission
+from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
+from container.gateway.exchange import Exchange
+from container.gateway.registry import Adapter
+
+FIRST, SECOND = (Adapter(name, "0" * 16, 100) for name in ("first", "second"))
+
+
+class Loader:
+    """Loads when it is told to; the first load fails if it is told so."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.fails = False
+        self.go = asyncio.Event()
+
+    async def load(self, engine_id: str) -> None:
+        await self.go.wait()
+        if engine_id == FIRST.engine_id and self.fails:
+            raise adapter_error(ADAPTER_LOAD_FAILED, "the disk is full")
+        self.files(engine_id).mkdir(parents=True)
+        (self.files(engine_id) / "weights").write_bytes(b"x" * FIRST.size)
+
+    async def forget(self, engine_id: str) -> None:
+        pass
+
+    def files(self, engine_id: str) -> Path:
+        return self.directory / engine_id
+
+
+class Room:
+    """The cache, and both adapters asked for: the first is being loaded, the second waits for room."""
+
+    def __init__(self, directory: Path) -> None:
+        self.loader = Loader(directory)
+        self._cache = AdapterCache(
+            self.loader,
+            Admission(running=10, queued=10),
+            max_bytes=FIRST.size,
+            max_loads=2,
+            max_rank=8,
+            on_load=lambda adapter, seconds, error: None,
+        )
+
+    async def ask_for_both(self) -> tuple[asyncio.Task[None], asyncio.Task[None]]:
+        first, second = (asyncio.create_task(self._use(adapter)) for adapter in (FIRST, SECOND))
+        await asyncio.sleep(0.01)
+        return first, second
+
+    async def _use(self, adapter: Adapter) -> None:
+        async with self._cache.keep(adapter, Exchange("/")):
+            await asyncio.sleep(0.01)
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(scenario, 5))
+
+
+def test_when_the_first_has_been_used_the_second_is_loaded(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        room = Room(tmp_path)
+        first, second = await room.ask_for_both()
+        room.loader.go.set()
+        await asyncio.gather(first, second)
+
+    run(scenario())
+
+
+def test_when_the_first_fails_the_second_is_loaded(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        room = Room(tmp_path)
+        room.loader.fails = True
+        first, second = await room.ask_for_both()
+        room.loader.go.set()
+        with pytest.raises(GatewayError):
+            await first
+        await second
+
+    run(scenario())
+
+
+def test_when_nobody_waits_for_the_first_any_more_the_second_is_loaded(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        room = Room(tmp_path)
+        first, second = await room.ask_for_both()
+        first.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await first
+        room.loader.go.set()
+        await second
+
+    run(scenario())
