@@ -20,18 +20,17 @@ ROUTES = (
 MIB = 1024 * 1024
 _FIELDS = (
     *("inputs", "parameters", "stream", "messages", "prompt", "model", "max_tokens", "max_completion_tokens"),
+    *("temperature", "top_p", "top_k", "n", "stop", "stream_options", "seed", "logit_bias"),
     *(
-        "temperature",
-        "top_p",
-        "top_k",
-        "n",
-        "stop",
-        "stream_options",
-        "seed",
-        "logit_bias",
         "response_format",
+        "logprobs",
+        "top_logprobs",
+        "tools",
+        "tool_choice",
+        "echo",
+        "user",
+        "repetition_penalty",
     ),
-    *("logprobs", "top_logprobs", "tools", "tool_choice", "echo", "user", "repetition_penalty"),
 )
 _PARAMETERS = (
     *("adapter_id", "adapter_source", "merged_adapters", "api_token", "best_of", "temperature", "top_k"),
@@ -119,6 +118,9 @@ def _long() -> list[Hostile]:
         "biases": f'{{"prompt": "{SECRET}", "logit_bias": {{{_entries("1")}}}}}',
         "unknown fields": f'{{"prompt": "{SECRET}", {_entries("1")}}}',
         "empty lists": f'{{"inputs": [{_many("[]")}]}}',
+        "lists in a tool": _chat(f'"tools": [{{"a": [{_many("[]")}]}}]'),
+        "fields of a message": f'{{"messages": [{{"role": "a", {_entries("1")}}}]}}',
+        "fields of a part": f'{{"messages": [{{"role": "a", "content": [{{{_entries("1")}}}]}}]}}',
     }
     return [Hostile(f"2 MiB of {name}", body.encode(), 422, "validation") for name, body in places.items()]
 

@@ -16,7 +16,7 @@ REVISION = "0123456789abcdef"
 CACHE_SECONDS = 0.2
 #: Seconds for which a caller waits where an older answer is at hand, and where none is, and by how much a busy
 #: machine may be late.
-PATIENCE_SECONDS, STORE_SECONDS, NOISE_SECONDS = 1, 8, 2
+PATIENCE_SECONDS, STORE_SECONDS, NOISE_SECONDS = 1, 8, 6
 FAULTS = [fault for fault in Fault if fault is not Fault.NONE]
 #: Of these there is no doubt that it is the store's. A page of HTML looks like an entry that is damaged.
 OF_THE_STORE = [fault for fault in FAULTS if fault is not Fault.HTML]
