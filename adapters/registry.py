@@ -64,7 +64,7 @@ class Registry:
             raise
         try:
             entry = RegistryEntry.from_json(answer["Body"].read())
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise DamagedEntry(
                 name,
                 f"its registry entry {registry_key(name)} is damaged",

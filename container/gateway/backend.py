@@ -6,14 +6,12 @@ from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-import aiohttp
-
 from container.gateway.exchange import Usage
 from container.gateway.lorax_schema import GenerateRequest, Parameters
 from container.gateway.openai_schema import OpenAIRequest
 
 #: A health check is answered within seconds or not at all.
-HEALTH_TIMEOUT = aiohttp.ClientTimeout(total=2)
+HEALTH_SECONDS = 2.0
 #: One JSON object as it goes to the caller: the answer, or one event of a stream.
 Json = dict[str, Any]
 Request = GenerateRequest | OpenAIRequest

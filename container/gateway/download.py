@@ -32,7 +32,7 @@ from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, 
 
 _ENGINE_ID = re.compile(r"^adapters/(?P<name>.+)/(?P<revision>[0-9a-f]+)/$")
 #: A 7B adapter has 20 to 340 MB; S3 that stalls for 10 s is tried again.
-_CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "max_attempts": 4})
+_CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
 
 
 class DownloadError(Exception):

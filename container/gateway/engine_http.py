@@ -1,19 +1,19 @@
-"""How both engines are spoken to: JSON over HTTP on loopback, and what can go wrong with that."""
+"""How both engines are spoken to: JSON over HTTP, and what can go wrong with that."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
-import aiohttp
 import orjson
 
-from container.gateway.backend import HEALTH_TIMEOUT, Json
+from container.gateway.backend import HEALTH_SECONDS, Json
+from container.gateway.engine_connection import EnginePool, EngineResponse
 from container.gateway.errors import GatewayError
-
-_JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,13 @@ class EngineAnswer:
 class EngineHttp:
     """Requests to the engine's port. An engine that cannot be reached is a `GatewayError`."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
-        """`base_url` has no slash at its end."""
-        self._session = session
-        self._base_url = base_url
+    def __init__(self, pool: EnginePool) -> None:
+        """`pool` has the connections."""
+        self._pool = pool
 
-    @contextlib.asynccontextmanager
-    async def open(self, path: str, body: Json) -> AsyncIterator[aiohttp.ClientResponse]:
+    def open(self, path: str, body: Json) -> contextlib.AbstractAsyncContextManager[EngineResponse]:
         """POST `body`; the answer's body is read in the block."""
-        data = encode(body)
-        try:
-            async with self._session.post(self._base_url + path, data=data, headers=_JSON) as response:
-                yield response
-        except aiohttp.ClientError as error:
-            raise GatewayError.unreachable() from error
+        return self._pool.request("POST", path, encode(body))
 
     async def post(self, path: str, body: Json) -> EngineAnswer:
         """POST `body` and read the whole answer."""
@@ -51,9 +44,10 @@ class EngineHttp:
     async def is_healthy(self) -> bool:
         """Whether GET /health says so."""
         try:
-            async with self._session.get(f"{self._base_url}/health", timeout=HEALTH_TIMEOUT) as response:
-                return response.status == 200
-        except (aiohttp.ClientError, TimeoutError):
+            async with asyncio.timeout(HEALTH_SECONDS), self._pool.request("GET", "/health") as response:
+                await response.read()
+                return response.status == HTTPStatus.OK
+        except (GatewayError, TimeoutError):
             return False
 
 
@@ -65,7 +59,7 @@ def encode(body: Json) -> bytes:
         raise GatewayError.validation("the body is nested too deeply") from None
 
 
-async def read_answer(response: aiohttp.ClientResponse) -> EngineAnswer:
+async def read_answer(response: EngineResponse) -> EngineAnswer:
     """Read what is left of an answer."""
     try:
         answer: Any = orjson.loads(await response.read())

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import aiohttp
-
 from container.gateway.backend import Backend
+from container.gateway.engine_connection import EnginePool
 
 
 @dataclass(frozen=True)
@@ -16,4 +15,4 @@ class Launch:
 
     command: tuple[str, ...]
     environment: dict[str, str]
-    connect: Callable[[aiohttp.ClientSession], Backend]
+    connect: Callable[[EnginePool], Backend]

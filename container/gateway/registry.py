@@ -118,8 +118,9 @@ class Registry:
         if known is None:
             known = await self._ask(reference)
         elif known.good_until <= self._clock():
-            # There is nothing to fall back on where the name was unknown.
-            known = await (self._ask_again(reference, known) if known.adapter else self._ask(reference))
+            # There is nothing to fall back on where the name was unknown, or the answer is too old.
+            usable = known.adapter is not None and self._clock() - known.asked_at <= STALE_SECONDS
+            known = await (self._ask_again(reference, known) if usable else self._ask(reference))
         if known.adapter is None:
             raise GatewayError(404, "adapter_not_found", f"There is no adapter {reference!r}")
         return known.adapter
@@ -160,13 +161,10 @@ class Registry:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 return await self._ask(reference)
         except (GatewayError, TimeoutError) as error:
-            now = self._clock()
-            if now - known.asked_at > STALE_SECONDS:
-                raise error if isinstance(error, GatewayError) else _unavailable(error) from error
             # Not asked again by every request, each of which would have to wait; a late answer counts anyway.
-            known.good_until = now + self._cache_seconds
+            known.good_until = self._clock() + self._cache_seconds
             _log.warning(
-                "adapter %s: what the store said before is used: %s", reference, error or "it is slow"
+                "adapter %s: what the store said before is used: %s", reference, str(error) or "it is slow"
             )
             return known
 

@@ -13,6 +13,13 @@ from container.gateway.lorax_schema import read_generate_request
 from container.gateway.openai_schema import ChatRequest, Kind, TextRequest, read_openai_request
 
 Read = Callable[[Any], Request]
+#: Items of lists and members of objects. A chat of a thousand messages with its tools has fewer. All are
+#: looked at before a request is taken or refused, and everybody else, /ping included, waits meanwhile.
+MAX_VALUES = 10_000
+#: What is nested deeper than 254 levels could not be written as JSON again.
+MAX_LEVELS = 64
+#: Those in prompts included. A million lists take half a second to be made of a body, and to be thrown away.
+MAX_BRACKETS = 100_000
 
 
 class Reader:
@@ -61,8 +68,25 @@ class Reader:
 
 
 def read_json(body: bytes) -> Any:
-    """The JSON of a body; raises `GatewayError` 400."""
+    """The JSON of a body; raises `GatewayError` 400, or 422 if it has too many values or levels."""
+    if body.count(b"[") + body.count(b"{") > MAX_BRACKETS:
+        raise GatewayError.validation(f"the body has more than {MAX_BRACKETS} brackets")
     try:
-        return orjson.loads(body)
+        data = orjson.loads(body)
     except ValueError:
         raise GatewayError(400, "invalid_json", "The request body is not valid JSON") from None
+    _check_shape(data)
+    return data
+
+
+def _check_shape(data: Any) -> None:
+    level, values = [data], 0
+    for _ in range(MAX_LEVELS):
+        level = [each for each in level if isinstance(each, dict | list)]
+        if not level:
+            return
+        values += sum(map(len, level))
+        if values > MAX_VALUES:
+            break
+        level = [item for each in level for item in (each.values() if isinstance(each, dict) else each)]
+    raise GatewayError.validation(f"the body has more than {MAX_VALUES} values or {MAX_LEVELS} levels")

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from select import PIPE_BUF
 
-import aiohttp
 import uvloop
 from aiohttp import web
 
 from container.gateway.assembly import assemble
 from container.gateway.engine import Engine
+from container.gateway.engine_connection import EnginePool
 from container.gateway.launch import Launch
 from container.gateway.metrics import Metrics
 from container.gateway.readiness import EngineState, Readiness
@@ -31,9 +31,6 @@ from container.gateway.settings import Settings, SettingsError, read_settings
 DRAIN_SECONDS = 23.0
 SEND_SECONDS = 2.0
 ENGINE_STOP_SECONDS = 4.0
-#: vLLM's web server closes connections that were idle for 5 s. To use one just then would fail a
-#: request, so the gateway closes them first.
-KEEP_ALIVE_SECONDS = 4.0
 #: Connections that wait to be accepted: SageMaker wants each one accepted within 250 ms, and a burst of
 #: thousands takes the gateway longer than that.
 BACKLOG = 4096
@@ -77,48 +74,45 @@ async def serve(settings: Settings, launch: Launch) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    # As many connections as there are requests at the engine, each kept for the next one.
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
-    # The gateway's own limits apply, not the client library's 5 minutes.
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        backend = launch.connect(session)
-        for leftover in backend.leftovers():
-            shutil.rmtree(leftover, ignore_errors=True)
-        store = S3Store(settings.adapter_bucket, settings.region)
-        log_thread = ThreadPoolExecutor(1, "log")
-        write = _log_writer(log_thread)
-        parts = assemble(settings, backend, store, write)
-        # A caller who hangs up cancels the handler, and with it the engine's work for nobody.
-        runner = web.AppRunner(
-            parts.gateway.application(),
-            access_log=None,
-            handler_cancellation=True,
-            auto_decompress=False,
-            shutdown_timeout=SEND_SECONDS,
-        )
-        await runner.setup()
-        site = web.TCPSite(runner, settings.bind_host, settings.port, backlog=BACKLOG)
-        await site.start()
-        engine = await Engine.start(launch.command, launch.environment)
-        background = [
-            asyncio.create_task(parts.readiness.watch()),
-            asyncio.create_task(_tell_metrics(parts.metrics, settings.metrics_seconds, write)),
-        ]
-        try:
-            code = await _run_until_end(engine, background, parts.readiness, stop)
-            if code == 0:
-                await site.stop()
-                await parts.gateway.drain(DRAIN_SECONDS)
-            return code
-        finally:
-            for task in background:
-                task.cancel()
-            await runner.cleanup()
-            write(b"".join(parts.metrics.emf_lines()))
-            parts.access_log.flush()
-            await engine.stop(ENGINE_STOP_SECONDS)
-            log_thread.shutdown()
+    pool = EnginePool("127.0.0.1", settings.engine_port)
+    backend = launch.connect(pool)
+    for leftover in backend.leftovers():
+        shutil.rmtree(leftover, ignore_errors=True)
+    store = S3Store(settings.adapter_bucket, settings.region)
+    log_thread = ThreadPoolExecutor(1, "log")
+    write = _log_writer(log_thread)
+    parts = assemble(settings, backend, store, write)
+    # A caller who hangs up cancels the handler, and with it the engine's work for nobody.
+    runner = web.AppRunner(
+        parts.gateway.application(),
+        access_log=None,
+        handler_cancellation=True,
+        auto_decompress=False,
+        shutdown_timeout=SEND_SECONDS,
+    )
+    await runner.setup()
+    site = web.TCPSite(runner, settings.bind_host, settings.port, backlog=BACKLOG)
+    await site.start()
+    engine = await Engine.start(launch.command, launch.environment)
+    background = [
+        asyncio.create_task(parts.readiness.watch()),
+        asyncio.create_task(_tell_metrics(parts.metrics, settings.metrics_seconds, write)),
+    ]
+    try:
+        code = await _run_until_end(engine, background, parts.readiness, stop)
+        if code == 0:
+            await site.stop()
+            await parts.gateway.drain(DRAIN_SECONDS)
+        return code
+    finally:
+        for task in background:
+            task.cancel()
+        await runner.cleanup()
+        write(b"".join(parts.metrics.emf_lines()))
+        parts.access_log.flush()
+        await engine.stop(ENGINE_STOP_SECONDS)
+        pool.close()
+        log_thread.shutdown()
 
 
 async def _tell_metrics(metrics: Metrics, seconds: float, write: Callable[[bytes], object]) -> None:

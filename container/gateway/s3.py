@@ -21,7 +21,8 @@ THREADS = 16
 _CONFIG = Config(
     connect_timeout=2,
     read_timeout=3,
-    retries={"mode": "standard", "max_attempts": 2},
+    # Not `max_attempts`, which counts the retries only.
+    retries={"mode": "standard", "total_max_attempts": 2},
     max_pool_connections=THREADS,
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import orjson
 
 #: The end mark of an OpenAI-style stream.
@@ -18,13 +17,13 @@ def encode_event(payload: dict[str, Any]) -> bytes:
     return b"data: " + orjson.dumps(payload) + b"\n\n"
 
 
-async def read_events(content: aiohttp.StreamReader) -> AsyncIterator[dict[str, Any]]:
+async def read_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
     """The events of an engine's answer; comments and the end mark are left out.
 
     Raises `ValueError` for a line that is no JSON object.
     """
     buffer = b""
-    async for chunk in content.iter_any():
+    async for chunk in chunks:
         *lines, buffer = (buffer + chunk).split(b"\n")
         for line in lines:
             data = line.removeprefix(b"data:").strip()

@@ -12,11 +12,10 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
-import aiohttp
-
 from adapters.store import ADAPTERS_PREFIX
 from container.gateway.backend import ONE_TOKEN, Json, Request
 from container.gateway.download import Download, DownloadError, parse_engine_id
+from container.gateway.engine_connection import EnginePool
 from container.gateway.engine_http import EngineAnswer, EngineHttp, read_answer
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
 from container.gateway.exchange import Usage
@@ -43,19 +42,18 @@ class LoraxBackend:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
-        base_url: str,
+        pool: EnginePool,
         *,
         base_model: str,
         default_new_tokens: int,
         cache: Path,
         download: Download,
     ) -> None:
-        """`base_url` has no slash at its end; `base_model` is what answers call the base model.
+        """`base_model` is what answers call the base model.
 
         `cache` is LoRAX's HUGGINGFACE_HUB_CACHE; `download` puts adapters where LoRAX looks for them there.
         """
-        self._http = EngineHttp(session, base_url)
+        self._http = EngineHttp(pool)
         self._base_model = base_model
         self._default_new_tokens = default_new_tokens
         self._cache = cache
@@ -186,7 +184,7 @@ class LoraxBackend:
             if response.status != HTTPStatus.OK:
                 raise refusal(response.status, (await read_answer(response)).json)
             try:
-                async for event in read_events(response.content):
+                async for event in read_events(response.chunks()):
                     if "error" in event:
                         raise refusal(response.status, event)
                     _check_adapter(response.headers, adapter)

@@ -33,7 +33,6 @@ def lorax_launch(settings: Settings) -> Launch:
         environment=lorax_environment(settings, os.environ),
         connect=partial(
             LoraxBackend,
-            base_url=f"http://127.0.0.1:{settings.engine_port}",
             base_model=settings.model_id,
             default_new_tokens=settings.default_new_tokens,
             cache=settings.adapter_cache_dir,

@@ -13,10 +13,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from adapters.store import ADAPTERS_PREFIX
 from container.gateway.backend import ONE_TOKEN, Json, Request
+from container.gateway.engine_connection import EnginePool, EngineResponse
 from container.gateway.engine_http import EngineAnswer, EngineHttp, encode, read_answer
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, GatewayError, adapter_error
 from container.gateway.exchange import Usage
@@ -45,19 +44,18 @@ class VllmBackend:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
-        base_url: str,
+        pool: EnginePool,
         *,
         base_model: str,
         max_input_tokens: int,
         default_new_tokens: int,
         cache: Path,
     ) -> None:
-        """`base_url` has no slash at its end; `base_model` is the name that vLLM serves it under.
+        """`base_model` is the name that vLLM serves it under.
 
         `cache` is the directory into which vLLM's resolver downloads adapters.
         """
-        self._http = EngineHttp(session, base_url)
+        self._http = EngineHttp(pool)
         self._base_model = base_model
         self._max_input_tokens = max_input_tokens
         self._default_new_tokens = default_new_tokens
@@ -200,9 +198,9 @@ def _count(answer: Json, usage: Usage) -> None:
         usage.generated_tokens = counts["completion_tokens"]
 
 
-async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[dict[str, Any]]:
+async def _chunks(response: EngineResponse) -> AsyncGenerator[dict[str, Any]]:
     try:
-        async for chunk in read_events(response.content):
+        async for chunk in read_events(response.chunks()):
             yield chunk
     except ValueError:
         raise GatewayError.incomplete() from None

@@ -31,7 +31,6 @@ def vllm_launch(settings: Settings) -> Launch:
         environment=vllm_environment(settings, os.environ, on_cpu=on_cpu),
         connect=partial(
             VllmBackend,
-            base_url=f"http://127.0.0.1:{settings.engine_port}",
             base_model=settings.model_id,
             max_input_tokens=settings.max_input_tokens,
             default_new_tokens=settings.default_new_tokens,

@@ -20,7 +20,6 @@ def launch(settings: Settings) -> Launch:
         environment=dict(os.environ),
         connect=partial(
             VllmBackend,
-            base_url=f"http://127.0.0.1:{settings.engine_port}",
             base_model=BASE_MODEL,
             max_input_tokens=settings.max_input_tokens,
             default_new_tokens=settings.default_new_tokens,

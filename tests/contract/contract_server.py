@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 from aiohttp import web
 
 from container.gateway.assembly import assemble
 from container.gateway.backend import Backend
+from container.gateway.engine_connection import EnginePool
 from container.gateway.readiness import EngineState
 from container.gateway.registry import Listed
 from container.gateway.settings import read_settings
@@ -66,7 +66,8 @@ class StubStore:
 
 @contextlib.contextmanager
 def gateway(
-    connect: Callable[[aiohttp.ClientSession], Backend],
+    engine_port: int,
+    connect: Callable[[EnginePool], Backend],
     store: StubStore,
     *,
     state: EngineState = EngineState.READY,
@@ -78,14 +79,14 @@ def gateway(
     )
 
     async def make_application() -> web.Application:
-        session = aiohttp.ClientSession()
-        backend = connect(session)
+        pool = EnginePool("127.0.0.1", engine_port)
+        backend = connect(pool)
         parts = assemble(settings, backend, store, log.append)
         parts.readiness.state = state
         application = parts.gateway.application()
 
         async def close(_: web.Application) -> None:
-            await session.close()
+            pool.close()
 
         application.on_cleanup.append(close)
         return application

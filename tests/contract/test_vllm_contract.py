@@ -41,13 +41,12 @@ def start(engine: FakeVllm, tmp_path: Path) -> Iterator[Callable[..., Client]]:
         port = stack.enter_context(serving(application))
         connect = partial(
             VllmBackend,
-            base_url=f"http://127.0.0.1:{port}",
             base_model=BASE_MODEL,
             max_input_tokens=50,
             default_new_tokens=256,
             cache=tmp_path,
         )
-        yield lambda **limits: stack.enter_context(gateway(connect, STORE, **limits))
+        yield lambda **limits: stack.enter_context(gateway(port, connect, STORE, **limits))
 
 
 @pytest.fixture

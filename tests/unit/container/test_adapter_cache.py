@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import glob
 import random
 import shutil
 import traceback
@@ -55,7 +56,9 @@ class DiskLoader:
         return self.directory / engine_id
 
     def on_disk(self) -> set[str]:
-        return {path.parts[-3] for path in self.directory.rglob("*.safetensors")}
+        # `glob` takes no notice of a directory that goes meanwhile.
+        found = glob.glob(f"{self.directory}/adapters/*/*/*.safetensors")  # noqa: PTH207
+        return {Path(path).parts[-3] for path in found}
 
 
 class Subject:
