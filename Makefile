@@ -51,9 +51,10 @@ deploy: need-stage setup ## STAGE=dev: deploy to AWS with your credentials
 pin-images: setup ## [ARGS=--check]: the base images' tags to digests, into container/images.lock
 	@$(VENV_PYTHON) -m loraserve pin-images $(ARGS)
 
-bench: setup ## how long synth and seeding take, each beside what it is to be compared with
+bench: setup ## what synth, seeding and the gateway cost, each beside what it is to be compared with
 	@$(VENV_PYTHON) -m benchmarks.synth_time
 	@$(VENV_PYTHON) -m benchmarks.seeding
+	@$(VENV_PYTHON) -m benchmarks.gateway
 
 clean: ## remove what was made here (not the virtual environment)
 	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache

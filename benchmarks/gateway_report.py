@@ -1,0 +1,171 @@
+"""What the gateway benchmark found, as rows: for the terminal and for docs/benchmarks.md.
+
+Each result is that of the medians, and in brackets those of the lowest and the highest round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from benchmarks import gateway_cold as cold
+from benchmarks import gateway_overhead as overhead
+from benchmarks import gateway_throughput as throughput
+
+COLUMNS = ("", "compared with", "gateway", "result", "target")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure, what it is compared with, and the aim."""
+
+    what: str
+    reference: str
+    measured: str
+    result: str = ""
+    target: str = ""
+    met: bool | None = None
+    """None where there is no target."""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As in `COLUMNS`."""
+        mark = {None: "", True: " ✓", False: " ✗"}[self.met]
+        return (self.what, self.reference, self.measured, self.result, self.target + mark)
+
+
+def rows(figures: Mapping[str, Any]) -> list[Row]:
+    """The rows of the parts that were measured."""
+    makers: dict[str, Callable[[Mapping[str, Any]], list[Row]]] = {
+        "overhead": overhead_rows,
+        "throughput": throughput_rows,
+        "cold": cold_rows,
+    }
+    return [row for part, make in makers.items() if part in figures for row in make(figures[part])]
+
+
+def overhead_rows(figures: Mapping[str, Any]) -> list[Row]:
+    """In front of an engine that takes no time."""
+    found = figures["medians"]
+    rate = f"{overhead.RATE:.0f} requests/s"
+    gateway_rps = found["gateway_rps"]
+    each = sorted(one["cpu_us"] for one in figures["rounds"])
+    return [
+        Row(
+            "requests/s, gateway on one core",
+            f"{found['engine_rps']:,.0f} (null engine alone)",
+            f"{gateway_rps:,.0f}",
+            f"{found['cpu_us']:.0f} µs each on {found['core_busy']:.0%} of the core "
+            f"({each[0]:.0f} to {each[-1]:.0f})",
+            "≥ 1,500",
+            gateway_rps >= 1500,
+        ),
+        _added(f"latency p50 at {rate}", figures, "p50_ms", 1),
+        _added(f"latency p99 at {rate}", figures, "p99_ms", 5),
+        _added(f"event of a stream, p50, {overhead.STREAMS} streams", figures, "event_p50_ms", 0.2),
+        _added(f"event of a stream, p99, {overhead.STREAMS} streams", figures, "event_p99_ms", None),
+    ]
+
+
+def _added(what: str, figures: Mapping[str, Any], figure: str, most: float | None) -> Row:
+    engine, gateway = (figures["medians"][f"{side}_{figure}"] for side in (overhead.ENGINE, overhead.GATEWAY))
+    added = gateway - engine
+    each = sorted(
+        one[f"{overhead.GATEWAY}_{figure}"] - one[f"{overhead.ENGINE}_{figure}"] for one in figures["rounds"]
+    )
+    target = "" if most is None else f"≤ {most:g} ms more"
+    met = None if most is None else added <= most
+    result = f"{added:+.2f} ms ({each[0]:+.2f} to {each[-1]:+.2f})"
+    return Row(what, f"{engine:.2f} ms", f"{gateway:.2f} ms", result, target, met)
+
+
+def throughput_rows(figures: Mapping[str, Any]) -> list[Row]:
+    """In front of vLLM."""
+    found = figures["medians"]
+    comparisons = (
+        ("50 adapters at random ÷ the same without the gateway", throughput.GATEWAY, throughput.DIRECT, 0.98),
+        ("50 adapters at random ÷ one adapter", throughput.GATEWAY, throughput.SINGLE, 0.95),
+        (
+            f"500 adapters by Zipf's law, {throughput.RESIDENT} resident ÷ one adapter",
+            throughput.ZIPF,
+            throughput.SINGLE,
+            0.85,
+        ),
+    )
+    result = []
+    for what, measured, reference, least in comparisons:
+        ratio = found[measured] / found[reference]
+        result.append(
+            Row(
+                f"answers/s: {what}",
+                f"{found[reference]:.1f}",
+                f"{found[measured]:.1f}",
+                f"{ratio:.3f} ({_spread(figures['rounds'], measured, reference)})",
+                f"≥ {least}",
+                ratio >= least,
+            )
+        )
+    sent = figures["requests"] * len(figures["rounds"]) * len(throughput.SCENARIOS)
+    wrong = {
+        kind: sum(counts[kind] for counts in figures["wrong"].values()) for kind in ("errors", "adapters")
+    }
+    result.append(
+        Row(
+            f"errors and wrong adapters among {sent:,} answers",
+            "",
+            f"{wrong['errors']}, {wrong['adapters']}",
+            "",
+            "0, 0",
+            not any(wrong.values()),
+        )
+    )
+    return result
+
+
+def _spread(rounds: Sequence[Mapping[str, float]], measured: str, reference: str) -> str:
+    """The lowest and the highest ratio of a round."""
+    ratios = sorted(figures[measured] / figures[reference] for figures in rounds)
+    return f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
+
+
+def cold_rows(figures: Mapping[str, Any]) -> list[Row]:
+    """The first request to a cold adapter."""
+    found = figures["medians"]
+    least = found[cold.DOWNLOAD] + found[cold.LOAD]
+    ratio = found[cold.FIRST] / least
+    each = sorted(
+        round_of[cold.FIRST] / (round_of[cold.DOWNLOAD] + round_of[cold.LOAD])
+        for round_of in figures["rounds"]
+    )
+    return [
+        Row(
+            f"first request to a cold adapter of {figures['bytes'] / 1e6:.0f} MB",
+            f"{least:.3f} s (download {found[cold.DOWNLOAD]:.3f}, load {found[cold.LOAD]:.3f})",
+            f"{found[cold.FIRST]:.3f} s",
+            f"{ratio:.2f} ({each[0]:.2f} to {each[-1]:.2f})",
+            "≤ 1.5",
+            ratio <= 1.5,
+        ),
+        Row("the same request again", "", f"{found[cold.AGAIN]:.3f} s"),
+    ]
+
+
+def table(title: str, found: Sequence[Row]) -> Table:
+    """For the terminal."""
+    result = Table(title=title)
+    for column in COLUMNS:
+        result.add_column(column, justify="right" if column in COLUMNS[1:4] else "left")
+    for row in found:
+        colour = {None: "", True: "green", False: "red"}[row.met]
+        result.add_row(*row.cells, style=colour)
+    return result
+
+
+def markdown(found: Sequence[Row]) -> str:
+    """The same table for docs/benchmarks.md."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    lines += ["| " + " | ".join(row.cells) + " |" for row in found]
+    return "\n".join(lines).replace("  |", " |") + "\n"

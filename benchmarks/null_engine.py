@@ -1,0 +1,131 @@
+"""An engine that answers at once, in vLLM's words: what is left of a request's time is the gateway's.
+
+    python -m benchmarks.null_engine --port 8081
+
+Raw protocols on uvloop, so that it is several times as fast as what stands before it. An
+answer names the model that was asked for. Each event of a stream carries the time at which it was written
+(`time.monotonic_ns`, one clock for all processes of a machine). A benchmark's part: it trusts its callers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import httptools
+import uvloop
+
+#: Seconds between two events of a stream: a 7B model's tokens on a fast GPU.
+EVENT_SECONDS = 0.02
+#: Where the container looks for vLLM's server.
+_VLLM_SERVER = Path("vllm/entrypoints/openai/api_server.py")
+
+
+class NullEngine(asyncio.Protocol):
+    """One connection."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        # uvloop's transports are no subclass of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+        self._parser = httptools.HttpRequestParser(self)
+        self._url, self._body = b"", b""
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, which calls the methods below."""
+        self._parser.feed_data(data)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._url, self._body = b"", b""
+
+    def on_url(self, url: bytes) -> None:
+        """The path; it may come in pieces."""
+        self._url += url
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        self._body += data
+
+    def on_message_complete(self) -> None:
+        """Answer."""
+        if not self._url.endswith(b"/completions"):
+            self._answer({"count": 1, "tokens": [1], "object": "list", "data": []})
+            return
+        asked = json.loads(self._body)
+        if asked.get("stream"):
+            self._begin_stream(asked["model"], asked["max_tokens"])
+        else:
+            self._answer(_completion(asked["model"], _choice(f"[{asked['model']}]", "stop")) | _USAGE)
+
+    def _answer(self, content: dict[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self._transport.write(head + body)
+
+    def _begin_stream(self, model: str, events: int) -> None:
+        self._transport.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
+            b"transfer-encoding: chunked\r\n\r\n"
+        )
+        self._next_event(model, events)
+
+    def _next_event(self, model: str, left: int) -> None:
+        if self._transport.is_closing():
+            return
+        choice = _timed_choice("length" if left == 1 else None)
+        self._chunk(b"data: " + json.dumps(_completion(model, choice)).encode() + b"\n\n")
+        if left > 1:
+            asyncio.get_running_loop().call_later(EVENT_SECONDS, self._next_event, model, left - 1)
+        else:
+            self._chunk(b"data: [DONE]\n\n")
+            self._chunk(b"")
+
+    def _chunk(self, data: bytes) -> None:
+        self._transport.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+
+_USAGE = {"usage": {"prompt_tokens": 3, "total_tokens": 6, "completion_tokens": 3}}
+
+
+def _completion(model: str, choice: dict[str, Any]) -> dict[str, Any]:
+    return {"id": "cmpl-0", "object": "text_completion", "created": 1, "model": model, "choices": [choice]}
+
+
+def _choice(text: str, reason: str | None) -> dict[str, Any]:
+    return {"index": 0, "text": text, "logprobs": None, "finish_reason": reason, "stop_reason": None}
+
+
+def _timed_choice(reason: str | None) -> dict[str, Any]:
+    """A token whose text is the time."""
+    text = str(time.monotonic_ns())
+    logprobs = {"text_offset": [0], "token_logprobs": [-0.1], "tokens": [text], "top_logprobs": [None]}
+    return _choice(text, reason) | {"logprobs": logprobs, "token_ids": [5], "prompt_token_ids": None}
+
+
+def stand_in(folder: Path) -> None:
+    """Make the null engine what `python -m vllm.entrypoints.openai.api_server` runs, with `folder` first
+    on the Python path: so the container's own command starts it, with nothing of it changed."""
+    server = folder / _VLLM_SERVER
+    server.parent.mkdir(parents=True)
+    for package in server.relative_to(folder).parents[:-1]:
+        (folder / package / "__init__.py").touch()
+    server.write_text("import sys\n\nfrom benchmarks.null_engine import main\n\nmain(sys.argv[1:])\n")
+
+
+async def _serve(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(NullEngine, "127.0.0.1", port)
+    await server.serve_forever()
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until killed; of vLLM's arguments only the port means anything."""
+    uvloop.run(_serve(int(arguments[arguments.index("--port") + 1])))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

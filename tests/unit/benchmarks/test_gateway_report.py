@@ -1,0 +1,114 @@
+"""The rows of the gateway benchmark's report."""
+
+from typing import Any
+
+from benchmarks.gateway_report import COLUMNS, markdown, rows, table
+from benchmarks.gateway_throughput import SCENARIOS
+
+MEDIANS = {
+    "engine_rps": 12000.0,
+    "gateway_rps": 1499.0,
+    "cpu_us": 350.4,
+    "core_busy": 0.98,
+    "engine_p50_ms": 0.2,
+    "gateway_p50_ms": 0.9,
+    "engine_p99_ms": 0.4,
+    "gateway_p99_ms": 5.5,
+    "engine_event_p50_ms": 0.1,
+    "gateway_event_p50_ms": 0.25,
+    "engine_event_p99_ms": 0.3,
+    "gateway_event_p99_ms": 1.3,
+}
+OVERHEAD = {
+    "medians": MEDIANS,
+    "rounds": [MEDIANS | {"gateway_p50_ms": 2.0, "cpu_us": 500.0}, MEDIANS | {"engine_p50_ms": 0.3}, MEDIANS],
+}
+
+
+def throughput(**changes: dict[str, int]) -> dict[str, Any]:
+    answers = {"direct": 70.0, "gateway": 69.3, "single": 66.0, "zipf": 50.0}
+    other = {"direct": 80.0, "gateway": 60.0, "single": 60.0, "zipf": 60.0}
+    nothing = {"errors": 0, "adapters": 0, "answers": 3}
+    return {
+        "medians": answers,
+        "rounds": [answers, other],
+        "requests": 300,
+        "wrong": dict.fromkeys(SCENARIOS, nothing) | changes,
+    }
+
+
+COLD_MEDIANS = {"first_s": 0.2, "again_s": 0.05, "download_s": 0.1, "load_s": 0.02}
+COLD = {
+    "medians": COLD_MEDIANS,
+    "rounds": [COLD_MEDIANS, COLD_MEDIANS | {"first_s": 0.3}],
+    "bytes": 39_853_280,
+}
+
+
+def test_what_the_gateway_adds_is_the_difference_to_the_engine_alone() -> None:
+    found = {row.what: row for row in rows({"overhead": OVERHEAD})}
+
+    p50 = found["latency p50 at 300 requests/s"]
+    assert (p50.reference, p50.measured) == ("0.20 ms", "0.90 ms")
+    assert (p50.result, p50.met) == ("+0.70 ms (+0.60 to +1.80)", True)
+    assert found["latency p99 at 300 requests/s"].met is False
+    assert found["event of a stream, p50, 20 streams"].met is True
+    assert found["event of a stream, p99, 20 streams"].met is None
+
+
+def test_requests_per_second_are_told_with_their_cost() -> None:
+    row = rows({"overhead": OVERHEAD})[0]
+
+    assert row.cells == (
+        "requests/s, gateway on one core",
+        "12,000 (null engine alone)",
+        "1,499",
+        "350 µs each on 98% of the core (350 to 500)",
+        "≥ 1,500 ✗",
+    )
+
+
+def test_ratios_come_with_those_of_the_single_rounds() -> None:
+    found = rows({"throughput": throughput()})
+
+    assert [row.result for row in found[:3]] == [
+        "0.990 (0.75 to 0.99)",
+        "1.050 (1.00 to 1.05)",
+        "0.758 (0.76 to 1.00)",
+    ]
+    assert [row.met for row in found] == [True, True, False, True]
+
+
+def test_one_wrong_adapter_is_one_too_many() -> None:
+    last = rows({"throughput": throughput(zipf={"errors": 0, "adapters": 1, "answers": 0})})[-1]
+
+    assert (last.what, last.measured) == ("errors and wrong adapters among 2,400 answers", "0, 1")
+    assert last.met is False
+
+
+def test_a_cold_request_is_compared_with_download_and_load() -> None:
+    first, again = rows({"cold": COLD})
+
+    assert first.what == "first request to a cold adapter of 40 MB"
+    assert first.reference == "0.120 s (download 0.100, load 0.020)"
+    assert (first.result, first.met) == ("1.67 (1.67 to 2.50)", False)
+    assert again.met is None
+
+
+def test_parts_that_were_not_measured_have_no_rows() -> None:
+    assert rows({}) == []
+    assert len(rows({"overhead": OVERHEAD, "throughput": throughput(), "cold": COLD})) == 11
+
+
+def test_markdown_is_a_table_with_every_cell() -> None:
+    lines = markdown(rows({"cold": COLD})).splitlines()
+
+    assert lines[0].count("|") == lines[1].count("|") == len(COLUMNS) + 1
+    assert lines[2].startswith("| first request to a cold adapter of 40 MB | 0.120 s")
+    assert lines[3] == "| the same request again | | 0.050 s | | |"
+
+
+def test_the_table_of_the_terminal_has_the_same_rows() -> None:
+    found = rows({"overhead": OVERHEAD, "cold": COLD})
+
+    assert table("The gateway", found).row_count == len(found)
