@@ -33,6 +33,7 @@ def test_a_thousand_adapters_are_seeded_over_several_invocations(laptop: LaptopC
         }
         hub = Hub(server.endpoint)
         moved = 0
+        published_before = False
         while True:
             invocations += 1
             assert invocations < 60, "it does not come forward"
@@ -40,7 +41,10 @@ def test_a_thousand_adapters_are_seeded_over_several_invocations(laptop: LaptopC
                 report = store.seed(adapters, hub=hub, base_model=made.base_model, has_time=time_for(SECONDS))
             except OutOfTime:
                 ready, published = store.status()["ready"], len(store.names())
-                assert published in {0, COUNT} and (published == 0 or ready == COUNT)
+                assert published in {0, COUNT}
+                # An invocation that comes after the publishing counts from the beginning.
+                assert published == 0 or ready == COUNT or published_before
+                published_before = published > 0
                 moved += store.status()["bytes_moved"]
                 continue
             break

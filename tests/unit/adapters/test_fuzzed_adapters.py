@@ -22,7 +22,7 @@ VALID_CONFIG = json.dumps(CONFIG).encode()
 VALID_WEIGHTS = file_with(shapes())
 VALID_HEADER: dict[str, Any] = json.loads(VALID_WEIGHTS[8 : 8 + int.from_bytes(VALID_WEIGHTS[:8], "little")])
 DATA_SIZE = len(VALID_WEIGHTS) - 8 - int.from_bytes(VALID_WEIGHTS[:8], "little")
-SECONDS = 3
+SECONDS = 10
 
 NUMBERS = st.integers() | st.floats() | st.sampled_from([2**31, 2**63, 2**64, -1, 10**4000])
 WORDS = st.text(max_size=8) | st.sampled_from(
