@@ -16,6 +16,7 @@ from container.gateway.admission import Admission
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, INTERNAL, GatewayError, adapter_error
 from container.gateway.exchange import Exchange, Phase
 from container.gateway.registry import Adapter
+from container.gateway.tasks import look_at_error
 
 #: Seconds for which a failed load is not tried again: on LoRAX each one makes all requests wait.
 FAILURE_SECONDS = 5.0
@@ -115,7 +116,7 @@ class AdapterCache:
             self._check(adapter)
             task = asyncio.create_task(self._load_now(adapter))
             self._loading[engine_id] = task
-            task.add_done_callback(_look_at_error)
+            task.add_done_callback(look_at_error)
         return self._loading[engine_id]
 
     def _check(self, adapter: Adapter) -> None:
@@ -194,7 +195,7 @@ class AdapterCache:
         self._incoming[engine_id] = self._held.pop(engine_id)
         gone = asyncio.create_task(self._remove_files(engine_id))
         self._loading[engine_id] = gone
-        gone.add_done_callback(_look_at_error)
+        gone.add_done_callback(look_at_error)
         await asyncio.shield(gone)
 
     async def _remove_files(self, engine_id: str) -> None:
@@ -206,12 +207,6 @@ class AdapterCache:
             del self._incoming[engine_id]
             del self._loading[engine_id]
             self._released.set()
-
-
-def _look_at_error(task: asyncio.Task[None]) -> None:
-    # Where nobody waits any more, asyncio would complain about an error that nobody looked at.
-    if not task.cancelled():
-        task.exception()
 
 
 def _bytes_below(directory: Path) -> int:

@@ -21,6 +21,7 @@ from adapters.store import (
     registry_key,
 )
 from container.gateway.errors import GatewayError
+from container.gateway.tasks import look_at_error
 
 #: Characters of what is wrong with a name, which is quoted there.
 MAX_MESSAGE = 300
@@ -173,14 +174,9 @@ class Registry:
         if what not in self._asking:
             task = asyncio.create_task(ask())
             self._asking[what] = task
-            task.add_done_callback(lambda done: self._asked(what, done))
+            task.add_done_callback(lambda _: self._asking.pop(what))
+            task.add_done_callback(look_at_error)
         return self._asking[what]
-
-    def _asked(self, what: str, task: asyncio.Task[Any]) -> None:
-        del self._asking[what]
-        if not task.cancelled():
-            # Where nobody waits any more, asyncio would complain about an error that nobody looked at.
-            task.exception()
 
     async def _look_up(self, reference: str, parsed: Reference) -> _Answer:
         asked_at = self._clock()

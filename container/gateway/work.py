@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from container.gateway.backend import Json
 from container.gateway.exchange import Exchange, Phase
+from container.gateway.tasks import look_at_error
 
 #: Events that may wait for a slow caller before the engine has to wait, too.
 _WAITING_EVENTS = 64
@@ -42,18 +43,12 @@ class Work:
             return
         if self._reads_to_end and self._exchange.phase is Phase.ENGINE:
             self._left_behind.add(self._task)
-            self._task.add_done_callback(self._ended)
+            self._task.add_done_callback(self._left_behind.discard)
+            self._task.add_done_callback(look_at_error)
         else:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait((self._task,))
-
-    @classmethod
-    def _ended(cls, task: asyncio.Task[Any]) -> None:
-        cls._left_behind.discard(task)
-        if not task.cancelled():
-            # Nobody is there to be told; without this asyncio would complain.
-            task.exception()
 
     @classmethod
     async def events(

@@ -20,7 +20,7 @@ from container.gateway.engine_http import EngineAnswer, EngineHttp, encode, read
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, GatewayError, adapter_error
 from container.gateway.exchange import Usage
 from container.gateway.lorax_schema import GenerateRequest
-from container.gateway.openai_schema import ChatRequest, OpenAIRequest, TextRequest
+from container.gateway.openai_schema import ChatRequest, OpenAIRequest
 from container.gateway.sse import read_events
 from container.vllm.generate import check_supported, completion_body, generated
 from container.vllm.problems import take_problem
@@ -136,25 +136,20 @@ class VllmBackend:
                 exclude_none=True, exclude={"max_completion_tokens", "stream", "stream_options"}
             )
             body["max_tokens"] = request.new_tokens(self._default_new_tokens)
-        await self._check_input_length(request)
+        await self._check_input_length(body)
         return body | {"model": adapter or self._base_model}
 
-    async def _check_input_length(self, request: Request) -> None:
+    async def _check_input_length(self, body: Json) -> None:
         # A token is at least one byte, and a tokenizer adds at most one token of its own to a prompt, a
         # chat template some for each message. So most prompts are known to fit without tokenizing them twice.
-        body: Json = {"model": self._base_model}
-        if isinstance(request, ChatRequest):
-            body["messages"] = [message.model_dump(exclude_none=True) for message in request.messages]
-            if request.tools:
-                body["tools"] = request.tools
-            # The template's own words for each message count, too, and are not known here.
-            sure = 2 * len(encode(body)) + _TEMPLATE_BYTES
-        else:
-            body["prompt"] = request.inputs if isinstance(request, GenerateRequest) else _prompt(request)
-            sure = len(body["prompt"].encode())
+        asked = {"model": self._base_model}
+        asked |= {name: body[name] for name in ("prompt", "messages", "tools") if body.get(name)}
+        # The template's own words for each message count, too, and are not known here.
+        chat = "messages" in body
+        sure = 2 * len(encode(asked)) + _TEMPLATE_BYTES if chat else len(body["prompt"].encode())
         if sure < self._max_input_tokens:
             return
-        answer = await self._http.post("/tokenize", body)
+        answer = await self._http.post("/tokenize", asked)
         if answer.status != HTTPStatus.OK:
             raise _refusal(answer, None)
         count = answer.json["count"]
@@ -176,11 +171,6 @@ class VllmBackend:
 
 def _path(request: Request) -> str:
     return _CHAT if isinstance(request, ChatRequest) else _TEXT
-
-
-def _prompt(request: OpenAIRequest) -> str:
-    assert isinstance(request, TextRequest)  # noqa: S101 — there are two kinds
-    return request.prompt
 
 
 def _has_details(request: Request) -> bool:

@@ -1,5 +1,6 @@
 """Whatever a stranger uploads: it is valid, or it is refused with a sentence; quickly, and in little memory."""
 
+import gc
 import json
 import time
 import tracemalloc
@@ -22,7 +23,7 @@ VALID_CONFIG = json.dumps(CONFIG).encode()
 VALID_WEIGHTS = file_with(shapes())
 VALID_HEADER: dict[str, Any] = json.loads(VALID_WEIGHTS[8 : 8 + int.from_bytes(VALID_WEIGHTS[:8], "little")])
 DATA_SIZE = len(VALID_WEIGHTS) - 8 - int.from_bytes(VALID_WEIGHTS[:8], "little")
-SECONDS = 10
+SECONDS = 3
 
 NUMBERS = st.integers() | st.floats() | st.sampled_from([2**31, 2**63, 2**64, -1, 10**4000])
 WORDS = st.text(max_size=8) | st.sampled_from(
@@ -202,9 +203,14 @@ def test_a_header_as_full_as_it_may_be_is_read_in_bounded_time_and_memory(unit: 
 
 def check_is_cheap(config: bytes, content: bytes, memory: int) -> None:
     """Fails if deciding over this adapter takes long, or more memory than `memory`."""
-    started = time.process_time()
-    verdict(config, content, "lorax", base=None)
-    assert time.process_time() - started < SECONDS
+    # The collector would look at all that other tests have left in this process, too.
+    gc.disable()
+    try:
+        started = time.process_time()
+        verdict(config, content, "lorax", base=None)
+        assert time.process_time() - started < SECONDS
+    finally:
+        gc.enable()
     tracemalloc.start()
     try:
         verdict(config, content)
