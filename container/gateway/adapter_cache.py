@@ -17,6 +17,7 @@ from container.gateway.errors import ADAPTER_INCOMPATIBLE, INTERNAL, GatewayErro
 from container.gateway.exchange import Exchange, Phase
 from container.gateway.registry import Adapter
 from container.gateway.tasks import look_at_error
+from container.gateway.turns import Turns
 
 #: Seconds for which a failed load is not tried again: on LoRAX each one makes all requests wait.
 FAILURE_SECONDS = 5.0
@@ -66,7 +67,11 @@ class AdapterCache:
         self._max_bytes = max_bytes
         self._max_rank = max_rank
         self._on_load = on_load
-        self._permits = asyncio.Semaphore(max_loads)
+        #: Loads that run, and those that wait until fewer run.
+        self.loads = Turns(max_loads)
+        #: Since the start: adapters removed to make room; loads that failed, incompatible ones left out.
+        self.evictions = 0
+        self.load_failures = 0
         # One makes room at a time, first come first served: else another takes the room that it has made.
         self._room = asyncio.Lock()
         # Bytes of each, least recently used first.
@@ -140,7 +145,7 @@ class AdapterCache:
         # The task leaves `_loading` itself: between its end and a callback others may run, and who finds
         # a finished task there waits for it for ever, without letting anybody else run.
         try:
-            async with self._permits:
+            async with self.loads:
                 async with self._room:
                     if not await self._make_room(adapter):
                         return
@@ -168,6 +173,7 @@ class AdapterCache:
         finally:
             del self._incoming[engine_id]
             self._released.set()
+            self.load_failures += error is not None and error.is_ours
             self._on_load(adapter, time.monotonic() - began, error)
 
     def _remember_failure(self, engine_id: str, error: GatewayError) -> None:
@@ -202,6 +208,7 @@ class AdapterCache:
         try:
             await self._loader.forget(engine_id)
             await asyncio.to_thread(shutil.rmtree, self._loader.files(engine_id), ignore_errors=True)
+            self.evictions += 1
             _log.info("removed %s from the disk", engine_id)
         finally:
             del self._incoming[engine_id]

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from container.gateway.errors import GatewayError
 from container.gateway.exchange import Exchange, Phase
+from container.gateway.turns import Turns
 
 #: The most that a caller is told to wait, however long the queue is.
 MAX_RETRY_AFTER_SECONDS = 30
@@ -28,7 +29,8 @@ class Admission:
         self._running = running
         self._places = running + queued
         self._load_places = running + queued
-        self._turns = asyncio.Semaphore(running)
+        #: Requests at the engine, and those that wait to be.
+        self.turns = Turns(running)
         self._inside = 0
         self._loading = 0
         self._mean_turn_seconds = 1.0
@@ -73,7 +75,7 @@ class Admission:
     async def turn(self, exchange: Exchange) -> AsyncIterator[None]:
         """A turn at the engine, first come first served."""
         exchange.enter(Phase.QUEUE)
-        async with self._turns:
+        async with self.turns:
             exchange.enter(Phase.ENGINE)
             began = time.monotonic()
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Self
 
 
@@ -28,6 +29,11 @@ class GatewayError(Exception):
         """Whether the adapter is the reason, so that it may help to load it again."""
         return self.error_type in ADAPTER_ERRORS
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether the container or the adapter store is to blame, and not what was asked or published."""
+        return self.status == HTTPStatus.FAILED_DEPENDENCY or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
     @classmethod
     def validation(cls, problem: str) -> Self:
         """The request can be read, but breaks a rule: 422, in LoRAX's words."""
@@ -51,7 +57,7 @@ class GatewayError(Exception):
     @classmethod
     def wrong_adapter(cls) -> Self:
         """The engine says that another model answered than the one that was asked for."""
-        return cls(500, "wrong_adapter", "The engine answered with another model than the one asked for")
+        return cls(500, WRONG_ADAPTER, "The engine answered with another model than the one asked for")
 
     @classmethod
     def out_of_memory(cls) -> Self:
@@ -63,6 +69,8 @@ class GatewayError(Exception):
 
 #: A defect of the gateway itself; what it was stands in the log.
 INTERNAL = GatewayError(500, "internal", "Internal error; the endpoint's log says where")
+#: The answer was another model's, so it was not given.
+WRONG_ADAPTER = "wrong_adapter"
 #: The objects are not there; they cannot be fetched or read; this engine cannot serve them.
 ADAPTER_MISSING = "adapter_missing"
 ADAPTER_LOAD_FAILED = "adapter_load_failed"

@@ -49,9 +49,14 @@ class Readiness:
         """The engine has just given an answer or a part of one."""
         self._heard_at = time.monotonic()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether /ping answers 200."""
+        return self.state is EngineState.READY
+
     def check(self) -> None:
         """Raise the 503 that a caller gets while the engine is not ready."""
-        if self.state is not EngineState.READY:
+        if not self.is_ready:
             words = self.state.value.replace("_", " ")
             raise GatewayError(
                 503, self.state.value, f"The endpoint is not ready: {words}", retry_after_seconds=5

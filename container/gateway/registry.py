@@ -21,7 +21,6 @@ from adapters.store import (
     registry_key,
 )
 from container.gateway.errors import GatewayError
-from container.gateway.tasks import look_at_error
 
 #: Characters of what is wrong with a name, which is quoted there.
 MAX_MESSAGE = 300
@@ -91,6 +90,8 @@ class _Answer:
     adapter: Adapter | None
     asked_at: float
     good_until: float
+    is_stale: bool = False
+    """Whether the store was asked for a newer one in vain."""
 
 
 class Registry:
@@ -108,6 +109,10 @@ class Registry:
         self._unknown: dict[str, _Answer] = {}
         self._asking: dict[str, asyncio.Task[Any]] = {}
         self._names: tuple[float, Sequence[Listed]] | None = None
+        #: Answers given although the store had been asked for newer ones in vain, and questions to it that
+        #: failed, since the start.
+        self.stale_answers = 0
+        self.errors = 0
 
     async def resolve(self, reference: str) -> Adapter:
         """The adapter that `name` or `name@revision` stands for.
@@ -124,6 +129,7 @@ class Registry:
             known = await (self._ask_again(reference, known) if usable else self._ask(reference))
         if known.adapter is None:
             raise GatewayError(404, "adapter_not_found", f"There is no adapter {reference!r}")
+        self.stale_answers += known.is_stale
         return known.adapter
 
     async def names(self) -> Sequence[Listed]:
@@ -164,6 +170,7 @@ class Registry:
         except (GatewayError, TimeoutError) as error:
             # Not asked again by every request, each of which would have to wait; a late answer counts anyway.
             known.good_until = self._clock() + self._cache_seconds
+            known.is_stale = True
             _log.warning(
                 "adapter %s: what the store said before is used: %s", reference, str(error) or "it is slow"
             )
@@ -175,8 +182,12 @@ class Registry:
             task = asyncio.create_task(ask())
             self._asking[what] = task
             task.add_done_callback(lambda _: self._asking.pop(what))
-            task.add_done_callback(look_at_error)
+            task.add_done_callback(self._count_error)
         return self._asking[what]
+
+    def _count_error(self, task: asyncio.Task[Any]) -> None:
+        # This also looks at the error, of which asyncio complains if nobody does.
+        self.errors += not task.cancelled() and task.exception() is not None
 
     async def _look_up(self, reference: str, parsed: Reference) -> _Answer:
         asked_at = self._clock()
