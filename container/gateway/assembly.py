@@ -15,6 +15,7 @@ from container.gateway.readiness import Readiness
 from container.gateway.registry import Adapter, ObjectStore, Registry
 from container.gateway.server import Gateway
 from container.gateway.settings import Settings
+from container.gateway.state_metrics import StateMetrics
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Assembly:
     gateway: Gateway
     readiness: Readiness
     metrics: Metrics
+    state: StateMetrics
     access_log: AccessLog
 
 
@@ -56,16 +58,27 @@ def assemble(
         max_rank=settings.max_adapter_rank,
         on_load=on_load,
     )
+    registry = Registry(store, cache_seconds=settings.registry_cache_seconds)
+    state = StateMetrics(
+        endpoint=settings.endpoint_name,
+        variant=settings.variant_name,
+        readiness=readiness,
+        admission=admission,
+        registry=registry,
+        cache=cache,
+        cache_dir=settings.adapter_cache_dir,
+    )
     gateway = Gateway(
         backend,
-        Registry(store, cache_seconds=settings.registry_cache_seconds),
+        registry,
         cache,
         admission,
         readiness,
         metrics,
+        state,
         access_log,
         base_model=settings.model_id,
         max_new_tokens=settings.max_new_tokens,
         answer_seconds=settings.answer_seconds,
     )
-    return Assembly(gateway, readiness, metrics, access_log)
+    return Assembly(gateway, readiness, metrics, state, access_log)

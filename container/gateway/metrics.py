@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import orjson
-from prometheus_client import CollectorRegistry, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 from prometheus_client import Counter as PrometheusCounter
 from prometheus_client.exposition import generate_latest
 
@@ -80,9 +80,6 @@ class Metrics:
         )
         self._loads = self._counter("adapter_loads", "Adapters loaded, by how that ended", kind)
         self._load_time = self._histogram("adapter_load_seconds", "Fetching and loading an adapter", one)
-        self._inside = Gauge("lora_requests_inside", "Requests under way", registry=self._registry)
-        self._cached = Gauge("lora_adapter_cache_bytes", "Adapter files on the disk", registry=self._registry)
-        self._count = Gauge("lora_adapter_cache_adapters", "Adapters on the disk", registry=self._registry)
 
     def served(self, exchange: Exchange) -> None:
         """Count a request that is over."""
@@ -116,11 +113,8 @@ class Metrics:
         now.counts["AdapterLoadErrors"] += error is not None
         now.load_time.add(seconds)
 
-    def prometheus(self, *, inside: int, cache_bytes: int, cache_adapters: int) -> bytes:
-        """All that was counted since the start, and three gauges, in Prometheus' text format."""
-        self._inside.set(inside)
-        self._cached.set(cache_bytes)
-        self._count.set(cache_adapters)
+    def prometheus(self) -> bytes:
+        """All that was counted since the start, in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def emf_lines(self) -> Iterator[bytes]:

@@ -17,11 +17,10 @@ from select import PIPE_BUF
 import uvloop
 from aiohttp import web
 
-from container.gateway.assembly import assemble
+from container.gateway.assembly import Assembly, assemble
 from container.gateway.engine import Engine
 from container.gateway.engine_connection import EnginePool
 from container.gateway.launch import Launch
-from container.gateway.metrics import Metrics
 from container.gateway.readiness import EngineState, Readiness
 from container.gateway.s3 import S3Store
 from container.gateway.settings import Settings, SettingsError, read_settings
@@ -96,7 +95,7 @@ async def serve(settings: Settings, launch: Launch) -> int:
     engine = await Engine.start(launch.command, launch.environment)
     background = [
         asyncio.create_task(parts.readiness.watch()),
-        asyncio.create_task(_tell_metrics(parts.metrics, settings.metrics_seconds, write)),
+        asyncio.create_task(_tell_metrics(parts, settings.metrics_seconds, write)),
     ]
     try:
         code = await _run_until_end(engine, background, parts.readiness, stop)
@@ -108,17 +107,17 @@ async def serve(settings: Settings, launch: Launch) -> int:
         for task in background:
             task.cancel()
         await runner.cleanup()
-        write(b"".join(parts.metrics.emf_lines()))
+        write(b"".join((*parts.metrics.emf_lines(), parts.state.last_emf_line())))
         parts.access_log.flush()
         await engine.stop(ENGINE_STOP_SECONDS)
         pool.close()
         log_thread.shutdown()
 
 
-async def _tell_metrics(metrics: Metrics, seconds: float, write: Callable[[bytes], object]) -> None:
+async def _tell_metrics(parts: Assembly, seconds: float, write: Callable[[bytes], object]) -> None:
     while True:
         await asyncio.sleep(seconds)
-        write(b"".join(metrics.emf_lines()))
+        write(b"".join((*parts.metrics.emf_lines(), parts.state.emf_line())))
 
 
 def _log_writer(thread: Executor) -> Callable[[bytes], object]:

@@ -27,6 +27,7 @@ from container.gateway.readiness import EngineState, Readiness
 from container.gateway.registry import Adapter, Registry
 from container.gateway.request import Read, Reader, read_json
 from container.gateway.sse import END_EVENT, encode_event
+from container.gateway.state_metrics import StateMetrics
 from container.gateway.work import Work
 
 #: LoRAX's limit, the web framework's default there.
@@ -56,6 +57,7 @@ class Gateway:
         admission: Admission,
         readiness: Readiness,
         metrics: Metrics,
+        state: StateMetrics,
         access_log: AccessLog,
         *,
         base_model: str,
@@ -69,6 +71,7 @@ class Gateway:
         self._admission = admission
         self._readiness = readiness
         self._metrics = metrics
+        self._state = state
         self._access_log = access_log
         self._base_model = base_model
         self._reader = Reader(base_model=base_model, max_new_tokens=max_new_tokens)
@@ -110,9 +113,7 @@ class Gateway:
         return web.Response()
 
     async def _prometheus(self, _: web.Request) -> web.Response:
-        text = self._metrics.prometheus(
-            inside=self._admission.inside, cache_bytes=self._cache.bytes, cache_adapters=self._cache.count
-        )
+        text = self._metrics.prometheus() + self._state.prometheus()
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _models(self, _: web.Request) -> web.Response:
@@ -147,6 +148,7 @@ class Gateway:
                 response.headers[_ATTRIBUTES] = f"request={exchange.request_id}"
             finally:
                 self._metrics.served(exchange)
+                self._state.served(exchange)
                 self._access_log.add(exchange)
             return response
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 from calls import Client, free_port, wait_until
@@ -38,6 +39,16 @@ class Container:
     def engine_pid(self) -> int:
         [child] = psutil.Process(self.process.pid).children()
         return int(child.pid)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines from which CloudWatch makes metrics."""
+        return [json.loads(line) for line in self.output.splitlines() if line.startswith('{"_aws"')]
+
+    @property
+    def states(self) -> list[dict[str, Any]]:
+        """Those that tell the instance's state."""
+        return [line for line in self.lines if "DiskFreeBytes" in line]
 
     def counts(self) -> dict[str, int]:
         """What the engine counts: requests asked, running and abandoned."""

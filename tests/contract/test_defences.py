@@ -1,6 +1,7 @@
 """LoRAX's traps with the gateway in front: none of them shows. What each one is, is in test_lorax_double.py."""
 
 import contextlib
+import json
 import re
 import subprocess
 import sys
@@ -61,6 +62,12 @@ class Container:
     @property
     def log(self) -> str:
         return self._log.read_text()
+
+    @property
+    def states(self) -> list[dict[str, Any]]:
+        """The lines that tell the instance's state."""
+        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith('{"_aws"')]
+        return [line for line in lines if "DiskFreeBytes" in line]
 
     def ping(self) -> int:
         """The status, 0 if nothing listens yet."""
@@ -487,13 +494,24 @@ class TestTheEngineLives:
 
     def test_a_small_disk_cache_serves_more_adapters_than_fit(self, start: Start, bucket: Bucket) -> None:
         file_bytes = sum(len(content) for content in sample_files("otter").values())
-        container = start(ADAPTER_CACHE_GB=str(2.5 * file_bytes / 1e9))
+        container = start(ADAPTER_CACHE_GB=str(2.5 * file_bytes / 1e9), METRICS_SECONDS="0.2")
         for sample in SAMPLES:
             bucket.register(sample, sample)
         for sample in SAMPLES * 2:
             assert is_by(container.ask(sample), sample)
             found = [path for path in container.cache.rglob(WEIGHTS_FILE) if path.is_file()]
             assert len(found) <= 2
+        removed = len(re.findall("removed adapters/.* from the disk", container.log))
+        assert removed >= len(SAMPLES) * 2 - 2
+        wait_until(
+            lambda: sum(state["AdapterEvictions"] for state in container.states) == removed,
+            "each removal is told as an eviction",
+        )
+        last = container.states[-1]
+        assert last["AdapterCacheAdapters"] == len(found)
+        assert last["AdapterCacheBytes"] == sum(
+            path.stat().st_size for path in container.cache.rglob("*") if path.is_file()
+        )
 
     def test_an_adapter_that_is_being_taken_off_the_gpu_answers_as_itself(
         self, start: Start, bucket: Bucket

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from emf import check_emf
 from prometheus_client.parser import text_string_to_metric_families
 
 from container.gateway.errors import ADAPTER_LOAD_FAILED, adapter_error
@@ -27,7 +28,7 @@ def lines(subject: Metrics) -> list[dict[str, Any]]:
 
 
 def samples(subject: Metrics) -> dict[tuple[str, str, str], float]:
-    text = subject.prometheus(inside=2, cache_bytes=100, cache_adapters=1).decode()
+    text = subject.prometheus().decode()
     return {
         (sample.name, sample.labels.get("adapter", ""), sample.labels.get("error_type", "")): sample.value
         for family in text_string_to_metric_families(text)
@@ -46,8 +47,6 @@ def test_requests_and_tokens_are_counted_for_each_adapter() -> None:
     assert found["lora_prompt_tokens_total", "otter", ""] == 21
     assert found["lora_generated_tokens_total", "otter", ""] == 9
     assert found["lora_request_seconds_count", "otter", ""] == 2, "errors have no latency"
-    assert found["lora_requests_inside", "", ""] == 2
-    assert found["lora_adapter_cache_bytes", "", ""] == 100
 
 
 def test_an_emf_line_has_what_its_directive_names() -> None:
@@ -56,6 +55,7 @@ def test_an_emf_line_has_what_its_directive_names() -> None:
     subject.served(exchange("otter", "timeout"))
     subject.loaded(Adapter("otter", "0" * 16, 1), 1.5, None)
     (line,) = lines(subject)
+    check_emf(line)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == NAMESPACE
     assert directive["Dimensions"] == [["Endpoint", "Variant", "Adapter"], ["Endpoint", "Variant"]]
@@ -67,6 +67,13 @@ def test_an_emf_line_has_what_its_directive_names() -> None:
     assert (line["TimeToFirstToken"], line["AdapterLoads"], line["AdapterLoadTime"]) == ([0.25], 1, [1.5])
     assert len(line["Latency"]) == 1
     assert (units["Requests"], units["Latency"]) == ("Count", "Seconds")
+
+
+def test_an_answer_of_another_model_is_told_of_its_adapter() -> None:
+    subject = metrics()
+    subject.served(exchange("otter", "wrong_adapter"))
+    (line,) = lines(subject)
+    assert (line["Errors"], line["Errors.wrong_adapter"]) == (1, 1)
 
 
 def test_an_interval_is_told_once() -> None:
