@@ -106,10 +106,13 @@ def disk(source: Source) -> list[Line]:
 
 def top_adapters(source: Source, metric: str) -> list[Line]:
     """The adapters with most of a metric. The gateway caps how many have metrics of their own."""
-    query = (  # noqa: S608 — the names are the stage's own
-        f'SELECT SUM({metric}) FROM SCHEMA("{GATEWAY}", Endpoint, Variant, Adapter) '
-        f"WHERE Endpoint = '{source.endpoint_name}' AND Variant = '{source.variant}' "
-        f"GROUP BY Adapter ORDER BY SUM() DESC LIMIT {TOP}"
+    schema = f'SCHEMA("{GATEWAY}", Endpoint, Variant, Adapter)'
+    this = f"Endpoint = '{source.endpoint_name}' AND Variant = '{source.variant}'"
+    query = " ".join(
+        (
+            f"SELECT SUM({metric}) FROM {schema}",
+            f"WHERE {this} GROUP BY Adapter ORDER BY SUM() DESC LIMIT {TOP}",
+        )
     )
     return [Line(expression=query, id="adapters")]
 

@@ -47,8 +47,8 @@ class Observability(cdk.Stack):
     ) -> None:
         """Without `alarm_topic_arn` a topic is made.
 
-        `metrics_seconds` is the gateway's setting, `gpus` and `price_per_hour` (US dollars) are of an instance,
-        `log_retention_days` is one of the numbers that CloudWatch Logs takes.
+        `metrics_seconds` is the gateway's setting, `gpus` and `price_per_hour` (US dollars) are of an
+        instance, `log_retention_days` is one of the numbers that CloudWatch Logs takes.
         """
         super().__init__(scope, construct_id, env=env, description="Alarms of a multi-LoRA endpoint")
         source = Source(endpoint_name, variant, metrics_seconds)
