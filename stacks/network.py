@@ -1,0 +1,190 @@
+"""The network of an endpoint in a VPC: subnets, the ways out of them, and what may be reached.
+
+Only the container's own calls go through the VPC: those to S3 for adapters, and in mode `vpc` those to the
+Hub. SageMaker pulls the image, downloads a mounted model, gives the role's credentials, writes logs and brings
+requests from outside of it, so no interface endpoints for ECR, CloudWatch or STS are needed. KMS is called by
+S3. Callers inside the VPC need the one for `sagemaker.runtime`; that for `sagemaker.api` would only be for
+deploying from inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from stacks.flow_logs import log_flows
+from stacks.subnets import InternetAccess, Subnets
+
+Mode = Literal["vpc", "private"]
+HTTPS = 443
+ANYWHERE = "0.0.0.0/0"
+#: EC2 allows all that goes out of a group without rules; this one matches nothing.
+NOTHING_OUT = ec2.CfnSecurityGroup.EgressProperty(
+    ip_protocol="icmp", from_port=252, to_port=86, cidr_ip="255.255.255.255/32", description="Nothing"
+)
+
+
+class Network(cdk.Stack):
+    """A VPC of its own, or only a security group in one that is there; everything goes with the stack.
+
+    Where subnets and security groups are both given there is nothing to make: leave this stack out.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        mode: Mode,
+        bucket_name: str,
+        endpoint_name: str,
+        data_capture_arn: str | None,
+        vpc_id: str | None,
+        subnet_ids: Sequence[str],
+        cidr: str,
+        log_retention_days: int,
+        env: cdk.Environment,
+    ) -> None:
+        """With `vpc_id` and `subnet_ids` (two or more, in different zones) nothing else is looked up or made.
+
+        Otherwise a VPC with the addresses of `cidr` is made: `private` without any way to the internet, `vpc`
+        with a NAT gateway. `bucket_name` is the adapter store's, `endpoint_name` the SageMaker endpoint's;
+        `data_capture_arn` is a pattern of the objects that SageMaker's data capture may write.
+        """
+        super().__init__(scope, construct_id, env=env, description="Network of a multi-LoRA endpoint")
+        self.vpc_endpoint_id: str | None = None
+        """S3's gateway endpoint, if it was made here: what a bucket policy can insist on."""
+        if vpc_id is None:
+            bucket = f"arn:{self.partition}:s3:::{bucket_name}"
+            used = {"s3:GetObject": [f"{bucket}/*"], "s3:ListBucket": [bucket]}
+            if data_capture_arn is not None:
+                used["s3:PutObject"] = [data_capture_arn]
+            vpc_id = self._own_vpc(mode, cidr, used, endpoint_name, log_retention_days)
+        else:
+            self.subnet_ids = list(subnet_ids)
+            """For the model's `VpcConfig`."""
+            cdk.Annotations.of(self).add_info_v2("lora-serving:given-vpc", _left_to_the_owner(mode, vpc_id))
+        self.security_group_ids = [self._instances_group(vpc_id)]
+        """For the model's `VpcConfig`."""
+        cdk.CfnOutput(self, "VpcId", value=vpc_id)
+
+    def _own_vpc(
+        self,
+        mode: Mode,
+        cidr: str,
+        used: dict[str, list[str]],
+        endpoint_name: str,
+        log_retention_days: int,
+    ) -> str:
+        """Nothing here uses the VPC's default security group, which CloudFormation cannot take rules from."""
+        vpc = ec2.CfnVPC(
+            self,
+            "Vpc",
+            cidr_block=cidr,
+            # The private name of the interface endpoint, and S3's, are resolved in the VPC.
+            enable_dns_hostnames=True,
+            enable_dns_support=True,
+            tags=[cdk.CfnTag(key="Name", value=self.stack_name)],
+        )
+        subnets = Subnets(self, "Subnets", vpc_id=vpc.ref, cidr=cidr)
+        self.subnet_ids = subnets.private_ids
+        s3 = ec2.CfnVPCEndpoint(
+            self,
+            "S3",
+            vpc_endpoint_type="Gateway",
+            service_name=f"com.amazonaws.{self.region}.s3",
+            vpc_id=vpc.ref,
+            route_table_ids=[subnets.route_table_id],
+            # With a way to the internet it would confine nobody, and the Hub's files may lie in S3.
+            policy_document=_allow(used) if mode == "private" else None,
+        )
+        self.vpc_endpoint_id = s3.ref
+        if mode == "vpc":
+            InternetAccess(self, "Internet", vpc_id=vpc.ref, subnets=subnets)
+        else:
+            self._runtime_endpoint(vpc.ref, cidr, endpoint_name)
+        log_flows(self, vpc_id=vpc.ref, retention_days=log_retention_days)
+        return vpc.ref
+
+    def _runtime_endpoint(self, vpc_id: str, cidr: str, endpoint_name: str) -> None:
+        """For callers in this VPC; only the one SageMaker endpoint can be invoked through it."""
+        group = ec2.CfnSecurityGroup(
+            self,
+            "RuntimeGroup",
+            vpc_id=vpc_id,
+            group_description="Callers of the SageMaker endpoint",
+            security_group_ingress=[
+                ec2.CfnSecurityGroup.IngressProperty(
+                    ip_protocol="tcp",
+                    from_port=HTTPS,
+                    to_port=HTTPS,
+                    cidr_ip=cidr,
+                    description="From the VPC",
+                )
+            ],
+            security_group_egress=[NOTHING_OUT],
+        )
+        prefix = f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:endpoint/"
+        # SageMaker writes names in ARNs in lower case; whether it does so for this is not documented.
+        arns = sorted({prefix + endpoint_name, prefix + endpoint_name.lower()})
+        ec2.CfnVPCEndpoint(
+            self,
+            "Runtime",
+            vpc_endpoint_type="Interface",
+            service_name=f"com.amazonaws.{self.region}.sagemaker.runtime",
+            vpc_id=vpc_id,
+            subnet_ids=self.subnet_ids,
+            security_group_ids=[group.attr_group_id],
+            private_dns_enabled=True,
+            policy_document=_allow(
+                {
+                    "sagemaker:InvokeEndpoint": arns,
+                    "sagemaker:InvokeEndpointWithResponseStream": arns,
+                    # Bearer tokens of the OpenAI-compatible path; the action knows no resources.
+                    "sagemaker:CallWithBearerToken": ["*"],
+                }
+            ),
+        )
+
+    def _instances_group(self, vpc_id: str) -> str:
+        """HTTPS to anywhere: where it can go is the routes' matter, and in mode `private` only S3 has one.
+
+        S3's addresses are a prefix list whose id differs by region; to find it would need a lookup.
+        """
+        group = ec2.CfnSecurityGroup(
+            self,
+            "Instances",
+            vpc_id=vpc_id,
+            group_description="Instances of the SageMaker endpoint",
+            security_group_egress=[
+                ec2.CfnSecurityGroup.EgressProperty(
+                    ip_protocol="tcp", from_port=HTTPS, to_port=HTTPS, cidr_ip=ANYWHERE, description="HTTPS"
+                )
+            ],
+        )
+        return group.attr_group_id
+
+
+def _allow(resources: dict[str, list[str]]) -> dict[str, object]:
+    """A policy of a VPC endpoint: each action on its resources; who may is for roles to say."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": action, "Resource": arns}
+            for action, arns in resources.items()
+        ],
+    }
+
+
+def _left_to_the_owner(mode: Mode, vpc_id: str) -> str:
+    needs = (
+        "a NAT gateway, and better an S3 gateway endpoint too"
+        if mode == "vpc"
+        else "an S3 gateway endpoint that allows s3:GetObject and s3:ListBucket on the adapter bucket, and for "
+        "callers in the VPC an interface endpoint for sagemaker.runtime"
+    )
+    return f"{vpc_id} is used as it is: its owner gives the subnets {needs}"
