@@ -1,0 +1,211 @@
+"""What a stage costs per month, roughly, by the table of `prices.yaml`: on-demand, without a look at AWS.
+
+Not in it: requests, data transfer, logs, NAT and VPC endpoints, the free tier, savings plans.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PRICES = Path(__file__).with_name("prices.yaml")
+#: AWS's own month: 365 × 24 / 12.
+HOURS_PER_MONTH = 730
+
+Strategy = Literal["all_at_once", "canary", "linear", "rolling"]
+Price = Annotated[float, Field(gt=0)]
+
+
+class PricesError(Exception):
+    """A table of prices that cannot be used; the message is one line that names file and key."""
+
+
+class RegionPrices(BaseModel):
+    """USD in one region; see the comments in `prices.yaml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    instance_hour: Mapping[str, Price]
+    storage_gb_month: Price
+    kms_key_month: Price
+    custom_metric_month: Price
+    alarm_month: Price
+    dashboard_month: Price
+
+
+class Prices(BaseModel):
+    """The whole table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}$")]
+    """Year and month in which the prices were looked up."""
+    source: str
+    """Where from, in a sentence."""
+    regions: Mapping[str, RegionPrices]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """USD; all but `instance_hour` and `rollout_hour` per month."""
+
+    instance_type: str
+    region: str
+    date: str
+    """Of the prices."""
+    source: str
+    instance_hour: float
+    counts: tuple[int, int, int]
+    """Instances: the fewest, the expected number, the most."""
+    storage: float
+    keys: float
+    metrics: float
+    alarms: float
+    dashboards: float
+    rollout_instances: int
+    """Instances that run beside the others during an update."""
+
+    @property
+    def fixed(self) -> float:
+        """What does not depend on the number of instances."""
+        return self.storage + self.keys + self.metrics + self.alarms + self.dashboards
+
+    @property
+    def minimum(self) -> float:
+        """All, with the fewest instances."""
+        return self.at(self.counts[0])
+
+    @property
+    def expected(self) -> float:
+        """All, with the expected number of instances."""
+        return self.at(self.counts[1])
+
+    @property
+    def maximum(self) -> float:
+        """All, with the most instances: the bound of the bill, but for updates."""
+        return self.at(self.counts[2])
+
+    @property
+    def rollout_hour(self) -> float:
+        """What each hour of an update costs on top."""
+        return self.rollout_instances * self.instance_hour
+
+    def at(self, instances: int) -> float:
+        """All, with so many instances the whole month."""
+        return instances * self.instance_hour * HOURS_PER_MONTH + self.fixed
+
+    def one_line(self) -> str:
+        """For a stack's output."""
+        counts = ", ".join(
+            f"{self.at(count):,.0f} at {count} instance{'' if count == 1 else 's'}"
+            for count in sorted(set(self.counts))
+        )
+        rollout = f"an update adds {self.rollout_hour:,.2f} per hour; " if self.rollout_instances else ""
+        return (
+            f"about USD per month: {counts}; {rollout}"
+            f"on-demand prices of {self.date}, {self.instance_type} in {self.region}"
+        )
+
+    def table(self) -> list[tuple[str, str]]:
+        """Rows of what and USD, for printing."""
+        instances = [
+            (f"{count} × {self.instance_type}", count * self.instance_hour * HOURS_PER_MONTH)
+            for count in sorted(set(self.counts))
+        ]
+        fixed = [
+            ("storage (S3)", self.storage),
+            ("keys (KMS)", self.keys),
+            ("custom metrics", self.metrics),
+            ("alarms", self.alarms),
+            ("dashboards", self.dashboards),
+        ]
+        sums = [
+            (f"all at {count} instance{'' if count == 1 else 's'}", self.at(count))
+            for count in sorted(set(self.counts))
+        ]
+        rows = [*instances, *(row for row in fixed if row[1]), *sums]
+        if self.rollout_instances:
+            rows.append((f"each hour of an update, {self.rollout_instances} more", self.rollout_hour))
+        return [(what, f"{usd:,.2f}") for what, usd in rows]
+
+
+def estimate(
+    *,
+    instance_type: str,
+    region: str,
+    minimum: int,
+    expected: int,
+    maximum: int,
+    storage_gb: float,
+    rollout_instances: int,
+    kms_keys: int = 0,
+    custom_metrics: int = 0,
+    alarms: int = 0,
+    dashboards: int = 0,
+    prices: Prices | None = None,
+) -> Estimate | None:
+    """A stage's cost; None where the table has no price for the instance type in the region.
+
+    `minimum`, `expected` and `maximum` are numbers of instances, and must be in this order; `storage_gb` is
+    10^9 bytes in S3; `rollout_instances` those that an update adds (`rollout_quota` less the instances that
+    run). `prices` is for another table.
+    """
+    if not 0 <= minimum <= expected <= maximum:
+        raise ValueError(
+            f"instances must be minimum ≤ expected ≤ maximum, not {minimum}, {expected}, {maximum}"
+        )
+    table = load_prices() if prices is None else prices
+    here = table.regions.get(region)
+    hour = None if here is None else here.instance_hour.get(instance_type)
+    if here is None or hour is None:
+        return None
+    return Estimate(
+        instance_type=instance_type,
+        region=region,
+        date=table.date,
+        source=table.source,
+        instance_hour=hour,
+        counts=(minimum, expected, maximum),
+        storage=storage_gb * here.storage_gb_month,
+        keys=kms_keys * here.kms_key_month,
+        metrics=custom_metrics * here.custom_metric_month,
+        alarms=alarms * here.alarm_month,
+        dashboards=dashboards * here.dashboard_month,
+        rollout_instances=rollout_instances,
+    )
+
+
+def rollout_quota(strategy: Strategy, maximum: int, batch_percent: int | None = None) -> int:
+    """Instances of the account's quota that an update needs when all `maximum` instances run.
+
+    All but rolling are blue/green: the new fleet is as large as the old one. Rolling adds a batch, of
+    `batch_percent` of the fleet (SageMaker's limits: 5 to 50), rounded up.
+    """
+    if strategy != "rolling":
+        return 2 * maximum
+    if batch_percent is None or not 5 <= batch_percent <= 50:
+        raise ValueError(f"batch_percent must be from 5 to 50 for rolling, not {batch_percent}")
+    return maximum + math.ceil(maximum * batch_percent / 100)
+
+
+@cache
+def load_prices(path: Path = PRICES) -> Prices:
+    """The table, read once; raises `PricesError`."""
+    # The C parser, where PyYAML has it, is ten times as fast.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        # A safe loader, whichever it is.
+        return Prices.model_validate(yaml.load(path.read_text(), Loader=loader))  # noqa: S506
+    except (OSError, yaml.YAMLError) as error:
+        raise PricesError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise PricesError(f"{path}: {f'{key}: ' if key else ''}{first['msg']}") from error

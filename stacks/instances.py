@@ -1,0 +1,197 @@
+"""What SageMaker's GPU instances have: GPUs, memory and driver, and which AMI an image's CUDA needs.
+
+Drivers: https://docs.aws.amazon.com/sagemaker/latest/dg/inference-gpu-drivers.html (2026). GPUs:
+https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+Cuda = tuple[int, int]
+
+#: The CUDA in each engine's base image: LoRAX 0.12.1's Dockerfile starts from nvidia/cuda:12.4.0; vLLM 0.32.0
+#: has 13.0 as its VLLM_MAIN_CUDA_VERSION, the one that vllm/vllm-openai:v0.32.0 is built for.
+ENGINE_CUDA: Mapping[str, Cuda] = MappingProxyType({"lorax": (12, 4), "vllm": (13, 0)})
+
+
+@dataclass(frozen=True, order=True)
+class InferenceAmi:
+    """The host's software: a newer one has the higher driver."""
+
+    driver: int
+    """NVIDIA's driver branch."""
+    cuda: Cuda
+    """The newest CUDA of which the driver is the own one."""
+    version: str
+    """What `InferenceAmiVersion` takes."""
+
+    def runs(self, cuda: Cuda) -> bool:
+        """Whether an image with this CUDA starts on it.
+
+        An image with a newer minor version does ("NVIDIA provides minor version forward compatibility", AWS's
+        page), one with a newer major version only with NVIDIA's compatibility package: not relied on here.
+        """
+        return self.cuda[0] >= cuda[0]
+
+
+#: CreateEndpointConfig's `InferenceAmiVersion` for GPUs. gpu-2 is left out where one is chosen: it mounts the
+#: host's CUDA compatibility libraries into the container, gpu-2-1 with the same driver does not.
+INFERENCE_AMIS: Mapping[str, InferenceAmi] = MappingProxyType(
+    {
+        ami.version: ami
+        for ami in (
+            InferenceAmi(535, (12, 2), "al2-ami-sagemaker-inference-gpu-2"),
+            InferenceAmi(535, (12, 2), "al2-ami-sagemaker-inference-gpu-2-1"),
+            InferenceAmi(550, (12, 4), "al2-ami-sagemaker-inference-gpu-3-1"),
+            InferenceAmi(580, (13, 0), "al2023-ami-sagemaker-inference-gpu-4-1"),
+        )
+    }
+)
+_DRIVER_CUDA: Mapping[int, Cuda] = {470: (11, 4)} | {ami.driver: ami.cuda for ami in INFERENCE_AMIS.values()}
+
+
+@dataclass(frozen=True)
+class InstanceType:
+    """A SageMaker instance type with NVIDIA GPUs."""
+
+    name: str
+    """E.g. `ml.g5.xlarge`."""
+    gpus: int
+    gpu: str
+    """NVIDIA's name of the GPU."""
+    gpu_gib: float
+    """Memory that CUDA has, of each GPU; see `_FAMILIES`."""
+    compute_capability: tuple[int, int]
+    default_driver: int
+    """NVIDIA's driver branch where the endpoint config names no AMI."""
+
+    @property
+    def default_cuda(self) -> Cuda:
+        """The CUDA of the default driver."""
+        return _DRIVER_CUDA[self.default_driver]
+
+    @property
+    def local_storage(self) -> bool:
+        """Whether the instance has disks of its own (NVMe)."""
+        return has_local_storage(self.name)
+
+
+#: GPU, GiB, compute capability and default driver by family. The memory is what CUDA tells of the device
+#: ("GPU 0 has a total capacity of 22.06 GiB" in PyTorch's errors, the low values of public reports): 24 GB in
+#: NVIDIA's name of an A10G are 22.5 GiB in nvidia-smi, of which the driver keeps 0.4.
+_FAMILIES: Mapping[str, tuple[str, float, tuple[int, int], int]] = {
+    "g4dn": ("T4", 14.56, (7, 5), 470),
+    "g5": ("A10G", 22.06, (8, 6), 470),
+    "g6": ("L4", 22.03, (8, 9), 535),
+    "g6e": ("L40S", 44.34, (8, 9), 535),
+    "g7e": ("RTX PRO 6000", 94.5, (12, 0), 580),
+    "p4d": ("A100", 39.39, (8, 0), 470),
+    "p4de": ("A100", 79.14, (8, 0), 470),
+    "p5": ("H100", 79.1, (9, 0), 535),
+}
+_G_SIZES: Mapping[str, int] = {
+    **{"xlarge": 1, "2xlarge": 1, "4xlarge": 1, "8xlarge": 1, "16xlarge": 1},
+    **{"12xlarge": 4, "24xlarge": 4, "48xlarge": 8},
+}
+#: GPUs by family and size.
+_SIZES: Mapping[str, Mapping[str, int]] = {
+    "g4dn": {"xlarge": 1, "2xlarge": 1, "4xlarge": 1, "8xlarge": 1, "16xlarge": 1, "12xlarge": 4},
+    "g5": _G_SIZES,
+    "g6": _G_SIZES,
+    "g6e": _G_SIZES,
+    "g7e": {"2xlarge": 1, "4xlarge": 1, "8xlarge": 1, "12xlarge": 2, "24xlarge": 4, "48xlarge": 8},
+    "p4d": {"24xlarge": 8},
+    "p4de": {"24xlarge": 8},
+    "p5": {"4xlarge": 1, "48xlarge": 8},
+}
+INSTANCE_TYPES: Mapping[str, InstanceType] = MappingProxyType(
+    {
+        name: InstanceType(name, gpus, *_FAMILIES[family])
+        for family, sizes in _SIZES.items()
+        for size, gpus in sizes.items()
+        for name in (f"ml.{family}.{size}",)
+    }
+)
+
+#: Families whose instances have NVMe disks and take no volume, beside all with a d in the name: the rule of
+#: AWS's own SDK (sagemaker-core 2.27.0, `volume_size_supported`), whose maintainers know of no other source.
+_LOCAL_STORAGE = ("g5", "g6", "g7e", "p5", "p6-b200", "trn1", "trn2")
+
+
+def instance_type(name: str) -> InstanceType | None:
+    """The instance type of this name; None where it is not known here, as for types without a GPU."""
+    return INSTANCE_TYPES.get(name)
+
+
+def has_local_storage(name: str) -> bool:
+    """Whether instances of any type have NVMe disks: then `VolumeSizeInGB` is refused, and a KMS key of the
+    endpoint config does not encrypt them (they are always encrypted by the hardware)."""
+    family = name.removeprefix("ml.").split(".")[0]
+    return "d" in family or family.startswith(_LOCAL_STORAGE)
+
+
+def choose_ami(cuda: Cuda, instance: InstanceType) -> str | None:
+    """The `InferenceAmiVersion` for an image with this CUDA; None where the instance's default does.
+
+    Of several it is the oldest whose own CUDA is the image's or newer. Raises `ValueError` if there is none.
+    """
+    if instance.default_cuda[0] >= cuda[0]:
+        return None
+    fitting = [ami for ami in INFERENCE_AMIS.values() if ami.cuda >= cuda]
+    if not fitting:
+        raise ValueError(f"no inference AMI has a driver for CUDA {_text(cuda)}")
+    return min(fitting).version
+
+
+def check_ami(ami: str | None, cuda: Cuda, instance: InstanceType | None = None) -> str | None:
+    """What is wrong with an AMI for an image with this CUDA, in a sentence; None where it does.
+
+    `ami` None stands for the default of `instance`. An AMI or instance that is not known here is not judged.
+    """
+    if ami is None:
+        if instance is None or (better := choose_ami(cuda, instance)) is None:
+            return None
+        return (
+            f"the default driver of {instance.name} ({instance.default_driver}, CUDA "
+            f"{_text(instance.default_cuda)}) is too old for the image's CUDA {_text(cuda)}: write {better}"
+        )
+    known = INFERENCE_AMIS.get(ami)
+    if known is None:
+        return None
+    if instance is not None and known.driver < instance.default_driver:
+        return (
+            f"{ami} (driver {known.driver}) is older than the default driver of {instance.name} "
+            f"({instance.default_driver}), which does not start with it: leave it out"
+        )
+    if known.runs(cuda):
+        return None
+    fitting = [other for other in INFERENCE_AMIS.values() if other.cuda >= cuda]
+    remedy = f"write {min(fitting).version}" if fitting else "use an image with an older CUDA"
+    return (
+        f"{ami} (driver {known.driver}, CUDA {_text(known.cuda)}) is too old for the image's CUDA "
+        f"{_text(cuda)}: {remedy}"
+    )
+
+
+def hardware_problem(
+    engine: str, instance: InstanceType, dtype: str | None, quantize: str | None
+) -> str | None:
+    """What the instance's GPUs cannot do for an engine, in a sentence; None where they can."""
+    capability = instance.compute_capability
+    if engine == "lorax" and capability < (8, 0):
+        # LoRAX 0.12.1's kernels are compiled for 8.0 and later.
+        return f"LoRAX does not run on the {instance.gpu} of {instance.name}: take ml.g5 or a newer family"
+    if dtype == "bfloat16" and capability < (8, 0):
+        return f"the {instance.gpu} of {instance.name} has no bfloat16: write dtype: float16"
+    if engine == "lorax" and quantize in {"fp8", "fp8-kv"} and capability < (8, 9):
+        return (
+            f"the {instance.gpu} of {instance.name} has no FP8: take ml.g6 or a newer family for {quantize}"
+        )
+    return None
+
+
+def _text(cuda: Cuda) -> str:
+    return f"{cuda[0]}.{cuda[1]}"
