@@ -2,9 +2,9 @@
 
 Only the container's own calls go through the VPC: those to S3 for adapters, and in mode `vpc` those to the
 Hub. SageMaker pulls the image, downloads a mounted model, gives the role's credentials, writes logs and
-brings requests from outside of it, so no interface endpoints for ECR, CloudWatch or STS are needed. KMS is called by
-S3. Callers inside the VPC need the one for `sagemaker.runtime`; that for `sagemaker.api` would only be for
-deploying from inside.
+brings requests from outside of it, so no interface endpoints for ECR, CloudWatch or STS are needed. KMS is
+called by S3. Callers inside the VPC need the one for `sagemaker.runtime`; that for `sagemaker.api` would only
+be for deploying from inside.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ NOTHING_OUT = ec2.CfnSecurityGroup.EgressProperty(
 def s3_endpoint(
     scope: Construct, *, vpc_id: str, route_table_id: str, allowed: Mapping[str, Sequence[str]] | None
 ) -> str:
-    """The id of a way to S3 for the subnets with the route table; without `allowed`, to all that roles allow."""
+    """The id of a way to S3 for the route table's subnets; without `allowed`, to all that roles allow."""
     endpoint = ec2.CfnVPCEndpoint(
         scope,
         "S3",
@@ -34,7 +34,7 @@ def s3_endpoint(
 def runtime_endpoint(
     scope: Construct, *, vpc_id: str, subnet_ids: Sequence[str], cidr: str, endpoint_name: str
 ) -> None:
-    """For callers in the VPC, whose addresses are `cidr`: through it they can invoke the one endpoint only."""
+    """For callers in the VPC, whose addresses are `cidr`: they can invoke the one endpoint only."""
     group = ec2.CfnSecurityGroup(
         scope,
         "RuntimeGroup",

@@ -1,7 +1,8 @@
 """Stacks synthesized on their own, with the flags of cdk.json."""
 
 import json
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,3 +24,9 @@ def synthesize(output: Path, make: Callable[[cdk.App], list[cdk.Stack]]) -> dict
 
 def of_type(template: Template, resource_type: str) -> list[dict[str, Any]]:
     return [r["Properties"] for r in template["Resources"].values() if r["Type"] == resource_type]
+
+
+def cfn_lint(files: Iterable[Path]) -> str:
+    """What cfn-lint says of the templates; nothing if they are good."""
+    command = [str(ROOT / ".venv" / "bin" / "cfn-lint"), *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
