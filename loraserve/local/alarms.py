@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-#: Says the state of each alarm of these names that there is: OK, ALARM or INSUFFICIENT_DATA.
-#: It raises `AlarmsUnreadable` if it is not allowed to.
-AlarmStates = Callable[[Sequence[str]], Awaitable[dict[str, str]]]
+#: Looks, with an execution role, at the alarms of these names: the state (OK, ALARM or INSUFFICIENT_DATA)
+#: of each that there is. It raises `AlarmsUnreadable` if it may not.
+AlarmStates = Callable[[str, Sequence[str]], Awaitable[dict[str, str]]]
 
-_POLL_INTERVAL_S: Final = 1.0
+_POLL_INTERVAL_S: Final = 0.5
 
 
 class UpdateFailed(Exception):
@@ -24,9 +24,10 @@ class AlarmsUnreadable(Exception):
 class AlarmWatch:
     """The alarms of one deployment."""
 
-    def __init__(self, names: Sequence[str], states: AlarmStates) -> None:
-        """`names` are the alarms' names; there may be none."""
+    def __init__(self, names: Sequence[str], role: str, states: AlarmStates) -> None:
+        """`names` are the alarms' names, there may be none; `role` is the execution role that looks."""
         self._names = names
+        self._role = role
         self._states = states
 
     async def check(self) -> None:
@@ -34,7 +35,7 @@ class AlarmWatch:
         if not self._names:
             return
         try:
-            states = await self._states(self._names)
+            states = await self._states(self._role, self._names)
         except AlarmsUnreadable as error:
             raise UpdateFailed(
                 f"the alarms of AutoRollbackConfiguration could not be read: {error}"

@@ -39,8 +39,10 @@ class CloudWatch:
         """Publish metrics, in the form of PutMetricData. Raises boto's errors."""
         await self._do(lambda: self._client.put_metric_data(Namespace=_NAMESPACE, MetricData=data))
 
-    async def alarm_states(self, names: Sequence[str]) -> dict[str, str]:
+    async def alarm_states(self, role: str, names: Sequence[str]) -> dict[str, str]:
         """The state of each metric or composite alarm of these names that there is.
+
+        SageMaker looks with the model's execution `role`. Here the account itself does, which may.
 
         Raises:
             AlarmsUnreadable: the call was refused.

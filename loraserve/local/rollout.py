@@ -21,7 +21,7 @@ class Rollout:
         self._rolling = deployment.get("RollingUpdatePolicy", {})
         self._steps = traffic_steps(deployment, new.counts)
         self._limit = time_limit(deployment)
-        self._watch = AlarmWatch(alarm_names(deployment), alarm_states)
+        self._watch = AlarmWatch(alarm_names(deployment), _role_of(new), alarm_states)
 
     async def run(self) -> None:
         """Move the traffic to the new fleet, by the policy, and retire the old one.
@@ -100,3 +100,9 @@ class Rollout:
     def _by_instances(self) -> None:
         """Let every instance of both fleets have the same part of the traffic."""
         self._new.share, self._old.share = float(len(self._new.members)), float(len(self._old.members))
+
+
+def _role_of(fleet: Fleet) -> str:
+    """The execution role of a fleet's first variant."""
+    first = next(iter(fleet.variants.values()))
+    return str(fleet.models[first["ModelName"]].get("ExecutionRoleArn", ""))
