@@ -1,10 +1,10 @@
 """The network of an endpoint in a VPC: subnets, the ways out of them, and what may be reached.
 
 Only the container's own calls go through the VPC: those to S3 for adapters, and in mode `vpc` those to the
-Hub. SageMaker pulls the image, downloads a mounted model, gives the role's credentials, writes logs and brings
-requests from outside of it, so no interface endpoints for ECR, CloudWatch or STS are needed. KMS is called by
-S3. Callers inside the VPC need the one for `sagemaker.runtime`; that for `sagemaker.api` would only be for
-deploying from inside.
+Hub. SageMaker pulls the image, downloads a mounted model, gives the role's credentials, writes logs and
+brings requests from outside of it, so no interface endpoints for ECR, CloudWatch or STS are needed. KMS is
+called by S3. Callers inside the VPC need the one for `sagemaker.runtime`; that for `sagemaker.api` would only
+be for deploying from inside.
 """
 
 from __future__ import annotations
@@ -18,14 +18,10 @@ from constructs import Construct
 
 from stacks.flow_logs import log_flows
 from stacks.subnets import InternetAccess, Subnets
+from stacks.vpc_endpoints import HTTPS, runtime_endpoint, s3_endpoint
 
 Mode = Literal["vpc", "private"]
-HTTPS = 443
 ANYWHERE = "0.0.0.0/0"
-#: EC2 allows all that goes out of a group without rules; this one matches nothing.
-NOTHING_OUT = ec2.CfnSecurityGroup.EgressProperty(
-    ip_protocol="icmp", from_port=252, to_port=86, cidr_ip="255.255.255.255/32", description="Nothing"
-)
 
 
 class Network(cdk.Stack):
@@ -92,63 +88,21 @@ class Network(cdk.Stack):
         )
         subnets = Subnets(self, "Subnets", vpc_id=vpc.ref, cidr=cidr)
         self.subnet_ids = subnets.private_ids
-        s3 = ec2.CfnVPCEndpoint(
+        self.vpc_endpoint_id = s3_endpoint(
             self,
-            "S3",
-            vpc_endpoint_type="Gateway",
-            service_name=f"com.amazonaws.{self.region}.s3",
             vpc_id=vpc.ref,
-            route_table_ids=[subnets.route_table_id],
+            route_table_id=subnets.route_table_id,
             # With a way to the internet it would confine nobody, and the Hub's files may lie in S3.
-            policy_document=_allow(used) if mode == "private" else None,
+            allowed=used if mode == "private" else None,
         )
-        self.vpc_endpoint_id = s3.ref
         if mode == "vpc":
             InternetAccess(self, "Internet", vpc_id=vpc.ref, subnets=subnets)
         else:
-            self._runtime_endpoint(vpc.ref, cidr, endpoint_name)
+            runtime_endpoint(
+                self, vpc_id=vpc.ref, subnet_ids=self.subnet_ids, cidr=cidr, endpoint_name=endpoint_name
+            )
         log_flows(self, vpc_id=vpc.ref, retention_days=log_retention_days)
         return vpc.ref
-
-    def _runtime_endpoint(self, vpc_id: str, cidr: str, endpoint_name: str) -> None:
-        """For callers in this VPC; only the one SageMaker endpoint can be invoked through it."""
-        group = ec2.CfnSecurityGroup(
-            self,
-            "RuntimeGroup",
-            vpc_id=vpc_id,
-            group_description="Callers of the SageMaker endpoint",
-            security_group_ingress=[
-                ec2.CfnSecurityGroup.IngressProperty(
-                    ip_protocol="tcp",
-                    from_port=HTTPS,
-                    to_port=HTTPS,
-                    cidr_ip=cidr,
-                    description="From the VPC",
-                )
-            ],
-            security_group_egress=[NOTHING_OUT],
-        )
-        prefix = f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:endpoint/"
-        # SageMaker writes names in ARNs in lower case; whether it does so for this is not documented.
-        arns = sorted({prefix + endpoint_name, prefix + endpoint_name.lower()})
-        ec2.CfnVPCEndpoint(
-            self,
-            "Runtime",
-            vpc_endpoint_type="Interface",
-            service_name=f"com.amazonaws.{self.region}.sagemaker.runtime",
-            vpc_id=vpc_id,
-            subnet_ids=self.subnet_ids,
-            security_group_ids=[group.attr_group_id],
-            private_dns_enabled=True,
-            policy_document=_allow(
-                {
-                    "sagemaker:InvokeEndpoint": arns,
-                    "sagemaker:InvokeEndpointWithResponseStream": arns,
-                    # Bearer tokens of the OpenAI-compatible path; the action knows no resources.
-                    "sagemaker:CallWithBearerToken": ["*"],
-                }
-            ),
-        )
 
     def _instances_group(self, vpc_id: str) -> str:
         """HTTPS to anywhere: where it can go is the routes' matter, and in mode `private` only S3 has one.
@@ -169,22 +123,11 @@ class Network(cdk.Stack):
         return group.attr_group_id
 
 
-def _allow(resources: dict[str, list[str]]) -> dict[str, object]:
-    """A policy of a VPC endpoint: each action on its resources; who may is for roles to say."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": action, "Resource": arns}
-            for action, arns in resources.items()
-        ],
-    }
-
-
 def _left_to_the_owner(mode: Mode, vpc_id: str) -> str:
     needs = (
         "a NAT gateway, and better an S3 gateway endpoint too"
         if mode == "vpc"
-        else "an S3 gateway endpoint that allows s3:GetObject and s3:ListBucket on the adapter bucket, and for "
-        "callers in the VPC an interface endpoint for sagemaker.runtime"
+        else "an S3 gateway endpoint that allows s3:GetObject and s3:ListBucket on the adapter bucket, and "
+        "for callers in the VPC an interface endpoint for sagemaker.runtime"
     )
     return f"{vpc_id} is used as it is: its owner gives the subnets {needs}"

@@ -76,15 +76,15 @@ class InternetAccess(Construct):
             destination_cidr_block="0.0.0.0/0",
             gateway_id=gateway.ref,
         )
-        out.add_dependency(attachment)
+        out.add_resource_dependency(attachment)
         address = ec2.CfnEIP(self, "Address", domain="vpc")
-        address.add_dependency(attachment)
+        address.add_resource_dependency(attachment)
         nat = ec2.CfnNatGateway(
             self, "Nat", subnet_id=public.attr_subnet_id, allocation_id=address.attr_allocation_id
         )
         # Without its way out it would be there too early, and gone too late.
-        nat.add_dependency(out)
-        nat.add_dependency(association)
+        nat.add_resource_dependency(out)
+        nat.add_resource_dependency(association)
         ec2.CfnRoute(
             self,
             "ToNat",

@@ -1,6 +1,6 @@
-"""Application Auto Scaling's control plane: it keeps targets, policies and schedules, and scales nothing.
+"""Application Auto Scaling's control plane: it keeps a variant within its target's bounds.
 
-On a laptop it is there so that a deployment's autoscaling is checked as the service checks it.
+Policies and scheduled actions are checked as the service checks them and kept, and never carried out.
 """
 
 from __future__ import annotations
@@ -22,10 +22,22 @@ _ROLE = (
 class AutoScaling(Service):
     """The operations on scalable targets, scaling policies and scheduled actions of one place."""
 
-    def __init__(self, place: Place, check_variant: Callable[[str, str], None]) -> None:
-        """`check_variant(endpoint, variant)` raises `ServiceError` if there is no such variant."""
+    def __init__(
+        self,
+        place: Place,
+        check_variant: Callable[[str, str], None],
+        hold_within: Callable[[str, str, int, int], None],
+    ) -> None:
+        """SageMaker's endpoints are given as functions.
+
+        Args:
+            place: the account and region of the targets.
+            check_variant: `(endpoint, variant)` raises `ServiceError` if there is no such variant.
+            hold_within: `(endpoint, variant, low, high)` brings the variant's count into the bounds.
+        """
         self._place = place
         self._check_variant = check_variant
+        self._hold_within = hold_within
         self._targets = Keyed("scalable target", *_TARGET)
         self._policies = Keyed("scaling policy", "PolicyName", *_TARGET)
         self._schedules = Keyed("scheduled action", "ScheduledActionName", *_TARGET)
@@ -50,7 +62,8 @@ class AutoScaling(Service):
         return {parts[3] for parts in resources if parts[1] == endpoint}
 
     def _register(self, params: Params) -> Params:
-        self._check_variant(*_endpoint_and_variant(params))
+        endpoint, variant = _endpoint_and_variant(params)
+        self._check_variant(endpoint, variant)
         given = {name: value for name, value in params.items() if name != "Tags"}
         resource = f"scalable-target/{self._targets.identity(params)}"
         target = {
@@ -67,7 +80,9 @@ class AutoScaling(Service):
                 f"MinCapacity {target['MinCapacity']} is too low: a variant has at least 1 instance"
             )
         check_order(target, "MinCapacity", "MaxCapacity")
-        return {"ScalableTargetARN": self._targets.put(target)["ScalableTargetARN"]}
+        self._targets.put(target)
+        self._hold_within(endpoint, variant, target["MinCapacity"], target["MaxCapacity"])
+        return {"ScalableTargetARN": target["ScalableTargetARN"]}
 
     def _deregister(self, params: Params) -> Params:
         """The target's policies and schedules go with it, as in the service."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from loraserve.local.endpoints import Endpoint
+from loraserve.local.endpoints import Endpoint, primary_container
+from loraserve.local.fleet import Fleet
 from loraserve.local.service import Params
 
 
@@ -15,10 +16,16 @@ def described(endpoint: Endpoint) -> Params:
         "EndpointStatus": endpoint.status,
         "CreationTime": endpoint.created,
         "LastModifiedTime": endpoint.modified,
-        "ProductionVariants": [_variant(endpoint, v) for v in endpoint.variants().values()],
+        "ProductionVariants": _variants(endpoint.fleet, endpoint.modified),
     }
     if endpoint.failure:
         description["FailureReason"] = endpoint.failure
+    if endpoint.coming is not None:
+        description["PendingDeploymentSummary"] = {
+            "EndpointConfigName": endpoint.coming.config["EndpointConfigName"],
+            "ProductionVariants": _variants(endpoint.coming, endpoint.modified),
+            "StartTime": endpoint.modified,
+        }
     if endpoint.deployment:
         description["LastDeploymentConfig"] = endpoint.deployment
     if "DataCaptureConfig" in endpoint.config:
@@ -26,18 +33,25 @@ def described(endpoint: Endpoint) -> Params:
     return description
 
 
-def _variant(endpoint: Endpoint, variant: Params) -> Params:
-    weight = variant.get("InitialVariantWeight", 1.0)
-    image = endpoint.image(variant)
-    deployed = {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": endpoint.modified}
-    return {
-        "VariantName": variant["VariantName"],
+def _variants(fleet: Fleet, since: float) -> list[Params]:
+    """The variants of a fleet; it started its images at `since`."""
+    return [_variant(fleet, name, since) for name in fleet.variants]
+
+
+def _variant(fleet: Fleet, name: str, since: float) -> Params:
+    image = str(primary_container(fleet.models[fleet.variants[name]["ModelName"]])["Image"])
+    deployed = {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": since}
+    variant: Params = {
+        "VariantName": name,
         "DeployedImages": [deployed],
-        "CurrentWeight": weight,
-        "DesiredWeight": weight,
-        "CurrentInstanceCount": endpoint.live(variant["VariantName"]),
-        "DesiredInstanceCount": variant.get("InitialInstanceCount", 1),
+        "CurrentWeight": fleet.weights[name],
+        "DesiredWeight": fleet.weights[name],
+        "CurrentInstanceCount": len(fleet.able(name)),
+        "DesiredInstanceCount": fleet.counts[name],
     }
+    if fleet.stage is not None:
+        variant["VariantStatus"] = [{"Status": fleet.stage, "StartTime": fleet.stage_since}]
+    return variant
 
 
 def _capture(config: Params) -> Params:

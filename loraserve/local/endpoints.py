@@ -1,55 +1,99 @@
-"""An endpoint: the instances that serve it, and how they come, are exchanged and go."""
+"""An endpoint: its status, and what is done to the fleet of instances that serves it."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Final
 
+from loraserve.local.alarms import AlarmStates, UpdateFailed
+from loraserve.local.fleet import Fleet
 from loraserve.local.instance import Instance, InstanceFailed
+from loraserve.local.member import Member
 from loraserve.local.records import now
+from loraserve.local.rollout import Rollout
 from loraserve.local.service import Params, invalid
+from loraserve.local.traffic import chosen
 
 #: Makes one instance that is not started yet: from the endpoint's name, a variant and its model.
 MakeInstance = Callable[[str, Params, Params], Instance]
 
 #: SageMaker's limit for FailureReason.
 _REASON_LENGTH: Final = 1024
-#: Seconds before an instance that died is replaced, so that a crash loop does not spin.
-_REPLACE_AFTER_S: Final = 2.0
+#: The statuses in which nothing is under way.
+_IDLE: Final = ("InService", "UpdateRollbackFailed", "Failed")
 
 
 class Endpoint:
     """One endpoint. Every method runs on the event loop."""
 
-    def __init__(self, name: str, arn: str, make_instance: MakeInstance) -> None:
-        """An endpoint without instances; `create` gives it some."""
+    def __init__(
+        self,
+        name: str,
+        arn: str,
+        config: Params,
+        models: dict[str, Params],
+        make_instance: MakeInstance,
+        alarm_states: AlarmStates,
+    ) -> None:
+        """An endpoint without instances; `create` gives it those that `config` asks for.
+
+        `models` are the configuration's models by name; `alarm_states` tells alarms' states.
+        """
         self.name = name
         self.arn = arn
         self.status = "Creating"
         self.failure: str | None = None
-        self.config: Params = {}
         self.deployment: Params = {}
         self.created = self.modified = now()
+        self._alarm_states = alarm_states
         self._make_instance = make_instance
-        self._models: dict[str, Params] = {}
-        self._serving: list[Instance] = []
-        self._all: set[Instance] = set()
-        self._turn = itertools.count()
+        self._everyone: set[Instance] = set()
+        self.fleet = self.fleet_of(config, models)
+        #: The fleet that an update is bringing up, while it does.
+        self.coming: Fleet | None = None
         self._work: asyncio.Task[None] | None = None
-        self._keepers: set[asyncio.Task[None]] = set()
+        self._later: set[asyncio.Task[None]] = set()
 
-    def create(self, config: Params, models: dict[str, Params]) -> None:
-        """Begin to start the instances that `config` asks for; `models` are its models by name."""
-        self.config, self._models = config, models
+    @property
+    def config(self) -> Params:
+        """The configuration in force; a new one is when its deployment is complete."""
+        return self.fleet.config
+
+    def fleet_of(self, config: Params, models: dict[str, Params]) -> Fleet:
+        """A fleet of this endpoint, without instances yet."""
+        make = self._make_instance
+        return Fleet(config, models, lambda variant, model: make(self.name, variant, model), self._everyone)
+
+    def create(self) -> None:
+        """Begin to start the instances."""
         self._begin(self._create(), "Creating")
 
-    def update(self, config: Params, models: dict[str, Params]) -> None:
-        """Begin a blue/green update: new instances beside the old ones, then all traffic at once."""
+    def update(self, new: Fleet) -> None:
+        """Begin to move to the fleet `new`, which this endpoint's `fleet_of` made, as `deployment` says."""
         self.check_updatable()
-        self._begin(self._update(config, models), "Updating")
+        self._begin(self._update(new), "Updating")
+
+    def scale(self, counts: Mapping[str, int], weights: Mapping[str, float]) -> None:
+        """Begin to give variants other numbers of instances, and give them other weights.
+
+        Raises `ServiceError` unless the endpoint is in service.
+        """
+        self.check_updatable()
+        if self.status != "InService":
+            raise invalid(f'Cannot scale endpoint "{self.arn}" in status {self.status}: update it first.')
+        self.fleet.weights.update(weights)
+        self.fleet.counts.update(counts)
+        self._begin(self._scale(counts), "Updating")
+
+    def hold_within(self, variant: str, low: int, high: int) -> None:
+        """Scale `variant` to at least `low` and at most `high` instances, after what is under way."""
+        if self.status == "InService":
+            self._hold_now(variant, low, high)
+        else:
+            later = asyncio.create_task(self._hold_later(variant, low, high))
+            self._later.add(later)
+            later.add_done_callback(self._later.discard)
 
     def delete(self, on_gone: Callable[[], object]) -> None:
         """Begin to stop every instance, then call `on_gone`.
@@ -66,34 +110,30 @@ class Endpoint:
             raise invalid(f'Cannot update failed endpoint "{self.arn}": it can only be deleted.')
 
     async def settled(self) -> None:
-        """Return when whatever is under way is done."""
-        if self._work is not None:
+        """Return when nothing is under way."""
+        while self._work is not None and not self._work.done():
             await asyncio.wait([self._work])
 
     async def abandon(self) -> None:
         """Stop every instance now, whatever is under way."""
-        await _cancelled(self._keepers | ({self._work} if self._work else set()))
-        await self._stop(list(self._all))
+        await _cancelled(self._later | ({self._work} if self._work else set()))
+        for fleet in self._fleets():
+            await fleet.release()
+        await asyncio.gather(*(instance.stop() for instance in list(self._everyone)))
 
-    def pick(self, variant: str | None) -> Instance | None:
-        """The instance whose turn it is, of `variant` if one is named; None if none is alive."""
-        able = [i for i in self._serving if i.alive and variant in (None, i.variant)]
-        return able[next(self._turn) % len(able)] if able else None
+    def pick(self, variant: str | None) -> Member | None:
+        """The instance whose turn it is, of `variant` if one is named; None if none can take a request."""
+        return chosen(self._fleets(), variant)
 
     def variants(self) -> dict[str, Params]:
         """The variants of the configuration in force, by name."""
-        return {variant["VariantName"]: variant for variant in self.config["ProductionVariants"]}
+        return self.fleet.variants
 
-    def image(self, variant: Params) -> str:
-        """The image that `variant` runs."""
-        return str(primary_container(self._models[variant["ModelName"]])["Image"])
-
-    def live(self, variant: str) -> int:
-        """How many instances of `variant` are in service."""
-        return sum(1 for i in self._serving if i.alive and i.variant == variant)
+    def _fleets(self) -> list[Fleet]:
+        return [self.fleet] if self.coming is None else [self.fleet, self.coming]
 
     def _check_idle(self) -> None:
-        if self.status not in ("InService", "Failed"):
+        if self.status not in _IDLE:
             raise invalid(f'Cannot update in-progress endpoint "{self.arn}".')
 
     def _begin(self, work: Coroutine[Any, Any, None], status: str) -> None:
@@ -105,75 +145,69 @@ class Endpoint:
         self.failure = _shortened(failure) if failure else None
 
     async def _create(self) -> None:
+        self.fleet.share = 1.0
         try:
-            self._serve(await self._started(self.config, self._models))
+            await self.fleet.fill()
         except InstanceFailed as error:
+            await self.fleet.drop()
             self._set("Failed", str(error))
         else:
             self._set("InService")
 
-    async def _update(self, config: Params, models: dict[str, Params]) -> None:
+    async def _update(self, new: Fleet) -> None:
+        self.coming = new
+        rollout = Rollout(self.fleet, new, self.deployment, self._alarm_states)
         try:
-            new = await self._started(config, models)
+            await rollout.run()
+        except (InstanceFailed, UpdateFailed) as error:
+            await self._roll_back(rollout, new, str(error))
+        else:
+            self.fleet, self.coming = new, None
+            self._set("InService")
+
+    async def _roll_back(self, rollout: Rollout, new: Fleet, reason: str) -> None:
+        self._set("RollingBack", reason)
+        kept = self.config["EndpointConfigName"]
+        try:
+            await rollout.undo()
         except InstanceFailed as error:
-            kept = self.config["EndpointConfigName"]
-            self._set("InService", f"The update failed and {kept} stays in force. {error}")
-            return
-        old = self._serving
-        self.config, self._models = config, models
-        self._serve(new)
-        await self._stop(old)
-        self._set("InService")
+            await new.release()
+            self.fleet.adopt(new.members)
+            self.coming = None
+            self.fleet.share = 1.0
+            self._set(
+                "UpdateRollbackFailed",
+                f"The update failed, and so did the way back to {kept}: instances of both configurations "
+                f"serve until the next UpdateEndpoint. {reason} Then: {error}",
+            )
+        else:
+            self.coming = None
+            self._set("InService", f"The update failed and {kept} stays in force. {reason}")
+
+    async def _scale(self, counts: Mapping[str, int]) -> None:
+        try:
+            await self.fleet.fill()
+        except InstanceFailed as error:
+            for variant in counts:
+                self.fleet.counts[variant] = len(self.fleet.of(variant))
+            self._set("InService", f"The number of instances stays as it was. {error}")
+        else:
+            self._set("InService")
+
+    def _hold_now(self, variant: str, low: int, high: int) -> None:
+        count = self.fleet.counts.get(variant)
+        if count is not None and not low <= count <= high:
+            self.scale({variant: min(max(count, low), high)}, {})
+
+    async def _hold_later(self, variant: str, low: int, high: int) -> None:
+        await self.settled()
+        if self.status == "InService":
+            self._hold_now(variant, low, high)
 
     async def _delete(self, on_gone: Callable[[], object]) -> None:
-        await _cancelled(self._keepers)
-        serving, self._serving = self._serving, []
-        await self._stop(serving)
+        await _cancelled(self._later)
+        await self.fleet.drop()
         on_gone()
-
-    async def _started(self, config: Params, models: dict[str, Params]) -> list[Instance]:
-        instances = [
-            self._make_instance(self.name, variant, models[variant["ModelName"]])
-            for variant in config["ProductionVariants"]
-            for _ in range(variant.get("InitialInstanceCount", 1))
-        ]
-        self._all.update(instances)
-        outcomes = await asyncio.gather(*(i.start() for i in instances), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                await self._stop(instances)
-                raise InstanceFailed(str(outcome)) from outcome
-        return instances
-
-    def _serve(self, instances: list[Instance]) -> None:
-        self._serving = instances
-        for instance in instances:
-            self._keep(instance)
-
-    def _keep(self, instance: Instance) -> None:
-        keeper = asyncio.create_task(self._replace_when_dead(instance))
-        self._keepers.add(keeper)
-        keeper.add_done_callback(self._keepers.discard)
-
-    async def _replace_when_dead(self, instance: Instance) -> None:
-        """SageMaker replaces an instance whose container has died; until then the others serve."""
-        await instance.ended()
-        while instance in self._serving:
-            await asyncio.sleep(_REPLACE_AFTER_S)
-            variant = self.variants()[instance.variant]
-            one = {**self.config, "ProductionVariants": [{**variant, "InitialInstanceCount": 1}]}
-            with contextlib.suppress(InstanceFailed):
-                [new] = await self._started(one, self._models)
-                if instance not in self._serving:
-                    await self._stop([new])
-                    return
-                self._serving[self._serving.index(instance)] = new
-                self._all.discard(instance)
-                self._keep(new)
-
-    async def _stop(self, instances: list[Instance]) -> None:
-        await asyncio.gather(*(i.stop() for i in instances))
-        self._all.difference_update(instances)
 
 
 def primary_container(model: Params) -> Params:
@@ -182,7 +216,7 @@ def primary_container(model: Params) -> Params:
     return container
 
 
-async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+async def _cancelled(tasks: Collection[asyncio.Task[None]]) -> None:
     """Cancel the tasks and wait until they have ended."""
     for task in tasks:
         task.cancel()

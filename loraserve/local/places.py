@@ -6,7 +6,9 @@ import asyncio
 import dataclasses
 
 from loraserve.local.autoscaling import AutoScaling
+from loraserve.local.cloudwatch import CloudWatch
 from loraserve.local.launcher import Launcher
+from loraserve.local.metrics import Metrics
 from loraserve.local.place import Place
 from loraserve.local.sagemaker import SageMaker
 from loraserve.local.service import invalid
@@ -14,10 +16,11 @@ from loraserve.local.service import invalid
 
 @dataclasses.dataclass(frozen=True)
 class Services:
-    """SageMaker and Application Auto Scaling of one place, which know of each other."""
+    """SageMaker and Application Auto Scaling of one place, which know of each other, and their metrics."""
 
     sagemaker: SageMaker
     autoscaling: AutoScaling
+    metrics: Metrics
 
 
 class Places:
@@ -44,6 +47,12 @@ class Places:
             if variant not in sagemaker.endpoints.get(endpoint).variants():
                 raise invalid(f"Could not find variant {variant} of endpoint {endpoint}")
 
-        autoscaling = AutoScaling(place, check_variant)
-        sagemaker = SageMaker(place, self._launcher.at(place), autoscaling.scaled_variants)
-        return Services(sagemaker, autoscaling)
+        def hold_within(endpoint: str, variant: str, low: int, high: int) -> None:
+            sagemaker.endpoints.get(endpoint).hold_within(variant, low, high)
+
+        cloudwatch = CloudWatch(place)
+        autoscaling = AutoScaling(place, check_variant, hold_within)
+        sagemaker = SageMaker(
+            place, self._launcher.at(place), autoscaling.scaled_variants, cloudwatch.alarm_states
+        )
+        return Services(sagemaker, autoscaling, Metrics(cloudwatch.put))

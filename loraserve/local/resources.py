@@ -123,9 +123,13 @@ class EndpointType:
         return self._created(endpoint.arn)
 
     async def update(self, services: Services, physical_id: str, old: Params, new: Params) -> Created:
-        """UpdateEndpoint, and wait for it, unless the wanted configuration is in force already."""
+        """UpdateEndpoint, and wait for it, unless the wanted configuration is in force already.
+
+        It is when a stack rolls back after a deployment that SageMaker has rolled back by itself.
+        """
         _retag(services, physical_id, old, new)
         endpoint = services.sagemaker.endpoints.get(_name_of(physical_id))
+        await endpoint.settled()
         if endpoint.config["EndpointConfigName"] != new.get("EndpointConfigName"):
             given = {key: value for key, value in new.items() if key not in ("Tags", "EndpointName")}
             params = typed("sagemaker", "UpdateEndpoint", {**given, "EndpointName": endpoint.name})

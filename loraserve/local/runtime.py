@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 
 from loraserve.local.asgi import Headers, Receive, Send, body_of, disconnected, header, respond
+from loraserve.local.endpoints import Endpoint
 from loraserve.local.eventstream import payload_part, stream_exception
 from loraserve.local.instance import Instance
 from loraserve.local.invocation import TOO_SLOW, model_error, to_client, to_container
+from loraserve.local.measured import CONTAINER_BROKE, Request
 from loraserve.local.place import Place
 from loraserve.local.places import Places
 from loraserve.local.service import ServiceError
@@ -24,8 +29,7 @@ STREAM_LIMIT_S: Final = 480.0
 BODY_LIMIT: Final = 6_291_456
 
 INVOCATION: Final = re.compile(r"/endpoints/(?P<endpoint>[^/]+)/invocations(?P<stream>-response-stream)?")
-_SERVING: Final = ("InService", "Updating")
-_CONTAINER_BROKE = (aiohttp.ClientError, TimeoutError)
+_SERVING: Final = ("InService", "Updating", "RollingBack", "UpdateRollbackFailed")
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,19 @@ class Runtime:
             ServiceError: there is no such endpoint, it has no instance to offer, or its container did
                 not answer with a status of 2xx in time.
         """
-        instance = self._instance(call)
+        arrived = time.perf_counter()
+        endpoint = self._endpoint(call)
         body = await body_of(receive, BODY_LIMIT)
-        try:
-            async with self._post(instance, call, body, self._answer_limit) as answer:
-                content = await answer.read()
-        except _CONTAINER_BROKE as error:
-            raise _model_error(call, instance, 0, _what_broke(error)) from error
-        if not answer.ok:
-            raise _model_error(call, instance, answer.status, content.decode(errors="replace"))
-        await respond(send, 200, to_client(answer, instance, stream=False), content)
+        with self._request(call, endpoint, arrived) as request:
+            instance = request.instance
+            try:
+                async with request.answered(self._post(instance, call, body, self._answer_limit)) as answer:
+                    content = await answer.read()
+            except CONTAINER_BROKE as error:
+                raise _model_error(call, instance, 0, _what_broke(error)) from error
+            if not answer.ok:
+                raise _model_error(call, instance, answer.status, content.decode(errors="replace"))
+            await respond(send, 200, to_client(answer, instance, stream=False), content)
 
     async def stream(self, call: Invocation, receive: Receive, send: Send) -> None:
         """InvokeEndpointWithResponseStream: each chunk of the container's answer as it comes.
@@ -78,21 +85,25 @@ class Runtime:
         What goes wrong before the first chunk is a `ServiceError` as for `invoke`; what goes wrong
         later is an event in the stream. The container's request ends when the client goes away.
         """
-        instance = self._instance(call)
+        arrived = time.perf_counter()
+        endpoint = self._endpoint(call)
         body = await body_of(receive, BODY_LIMIT)
-        passing = asyncio.create_task(self._pass_on(call, instance, body, send))
-        gone = asyncio.create_task(disconnected(receive))
-        await asyncio.wait((passing, gone), return_when=asyncio.FIRST_COMPLETED)
-        gone.cancel()
-        if passing.done():
-            passing.result()
-        else:
-            passing.cancel()
+        with self._request(call, endpoint, arrived) as request:
+            passing = asyncio.create_task(self._pass_on(call, request, body, send))
+            gone = asyncio.create_task(disconnected(receive))
+            await asyncio.wait((passing, gone), return_when=asyncio.FIRST_COMPLETED)
+            gone.cancel()
+            if passing.done():
+                passing.result()
+            else:
+                passing.cancel()
+                await asyncio.wait((passing,))
 
-    async def _pass_on(self, call: Invocation, instance: Instance, body: bytes, send: Send) -> None:
+    async def _pass_on(self, call: Invocation, request: Request, body: bytes, send: Send) -> None:
         started = False
+        instance = request.instance
         try:
-            async with self._post(instance, call, body, self._stream_limit) as answer:
+            async with request.answered(self._post(instance, call, body, self._stream_limit)) as answer:
                 if not answer.ok:
                     raise _model_error(call, instance, answer.status, await answer.text(errors="replace"))
                 headers = to_client(answer, instance, stream=True)
@@ -100,7 +111,7 @@ class Runtime:
                 started = True
                 async for chunk in answer.content.iter_any():
                     await _send_event(send, payload_part(chunk))
-        except _CONTAINER_BROKE as error:
+        except CONTAINER_BROKE as error:
             if not started:
                 raise _model_error(call, instance, 0, _what_broke(error)) from error
             slow = isinstance(error, TimeoutError)
@@ -109,22 +120,33 @@ class Runtime:
             await _send_event(send, stream_exception("ModelStreamError", members))
         await send({"type": "http.response.body", "body": b""})
 
-    def _instance(self, call: Invocation) -> Instance:
+    def _endpoint(self, call: Invocation) -> Endpoint:
         endpoint = self._places.at(call.place).sagemaker.endpoints.find(call.endpoint)
         if endpoint is None or endpoint.status not in _SERVING:
             raise ServiceError(
                 "ValidationError", f"Endpoint {call.endpoint} of account {call.place.account} not found."
             )
-        wanted = header(call.headers, b"x-amzn-sagemaker-target-variant")
-        variant = wanted.decode("latin-1") if wanted else None
+        variant = _wanted_variant(call)
         if variant is not None and variant not in endpoint.variants():
             raise ServiceError("ValidationError", f"Endpoint {call.endpoint} has no variant {variant}.")
-        instance = endpoint.pick(variant)
-        if instance is None:
+        return endpoint
+
+    @contextlib.contextmanager
+    def _request(self, call: Invocation, endpoint: Endpoint, arrived: float) -> Iterator[Request]:
+        """Give the call to an instance, which is not stopped before the block has ended."""
+        member = endpoint.pick(_wanted_variant(call))
+        if member is None:
             raise ServiceError(
                 "ServiceUnavailable", f"Endpoint {call.endpoint} has no healthy instance.", 503
             )
-        return instance
+        metrics = self._places.at(call.place).metrics
+        request = Request(member.instance, arrived)
+        with member.request():
+            metrics.began(endpoint.name, member)
+            try:
+                yield request
+            finally:
+                metrics.ended(endpoint.name, member.instance.variant, request.outcome())
 
     def _post(
         self, instance: Instance, call: Invocation, body: bytes, limit: aiohttp.ClientTimeout
@@ -132,6 +154,11 @@ class Runtime:
         return self._session.post(
             f"{instance.url}/invocations", data=body, headers=to_container(call.headers), timeout=limit
         )
+
+
+def _wanted_variant(call: Invocation) -> str | None:
+    wanted = header(call.headers, b"x-amzn-sagemaker-target-variant")
+    return wanted.decode("latin-1") if wanted else None
 
 
 async def _send_event(send: Send, event: bytes) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from loraserve.local.alarms import AlarmStates
+from loraserve.local.deployment import check_deployment
 from loraserve.local.descriptions import described
 from loraserve.local.endpoints import Endpoint, MakeInstance, primary_container
 from loraserve.local.model_data import check_source
 from loraserve.local.place import Place
 from loraserve.local.records import Records, now, page
+from loraserve.local.retention import retain_sizes, retained_config, wanted_sizes
 from loraserve.local.service import Params, Service, invalid
 from loraserve.local.tags import Tags
 
@@ -17,11 +20,23 @@ class SageMaker(Service):
     """The operations on models, endpoint configurations and endpoints. Not safe across threads."""
 
     def __init__(
-        self, place: Place, make_instance: MakeInstance, scaled_variants: Callable[[str], set[str]]
+        self,
+        place: Place,
+        make_instance: MakeInstance,
+        scaled_variants: Callable[[str], set[str]],
+        alarm_states: AlarmStates,
     ) -> None:
-        """`scaled_variants` says which variants of an endpoint Application Auto Scaling manages."""
+        """The services that it leans on are given as functions.
+
+        Args:
+            place: the account and region of its resources.
+            make_instance: makes the endpoints' instances.
+            scaled_variants: says which variants of an endpoint Application Auto Scaling manages.
+            alarm_states: says the states of CloudWatch alarms.
+        """
         self._place = place
         self._make_instance = make_instance
+        self._alarm_states = alarm_states
         self._scaled_variants = scaled_variants
         self._tags = Tags()
         self._models: Records[Params] = Records("model", self._arn_maker("model"))
@@ -42,6 +57,7 @@ class SageMaker(Service):
                 "DescribeEndpoint": lambda p: described(self.endpoints.get(p["EndpointName"])),
                 "ListEndpoints": self._list_endpoints,
                 "UpdateEndpoint": self._update_endpoint,
+                "UpdateEndpointWeightsAndCapacities": self._scale_endpoint,
                 "DeleteEndpoint": self._delete_endpoint,
                 "AddTags": self._tags.add,
                 "ListTags": self._tags.list,
@@ -105,11 +121,12 @@ class SageMaker(Service):
         self.endpoints.check_free(name)
         config, models = self._resolved(params["EndpointConfigName"])
         arn = self._arn_maker("endpoint")(name)
-        self._tags.start(arn, params.pop("Tags", []))
-        endpoint = Endpoint(name, arn, self._make_instance)
+        endpoint = Endpoint(name, arn, config, models, self._make_instance, self._alarm_states)
         endpoint.deployment = params.get("DeploymentConfig", {})
+        check_deployment(endpoint.deployment, endpoint.fleet.counts)
+        self._tags.start(arn, params.pop("Tags", []))
         self.endpoints.add(name, endpoint)
-        endpoint.create(config, models)
+        endpoint.create()
         return {"EndpointArn": arn}
 
     def _resolved(self, config_name: str) -> tuple[Params, dict[str, Params]]:
@@ -123,9 +140,19 @@ class SageMaker(Service):
         endpoint.check_updatable()
         config, models = self._resolved(params["EndpointConfigName"])
         self._check_scaled_variants(endpoint, config)
-        if not params.get("RetainDeploymentConfig"):
-            endpoint.deployment = params.get("DeploymentConfig", {})
-        endpoint.update(config, models)
+        deployment = params.get("DeploymentConfig", {})
+        if params.get("RetainDeploymentConfig"):
+            deployment = endpoint.deployment
+        new = endpoint.fleet_of(retained_config(params, endpoint.config, config), models)
+        retain_sizes(params, endpoint.fleet, new)
+        check_deployment(deployment, new.counts)
+        endpoint.deployment = deployment
+        endpoint.update(new)
+        return {"EndpointArn": endpoint.arn}
+
+    def _scale_endpoint(self, params: Params) -> Params:
+        endpoint = self.endpoints.get(params["EndpointName"])
+        endpoint.scale(*wanted_sizes(params, endpoint.fleet))
         return {"EndpointArn": endpoint.arn}
 
     def _check_scaled_variants(self, endpoint: Endpoint, config: Params) -> None:
@@ -135,9 +162,10 @@ class SageMaker(Service):
         for variant in sorted(self._scaled_variants(endpoint.name)):
             if new.get(variant) != old.get(variant):
                 raise invalid(
-                    f"The variant {variant} of {endpoint.name} is registered with Application Auto Scaling: "
-                    f"deregister its scalable target before you change its instance type from "
-                    f"{old.get(variant)} to {new.get(variant) or 'none (the variant is removed)'}"
+                    f"The variant {variant} of {endpoint.name} is registered with Application Auto Scaling, "
+                    f"so its instance type cannot change from {old.get(variant)} to "
+                    f"{new.get(variant) or 'none (the variant is removed)'}: first deregister its scalable "
+                    "target (deploy without autoscaling), then update the endpoint, then register it again"
                 )
 
     def _delete_endpoint(self, params: Params) -> Params:

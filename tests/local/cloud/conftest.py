@@ -59,7 +59,7 @@ class SageMaker:
     def settled(self, endpoint: str) -> Any:
         while True:
             description = self.api.describe_endpoint(EndpointName=endpoint)
-            if description["EndpointStatus"] not in ("Creating", "Updating"):
+            if description["EndpointStatus"] not in ("Creating", "Updating", "RollingBack"):
                 return description
             time.sleep(0.1)
 

@@ -1,0 +1,82 @@
+"""What can be reached from a VPC without the internet: S3, and the one SageMaker endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+HTTPS = 443
+#: EC2 allows all that goes out of a group without rules; this one matches nothing.
+NOTHING_OUT = ec2.CfnSecurityGroup.EgressProperty(
+    ip_protocol="icmp", from_port=252, to_port=86, cidr_ip="255.255.255.255/32", description="Nothing"
+)
+
+
+def s3_endpoint(
+    scope: Construct, *, vpc_id: str, route_table_id: str, allowed: Mapping[str, Sequence[str]] | None
+) -> str:
+    """The id of a way to S3 for the route table's subnets; without `allowed`, to all that roles allow."""
+    endpoint = ec2.CfnVPCEndpoint(
+        scope,
+        "S3",
+        vpc_endpoint_type="Gateway",
+        service_name=f"com.amazonaws.{cdk.Stack.of(scope).region}.s3",
+        vpc_id=vpc_id,
+        route_table_ids=[route_table_id],
+        policy_document=None if allowed is None else _allow(allowed),
+    )
+    return endpoint.ref
+
+
+def runtime_endpoint(
+    scope: Construct, *, vpc_id: str, subnet_ids: Sequence[str], cidr: str, endpoint_name: str
+) -> None:
+    """For callers in the VPC, whose addresses are `cidr`: they can invoke the one endpoint only."""
+    group = ec2.CfnSecurityGroup(
+        scope,
+        "RuntimeGroup",
+        vpc_id=vpc_id,
+        group_description="Callers of the SageMaker endpoint",
+        security_group_ingress=[
+            ec2.CfnSecurityGroup.IngressProperty(
+                ip_protocol="tcp", from_port=HTTPS, to_port=HTTPS, cidr_ip=cidr, description="From the VPC"
+            )
+        ],
+        security_group_egress=[NOTHING_OUT],
+    )
+    stack = cdk.Stack.of(scope)
+    prefix = f"arn:{stack.partition}:sagemaker:{stack.region}:{stack.account}:endpoint/"
+    # SageMaker writes names in ARNs in lower case; whether it does so for this is not documented.
+    arns = sorted({prefix + endpoint_name, prefix + endpoint_name.lower()})
+    ec2.CfnVPCEndpoint(
+        scope,
+        "Runtime",
+        vpc_endpoint_type="Interface",
+        service_name=f"com.amazonaws.{stack.region}.sagemaker.runtime",
+        vpc_id=vpc_id,
+        subnet_ids=list(subnet_ids),
+        security_group_ids=[group.attr_group_id],
+        private_dns_enabled=True,
+        policy_document=_allow(
+            {
+                "sagemaker:InvokeEndpoint": arns,
+                "sagemaker:InvokeEndpointWithResponseStream": arns,
+                # Bearer tokens of the OpenAI-compatible path; the action knows no resources.
+                "sagemaker:CallWithBearerToken": ["*"],
+            }
+        ),
+    )
+
+
+def _allow(resources: Mapping[str, Sequence[str]]) -> dict[str, object]:
+    """A policy of a VPC endpoint: each action on its resources; who may is for roles to say."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": action, "Resource": list(arns)}
+            for action, arns in resources.items()
+        ],
+    }

@@ -1,0 +1,32 @@
+"""Stacks synthesized on their own, with the flags of cdk.json."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+
+from stacks.project import ROOT
+
+Template = dict[str, Any]
+ENV = cdk.Environment(account="123456789012", region="eu-west-1")
+
+
+def synthesize(output: Path, make: Callable[[cdk.App], list[cdk.Stack]]) -> dict[str, Path]:
+    """The template files of the stacks that `make` makes, by stack name."""
+    app = cdk.App(context=json.loads((ROOT / "cdk.json").read_text())["context"], outdir=str(output))
+    stacks = make(app)
+    app.synth()
+    return {stack.stack_name: output / stack.template_file for stack in stacks}
+
+
+def of_type(template: Template, resource_type: str) -> list[dict[str, Any]]:
+    return [r["Properties"] for r in template["Resources"].values() if r["Type"] == resource_type]
+
+
+def cfn_lint(files: Iterable[Path]) -> str:
+    """What cfn-lint says of the templates; nothing if they are good."""
+    command = [str(ROOT / ".venv" / "bin" / "cfn-lint"), *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
