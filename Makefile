@@ -45,8 +45,8 @@ synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or n
 diff: setup ## [STAGE=dev] [BASE=main]: what the working tree changes in each stack
 	@$(VENV_PYTHON) -m loraserve diff --base $(BASE) $(if $(STAGE),--stage $(STAGE))
 
-deploy: need-stage setup ## STAGE=dev: deploy to AWS with your credentials
-	@$(CDK) deploy -c stage=$(STAGE) --all
+deploy: need-stage setup ## STAGE=dev [ARGS=…]: deploy to AWS with your credentials
+	@$(VENV_PYTHON) -m loraserve deploy $(STAGE) $(ARGS)
 
 pin-images: setup ## [ARGS=--check]: the base images' tags to digests, into container/images.lock
 	@$(VENV_PYTHON) -m loraserve pin-images $(ARGS)

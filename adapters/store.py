@@ -5,6 +5,7 @@
     registry/<name>.json                                   which revision the name stands for now
     models/<model>/<revision>/…                            a base model, where it is mirrored
     seeding/<stack>/…                                      what a stage's seeder did, and does just now
+    captured/…                                             requests and answers, where a stage records them
 
 Adapter objects are never overwritten: both engines cache adapters on disk and do not look again. Of a
 revision and of a model the config is put last, after all else has been checked: where it is, all is there.
@@ -29,6 +30,7 @@ ADAPTERS_PREFIX = "adapters/"
 REGISTRY_PREFIX = "registry/"
 MODELS_PREFIX = "models/"
 SEEDING_PREFIX = "seeding/"
+CAPTURED_PREFIX = "captured/"
 
 
 def content_digest(sha256_by_file: Mapping[str, str]) -> str:

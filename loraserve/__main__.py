@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from loraserve import local_stage
 from loraserve.adapters.commands import app as adapters_app
 from loraserve.client import EndpointClient, runtime_config
 from loraserve.demo import demo
+from loraserve.deployment import deploy, interactive
 from loraserve.diff import diff
 from loraserve.local.detached import down, running, up
 from loraserve.local.environment import aws_variables
@@ -20,6 +22,8 @@ from loraserve.local_stage import STATE, stack_progress, step
 from loraserve.pin_images import document, look_up, table, write
 from loraserve.telling import NotDeployed, console, errors, output, told_plainly
 from stacks.base_images import LOCK, read_lock
+from stacks.config import load_stages
+from stacks.project import ROOT
 
 app = typer.Typer(
     help="Serve many LoRA adapters from one SageMaker endpoint.", no_args_is_help=True, add_completion=False
@@ -27,6 +31,7 @@ app = typer.Typer(
 app.add_typer(adapters_app, name="adapters")
 
 OUT = Path("out")
+ASSEMBLY = ROOT / "cdk.out"
 PIN_IMAGES = """Look up the digests of the engines' base images, and lock them.
 
 A tag can be moved to another image, a digest cannot. container/images.lock has registry, name, tag and \
@@ -111,6 +116,28 @@ def invoke(
             sys.stdout.write(token)
             sys.stdout.flush()
         sys.stdout.write("\n")
+
+
+@app.command(
+    name="deploy",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def deploy_command(
+    context: typer.Context, stage: Annotated[str, typer.Argument(help="A stage of stages/, e.g. dev.")]
+) -> None:
+    """Deploy a stage to AWS with your credentials; further arguments are for `cdk deploy`.
+
+    It is `cdk deploy`, after a look at the endpoint that is there: where the instance type changes,
+    autoscaling is taken away first and comes back with the deployment, because SageMaker refuses the change
+    otherwise.
+
+    Example: make deploy STAGE=prod ARGS='--require-approval broadening'
+    """
+    with told_plainly("CloudFormation goes on or rolls back by itself: see its events, or run this again"):
+        [loaded] = load_stages(ROOT / "stages", stage)
+        client = boto3.client("sagemaker", region_name=loaded.config.region)
+        run = functools.partial(interactive, output=ASSEMBLY)
+        deploy(console, stage, client, run, ASSEMBLY, context.args)
 
 
 @app.command(name="diff")

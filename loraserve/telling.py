@@ -19,7 +19,7 @@ from loraserve.local.environment import NotLoopback
 from loraserve.local.process import CloudFailed
 from loraserve.local.server import PortTaken
 from loraserve.oci import RegistryError
-from stacks.config import ConfigError
+from stacks.strict import ConfigError
 
 
 class NotDeployed(Exception):

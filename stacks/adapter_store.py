@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -18,7 +19,7 @@ from aws_cdk import custom_resources
 from constructs import Construct
 
 from adapters.retention import RETIRED_TAG
-from adapters.store import ADAPTERS_PREFIX, MODELS_PREFIX, REGISTRY_PREFIX, SEEDING_PREFIX
+from adapters.store import ADAPTERS_PREFIX, CAPTURED_PREFIX, MODELS_PREFIX, REGISTRY_PREFIX, SEEDING_PREFIX
 from stacks.manifest import Manifest, write_json
 from stacks.model_source import LocalModel
 from stacks.project import LAMBDA_LAYER, ROOT, only
@@ -52,31 +53,36 @@ class AdapterStore(cdk.Stack):
         hub_endpoint: str,
         hub_token_secret: str | None,
         decrypt_keys: Sequence[str],
+        encrypted_by_key: bool,
+        key_arn: str | None,
+        key_rotation: cdk.Duration,
         retention: cdk.Duration,
+        captured_retention: cdk.Duration,
+        log_retention_days: int,
         retain_data: bool,
         env: cdk.Environment,
     ) -> None:
         """`local_model` is packed, a model with a revision is on the Hub.
 
-        Either is put below `model_prefix` for SageMaker to mount, if that is given.
+        Either is put below `model_prefix` for SageMaker to mount, if that is given. `encrypted_by_key` is for
+        a KMS key: the one named, or one of the stack's own.
         """
         super().__init__(scope, construct_id, env=env, description="Adapter store of a multi-LoRA endpoint")
         removal = cdk.RemovalPolicy.RETAIN if retain_data else cdk.RemovalPolicy.DESTROY
-        self.key = kms.Key(
-            self, "Key", description="Adapters at rest", enable_key_rotation=True, removal_policy=removal
-        )
+        self._log_retention_days = log_retention_days
+        self.key = self._key(key_arn, key_rotation, removal) if encrypted_by_key else None
         self.bucket = s3.Bucket(
             self,
             "Bucket",
             versioned=True,
-            encryption=s3.BucketEncryption.KMS,
+            encryption=s3.BucketEncryption.S3_MANAGED if self.key is None else s3.BucketEncryption.KMS,
             encryption_key=self.key,
-            bucket_key_enabled=True,
+            bucket_key_enabled=None if self.key is None else True,
             enforce_ssl=True,
             minimum_tls_version=1.2,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            lifecycle_rules=_lifecycle(retention),
+            lifecycle_rules=_lifecycle(retention, captured_retention),
             removal_policy=removal,
         )
         if branches := manifest.unpinned_sources():
@@ -85,7 +91,8 @@ class AdapterStore(cdk.Stack):
             )
         desired = self._desired(manifest, manifest_directory, local_model)
         seeder = self._function("Seeder", "on_event", timeout=cdk.Duration.minutes(1))
-        worker = self._function("SeederWorker", "is_complete", timeout=SEEDER_TIMEOUT)
+        self.worker = worker = self._function("SeederWorker", "is_complete", timeout=SEEDER_TIMEOUT)
+        self.worker_logs = worker.log_group
         worker.add_layers(self._layer())
         self._grant(worker, desired)
         self._grant_sources(worker, manifest.source_buckets(), hub_token_secret, decrypt_keys)
@@ -167,11 +174,22 @@ class AdapterStore(cdk.Stack):
         )
 
     def _log_group(self, construct_id: str) -> logs.LogGroup:
-        return logs.LogGroup(
+        group = logs.LogGroup(self, construct_id, removal_policy=cdk.RemovalPolicy.DESTROY)
+        resource = cast(logs.CfnLogGroup, group.node.default_child)
+        # The construct itself takes names of periods, not days.
+        resource.retention_in_days = self._log_retention_days
+        return group
+
+    def _key(self, arn: str | None, rotation: cdk.Duration, removal: cdk.RemovalPolicy) -> kms.IKey:
+        if arn is not None:
+            return kms.Key.from_key_arn(self, "Key", arn)
+        return kms.Key(
             self,
-            construct_id,
-            retention=logs.RetentionDays.THREE_MONTHS,
-            removal_policy=cdk.RemovalPolicy.DESTROY,
+            "Key",
+            description="Adapters at rest",
+            enable_key_rotation=True,
+            rotation_period=rotation,
+            removal_policy=removal,
         )
 
     def _grant(self, worker: lambda_.Function, desired: s3_assets.Asset) -> None:
@@ -179,13 +197,14 @@ class AdapterStore(cdk.Stack):
 
         What it deletes leaves a marker: old versions stay until the bucket's lifecycle ends them.
         """
-        desired.grant_read(worker)
+        manifest = desired.bucket.arn_for_objects(desired.s3_object_key)
         objects = [
             self.bucket.arn_for_objects(f"{prefix}*")
             for prefix in (ADAPTERS_PREFIX, MODELS_PREFIX, REGISTRY_PREFIX, SEEDING_PREFIX)
         ]
         tagging = ["s3:PutObjectTagging", "s3:DeleteObjectTagging"]
         statements = [
+            iam.PolicyStatement(sid="ReadManifest", actions=["s3:GetObject"], resources=[manifest]),
             iam.PolicyStatement(
                 sid="UseStore",
                 actions=["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
@@ -203,9 +222,15 @@ class AdapterStore(cdk.Stack):
                 resources=[self.bucket.bucket_arn],
             ),
         ]
+        if self.key is not None:
+            # What S3 asks of KMS for those who put, get and copy objects; a part of an upload needs both.
+            statements.append(
+                iam.PolicyStatement(
+                    sid="UseKey", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[self.key.key_arn]
+                )
+            )
         for statement in statements:
             worker.add_to_role_policy(statement)
-        self.key.grant_encrypt_decrypt(worker)
 
     def _grant_sources(
         self, worker: lambda_.Function, buckets: list[str], secret: str | None, decrypt_keys: Sequence[str]
@@ -244,8 +269,8 @@ class AdapterStore(cdk.Stack):
         )
 
 
-def _lifecycle(retention: cdk.Duration) -> list[s3.LifecycleRule]:
-    """Ends what `adapters.retention` has retired, old versions, and uploads that nobody goes on with."""
+def _lifecycle(retention: cdk.Duration, captured_retention: cdk.Duration) -> list[s3.LifecycleRule]:
+    """Ends what `adapters.retention` has retired, what was captured, old versions, and unfinished uploads."""
     key, value = RETIRED_TAG
     return [
         s3.LifecycleRule(
@@ -256,6 +281,12 @@ def _lifecycle(retention: cdk.Duration) -> list[s3.LifecycleRule]:
         ),
         s3.LifecycleRule(
             id="SeedersNotes", prefix=SEEDING_PREFIX, noncurrent_version_expiration=cdk.Duration.days(1)
+        ),
+        s3.LifecycleRule(
+            id="Captured",
+            prefix=CAPTURED_PREFIX,
+            expiration=captured_retention,
+            noncurrent_version_expiration=cdk.Duration.days(1),
         ),
         s3.LifecycleRule(
             id="UnfinishedUploads", abort_incomplete_multipart_upload_after=cdk.Duration.days(7)

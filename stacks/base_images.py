@@ -14,8 +14,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ValidationError
 
-from stacks.config import ConfigError, Strict
 from stacks.project import ROOT
+from stacks.strict import ConfigError, Strict
 
 LOCK = ROOT / "container" / "images.lock"
 

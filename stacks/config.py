@@ -1,164 +1,40 @@
 """Typed stage configuration: `stages/<stage>.yaml` and the adapter manifest it names.
 
-Every rule that can be known at synth is checked here. What is wrong is told in one line that names
-file, key, value and what would be right.
+Every rule that can be known at synth is checked: those of one section by the section, those between
+sections by `stacks.checks`. What is wrong is told in one line that names file, key, value and what would
+be right.
 """
 
 from __future__ import annotations
 
-import difflib
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from adapters.base_model import InvalidBaseModel
 from adapters.errors import InvalidAdapter
+from stacks.checks import problems
 from stacks.local_adapters import check_local_adapters, stage_rules
 from stacks.manifest import Manifest
+from stacks.memory_check import memory_refusal
+from stacks.sections.autoscaling import Autoscaling
+from stacks.sections.base_model import BaseModelSource
+from stacks.sections.cost import Cost
+from stacks.sections.endpoint import Endpoint
+from stacks.sections.engine import Engine, Gateway
+from stacks.sections.network import Network
+from stacks.sections.observability import Observability
+from stacks.sections.rollout import Rollout
+from stacks.sections.security import Security
+from stacks.strict import ConfigError, Strict, closest, read
 
-Model = TypeVar("Model", bound=BaseModel)
-
-#: SageMaker's limits for both time-outs of a variant (CreateEndpointConfig).
-HealthCheckSeconds = Annotated[int, Field(ge=60, le=3600)]
-
-
-class ConfigError(Exception):
-    """A stage or manifest that cannot be used; the message is one line for the person who wrote it."""
-
-
-class Strict(BaseModel):
-    """Base of all configuration: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
-
-
-class Engine(Strict):
-    """The inference engine and how it is set up; the defaults are the seed article's."""
-
-    name: Literal["lorax", "vllm"] = "lorax"
-    """Which engine, and so which folder of `container/`."""
-    max_input_tokens: int = Field(1024, ge=1)
-    """Longest prompt, in tokens."""
-    max_total_tokens: int = Field(4096, ge=2)
-    """Longest prompt and answer together, in tokens."""
-    default_new_tokens: int = Field(256, ge=1)
-    """New tokens of a request that does not say how many."""
-    max_new_tokens: int = Field(1024, ge=1)
-    """The most new tokens one request may ask for, so that SageMaker's 60 s limit is met."""
-    max_concurrent_requests: int = Field(128, ge=1)
-    """Requests at the engine at once; more wait for their turn, see `max_queued_requests`."""
-    max_adapter_rank: int = Field(64, ge=1, le=128)
-    """LoRAX's fast path ends at rank 128 (punica)."""
-    adapter_target_modules: list[str] | None = None
-    """vLLM only: the modules that adapters may change, e.g. `[q_proj, v_proj]`. Every slot is reserved for
-    all modules otherwise: 64 slots of rank 64 take about 21 GB beside a 7B model."""
-    max_active_adapters: int = Field(64, ge=1, le=1024)
-    """Adapters in the engine's memory at once."""
-    adapter_memory_fraction: float = Field(0.1, ge=0.0, lt=1.0)
-    """LoRAX only: part of the GPU's memory that is kept for adapters."""
-    tensor_parallel: int = Field(1, ge=1, le=8)
-    """GPUs that share one model."""
-    quantize: str | None = None
-    """The engine's own name of a quantization, e.g. `awq` or `bitsandbytes-nf4`."""
-    dtype: Literal["float16", "bfloat16"] | None = None
-    """Of the weights in memory; by default what the model's config says."""
-    trust_remote_code: bool = False
-    """Whether Python code in the model's repository may run in the container."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Engine:
-        if self.max_input_tokens >= self.max_total_tokens:
-            raise ValueError("max_input_tokens must be below max_total_tokens")
-        if self.max_new_tokens >= self.max_total_tokens:
-            raise ValueError("max_new_tokens must be below max_total_tokens")
-        if self.default_new_tokens > self.max_new_tokens:
-            raise ValueError("default_new_tokens must be at most max_new_tokens")
-        if self.name == "lorax" and self.quantize is not None and self.dtype is not None:
-            raise ValueError("quantize and dtype exclude each other: LoRAX refuses both together")
-        return self
-
-
-class Gateway(Strict):
-    """The process in front of the engine: how long it waits, how much it keeps, what it tells."""
-
-    answer_seconds: float = Field(55, gt=0, le=59)
-    """For an answer that is not streamed and for a stream's first event; SageMaker gives up after 60."""
-    max_queued_requests: int = Field(128, ge=0)
-    """Requests per instance that may wait for a turn at the engine; more are answered 429 at once."""
-    max_cold_loads: int = Field(2, ge=1, le=64)
-    """Adapters that may be loaded at once; on LoRAX each load stops all generation meanwhile."""
-    registry_cache_seconds: float = Field(5, ge=0, le=3600)
-    """How soon an instance serves what was published, at the latest."""
-    engine_silence_seconds: float = Field(60, gt=0)
-    """How long the engine may give no token until `/ping` says 503 and SageMaker replaces the instance."""
-    adapter_cache_gb: float = Field(50, gt=0)
-    """Disk for adapters (10^9 bytes); the least recently used ones make room."""
-    metrics_seconds: float = Field(60, gt=0)
-    """How often metrics are written for CloudWatch."""
-    metrics_max_adapters: int = Field(100, ge=1)
-    """Adapters with metrics of their own, each a custom metric on the bill; the others share theirs."""
-
-
-class BaseModelSource(Strict):
-    """The base model: fetched from the Hub by the container, or mounted from the bucket."""
-
-    name: str = "mistralai/Mistral-7B-Instruct-v0.1"
-    """Hub id, or any name for a local model; adapters must have been trained on a model of this name."""
-    revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
-    """The Hub commit."""
-    path: str | None = None
-    """A local directory with the model, relative to the stage file; it is put into the bucket and
-    mounted by SageMaker, so the endpoint needs no Hub."""
-
-    mirror: bool = False
-    """Whether the model is copied from the Hub into the bucket and mounted by SageMaker from there, so that
-    instances start without the Hub."""
-
-    @model_validator(mode="after")
-    def _one_source(self) -> BaseModelSource:
-        if (self.revision is None) == (self.path is None):
-            raise ValueError("give either revision (a 40-digit Hub commit) or path (a local directory)")
-        if self.mirror and self.path is not None:
-            raise ValueError("mirror is for models on the Hub: a local one is put into the bucket anyway")
-        return self
-
-
-class Endpoint(Strict):
-    """The SageMaker variant."""
-
-    instance_type: str = Field("ml.g5.xlarge", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
-    """SageMaker instance type."""
-    instance_count: int = Field(1, ge=1)
-    """Instances at creation; autoscaling decides afterwards."""
-    startup_health_check_seconds: HealthCheckSeconds = 800
-    """How long a container may take until `/ping` answers 200."""
-    model_download_seconds: HealthCheckSeconds = 1200
-    """How long SageMaker may take to download a mounted model."""
-    inference_ami_version: str | None = None
-    """Picks the GPU driver of the instance: LoRAX's image has CUDA 12.4, ml.g5's default driver 11.4."""
-
-
-class Autoscaling(Strict):
-    """Target tracking on the requests in flight per instance, counted until their last token."""
-
-    min_instances: int = Field(1, ge=1)
-    """Never fewer."""
-    max_instances: int = Field(2, ge=1)
-    """Never more: the bound of the bill."""
-    target_concurrent_requests: float = Field(5, gt=0)
-    """AWS's example value; set it to about 0.7 of what your load test finds."""
-    scale_out_cooldown_seconds: int = Field(300, ge=0)
-    """Pause after adding instances; about as long as an instance needs to start."""
-    scale_in_cooldown_seconds: int = Field(600, ge=0)
-    """Pause after removing instances."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Autoscaling:
-        if self.min_instances > self.max_instances:
-            raise ValueError("min_instances must be at most max_instances")
-        return self
+#: The name of a stage is part of the endpoint's, `LoraServing-<Stage>-Serving`, which has 63 characters.
+STAGE_NAME = r"[a-z][a-z0-9]{0,30}"
+_TAG = r"[A-Za-z0-9 _.:/=+@-]"
+TagKey = Annotated[str, Field(pattern=rf"^{_TAG}{{1,128}}$")]
+TagValue = Annotated[str, Field(pattern=rf"^{_TAG}{{0,256}}$")]
 
 
 class StageConfig(Strict):
@@ -193,18 +69,30 @@ class StageConfig(Strict):
     """See below."""
     autoscaling: Autoscaling = Autoscaling()
     """See below."""
+    rollout: Rollout = Rollout()
+    """See below."""
+    observability: Observability = Observability()
+    """See below."""
+    network: Network = Network()
+    """See below."""
+    security: Security = Security()
+    """See below."""
+    cost: Cost = Cost()
+    """See below."""
+    tags: dict[TagKey, TagValue] = Field({}, max_length=40)
+    """Of every resource, for the bill and for owners: activate them as cost allocation tags in the
+    account."""
     retention_days: int = Field(30, ge=1, le=3650)
     """How long a revision stays in the bucket after its name stands for another one, or for none."""
     retain_data: bool = True
-    """Whether bucket and contents outlive the stack."""
+    """Whether bucket, key and contents outlive the stack."""
+    termination_protection: bool = False
+    """Whether CloudFormation refuses to delete the stage's stacks until someone takes this back."""
 
     @model_validator(mode="after")
-    def _token_is_safe(self) -> StageConfig:
-        local = self.hub_endpoint.startswith(("http://127.0.0.1", "http://localhost"))
-        if self.hub_endpoint.startswith("http://") and not local:
-            raise ValueError("hub_endpoint must be https: a token would travel in clear text")
-        if bad := [key for key in self.decrypt_keys if not key.startswith("arn:")]:
-            raise ValueError(f"decrypt_keys: {bad[0]!r} is no ARN")
+    def _checked(self) -> StageConfig:
+        for problem in problems(self):
+            raise ValueError(problem)
         return self
 
 
@@ -219,14 +107,25 @@ class LoadedStage(BaseModel):
     directory: Path
     """Where relative paths of the stage start."""
 
+    @property
+    def local_model(self) -> Path | None:
+        """The base model's directory, where it is local."""
+        path = self.config.base_model.path
+        return None if path is None else (self.directory / path).resolve()
+
 
 def load_stage(path: Path) -> LoadedStage:
     """Read a stage file and its manifest; raise `ConfigError` on the first thing that is wrong."""
-    config = _validated(path, StageConfig)
+    if re.fullmatch(STAGE_NAME, path.stem) is None:
+        raise ConfigError(
+            f"{path}: the name of a stage is part of its stacks' and endpoint's: lower-case letters and "
+            "digits, 31 at most"
+        )
+    config = read(path, StageConfig)
     manifest_path = path.parent / config.adapters
     if not manifest_path.is_file():
         raise ConfigError(f"{path}: adapters: {config.adapters!r} is not a file; name a manifest")
-    manifest = _validated(manifest_path, Manifest)
+    manifest = read(manifest_path, Manifest)
     for adapter in manifest.adapters:
         problem = adapter.source_problem(manifest_path.parent, unpinned=config.allow_unpinned_sources)
         if problem is not None:
@@ -245,6 +144,8 @@ def load_stage(path: Path) -> LoadedStage:
         raise ConfigError(f"{manifest_path}: {error}") from error
     except InvalidBaseModel as error:
         raise ConfigError(f"{path}: base_model.path: {error}") from error
+    if (problem := memory_refusal(config, model)) is not None:
+        raise ConfigError(f"{path}: {problem}")
     return LoadedStage(name=path.stem, config=config, manifest=manifest, directory=path.parent)
 
 
@@ -254,48 +155,6 @@ def load_stages(directory: Path, only: str | None = None) -> list[LoadedStage]:
     if only is not None:
         names = [path.stem for path in paths]
         if only not in names:
-            raise ConfigError(f"stage {only!r} is unknown{_closest(only, names)}; stages: {', '.join(names)}")
+            raise ConfigError(f"stage {only!r} is unknown{closest(only, names)}; stages: {', '.join(names)}")
         paths = [directory / f"{only}.yaml"]
     return [load_stage(path) for path in paths]
-
-
-def _validated(path: Path, model: type[Model]) -> Model:
-    try:
-        data = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: expected keys such as {', '.join(list(model.model_fields)[:3])}")
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_sentence(error, model)}") from error
-
-
-def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        valid = _keys_at(model, first["loc"][:-1])
-        return f"{key}: unknown key{_closest(str(first['loc'][-1]), valid)}; valid: {', '.join(valid)}"
-    if first["type"] == "missing":
-        return f"{key}: missing"
-    message = first["msg"].removeprefix("Value error, ")
-    # A rule between keys has the whole section as its input: naming the section is enough.
-    value = "" if isinstance(first["input"], dict) else f"{first['input']!r}: "
-    return f"{key}: {value}{message}" if key else message
-
-
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    current: Any = model
-    for part in location:
-        if isinstance(part, str):
-            current = current.model_fields[part].annotation
-            while not (isinstance(current, type) and issubclass(current, BaseModel)):
-                current = next(arg for arg in current.__args__ if arg is not type(None) and arg is not ...)
-    return list(current.model_fields)
-
-
-def _closest(word: str, valid: list[str]) -> str:
-    match = difflib.get_close_matches(word, valid, n=1)
-    return f", did you mean {match[0]!r}" if match else ""

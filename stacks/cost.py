@@ -5,12 +5,11 @@ Not in it: requests, data transfer, logs, NAT and VPC endpoints, the free tier, 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,7 +18,6 @@ PRICES = Path(__file__).with_name("prices.yaml")
 #: AWS's own month: 365 × 24 / 12.
 HOURS_PER_MONTH = 730
 
-Strategy = Literal["all_at_once", "canary", "linear", "rolling"]
 Price = Annotated[float, Field(gt=0)]
 
 
@@ -62,7 +60,7 @@ class Estimate:
     """Of the prices."""
     source: str
     instance_hour: float
-    counts: tuple[int, int, int]
+    counts: tuple[float, float, float]
     """Instances: the fewest, the expected number, the most."""
     storage: float
     keys: float
@@ -97,14 +95,14 @@ class Estimate:
         """What each hour of an update costs on top."""
         return self.rollout_instances * self.instance_hour
 
-    def at(self, instances: int) -> float:
+    def at(self, instances: float) -> float:
         """All, with so many instances the whole month."""
         return instances * self.instance_hour * HOURS_PER_MONTH + self.fixed
 
     def one_line(self) -> str:
         """For a stack's output."""
         counts = ", ".join(
-            f"{self.at(count):,.0f} at {count} instance{'' if count == 1 else 's'}"
+            f"{self.at(count):,.0f} at {count:g} instance{'' if count == 1 else 's'}"
             for count in sorted(set(self.counts))
         )
         rollout = f"an update adds {self.rollout_hour:,.2f} per hour; " if self.rollout_instances else ""
@@ -116,7 +114,7 @@ class Estimate:
     def table(self) -> list[tuple[str, str]]:
         """Rows of what and USD, for printing."""
         instances = [
-            (f"{count} × {self.instance_type}", count * self.instance_hour * HOURS_PER_MONTH)
+            (f"{count:g} × {self.instance_type}", count * self.instance_hour * HOURS_PER_MONTH)
             for count in sorted(set(self.counts))
         ]
         fixed = [
@@ -127,7 +125,7 @@ class Estimate:
             ("dashboards", self.dashboards),
         ]
         sums = [
-            (f"all at {count} instance{'' if count == 1 else 's'}", self.at(count))
+            (f"all at {count:g} instance{'' if count == 1 else 's'}", self.at(count))
             for count in sorted(set(self.counts))
         ]
         rows = [*instances, *(row for row in fixed if row[1]), *sums]
@@ -140,9 +138,9 @@ def estimate(
     *,
     instance_type: str,
     region: str,
-    minimum: int,
-    expected: int,
-    maximum: int,
+    minimum: float,
+    expected: float,
+    maximum: float,
     storage_gb: float,
     rollout_instances: int,
     kms_keys: int = 0,
@@ -154,8 +152,7 @@ def estimate(
     """A stage's cost; None where the table has no price for the instance type in the region.
 
     `minimum`, `expected` and `maximum` are numbers of instances, and must be in this order; `storage_gb` is
-    10^9 bytes in S3; `rollout_instances` those that an update adds (`rollout_quota` less the instances that
-    run). `prices` is for another table.
+    10^9 bytes in S3; `rollout_instances` those that an update adds. `prices` is for another table.
     """
     if not 0 <= minimum <= expected <= maximum:
         raise ValueError(
@@ -180,19 +177,6 @@ def estimate(
         dashboards=dashboards * here.dashboard_month,
         rollout_instances=rollout_instances,
     )
-
-
-def rollout_quota(strategy: Strategy, maximum: int, batch_percent: int | None = None) -> int:
-    """Instances of the account's quota that an update needs when all `maximum` instances run.
-
-    All but rolling are blue/green: the new fleet is as large as the old one. Rolling adds a batch, of
-    `batch_percent` of the fleet (SageMaker's limits: 5 to 50), rounded up.
-    """
-    if strategy != "rolling":
-        return 2 * maximum
-    if batch_percent is None or not 5 <= batch_percent <= 50:
-        raise ValueError(f"batch_percent must be from 5 to 50 for rolling, not {batch_percent}")
-    return maximum + math.ceil(maximum * batch_percent / 100)
 
 
 @cache

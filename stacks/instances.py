@@ -27,14 +27,16 @@ class InferenceAmi:
     """The newest CUDA of which the driver is the own one."""
     version: str
     """What `InferenceAmiVersion` takes."""
+    compatible: int = 0
+    """The newest major CUDA of which an image brought NVIDIA's compatibility package and ran here."""
 
     def runs(self, cuda: Cuda) -> bool:
         """Whether an image with this CUDA starts on it.
 
         An image with a newer minor version does ("NVIDIA provides minor version forward compatibility", AWS's
-        page), one with a newer major version only with NVIDIA's compatibility package: not relied on here.
+        page), one with a newer major version only with NVIDIA's compatibility package.
         """
-        return self.cuda[0] >= cuda[0]
+        return max(self.cuda[0], self.compatible) >= cuda[0]
 
 
 #: CreateEndpointConfig's `InferenceAmiVersion` for GPUs. gpu-2 is left out where one is chosen: it mounts the
@@ -45,7 +47,8 @@ INFERENCE_AMIS: Mapping[str, InferenceAmi] = MappingProxyType(
         for ami in (
             InferenceAmi(535, (12, 2), "al2-ami-sagemaker-inference-gpu-2"),
             InferenceAmi(535, (12, 2), "al2-ami-sagemaker-inference-gpu-2-1"),
-            InferenceAmi(550, (12, 4), "al2-ami-sagemaker-inference-gpu-3-1"),
+            # Hugging Face ran a CUDA 13.0 image on it, on ml.g5.xlarge (2026).
+            InferenceAmi(550, (12, 4), "al2-ami-sagemaker-inference-gpu-3-1", compatible=13),
             InferenceAmi(580, (13, 0), "al2023-ami-sagemaker-inference-gpu-4-1"),
         )
     }

@@ -14,7 +14,7 @@ from adapters.validation import MAX_CONFIG_BYTES, Rules, check_adapter
 from stacks.manifest import Adapter, Manifest
 
 if TYPE_CHECKING:
-    from stacks.config import Engine
+    from stacks.sections.engine import Engine
 
 
 def check_local_adapters(manifest: Manifest, directory: Path, rules: Rules, model: Path | None) -> None:

@@ -14,8 +14,9 @@ from loraserve import local_stage
 from loraserve.adapters.store import PARALLEL_REQUESTS, StageStore, store_stack
 from loraserve.local.detached import running
 from loraserve.telling import NotDeployed
-from stacks.config import ConfigError, LoadedStage, load_stage, load_stages
+from stacks.config import LoadedStage, load_stage, load_stages
 from stacks.project import ROOT
+from stacks.strict import ConfigError
 
 _OUTPUT = "AdapterBucket"
 _CLIENT = Config(max_pool_connections=PARALLEL_REQUESTS + PARALLEL_PARTS)

@@ -22,6 +22,11 @@ def store(request: pytest.FixtureRequest, templates: dict[str, Template]) -> Tem
 
 
 @pytest.fixture(params=STAGES)
+def scaling(request: pytest.FixtureRequest, templates: dict[str, Template]) -> Template:
+    return templates[f"{request.param}/Scaling"]
+
+
+@pytest.fixture(params=STAGES)
 def serving(request: pytest.FixtureRequest, templates: dict[str, Template]) -> Template:
     return templates[f"{request.param}/Serving"]
 
@@ -74,7 +79,7 @@ def test_no_managed_policy_but_lambdas_own_and_no_wildcard_action(store: Templat
                     assert not action.endswith(":*")
 
 
-def test_the_execution_role_reads_the_store_and_writes_only_logs(serving: Template) -> None:
+def test_the_execution_role_reads_the_store_watches_a_rollout_and_writes_only_logs(serving: Template) -> None:
     (policy,) = of_type(serving, "AWS::IAM::Policy")
     actions = set()
     for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
@@ -82,6 +87,7 @@ def test_the_execution_role_reads_the_store_and_writes_only_logs(serving: Templa
         actions |= {wanted} if isinstance(wanted, str) else set(wanted)
     assert actions <= {
         "s3:GetObject", "s3:ListBucket", "kms:Decrypt",
+        "cloudwatch:DescribeAlarms",
         "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents",
         "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer",
         "ecr:GetAuthorizationToken",
@@ -119,29 +125,29 @@ def test_dev_and_prod_are_the_seed_articles_endpoint(stage: str, templates: dict
 def test_the_stages_differ_in_values_only(templates: dict[str, Template]) -> None:
     def kinds(stage: str) -> set[str]:
         resources = {
-            **templates[f"{stage}/AdapterStore"]["Resources"],
-            **templates[f"{stage}/Serving"]["Resources"],
+            f"{stack}.{logical_id}": resource
+            for stack in ("AdapterStore", "Observability", "Serving", "Scaling")
+            for logical_id, resource in templates[f"{stage}/{stack}"]["Resources"].items()
         }
         return {resource["Type"] for resource in resources.values()}
 
     assert kinds("Local") == kinds("Dev") == kinds("Staging") == kinds("Prod")
 
 
-def test_autoscaling_follows_requests_in_flight_and_survives_a_deployment(serving: Template) -> None:
-    (policy,) = of_type(serving, "AWS::ApplicationAutoScaling::ScalingPolicy")
+def test_autoscaling_follows_requests_in_flight(scaling: Template) -> None:
+    (policy,) = of_type(scaling, "AWS::ApplicationAutoScaling::ScalingPolicy")
     tracking = policy["Properties"]["TargetTrackingScalingPolicyConfiguration"]
     assert tracking["PredefinedMetricSpecification"]["PredefinedMetricType"] == (
         "SageMakerVariantConcurrentRequestsPerModelHighResolution"
     )
+
+
+def test_a_deployment_keeps_the_count_but_not_what_is_captured(serving: Template) -> None:
     (endpoint,) = of_type(serving, "AWS::SageMaker::Endpoint")
     assert endpoint["Properties"]["RetainAllVariantProperties"] is True
-
-
-def test_no_value_of_the_environment_is_longer_than_sagemaker_takes(serving: Template) -> None:
-    (model,) = of_type(serving, "AWS::SageMaker::Model")
-    environment = model["Properties"]["PrimaryContainer"]["Environment"]
-    assert len(environment) <= 100
-    assert all(len(value) <= 1024 for value in environment.values() if isinstance(value, str))
+    assert endpoint["Properties"]["ExcludeRetainedVariantProperties"] == [
+        {"VariantPropertyType": "DataCaptureConfig"}
+    ]
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -14,7 +14,7 @@ from tests.conftest import synth
 STACKS = [
     f"{stage}/{stack}"
     for stage in ("Dev", "Local", "Prod", "Staging")
-    for stack in ("AdapterStore", "Serving")
+    for stack in ("AdapterStore", "Observability", "Scaling", "Serving")
 ]
 
 

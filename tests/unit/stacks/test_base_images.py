@@ -11,9 +11,9 @@ import aws_cdk as cdk
 import pytest
 
 from stacks.base_images import LOCK, BaseImage, build_argument, lock_text, read_lock
-from stacks.config import ConfigError
 from stacks.image import BuiltImage
 from stacks.project import ROOT
+from stacks.strict import ConfigError
 
 DIGEST = f"sha256:{'0' * 64}"
 LORAX = BaseImage(repository="ghcr.io/predibase/lorax", tag="0.12.1", digest=DIGEST)

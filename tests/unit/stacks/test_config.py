@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from stacks.config import ConfigError, load_stage, load_stages
+from stacks.config import load_stage, load_stages
 from stacks.project import ROOT
+from stacks.strict import ConfigError
 
 STAGE = """
 base_model:

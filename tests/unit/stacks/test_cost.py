@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from stacks.cost import PRICES, Estimate, PricesError, estimate, load_prices, rollout_quota
+from stacks.cost import PRICES, Estimate, PricesError, estimate, load_prices
 
 
 def of(**changes: object) -> Estimate | None:
@@ -67,29 +67,6 @@ def test_without_a_price_there_is_no_estimate(changes: dict[str, object]) -> Non
 def test_instance_counts_must_be_in_order() -> None:
     with pytest.raises(ValueError, match="instances must be minimum ≤ expected ≤ maximum, not 3, 2, 4"):
         of(minimum=3)
-
-
-@pytest.mark.parametrize(
-    ("strategy", "maximum", "percent", "quota"),
-    [
-        ("all_at_once", 1, None, 2),
-        ("canary", 4, None, 8),
-        ("linear", 3, 10, 6),
-        ("rolling", 2, 50, 3),
-        ("rolling", 10, 25, 13),
-        ("rolling", 10, 5, 11),
-    ],
-)
-def test_the_quota_covers_the_instances_that_run_during_an_update(
-    strategy: str, maximum: int, percent: int | None, quota: int
-) -> None:
-    assert rollout_quota(strategy, maximum, percent) == quota  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("percent", [None, 4, 51])
-def test_a_rolling_update_needs_a_batch_in_sagemakers_limits(percent: int | None) -> None:
-    with pytest.raises(ValueError, match=f"batch_percent must be from 5 to 50 for rolling, not {percent}"):
-        rollout_quota("rolling", 4, percent)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from stacks.instances import (
     instance_type,
 )
 
+CUDA_12_2 = "al2-ami-sagemaker-inference-gpu-2-1"
 CUDA_12_4 = "al2-ami-sagemaker-inference-gpu-3-1"
 CUDA_13_0 = "al2023-ami-sagemaker-inference-gpu-4-1"
 
@@ -89,9 +90,10 @@ def test_no_ami_is_new_enough_for_a_cuda_of_the_future() -> None:
 
 
 def test_an_ami_that_is_too_old_is_told_with_the_one_to_write() -> None:
-    assert check_ami(CUDA_12_4, (13, 0)) == (
-        f"{CUDA_12_4} (driver 550, CUDA 12.4) is too old for the image's CUDA 13.0: write {CUDA_13_0}"
+    assert check_ami(CUDA_12_2, (13, 0)) == (
+        f"{CUDA_12_2} (driver 535, CUDA 12.2) is too old for the image's CUDA 13.0: write {CUDA_13_0}"
     )
+    assert check_ami(CUDA_12_4, (13, 0)) is None  # with NVIDIA's compatibility package, as was seen
     assert check_ami(CUDA_13_0, (14, 0)) == (
         f"{CUDA_13_0} (driver 580, CUDA 13.0) is too old for the image's CUDA 14.0: use an image with an older CUDA"
     )

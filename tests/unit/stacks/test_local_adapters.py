@@ -7,8 +7,9 @@ import pytest
 
 from adapters.reading import LocalFile, sha256_of
 from adapters.store import CONFIG_FILE, WEIGHTS_FILE
-from stacks.config import ConfigError, load_stage
+from stacks.config import load_stage
 from stacks.project import ROOT
+from stacks.strict import ConfigError
 
 SAMPLES = ROOT / "samples"
 STAGE = """

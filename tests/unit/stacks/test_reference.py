@@ -1,5 +1,15 @@
+from stacks.config import StageConfig
 from stacks.reference import PAGE, page
 
 
 def test_the_reference_page_is_what_the_models_say() -> None:
     assert PAGE.read_text() == page(), "run: .venv/bin/python -m stacks.reference"
+
+
+def test_the_page_has_every_section_and_key() -> None:
+    text = page()
+    for name, field in StageConfig.model_fields.items():
+        assert f"| `{name}` |" in text
+        assert (f"\n## `{name}`\n" in text) == hasattr(field.annotation, "model_fields")
+    assert "\n## `autoscaling.schedules`, each\n" in text
+    assert "\n## `endpoint.data_capture`\n" in text

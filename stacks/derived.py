@@ -1,0 +1,98 @@
+"""What follows from several sections of a stage file together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stacks.container_environment import container_environment
+from stacks.cost import Estimate, estimate
+from stacks.instances import ENGINE_CUDA, choose_ami, instance_type
+from stacks.rollout import RolloutPlan, resolved
+
+if TYPE_CHECKING:
+    from stacks.config import StageConfig
+
+
+def fewest_instances(config: StageConfig) -> int:
+    """The smallest fleet that an update may find."""
+    scaling = config.autoscaling
+    if not scaling.enabled:
+        return config.endpoint.instance_count
+    return min([scaling.min_instances, *(schedule.min_instances for schedule in scaling.schedules)])
+
+
+def most_instances(config: StageConfig) -> int:
+    """The largest fleet that an update may find."""
+    scaling = config.autoscaling
+    if not scaling.enabled:
+        return config.endpoint.instance_count
+    return max([scaling.max_instances, *(schedule.max_instances for schedule in scaling.schedules)])
+
+
+def rollout_plan(config: StageConfig) -> RolloutPlan:
+    """How an update replaces the stage's fleet."""
+    rollout = config.rollout
+    return RolloutPlan(
+        strategy=resolved(rollout.strategy, fewest_instances(config)),
+        step_percent=rollout.step_percent,
+        step_seconds=rollout.step_seconds,
+        batch_percent=rollout.batch_percent,
+        bake_seconds=rollout.bake_seconds,
+        instance_seconds=config.endpoint.startup_health_check_seconds
+        + (config.endpoint.model_download_seconds if has_mounted_model(config) else 0),
+        timeout_seconds=rollout.timeout_seconds,
+    )
+
+
+def monthly_cost(config: StageConfig) -> Estimate | None:
+    """What the stage costs a month, or None where the instance type has no price in the table."""
+    plan, most = rollout_plan(config), most_instances(config)
+    expected = config.cost.expected_instances
+    return estimate(
+        instance_type=config.endpoint.instance_type,
+        region=config.region,
+        minimum=fewest_instances(config),
+        expected=config.endpoint.instance_count if expected is None else expected,
+        maximum=most,
+        storage_gb=config.cost.storage_gb,
+        rollout_instances=plan.quota(most) - most,
+        kms_keys=int(config.security.encryption == "customer_key" and config.security.key_arn is None),
+        dashboards=int(config.observability.dashboard),
+    )
+
+
+def has_mounted_model(config: StageConfig) -> bool:
+    """Whether SageMaker brings the base model from the bucket."""
+    return config.base_model.mirror or config.base_model.path is not None
+
+
+def inference_ami(config: StageConfig) -> str | None:
+    """The AMI whose driver the engine's CUDA needs; None where the instance type's own one does."""
+    instance = instance_type(config.endpoint.instance_type)
+    if config.endpoint.inference_ami_version is not None or instance is None:
+        return config.endpoint.inference_ami_version
+    return choose_ami(ENGINE_CUDA[config.engine.name], instance)
+
+
+def environment(config: StageConfig) -> dict[str, str]:
+    """The container's environment, without what only the stacks know."""
+    return container_environment(
+        config.engine, config.gateway, config.base_model, offline=has_mounted_model(config)
+    )
+
+
+def cost_line(config: StageConfig) -> str:
+    """The monthly cost in a line, or that it is not known."""
+    cost = monthly_cost(config)
+    if cost is None:
+        return f"stacks/prices.yaml has no price of {config.endpoint.instance_type} in {config.region}"
+    return cost.one_line()
+
+
+def quota_line(config: StageConfig) -> str:
+    """What an update of the largest fleet needs of the account's quota, in a line."""
+    plan, most = rollout_plan(config), most_instances(config)
+    return (
+        f"an update ({plan.strategy.replace('_', ' ')}) of {most} × {config.endpoint.instance_type} needs a "
+        f"quota of {plan.quota(most)}"
+    )

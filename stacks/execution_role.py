@@ -1,0 +1,115 @@
+"""What the platform and the container may do: the endpoint's execution role."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from adapters.store import ADAPTERS_PREFIX, CAPTURED_PREFIX, REGISTRY_PREFIX
+
+
+class ExecutionRole(iam.Role):
+    """What platform and container need, and nothing else.
+
+    The container runs code of a third party and reads what callers name, so this role is what confines it
+    to the store.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        bucket: s3.IBucket,
+        key: kms.IKey | None,
+        model_prefix: str | None,
+        captures: bool,
+        rollback_alarms: Sequence[str],
+        subnet_ids: Sequence[str],
+        security_group_ids: Sequence[str],
+    ) -> None:
+        """`rollback_alarms` are names; subnets and security groups are those of the instances, if any."""
+        stack = cdk.Stack.of(scope)
+        super().__init__(
+            scope,
+            construct_id,
+            # Only for this account's own models: no one else can have SageMaker use the role for theirs.
+            assumed_by=iam.ServicePrincipal(
+                "sagemaker.amazonaws.com",
+                conditions={"StringEquals": {"aws:SourceAccount": stack.account}},
+            ),
+        )
+        self._read_store(bucket, key, model_prefix)
+        self._allow(
+            "WriteLogs",
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+            [_arn(stack, "logs", "log-group", "/aws/sagemaker/Endpoints/*", colon=True)],
+        )
+        if captures:
+            self._allow("Capture", ["s3:PutObject"], [bucket.arn_for_objects(f"{CAPTURED_PREFIX}*")])
+            if key is not None:
+                self._allow("EncryptCaptured", ["kms:GenerateDataKey"], [key.key_arn])
+        if rollback_alarms:
+            self._allow(
+                "WatchRollout",
+                ["cloudwatch:DescribeAlarms"],
+                [_arn(stack, "cloudwatch", "alarm", name, colon=True) for name in rollback_alarms],
+            )
+        if subnet_ids:
+            self._join_network(subnet_ids, security_group_ids)
+
+    def _allow(
+        self, sid: str, actions: list[str], resources: list[str], conditions: dict[str, object] | None = None
+    ) -> None:
+        self.add_to_policy(
+            iam.PolicyStatement(sid=sid, actions=actions, resources=resources, conditions=conditions)
+        )
+
+    def _read_store(self, bucket: s3.IBucket, key: kms.IKey | None, model_prefix: str | None) -> None:
+        readable = [f"{ADAPTERS_PREFIX}*", f"{REGISTRY_PREFIX}*"]
+        if model_prefix is not None:
+            readable.append(f"{model_prefix}*")
+        self._allow("ReadStore", ["s3:GetObject"], [bucket.arn_for_objects(name) for name in readable])
+        self._allow(
+            "ListStore", ["s3:ListBucket"], [bucket.bucket_arn], {"StringLike": {"s3:prefix": readable}}
+        )
+        if key is not None:
+            self._allow("Decrypt", ["kms:Decrypt"], [key.key_arn])
+
+    def _join_network(self, subnet_ids: Sequence[str], security_group_ids: Sequence[str]) -> None:
+        """SageMaker puts a network interface for each instance into the subnets."""
+        stack = cdk.Stack.of(self)
+        interfaces = _arn(stack, "ec2", "network-interface", "*")
+        places = [_arn(stack, "ec2", "subnet", name) for name in subnet_ids]
+        places += [_arn(stack, "ec2", "security-group", name) for name in security_group_ids]
+        self._allow("MakeInterfaces", ["ec2:CreateNetworkInterface"], [interfaces, *places])
+        self._allow(
+            "UseInterfaces",
+            [
+                "ec2:CreateNetworkInterfacePermission",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DeleteNetworkInterfacePermission",
+            ],
+            [interfaces],
+        )
+        self._allow(
+            "FindNetwork",
+            [
+                "ec2:DescribeDhcpOptions",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeVpcs",
+            ],
+            ["*"],  # EC2 knows no finer resource for these
+        )
+
+
+def _arn(stack: cdk.Stack, service: str, resource: str, name: str, *, colon: bool = False) -> str:
+    style = cdk.ArnFormat.COLON_RESOURCE_NAME if colon else cdk.ArnFormat.SLASH_RESOURCE_NAME
+    return stack.format_arn(service=service, resource=resource, resource_name=name, arn_format=style)

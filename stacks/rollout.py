@@ -1,0 +1,116 @@
+"""How an update of the endpoint replaces its instances: SageMaker's deployment configuration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from aws_cdk import aws_sagemaker as sagemaker
+
+Strategy = Literal["all_at_once", "canary", "linear", "rolling"]
+_Endpoint = sagemaker.CfnEndpoint
+#: SageMaker's limits of MaximumExecutionTimeoutInSeconds.
+MIN_TIMEOUT, MAX_TIMEOUT = 600, 28_800
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutPlan:
+    """One way to replace a fleet, and how long it may take."""
+
+    strategy: Strategy
+    step_percent: int
+    """Of the traffic: the canary's part, or one linear step's."""
+    step_seconds: int
+    batch_percent: int
+    """Of the fleet: one rolling batch."""
+    bake_seconds: int
+    instance_seconds: int
+    """What one instance may take to come into service: download and start."""
+    timeout_seconds: int | None = None
+    """None: what all steps may take."""
+
+    @property
+    def needed_seconds(self) -> int:
+        """What all steps may take, at the slowest."""
+        if self.strategy == "rolling":
+            batches = math.ceil(100 / self.batch_percent)
+            return batches * (self.instance_seconds + self.step_seconds)
+        # A canary pauses once; the last linear step is followed by the bake alone.
+        pauses = {"all_at_once": 0, "canary": 1, "linear": math.ceil(100 / self.step_percent) - 1}
+        return self.instance_seconds + pauses[self.strategy] * self.step_seconds + self.bake_seconds
+
+    @property
+    def timeout(self) -> int:
+        """After so many seconds SageMaker takes the update back."""
+        return self.timeout_seconds or max(MIN_TIMEOUT, self.needed_seconds)
+
+    def problem(self, fewest_instances: int) -> str | None:
+        """Why it cannot be done with a fleet that may be as small as that; None if it can."""
+        if self.strategy == "rolling" and fewest_instances < 2:
+            return (
+                f"strategy: rolling replaces half of a fleet at most, and this one may have "
+                f"{fewest_instances} instance: write strategy: all_at_once, or at least 2 for "
+                "endpoint.instance_count and every min_instances"
+            )
+        if self.timeout < self.needed_seconds:
+            return (
+                f"timeout_seconds: {self.timeout} is too short, the steps may take {self.needed_seconds} s: "
+                "raise it, or leave it out"
+            )
+        if self.needed_seconds > MAX_TIMEOUT:
+            return (
+                f"the steps may take {self.needed_seconds} s and SageMaker gives an update {MAX_TIMEOUT}: "
+                "make pauses shorter or steps larger"
+            )
+        return None
+
+    def quota(self, instances: int) -> int:
+        """Instances of quota that an update of a fleet of so many needs."""
+        if self.strategy == "rolling":
+            return instances + math.ceil(instances * self.batch_percent / 100)
+        return 2 * instances
+
+
+def resolved(strategy: Literal["auto"] | Strategy, fewest_instances: int) -> Strategy:
+    """What `auto` stands for: SageMaker's rolling update needs two instances."""
+    if strategy != "auto":
+        return strategy
+    return "rolling" if fewest_instances >= 2 else "all_at_once"
+
+
+def deployment_config(
+    plan: RolloutPlan, alarms: Sequence[str]
+) -> sagemaker.CfnEndpoint.DeploymentConfigProperty:
+    """The endpoint's property; `alarms` (names) take an update back."""
+    rollback = _Endpoint.AutoRollbackConfigProperty(
+        alarms=[_Endpoint.AlarmProperty(alarm_name=name) for name in alarms]
+    )
+    if plan.strategy == "rolling":
+        batch = _Endpoint.CapacitySizeProperty(type="CAPACITY_PERCENT", value=plan.batch_percent)
+        rolling = _Endpoint.RollingUpdatePolicyProperty(
+            maximum_batch_size=batch,
+            # By default the whole old fleet comes back at once, which the quota need not allow.
+            rollback_maximum_batch_size=batch,
+            wait_interval_in_seconds=plan.step_seconds,
+            maximum_execution_timeout_in_seconds=plan.timeout,
+        )
+        return _Endpoint.DeploymentConfigProperty(
+            rolling_update_policy=rolling, auto_rollback_configuration=rollback if alarms else None
+        )
+    step = _Endpoint.CapacitySizeProperty(type="CAPACITY_PERCENT", value=plan.step_percent)
+    routing = _Endpoint.TrafficRoutingConfigProperty(
+        type=plan.strategy.upper(),
+        canary_size=step if plan.strategy == "canary" else None,
+        linear_step_size=step if plan.strategy == "linear" else None,
+        wait_interval_in_seconds=0 if plan.strategy == "all_at_once" else plan.step_seconds,
+    )
+    blue_green = _Endpoint.BlueGreenUpdatePolicyProperty(
+        traffic_routing_configuration=routing,
+        termination_wait_in_seconds=plan.bake_seconds,
+        maximum_execution_timeout_in_seconds=plan.timeout,
+    )
+    return _Endpoint.DeploymentConfigProperty(
+        blue_green_update_policy=blue_green, auto_rollback_configuration=rollback if alarms else None
+    )

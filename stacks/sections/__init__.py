@@ -1,0 +1,1 @@
+"""The sections of a stage file, one per module."""

@@ -1,0 +1,31 @@
+"""Encryption and the bounds of roles."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from stacks.sections.endpoint import KeyArn
+from stacks.strict import Strict
+
+
+class Security(Strict):
+    """Encryption at rest, and what no role of the stage may exceed."""
+
+    encryption: Literal["customer_key", "s3_managed"] = "customer_key"
+    """Of the bucket: a KMS key of your own, whose use is logged and can be revoked; or S3's."""
+    key_arn: KeyArn | None = None
+    """A key that is there already, and whose policy lets this account use it by IAM; by default the stage
+    makes one."""
+    key_rotation_days: int = Field(365, ge=90, le=2560)
+    """How often the stage's own key gets new material."""
+    permissions_boundary: str | None = Field(None, pattern=r"^[A-Za-z0-9+=,.@_/-]{1,512}$")
+    """Name of the managed policy, in the stage's account, that bounds every role; many organizations let a
+    deployment create no role without one."""
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Security:
+        if self.encryption == "s3_managed" and self.key_arn is not None:
+            raise ValueError("key_arn needs encryption: customer_key; leave it out for S3's own encryption")
+        return self
