@@ -51,7 +51,7 @@ def test_an_alarm_brings_the_traffic_back(endpoints: Endpoints, pair: str) -> No
 def test_an_alarm_in_a_rolling_update_brings_the_old_instances_back(endpoints: Endpoints, pair: str) -> None:
     alarm, before = endpoints.alarm(), endpoints.described(pair)["EndpointConfigName"]
     with Load(endpoints, pair) as load:
-        endpoints.update(pair, endpoints.config("new", count=2), watched(rolling(wait_s=1), alarm))
+        endpoints.update(pair, endpoints.config("new", count=2), watched(rolling(wait_s=2), alarm))
         endpoints.wait_baking(pair, count=2)
         endpoints.sound(alarm)
         endpoints.settled(pair)

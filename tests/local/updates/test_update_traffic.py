@@ -48,7 +48,7 @@ def test_an_update_under_load_loses_no_request(endpoints: Endpoints, pair: str, 
 
 def test_a_canary_gets_its_part_of_the_traffic_and_no_more(endpoints: Endpoints) -> None:
     endpoint = endpoints.serving("old")
-    deployment = blue_green("CANARY", wait_s=1, CanarySize=percent(25))
+    deployment = blue_green("CANARY", wait_s=2, CanarySize=percent(25))
     endpoints.update(endpoint, endpoints.config("new"), deployment)
     endpoints.wait_baking(endpoint)
     answers = Counter(endpoints.ask(endpoint)["version"] for _ in range(40))
@@ -60,7 +60,7 @@ def test_a_canary_gets_its_part_of_the_traffic_and_no_more(endpoints: Endpoints)
 def test_the_old_fleet_waits_without_traffic_until_its_termination(endpoints: Endpoints) -> None:
     endpoint = endpoints.serving("old")
     before = endpoints.ask(endpoint)["pid"]
-    endpoints.update(endpoint, endpoints.config("new"), blue_green("ALL_AT_ONCE", termination_s=1))
+    endpoints.update(endpoint, endpoints.config("new"), blue_green("ALL_AT_ONCE", termination_s=2))
     endpoints.wait_baking(endpoint)
     assert {endpoints.ask(endpoint)["version"] for _ in range(10)} == {"new"}
     assert psutil.pid_exists(before)
@@ -91,7 +91,7 @@ def test_a_rolling_update_has_never_more_than_a_batch_too_many(endpoints: Endpoi
 
 
 def test_a_deployment_config_is_kept_for_the_next_update_if_asked(endpoints: Endpoints) -> None:
-    deployment = blue_green("CANARY", wait_s=1, CanarySize=percent(10))
+    deployment = blue_green("CANARY", wait_s=2, CanarySize=percent(10))
     endpoint = endpoints.serving("first", deployment=deployment)
     endpoints.update(endpoint, endpoints.config("second"), RetainDeploymentConfig=True)
     endpoints.wait_baking(endpoint)
