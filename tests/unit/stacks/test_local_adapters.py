@@ -53,7 +53,10 @@ def test_a_local_adapter_is_checked_by_the_stages_rules_when_the_stage_is_loaded
             "engine: {name: vllm, adapter_target_modules: [q_proj]}",
             "add v_proj to engine.adapter_target_modules",
         ),
-        ("engine: {name: lorax, tensor_parallel: 2}", r"rank is 8; LoRAX serves only 16, .* on 2 GPU"),
+        (
+            "engine: {name: lorax, tensor_parallel: 2}\nendpoint: {instance_type: ml.g5.12xlarge}",
+            r"rank is 8; LoRAX serves only 16, .* on 2 GPU",
+        ),
     ):
         stage.write_text(STAGE.replace("engine: {name: vllm, max_adapter_rank: 8}", line))
         check_told(stage, rf"adapters.yaml: adapter 'otter': .*{message}")
