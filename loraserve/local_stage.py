@@ -17,8 +17,9 @@ from stacks.project import ROOT
 STAGE = "Local"
 #: Where `up` keeps the laptop cloud that goes on running, below the current directory.
 STATE = Path(".laptop")
-SERVING_STACK = "LoraServing-Local-Serving"
-STORE_STACK = "LoraServing-Local-AdapterStore"
+STACKS = "LoraServing-Local-"
+SERVING_STACK = f"{STACKS}Serving"
+STORE_STACK = f"{STACKS}AdapterStore"
 
 
 @contextmanager
@@ -99,11 +100,11 @@ def destroy(cloud: Cloud, output: Path, on_event: OnEvent) -> None:
 
 
 def outputs(cloud: Cloud) -> dict[str, str]:
-    """The outputs of both stacks, e.g. EndpointName and AdapterBucket; empty if not deployed."""
+    """The outputs of all its stacks, e.g. EndpointName and AdapterBucket; empty if not deployed."""
     stacks = cloud.client("cloudformation").describe_stacks()["Stacks"]
     return {
         output["OutputKey"]: output["OutputValue"]
         for stack in stacks
-        if stack["StackName"] in {SERVING_STACK, STORE_STACK}
+        if stack["StackName"].startswith(STACKS)
         for output in stack.get("Outputs", [])
     }

@@ -55,16 +55,22 @@ def test_every_adapter_of_the_manifest_is_published_and_nothing_else(deployed: D
 
 
 def test_cloudformation_made_model_endpoint_and_scaling_from_the_template(deployed: Deployed) -> None:
-    stack = deployed.cloud.client("cloudformation").describe_stack_resources(
-        StackName=local_stage.SERVING_STACK
-    )
-    made = {resource["ResourceType"] for resource in stack["StackResources"]}
+    cloudformation = deployed.cloud.client("cloudformation")
+    made = {
+        resource["ResourceType"]
+        for stack in ("Serving", "Scaling", "Observability")
+        for resource in cloudformation.describe_stack_resources(StackName=f"{local_stage.STACKS}{stack}")[
+            "StackResources"
+        ]
+    }
     assert {
         "AWS::SageMaker::Model",
         "AWS::SageMaker::EndpointConfig",
         "AWS::SageMaker::Endpoint",
         "AWS::ApplicationAutoScaling::ScalableTarget",
         "AWS::ApplicationAutoScaling::ScalingPolicy",
+        "AWS::CloudWatch::Alarm",
+        "AWS::CloudWatch::Dashboard",
     } <= made
     status = deployed.cloud.client("sagemaker").describe_endpoint(EndpointName=deployed.endpoint)[
         "EndpointStatus"
@@ -165,4 +171,9 @@ def test_destroy_removes_everything_and_nothing_is_left_running(deployed: Deploy
     assert deployed.cloud.client("sagemaker").list_endpoints()["Endpoints"] == []
     buckets = [bucket["Name"] for bucket in deployed.cloud.client("s3").list_buckets()["Buckets"]]
     assert deployed.bucket not in buckets
+    assert deployed.cloud.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    assert deployed.cloud.client("cloudwatch").list_dashboards()["DashboardEntries"] == []
+    assert deployed.cloud.client("sns").list_topics()["Topics"] == []
+    scaling = deployed.cloud.client("application-autoscaling")
+    assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
     assert [command for command in processes_of(deployed.cloud.state) if "vllm" in command] == []
