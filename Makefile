@@ -29,7 +29,7 @@ down: setup ## stop what `make up` started
 invoke: need-prompt setup ## PROMPT='…' [ADAPTER=otter]: ask the endpoint of `make up`
 	@$(VENV_PYTHON) -m loraserve invoke $${ADAPTER:+--adapter "$$ADAPTER"} -- "$$PROMPT"
 
-test: setup-with-clients ## all tests, the end-to-end run in the laptop cloud included
+test: setup-for-tests ## all tests, the end-to-end run in the laptop cloud included
 	@$(VENV_PYTHON) -m pytest $(ARGS)
 
 check: setup ## style, types, requirements and Dockerfiles
@@ -59,10 +59,10 @@ bench: setup ## what synth, seeding and the gateway cost, each beside what it is
 clean: ## remove what was made here (not the virtual environment)
 	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache
 
-# What only the tests need, too: half a minute and 400 MB more.
-.PHONY: setup-with-clients
-setup-with-clients:
-	@$(PYTHON) loraserve/bootstrap.py --clients
+# What only the tests need, too: two minutes and 600 MB more.
+.PHONY: setup-for-tests
+setup-for-tests:
+	@$(PYTHON) loraserve/bootstrap.py --for-tests
 
 # Before the set-up, so that a slip is told at once.
 .PHONY: need-prompt need-stage

@@ -3,7 +3,7 @@
 Standard library only, because nothing is installed yet. A step that is already done is skipped: each
 leaves a stamp with the hash of the files that it was made from.
 
-`--clients` also makes the environment of the clients that only the tests use.
+`--for-tests` also makes the environments of what only the tests use.
 """
 
 from __future__ import annotations
@@ -16,16 +16,13 @@ import sys
 import time
 import venv
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ("requirements.txt", "requirements-dev.txt", "requirements-local.txt")
-#: The clients whose pins do not fit beside the packages above.
-CLIENTS = ROOT / ".venv-clients"
-CLIENT_REQUIREMENTS = "requirements-clients.txt"
-CLIENTS_TITLE = "clients for the tests"
 #: The Node of a synth. V8 would optimise the template validator's WebAssembly when it is about to end, and
 #: Node waits for that: 0.4 s of each synth, for nothing.
 SYNTH_NODE = '#!/bin/sh\nexec "$(dirname "$0")/node" --liftoff-only "$@"\n'
@@ -38,6 +35,31 @@ class SetupError(Exception):
     """A step that failed, with the end of what it printed."""
 
 
+@dataclass(frozen=True)
+class Apart:
+    """An environment of its own: what only the tests use and whose pins do not fit beside `REQUIREMENTS`."""
+
+    title: str
+    folder: Path
+    requirements: str
+
+    def is_ready(self) -> bool:
+        """Whether it is there and as its requirements say."""
+        return _is_done(self.folder, self.title, [self.requirements])
+
+    def make(self, title: str) -> None:
+        """Make it afresh, so that it has nothing but what is pinned; the other environment's pip fills it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        venv.create(self.folder, with_pip=False)
+        _install([self.requirements], self.folder, title)
+
+
+#: Other people's clients, which the tests drive against the endpoint.
+CLIENTS = Apart("clients for the tests", ROOT / ".venv-clients", "requirements-clients.txt")
+#: checkov, which the tests let look at the templates.
+SCANNER = Apart("template scanner for the tests", ROOT / ".venv-scan", "requirements-scan.txt")
+
+
 def main() -> None:
     """Do the steps that are not done yet; exit code 1 with the reason if one fails."""
     os.environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
@@ -46,18 +68,14 @@ def main() -> None:
         _step("python packages", REQUIREMENTS, _install_packages)
         _step("this project", ["pyproject.toml"], _install_project)
         _step("node and the CDK CLI", ["package-lock.json", "requirements.txt", __file__], _install_cdk)
-        if "--clients" in sys.argv[1:]:
-            _step(CLIENTS_TITLE, [CLIENT_REQUIREMENTS], _make_clients, CLIENTS)
+        if "--for-tests" in sys.argv[1:]:
+            for apart in (CLIENTS, SCANNER):
+                _step(apart.title, [apart.requirements], apart.make, apart.folder)
     except SetupError as error:
         sys.exit(f"\n{error}")
     # It has a stamp of its own, beside what it makes: `make clean` removes both, and a synth makes both.
     done = subprocess.run([PYTHON, "-m", "loraserve.lambda_layer"], cwd=ROOT, check=False)
     sys.exit(done.returncode)
-
-
-def clients_are_ready() -> bool:
-    """Whether the environment of the clients is there and as its requirements say."""
-    return _is_done(CLIENTS, CLIENTS_TITLE, [CLIENT_REQUIREMENTS])
 
 
 def _step(
@@ -91,13 +109,6 @@ def _make_venv(_title: str) -> None:
     # A half-made one, or one of another Python, is worth less than a fresh one.
     shutil.rmtree(VENV, ignore_errors=True)
     venv.create(VENV, with_pip=True)
-
-
-def _make_clients(title: str) -> None:
-    # Made afresh, so that it has nothing but what is pinned; the other environment's pip fills it.
-    shutil.rmtree(CLIENTS, ignore_errors=True)
-    venv.create(CLIENTS, with_pip=False)
-    _install([CLIENT_REQUIREMENTS], CLIENTS, title)
 
 
 def _install_packages(title: str) -> None:

@@ -15,8 +15,8 @@ from stacks.project import ROOT
 TOGETHER = ("requirements.txt", "requirements-dev.txt", "requirements-local.txt")
 #: Installed alone, in an image or a Lambda layer; their pins must agree with the ones above.
 ALONE = ("container/gateway/requirements.txt", "lambdas/requirements.txt")
-#: Installed into an environment of its own because its pins differ from the ones above, as they may.
-APART = ("requirements-clients.txt",)
+#: Installed into an environment of its own each, because its pins differ from the ones above, as they may.
+APART = ("requirements-clients.txt", "requirements-scan.txt")
 #: Each package with the hash of its one wheel.
 HASHED = ("lambdas/requirements.txt",)
 _EXACT = re.compile(r"^==[^*]+$")

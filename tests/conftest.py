@@ -22,13 +22,23 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 
 
-def synth(output: Path) -> dict[str, dict[str, Any]]:
-    """Synthesize every stage with the flags of cdk.json, as the CLI does; templates by `Dev/Serving`."""
+def empty_app(output: Path) -> cdk.App:
+    """An app with the flags of cdk.json, as the CLI makes it."""
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
-    app = cdk.App(context=context, outdir=str(output))
+    return cdk.App(context=context, outdir=str(output))
+
+
+def every_stage(output: Path) -> cdk.App:
+    """The app of app.py."""
+    app = empty_app(output)
     for stage in load_stages(ROOT / "stages"):
         ServingStage(app, stage.name.capitalize(), stage=stage)
-    app.synth()
+    return app
+
+
+def synth(output: Path) -> dict[str, dict[str, Any]]:
+    """Synthesize every stage; templates by `Dev/Serving`."""
+    every_stage(output).synth()
     return {path: json.loads(file.read_text()) for path, file in stack_templates(output)}
 
 

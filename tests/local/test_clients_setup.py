@@ -1,13 +1,14 @@
 """The environment that the clients run in: nothing is missing by accident, and nothing leaves this machine."""
 
 import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from loraserve import bootstrap
 from loraserve.local.cloud import LaptopCloud
+from tests.apart import missing
 from tests.local.clients.outside import Outside
 from tests.local.clients.runner import Clients
 
@@ -31,20 +32,12 @@ LEFT_OUT = {
 
 
 def test_every_clients_own_pins_are_kept_and_only_what_was_left_out_is_missing(clients: Clients) -> None:
-    pip = [sys.executable, "-m", "pip", "--python", str(bootstrap.CLIENTS), "check"]
-    done = subprocess.run(pip, capture_output=True, text=True, check=False)
-    # "sagemaker-core 2.27.0 requires mock, which is not installed."
-    told = [line.split(" ") for line in done.stdout.splitlines()]
-    assert [" ".join(line) for line in told if line[4:] != ["which", "is", "not", "installed."]] == []
-    missing: dict[str, set[str]] = {}
-    for line in told:
-        missing.setdefault(line[0], set()).add(line[3].rstrip(","))
-    assert missing == LEFT_OUT
+    assert missing(bootstrap.CLIENTS) == LEFT_OUT
 
 
 def test_a_client_that_wants_to_leave_this_machine_is_noticed(laptop: LaptopCloud, clients: Clients) -> None:
     leave = "import requests; requests.get('https://outside.invalid', timeout=5)"
-    python = str(bootstrap.CLIENTS / "bin" / "python")
+    python = str(bootstrap.CLIENTS.folder / "bin" / "python")
     with Outside() as outside:
         environment = clients.environment | outside.environment
         done = subprocess.run([python, "-c", leave], env=environment, capture_output=True, check=False)
@@ -55,6 +48,6 @@ def test_a_client_that_wants_to_leave_this_machine_is_noticed(laptop: LaptopClou
 def test_a_missing_environment_is_a_failure_that_says_what_to_do(
     laptop: LaptopCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(bootstrap, "CLIENTS", tmp_path)
-    with Outside() as outside, pytest.raises(pytest.fail.Exception, match="bootstrap.py --clients"):
+    monkeypatch.setattr(bootstrap, "CLIENTS", replace(bootstrap.CLIENTS, folder=tmp_path))
+    with Outside() as outside, pytest.raises(pytest.fail.Exception, match="bootstrap.py --for-tests"):
         Clients(laptop, tmp_path, outside)

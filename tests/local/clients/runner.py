@@ -6,14 +6,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from loraserve import bootstrap
 from loraserve.local.cloud import Cloud
 from loraserve.local.environment import aws_variables
+from tests.apart import programs
 from tests.local.clients.outside import Outside
 
-PROGRAMS = bootstrap.CLIENTS / "bin"
 #: Seconds for one client to do all that it is asked for.
 LIMIT_S = 120
 #: The SageMaker SDK reports some calls to its makers unless its defaults say otherwise.
@@ -31,18 +29,13 @@ class Clients:
 
     def __init__(self, cloud: Cloud, home: Path, outside: Outside) -> None:
         """`home` is the user's home directory, empty so far."""
-        if not bootstrap.clients_are_ready():
-            pytest.fail(
-                f"{bootstrap.CLIENTS} is missing or not as {bootstrap.CLIENT_REQUIREMENTS} says: "
-                "run the tests with `make test`, or run `python loraserve/bootstrap.py --clients` once",
-                pytrace=False,
-            )
+        self.programs = programs(bootstrap.CLIENTS)
         self.home = home
         self._outside = outside
         defaults = home / "sagemaker.yaml"
         defaults.write_text(SAGEMAKER_DEFAULTS)
         self.environment = {
-            "PATH": f"{PROGRAMS}{os.pathsep}{os.defpath}",
+            "PATH": f"{self.programs}{os.pathsep}{os.defpath}",
             "HOME": str(home),
             "LANG": "C.UTF-8",
             "SAGEMAKER_USER_CONFIG_OVERRIDE": str(defaults),
@@ -53,7 +46,7 @@ class Clients:
     def run(self, script: str, *arguments: str) -> Any:
         """What a script of this folder prints, which is JSON."""
         file = Path(__file__).with_name(script)
-        done = self.call(str(PROGRAMS / "python"), str(file), *arguments)
+        done = self.call(str(self.programs / "python"), str(file), *arguments)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

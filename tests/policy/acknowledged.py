@@ -1,0 +1,188 @@
+"""What the scanners find and what stays as it is, with the reason.
+
+`construct` may have `*` for any part of the path, the stage's name first. An entry that no scanner finds any
+more fails a test, so that none outlives its reason.
+"""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tests.policy.scanners import Finding
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """Findings of one scanner that are meant to be there."""
+
+    scanner: str
+    rules: tuple[str, ...]
+    constructs: tuple[str, ...]
+    reason: str
+
+    def covers(self, finding: Finding) -> bool:
+        """Whether the finding is one of these."""
+        return (
+            finding.scanner == self.scanner
+            and finding.rule in self.rules
+            and any(fnmatchcase(finding.construct, construct) for construct in self.constructs)
+        )
+
+
+OUR_FUNCTIONS = ("*/AdapterStore/Seeder/Resource", "*/AdapterStore/SeederWorker/Resource")
+CDK_FUNCTIONS = ("*/AdapterStore/Provider/framework-*/Resource",)
+WORKERS_POLICY = ("*/AdapterStore/SeederWorker/ServiceRole/DefaultPolicy/Resource",)
+EXECUTION_POLICY = ("*/Serving/ExecutionRole/DefaultPolicy/Resource",)
+
+
+def iam5(*what: str) -> tuple[str, ...]:
+    """cdk-nag's rule on wildcards, for these resources or actions."""
+    return tuple(f"AwsSolutions-IAM5[{item}]" for item in what)
+
+
+ACKNOWLEDGED = (
+    Acknowledged(
+        "cfn-lint",
+        ("W3005",),
+        (*OUR_FUNCTIONS, *CDK_FUNCTIONS, "*/AdapterStore/Provider/waiter-state-machine/Resource", "*/Serving/Model"),
+        "The CDK's dependency on a role is on its policy, too, which nothing else names; the one on the role "
+        "itself comes with it and does no harm.",
+    ),
+    Acknowledged(
+        "checkov",
+        ("CKV_AWS_115",),
+        (*OUR_FUNCTIONS, *CDK_FUNCTIONS),
+        "They run for one deployment at a time. A reservation is taken from what the account's other functions "
+        "may use, and cannot be made where the account has little.",
+    ),
+    Acknowledged(
+        "checkov",
+        ("CKV_AWS_116",),
+        (*OUR_FUNCTIONS, *CDK_FUNCTIONS),
+        "They are called by CloudFormation or by the waiting state machine, which see that a call has failed "
+        "and end the deployment; a dead letter would be read by nobody.",
+    ),
+    Acknowledged(
+        "checkov",
+        ("CKV_AWS_117",),
+        (*OUR_FUNCTIONS, *CDK_FUNCTIONS),
+        "The worker fetches from the Hub on the Internet, the others call nothing but AWS, and none reaches "
+        "anything that only a VPC has.",
+    ),
+    Acknowledged(
+        "checkov",
+        ("CKV_AWS_158",),
+        ("*/AdapterStore/*Logs/Resource",),
+        "They say which adapter came from where, no content and no token, and CloudWatch encrypts them with "
+        "a key of its own.",
+    ),
+    Acknowledged(
+        "checkov",
+        ("CKV_AWS_173",),
+        CDK_FUNCTIONS,
+        "Their variables are the ARNs of the functions and of the state machine that they call.",
+    ),
+    Acknowledged(
+        "checkov",
+        ("CKV_AWS_370",),
+        ("*/Serving/Model",),
+        "The container fetches adapters from the bucket while it serves, which network isolation forbids.",
+    ),
+    Acknowledged(
+        "checkov",
+        ("CKV_AWS_18",),
+        ("*/AdapterStore/Bucket/Resource",),
+        "Server access logs need a second bucket in each stage, to which the same rule applies; who has to know "
+        "who read an adapter turns on CloudTrail's data events for this bucket, which name the role.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        ("AwsSolutions-S1",),
+        ("*/AdapterStore/Bucket/Resource",),
+        "The same as checkov's CKV_AWS_18.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        ("AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]",),
+        ("*/AdapterStore/Seeder*/ServiceRole/Resource", "*/AdapterStore/Provider/framework-*/ServiceRole/Resource"),
+        "It lets a function write logs and nothing else; the CDK gives it to each function.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        ("AwsSolutions-L1",),
+        OUR_FUNCTIONS,
+        "The layer's wheels are those of Python 3.13, which Lambda supports; a newer one comes with new wheels.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        ("AwsSolutions-SF1", "AwsSolutions-SF2"),
+        ("*/AdapterStore/Provider/waiter-state-machine/Resource",),
+        "It is the CDK's and calls one function until that says it is through; that function has a log.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        iam5(
+            "Resource::<Seeder.Arn>:*",
+            "Resource::<SeederWorker.Arn>:*",
+            "Resource::<ProviderframeworkisComplete.Arn>:*",
+            "Resource::<ProviderframeworkonTimeout.Arn>:*",
+        ),
+        (
+            "*/AdapterStore/Provider/framework-*/ServiceRole/DefaultPolicy/Resource",
+            "*/AdapterStore/Provider/waiter-state-machine/Role/DefaultPolicy/Resource",
+        ),
+        "The CDK's grant to invoke a function is for all versions of it.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        iam5(
+            "Action::s3:GetBucket*",
+            "Action::s3:GetObject*",
+            "Action::s3:List*",
+            "Resource::arn:aws:s3:::cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::Region>/*",
+        ),
+        WORKERS_POLICY,
+        "The CDK's grant to read the asset with the manifest: it is for the bootstrap's asset bucket, reading only.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        iam5("Action::kms:GenerateDataKey*", "Action::kms:ReEncrypt*"),
+        WORKERS_POLICY,
+        "The CDK's grant to encrypt, on the store's own key.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        iam5(*(f"Resource::<Bucket.Arn>/{prefix}/*" for prefix in ("adapters", "models", "registry", "seeding"))),
+        WORKERS_POLICY,
+        "The seeder owns what is below these prefixes: which keys there are is known only when it runs.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        iam5("Resource::<Bucket.Arn>/*"),
+        tuple(f"{stage}/{path.removeprefix('*/')}" for stage in ("Dev", "Local") for path in WORKERS_POLICY),
+        "Where the stage does not retain its data, the bucket has to be empty before CloudFormation can delete it.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        iam5("Resource::<Bucket.Arn>/adapters/*", "Resource::<Bucket.Arn>/registry/*"),
+        EXECUTION_POLICY,
+        "The endpoint reads what is published while it serves, and nothing else.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        iam5("Resource::<Bucket.Arn>/models/tiny-mistral/<digest>/*"),
+        EXECUTION_POLICY,
+        "A base model is a folder of files.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        iam5("Resource::arn:aws:logs:<AWS::Region>:<AWS::AccountId>:log-group:/aws/sagemaker/Endpoints/*"),
+        EXECUTION_POLICY,
+        "SageMaker names an endpoint's log group and its streams.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        iam5("Resource::*"),
+        EXECUTION_POLICY,
+        "ecr:GetAuthorizationToken, which has no resource; the statement has no other action.",
+    ),
+)  # fmt: skip

@@ -1,0 +1,171 @@
+"""Three scanners of other people's, and what they find in a cloud assembly.
+
+cfn-lint and checkov read the templates that were synthesized; cdk-nag is a plugin of a synth. None asks a
+network.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from cdk_nag import AwsSolutionsChecks
+
+from loraserve import bootstrap
+from loraserve.diff import stack_templates
+from tests.apart import programs
+from tests.local.clients.outside import Outside
+
+#: Seconds for one scanner to look at all templates: twenty times what it takes.
+LIMIT_S = 120
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """What a scanner says of one construct."""
+
+    scanner: str
+    #: Such as CKV_AWS_117; cdk-nag's may say of what, as in AwsSolutions-IAM5[Resource::<Bucket.Arn>/models/*].
+    rule: str
+    #: The construct's path, such as Dev/AdapterStore/Bucket/Resource.
+    construct: str
+    text: str
+
+
+def cdk_nag(app: cdk.App) -> list[Finding]:
+    """Synthesize the app with the AWS Solutions rules; its templates are then in `app.outdir`.
+
+    Raises what a synth without these rules would raise.
+    """
+    pack = AwsSolutionsChecks(app)
+    cdk.Validations.of(app).add_plugins(pack)
+    report = Path(app.outdir) / "validation-report.json"
+    try:
+        app.synth()
+    except RuntimeError:
+        if not report.exists() or _failed(report) != {pack.name}:
+            raise
+    [said] = [plugin for plugin in _said(report) if plugin["pluginName"] == pack.name]
+    return sorted(
+        Finding(
+            "cdk-nag", readable(violation["ruleName"]), construct["constructPath"], violation["description"]
+        )
+        for violation in said["violations"]
+        for construct in violation["violatingConstructs"]
+    )
+
+
+def _said(report: Path) -> list[dict[str, Any]]:
+    """What each plugin of a synth says."""
+    said: list[dict[str, Any]] = json.loads(report.read_text())["pluginReports"]
+    return said
+
+
+def _failed(report: Path) -> set[str]:
+    return {plugin["pluginName"] for plugin in _said(report) if plugin["conclusion"] == "failure"}
+
+
+def readable(rule: str) -> str:
+    """A rule of cdk-nag without what differs between stages or changes with a construct's content.
+
+    The hash of a logical id, account, region, and the digest of a model are left out, and an attribute of another
+    stack's resource is written like one of its own.
+    """
+    output = r'\{"Fn::GetStackOutput":\{[^{}]*"OutputName":"PublishOutputFnGetAtt(\w+?)[0-9A-F]{8}Arn[0-9A-F]{8}"\}\}'
+    rule = re.sub(output, r"<\1.Arn>", rule)
+    rule = re.sub(r"<(\w+?)[0-9A-F]{8}\.", r"<\1.", rule)
+    rule = re.sub(r"\b\d{12}\b", "<AWS::AccountId>", rule)
+    rule = re.sub(r"\b[a-z]{2}(-[a-z]+)+-\d\b", "<AWS::Region>", rule)
+    return re.sub(r"\b[0-9a-f]{16}\b", "<digest>", rule)
+
+
+def cfn_lint(assembly: Path) -> list[Finding]:
+    """Errors and warnings about the templates: unknown properties, wrong values, needless dependencies."""
+    program = Path(sys.executable).with_name("cfn-lint")
+    files = [str(file) for _, file in stack_templates(assembly)]
+    command = [str(program), "--format", "json", "--non-zero-exit-code", "none", "--", *files]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)
+    constructs = _constructs(assembly)
+    return sorted(
+        Finding(
+            "cfn-lint",
+            match["Rule"]["Id"],
+            _construct(constructs, match["Filename"], match["Location"]["Path"]),
+            match["Message"],
+        )
+        for match in json.loads(done.stdout)
+    )
+
+
+def checkov(assembly: Path, home: Path) -> list[Finding]:
+    """Failed checks about the templates; `home` is an empty folder for what it may want to write."""
+    program = programs(bootstrap.SCANNER) / "checkov"
+    files = [str(file) for _, file in stack_templates(assembly)]
+    offline = ["--skip-download", "--skip-results-upload"]
+    output = ["--output", "json", "--quiet", "--compact", "--soft-fail"]
+    with Outside() as outside:
+        environment = {
+            "PATH": os.defpath,
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true",
+            **outside.environment,
+        }
+        done = subprocess.run(
+            [str(program), "--framework", "cloudformation", *offline, *output, "--file", *files],
+            cwd=home,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert outside.asked == []
+    report = json.loads(done.stdout)
+    # A template that it cannot read would be one without findings.
+    assert report["summary"]["parsing_errors"] == 0
+    if report["summary"]["resource_count"] == 0:
+        pytest.fail("checkov has seen no resource at all")
+    constructs = _constructs(assembly)
+    return sorted(
+        Finding(
+            "checkov",
+            check["check_id"],
+            _construct(constructs, check["file_abs_path"], ["Resources", check["resource"].split(".")[1]]),
+            check["check_name"],
+        )
+        for check in report["results"]["failed_checks"]
+    )
+
+
+def _construct(constructs: dict[tuple[str, str], str], file: str, place: list[Any]) -> str:
+    name = Path(file).name
+    if place[:1] == ["Resources"] and len(place) > 1:
+        return constructs[name, place[1]]
+    return "/".join([name, *map(str, place)])
+
+
+def _constructs(assembly: Path) -> dict[tuple[str, str], str]:
+    """The construct of each resource, by the template's file name and the logical id."""
+    return {
+        (template.name, entry["data"]): construct.removeprefix("/")
+        for _, template in stack_templates(assembly)
+        for construct, entry in _metadata(template)
+        if entry["type"] == "aws:cdk:logicalId"
+    }
+
+
+def _metadata(template: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What the CDK writes beside a template: of each construct, entries with a type."""
+    beside = template.with_name(template.name.replace(".template.json", ".metadata.json"))
+    for construct, entries in json.loads(beside.read_text()).items():
+        for entry in entries:
+            yield construct, entry

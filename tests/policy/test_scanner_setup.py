@@ -1,0 +1,11 @@
+"""The environment that checkov runs in: nothing is missing by accident."""
+
+from loraserve import bootstrap
+from tests.apart import missing
+
+#: requirements-scan.txt says why.
+LEFT_OUT = {"rustworkx": {"numpy"}, "spdx-tools": {"rdflib"}}
+
+
+def test_checkovs_own_pins_are_kept_and_only_what_was_left_out_is_missing() -> None:
+    assert missing(bootstrap.SCANNER) == LEFT_OUT
