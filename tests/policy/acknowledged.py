@@ -71,9 +71,9 @@ ACKNOWLEDGED = (
     Acknowledged(
         "checkov",
         ("CKV_AWS_158",),
-        ("*/AdapterStore/*Logs/Resource",),
-        "They say which adapter came from where, no content and no token, and CloudWatch encrypts them with "
-        "a key of its own.",
+        ("*/AdapterStore/*Logs/Resource", "*/Observability/EndpointLogs", "*/Network/FlowLogs"),
+        "They say which adapter came from where and which request took how long, no content and no token, and "
+        "CloudWatch encrypts them with a key of its own.",
     ),
     Acknowledged(
         "checkov",
@@ -134,23 +134,6 @@ ACKNOWLEDGED = (
     ),
     Acknowledged(
         "cdk-nag",
-        iam5(
-            "Action::s3:GetBucket*",
-            "Action::s3:GetObject*",
-            "Action::s3:List*",
-            "Resource::arn:aws:s3:::cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::Region>/*",
-        ),
-        WORKERS_POLICY,
-        "The CDK's grant to read the asset with the manifest: it is for the bootstrap's asset bucket, reading only.",
-    ),
-    Acknowledged(
-        "cdk-nag",
-        iam5("Action::kms:GenerateDataKey*", "Action::kms:ReEncrypt*"),
-        WORKERS_POLICY,
-        "The CDK's grant to encrypt, on the store's own key.",
-    ),
-    Acknowledged(
-        "cdk-nag",
         iam5(*(f"Resource::<Bucket.Arn>/{prefix}/*" for prefix in ("adapters", "models", "registry", "seeding"))),
         WORKERS_POLICY,
         "The seeder owns what is below these prefixes: which keys there are is known only when it runs.",
@@ -158,7 +141,7 @@ ACKNOWLEDGED = (
     Acknowledged(
         "cdk-nag",
         iam5("Resource::<Bucket.Arn>/*"),
-        tuple(f"{stage}/{path.removeprefix('*/')}" for stage in ("Dev", "Local") for path in WORKERS_POLICY),
+        WORKERS_POLICY,
         "Where the stage does not retain its data, the bucket has to be empty before CloudFormation can delete it.",
     ),
     Acknowledged(
@@ -169,20 +152,38 @@ ACKNOWLEDGED = (
     ),
     Acknowledged(
         "cdk-nag",
-        iam5("Resource::<Bucket.Arn>/models/tiny-mistral/<digest>/*"),
+        iam5(
+            "Resource::<Bucket.Arn>/models/tiny-mistral/<digest>/*",
+            "Resource::<Bucket.Arn>/models/mistralai/Mistral-7B-Instruct-v0.1/<commit>/*",
+            "Resource::<Bucket.Arn>/models/mistralai/Mistral-7B-Instruct-v0.1/<commit>-with-code/*",
+        ),
         EXECUTION_POLICY,
         "A base model is a folder of files.",
     ),
     Acknowledged(
         "cdk-nag",
-        iam5("Resource::arn:aws:logs:<AWS::Region>:<AWS::AccountId>:log-group:/aws/sagemaker/Endpoints/*"),
+        iam5("Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:log-group:/aws/sagemaker/Endpoints/*"),
         EXECUTION_POLICY,
         "SageMaker names an endpoint's log group and its streams.",
     ),
     Acknowledged(
         "cdk-nag",
+        iam5("Resource::<Bucket.Arn>/captured/*"),
+        EXECUTION_POLICY,
+        "SageMaker names the objects with what it captured.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        iam5("Resource::arn:<AWS::Partition>:ec2:<AWS::Region>:<AWS::AccountId>:network-interface/*"),
+        EXECUTION_POLICY,
+        "SageMaker makes the interfaces, for each instance one, and their ids are not known before; the subnets and "
+        "groups that they are made in are named.",
+    ),
+    Acknowledged(
+        "cdk-nag",
         iam5("Resource::*"),
         EXECUTION_POLICY,
-        "ecr:GetAuthorizationToken, which has no resource; the statement has no other action.",
+        "ecr:GetAuthorizationToken and EC2's Describe actions, which know no resource; their statements have no "
+        "other action.",
     ),
 )  # fmt: skip

@@ -83,14 +83,33 @@ def readable(rule: str) -> str:
     rule = re.sub(r"<(\w+?)[0-9A-F]{8}\.", r"<\1.", rule)
     rule = re.sub(r"\b\d{12}\b", "<AWS::AccountId>", rule)
     rule = re.sub(r"\b[a-z]{2}(-[a-z]+)+-\d\b", "<AWS::Region>", rule)
+    rule = re.sub(r"\barn:aws(-[a-z]+)*:(?!s3:|iam::aws)", "arn:<AWS::Partition>:", rule)
+    rule = re.sub(r"\b[0-9a-f]{40}\b", "<commit>", rule)
     return re.sub(r"\b[0-9a-f]{16}\b", "<digest>", rule)
+
+
+def distinct(assembly: Path) -> list[Path]:
+    """The templates that differ in more than the stage's name: what is found in one is in its likes, too."""
+    found: dict[str, Path] = {}
+    for path, file in stack_templates(assembly):
+        stage = path.partition("/")[0]
+        text = file.read_text().replace(stage, "Stage").replace(f'"{stage.lower()}"', '"stage"')
+        found.setdefault(text, file)
+    return list(found.values())
 
 
 def cfn_lint(assembly: Path) -> list[Finding]:
     """Errors and warnings about the templates: unknown properties, wrong values, needless dependencies."""
     program = Path(sys.executable).with_name("cfn-lint")
-    files = [str(file) for _, file in stack_templates(assembly)]
-    command = [str(program), "--format", "json", "--non-zero-exit-code", "none", "--", *files]
+    command = [
+        str(program),
+        "--format",
+        "json",
+        "--non-zero-exit-code",
+        "none",
+        "--",
+        *map(str, distinct(assembly)),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)
     constructs = _constructs(assembly)
     return sorted(
@@ -107,7 +126,7 @@ def cfn_lint(assembly: Path) -> list[Finding]:
 def checkov(assembly: Path, home: Path) -> list[Finding]:
     """Failed checks about the templates; `home` is an empty folder for what it may want to write."""
     program = programs(bootstrap.SCANNER) / "checkov"
-    files = [str(file) for _, file in stack_templates(assembly)]
+    files = map(str, distinct(assembly))
     offline = ["--skip-download", "--skip-results-upload"]
     output = ["--output", "json", "--quiet", "--compact", "--soft-fail"]
     with Outside() as outside:

@@ -2,29 +2,21 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loraserve.diff import stack_templates
-from tests.policy.matrix import OVERLAYS, app, keys, varied
+from tests.policy.conftest import Matrix
+from tests.policy.matrix import OVERLAYS, keys, varied
 
 Templates = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the assembly lies."""
-    return tmp_path_factory.mktemp("matrix")
-
-
-@pytest.fixture(scope="module")
-def templates(folder: Path) -> Templates:
-    """Every template of every overlay, by `Name/Stack`; synthesized under guards and CDK's own validator."""
-    (folder / "stages").mkdir()
-    app(folder / "stages", folder / "out").synth()
-    return {path: json.loads(file.read_text()) for path, file in stack_templates(folder / "out")}
+def templates(matrix: Matrix) -> Templates:
+    """Every template of every overlay, by `Name/Stack`."""
+    return {path: json.loads(file.read_text()) for path, file in stack_templates(matrix.assembly)}
 
 
 def resources(template: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:

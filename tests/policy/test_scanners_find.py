@@ -78,7 +78,7 @@ def test_what_a_synth_refuses_anyway_is_no_finding(tmp_path: Path) -> None:
         ),
         (
             "IAM5[Resource::arn:aws:logs:eu-west-1:111122223333:log-group:/aws/*]",
-            "IAM5[Resource::arn:aws:logs:<AWS::Region>:<AWS::AccountId>:log-group:/aws/*]",
+            "IAM5[Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:log-group:/aws/*]",
         ),
     ],
 )

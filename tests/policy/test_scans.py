@@ -1,19 +1,16 @@
 """Three scanners of other people's have nothing to say about any stage but what acknowledged.py gives a reason for."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.conftest import every_stage
 from tests.policy.acknowledged import ACKNOWLEDGED, Acknowledged
-from tests.policy.scanners import Finding, cdk_nag, cfn_lint, checkov
+from tests.policy.conftest import Matrix
+from tests.policy.scanners import Finding, cfn_lint, checkov
 
 
 @pytest.fixture(scope="module")
-def findings(tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
-    assembly: Path = tmp_path_factory.mktemp("scanned")
-    nagging = cdk_nag(every_stage(assembly))
-    return [*nagging, *cfn_lint(assembly), *checkov(assembly, tmp_path_factory.mktemp("home"))]
+def findings(matrix: Matrix, tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
+    home = tmp_path_factory.mktemp("home")
+    return [*matrix.nagging, *cfn_lint(matrix.assembly), *checkov(matrix.assembly, home)]
 
 
 @pytest.mark.parametrize("scanner", ["cdk-nag", "cfn-lint", "checkov"])
