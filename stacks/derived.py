@@ -10,7 +10,12 @@ from stacks.instances import ENGINE_CUDA, choose_ami, instance_type
 from stacks.rollout import RolloutPlan, resolved
 
 if TYPE_CHECKING:
-    from stacks.config import StageConfig
+    from stacks.config import LoadedStage, StageConfig
+
+#: What the gateway sends CloudWatch for each adapter that is asked for (`container.gateway.metrics`), without
+#: the rare Errors.<type>, and for its state (`container.gateway.state_metrics`): a test counts them.
+METRICS_PER_ADAPTER = 9
+METRICS_OF_STATE = 15
 
 
 def fewest_instances(config: StageConfig) -> int:
@@ -44,9 +49,14 @@ def rollout_plan(config: StageConfig) -> RolloutPlan:
     )
 
 
-def monthly_cost(config: StageConfig) -> Estimate | None:
-    """What the stage costs a month, or None where the instance type has no price in the table."""
+def monthly_cost(stage: LoadedStage, *, alarms: int = 0) -> Estimate | None:
+    """What the stage costs a month, or None where the instance type has no price in the table.
+
+    All metrics are counted, as if each adapter that may have its own were asked for every hour.
+    """
+    config = stage.config
     plan, most = rollout_plan(config), most_instances(config)
+    told = min(len(list(stage.manifest.published_names())), config.gateway.metrics_max_adapters)
     expected = config.cost.expected_instances
     return estimate(
         instance_type=config.endpoint.instance_type,
@@ -57,6 +67,9 @@ def monthly_cost(config: StageConfig) -> Estimate | None:
         storage_gb=config.cost.storage_gb,
         rollout_instances=plan.quota(most) - most,
         kms_keys=int(config.security.encryption == "customer_key" and config.security.key_arn is None),
+        # Beside the adapters', the same for the variant as a whole, and those of its state.
+        custom_metrics=METRICS_PER_ADAPTER * (told + 1) + METRICS_OF_STATE,
+        alarms=alarms,
         dashboards=int(config.observability.dashboard),
     )
 
@@ -81,9 +94,9 @@ def environment(config: StageConfig) -> dict[str, str]:
     )
 
 
-def cost_line(config: StageConfig) -> str:
+def cost_line(stage: LoadedStage, *, alarms: int) -> str:
     """The monthly cost in a line, or that it is not known."""
-    cost = monthly_cost(config)
+    config, cost = stage.config, monthly_cost(stage, alarms=alarms)
     if cost is None:
         return f"stacks/prices.yaml has no price of {config.endpoint.instance_type} in {config.region}"
     return cost.one_line()

@@ -25,6 +25,7 @@ class ExecutionRole(iam.Role):
         scope: Construct,
         construct_id: str,
         *,
+        endpoint_name: str,
         bucket: s3.IBucket,
         key: kms.IKey | None,
         model_prefix: str | None,
@@ -45,10 +46,11 @@ class ExecutionRole(iam.Role):
             ),
         )
         self._read_store(bucket, key, model_prefix)
+        group = f"/aws/sagemaker/Endpoints/{endpoint_name}"
         self._allow(
             "WriteLogs",
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-            [_arn(stack, "logs", "log-group", "/aws/sagemaker/Endpoints/*", colon=True)],
+            [_arn(stack, "logs", "log-group", name, colon=True) for name in (group, f"{group}:*")],
         )
         if captures:
             self._allow("Capture", ["s3:PutObject"], [bucket.arn_for_objects(f"{CAPTURED_PREFIX}*")])

@@ -69,7 +69,7 @@ class Observability(cdk.Stack):
             *seeding_alarms(source, seeder_worker_name),
         ]
         create_alarms(self, endpoint_name, alarms, topic_arn)
-        names = [alarm_name(endpoint_name, alarm) for alarm in alarms]
+        self.alarm_names = names = [alarm_name(endpoint_name, alarm) for alarm in alarms]
         self.rollback_alarm_names = [alarm_name(endpoint_name, alarm) for alarm in alarms if alarm.rollback]
         """Alarms that undo an update of the endpoint; SageMaker takes ten at most."""
         cdk.CfnOutput(self, "AlarmTopicArn", value=topic_arn)

@@ -108,6 +108,7 @@ class Serving(cdk.Stack):
         role = ExecutionRole(
             self,
             "ExecutionRole",
+            endpoint_name=self.stack_name,
             bucket=bucket,
             key=key,
             model_prefix=model_prefix,

@@ -33,7 +33,7 @@ class ServingStage(cdk.Stage):
         endpoint_name = f"{self.stage_name}-Serving"
         store = make.adapter_store(self, stage)
         network = make.network(self, config, endpoint_name=endpoint_name, store=store)
-        observability = make.observability(self, config, endpoint_name=endpoint_name, store=store)
+        observability = make.observability(self, stage, endpoint_name=endpoint_name, store=store)
         serving = make.serving(
             self, stage, store=store, network=network, rollback_alarms=observability.rollback_alarm_names
         )
@@ -53,7 +53,8 @@ class ServingStage(cdk.Stage):
                 stack.termination_protection = config.termination_protection
         for name, sentence in warnings(stage):
             cdk.Annotations.of(serving).add_warning_v2(f"lora-serving:{name}", sentence)
-        price, quota = cost_line(config), quota_line(config)
+        price = cost_line(stage, alarms=len(observability.alarm_names))
+        quota = quota_line(config)
         cdk.CfnOutput(serving, "MonthlyCost", value=price)
         cdk.CfnOutput(serving, "InstanceQuota", value=quota)
         cdk.Annotations.of(serving).add_info_v2("lora-serving:cost", f"{price}; {quota}")

@@ -78,11 +78,11 @@ def network(
 
 
 def observability(
-    scope: Construct, config: StageConfig, *, endpoint_name: str, store: AdapterStore
+    scope: Construct, stage: LoadedStage, *, endpoint_name: str, store: AdapterStore
 ) -> Observability:
     """Alarms, dashboard and logs."""
-    instance, cost = instance_type(config.endpoint.instance_type), monthly_cost(config)
-    told = config.observability
+    config, told = stage.config, stage.config.observability
+    instance, cost = instance_type(config.endpoint.instance_type), monthly_cost(stage)
     return Observability(
         scope,
         "Observability",

@@ -162,9 +162,9 @@ ACKNOWLEDGED = (
     ),
     Acknowledged(
         "cdk-nag",
-        iam5("Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:log-group:/aws/sagemaker/Endpoints/*"),
+        iam5("Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:log-group:/aws/sagemaker/Endpoints/<endpoint>:*"),
         EXECUTION_POLICY,
-        "SageMaker names an endpoint's log group and its streams.",
+        "SageMaker names the streams of the endpoint's log group.",
     ),
     Acknowledged(
         "cdk-nag",

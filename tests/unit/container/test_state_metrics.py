@@ -26,27 +26,10 @@ from container.gateway.exchange import Exchange
 from container.gateway.readiness import EngineState, Readiness
 from container.gateway.registry import Adapter, Listed, Registry, StoreError
 from container.gateway.state_metrics import StateMetrics
+from tests.unit.gateway_metrics import UNITS
 
 REVISION = "0" * 16
 SIZE = 100
-#: The alarms and the dashboard are made of these names and units.
-UNITS = {
-    "Instances": "Count",
-    "EngineReady": "Count",
-    "RequestsInside": "Count",
-    "RequestsWaiting": "Count",
-    "AdapterLoadsWaiting": "Count",
-    "RequestsRefused": "Count",
-    "ServerErrors": "Count",
-    "WrongAdapters": "Count",
-    "AdapterLoadFailures": "Count",
-    "AdapterEvictions": "Count",
-    "AdapterCacheBytes": "Bytes",
-    "AdapterCacheAdapters": "Count",
-    "DiskFreeBytes": "Bytes",
-    "RegistryStaleAnswers": "Count",
-    "RegistryErrors": "Count",
-}
 
 
 class Store:

@@ -14,18 +14,14 @@ from container.gateway.exchange import Exchange
 from container.gateway.metrics import NAMESPACE, Metrics
 from container.gateway.registry import Adapter
 from stacks.alarms import Thresholds
+from stacks.derived import METRICS_OF_STATE, METRICS_PER_ADAPTER
 from stacks.metrics import GATEWAY
 from stacks.observability import Observability
 from stacks.project import ROOT
+from tests.unit.gateway_metrics import UNITS
 from tests.unit.stacks.synthesis import ENV, Template, cfn_lint, of_type, synthesize
 
 ENDPOINT = "LoraServing-Dev-Serving"
-#: What each instance tells every interval, whether anything happens or not.
-STATE_METRICS = {
-    "Instances", "EngineReady", "RequestsInside", "RequestsWaiting", "AdapterLoadsWaiting", "RequestsRefused",
-    "AdapterEvictions", "AdapterCacheBytes", "AdapterCacheAdapters", "RegistryStaleAnswers", "RegistryErrors",
-    "DiskFreeBytes", "WrongAdapters", "AdapterLoadFailures", "ServerErrors",
-}  # fmt: skip
 #: «SageMaker AI metrics in Amazon CloudWatch», of an endpoint without inference components.
 SAGEMAKER_METRICS = {
     "AWS/SageMaker": {
@@ -141,7 +137,9 @@ def emitted() -> set[str]:
         assert ["Endpoint", "Variant"] in directive["Dimensions"]
         assert ["Endpoint", "Variant", "Adapter"] in directive["Dimensions"]
         names |= {metric["Name"] for metric in directive["Metrics"]}
-    return names | STATE_METRICS
+    assert len([name for name in names if not name.startswith("Errors.")]) == METRICS_PER_ADAPTER
+    assert len(UNITS) == METRICS_OF_STATE
+    return names | set(UNITS)
 
 
 def metrics_of(widget: dict[str, Any]) -> list[list[Any]]:
