@@ -1,7 +1,7 @@
 """Teaches `ministack`'s CloudFormation the types of SageMaker and Application Auto Scaling.
 
-`ministack` has no public way to add a type. This module and `emulated_iam` are the two that use its private
-names; `check_emulator` checks that they are all there before any is used.
+`ministack` has no public way to add a type. Only this module, `emulated_iam` and `emulated_s3` use its
+private names; `check_emulator` checks that all are there before any is used.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TYPES: Final[tuple[ResourceType, ...]] = (
 )
 
 _PACKAGE: Final = "ministack.services.cloudformation"
-#: The names of `ministack`'s modules that are used here and in `emulated_iam`, and what each must be.
+#: The names of `ministack`'s modules that are used by these modules, and what each must be.
 _NAMES: Final[Mapping[str, Mapping[str, type]]] = {
     f"{_PACKAGE}.provisioners": {
         "_RESOURCE_HANDLERS": dict,
@@ -41,7 +41,10 @@ _NAMES: Final[Mapping[str, Mapping[str, type]]] = {
     "ministack.core.iam_actions": {"s3_additional_checks": FunctionType, "_s3_action": FunctionType},
     "ministack.core.iam_evaluator": {"EvalContext": type, "evaluate_resource_policy": FunctionType},
     "ministack.services.iam": {"_roles": Container},
-    "ministack.services.s3": {"_bucket_default_sse_headers": FunctionType},
+    "ministack.services.s3": {
+        "_bucket_default_sse_headers": FunctionType,
+        "_put_bucket_encryption": FunctionType,
+    },
     "ministack.services.sts": {"register_session": FunctionType, "_role_id": FunctionType},
 }
 

@@ -15,7 +15,7 @@ import aiohttp
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from loraserve.local import cloudformation, emulated_iam
+from loraserve.local import cloudformation, emulated_iam, emulated_s3
 from loraserve.local.credentials import CredentialsEndpoint, RoleSessions
 from loraserve.local.environment import clean_environment
 from loraserve.local.front import Front
@@ -100,7 +100,6 @@ async def _serve(
     emulator = import_module("ministack.app").app
     if enforce_iam:
         emulator = emulated_iam.SecureTransport(emulator)
-        emulated_iam.check_bucket_keys()
     roles = RoleSessions(endpoint_url, enforce_iam=enforce_iam)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -124,6 +123,8 @@ async def _serve(
         )
         places = Places(launcher)
         cloudformation.install(places, asyncio.get_running_loop())
+        if enforce_iam:
+            emulated_s3.install()
         try:
             front = Front(emulator, places, Runtime(places, session))
             app: Any = CredentialsEndpoint(front, roles)
