@@ -13,6 +13,8 @@ from typing import Any, Final
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from loraserve.local.credentials import RoleRefused
+
 _LOGGER: Final = logging.getLogger("loraserve.local")
 #: Seconds between two looks at a container's output.
 _INTERVAL_S: Final = 1.0
@@ -63,7 +65,10 @@ class ContainerLog:
                 self._create_stream()
                 self._put(lines)
                 self._position = end
-        except (ClientError, BotoCoreError) as error:
+        except BotoCoreError:
+            # Nothing answers: the laptop cloud ends.
+            return
+        except (ClientError, RoleRefused) as error:
             if str(error) != self._told:
                 self._told = str(error)
                 _LOGGER.warning("no logs of %s in %s: %s", self._stream, self._group, error)
