@@ -31,9 +31,17 @@ def main() -> int:
         metavar="localhost/ROOM=COMMAND",
         help="a further image and the command that its container runs",
     )
+    parser.add_argument(
+        "--enforce-iam", action="store_true", help="refuse what the caller's IAM policies do not allow"
+    )
     arguments = parser.parse_args()
     try:
-        run(arguments.port, arguments.state.resolve(), dict(arguments.image))
+        run(
+            arguments.port,
+            arguments.state.resolve(),
+            dict(arguments.image),
+            enforce_iam=arguments.enforce_iam,
+        )
     except (PortTaken, EmulatorChanged) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -60,6 +60,7 @@ class LaptopCloud(Cloud):
         *,
         port: int | None = None,
         images: Mapping[str, Sequence[str]] | None = None,
+        enforce_iam: bool = False,
     ) -> None:
         """Nothing is started yet.
 
@@ -67,10 +68,13 @@ class LaptopCloud(Cloud):
             state: the directory for all that is written; without one, a temporary one that goes with it.
             port: the port of 127.0.0.1; a free one by default.
             images: further image names (`localhost/<room>`) and the commands that they stand for.
+            enforce_iam: whether a request needs its principal's IAM policies to allow it. The account's
+                root, which `client` and `environment` act as, may do everything.
         """
         self._temporary = state is None
         super().__init__(port or 0, state or Path(tempfile.mkdtemp(prefix="laptop-cloud-")))
         self._images = images or {}
+        self._enforce_iam = enforce_iam
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -81,7 +85,9 @@ class LaptopCloud(Cloud):
             CloudFailed: the server did not come up.
         """
         self.port = process.free_port(self.port)
-        self._process = process.start(self.port, self.state, self._images, owned=True)
+        self._process = process.start(
+            self.port, self.state, self._images, owned=True, enforce_iam=self._enforce_iam
+        )
         try:
             process.wait_ready(self._process, self.port, process.log_of(self.state))
         except BaseException:

@@ -1,13 +1,13 @@
 """Teaches `ministack`'s CloudFormation the types of SageMaker and Application Auto Scaling.
 
-`ministack` has no public way to add a type. This is the one module that uses its private names; it
-checks that they are there before it uses them.
+`ministack` has no public way to add a type. Only this module, `emulated_iam` and `emulated_s3` use its
+private names; `check_emulator` checks that all are there before any is used.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Container, Coroutine, Mapping
 from importlib import import_module
 from importlib.metadata import version
 from types import FunctionType
@@ -28,7 +28,7 @@ TYPES: Final[tuple[ResourceType, ...]] = (
 )
 
 _PACKAGE: Final = "ministack.services.cloudformation"
-#: The names of other modules that are used here, and what each must be.
+#: The names of `ministack`'s modules that are used by these modules, and what each must be.
 _NAMES: Final[Mapping[str, Mapping[str, type]]] = {
     f"{_PACKAGE}.provisioners": {
         "_RESOURCE_HANDLERS": dict,
@@ -38,11 +38,19 @@ _NAMES: Final[Mapping[str, Mapping[str, type]]] = {
     },
     f"{_PACKAGE}.stacks": {"_runs_on_worker_thread": FunctionType},
     "ministack.core.responses": {"get_account_id": FunctionType, "get_region": FunctionType},
+    "ministack.core.iam_actions": {"s3_additional_checks": FunctionType, "_s3_action": FunctionType},
+    "ministack.core.iam_evaluator": {"EvalContext": type, "evaluate_resource_policy": FunctionType},
+    "ministack.services.iam": {"_roles": Container},
+    "ministack.services.s3": {
+        "_bucket_default_sse_headers": FunctionType,
+        "_put_bucket_encryption": FunctionType,
+    },
+    "ministack.services.sts": {"register_session": FunctionType, "_role_id": FunctionType},
 }
 
 
 class EmulatorChanged(RuntimeError):
-    """A `ministack` that lacks a name this module uses."""
+    """A `ministack` that lacks a name that is used here."""
 
     def __init__(self, missing: list[str]) -> None:
         """`missing` are the names, with their modules."""

@@ -20,12 +20,15 @@ def container_environment(
     endpoint_url: str,
     port: int,
     engine_port: int,
+    credentials: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """A container's environment: the model's own (`given`), and what the platform sets over it.
 
     Nothing of the user's environment passes but where programs are. `port` is for the platform's calls,
-    `engine_port` a second free one for the container's own use.
+    `engine_port` a second free one for the container's own use. `credentials` are the variables by which
+    AWS SDKs find the execution role's; without them the container acts as the account's root.
     """
+    root = {"AWS_ACCESS_KEY_ID": place.account, "AWS_SECRET_ACCESS_KEY": "local"}
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": os.environ.get("LANG", "C.UTF-8"),
@@ -39,8 +42,7 @@ def container_environment(
         "AWS_REGION": place.region,
         "AWS_DEFAULT_REGION": place.region,
         "AWS_ENDPOINT_URL": endpoint_url,
-        "AWS_ACCESS_KEY_ID": place.account,
-        "AWS_SECRET_ACCESS_KEY": "local",
+        **(root if credentials is None else credentials),
         "AWS_EC2_METADATA_DISABLED": "true",
         "SAGEMAKER_BIND_TO_PORT": str(port),
         "ENGINE_PORT": str(engine_port),

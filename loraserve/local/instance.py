@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
 from loraserve.local.container_environment import DIRECTORIES, container_environment
+from loraserve.local.container_logs import ContainerLog
 from loraserve.local.images import REPOSITORY
 from loraserve.local.leash import leashed
 from loraserve.local.model_data import ModelDataMissing, download
@@ -41,13 +43,19 @@ class Instance:
         model_data: str | None,
         directory: Path,
         log: Path,
+        cloud_log: ContainerLog,
+        credentials: Mapping[str, str],
+        make_s3: Callable[[], Any],
         place: Place,
         endpoint_url: str,
         session: aiohttp.ClientSession,
         download_limit_s: float,
         health_limit_s: float,
     ) -> None:
-        """`directory` is this instance's own and goes with it; `log` stays."""
+        """`directory` is this instance's own and goes with it; `log` stays, and `cloud_log` sends it on.
+
+        `credentials` are the container's variables for the execution role, `make_s3` makes its client of S3.
+        """
         self.variant = variant
         self.log = log
         self.url = ""
@@ -55,6 +63,9 @@ class Instance:
         self._given = dict(environment)
         self._model_data = model_data
         self._directory = directory
+        self._cloud_log = cloud_log
+        self._credentials = credentials
+        self._make_s3 = make_s3
         self._place = place
         self._endpoint_url = endpoint_url
         self._session = session
@@ -96,6 +107,7 @@ class Instance:
             if process.returncode is None and process.stdin is not None:
                 process.stdin.close()
                 await process.wait()
+        await self._cloud_log.end()
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     def last_lines(self) -> str:
@@ -110,10 +122,9 @@ class Instance:
             (self._directory / name).mkdir(parents=True)
         if self._model_data is None:
             return
-        fetch = asyncio.to_thread(
-            download, self._model_data, self._directory / "model", self._endpoint_url, self._place
-        )
         try:
+            s3 = await asyncio.to_thread(self._make_s3)
+            fetch = asyncio.to_thread(download, self._model_data, self._directory / "model", s3)
             await asyncio.wait_for(fetch, self._download_limit_s)
         except ModelDataMissing as error:
             raise InstanceFailed(str(error)) from error
@@ -140,9 +151,11 @@ class Instance:
                     endpoint_url=self._endpoint_url,
                     port=port,
                     engine_port=engine_port,
+                    credentials=self._credentials,
                 ),
                 start_new_session=True,
             )
+        self._cloud_log.begin()
 
     async def _wait_healthy(self) -> None:
         deadline = asyncio.get_running_loop().time() + self._health_limit_s

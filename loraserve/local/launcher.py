@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
 
+from loraserve.local.container_logs import SETTINGS, ContainerLog
+from loraserve.local.credentials import RoleRefused, RoleSessions
 from loraserve.local.endpoints import MakeInstance, primary_container
 from loraserve.local.images import UnknownImage, command_of
 from loraserve.local.instance import Instance, InstanceFailed
@@ -31,21 +34,27 @@ class Launcher:
         endpoint_url: str,
         images: Mapping[str, Sequence[str]],
         session: aiohttp.ClientSession,
+        roles: RoleSessions,
     ) -> None:
         """`images` maps further image names to commands; `session` is for health checks."""
         self._directory = directory
         self._endpoint_url = endpoint_url
         self._images = images
         self._session = session
+        self._roles = roles
 
     def at(self, place: Place) -> MakeInstance:
         """What makes instances in `place`."""
 
         def make(endpoint: str, variant: Params, model: Params) -> Instance:
             container = primary_container(model)
+            if "ExecutionRoleArn" not in model:
+                raise InstanceFailed(f"model {model['ModelName']} has no ExecutionRoleArn to act with")
+            role: str = model["ExecutionRoleArn"]
             try:
                 command = command_of(container["Image"], self._images)
-            except UnknownImage as error:
+                credentials = self._roles.variables(role, place)
+            except (UnknownImage, RoleRefused) as error:
                 raise InstanceFailed(str(error)) from error
             log = self._new_log(endpoint, variant["VariantName"])
             return Instance(
@@ -55,6 +64,9 @@ class Launcher:
                 model_data=source_uri(container),
                 directory=log.with_suffix(""),
                 log=log,
+                cloud_log=self._cloud_log(log, endpoint, variant["VariantName"], role, place),
+                credentials=credentials,
+                make_s3=lambda: self._roles.client(role, "s3", place),
                 place=place,
                 endpoint_url=self._endpoint_url,
                 session=self._session,
@@ -65,6 +77,16 @@ class Launcher:
             )
 
         return make
+
+    def _cloud_log(self, log: Path, endpoint: str, variant: str, role: str, place: Place) -> ContainerLog:
+        # As EC2 makes them.
+        instance_id = f"i-{secrets.token_hex(9)[:17]}"
+        return ContainerLog(
+            log,
+            f"/aws/sagemaker/Endpoints/{endpoint}",
+            f"{variant}/{instance_id}",
+            lambda: self._roles.client(role, "logs", place, SETTINGS),
+        )
 
     def _new_log(self, endpoint: str, variant: str) -> Path:
         """The log of the next instance: logs outlive instances, as CloudWatch's do."""

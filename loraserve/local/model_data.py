@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from loraserve.local.place import Place
 from loraserve.local.service import Params, invalid
 
 
@@ -45,15 +42,12 @@ def source_uri(container: Params) -> str | None:
     return uri
 
 
-def download(uri: str, directory: Path, endpoint_url: str, place: Place) -> None:
-    """Copy every object under the prefix `uri` into `directory`, read-only. Blocks.
+def download(uri: str, directory: Path, s3: Any) -> None:
+    """Copy every object under the prefix `uri` into `directory`, read-only, with a boto3 client. Blocks.
 
     Raises:
-        ModelDataMissing: there is no such bucket, or nothing under the prefix.
+        ModelDataMissing: there is no such bucket, nothing under the prefix, or no right to read it.
     """
-    s3 = boto3.Session(place.account, "local", region_name=place.region).client(
-        "s3", endpoint_url=endpoint_url, config=Config(s3={"addressing_style": "path"}, proxies={})
-    )
     bucket, prefix = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
     found = False
     try:

@@ -49,13 +49,15 @@ def free_port(port: int) -> int:
 
 
 def start(
-    port: int, state: Path, images: Mapping[str, Sequence[str]], *, owned: bool
+    port: int, state: Path, images: Mapping[str, Sequence[str]], *, owned: bool, enforce_iam: bool = False
 ) -> subprocess.Popen[bytes]:
     """Start the server on `port`. An owned server dies with this process, however this process dies."""
     state.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "loraserve.local", "--port", str(port), "--state", str(state.resolve())]
     for name, run in images.items():
         command += ["--image", f"{name}={shlex.join(run)}"]
+    if enforce_iam:
+        command.append("--enforce-iam")
     with log_of(state).open("ab") as log:
         return subprocess.Popen(
             leashed(command) if owned else command,

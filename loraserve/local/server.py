@@ -15,7 +15,8 @@ import aiohttp
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from loraserve.local import cloudformation
+from loraserve.local import cloudformation, emulated_iam, emulated_s3
+from loraserve.local.credentials import CredentialsEndpoint, RoleSessions
 from loraserve.local.environment import clean_environment
 from loraserve.local.front import Front
 from loraserve.local.launcher import Launcher
@@ -49,13 +50,14 @@ def bound_socket(port: int) -> socket.socket:
     return bound
 
 
-def run(port: int, state: Path, images: Mapping[str, Sequence[str]]) -> None:
+def run(port: int, state: Path, images: Mapping[str, Sequence[str]], *, enforce_iam: bool) -> None:
     """Serve until SIGTERM or SIGINT; then stop every endpoint's processes and return.
 
     Args:
         port: the port of 127.0.0.1.
         state: the directory that gets every file this writes.
         images: further image names and their commands, beside the rooms of `container/`.
+        enforce_iam: whether a request needs its principal's IAM policies to allow it.
 
     Raises:
         PortTaken: something else listens there.
@@ -63,11 +65,11 @@ def run(port: int, state: Path, images: Mapping[str, Sequence[str]]) -> None:
     """
     bound = bound_socket(port)
     endpoint_url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    _set_environment(endpoint_url, state)
-    asyncio.run(_serve(bound.detach(), endpoint_url, state, images))
+    _set_environment(endpoint_url, state, enforce_iam)
+    asyncio.run(_serve(bound.detach(), endpoint_url, state, images, enforce_iam))
 
 
-def _set_environment(endpoint_url: str, state: Path) -> None:
+def _set_environment(endpoint_url: str, state: Path, enforce_iam: bool) -> None:
     """The environment that `ministack` reads when it is imported, and that Lambda workers inherit."""
     scratch = state / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -79,6 +81,7 @@ def _set_environment(endpoint_url: str, state: Path) -> None:
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(endpoint_url.rpartition(":")[2]),
             "LAMBDA_EXECUTOR": "local",
+            "AUTH": str(enforce_iam).lower(),
             "TMPDIR": str(scratch),
             "STATE_DIR": str(state / "emulator"),
             "S3_DATA_DIR": str(state / "s3"),
@@ -90,9 +93,14 @@ def _set_environment(endpoint_url: str, state: Path) -> None:
     )
 
 
-async def _serve(file: int, endpoint_url: str, state: Path, images: Mapping[str, Sequence[str]]) -> None:
+async def _serve(
+    file: int, endpoint_url: str, state: Path, images: Mapping[str, Sequence[str]], enforce_iam: bool
+) -> None:
     # Imported here because it reads its environment, and fixes its directories, as it is imported.
     emulator = import_module("ministack.app").app
+    if enforce_iam:
+        emulator = emulated_iam.SecureTransport(emulator)
+    roles = RoleSessions(endpoint_url, enforce_iam=enforce_iam)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -107,12 +115,19 @@ async def _serve(file: int, endpoint_url: str, state: Path, images: Mapping[str,
         skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
     ) as session:
         launcher = Launcher(
-            directory=state / "endpoints", endpoint_url=endpoint_url, images=images, session=session
+            directory=state / "endpoints",
+            endpoint_url=endpoint_url,
+            images=images,
+            session=session,
+            roles=roles,
         )
         places = Places(launcher)
         cloudformation.install(places, asyncio.get_running_loop())
+        if enforce_iam:
+            emulated_s3.install()
         try:
-            front: Any = Front(emulator, places, Runtime(places, session))
-            await serve(front, config, shutdown_trigger=stop.wait)
+            front = Front(emulator, places, Runtime(places, session))
+            app: Any = CredentialsEndpoint(front, roles)
+            await serve(app, config, shutdown_trigger=stop.wait)
         finally:
             await places.abandon()

@@ -38,15 +38,14 @@ def test_the_container_sees_its_environment_and_nothing_of_the_users(cloud: Any,
     said = invoke(sagemaker, sagemaker.endpoint(sagemaker.config(model)))["environment"]
     assert said["GREETING"] == "hello"
     assert said["AWS_ENDPOINT_URL"] == cloud.url
-    assert said["AWS_ACCESS_KEY_ID"] == "000000000000"
     assert said["HOME"].startswith(str(cloud.state))
     assert {name for name in said if name.startswith("AWS_")} == {
-        "AWS_ACCESS_KEY_ID",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
         "AWS_DEFAULT_REGION",
         "AWS_EC2_METADATA_DISABLED",
         "AWS_ENDPOINT_URL",
         "AWS_REGION",
-        "AWS_SECRET_ACCESS_KEY",
     }
 
 

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from botocore.eventstream import EventStreamBuffer
 
+from loraserve.local.credentials import RoleSessions
 from loraserve.local.launcher import Launcher
 from loraserve.local.place import Place
 from loraserve.local.places import Places
@@ -20,6 +21,7 @@ from loraserve.local.runtime import Invocation, Runtime
 from loraserve.local.service import ServiceError
 
 PLACE = Place("000000000000", "us-east-1")
+ROLE = "arn:aws:iam::000000000000:role/execution"
 ECHO = [sys.executable, str(Path(__file__).with_name("echo_container.py"))]
 LIMIT_S = 1.0
 
@@ -34,6 +36,7 @@ def with_endpoint(directory: Path, then: Callable[[Runtime, Places], Awaitable[A
                 endpoint_url="http://127.0.0.1:1",
                 images={"localhost/echo": ECHO},
                 session=session,
+                roles=RoleSessions("http://127.0.0.1:1", enforce_iam=False),
             )
             places = Places(launcher)
             sagemaker = places.at(PLACE).sagemaker
@@ -43,7 +46,12 @@ def with_endpoint(directory: Path, then: Callable[[Runtime, Places], Awaitable[A
                 "InstanceType": "ml.g5.xlarge",
                 "InitialInstanceCount": 1,
             }
-            sagemaker.call("CreateModel", {"ModelName": "m", "PrimaryContainer": {"Image": "localhost/echo"}})
+            model = {
+                "ModelName": "m",
+                "ExecutionRoleArn": ROLE,
+                "PrimaryContainer": {"Image": "localhost/echo"},
+            }
+            sagemaker.call("CreateModel", model)
             sagemaker.call(
                 "CreateEndpointConfig", {"EndpointConfigName": "c", "ProductionVariants": [variant]}
             )
@@ -104,7 +112,9 @@ def test_a_container_that_is_never_healthy_fails_within_its_limit(tmp_path: Path
     async def fail(_: Runtime, places: Places) -> str | None:
         sagemaker = places.at(PLACE).sagemaker
         container = {"Image": "localhost/echo", "Environment": {"NEVER_HEALTHY": "1"}}
-        sagemaker.call("CreateModel", {"ModelName": "ill", "PrimaryContainer": container})
+        sagemaker.call(
+            "CreateModel", {"ModelName": "ill", "ExecutionRoleArn": ROLE, "PrimaryContainer": container}
+        )
         variant = {"VariantName": "Main", "ModelName": "ill", "InitialInstanceCount": 1}
         sagemaker.call("CreateEndpointConfig", {"EndpointConfigName": "ill", "ProductionVariants": [variant]})
         sagemaker.call("CreateEndpoint", {"EndpointName": "ill", "EndpointConfigName": "ill"})

@@ -1,0 +1,248 @@
+"""The smallest operations that need each right. Each says what failed, or "" if nothing did."""
+
+import hashlib
+import io
+import json
+import time
+import uuid
+import zipfile
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.store import ADAPTER_FILES
+from lambdas.adapter_seeder.base_model import MODEL_CONFIG
+from loraserve.client import InvocationError
+from samples.problems import SEED_PROBLEM
+from stacks.project import ROOT
+from tests.local.conftest import Deployed
+from tests.local.enforced_iam.rights import Roles
+from tests.local.seeder import SAMPLES, digest_of, sample
+
+#: More than one part: see `adapters.transfer.PART_BYTES`.
+_LARGE = bytes(33 * 1024 * 1024)
+_OWNER = "enforced-iam"
+_LOG_LIMIT_S = 5.0
+
+
+def _base_files() -> dict[str, bytes]:
+    return {
+        path.name: path.read_bytes()
+        for path in sorted((ROOT / "samples" / "base").iterdir())
+        if path.is_file()
+    }
+
+
+@dataclass
+class Operations:
+    """What is done with the deployed stage."""
+
+    deployed: Deployed
+    roles: Roles
+    _fresh: list[str] = field(default_factory=lambda: sorted(path.name for path in SAMPLES.iterdir()))
+
+    def use_a_fresh_adapter(self) -> str:
+        """Ask for an adapter that no one has asked for: its entry and its files are read now."""
+        try:
+            self.deployed.client.generate(SEED_PROBLEM.prompt, adapter=self._fresh.pop(), max_new_tokens=1)
+        except InvocationError as error:
+            return str(error)
+        return ""
+
+    def mount_the_model(self) -> str:
+        """An endpoint with the deployed model's data, which the platform lists and downloads."""
+        [model] = self._models()
+        name, status, reason = self._start(model["PrimaryContainer"]["ModelDataSource"])
+        self.roles.client("sagemaker").delete_endpoint(EndpointName=name)
+        return "" if status == "InService" else str(reason)
+
+    def start_with(self, role_arn: str) -> str:
+        """An endpoint with another role."""
+        _, status, reason = self._start(role_arn=role_arn)
+        return "" if status == "InService" else str(reason)
+
+    def log_from_a_new_endpoint(self) -> str:
+        """An endpoint whose log group does not exist yet; it works in any case."""
+        name, status, reason = self._start()
+        assert status == "InService", reason
+        try:
+            return self._logging_failure(name)
+        finally:
+            self.roles.client("sagemaker").delete_endpoint(EndpointName=name)
+
+    def _start(
+        self, data: dict[str, Any] | None = None, role_arn: str | None = None
+    ) -> tuple[str, str, str | None]:
+        """A new endpoint, by default with the deployed execution role: its name, and how it came up."""
+        name = f"enforced-{uuid.uuid4().hex[:12]}"
+        sagemaker = self.roles.client("sagemaker")
+        [deployed] = self._models()
+        container = {"Image": "localhost/logging"} | ({"ModelDataSource": data} if data else {})
+        sagemaker.create_model(
+            ModelName=name,
+            ExecutionRoleArn=role_arn or deployed["ExecutionRoleArn"],
+            PrimaryContainer=container,
+        )
+        variant = {
+            "VariantName": "Main",
+            "ModelName": name,
+            "InstanceType": "ml.g5.xlarge",
+            "InitialInstanceCount": 1,
+        }
+        sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        while (described := sagemaker.describe_endpoint(EndpointName=name))["EndpointStatus"] == "Creating":
+            time.sleep(0.1)
+        return name, described["EndpointStatus"], described.get("FailureReason")
+
+    def _models(self) -> list[dict[str, Any]]:
+        """The deployed endpoint's models."""
+        sagemaker = self.roles.client("sagemaker")
+        config = sagemaker.describe_endpoint(EndpointName=self.deployed.endpoint)["EndpointConfigName"]
+        variants = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+        return [sagemaker.describe_model(ModelName=variant["ModelName"]) for variant in variants]
+
+    def _logging_failure(self, endpoint: str) -> str:
+        group = f"/aws/sagemaker/Endpoints/{endpoint}"
+        logs = self.roles.client("logs")
+        deadline = time.monotonic() + _LOG_LIMIT_S
+        while time.monotonic() < deadline:
+            told = [
+                line
+                for line in (self.deployed.cloud.state / "cloud.log").read_text().splitlines()
+                if "no logs of" in line and f"{group}:" in line
+            ]
+            if told:
+                return told[-1]
+            groups = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+            if groups and logs.filter_log_events(logGroupName=group)["events"]:
+                return ""
+            time.sleep(0.2)
+        return f"nothing in {group}, and nobody says why"
+
+    def seed(self, adapters: int = 0, model: dict[str, bytes] | None = None, model_sha256: str = "") -> str:
+        """Call the worker with a manifest of so many adapters, and a model to put into the bucket."""
+        archive = io.BytesIO()
+        base = model if model is not None else _base_files() if adapters else {}
+        listed = []
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as asset:
+            for file, content in base.items():
+                asset.writestr(f"model/{file}", content)
+            for name in sorted(path.name for path in SAMPLES.iterdir())[:adapters]:
+                files = sample(name)
+                for file in ADAPTER_FILES:
+                    asset.writestr(f"adapters/{digest_of(files)}/{file}", files[file])
+                listed.append(
+                    {
+                        "names": [f"{_OWNER}/{name}"],
+                        "source": f"asset://{digest_of(files)}/",
+                        "sha256": hashlib.sha256(files["adapter_model.safetensors"]).hexdigest(),
+                        "labels": {},
+                    }
+                )
+            hashes = {
+                file: model_sha256 or hashlib.sha256(content).hexdigest() for file, content in base.items()
+            }
+            asset.writestr("manifest.json", json.dumps({"adapters": listed, "model": hashes}))
+        prefix = "" if model is None else f"models/{_OWNER}/{uuid.uuid4().hex[:16]}/"
+        return self._call_worker("Update", ManifestKey=self._asset(archive.getvalue()), ModelPrefix=prefix)
+
+    def publish_and_unpublish(self) -> str:
+        """A name comes and goes; its revision is retired."""
+        return self.seed(adapters=1) or self.seed()
+
+    def publish_again(self) -> str:
+        """What has been retired comes back."""
+        return self.publish_and_unpublish() or self.seed(adapters=1) or self.seed()
+
+    def upload_in_parts(self) -> str:
+        return self.seed(model={MODEL_CONFIG: b"{}", "model.safetensors": _LARGE})
+
+    def abort_an_upload(self) -> str:
+        """A file that is not what the manifest says: its parts are thrown away, and the manifest blamed."""
+        said = self.seed(model={MODEL_CONFIG: b"{}", "model.safetensors": _LARGE}, model_sha256="0" * 64)
+        return "" if "hashes to" in said else said or "it was taken"
+
+    def empty_the_bucket(self) -> str:
+        """Call this only where it fails: it would delete the store."""
+        return self._call_worker("Delete", RetainData="false")
+
+    def _asset(self, content: bytes) -> str:
+        key = f"{uuid.uuid4().hex}.zip"
+        bucket = self._properties()["ManifestBucket"]
+        self.roles.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
+        return key
+
+    def _call_worker(self, request: str, **changed: str) -> str:
+        event = {
+            "RequestType": request,
+            "StartedAt": time.time(),
+            "ResourceProperties": self._properties() | {"Owner": _OWNER} | changed,
+        }
+        answer = self.roles.client("lambda").invoke(
+            FunctionName=self.roles.physical_id("AWS::Lambda::Function", "SeederWorker"),
+            Payload=json.dumps(event).encode(),
+        )
+        said = json.loads(answer["Payload"].read())
+        return "" if said.get("IsComplete") else str(said.get("errorMessage", said))
+
+    def seed_through_cloudformation(self) -> str:
+        """A stack with one custom resource of the deployed provider, and an empty manifest."""
+        name = f"seeding-{uuid.uuid4().hex[:12]}"
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as asset:
+            asset.writestr("manifest.json", json.dumps({"adapters": [], "model": {}}))
+        properties = self._properties() | {
+            "ServiceToken": self._provider(),
+            "ManifestKey": self._asset(archive.getvalue()),
+            "ModelPrefix": "",
+            "Owner": _OWNER,
+            "RetainData": "true",
+        }
+        template = {"Resources": {"Seeding": {"Type": "Custom::Seeding", "Properties": properties}}}
+        client = self.roles.client("cloudformation")
+        started = round(time.time() * 1000)
+        client.create_stack(StackName=name, TemplateBody=json.dumps(template), OnFailure="DO_NOTHING")
+        while True:
+            [stack] = client.describe_stacks(StackName=name)["Stacks"]
+            refused = self._provider_refusals(started)
+            if refused:
+                # The provider's second function takes it for "not yet", and asks again and again.
+                return refused
+            if not stack["StackStatus"].endswith("IN_PROGRESS"):
+                break
+            time.sleep(0.2)
+        events = client.describe_stack_events(StackName=name)["StackEvents"]
+        client.delete_stack(StackName=name)
+        if stack["StackStatus"] == "CREATE_COMPLETE":
+            return ""
+        return " ".join(event.get("ResourceStatusReason", "") for event in events)
+
+    def _provider_refusals(self, since: int) -> str:
+        """What IAM has refused to the provider's functions since then (milliseconds), by their own logs."""
+        events = self.roles.client("logs").filter_log_events(
+            logGroupName=self.roles.physical_id("AWS::Logs::LogGroup", "ProviderLogs"), startTime=since
+        )["events"]
+        return " ".join(event["message"] for event in events if "not authorized" in event["message"])
+
+    def _provider(self) -> str:
+        name = self.roles.physical_id("AWS::Lambda::Function", "ProviderframeworkonEvent")
+        found = self.roles.client("lambda").get_function(FunctionName=name)
+        return str(found["Configuration"]["FunctionArn"])
+
+    def _properties(self) -> dict[str, str]:
+        """Of the deployed custom resource, as far as they are not its own."""
+        return {
+            "Bucket": self.deployed.bucket,
+            "ManifestBucket": "cdk-hnb659fds-assets-000000000000-us-east-1",
+            "Engine": "vllm",
+            "MaxAdapterRank": "8",
+            "AdapterTargetModules": "q_proj,v_proj",
+            "TensorParallel": "1",
+            "BaseModel": "tiny-mistral",
+            "BaseModelRevision": "",
+            "ModelPrefix": "",
+            "TrustRemoteCode": "false",
+            "HubEndpoint": "http://127.0.0.1:9",
+            "HubTokenSecret": "",
+            "RetainData": "true",
+        }

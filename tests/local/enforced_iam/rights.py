@@ -1,0 +1,139 @@
+"""The rights that the deployed templates give their roles, and taking one of them away for a while."""
+
+import copy
+import functools
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+from loraserve.local.cloud import Cloud
+
+Policy = dict[str, Any]
+
+
+class Right(NamedTuple):
+    """An action as a role's policies write it, or a managed policy that is attached to the role."""
+
+    role: str
+    """The role's logical id, without CloudFormation's hash."""
+    action: str
+
+
+class Roles:
+    """The roles of some stacks."""
+
+    def __init__(self, cloud: Cloud, stacks: tuple[str, ...]) -> None:
+        self.stacks = stacks
+        #: A client by service; making one takes longer than most requests.
+        self.client = functools.cache(cloud.client)
+
+    def rights(self) -> set[Right]:
+        """All that the templates give."""
+        templates = [self._template(stack)["Resources"] for stack in self.stacks]
+        found = set()
+        for resources in templates:
+            for logical_id, resource in resources.items():
+                properties = resource.get("Properties", {})
+                if resource["Type"] == "AWS::IAM::Role":
+                    policies = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+                    found |= _rights([logical_id], policies)
+                    found |= {
+                        Right(_short(logical_id), _managed(arn))
+                        for arn in properties.get("ManagedPolicyArns", [])
+                    }
+                elif resource["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+                    roles = [role["Ref"] for role in properties["Roles"]]
+                    found |= _rights(roles, [properties["PolicyDocument"]])
+        return found
+
+    def name(self, role: str) -> str:
+        """The deployed role's name."""
+        return self.physical_id("AWS::IAM::Role", role)
+
+    def physical_id(self, kind: str, short_id: str) -> str:
+        """Of the resource of that type and logical id (without its hash)."""
+        return self._physical_ids[kind, short_id]
+
+    @functools.cached_property
+    def _physical_ids(self) -> dict[tuple[str, str], str]:
+        describe = self.client("cloudformation").describe_stack_resources
+        return {
+            (resource["ResourceType"], _short(resource["LogicalResourceId"])): resource["PhysicalResourceId"]
+            for stack in self.stacks
+            for resource in describe(StackName=stack)["StackResources"]
+        }
+
+    @contextmanager
+    def without(self, *rights: Right) -> Iterator[None]:
+        """Take the rights from the deployed roles until the block ends."""
+        with ExitStack() as back:
+            for right in rights:
+                self._take(right, back)
+            yield
+
+    def _take(self, right: Right, back: ExitStack) -> None:
+        iam, role = self.client("iam"), self.name(right.role)
+        taken = False
+        for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+            if attached["PolicyName"] == right.action:
+                arn = attached["PolicyArn"]
+                iam.detach_role_policy(RoleName=role, PolicyArn=arn)
+                back.callback(iam.attach_role_policy, RoleName=role, PolicyArn=arn)
+                taken = True
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            rest = _without(policy, right.action)
+            if rest != policy:
+                back.callback(
+                    iam.put_role_policy, RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy)
+                )
+                if rest["Statement"]:
+                    iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(rest))
+                else:
+                    iam.delete_role_policy(RoleName=role, PolicyName=name)
+                taken = True
+        assert taken, f"the deployed role {role} has no {right.action} to take away"
+
+    def _template(self, stack: str) -> Policy:
+        body = self.client("cloudformation").get_template(StackName=stack)["TemplateBody"]
+        template: Policy = json.loads(body) if isinstance(body, str) else body
+        return template
+
+
+def _rights(logical_ids: list[str], policies: list[Policy]) -> set[Right]:
+    return {
+        Right(_short(logical_id), action)
+        for logical_id in logical_ids
+        for policy in policies
+        for statement in policy["Statement"]
+        for action in _actions(statement)
+    }
+
+
+def _actions(statement: Policy) -> list[str]:
+    actions = statement["Action"]
+    return [actions] if isinstance(actions, str) else actions
+
+
+def _without(policy: Policy, action: str) -> Policy:
+    rest = copy.deepcopy(policy)
+    for statement in rest["Statement"]:
+        statement["Action"] = [other for other in _actions(statement) if other != action]
+    kept = [
+        new if len(new["Action"]) < len(_actions(old)) else old
+        for old, new in zip(policy["Statement"], rest["Statement"], strict=True)
+        if new["Action"]
+    ]
+    return {**policy, "Statement": kept}
+
+
+def _managed(arn: Any) -> str:
+    """The name of a managed policy, whose ARN is text or a Fn::Join with the name in its last part."""
+    text = arn if isinstance(arn, str) else arn["Fn::Join"][1][-1]
+    return str(text).rpartition("/")[2]
+
+
+def _short(logical_id: str) -> str:
+    """Without the hash, eight hexadecimal digits, that CDK ends logical ids with."""
+    return logical_id[:-8]
