@@ -46,11 +46,11 @@ class ExecutionRole(iam.Role):
             ),
         )
         self._read_store(bucket, key, model_prefix)
-        group = f"/aws/sagemaker/Endpoints/{endpoint_name}"
         self._allow(
             "WriteLogs",
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
-            [_arn(stack, "logs", "log-group", name, colon=True) for name in (group, f"{group}:*")],
+            # The group, and after another colon its streams.
+            [_arn(stack, "logs", "log-group", f"/aws/sagemaker/Endpoints/{endpoint_name}*", colon=True)],
         )
         if captures:
             self._allow("Capture", ["s3:PutObject"], [bucket.arn_for_objects(f"{CAPTURED_PREFIX}*")])

@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from loraserve.local.alarms import AlarmsUnreadable
+from loraserve.local.credentials import RoleRefused, RoleSessions
 from loraserve.local.place import Place
 from loraserve.local.service import Params
 
@@ -20,19 +21,22 @@ T = TypeVar("T")
 
 _NAMESPACE = "AWS/SageMaker"
 _LIMIT_S = 5
+_ONCE = Config(proxies={}, retries={"total_max_attempts": 1}, connect_timeout=_LIMIT_S, read_timeout=_LIMIT_S)
 
 
 class CloudWatch:
-    """CloudWatch of one place, with the credentials of the place's account.
+    """CloudWatch of one place: metrics with the credentials of its account, alarms with a model's role.
 
     It is the emulator's, at the URL that this process's AWS_ENDPOINT_URL names: this very server. The
     calls are made on a thread of their own, so that neither they nor what else waits on threads delays
     the other.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, roles: RoleSessions) -> None:
         """Nothing is connected yet."""
         self._place = place
+        self._roles = roles
+        self._role_clients: dict[str, Any] = {}
         self._thread = ThreadPoolExecutor(1, f"cloudwatch-{place.account}-{place.region}")
 
     async def put(self, data: list[Params]) -> None:
@@ -42,17 +46,17 @@ class CloudWatch:
     async def alarm_states(self, role: str, names: Sequence[str]) -> dict[str, str]:
         """The state of each metric or composite alarm of these names that there is.
 
-        SageMaker looks with the model's execution `role`. Here the account itself does, which may.
+        SageMaker looks with the model's execution `role` (an ARN).
 
         Raises:
-            AlarmsUnreadable: the call was refused.
+            AlarmsUnreadable: the role may not, or the call was refused.
         """
         kinds = ["MetricAlarm", "CompositeAlarm"]
         try:
             found = await self._do(
-                lambda: self._client.describe_alarms(AlarmNames=list(names), AlarmTypes=kinds)
+                lambda: self._as(role).describe_alarms(AlarmNames=list(names), AlarmTypes=kinds)
             )
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, RoleRefused) as error:
             raise AlarmsUnreadable(str(error)) from error
         alarms = [*found.get("MetricAlarms", []), *found.get("CompositeAlarms", [])]
         return {alarm["AlarmName"]: alarm["StateValue"] for alarm in alarms}
@@ -60,10 +64,12 @@ class CloudWatch:
     @functools.cached_property
     def _client(self) -> Any:
         session = boto3.Session(self._place.account, "local", region_name=self._place.region)
-        once = Config(
-            proxies={}, retries={"total_max_attempts": 1}, connect_timeout=_LIMIT_S, read_timeout=_LIMIT_S
-        )
-        return session.client("cloudwatch", config=once)
+        return session.client("cloudwatch", config=_ONCE)
+
+    def _as(self, role: str) -> Any:
+        if role not in self._role_clients:
+            self._role_clients[role] = self._roles.client(role, "cloudwatch", self._place, _ONCE)
+        return self._role_clients[role]
 
     async def _do(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

@@ -7,6 +7,7 @@ import dataclasses
 
 from loraserve.local.autoscaling import AutoScaling
 from loraserve.local.cloudwatch import CloudWatch
+from loraserve.local.credentials import RoleSessions
 from loraserve.local.launcher import Launcher
 from loraserve.local.metrics import Metrics
 from loraserve.local.place import Place
@@ -26,9 +27,10 @@ class Services:
 class Places:
     """The services by place. Used on the event loop only."""
 
-    def __init__(self, launcher: Launcher) -> None:
-        """`launcher` makes the instances of every place."""
+    def __init__(self, launcher: Launcher, roles: RoleSessions) -> None:
+        """`launcher` makes the instances of every place; `roles` are who watches their updates."""
         self._launcher = launcher
+        self._roles = roles
         self._services: dict[Place, Services] = {}
 
     def at(self, place: Place) -> Services:
@@ -50,7 +52,7 @@ class Places:
         def hold_within(endpoint: str, variant: str, low: int, high: int) -> None:
             sagemaker.endpoints.get(endpoint).hold_within(variant, low, high)
 
-        cloudwatch = CloudWatch(place)
+        cloudwatch = CloudWatch(place, self._roles)
         autoscaling = AutoScaling(place, check_variant, hold_within)
         sagemaker = SageMaker(
             place, self._launcher.at(place), autoscaling.scaled_variants, cloudwatch.alarm_states

@@ -121,7 +121,7 @@ async def _serve(
             session=session,
             roles=roles,
         )
-        places = Places(launcher)
+        places = Places(launcher, roles)
         cloudformation.install(places, asyncio.get_running_loop())
         if enforce_iam:
             emulated_s3.install()

@@ -162,7 +162,7 @@ ACKNOWLEDGED = (
     ),
     Acknowledged(
         "cdk-nag",
-        iam5("Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:log-group:/aws/sagemaker/Endpoints/<endpoint>:*"),
+        iam5("Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:log-group:/aws/sagemaker/Endpoints/<endpoint>*"),
         EXECUTION_POLICY,
         "SageMaker names the streams of the endpoint's log group.",
     ),

@@ -69,11 +69,33 @@ class Operations:
         finally:
             self.roles.client("sagemaker").delete_endpoint(EndpointName=name)
 
+    def update_under_alarms(self) -> str:
+        """An update of an endpoint, watched by one of the stage's alarms; the platform looks at its state."""
+        name, status, reason = self._start()
+        assert status == "InService", reason
+        sagemaker = self.roles.client("sagemaker")
+        alarm = {"AlarmName": f"{self.deployed.endpoint}-wrong-adapter"}
+        routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+        sagemaker.update_endpoint(
+            EndpointName=name,
+            EndpointConfigName=name,
+            DeploymentConfig={
+                "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing},
+                "AutoRollbackConfiguration": {"Alarms": [alarm]},
+            },
+        )
+        busy = ("Updating", "RollingBack")
+        while (described := sagemaker.describe_endpoint(EndpointName=name))["EndpointStatus"] in busy:
+            time.sleep(0.1)
+        sagemaker.delete_endpoint(EndpointName=name)
+        return str(described.get("FailureReason", ""))
+
     def _start(
         self, data: dict[str, Any] | None = None, role_arn: str | None = None
     ) -> tuple[str, str, str | None]:
         """A new endpoint, by default with the deployed execution role: its name, and how it came up."""
-        name = f"enforced-{uuid.uuid4().hex[:12]}"
+        # The role may write to the log groups of the endpoint's name and what follows it.
+        name = f"{self.deployed.endpoint}-{uuid.uuid4().hex[:12]}"
         sagemaker = self.roles.client("sagemaker")
         [deployed] = self._models()
         container = {"Image": "localhost/logging"} | ({"ModelDataSource": data} if data else {})

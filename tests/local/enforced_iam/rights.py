@@ -43,7 +43,7 @@ class Roles:
                         for arn in properties.get("ManagedPolicyArns", [])
                     }
                 elif resource["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
-                    roles = [role["Ref"] for role in properties["Roles"]]
+                    roles = [role["Ref"] for role in properties.get("Roles", [])]
                     found |= _rights(roles, [properties["PolicyDocument"]])
         return found
 
