@@ -7,6 +7,8 @@ CDK := node_modules/.bin/cdk
 # The Node that the set-up puts there, whatever else the machine has.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
+# Two at a time, in the order of tests/conftest.py; what ARGS names instead runs as pytest runs it.
+ALL_TESTS := -n 2 --no-loadscope-reorder
 CONTEXT := $(if $(STAGE),-c stage=$(STAGE))
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down invoke test check synth diff deploy pin-images bench clean
@@ -29,8 +31,8 @@ down: setup ## stop what `make up` started
 invoke: need-prompt setup ## PROMPT='…' [ADAPTER=otter]: ask the endpoint of `make up`
 	@$(VENV_PYTHON) -m loraserve invoke $${ADAPTER:+--adapter "$$ADAPTER"} -- "$$PROMPT"
 
-test: setup-for-tests ## all tests, the end-to-end run in the laptop cloud included
-	@$(VENV_PYTHON) -m pytest $(ARGS)
+test: setup-for-tests ## [ARGS=tests/unit]: all tests, the end-to-end run in the laptop cloud included
+	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(ALL_TESTS))
 
 check: setup ## style, types, requirements and Dockerfiles
 	@$(VENV_PYTHON) -m ruff check .

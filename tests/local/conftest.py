@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +46,9 @@ class Deployed:
         return container_url(self.cloud.state)
 
 
-@pytest.fixture(scope="session")
-def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
-    """An empty laptop cloud, as if the user had a real account configured that must not be touched."""
+@contextmanager
+def real_account() -> Iterator[None]:
+    """As if the user had a real account configured that must not be touched."""
     real = {
         "AWS_ACCESS_KEY_ID": "AKIAREALREALREALREAL",
         "AWS_SECRET_ACCESS_KEY": "real",
@@ -56,8 +57,23 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in real.items():
             patch.setitem(os.environ, name, value)
-        with LaptopCloud(tmp_path_factory.mktemp("laptop")) as cloud:
-            yield cloud
+        yield
+
+
+@pytest.fixture(autouse=True)
+def beside_a_real_account(request: pytest.FixtureRequest) -> Iterator[None]:
+    """For each test in the laptop cloud, and no longer: the same process runs tests of other folders."""
+    with real_account() if "laptop" in request.fixturenames else nullcontext():
+        yield
+
+
+@pytest.fixture(scope="session")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
+    """An empty laptop cloud, started beside a real account."""
+    with ExitStack() as stack:
+        with real_account():
+            cloud = stack.enter_context(LaptopCloud(tmp_path_factory.mktemp("laptop")))
+        yield cloud
 
 
 @pytest.fixture(scope="session")
@@ -65,10 +81,11 @@ def deployed(laptop: LaptopCloud, tmp_path_factory: pytest.TempPathFactory) -> D
     """Bootstrapped and deployed by the CDK CLI, with nothing skipped."""
     console = Console()
     assembly = tmp_path_factory.mktemp("assembly") / "cdk.out"
-    local_stage.bootstrap(laptop, assembly)
-    with stack_progress(console, "cdk deploy") as on_event:
-        local_stage.deploy(laptop, assembly, on_event)
-    found = local_stage.outputs(laptop)
+    with real_account():
+        local_stage.bootstrap(laptop, assembly)
+        with stack_progress(console, "cdk deploy") as on_event:
+            local_stage.deploy(laptop, assembly, on_event)
+        found = local_stage.outputs(laptop)
     return Deployed(laptop, assembly, console, found["EndpointName"], found["AdapterBucket"])
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from adapters.store import ADAPTER_FILES
+from adapters.store import ADAPTER_FILES, RegistryEntry
 from loraserve.local.cloud import LaptopCloud
 from tests import made
 from tests.hub.repository import Faults
@@ -75,11 +75,19 @@ def watched(store: Store, revisions: dict[str, str]) -> Iterator[list[str]]:
     """
     wrong: list[str] = []
     done = threading.Event()
+    #: By name and ETag: an entry is read once, so that looking does not hold up who is looked at.
+    read: dict[tuple[str, str], RegistryEntry] = {}
+
+    def registered() -> Iterator[RegistryEntry]:
+        for name, etag in store.registry.etags().items():
+            if (name, etag) in read:
+                yield read[name, etag]
+            elif (seen := store.registry.get(name)) is not None:
+                yield read.setdefault((name, seen.etag), seen.entry)
 
     def look() -> None:
         while not done.wait(0.02):
-            published = {name: store.registry.get(name) for name in store.names()}
-            entries = [seen.entry for seen in published.values() if seen is not None]
+            entries = list(registered())
             listed = store.s3.get_paginator("list_objects_v2").paginate(
                 Bucket=store.bucket, Prefix="adapters/"
             )
