@@ -260,7 +260,7 @@ class AdapterStore(cdk.Stack):
         """CloudFormation cannot delete a bucket that is not empty; the seeder empties it first."""
         worker.add_to_role_policy(
             iam.PolicyStatement(
-                actions=["s3:DeleteObject", "s3:DeleteObjectVersion"],
+                actions=["s3:DeleteObjectVersion"],
                 resources=[self.bucket.arn_for_objects("*")],
             )
         )

@@ -30,11 +30,11 @@ class ExecutionRole(iam.Role):
         key: kms.IKey | None,
         model_prefix: str | None,
         captures: bool,
-        rollback_alarms: Sequence[str],
+        watches_alarms: bool,
         subnet_ids: Sequence[str],
         security_group_ids: Sequence[str],
     ) -> None:
-        """`rollback_alarms` are names; subnets and security groups are those of the instances, if any."""
+        """Subnets and security groups are those of the instances, if any."""
         stack = cdk.Stack.of(scope)
         super().__init__(
             scope,
@@ -56,12 +56,9 @@ class ExecutionRole(iam.Role):
             self._allow("Capture", ["s3:PutObject"], [bucket.arn_for_objects(f"{CAPTURED_PREFIX}*")])
             if key is not None:
                 self._allow("EncryptCaptured", ["kms:GenerateDataKey"], [key.key_arn])
-        if rollback_alarms:
-            self._allow(
-                "WatchRollout",
-                ["cloudwatch:DescribeAlarms"],
-                [_arn(stack, "cloudwatch", "alarm", name, colon=True) for name in rollback_alarms],
-            )
+        if watches_alarms:
+            # With a narrower scope it does not tell of composite alarms, and SageMaker takes either kind.
+            self._allow("WatchRollout", ["cloudwatch:DescribeAlarms"], ["*"])
         if subnet_ids:
             self._join_network(subnet_ids, security_group_ids)
 
@@ -77,8 +74,13 @@ class ExecutionRole(iam.Role):
         if model_prefix is not None:
             readable.append(f"{model_prefix}*")
         self._allow("ReadStore", ["s3:GetObject"], [bucket.arn_for_objects(name) for name in readable])
+        # Without this right S3 says 403 of a missing object instead of 404, and looks for it in a request
+        # that has no prefix: hence IfExists.
         self._allow(
-            "ListStore", ["s3:ListBucket"], [bucket.bucket_arn], {"StringLike": {"s3:prefix": readable}}
+            "ListStore",
+            ["s3:ListBucket"],
+            [bucket.bucket_arn],
+            {"StringLikeIfExists": {"s3:prefix": readable}},
         )
         if key is not None:
             self._allow("Decrypt", ["kms:Decrypt"], [key.key_arn])

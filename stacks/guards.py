@@ -18,9 +18,10 @@ import jsii
 from stacks.container_environment import environment_problems
 
 Template = dict[str, Any]
-#: Actions that know no finer resource than `*` (Service Authorization Reference).
+#: Actions that know no finer resource than `*` (Service Authorization Reference), or lose their use with one.
 UNSCOPED_ACTIONS = frozenset(
     {
+        "cloudwatch:DescribeAlarms",
         "ec2:DescribeDhcpOptions",
         "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeSecurityGroups",

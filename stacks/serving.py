@@ -113,7 +113,7 @@ class Serving(cdk.Stack):
             key=key,
             model_prefix=model_prefix,
             captures=capture_percent > 0,
-            rollback_alarms=rollback_alarms,
+            watches_alarms=bool(rollback_alarms),
             subnet_ids=subnet_ids,
             security_group_ids=security_group_ids,
         )

@@ -45,7 +45,7 @@ NEEDS = {
     Right(ENDPOINT, "cloudwatch:DescribeAlarms"): Need(
         Operations.update_under_alarms, "cloudwatch:DescribeAlarms"
     ),
-    Right(WORKER, "s3:GetObject"): Need(Operations.seed, "s3:GetObject"),
+    Right(WORKER, "s3:GetObject"): Need(Operations.seed, "S3 answers"),
     Right(WORKER, "s3:PutObject"): Need(Operations.seed, "s3:PutObject"),
     Right(WORKER, "s3:ListBucket"): Need(Operations.seed, "s3:ListBucket"),
     Right(WORKER, "kms:Decrypt"): Need(Operations.seed, "kms:Decrypt"),

@@ -55,6 +55,12 @@ class Roles:
         """Of the resource of that type and logical id (without its hash)."""
         return self._physical_ids[kind, short_id]
 
+    def property(self, kind: str, name: str) -> str:
+        """A property of the one resource of that type, as its template has it."""
+        templates = [self._template(stack)["Resources"].values() for stack in self.stacks]
+        [found] = [r["Properties"][name] for rs in templates for r in rs if r["Type"] == kind]
+        return str(found)
+
     @functools.cached_property
     def _physical_ids(self) -> dict[tuple[str, str], str]:
         describe = self.client("cloudformation").describe_stack_resources
