@@ -10,13 +10,22 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stacks.alarm_topic import AlarmTopic, subscribe
-from stacks.alarms import Thresholds, alarm_name, create_alarms
+from stacks.alarms import Alarm, Thresholds, alarm_name, create_alarms
 from stacks.dashboard import dashboard_body
 from stacks.endpoint_alarms import endpoint_alarms
 from stacks.log_metrics import ENDPOINT_PATTERNS, SEEDER_PATTERNS, count_log_lines
 from stacks.metrics import Source
 from stacks.resource_alarms import resource_alarms
 from stacks.seeding_alarms import seeding_alarms
+
+
+def all_alarms(source: Source, thresholds: Thresholds, *, gpus: int, seeder_worker_name: str) -> list[Alarm]:
+    """Every alarm of a stage; `gpus` are an instance's."""
+    return [
+        *endpoint_alarms(source, thresholds),
+        *resource_alarms(source, thresholds, gpus),
+        *seeding_alarms(source, seeder_worker_name),
+    ]
 
 
 class Observability(cdk.Stack):
@@ -63,11 +72,7 @@ class Observability(cdk.Stack):
             count_log_lines(self, log_group_name=group, namespace=source.log_namespace, patterns=patterns)
         topic_arn = AlarmTopic(self, "AlarmTopic").arn if alarm_topic_arn is None else alarm_topic_arn
         subscribe(self, topic_arn, alarm_emails)
-        alarms = [
-            *endpoint_alarms(source, thresholds),
-            *resource_alarms(source, thresholds, gpus),
-            *seeding_alarms(source, seeder_worker_name),
-        ]
+        alarms = all_alarms(source, thresholds, gpus=gpus, seeder_worker_name=seeder_worker_name)
         create_alarms(self, endpoint_name, alarms, topic_arn)
         self.alarm_names = names = [alarm_name(endpoint_name, alarm) for alarm in alarms]
         self.rollback_alarm_names = [alarm_name(endpoint_name, alarm) for alarm in alarms if alarm.rollback]

@@ -1,9 +1,10 @@
 from stacks.config import StageConfig
-from stacks.reference import PAGE, page
+from stacks.reference import ALARMS_PAGE, PAGE, alarms_page, page
 
 
 def test_the_reference_page_is_what_the_models_say() -> None:
     assert PAGE.read_text() == page(), "run: .venv/bin/python -m stacks.reference"
+    assert ALARMS_PAGE.read_text() == alarms_page(), "run: .venv/bin/python -m stacks.reference"
 
 
 def test_the_page_has_every_section_and_key() -> None:
