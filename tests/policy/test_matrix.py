@@ -1,6 +1,7 @@
 """What must hold whatever a stage file says: the matrix, synthesized once, under every rule and scanner."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,3 +41,119 @@ def test_an_overlay_synthesizes_to_the_stacks_it_should(overlay: Any, templates:
     network = overlay.content().get("network", {})
     made = {"Network"} if "mode" in network and "security_group_ids" not in network else set()
     assert found == {"AdapterStore", "Observability", "Serving", "Scaling"} | made
+
+
+def of(stage: str, templates: Templates) -> dict[str, Any]:
+    """All resources of an overlay's stacks."""
+    return {
+        f"{path}.{logical_id}": resource
+        for path, template in templates.items()
+        if path.startswith(f"{stage}/")
+        for logical_id, resource in template["Resources"].items()
+    }
+
+
+def kinds(stage: str, templates: Templates) -> set[str]:
+    return {resource["Type"] for resource in of(stage, templates).values()}
+
+
+def one(stage: str, kind: str, templates: Templates) -> dict[str, Any]:
+    (found,) = (r["Properties"] for r in of(stage, templates).values() if r["Type"] == kind)
+    return dict(found)
+
+
+@pytest.mark.parametrize(("stage", "partition"), [("China", "aws-cn"), ("Govcloud", "aws-us-gov")])
+def test_no_arn_is_of_another_partition(stage: str, partition: str, templates: Templates) -> None:
+    text = json.dumps(of(stage, templates))
+    assert f"arn:{partition}:" in text
+    assert "arn:aws:" not in text
+
+
+def test_every_role_has_the_boundary(templates: Templates) -> None:
+    roles = [r["Properties"] for r in of("Boundary", templates).values() if r["Type"] == "AWS::IAM::Role"]
+    assert len(roles) > 5
+    assert all("policy/developers" in json.dumps(role["PermissionsBoundary"]) for role in roles)
+
+
+def test_a_bucket_without_a_key_needs_no_right_on_one(templates: Templates) -> None:
+    for stack in ("AdapterStore", "Serving"):
+        text = json.dumps(templates[f"Plainbucket/{stack}"])
+        assert "kms:" not in text.replace("aws:kms", "")
+        assert "AWS::KMS::Key" not in text
+
+
+def test_a_fixed_fleet_is_not_scaled(templates: Templates) -> None:
+    assert "AWS::ApplicationAutoScaling::ScalableTarget" not in kinds("Fixedfleet", templates)
+    config = one("Fixedfleet", "AWS::SageMaker::EndpointConfig", templates)
+    assert config["ProductionVariants"][0]["InitialInstanceCount"] == 3
+
+
+def test_schedules_are_on_the_target(templates: Templates) -> None:
+    target = one("Businesshours", "AWS::ApplicationAutoScaling::ScalableTarget", templates)
+    morning, weekend = target["ScheduledActions"]
+    assert morning["Timezone"] == "Europe/Berlin"
+    assert weekend["ScalableTargetAction"] == {"MinCapacity": 1, "MaxCapacity": 1}
+
+
+@pytest.mark.parametrize("stage", ["Private", "Privategiven", "Privatecapture"])
+def test_a_private_network_leads_nowhere_and_nothing_needs_it_to(stage: str, templates: Templates) -> None:
+    assert not {"AWS::EC2::NatGateway", "AWS::EC2::InternetGateway"} & kinds(stage, templates)
+    model = one(stage, "AWS::SageMaker::Model", templates)
+    assert len(model["VpcConfig"]["Subnets"]) >= 2
+    assert model["PrimaryContainer"]["Environment"]["HF_HUB_OFFLINE"] == "1"
+    assert "ModelDataSource" in model["PrimaryContainer"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "policy"),
+    [("Dev", "BlueGreenUpdatePolicy"), ("Twoinstances", "RollingUpdatePolicy"), ("Canary", "BlueGreenUpdatePolicy")],
+)  # fmt: skip
+def test_an_update_is_watched_by_alarms_of_a_stack_before_it(
+    stage: str, policy: str, templates: Templates
+) -> None:
+    deployment = one(stage, "AWS::SageMaker::Endpoint", templates)["DeploymentConfig"]
+    assert policy in deployment
+    watched = {alarm["AlarmName"] for alarm in deployment["AutoRollbackConfiguration"]["Alarms"]}
+    there = {
+        r["Properties"]["AlarmName"]
+        for path, r in of(stage, templates).items()
+        if r["Type"] == "AWS::CloudWatch::Alarm" and path.startswith(f"{stage}/Observability")
+    }
+    assert watched and watched <= there
+    assert len(watched) <= 10
+
+
+def test_an_unwatched_update_needs_no_look_at_alarms(templates: Templates) -> None:
+    endpoint = one("Unwatched", "AWS::SageMaker::Endpoint", templates)
+    assert "AutoRollbackConfiguration" not in endpoint["DeploymentConfig"]
+    assert "cloudwatch:DescribeAlarms" not in json.dumps(templates["Unwatched/Serving"])
+
+
+def test_what_is_captured_may_be_written_and_ends(templates: Templates) -> None:
+    capture = one("Capture", "AWS::SageMaker::EndpointConfig", templates)["DataCaptureConfig"]
+    assert capture["CaptureOptions"] == [{"CaptureMode": "Input"}]
+    assert capture["InitialSamplingPercentage"] == 10
+    assert "s3:PutObject" in json.dumps(templates["Capture/Serving"])
+    rules = one("Capture", "AWS::S3::Bucket", templates)["LifecycleConfiguration"]["Rules"]
+    (captured,) = (rule for rule in rules if rule.get("Prefix") == "captured/")
+    assert captured["ExpirationInDays"] == 7
+    assert "s3:PutObject" not in json.dumps(templates["Dev/Serving"])
+
+
+def test_every_resource_with_tags_has_those_that_split_the_bill(templates: Templates) -> None:
+    tagged = [
+        r["Properties"]["Tags"] for r in of("Budget", templates).values() if "Tags" in r.get("Properties", {})
+    ]
+    assert len(tagged) > 15
+    for tags in tagged:
+        given = tags.items() if isinstance(tags, dict) else ((tag["Key"], tag["Value"]) for tag in tags)
+        assert {("team", "search"), ("cost-center", "4711"), ("lora-serving:stage", "budget")} <= set(given)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda overlay: overlay.name)
+def test_the_cost_is_told_or_that_it_is_not_known(overlay: Any, templates: Templates) -> None:
+    outputs = templates[f"{overlay.name.capitalize()}/Serving"]["Outputs"]
+    assert re.match(
+        r"about USD per month: [\d,]+ at |stacks/prices.yaml has no price", outputs["MonthlyCost"]["Value"]
+    )
+    assert "needs a quota of" in outputs["InstanceQuota"]["Value"]
