@@ -175,14 +175,14 @@ def test_an_alarm_during_an_update_takes_it_back_and_fails_the_deployment(
     lab.edit(engine={"default_new_tokens": 62}, rollout={"step_seconds": 60})
     with lab.callers() as callers, ThreadPoolExecutor(1) as engineer:
         deployment = engineer.submit(lab.deploy)
-        wait(lambda: deployment.done() or bakes(lab), "the update bakes")
+        wait(lambda: deployment.done() or 62 in callers.tokens, "the first batch serves", seconds=120)
         alarms.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="the test says so")
         with pytest.raises(CdkError) as failed:
             deployment.result()
     assert f"alarm {alarm} is in state ALARM" in said(failed.value)
     assert f"{config} stays in force" in said(failed.value)
     assert callers.lost == []
-    assert set(callers.tokens) == {61, 62}
+    assert callers.tokens[-1] == 61
     assert lab.status("Serving") == "UPDATE_ROLLBACK_COMPLETE"
     assert (lab.config(), lab.count()) == (config, 2)
 
@@ -190,12 +190,6 @@ def test_an_alarm_during_an_update_takes_it_back_and_fails_the_deployment(
 def said(error: CdkError) -> str:
     """What the CDK CLI said, without the breaks and indents of its lines."""
     return " ".join(str(error).split())
-
-
-def bakes(stage: Stage) -> bool:
-    """Whether new instances get requests, and may still be taken back."""
-    [variant] = stage.described().get("PendingDeploymentSummary", {}).get("ProductionVariants", [{}])
-    return [status["Status"] for status in variant.get("VariantStatus", [])] == ["Baking"]
 
 
 def test_a_fleet_of_two_is_replaced_in_batches(cloud: LaptopCloud, lab: Stage) -> None:
@@ -240,40 +234,43 @@ def test_make_deploy_takes_autoscaling_away_for_another_instance_type(lab: Stage
     assert lab.count() == 2
 
 
+TOO_FEW: dict[str, Any] = {
+    "endpoint": {"instance_count": 1},
+    "autoscaling": {"min_instances": 1},
+    "rollout": {"strategy": "rolling"},
+}
+TOO_LARGE: dict[str, Any] = {
+    "base_model": {"name": "mistralai/Mixtral-8x7B-v0.1", "path": None, "revision": "0" * 40},
+    "adapters": "lab/none.yaml",
+}
+
+
 @pytest.mark.parametrize(
     ("overlay", "message"),
     [
-        (
-            {
-                "endpoint": {"instance_count": 1},
-                "autoscaling": {"min_instances": 1},
-                "rollout": {"strategy": "rolling"},
-            },
-            "lab.yaml: rollout: strategy: rolling replaces half of a fleet at most",
-        ),
-        (
-            {"base_model": {"name": "mistralai/Mistral-7B-v0.1", "path": None, "revision": "0" * 40}},
-            "lab.yaml: endpoint.instance_type: ",
-        ),
+        (TOO_FEW, "lab.yaml: rollout: strategy: rolling replaces half of a fleet at most"),
+        (TOO_LARGE, "lab.yaml: endpoint.instance_type: the model needs 90.0 GiB"),
     ],
+    ids=["too few instances", "too large a model"],
 )
 def test_what_is_wrong_is_told_before_anything_is_touched(
-    cloud: LaptopCloud, lab: Stage, overlay: dict[str, Any], message: str
+    cloud: LaptopCloud, folder: Path, lab: Stage, overlay: dict[str, Any], message: str
 ) -> None:
-    file, events = lab.file, len(everything(cloud))
+    (folder / "lab" / "none.yaml").write_text("adapters: []")
+    file, there = lab.file, everything(cloud)
     lab.edit(**overlay)
     with pytest.raises(CdkError) as refused:
         lab.cdk("deploy", f"{lab.id}/*", "--context", "stage=lab", "--require-approval", "never")
-    lab.edit(**file)
+    lab.write(file)
     assert message in said(refused.value)
-    assert "Traceback" not in said(refused.value)
-    assert len(everything(cloud)) == events
+    assert "Traceback" not in str(refused.value)
+    assert everything(cloud) == there
 
 
 def test_a_protected_stage_cannot_be_destroyed(cloud: LaptopCloud, lab: Stage) -> None:
     there = everything(cloud)
     with pytest.raises(CdkError, match="TerminationProtection"):
-        lab.cdk("destroy", f"{lab.id}/*", "--force", "--context", "stage=lab")
+        lab.cdk("destroy", f"{lab.id}/*", "--force", *lab.synthesized())
     assert everything(cloud) == there
 
 
@@ -282,8 +279,10 @@ def test_destroy_leaves_bucket_and_key_if_the_data_is_to_be_retained_and_nothing
 ) -> None:
     lab.edit(termination_protection=False)
     lab.deploy()
-    lab.cdk("destroy", f"{lab.id}/*", f"{brief.id}/*", "--force", "--concurrency", "2")
-    left = everything(cloud) - before
+    both = (f"{lab.id}/*", f"{brief.id}/*")
+    lab.cdk("destroy", *both, "--force", "--concurrency", "2", *lab.synthesized())
+    # The seeding's last call is logged when it is over: the group, which is gone by then, is made anew.
+    left = {(kind, name) for kind, name in everything(cloud) - before if "/ProviderLogs" not in name}
     assert sorted(kind for kind, _ in left) == ["Buckets", "Keys"]
     [bucket] = [name for kind, name in left if kind == "Buckets"]
     assert bucket.startswith("loraserving-lab-")

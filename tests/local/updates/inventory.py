@@ -5,7 +5,7 @@ from __future__ import annotations
 from loraserve.local.cloud import Cloud
 
 #: Service, operation, its parameters, the key of its list, and the key of a name in that.
-_LISTS = (
+_LISTS: tuple[tuple[str, str, dict[str, str], str, str], ...] = (
     ("cloudformation", "describe_stacks", {}, "Stacks", "StackName"),
     ("s3", "list_buckets", {}, "Buckets", "Name"),
     ("iam", "list_roles", {}, "Roles", "RoleName"),

@@ -10,8 +10,9 @@ gc.disable()  # see app.py
 
 import aws_cdk as cdk  # noqa: E402
 
-from stacks.config import ConfigError, load_stages  # noqa: E402
+from stacks.config import load_stages  # noqa: E402
 from stacks.stage import ServingStage  # noqa: E402
+from stacks.strict import ConfigError  # noqa: E402
 
 
 def main(app: cdk.App, folder: Path) -> None:
