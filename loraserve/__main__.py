@@ -135,7 +135,7 @@ def deploy_command(
     """
     with told_plainly("CloudFormation goes on or rolls back by itself: see its events, or run this again"):
         [loaded] = load_stages(ROOT / "stages", stage)
-        client = boto3.client("sagemaker", region_name=loaded.config.region)
+        client = functools.partial(boto3.client, region_name=loaded.config.region)
         run = functools.partial(interactive, output=ASSEMBLY)
         deploy(console, stage, client, run, ASSEMBLY, context.args)
 

@@ -1,4 +1,4 @@
-"""`make deploy`: `cdk deploy` of a stage, in the order that lets a new instance type through."""
+"""`make deploy`: `cdk deploy` of a stage, in the order that SageMaker wants."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 from rich.console import Console
@@ -18,32 +18,59 @@ from stacks.project import ROOT
 
 #: Runs `cdk ARGUMENTS`; raises `CdkError`.
 Cdk = Callable[..., object]
+#: Makes a client of a service, e.g. `sagemaker`, in the stage's account and region.
+Client = Callable[[str], Any]
+
+#: SageMaker's rolling update replaces half of a fleet at most.
+_FEWEST_OF_ROLLING = 2
+#: Seconds between two looks at an endpoint that gets instances, and how many looks are worth it: an hour.
+_LOOKS = {"Delay": 5, "MaxAttempts": 720}
+
+
+class _Fleet(NamedTuple):
+    """The instances that an endpoint has, or is to have."""
+
+    variant: str
+    instance_type: str
+    instances: int
 
 
 def deploy(
-    console: Console, stage: str, sagemaker: Any, cdk: Cdk, assembly: Path, arguments: Sequence[str] = ()
+    console: Console, stage: str, client: Client, cdk: Cdk, assembly: Path, arguments: Sequence[str] = ()
 ) -> None:
     """Synthesize the stage into `assembly` and deploy its stacks; `arguments` are for `cdk deploy`.
 
-    SageMaker refuses to change the instance type of a variant that Application Auto Scaling manages, and
-    CloudFormation would take the registration away only after the update. So where the type changes, the
-    stack with the registration goes first and comes back with the deployment: the endpoint keeps the
-    instances that it has meanwhile, and does not scale.
+    Two changes go through in one order only, which CloudFormation does not know:
 
-    `sagemaker` is a client of the stage's account and region. Raises `CdkError`.
+    - SageMaker refuses to change the instance type of a variant that Application Auto Scaling manages, and
+      CloudFormation would take the registration away only after the update. So the stack with the
+      registration goes first and comes back with the deployment: the endpoint keeps the instances that it
+      has meanwhile, and does not scale.
+    - SageMaker refuses a rolling update of a single instance, and autoscaling's new limits would make it two
+      only after the update. So the endpoint gets its instances first.
+
+    Raises `CdkError`, and boto3's errors if the endpoint cannot be looked at or does not get its instances.
     """
-    context = ("--context", f"stage={stage}")
-    cdk("synth", "--quiet", *context)
-    name = stage.capitalize()
-    endpoint, wanted = _wanted(dict(stack_templates(assembly))[f"{name}/Serving"])
-    deployed = _deployed_type(sagemaker, endpoint)
-    if deployed not in (None, wanted):
+    cdk("synth", "--quiet", "--context", f"stage={stage}")
+    # What was looked at is what is deployed.
+    name, synthesized = stage.capitalize(), ("--app", str(assembly))
+    endpoint, wanted, rolling = _wanted(dict(stack_templates(assembly))[f"{name}/Serving"])
+    sagemaker = client("sagemaker")
+    deployed = _deployed(sagemaker, endpoint)
+    if deployed is not None and rolling and deployed.instances < _FEWEST_OF_ROLLING:
         console.print(
-            f"{endpoint}: {deployed} becomes {wanted}. Autoscaling is taken away for the update, which "
-            "SageMaker would refuse otherwise, and comes back with it."
+            f"{endpoint}: it gets {wanted.instances} instances before the update, which replaces a part of "
+            f"them at a time and which SageMaker would refuse with {deployed.instances}."
         )
-        cdk("destroy", f"{name}/Scaling", "--force", "--exclusively", *context)
-    cdk("deploy", f"{name}/*", *context, *arguments)
+        _grow(sagemaker, endpoint, deployed.variant, wanted.instances)
+    if deployed is not None and deployed.instance_type != wanted.instance_type:
+        console.print(
+            f"{endpoint}: {deployed.instance_type} becomes {wanted.instance_type}. Autoscaling is taken away "
+            "for the update, which SageMaker would refuse otherwise, and comes back with it."
+        )
+        _unprotect(client("cloudformation"), f"{endpoint.removesuffix('-Serving')}-Scaling")
+        cdk("destroy", f"{name}/Scaling", "--force", "--exclusively", *synthesized)
+    cdk("deploy", f"{name}/*", *synthesized, *arguments)
 
 
 def interactive(*arguments: str, output: Path) -> None:
@@ -57,21 +84,43 @@ def interactive(*arguments: str, output: Path) -> None:
         raise CdkError(f"cdk {arguments[0]} failed: see above")
 
 
-def _wanted(template: Path) -> tuple[str, str]:
-    """The endpoint's name and its instance type, as the template has them."""
+def _wanted(template: Path) -> tuple[str, _Fleet, bool]:
+    """The endpoint's name, its new fleet, and whether it is updated in batches, as the template has them."""
     resources = json.loads(template.read_text())["Resources"].values()
     by_type = {resource["Type"]: resource["Properties"] for resource in resources}
     [variant] = by_type["AWS::SageMaker::EndpointConfig"]["ProductionVariants"]
-    return by_type["AWS::SageMaker::Endpoint"]["EndpointName"], variant["InstanceType"]
+    endpoint = by_type["AWS::SageMaker::Endpoint"]
+    fleet = _Fleet(variant["VariantName"], variant["InstanceType"], variant["InitialInstanceCount"])
+    return endpoint["EndpointName"], fleet, "RollingUpdatePolicy" in endpoint["DeploymentConfig"]
 
 
-def _deployed_type(sagemaker: Any, endpoint: str) -> str | None:
-    """The instance type that serves now; None where there is no such endpoint yet."""
+def _deployed(sagemaker: Any, endpoint: str) -> _Fleet | None:
+    """The fleet that serves now; None where there is no such endpoint yet."""
     try:
-        config = sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
+        described = sagemaker.describe_endpoint(EndpointName=endpoint)
     except ClientError as error:
         if error.response["Error"]["Code"] == "ValidationException":
             return None
         raise
-    [variant] = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-    return str(variant["InstanceType"])
+    [variant] = described["ProductionVariants"]
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
+    [configured] = config["ProductionVariants"]
+    return _Fleet(variant["VariantName"], configured["InstanceType"], variant["DesiredInstanceCount"])
+
+
+def _grow(sagemaker: Any, endpoint: str, variant: str, instances: int) -> None:
+    """Give the endpoint more instances, and wait until they serve."""
+    wanted = [{"VariantName": variant, "DesiredInstanceCount": instances}]
+    sagemaker.update_endpoint_weights_and_capacities(
+        EndpointName=endpoint, DesiredWeightsAndCapacities=wanted
+    )
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=endpoint, WaiterConfig=_LOOKS)
+
+
+def _unprotect(cloudformation: Any, stack: str) -> None:
+    """Let a stack be deleted; the deployment protects the one that takes its place."""
+    try:
+        cloudformation.update_termination_protection(StackName=stack, EnableTerminationProtection=False)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationError":  # there is no such stack
+            raise

@@ -47,8 +47,9 @@ class ServingStage(cdk.Stage):
                 serving.add_stack_dependency(before)
         scaling.add_stack_dependency(serving)
 
-        # Not the last one: it has no state, and `make deploy` takes it away to change the instance type.
-        for stack in (store, network, observability, serving):
+        # The last one, too, though it has no state: `cdk destroy` takes it away first, and the endpoint would
+        # go on without autoscaling when the next one is refused.
+        for stack in (store, network, observability, serving, scaling):
             if stack is not None:
                 stack.termination_protection = config.termination_protection
         for name, sentence in warnings(stage):

@@ -147,9 +147,9 @@ def _is_models_own(error: Exception) -> bool:
     return isinstance(error, ClientError) and error.response.get("OriginalStatusCode") == 500
 
 
-def wait(true: Callable[[], Any], what: str) -> None:
-    """Return when something is true; fail if it is not within half a minute."""
-    deadline = time.monotonic() + 30
+def wait(true: Callable[[], Any], what: str, seconds: float = 30) -> None:
+    """Return when something is true; fail if it is not within so many seconds."""
+    deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"still not so: {what}"
         time.sleep(0.05)

@@ -1,0 +1,291 @@
+"""What a platform engineer does to a deployed stage: each test edits its file and deploys, under load.
+
+The tests go on from each other in this order. The engine is the LoRAX double, behind the real gateway.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from loraserve.cdk import CdkError
+from loraserve.client import InvocationError
+from loraserve.deployment import deploy
+from loraserve.local.cloud import LaptopCloud
+from samples.problems import SEED_PROBLEM, check
+from tests.local.updates.inventory import everything
+from tests.local.updates.served import wait
+from tests.local.updates.stage import Stage
+
+CONTAINER = [sys.executable, "-m", "tests.contract.lorax_container", "serve"]
+FIRST, SECOND = "localhost/first:1", "localhost/second:1"
+REGISTRY_CACHE_S = 0.5
+FILE: dict[str, Any] = {
+    "account": "000000000000",
+    "image": FIRST,
+    "base_model": {"name": "tiny-mistral", "path": "samples/base"},
+    "engine": {
+        "max_input_tokens": 256,
+        "max_total_tokens": 512,
+        # Longer than any answer of an adapter; the base model goes on until it is reached.
+        "default_new_tokens": 60,
+        "max_new_tokens": 256,
+        "max_adapter_rank": 8,
+    },
+    "gateway": {"adapter_cache_gb": 1, "registry_cache_seconds": REGISTRY_CACHE_S},
+    "endpoint": {"instance_type": "ml.g5.xlarge"},
+    "autoscaling": {"max_instances": 3},
+    # An update is under load before, during and after its pauses.
+    "rollout": {"bake_seconds": 1, "step_seconds": 1},
+    "observability": {"log_retention_days": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
+    images = {"localhost/first": CONTAINER, "localhost/second": CONTAINER}
+    with LaptopCloud(tmp_path_factory.mktemp("laptop"), images=images) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stages")
+
+
+@pytest.fixture(scope="module")
+def brief(cloud: LaptopCloud, folder: Path) -> Stage:
+    """A stage that leaves nothing behind."""
+    return Stage(cloud, folder, "brief", {**FILE, "retain_data": False}, ["otter"])
+
+
+@pytest.fixture(scope="module")
+def before(cloud: LaptopCloud, lab_file: Stage) -> set[tuple[str, str]]:
+    """What is there before anything is deployed: what `cdk bootstrap` has made."""
+    lab_file.cdk("bootstrap", "aws://000000000000/us-east-1", "--context", "stage=lab")
+    return everything(cloud)
+
+
+@pytest.fixture(scope="module")
+def lab_file(cloud: LaptopCloud, folder: Path) -> Stage:
+    protected = {**FILE, "retain_data": True, "termination_protection": True}
+    return Stage(cloud, folder, "lab", protected, ["otter", "heron", "badger"])
+
+
+@pytest.fixture(scope="module")
+def lab(lab_file: Stage, brief: Stage, before: set[tuple[str, str]]) -> Stage:
+    """The stage that the tests change, deployed."""
+    stages = (f"{lab_file.id}/*", f"{brief.id}/*")
+    lab_file.cdk("deploy", *stages, "--require-approval", "never", "--concurrency", "2")
+    return lab_file
+
+
+def answers(stage: Stage, adapter: str) -> bool:
+    """Whether an adapter is served; raises what is not «there is no such adapter»."""
+    try:
+        text = stage.client.generate(SEED_PROBLEM.prompt, adapter=adapter).text
+    except InvocationError as error:
+        assert (error.status, error.error_type) == (404, "adapter_not_found")
+        return False
+    return check(text, SEED_PROBLEM, adapter).right_answer
+
+
+def definitions(stage: Stage) -> tuple[set[str], set[str]]:
+    """The names of the models and of the endpoint configurations that there are."""
+    models = stage.sagemaker.list_models()["Models"]
+    configs = stage.sagemaker.list_endpoint_configs()["EndpointConfigs"]
+    return {m["ModelName"] for m in models}, {c["EndpointConfigName"] for c in configs}
+
+
+def test_a_new_setting_is_an_update_in_place_that_loses_no_request(lab: Stage) -> None:
+    created, config, (models, configs) = lab.described()["CreationTime"], lab.config(), definitions(lab)
+    lab.edit(engine={"default_new_tokens": 61})
+    with lab.callers() as callers:
+        lab.deploy()
+    assert callers.lost == []
+    assert (callers.tokens[0], callers.tokens[-1]) == (60, 61)
+    assert lab.described()["CreationTime"] == created
+    new_models, new_configs = definitions(lab)
+    assert lab.config() in new_configs - configs
+    # One came for the one that went.
+    assert config not in new_configs
+    assert (len(new_models), len(new_models - models)) == (len(models), 1)
+    assert len(new_configs) == len(configs)
+
+
+def test_the_number_of_instances_that_autoscaling_chose_outlives_a_new_image(lab: Stage) -> None:
+    lab.scale(2)
+    lab.edit(image=SECOND)
+    with lab.callers() as callers:
+        lab.deploy()
+    assert callers.lost == []
+    assert lab.count() == 2
+    [variant] = lab.described()["ProductionVariants"]
+    assert variant["DeployedImages"][0]["SpecifiedImage"] == SECOND
+
+
+def test_a_new_list_of_adapters_does_not_touch_the_endpoint(lab: Stage) -> None:
+    described = lab.described()
+    assert (answers(lab, "badger"), answers(lab, "falcon")) == (True, False)
+    lab.list_adapters("otter", "heron")
+    with lab.callers() as callers:
+        lab.list_adapters("otter", "heron", "falcon")
+        lab.deploy()
+        time.sleep(REGISTRY_CACHE_S)
+        assert (answers(lab, "badger"), answers(lab, "falcon")) == (False, True)
+    assert callers.lost == []
+    same = ("EndpointConfigName", "LastModifiedTime")
+    assert [lab.described()[key] for key in same] == [described[key] for key in same]
+
+
+def test_make_deploy_brings_an_endpoint_of_one_instance_to_its_new_least_number(lab: Stage) -> None:
+    lab.scale(1)
+    lab.edit(endpoint={"instance_count": 2}, autoscaling={"min_instances": 2})
+    with lab.callers() as callers:
+        told = make_deploy(lab, lab.cdk)
+    assert callers.lost == []
+    assert f"{lab.endpoint}: it gets 2 instances before the update" in told
+    assert "RollingUpdatePolicy" in lab.described()["LastDeploymentConfig"]
+    assert lab.limits() == (2, 3)
+    assert lab.count() == 2
+
+
+def make_deploy(stage: Stage, run: Callable[..., object]) -> str:
+    """`make deploy` of a stage, with `run` for the CDK CLI; what it tells."""
+    told = io.StringIO()
+    console = Console(file=told, width=500)
+    deploy(console, "lab", stage.boto3, run, stage.assembly, ("--require-approval", "never"))
+    return told.getvalue()
+
+
+def test_an_alarm_during_an_update_takes_it_back_and_fails_the_deployment(
+    cloud: LaptopCloud, lab: Stage
+) -> None:
+    config, alarms = lab.config(), cloud.client("cloudwatch")
+    alarm = f"{lab.endpoint}-wrong-adapter"
+    # Long enough for an alarm on a busy machine; the alarm ends it.
+    lab.edit(engine={"default_new_tokens": 62}, rollout={"step_seconds": 60})
+    with lab.callers() as callers, ThreadPoolExecutor(1) as engineer:
+        deployment = engineer.submit(lab.deploy)
+        wait(lambda: deployment.done() or 62 in callers.tokens, "the first batch serves", seconds=120)
+        alarms.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="the test says so")
+        with pytest.raises(CdkError) as failed:
+            deployment.result()
+    assert f"alarm {alarm} is in state ALARM" in said(failed.value)
+    assert f"{config} stays in force" in said(failed.value)
+    assert callers.lost == []
+    assert callers.tokens[-1] == 61
+    assert lab.status("Serving") == "UPDATE_ROLLBACK_COMPLETE"
+    assert (lab.config(), lab.count()) == (config, 2)
+
+
+def said(error: CdkError) -> str:
+    """What the CDK CLI said, without the breaks and indents of its lines."""
+    return " ".join(str(error).split())
+
+
+def test_a_fleet_of_two_is_replaced_in_batches(cloud: LaptopCloud, lab: Stage) -> None:
+    cloud.client("cloudwatch").set_alarm_state(
+        AlarmName=f"{lab.endpoint}-wrong-adapter", StateValue="OK", StateReason="the test says so"
+    )
+    lab.edit(rollout={"step_seconds": 1})
+    with lab.callers() as callers:
+        lab.deploy()
+    assert callers.lost == []
+    assert callers.tokens[-1] == 62
+    assert "RollingUpdatePolicy" in lab.described()["LastDeploymentConfig"]
+    assert lab.count() == 2
+    assert lab.status("Serving") == "UPDATE_COMPLETE"
+
+
+def test_another_instance_type_is_refused_as_long_as_the_endpoint_is_scaled(lab: Stage) -> None:
+    config = lab.config()
+    lab.edit(endpoint={"instance_type": "ml.g5.2xlarge"})
+    with lab.callers() as callers, pytest.raises(CdkError) as refused:
+        lab.deploy()
+    assert "first deregister its scalable target" in said(refused.value)
+    assert callers.lost == []
+    assert (lab.config(), lab.limits()) == (config, (2, 3))
+    assert lab.status("Serving") == "UPDATE_ROLLBACK_COMPLETE"
+
+
+def test_make_deploy_takes_autoscaling_away_for_another_instance_type(lab: Stage) -> None:
+    limits = []
+
+    def run(*arguments: str) -> None:
+        lab.cdk(*arguments)
+        limits.append((arguments[0], lab.limits()))
+
+    with lab.callers() as callers:
+        told = make_deploy(lab, run)
+    assert callers.lost == []
+    assert limits == [("synth", (2, 3)), ("destroy", None), ("deploy", (2, 3))]
+    assert f"{lab.endpoint}: ml.g5.xlarge becomes ml.g5.2xlarge" in told
+    config = lab.sagemaker.describe_endpoint_config(EndpointConfigName=lab.config())
+    assert config["ProductionVariants"][0]["InstanceType"] == "ml.g5.2xlarge"
+    assert lab.count() == 2
+
+
+TOO_FEW: dict[str, Any] = {
+    "endpoint": {"instance_count": 1},
+    "autoscaling": {"min_instances": 1},
+    "rollout": {"strategy": "rolling"},
+}
+TOO_LARGE: dict[str, Any] = {
+    "base_model": {"name": "mistralai/Mixtral-8x7B-v0.1", "path": None, "revision": "0" * 40},
+    "adapters": "lab/none.yaml",
+}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        (TOO_FEW, "lab.yaml: rollout: strategy: rolling replaces half of a fleet at most"),
+        (TOO_LARGE, "lab.yaml: endpoint.instance_type: the model needs 90.0 GiB"),
+    ],
+    ids=["too few instances", "too large a model"],
+)
+def test_what_is_wrong_is_told_before_anything_is_touched(
+    cloud: LaptopCloud, folder: Path, lab: Stage, overlay: dict[str, Any], message: str
+) -> None:
+    (folder / "lab" / "none.yaml").write_text("adapters: []")
+    file, there = lab.file, everything(cloud)
+    lab.edit(**overlay)
+    with pytest.raises(CdkError) as refused:
+        lab.cdk("deploy", f"{lab.id}/*", "--context", "stage=lab", "--require-approval", "never")
+    lab.write(file)
+    assert message in said(refused.value)
+    assert "Traceback" not in str(refused.value)
+    assert everything(cloud) == there
+
+
+def test_a_protected_stage_cannot_be_destroyed(cloud: LaptopCloud, lab: Stage) -> None:
+    there = everything(cloud)
+    with pytest.raises(CdkError, match="TerminationProtection"):
+        lab.cdk("destroy", f"{lab.id}/*", "--force", *lab.synthesized())
+    assert everything(cloud) == there
+
+
+def test_destroy_leaves_bucket_and_key_if_the_data_is_to_be_retained_and_nothing_otherwise(
+    cloud: LaptopCloud, lab: Stage, brief: Stage, before: set[tuple[str, str]]
+) -> None:
+    lab.edit(termination_protection=False)
+    lab.deploy()
+    both = (f"{lab.id}/*", f"{brief.id}/*")
+    lab.cdk("destroy", *both, "--force", "--concurrency", "2", *lab.synthesized())
+    # The seeding's last call is logged when it is over: the group, which is gone by then, is made anew.
+    left = {(kind, name) for kind, name in everything(cloud) - before if "/ProviderLogs" not in name}
+    assert sorted(kind for kind, _ in left) == ["Buckets", "Keys"]
+    [bucket] = [name for kind, name in left if kind == "Buckets"]
+    assert bucket.startswith("loraserving-lab-")
+    objects = cloud.client("s3").list_objects_v2(Bucket=bucket)["Contents"]
+    names = {item["Key"].split("/")[1] for item in objects if item["Key"].startswith("adapters/")}
+    assert names == {"otter", "heron", "badger", "falcon"}

@@ -1,0 +1,30 @@
+"""The CDK app of a folder of stage files: `python -m tests.local.updates.stage_app FOLDER`, see app.py."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+
+gc.disable()  # see app.py
+
+import aws_cdk as cdk  # noqa: E402
+
+from stacks.config import load_stages  # noqa: E402
+from stacks.stage import ServingStage  # noqa: E402
+from stacks.strict import ConfigError  # noqa: E402
+
+
+def main(app: cdk.App, folder: Path) -> None:
+    """Synthesize the stages of a folder. Raises `ConfigError`."""
+    for stage in load_stages(folder, app.node.try_get_context("stage")):
+        ServingStage(app, stage.name.capitalize(), stage=stage)
+    app.synth()
+
+
+if __name__ == "__main__":
+    try:
+        main(cdk.App(), Path(sys.argv[1]))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
