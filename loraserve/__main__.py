@@ -128,8 +128,8 @@ def deploy_command(
     """Deploy a stage to AWS with your credentials; further arguments are for `cdk deploy`.
 
     It is `cdk deploy`, after a look at the endpoint that is there: where the instance type changes,
-    autoscaling is taken away first and comes back with the deployment, because SageMaker refuses the change
-    otherwise.
+    autoscaling is taken away first and comes back with the deployment, and a single instance gets others
+    beside it before an update in batches, because SageMaker refuses either change otherwise.
 
     Example: make deploy STAGE=prod ARGS='--require-approval broadening'
     """
