@@ -55,7 +55,7 @@ def deploy(
     # What was looked at is what is deployed.
     name, synthesized = stage.capitalize(), ("--app", str(assembly))
     endpoint, wanted, rolling = _wanted(dict(stack_templates(assembly))[f"{name}/Serving"])
-    sagemaker = client("sagemaker")
+    sagemaker, cloudformation = client("sagemaker"), client("cloudformation")
     deployed = _deployed(sagemaker, endpoint)
     if deployed is not None and rolling and deployed.instances < _FEWEST_OF_ROLLING:
         console.print(
@@ -63,14 +63,50 @@ def deploy(
             f"them at a time and which SageMaker would refuse with {deployed.instances}."
         )
         _grow(sagemaker, endpoint, deployed.variant, wanted.instances)
-    if deployed is not None and deployed.instance_type != wanted.instance_type:
+    unscaled = deployed is not None and deployed.instance_type != wanted.instance_type
+    if deployed is not None and unscaled:
         console.print(
             f"{endpoint}: {deployed.instance_type} becomes {wanted.instance_type}. Autoscaling is taken away "
             "for the update, which SageMaker would refuse otherwise, and comes back with it."
         )
-        _unprotect(client("cloudformation"), f"{endpoint.removesuffix('-Serving')}-Scaling")
+        _unprotect(cloudformation, f"{endpoint.removesuffix('-Serving')}-Scaling")
         cdk("destroy", f"{name}/Scaling", "--force", "--exclusively", *synthesized)
-    cdk("deploy", f"{name}/*", *synthesized, *arguments)
+    for stack in _never_made(cloudformation, endpoint.removesuffix("Serving")):
+        # The CLI deletes what is left of a first deployment that failed, but not if it is protected.
+        _unprotect(cloudformation, stack)
+    try:
+        cdk("deploy", f"{name}/*", *synthesized, *arguments)
+    except CdkError:
+        if unscaled:
+            console.print(f"{endpoint}: the update failed; autoscaling is put back.")
+            cdk("deploy", f"{name}/Scaling", "--exclusively", *synthesized, *arguments)
+        raise
+    _check_live(sagemaker, cloudformation, endpoint)
+
+
+def _never_made(cloudformation: Any, prefix: str) -> list[str]:
+    """The stacks of the stage whose first deployment failed."""
+    pages = cloudformation.get_paginator("describe_stacks").paginate()
+    stacks = [stack for page in pages for stack in page["Stacks"]]
+    failed = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
+    return [
+        stack["StackName"]
+        for stack in stacks
+        if stack["StackName"].startswith(prefix) and stack["StackStatus"] in failed
+    ]
+
+
+def _check_live(sagemaker: Any, cloudformation: Any, endpoint: str) -> None:
+    """Raise `CdkError` unless the endpoint serves what the stack says: it may have gone back by itself."""
+    config = cloudformation.describe_stack_resource(StackName=endpoint, LogicalResourceId="EndpointConfig")[
+        "StackResourceDetail"
+    ]["PhysicalResourceId"]
+    live = sagemaker.describe_endpoint(EndpointName=endpoint)
+    if live["EndpointConfigName"] != config.rpartition("/")[2]:
+        raise CdkError(
+            f"{endpoint} is {live['EndpointStatus']} on {live['EndpointConfigName']}, not on the config that "
+            f"was deployed, {config.rpartition('/')[2]}: {live.get('FailureReason', 'see its events')}"
+        )
 
 
 def interactive(*arguments: str, output: Path) -> None:
@@ -102,6 +138,9 @@ def _deployed(sagemaker: Any, endpoint: str) -> _Fleet | None:
         if error.response["Error"]["Code"] == "ValidationException":
             return None
         raise
+    if "ProductionVariants" not in described:
+        why = described.get("FailureReason", "wait until it is not")
+        raise CdkError(f"{endpoint} is {described['EndpointStatus']}: {why}")
     [variant] = described["ProductionVariants"]
     config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
     [configured] = config["ProductionVariants"]

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _ECR_REGION = re.compile(r"\d{12}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/.+")
 #: CreateModel's limit of an image's URI.
 _MAX_IMAGE = 255
+#: Three bad minutes raise an alarm that takes an update back, and CloudWatch needs another to see them.
+ALARM_SECONDS = 240
 
 
 def problems(config: StageConfig) -> Iterator[str]:
@@ -46,7 +48,7 @@ def problems(config: StageConfig) -> Iterator[str]:
     yield from _storage(config)
     yield from _scaling(config)
     yield from _network(config)
-    if (problem := rollout_plan(config).problem(fewest_instances(config))) is not None:
+    if (problem := rollout_plan(config).problem()) is not None:
         yield f"rollout: {problem}"
     yield from environment_problems(environment(config))
 
@@ -77,6 +79,15 @@ def warnings(stage: LoadedStage) -> Iterator[tuple[str, str]]:
             f"image: {config.image} names a tag, which may stand for another image when an instance is "
             "added: name a digest (…@sha256:…)",
         )
+    plan = rollout_plan(config)
+    pause = plan.step_seconds if plan.strategy == "rolling" else plan.bake_seconds
+    if config.rollout.rollback_on_alarms and pause < ALARM_SECONDS:
+        key = "step_seconds" if plan.strategy == "rolling" else "bake_seconds"
+        yield (
+            "short-pause",
+            f"rollout.{key}: {pause} s are over before an alarm can take an update back, which three bad "
+            "minutes raise: write 300, or rollback_on_alarms: false",
+        )
     if endpoint.data_capture.percent:
         yield (
             "data-capture",
@@ -91,7 +102,7 @@ def _tags(config: StageConfig) -> Iterator[str]:
 
 
 def _hub(config: StageConfig) -> Iterator[str]:
-    local = config.hub_endpoint.startswith(("http://127.0.0.1", "http://localhost"))
+    local = re.fullmatch(r"http://(127\.0\.0\.1|localhost)(:\d+)?", config.hub_endpoint)
     if config.hub_endpoint.startswith("http://") and not local:
         yield "hub_endpoint must be https: a token would travel in clear text"
 
@@ -108,8 +119,6 @@ def _image(config: StageConfig) -> Iterator[str]:
 
 
 def _keys_and_topic(config: StageConfig) -> Iterator[str]:
-    if bad := [key for key in config.decrypt_keys if not key.startswith("arn:")]:
-        yield f"decrypt_keys: {bad[0]!r} is no ARN"
     for key, arn in {
         "endpoint.volume_key": config.endpoint.volume_key,
         "security.key_arn": config.security.key_arn,

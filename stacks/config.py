@@ -22,7 +22,7 @@ from stacks.memory_check import memory_refusal
 from stacks.sections.autoscaling import Autoscaling
 from stacks.sections.base_model import BaseModelSource
 from stacks.sections.cost import Cost
-from stacks.sections.endpoint import Endpoint
+from stacks.sections.endpoint import Endpoint, KeyArn
 from stacks.sections.engine import Engine, Gateway
 from stacks.sections.network import Network
 from stacks.sections.observability import Observability
@@ -61,7 +61,7 @@ class StageConfig(Strict):
     hub_token_secret: str | None = Field(None, max_length=512, pattern=r"^[A-Za-z0-9/_+=.@-]+$")
     """Name of a Secrets Manager secret, of the stage's account and region, with a Hub read token as its plain
     text: for private and gated repositories. The seeder reads it when it needs it."""
-    decrypt_keys: list[str] = Field([], max_length=20)
+    decrypt_keys: list[KeyArn] = Field([], max_length=20)
     """ARNs of KMS keys, beside the stage's own, that the seeder may decrypt with: those of the buckets that
     adapters come from (another stage's store is one), and of the token's secret. Their policies must allow
     it, too."""

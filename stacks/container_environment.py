@@ -43,7 +43,7 @@ def container_environment(
         "MAX_ADAPTER_RANK": str(engine.max_adapter_rank),
         "MAX_ACTIVE_ADAPTERS": str(engine.max_active_adapters),
         # The gateway's variables are the settings' names.
-        **{name.upper(): f"{value:g}" for name, value in gateway},
+        **{name.upper(): f"{value:g}" if isinstance(value, float) else str(value) for name, value in gateway},
     } | {name: str(value) for name, value in optional.items() if value is not None}
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: the rare Errors.<type>, and for its state (`container.gateway.state_metrics`): a test counts them.
 METRICS_PER_ADAPTER = 9
 METRICS_OF_STATE = 15
+#: What is counted in log lines (`stacks.log_metrics`).
+METRICS_OF_LOGS = 3
 
 
 def fewest_instances(config: StageConfig) -> int:
@@ -45,6 +47,8 @@ def rollout_plan(config: StageConfig) -> RolloutPlan:
         bake_seconds=rollout.bake_seconds,
         instance_seconds=config.endpoint.startup_health_check_seconds
         + (config.endpoint.model_download_seconds if has_mounted_model(config) else 0),
+        fewest_instances=fewest_instances(config),
+        most_instances=most_instances(config),
         timeout_seconds=rollout.timeout_seconds,
     )
 
@@ -66,9 +70,10 @@ def monthly_cost(stage: LoadedStage, *, alarms: int = 0) -> Estimate | None:
         maximum=most,
         storage_gb=config.cost.storage_gb,
         rollout_instances=plan.quota(most) - most,
-        kms_keys=int(config.security.encryption == "customer_key" and config.security.key_arn is None),
+        kms_keys=(config.security.encryption == "customer_key" and config.security.key_arn is None)
+        + (config.observability.alarm_topic is None),
         # Beside the adapters', the same for the variant as a whole, and those of its state.
-        custom_metrics=METRICS_PER_ADAPTER * (told + 1) + METRICS_OF_STATE,
+        custom_metrics=METRICS_PER_ADAPTER * (told + 1) + METRICS_OF_STATE + METRICS_OF_LOGS,
         alarms=alarms,
         dashboards=int(config.observability.dashboard),
     )

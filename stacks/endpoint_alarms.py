@@ -40,7 +40,6 @@ def _errors(source: Source, thresholds: Thresholds) -> list[Alarm]:
             "broken connections and callers' mistakes included.",
             "if they are 4XX, find the caller; otherwise read the end of the endpoint's log.",
             when=REPEATED,
-            rollback=True,
         ),
         Alarm(
             "server-errors",

@@ -48,9 +48,16 @@ class ExecutionRole(iam.Role):
         self._read_store(bucket, key, model_prefix)
         self._allow(
             "WriteLogs",
-            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+            ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
             # The group, and after another colon its streams.
             [_arn(stack, "logs", "log-group", f"/aws/sagemaker/Endpoints/{endpoint_name}*", colon=True)],
+        )
+        # The instances' utilization; CloudWatch has no finer resource than the condition.
+        self._allow(
+            "WriteMetrics",
+            ["cloudwatch:PutMetricData"],
+            ["*"],
+            {"StringEquals": {"cloudwatch:namespace": "/aws/sagemaker/Endpoints"}},
         )
         if captures:
             self._allow("Capture", ["s3:PutObject"], [bucket.arn_for_objects(f"{CAPTURED_PREFIX}*")])
@@ -89,8 +96,9 @@ class ExecutionRole(iam.Role):
         """SageMaker puts a network interface for each instance into the subnets."""
         stack = cdk.Stack.of(self)
         interfaces = _arn(stack, "ec2", "network-interface", "*")
-        places = [_arn(stack, "ec2", "subnet", name) for name in subnet_ids]
-        places += [_arn(stack, "ec2", "security-group", name) for name in security_group_ids]
+        # Subnets may be shared by another account; their ids say which are meant.
+        places = [_arn(stack, "ec2", "subnet", name, account="*") for name in subnet_ids]
+        places += [_arn(stack, "ec2", "security-group", name, account="*") for name in security_group_ids]
         self._allow("MakeInterfaces", ["ec2:CreateNetworkInterface"], [interfaces, *places])
         self._allow(
             "UseInterfaces",
@@ -114,6 +122,16 @@ class ExecutionRole(iam.Role):
         )
 
 
-def _arn(stack: cdk.Stack, service: str, resource: str, name: str, *, colon: bool = False) -> str:
+def _arn(
+    stack: cdk.Stack,
+    service: str,
+    resource: str,
+    name: str,
+    *,
+    colon: bool = False,
+    account: str | None = None,
+) -> str:
     style = cdk.ArnFormat.COLON_RESOURCE_NAME if colon else cdk.ArnFormat.SLASH_RESOURCE_NAME
-    return stack.format_arn(service=service, resource=resource, resource_name=name, arn_format=style)
+    return stack.format_arn(
+        service=service, resource=resource, resource_name=name, arn_format=style, account=account
+    )

@@ -22,12 +22,14 @@ Template = dict[str, Any]
 UNSCOPED_ACTIONS = frozenset(
     {
         "cloudwatch:DescribeAlarms",
+        "cloudwatch:PutMetricData",
         "ec2:DescribeDhcpOptions",
         "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeSubnets",
         "ec2:DescribeVpcs",
         "ecr:GetAuthorizationToken",
+        "sagemaker:CallWithBearerToken",
     }
 )
 _NAMED = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")

@@ -16,7 +16,7 @@ from stacks.base_images import BaseImage, build_argument, read_lock
 from stacks.project import ROOT, only
 
 _ECR_URI = re.compile(
-    r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com/(?P<name>[^:@]+)[:@].+$"
+    r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)[:@].+$"
 )
 
 
@@ -82,7 +82,8 @@ class GivenImage:
         """Let the role pull from the repository that the URI names."""
         match = _ECR_URI.fullmatch(self.uri)
         if match is not None:
-            arn = f"arn:aws:ecr:{match['region']}:{match['account']}:repository/{match['name']}"
+            partition = cdk.Stack.of(self.scope).partition
+            arn = f"arn:{partition}:ecr:{match['region']}:{match['account']}:repository/{match['name']}"
             ecr.Repository.from_repository_attributes(
                 self.scope, "GivenRepository", repository_arn=arn, repository_name=match["name"]
             ).grant_pull(role)

@@ -187,6 +187,11 @@ def hardware_problem(
     if engine == "lorax" and capability < (8, 0):
         # LoRAX 0.12.1's kernels are compiled for 8.0 and later.
         return f"LoRAX does not run on the {instance.gpu} of {instance.name}: take ml.g5 or a newer family"
+    if engine == "lorax" and capability >= (10, 0):
+        return (
+            f"LoRAX's kernels (CUDA 12.4) do not run on the {instance.gpu} of {instance.name}: take ml.g6e, "
+            "or engine.name: vllm"
+        )
     if dtype == "bfloat16" and capability < (8, 0):
         return f"the {instance.gpu} of {instance.name} has no bfloat16: write dtype: float16"
     if engine == "lorax" and quantize in {"fp8", "fp8-kv"} and capability < (8, 9):

@@ -13,6 +13,9 @@ Strategy = Literal["all_at_once", "canary", "linear", "rolling"]
 _Endpoint = sagemaker.CfnEndpoint
 #: SageMaker's limits of MaximumExecutionTimeoutInSeconds.
 MIN_TIMEOUT, MAX_TIMEOUT = 600, 28_800
+#: Before download and start: an instance, and an image of several GB on it. No time-out of a variant covers
+#: that; half an hour is a judgement.
+PROVISION_SECONDS = 1800
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,41 +31,53 @@ class RolloutPlan:
     bake_seconds: int
     instance_seconds: int
     """What one instance may take to come into service: download and start."""
+    fewest_instances: int
+    """Of the fleet that an update may find."""
+    most_instances: int
     timeout_seconds: int | None = None
     """None: what all steps may take."""
 
     @property
-    def needed_seconds(self) -> int:
-        """What all steps may take, at the slowest."""
-        if self.strategy == "rolling":
-            batches = math.ceil(100 / self.batch_percent)
-            return batches * (self.instance_seconds + self.step_seconds)
+    def rounds(self) -> int:
+        """How often new instances are waited for: once, or for each batch of the fleet that needs most."""
+        if self.strategy != "rolling":
+            return 1
+        fleets = range(max(2, self.fewest_instances), max(2, self.most_instances) + 1)
+        return max(math.ceil(n / max(1, n * self.batch_percent // 100)) for n in fleets)
+
+    @property
+    def pauses_seconds(self) -> int:
+        """What the pauses take together."""
         # A canary pauses once; the last linear step is followed by the bake alone.
-        pauses = {"all_at_once": 0, "canary": 1, "linear": math.ceil(100 / self.step_percent) - 1}
-        return self.instance_seconds + pauses[self.strategy] * self.step_seconds + self.bake_seconds
+        steps = {"all_at_once": 0, "canary": 1, "linear": math.ceil(100 / self.step_percent) - 1}
+        if self.strategy == "rolling":
+            return self.rounds * self.step_seconds
+        return steps[self.strategy] * self.step_seconds + self.bake_seconds
 
     @property
     def timeout(self) -> int:
-        """After so many seconds SageMaker takes the update back."""
-        return self.timeout_seconds or max(MIN_TIMEOUT, self.needed_seconds)
+        """After so many seconds SageMaker takes the update back: by default what all steps may take."""
+        slowest = self.pauses_seconds + self.rounds * (PROVISION_SECONDS + self.instance_seconds)
+        return self.timeout_seconds or min(MAX_TIMEOUT, max(MIN_TIMEOUT, slowest))
 
-    def problem(self, fewest_instances: int) -> str | None:
-        """Why it cannot be done with a fleet that may be as small as that; None if it can."""
-        if self.strategy == "rolling" and fewest_instances < 2:
+    def problem(self) -> str | None:
+        """Why it cannot be done; None if it can."""
+        if self.strategy == "rolling" and self.fewest_instances < 2:
             return (
                 f"strategy: rolling replaces half of a fleet at most, and this one may have "
-                f"{fewest_instances} instance: write strategy: all_at_once, or at least 2 for "
+                f"{self.fewest_instances} instance: write strategy: all_at_once, or at least 2 for "
                 "endpoint.instance_count and every min_instances"
             )
-        if self.timeout < self.needed_seconds:
+        least = self.pauses_seconds + self.instance_seconds
+        if least > MAX_TIMEOUT:
             return (
-                f"timeout_seconds: {self.timeout} is too short, the steps may take {self.needed_seconds} s: "
-                "raise it, or leave it out"
+                f"pauses and one instance's start may take {least} s and SageMaker gives an update "
+                f"{MAX_TIMEOUT}: make pauses shorter or steps larger"
             )
-        if self.needed_seconds > MAX_TIMEOUT:
+        if self.timeout < least:
             return (
-                f"the steps may take {self.needed_seconds} s and SageMaker gives an update {MAX_TIMEOUT}: "
-                "make pauses shorter or steps larger"
+                f"timeout_seconds: {self.timeout} is too short, pauses and one instance's start may take "
+                f"{least} s: raise it, or leave it out"
             )
         return None
 

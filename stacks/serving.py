@@ -88,6 +88,7 @@ class Serving(cdk.Stack):
         engine: str,
         environment: Mapping[str, str],
         variant: Variant,
+        scaled: bool,
         volume_key: str | None,
         metrics: MetricsOptions,
         capture_percent: int,
@@ -100,8 +101,8 @@ class Serving(cdk.Stack):
     ) -> None:
         """`environment` is the container's; `model_prefix` is where a mounted base model lies.
 
-        `rollback_alarms` are names of alarms that are there already; subnets and security groups are those of
-        a VPC, if there is one.
+        `scaled` says that autoscaling chooses the count; `rollback_alarms` are names of alarms that are there
+        already; subnets and security groups are those of a VPC, if there is one.
         """
         super().__init__(scope, construct_id, env=env, description="Multi-LoRA SageMaker endpoint")
         container = container_image(self, image=image, engine=engine)
@@ -157,10 +158,11 @@ class Serving(cdk.Stack):
             endpoint_name=self.stack_name,
             endpoint_config_name=config.attr_endpoint_config_name,
             # Otherwise each deployment sets the count that autoscaling chose back to the initial one. What
-            # the template says of captured requests is meant, though.
+            # the template says of captured requests is meant, though, and of a count that nothing scales.
             retain_all_variant_properties=True,
             exclude_retained_variant_properties=[
-                sagemaker.CfnEndpoint.VariantPropertyProperty(variant_property_type="DataCaptureConfig")
+                sagemaker.CfnEndpoint.VariantPropertyProperty(variant_property_type=kind)
+                for kind in ("DataCaptureConfig", *(() if scaled else ("DesiredInstanceCount",)))
             ],
             deployment_config=deployment_config(rollout, rollback_alarms),
         )
@@ -177,8 +179,18 @@ class Serving(cdk.Stack):
                     iam.PolicyStatement(
                         sid="Invoke",
                         actions=["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream"],
-                        resources=[self.endpoint.ref],
-                    )
+                        # SageMaker writes names in ARNs in lower case. By name, so that the endpoint can be
+                        # deleted while a role still has this policy.
+                        resources=[
+                            self.format_arn(service="sagemaker", resource="endpoint", resource_name=name)
+                            for name in (self.stack_name, self.stack_name.lower())
+                        ],
+                    ),
+                    iam.PolicyStatement(
+                        sid="OpenAiClients",  # their tokens are made with it; it invokes nothing
+                        actions=["sagemaker:CallWithBearerToken"],
+                        resources=["*"],
+                    ),
                 ]
             ),
         )

@@ -136,6 +136,7 @@ def serving(
             inference_ami_version=inference_ami(config),
             routing=endpoint.routing,
         ),
+        scaled=config.autoscaling.enabled,
         volume_key=endpoint.volume_key,
         metrics=MetricsOptions(
             enhanced=endpoint.enhanced_metrics,

@@ -56,7 +56,7 @@ class Autoscaling(Strict):
     """Target tracking of the load per instance, between two limits."""
 
     enabled: bool = True
-    """Without it, the endpoint keeps the instances that it has."""
+    """Without it, there are `endpoint.instance_count` instances."""
     metric: Literal["concurrent_requests", "invocations_per_instance"] = "concurrent_requests"
     """What is tracked: requests in flight, counted until their last token and told every 10 s; or requests
     per minute, which says little where one request costs a hundred times another."""
@@ -72,8 +72,8 @@ class Autoscaling(Strict):
     scale_in_cooldown_seconds: int = Field(600, ge=0)
     """Pause after removing instances."""
     schedules: list[Schedule] = Field([], max_length=20)
-    """Limits that change with the clock. A deployment sets the limits above again until the next one is
-    due."""
+    """Limits that change with the clock. A deployment that changes anything here sets the limits above again
+    until the next one is due."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Autoscaling:

@@ -34,7 +34,8 @@ class Network(Strict):
     """A VPC that is there already; by default the stage makes one."""
     cidr: Annotated[str, AfterValidator(_block)] = "10.0.0.0/24"
     """Addresses of the VPC that the stage makes, /16 to /24: of each instance, and of the endpoints. Nobody
-    who is to reach it through a peering may have the same."""
+    who is to reach it through a peering may have the same. Of a deployed stage it cannot be changed: the VPC
+    would be replaced under the instances."""
     subnet_ids: list[_Subnet] = Field([], max_length=16)
     """Its subnets for the instances, of two zones at least."""
     security_group_ids: list[_SecurityGroup] = Field([], max_length=5)

@@ -14,10 +14,11 @@ class Security(Strict):
     """Encryption at rest, and what no role of the stage may exceed."""
 
     encryption: Literal["customer_key", "s3_managed"] = "customer_key"
-    """Of the bucket: a KMS key of your own, whose use is logged and can be revoked; or S3's."""
+    """Of the bucket: a KMS key of your own, whose use is logged and can be revoked; or S3's. It is for what
+    is written from then on: a deployed stage could no longer read what it has. Make another stage instead."""
     key_arn: KeyArn | None = None
     """A key that is there already, and whose policy lets this account use it by IAM; by default the stage
-    makes one."""
+    makes one. Not to be changed once the stage is deployed, as `encryption`."""
     key_rotation_days: int = Field(365, ge=90, le=2560)
     """How often the stage's own key gets new material."""
     permissions_boundary: str | None = Field(None, pattern=r"^[A-Za-z0-9+=,.@_/-]{1,512}$")

@@ -75,11 +75,16 @@ NEEDS = {
 }
 
 _EMULATOR_LOGS = "the emulator writes a Lambda function's log lines itself"
+_DOCUMENTED = (
+    "AWS's documentation names it among the least of an execution role; this platform does not use it"
+)
 _INACTIVE = "the framework asks for a function's state only if it could not be invoked"
 _ON_TIMEOUT = "the framework's function for timeouts calls no other one"
 
 #: Rights whose lack cannot be seen here, and why. What fails without them as soon as it can be.
 UNSEEN = {
+    Right(ENDPOINT, "cloudwatch:PutMetricData"): _DOCUMENTED,
+    Right(ENDPOINT, "logs:DescribeLogStreams"): _DOCUMENTED,
     Right(ON_EVENT, "lambda:GetFunction"): _INACTIVE,
     Right(IS_COMPLETE, "lambda:GetFunction"): _INACTIVE,
     Right(ON_TIMEOUT, "lambda:GetFunction"): _ON_TIMEOUT,

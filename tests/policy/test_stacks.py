@@ -87,7 +87,7 @@ def test_the_execution_role_reads_the_store_watches_a_rollout_and_writes_only_lo
         actions |= {wanted} if isinstance(wanted, str) else set(wanted)
     assert actions <= {
         "s3:GetObject", "s3:ListBucket", "kms:Decrypt",
-        "cloudwatch:DescribeAlarms",
+        "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricData", "logs:DescribeLogStreams",
         "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents",
         "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer",
         "ecr:GetAuthorizationToken",

@@ -74,7 +74,7 @@ ALARMS = {
     "seeding-waits": (LOGGED, "SeedingWaits", "Sum", 1, ">=", "notBreaching", (2, 2)),
 }  # fmt: skip
 COMPARISONS = {">=": "GreaterThanOrEqualToThreshold", "<": "LessThanThreshold"}
-ROLLBACK = [f"{ENDPOINT}-{name}" for name in ("5xx", "failures", "wrong-adapter", "adapter-loads")]
+ROLLBACK = [f"{ENDPOINT}-{name}" for name in ("5xx", "wrong-adapter", "adapter-loads")]
 
 
 @pytest.fixture(scope="module")
