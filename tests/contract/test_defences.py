@@ -507,9 +507,10 @@ class TestTheEngineLives:
             lambda: sum(state["AdapterEvictions"] for state in container.states) == removed,
             "each removal is told as an eviction",
         )
-        last = container.states[-1]
-        assert last["AdapterCacheAdapters"] == len(found)
-        assert last["AdapterCacheBytes"] == sum(
+        wait_until(
+            lambda: container.states[-1]["AdapterCacheAdapters"] == len(found), "what is there is counted"
+        )
+        assert container.states[-1]["AdapterCacheBytes"] == sum(
             path.stat().st_size for path in container.cache.rglob("*") if path.is_file()
         )
 

@@ -31,14 +31,15 @@ def with_endpoint(directory: Path, then: Callable[[Runtime, Places], Awaitable[A
 
     async def run() -> Any:
         async with aiohttp.ClientSession() as session:
+            roles = RoleSessions("http://127.0.0.1:1", enforce_iam=False)
             launcher = Launcher(
                 directory=directory,
                 endpoint_url="http://127.0.0.1:1",
                 images={"localhost/echo": ECHO},
                 session=session,
-                roles=RoleSessions("http://127.0.0.1:1", enforce_iam=False),
+                roles=roles,
             )
-            places = Places(launcher)
+            places = Places(launcher, roles)
             sagemaker = places.at(PLACE).sagemaker
             variant = {
                 "VariantName": "Main",
