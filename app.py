@@ -10,20 +10,23 @@ gc.disable()  # a synth imports much and ends soon: looking for garbage costs a 
 
 import aws_cdk as cdk  # noqa: E402
 
-from stacks.config import ConfigError, load_stages  # noqa: E402
+from stacks.config import load_stages  # noqa: E402
 from stacks.stage import ServingStage  # noqa: E402
+from stacks.strict import ConfigError  # noqa: E402
 
 
 def main() -> None:
-    """Synthesize; a stage or a lock file that cannot be used is told in one line, exit code 2."""
+    """Synthesize, and tell what each stage costs; what cannot be used is told in one line, exit code 2."""
     app = cdk.App()
     try:
-        for stage in load_stages(Path(__file__).parent / "stages", app.node.try_get_context("stage")):
-            ServingStage(app, stage.name.capitalize(), stage=stage)
+        found = load_stages(Path(__file__).parent / "stages", app.node.try_get_context("stage"))
+        stages = [ServingStage(app, stage.name.capitalize(), stage=stage) for stage in found]
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     app.synth()
+    for stage in stages:
+        print(f"{stage.node.id}: {stage.cost}; {stage.quota}", file=sys.stderr)
 
 
 if __name__ == "__main__":

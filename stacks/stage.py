@@ -54,8 +54,9 @@ class ServingStage(cdk.Stage):
                 stack.termination_protection = config.termination_protection
         for name, sentence in warnings(stage):
             cdk.Annotations.of(serving).add_warning_v2(f"lora-serving:{name}", sentence)
-        price = cost_line(stage, alarms=len(observability.alarm_names))
-        quota = quota_line(config)
-        cdk.CfnOutput(serving, "MonthlyCost", value=price)
-        cdk.CfnOutput(serving, "InstanceQuota", value=quota)
-        cdk.Annotations.of(serving).add_info_v2("lora-serving:cost", f"{price}; {quota}")
+        self.cost = cost_line(stage, alarms=len(observability.alarm_names))
+        """What it costs a month, in a line; an output of the endpoint's stack, too."""
+        self.quota = quota_line(config)
+        """What an update needs of the account's quota."""
+        cdk.CfnOutput(serving, "MonthlyCost", value=self.cost)
+        cdk.CfnOutput(serving, "InstanceQuota", value=self.quota)

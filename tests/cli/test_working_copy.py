@@ -1,6 +1,7 @@
 """What people do with a working copy: break a stage file, look at a diff. In a clone, so that it may be edited."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -73,6 +74,15 @@ def test_a_broken_stage_file_is_one_line_and_exit_code_2(clone: Path) -> None:
         "stages/dev.yaml: endpoint.instanse_type: unknown key, did you mean 'instance_type'; valid: "
         "instance_type, instance_count, volume_gb, "
     ) in line
+
+
+def test_a_synth_tells_what_each_stage_costs_and_what_an_update_needs(clone: Path) -> None:
+    (clone / "build").symlink_to(ROOT / "build")  # the CDK CLI would make the layer before
+    done = run(clone, "app.py")
+    assert done.returncode == 0
+    for stage in ("Dev", "Local", "Prod", "Staging"):
+        line = rf"(?m)^{stage}: about USD per month: [\d,]+ at .*needs a quota of \d+$"
+        assert re.search(line, done.stderr), done.stderr
 
 
 def test_the_demo_does_not_start_anything_for_a_broken_local_stage(clone: Path) -> None:
