@@ -181,6 +181,21 @@ ACKNOWLEDGED = (
     ),
     Acknowledged(
         "cdk-nag",
+        iam5(
+            "Resource::arn:<AWS::Partition>:ec2:<AWS::Region>:*:subnet/<id>",
+            "Resource::arn:<AWS::Partition>:ec2:<AWS::Region>:*:security-group/<id>",
+        ),
+        EXECUTION_POLICY,
+        "Subnets may be another account's, shared with this one; the id is exact, and there is only one of it.",
+    ),
+    Acknowledged(
+        "cdk-nag",
+        iam5("Resource::*"),
+        ("*/Serving/Callers",),
+        "sagemaker:CallWithBearerToken, which has no resource and invokes nothing.",
+    ),
+    Acknowledged(
+        "cdk-nag",
         iam5("Resource::*"),
         EXECUTION_POLICY,
         "ecr:GetAuthorizationToken and EC2's Describe actions, which know no resource, PutMetricData, whose namespace "
