@@ -12,9 +12,10 @@ import typer
 
 from loraserve import local_stage
 from loraserve.adapters.commands import app as adapters_app
+from loraserve.cdk import interactive
 from loraserve.client import EndpointClient, runtime_config
 from loraserve.demo import demo
-from loraserve.deployment import deploy, interactive
+from loraserve.deployment import deploy
 from loraserve.diff import diff
 from loraserve.local.detached import down, running, up
 from loraserve.local.environment import aws_variables

@@ -42,14 +42,12 @@ def cdk(
 
     `environment` is the whole environment of the process; `output` is the cloud assembly's folder.
     """
-    command = [str(NODE), str(CLI), *arguments, "--output", str(output), "--no-notices", "--no-color"]
     lines: list[str] = []
-    path = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
     with subprocess.Popen(
-        command,
+        [*_command(arguments, output), "--no-color"],
         cwd=ROOT,
         # An event that is broken over lines could not be recognised: the CLI wraps at COLUMNS.
-        env={**environment, "PATH": path, "CDK_DISABLE_CLI_TELEMETRY": "true", "COLUMNS": "500"},
+        env={**_environment(environment), "COLUMNS": "500"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
@@ -70,6 +68,22 @@ def cdk(
     if process.returncode != 0:
         raise CdkError(f"cdk {arguments[0]} failed:\n{''.join(_reason(lines))}")
     return "".join(lines)
+
+
+def interactive(*arguments: str, output: Path) -> None:
+    """The same on this terminal, with the CLI's questions and this process's environment."""
+    done = subprocess.run(_command(arguments, output), cwd=ROOT, env=_environment(os.environ), check=False)
+    if done.returncode != 0:
+        raise CdkError(f"cdk {arguments[0]} failed: see above")
+
+
+def _command(arguments: Sequence[str], output: Path) -> list[str]:
+    return [str(NODE), str(CLI), *arguments, "--output", str(output), "--no-notices"]
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, str]:
+    path = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    return {**environment, "PATH": path, "CDK_DISABLE_CLI_TELEMETRY": "true"}
 
 
 def _reason(lines: Sequence[str]) -> Sequence[str]:

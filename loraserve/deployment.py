@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,9 +10,8 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 from rich.console import Console
 
-from loraserve.cdk import CLI, NODE, CdkError
+from loraserve.cdk import CdkError
 from loraserve.diff import stack_templates
-from stacks.project import ROOT
 
 #: Runs `cdk ARGUMENTS`; raises `CdkError`.
 Cdk = Callable[..., object]
@@ -55,6 +52,7 @@ def deploy(
     # What was looked at is what is deployed.
     name, synthesized = stage.capitalize(), ("--app", str(assembly))
     endpoint, wanted, rolling = _wanted(dict(stack_templates(assembly))[f"{name}/Serving"])
+    stacks = endpoint.removesuffix("Serving")
     sagemaker, cloudformation = client("sagemaker"), client("cloudformation")
     deployed = _deployed(sagemaker, endpoint)
     if deployed is not None and rolling and deployed.instances < _FEWEST_OF_ROLLING:
@@ -63,15 +61,16 @@ def deploy(
             f"them at a time and which SageMaker would refuse with {deployed.instances}."
         )
         _grow(sagemaker, endpoint, deployed.variant, wanted.instances)
-    unscaled = deployed is not None and deployed.instance_type != wanted.instance_type
-    if deployed is not None and unscaled:
+    before = wanted.instance_type if deployed is None else deployed.instance_type
+    unscaled = before != wanted.instance_type
+    if unscaled:
         console.print(
-            f"{endpoint}: {deployed.instance_type} becomes {wanted.instance_type}. Autoscaling is taken away "
+            f"{endpoint}: {before} becomes {wanted.instance_type}. Autoscaling is taken away "
             "for the update, which SageMaker would refuse otherwise, and comes back with it."
         )
-        _unprotect(cloudformation, f"{endpoint.removesuffix('-Serving')}-Scaling")
+        _unprotect(cloudformation, f"{stacks}Scaling")
         cdk("destroy", f"{name}/Scaling", "--force", "--exclusively", *synthesized)
-    for stack in _never_made(cloudformation, endpoint.removesuffix("Serving")):
+    for stack in _never_made(cloudformation, stacks):
         # The CLI deletes what is left of a first deployment that failed, but not if it is protected.
         _unprotect(cloudformation, stack)
     try:
@@ -98,26 +97,14 @@ def _never_made(cloudformation: Any, prefix: str) -> list[str]:
 
 def _check_live(sagemaker: Any, cloudformation: Any, endpoint: str) -> None:
     """Raise `CdkError` unless the endpoint serves what the stack says: it may have gone back by itself."""
-    config = cloudformation.describe_stack_resource(StackName=endpoint, LogicalResourceId="EndpointConfig")[
-        "StackResourceDetail"
-    ]["PhysicalResourceId"]
+    found = cloudformation.describe_stack_resource(StackName=endpoint, LogicalResourceId="EndpointConfig")
+    config = found["StackResourceDetail"]["PhysicalResourceId"].rpartition("/")[2]
     live = sagemaker.describe_endpoint(EndpointName=endpoint)
-    if live["EndpointConfigName"] != config.rpartition("/")[2]:
+    if live["EndpointConfigName"] != config:
         raise CdkError(
             f"{endpoint} is {live['EndpointStatus']} on {live['EndpointConfigName']}, not on the config that "
-            f"was deployed, {config.rpartition('/')[2]}: {live.get('FailureReason', 'see its events')}"
+            f"was deployed, {config}: {live.get('FailureReason', 'see its events')}"
         )
-
-
-def interactive(*arguments: str, output: Path) -> None:
-    """Run the pinned CDK CLI on this terminal, with its questions; raises `CdkError` if it fails."""
-    command = [str(NODE), str(CLI), *arguments, "--output", str(output), "--no-notices"]
-    path = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PATH": path, "CDK_DISABLE_CLI_TELEMETRY": "true"}, check=False
-    )
-    if done.returncode != 0:
-        raise CdkError(f"cdk {arguments[0]} failed: see above")
 
 
 def _wanted(template: Path) -> tuple[str, _Fleet, bool]:

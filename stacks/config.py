@@ -135,18 +135,17 @@ def load_stage(path: Path) -> LoadedStage:
         raise ConfigError(
             f"{path}: base_model.path: {model_path!r} has no config.json; name a model directory"
         )
-    model = None if model_path is None else path.parent / model_path
+    stage = LoadedStage(name=path.stem, config=config, manifest=manifest, directory=path.parent)
+    rules = stage_rules(config.engine, config.base_model.name)
     try:
-        check_local_adapters(
-            manifest, manifest_path.parent, stage_rules(config.engine, config.base_model.name), model
-        )
+        check_local_adapters(manifest, manifest_path.parent, rules, stage.local_model)
     except InvalidAdapter as error:
         raise ConfigError(f"{manifest_path}: {error}") from error
     except InvalidBaseModel as error:
         raise ConfigError(f"{path}: base_model.path: {error}") from error
-    if (problem := memory_refusal(config, model)) is not None:
+    if (problem := memory_refusal(config, stage.local_model)) is not None:
         raise ConfigError(f"{path}: {problem}")
-    return LoadedStage(name=path.stem, config=config, manifest=manifest, directory=path.parent)
+    return stage
 
 
 def load_stages(directory: Path, only: str | None = None) -> list[LoadedStage]:

@@ -13,9 +13,11 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from adapters.store import CAPTURED_PREFIX
+from stacks.deployment_config import deployment_config
+from stacks.endpoint_arns import endpoint_arns
 from stacks.execution_role import ExecutionRole
 from stacks.image import container_image
-from stacks.rollout import RolloutPlan, deployment_config
+from stacks.rollout import RolloutPlan
 
 VARIANT = "AllTraffic"
 _Config = sagemaker.CfnEndpointConfig
@@ -179,12 +181,8 @@ class Serving(cdk.Stack):
                     iam.PolicyStatement(
                         sid="Invoke",
                         actions=["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream"],
-                        # SageMaker writes names in ARNs in lower case. By name, so that the endpoint can be
-                        # deleted while a role still has this policy.
-                        resources=[
-                            self.format_arn(service="sagemaker", resource="endpoint", resource_name=name)
-                            for name in (self.stack_name, self.stack_name.lower())
-                        ],
+                        # By name, so that the endpoint can be deleted while a role still has this policy.
+                        resources=endpoint_arns(self, self.stack_name),
                     ),
                     iam.PolicyStatement(
                         sid="OpenAiClients",  # their tokens are made with it; it invokes nothing

@@ -8,6 +8,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+from stacks.endpoint_arns import endpoint_arns
+
 HTTPS = 443
 #: EC2 allows all that goes out of a group without rules; this one matches nothing.
 NOTHING_OUT = ec2.CfnSecurityGroup.EgressProperty(
@@ -48,9 +50,7 @@ def runtime_endpoint(
         security_group_egress=[NOTHING_OUT],
     )
     stack = cdk.Stack.of(scope)
-    prefix = f"arn:{stack.partition}:sagemaker:{stack.region}:{stack.account}:endpoint/"
-    # SageMaker writes names in ARNs in lower case; whether it does so for this is not documented.
-    arns = sorted({prefix + endpoint_name, prefix + endpoint_name.lower()})
+    arns = endpoint_arns(stack, endpoint_name)
     ec2.CfnVPCEndpoint(
         scope,
         "Runtime",

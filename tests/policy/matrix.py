@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel
 from stacks.config import StageConfig, load_stage
 from stacks.project import ROOT
 from stacks.stage import ServingStage
+from tests.conftest import empty_app
 
 STAGES = ROOT / "stages"
 
@@ -84,8 +84,7 @@ def write(folder: Path) -> list[Path]:
 
 def app(folder: Path, output: Path) -> cdk.App:
     """One app with a stage for each overlay; `folder` gets the stage files."""
-    context = json.loads((ROOT / "cdk.json").read_text())["context"]
-    result = cdk.App(context=context, outdir=str(output))
+    result = empty_app(output)
     for path in write(folder):
         ServingStage(result, path.stem.capitalize(), stage=load_stage(path))
     return result

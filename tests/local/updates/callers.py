@@ -4,44 +4,29 @@ from __future__ import annotations
 
 import itertools
 import random
-import threading
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from loraserve.client import EndpointClient
 from samples.problems import base_answer, check, random_problem
+from tests.local.updates.served import Clients
 
 #: Few, with pauses: a deployment on the same two cores is to be under load, not starved.
 CALLERS, PAUSE_S = 3, 0.15
 
 
-class Callers:
+class Callers(Clients):
     """They ask the base model and adapters in turn while a `with` block lasts."""
 
     def __init__(self, client: EndpointClient, adapters: Sequence[str]) -> None:
         self._client = client
         self._models: tuple[str | None, ...] = (None, *adapters)
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(CALLERS)]
+        super().__init__(CALLERS)
         self.answers = 0
         self.tokens: list[int] = []
         """The length of each answer of the base model, which goes on until the endpoint's default ends it."""
         self.lost: list[str] = []
         """What was not answered, or not by the model that was asked."""
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
     def _ask(self, number: int) -> None:
         problems = random.Random(number)

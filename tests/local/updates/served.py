@@ -108,16 +108,12 @@ class Endpoints:
         self.alarms.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="the test says so")
 
 
-class Load:
-    """Clients that ask an endpoint all the time while a `with` block lasts."""
+class Clients:
+    """Threads that ask, each by `_ask` with its number, while a `with` block lasts."""
 
-    def __init__(self, endpoints: Endpoints, endpoint: str) -> None:
-        self._endpoints = endpoints
-        self._endpoint = endpoint
+    def __init__(self, count: int) -> None:
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(_CLIENTS)]
-        self.versions: list[str] = []
-        self.failures: list[Exception] = []
+        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(count)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -131,11 +127,25 @@ class Load:
         for thread in self._threads:
             thread.join()
 
+    def _ask(self, number: int) -> None:
+        raise NotImplementedError
+
+
+class Load(Clients):
+    """Clients that ask an endpoint all the time."""
+
+    def __init__(self, endpoints: Endpoints, endpoint: str) -> None:
+        self._endpoints = endpoints
+        self._endpoint = endpoint
+        super().__init__(_CLIENTS)
+        self.versions: list[str] = []
+        self.failures: list[Exception] = []
+
     def of_the_platform(self) -> list[Exception]:
         """The failures that are not answers of a container."""
         return [error for error in self.failures if not _is_models_own(error)]
 
-    def _ask(self) -> None:
+    def _ask(self, number: int) -> None:
         while not self._stop.is_set():
             try:
                 self.versions.append(self._endpoints.ask(self._endpoint, sleep=0.02)["version"])

@@ -1,6 +1,5 @@
 """Stacks synthesized on their own, with the flags of cdk.json."""
 
-import json
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import aws_cdk as cdk
 
 from stacks.project import ROOT
+from tests.conftest import empty_app
 
 Template = dict[str, Any]
 ENV = cdk.Environment(account="123456789012", region="eu-west-1")
@@ -16,7 +16,7 @@ ENV = cdk.Environment(account="123456789012", region="eu-west-1")
 
 def synthesize(output: Path, make: Callable[[cdk.App], list[cdk.Stack]]) -> dict[str, Path]:
     """The template files of the stacks that `make` makes, by stack name."""
-    app = cdk.App(context=json.loads((ROOT / "cdk.json").read_text())["context"], outdir=str(output))
+    app = empty_app(output)
     stacks = make(app)
     app.synth()
     return {stack.stack_name: output / stack.template_file for stack in stacks}

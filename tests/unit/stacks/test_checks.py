@@ -10,6 +10,7 @@ from stacks.checks import warnings
 from stacks.config import LoadedStage, load_stage, load_stages
 from stacks.derived import inference_ami, rollout_plan
 from stacks.strict import ConfigError
+from tests.policy.matrix import merged
 
 STAGE: dict[str, Any] = {
     "base_model": {"revision": "9ab9e76e2b09f9f29ea2d56aa5bd139e4445c59e"},
@@ -20,14 +21,6 @@ VPC = {
     "vpc_id": "vpc-0123456789abcdef0",
     "subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
 }
-
-
-def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else value
-    return result
 
 
 def load(folder: Path, overlay: dict[str, Any]) -> LoadedStage:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,9 @@ def test_a_missing_manifest_and_a_file_that_is_not_yaml_are_told(tmp_path: Path)
     path.write_text("just words")
     with pytest.raises(ConfigError, match="dev.yaml: expected keys such as account"):
         load_stage(path)
+
+
+def test_reading_a_stage_file_does_not_start_the_cdk() -> None:
+    """Every command reads one; aws_cdk takes a second to import."""
+    script = "import sys, stacks.config; sys.exit('aws_cdk' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0

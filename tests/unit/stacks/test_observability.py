@@ -14,7 +14,8 @@ from container.gateway.exchange import Exchange
 from container.gateway.metrics import NAMESPACE, Metrics
 from container.gateway.registry import Adapter
 from stacks.alarms import Thresholds
-from stacks.derived import METRICS_OF_STATE, METRICS_PER_ADAPTER
+from stacks.derived import METRICS_OF_LOGS, METRICS_OF_STATE, METRICS_PER_ADAPTER
+from stacks.log_metrics import ENDPOINT_PATTERNS, SEEDER_PATTERNS
 from stacks.metrics import GATEWAY
 from stacks.observability import Observability
 from stacks.project import ROOT
@@ -139,6 +140,7 @@ def emitted() -> set[str]:
         names |= {metric["Name"] for metric in directive["Metrics"]}
     assert len([name for name in names if not name.startswith("Errors.")]) == METRICS_PER_ADAPTER
     assert len(UNITS) == METRICS_OF_STATE
+    assert len([*ENDPOINT_PATTERNS, *SEEDER_PATTERNS]) == METRICS_OF_LOGS
     return names | set(UNITS)
 
 
