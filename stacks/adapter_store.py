@@ -197,14 +197,16 @@ class AdapterStore(cdk.Stack):
 
         What it deletes leaves a marker: old versions stay until the bucket's lifecycle ends them.
         """
-        manifest = desired.bucket.arn_for_objects(desired.s3_object_key)
+        # Not the one asset: a right that changed with each manifest would be used a second later, before IAM
+        # has it everywhere.
+        assets = desired.bucket.arn_for_objects("*")
         objects = [
             self.bucket.arn_for_objects(f"{prefix}*")
             for prefix in (ADAPTERS_PREFIX, MODELS_PREFIX, REGISTRY_PREFIX, SEEDING_PREFIX)
         ]
         tagging = ["s3:PutObjectTagging", "s3:DeleteObjectTagging"]
         statements = [
-            iam.PolicyStatement(sid="ReadManifest", actions=["s3:GetObject"], resources=[manifest]),
+            iam.PolicyStatement(sid="ReadManifest", actions=["s3:GetObject"], resources=[assets]),
             iam.PolicyStatement(
                 sid="UseStore",
                 actions=["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],

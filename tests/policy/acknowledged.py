@@ -134,6 +134,12 @@ ACKNOWLEDGED = (
     ),
     Acknowledged(
         "cdk-nag",
+        iam5("Resource::arn:<AWS::Partition>:s3:::cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::Region>/*"),
+        WORKERS_POLICY,
+        "Reading the asset with the manifest, whose name changes with it: IAM would know of the new one too late.",
+    ),
+    Acknowledged(
+        "cdk-nag",
         iam5(*(f"Resource::<Bucket.Arn>/{prefix}/*" for prefix in ("adapters", "models", "registry", "seeding"))),
         WORKERS_POLICY,
         "The seeder owns what is below these prefixes: which keys there are is known only when it runs.",

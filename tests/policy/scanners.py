@@ -83,7 +83,7 @@ def readable(rule: str) -> str:
     rule = re.sub(r"<(\w+?)[0-9A-F]{8}\.", r"<\1.", rule)
     rule = re.sub(r"\b\d{12}\b", "<AWS::AccountId>", rule)
     rule = re.sub(r"\b[a-z]{2}(-[a-z]+)+-\d\b", "<AWS::Region>", rule)
-    rule = re.sub(r"\barn:aws(-[a-z]+)*:(?!s3:|iam::aws)", "arn:<AWS::Partition>:", rule)
+    rule = re.sub(r"\barn:aws(-[a-z]+)*:(?!iam::aws)", "arn:<AWS::Partition>:", rule)
     rule = re.sub(r"(:ec2:<AWS::Region>:\*:(?:subnet|security-group))/.*$", r"\1/<id>]", rule)
     rule = re.sub(r"\b[0-9a-f]{40}\b", "<commit>", rule)
     rule = re.sub(r"\bLoraServing-\w+-Serving(?=\*)", "<endpoint>", rule)
