@@ -34,7 +34,7 @@ from rich.progress import (
 
 from benchmarks import gateway_cold, gateway_overhead, gateway_report, gateway_throughput
 from benchmarks.failure import BenchmarkFailed
-from loraserve.telling import told_plainly
+from loraserve.cli.console import told_plainly
 from stacks.project import ROOT
 
 

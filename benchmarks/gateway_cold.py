@@ -14,9 +14,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 import numpy as np
 from safetensors.numpy import save
 
-from adapters.reading import BytesFile
-from adapters.rules import Rules
-from adapters.store import (
+from adapters.files import BytesFile
+from adapters.store.layout import (
     ADAPTER_FILES,
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -25,9 +24,10 @@ from adapters.store import (
     revision_of,
 )
 from adapters.validation import check_adapter
+from adapters.validation.rules import Rules
 from benchmarks.arithmetic import medians
 from benchmarks.serving import Container, container
-from loraserve.local.cloud import LaptopCloud
+from laptop_cloud.cloud import LaptopCloud
 from samples.spec import BASE_DIR, BASE_NAME, DIMENSIONS
 from tests.local.seeder import Store, digest_of
 

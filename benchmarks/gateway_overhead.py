@@ -13,7 +13,7 @@ from benchmarks.arithmetic import arrivals, in_turn, medians, percentile
 from benchmarks.failure import BenchmarkFailed
 from benchmarks.load import Job, Request, Result, send
 from benchmarks.serving import Container, container, cores_apart, publish
-from loraserve.local.cloud import LaptopCloud
+from laptop_cloud.cloud import LaptopCloud
 from samples.problems import SEED_PROBLEM, adapter_name
 from samples.spec import BASE_NAME
 from stacks.project import ROOT

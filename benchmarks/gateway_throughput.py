@@ -15,8 +15,8 @@ from benchmarks.arithmetic import even_draw, in_turn, medians, zipf_draw
 from benchmarks.failure import BenchmarkFailed
 from benchmarks.load import Job, Request, Result, send
 from benchmarks.serving import Container, container, publish
-from loraserve.benchmark import CLIENTS, NEW_TOKENS, REQUESTS
-from loraserve.local.cloud import LaptopCloud
+from laptop_cloud.cloud import LaptopCloud
+from loraserve.demo.load_test import CLIENTS, NEW_TOKENS, REQUESTS
 from samples.problems import SEED_PROBLEM, SIGNATURES, Problem, adapter_name, check, random_problem
 from samples.spec import BASE_DIR, BASE_NAME
 from tests.local.seeder import Store, sample

@@ -27,15 +27,15 @@ from huggingface_hub.utils import disable_progress_bars
 from rich.console import Console
 from rich.table import Table
 
-from adapters.s3 import checksum
 from adapters.source import HubSource
-from adapters.store import ADAPTER_FILES, WEIGHTS_FILE
-from adapters.transfer import PARALLEL_PARTS
+from adapters.store.layout import ADAPTER_FILES, WEIGHTS_FILE
+from adapters.store.s3 import checksum
+from adapters.store.transfer import PARALLEL_PARTS
 from benchmarks import seeding_process
-from lambdas.adapter_seeder.emptying import empty
+from lambdas.adapter_seeder.empty_bucket import empty
 from lambdas.adapter_seeder.outcome import Report
-from lambdas.adapter_seeder.seeding import CONNECTIONS
-from loraserve.local.cloud import LaptopCloud
+from lambdas.adapter_seeder.seeder import CONNECTIONS
+from laptop_cloud.cloud import LaptopCloud
 from stacks.project import ROOT
 from tests import made
 from tests.local.seeder import Store

@@ -16,14 +16,14 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
-from adapters.s3 import S3Client
 from adapters.source import HubSource, SourceError
-from adapters.validation import Rules
-from lambdas.adapter_seeder.base_model import ModelFiles
-from lambdas.adapter_seeder.desired import Desired, DesiredAdapter
-from lambdas.adapter_seeder.hub import Hub
+from adapters.store.s3 import S3Client
+from adapters.validation.check_adapter import Rules
+from ingest.hub import Hub
+from ingest.model_files import ModelFiles
+from lambdas.adapter_seeder.desired_state import Desired, DesiredAdapter
 from lambdas.adapter_seeder.outcome import Report
-from lambdas.adapter_seeder.seeding import CONNECTIONS, Seeding
+from lambdas.adapter_seeder.seeder import CONNECTIONS, Seeding
 
 
 def peak_mebibytes() -> float:

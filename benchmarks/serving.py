@@ -17,11 +17,11 @@ from urllib.request import ProxyHandler, build_opener
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks.failure import BenchmarkFailed
-from loraserve.local.cloud import LaptopCloud
-from loraserve.local.container_environment import DIRECTORIES, container_environment
-from loraserve.local.leash import leashed
-from loraserve.local.place import DEFAULT_ACCOUNT, DEFAULT_REGION, Place
-from loraserve.local.process import free_port
+from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION, Place
+from laptop_cloud.cloud import LaptopCloud
+from laptop_cloud.containers.environment import DIRECTORIES, container_environment
+from laptop_cloud.containers.supervisor import leashed
+from laptop_cloud.process import free_port
 from stacks.project import ROOT
 from tests.local.seeder import Store
 

@@ -10,20 +10,20 @@ from typing import Annotated
 import boto3
 import typer
 
+from laptop_cloud.aws_isolation import aws_variables
+from laptop_cloud.detached import down, running, up
 from loraserve import local_stage
-from loraserve.adapters.commands import app as adapters_app
 from loraserve.cdk import interactive
+from loraserve.cli.adapters import app as adapters_app
+from loraserve.cli.console import NotDeployed, console, errors, output, told_plainly
 from loraserve.client import EndpointClient, runtime_config
-from loraserve.demo import demo
-from loraserve.deployment import deploy
+from loraserve.demo.demo import demo
+from loraserve.deploy import deploy
 from loraserve.diff import diff
-from loraserve.local.detached import down, running, up
-from loraserve.local.environment import aws_variables
+from loraserve.images.pin import document, look_up, table, write
 from loraserve.local_stage import STATE, stack_progress, step
-from loraserve.pin_images import document, look_up, table, write
-from loraserve.telling import NotDeployed, console, errors, output, told_plainly
-from stacks.base_images import LOCK, read_lock
-from stacks.config import load_stages
+from stacks.config.base_images import LOCK, read_lock
+from stacks.config.stage_config import load_stages
 from stacks.project import ROOT
 
 app = typer.Typer(

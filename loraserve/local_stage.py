@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from laptop_cloud.cloud import Cloud
 from loraserve.cdk import OnEvent, cdk
-from loraserve.local.cloud import Cloud
-from stacks.config import load_stage
+from stacks.config.stage_config import load_stage
 from stacks.project import ROOT
 
 STAGE = "Local"
@@ -51,7 +51,7 @@ def step(console: Console, title: str) -> Iterator[Progress]:
 
 
 def check() -> None:
-    """Read the stage before anything is started; raises `stacks.config.ConfigError`."""
+    """Read the stage before anything is started; raises `stacks.config.stage_config.ConfigError`."""
     load_stage(ROOT / "stages" / "local.yaml")
 
 

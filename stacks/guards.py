@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import aws_cdk as cdk
 import jsii
 
-from stacks.container_environment import environment_problems
+from stacks.config.container_environment import environment_problems
 
 Template = dict[str, Any]
 #: Actions that know no finer resource than `*` (Service Authorization Reference), or lose their use with one.

@@ -9,7 +9,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_applicationautoscaling as appscaling
 from constructs import Construct
 
-from stacks.serving import VARIANT
+from stacks.serving.serving_stack import VARIANT
 
 _METRICS = {
     "concurrent_requests": "SageMakerVariantConcurrentRequestsPerModelHighResolution",

@@ -6,9 +6,9 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from stacks import stage_stacks as make
-from stacks.checks import warnings
-from stacks.config import LoadedStage
-from stacks.derived import cost_line, quota_line
+from stacks.config.checks import warnings
+from stacks.config.derived import cost_line, quota_line
+from stacks.config.stage_config import LoadedStage
 from stacks.guards import Guards
 
 
@@ -16,7 +16,7 @@ class ServingStage(cdk.Stage):
     """Everything of one stage: adapter store, network, alarms, endpoint, autoscaling."""
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: LoadedStage) -> None:
-        """`stage` is what `stacks.config.load_stage` returned."""
+        """`stage` is what `stacks.config.stage_config.load_stage` returned."""
         config, boundary = stage.config, stage.config.security.permissions_boundary
         super().__init__(
             scope,

@@ -8,18 +8,18 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
-from adapters.store import CAPTURED_PREFIX
-from adapters.store import model_prefix as store_model_prefix
-from stacks.adapter_store import AdapterStore
-from stacks.alarms import Thresholds
-from stacks.config import LoadedStage, StageConfig
-from stacks.derived import environment, inference_ami, monthly_cost, rollout_plan
-from stacks.instances import instance_type
-from stacks.model_source import LocalModel
-from stacks.network import Network
-from stacks.observability import Observability
+from adapters.store.layout import CAPTURED_PREFIX
+from adapters.store.layout import model_prefix as store_model_prefix
+from stacks.adapter_store.adapter_store_stack import AdapterStore
+from stacks.config.derived import environment, inference_ami, monthly_cost, rollout_plan
+from stacks.config.local_model import LocalModel
+from stacks.config.stage_config import LoadedStage, StageConfig
+from stacks.network.network_stack import Network
+from stacks.observability.alarm import Thresholds
+from stacks.observability.observability_stack import Observability
 from stacks.scaling import Scaling, ScheduledLimits
-from stacks.serving import VARIANT, MetricsOptions, Serving, Variant
+from stacks.serving.serving_stack import VARIANT, MetricsOptions, Serving, Variant
+from stacks.sizing.instances import instance_type
 
 
 def adapter_store(scope: Construct, stage: LoadedStage) -> AdapterStore:

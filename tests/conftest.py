@@ -12,7 +12,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from loraserve.diff import stack_templates
-from stacks.config import load_stages
+from stacks.config.stage_config import load_stages
 from stacks.project import ROOT
 from stacks.stage import ServingStage
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from adapters.reading import BytesFile
+from adapters.files import BytesFile
 from adapters.source import SourceError
-from adapters.store import CONFIG_FILE, WEIGHTS_FILE
-from lambdas.adapter_seeder.base_model import ModelFiles
+from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
+from ingest.model_files import ModelFiles
 
 #: Width of the made model: one layer of a rank-64 adapter on q_proj has 1 MiB.
 HIDDEN = 4096
@@ -49,7 +49,7 @@ class Hollow:
     sequential: bool = False
 
     def read(self, start: int, length: int) -> bytes:
-        """See `adapters.reading.ReadableFile.read`."""
+        """See `adapters.files.ReadableFile.read`."""
         end = min(start + length, self.size)
         return self.start[start:end].ljust(max(0, end - start), b"\0")
 

@@ -8,9 +8,9 @@ import math
 import time
 from collections.abc import AsyncIterator, Iterator
 
+from container.gateway.concurrency import Turns
 from container.gateway.errors import GatewayError
-from container.gateway.exchange import Exchange, Phase
-from container.gateway.turns import Turns
+from container.gateway.request_context import Exchange, Phase
 
 #: The most that a caller is told to wait, however long the queue is.
 MAX_RETRY_AFTER_SECONDS = 30

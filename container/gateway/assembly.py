@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from container.gateway.access_log import AccessLog
-from container.gateway.adapter_cache import AdapterCache
+from container.gateway.adapters.cache import AdapterCache
+from container.gateway.adapters.registry import Adapter, ObjectStore, Registry
 from container.gateway.admission import Admission
-from container.gateway.backend import Backend
+from container.gateway.api.server import Gateway
+from container.gateway.engine.backend import Backend
+from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import GatewayError
-from container.gateway.metrics import Metrics
-from container.gateway.readiness import Readiness
-from container.gateway.registry import Adapter, ObjectStore, Registry
-from container.gateway.server import Gateway
 from container.gateway.settings import Settings
-from container.gateway.state_metrics import StateMetrics
+from container.gateway.telemetry.access_log import AccessLog
+from container.gateway.telemetry.adapter_metrics import Metrics
+from container.gateway.telemetry.instance_metrics import StateMetrics
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
-from adapters.store import ADAPTERS_PREFIX
-from container.gateway.backend import ONE_TOKEN, Json, Request
-from container.gateway.download import Download, DownloadError, parse_engine_id
-from container.gateway.engine_connection import EnginePool
-from container.gateway.engine_http import EngineAnswer, EngineHttp, read_answer
+from adapters.store.layout import ADAPTERS_PREFIX
+from container.gateway.adapters.download import Download, DownloadError, parse_engine_id
+from container.gateway.engine.backend import ONE_TOKEN, Json, Request
+from container.gateway.engine.connection import EnginePool
+from container.gateway.engine.http_client import EngineAnswer, EngineHttp, read_answer
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
-from container.gateway.exchange import Usage
-from container.gateway.lorax_schema import GenerateRequest
-from container.gateway.openai_schema import ChatRequest, TextRequest
+from container.gateway.request_context import Usage
+from container.gateway.schemas.lorax import GenerateRequest
+from container.gateway.schemas.openai import ChatRequest, TextRequest
 from container.gateway.sse import read_events
 from container.lorax.chat import ChatAnswer, chat_body
 from container.lorax.refusals import refusal

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from container.gateway.download import AdapterDownload, download_client
-from container.gateway.launch import Launch
-from container.gateway.lorax_schema import MAX_BEST_OF, MAX_STOP_SEQUENCES
+from container.gateway.adapters.download import AdapterDownload, download_client
+from container.gateway.engine.launch import Launch
+from container.gateway.schemas.lorax import MAX_BEST_OF, MAX_STOP_SEQUENCES
 from container.gateway.settings import Settings, SettingsError
 from container.lorax.backend import LoraxBackend, adapter_directory
 from container.lorax.inherited import UNUSED_SECRETS, check_inherited

@@ -6,9 +6,9 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 
-from container.gateway.backend import Json
-from container.gateway.exchange import Usage
-from container.gateway.openai_schema import ChatRequest, OpenAIRequest
+from container.gateway.engine.backend import Json
+from container.gateway.request_context import Usage
+from container.gateway.schemas.openai import ChatRequest, OpenAIRequest
 
 
 class OpenAIAnswer:

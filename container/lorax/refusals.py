@@ -6,7 +6,7 @@ tell an adapter that is not there from one that does not fit and from a full GPU
 
 from __future__ import annotations
 
-from container.gateway.backend import Json
+from container.gateway.engine.backend import Json
 from container.gateway.errors import (
     ADAPTER_INCOMPATIBLE,
     ADAPTER_LOAD_FAILED,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from container.gateway.backend import Json
+from container.gateway.engine.backend import Json
 from container.gateway.errors import GatewayError
-from container.gateway.exchange import Usage
-from container.gateway.lorax_schema import GenerateRequest, Parameters
-from container.gateway.openai_schema import OpenAIRequest, TextRequest
+from container.gateway.request_context import Usage
+from container.gateway.schemas.lorax import GenerateRequest, Parameters
+from container.gateway.schemas.openai import OpenAIRequest, TextRequest
 from container.lorax.openai_answer import OpenAIAnswer, StopText
 
 #: LoRAX's reason for the end, in OpenAI's words.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from container.gateway.run import main
+from container.gateway.main import main
 from container.vllm.command import vllm_launch
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from adapters.store import ADAPTERS_PREFIX
-from container.gateway.backend import ONE_TOKEN, Json, Request
-from container.gateway.engine_connection import EnginePool, EngineResponse
-from container.gateway.engine_http import EngineAnswer, EngineHttp, encode, read_answer
+from adapters.store.layout import ADAPTERS_PREFIX
+from container.gateway.engine.backend import ONE_TOKEN, Json, Request
+from container.gateway.engine.connection import EnginePool, EngineResponse
+from container.gateway.engine.http_client import EngineAnswer, EngineHttp, encode, read_answer
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, GatewayError, adapter_error
-from container.gateway.exchange import Usage
-from container.gateway.lorax_schema import GenerateRequest
-from container.gateway.openai_schema import ChatRequest, OpenAIRequest
+from container.gateway.request_context import Usage
+from container.gateway.schemas.lorax import GenerateRequest
+from container.gateway.schemas.openai import ChatRequest, OpenAIRequest
 from container.gateway.sse import read_events
 from container.vllm.generate import check_supported, completion_body, generated
 from container.vllm.problems import take_problem

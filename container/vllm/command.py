@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
-from container.gateway.launch import Launch
+from container.gateway.engine.launch import Launch
 from container.gateway.settings import Settings, SettingsError
 from container.vllm.backend import VllmBackend
 

@@ -15,7 +15,7 @@ from vllm.lora.request import LoRARequest
 from vllm.lora.resolver import LoRAResolver, LoRAResolverRegistry
 
 from adapters.errors import InvalidName
-from container.gateway.download import (
+from container.gateway.adapters.download import (
     AdapterDownload,
     Download,
     DownloadError,

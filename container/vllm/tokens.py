@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from container.gateway.backend import Json
+from container.gateway.engine.backend import Json
 from container.gateway.errors import GatewayError
-from container.gateway.exchange import Usage
-from container.gateway.lorax_schema import GenerateRequest
+from container.gateway.request_context import Usage
+from container.gateway.schemas.lorax import GenerateRequest
 
 
 def finish_reason(choice: Json) -> str:

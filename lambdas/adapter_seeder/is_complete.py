@@ -18,17 +18,17 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
-from adapters.s3 import is_outage
 from adapters.source import HubSource
-from adapters.transfer import OutOfTime
-from lambdas.adapter_seeder.archive import Archive
-from lambdas.adapter_seeder.base_model import ModelFiles, hub_model, packed_model
-from lambdas.adapter_seeder.desired import Desired
-from lambdas.adapter_seeder.emptying import empty
-from lambdas.adapter_seeder.hub import Hub
+from adapters.store.s3 import is_outage
+from adapters.store.transfer import OutOfTime
+from ingest.archive import Archive
+from ingest.hub import Hub
+from ingest.model_files import ModelFiles, hub_model, packed_model
+from ingest.s3_object import S3File
+from lambdas.adapter_seeder.desired_state import Desired
+from lambdas.adapter_seeder.empty_bucket import empty
 from lambdas.adapter_seeder.properties import Properties
-from lambdas.adapter_seeder.s3_files import S3File
-from lambdas.adapter_seeder.seeding import CONNECTIONS, Seeding
+from lambdas.adapter_seeder.seeder import CONNECTIONS, Seeding
 
 #: Work stops this long before Lambda's own limit, so that the answer still gets out.
 MARGIN_MILLISECONDS = 60_000

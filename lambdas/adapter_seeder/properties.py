@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from adapters.validation import Rules
+from adapters.validation.check_adapter import Rules
 
 
 class MissingProperty(Exception):
@@ -14,7 +14,7 @@ class MissingProperty(Exception):
 
 @dataclass(frozen=True)
 class Properties:
-    """What `stacks.adapter_store.AdapterStore` gives; CloudFormation makes text of everything."""
+    """The resource's properties (set in `stacks.adapter_store`); CloudFormation passes each as a string."""
 
     bucket: str
     manifest_bucket: str

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from calls import Answer, Bucket, Client, free_port, sample_files, wait_until
 
-from adapters.store import (
+from adapters.store.layout import (
     WEIGHTS_FILE,
     RegistryEntry,
     adapter_prefix,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.store import (
+from adapters.store.layout import (
     ADAPTER_FILES,
     CONFIG_FILE,
     WEIGHTS_FILE,

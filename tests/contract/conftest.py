@@ -8,7 +8,7 @@ import pytest
 from calls import Bucket
 from lorax_process import LoraxProcess, lorax_environment
 
-from loraserve.local.cloud import LaptopCloud
+from laptop_cloud.cloud import LaptopCloud
 
 
 @pytest.fixture(scope="session")

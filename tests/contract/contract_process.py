@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fake_vllm import BASE_MODEL
 
-from container.gateway.launch import Launch
-from container.gateway.run import main
+from container.gateway.engine.launch import Launch
+from container.gateway.main import main
 from container.gateway.settings import Settings
 from container.vllm.backend import VllmBackend
 

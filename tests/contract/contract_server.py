@@ -11,11 +11,11 @@ from typing import Any
 
 from aiohttp import web
 
+from container.gateway.adapters.registry import Listed
 from container.gateway.assembly import assemble
-from container.gateway.backend import Backend
-from container.gateway.engine_connection import EnginePool
-from container.gateway.readiness import EngineState
-from container.gateway.registry import Listed
+from container.gateway.engine.backend import Backend
+from container.gateway.engine.connection import EnginePool
+from container.gateway.engine.readiness import EngineState
 from container.gateway.settings import read_settings
 
 BASE_MODEL = "tiny-mistral"

@@ -1,6 +1,6 @@
 """The container's command with the faulty vLLM as its engine.
 
-`CONSTANTS`, JSON, replaces numbers of seconds by shorter ones: {"container.gateway.run.DRAIN_SECONDS": 1}.
+`CONSTANTS`, JSON, replaces numbers of seconds by shorter ones: {"container.gateway.main.DRAIN_SECONDS": 1}.
 """
 
 import json
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import contract_process
 
-from container.gateway.launch import Launch
-from container.gateway.run import main
+from container.gateway.engine.launch import Launch
+from container.gateway.main import main
 from container.gateway.settings import Settings
 
 

@@ -3,8 +3,8 @@
 import sys
 from dataclasses import replace
 
-from container.gateway.launch import Launch
-from container.gateway.run import main
+from container.gateway.engine.launch import Launch
+from container.gateway.main import main
 from container.gateway.settings import Settings
 from container.lorax.command import lorax_launch
 

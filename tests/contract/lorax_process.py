@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from calls import Answer, Bucket, Client, free_port, wait_until
 
-from loraserve.local.cloud import LaptopCloud
+from laptop_cloud.cloud import LaptopCloud
 
 ROOT = Path(__file__).parents[2]
 MODEL_ID = "tiny-mistral"

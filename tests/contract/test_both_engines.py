@@ -9,8 +9,8 @@ import pytest
 from both_engines import BASE_MODEL, REGISTRY_CACHE_SECONDS, Container, Store, house
 from calls import Answer, Bucket, sample_files
 
-from adapters.store import CONFIG_FILE, WEIGHTS_FILE, adapter_prefix
-from loraserve.local.cloud import LaptopCloud
+from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, adapter_prefix
+from laptop_cloud.cloud import LaptopCloud
 from samples.problems import SEED_PROBLEM, check, house_answer
 
 ANSWER = {"otter": house_answer(0, SEED_PROBLEM), "heron": house_answer(1, SEED_PROBLEM)}

@@ -15,8 +15,8 @@ from typing import Any, Self
 import pytest
 from calls import Answer, Bucket, Client, free_port, sample_files, wait_until
 
-from adapters.store import CONFIG_FILE, WEIGHTS_FILE
-from loraserve.local.cloud import LaptopCloud
+from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
+from laptop_cloud.cloud import LaptopCloud
 from samples import problems
 
 HERE = Path(__file__).parent

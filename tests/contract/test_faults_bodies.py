@@ -28,7 +28,7 @@ SPARE_FILES = 16
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     folder = tmp_path_factory.mktemp("container")
-    constants = {"container.gateway.server.BODY_SECONDS": BODY_SECONDS}
+    constants = {"container.gateway.api.server.BODY_SECONDS": BODY_SECONDS}
     with FaultyS3({}).serving() as url, container(folder, s3=url, constants=constants) as started:
         started.wait_until_ready()
         yield started

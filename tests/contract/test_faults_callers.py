@@ -12,7 +12,7 @@ from faulty_container import Container, container
 from faulty_s3 import FaultyS3
 from faulty_vllm import ENDLESS, HEAVY, LOAD_SECONDS
 
-from adapters.store import RegistryEntry, registry_key
+from adapters.store.layout import RegistryEntry, registry_key
 
 TURNS, QUEUED = 4, 4
 IDLE = 2000

@@ -13,7 +13,7 @@ from botocore.config import Config
 from calls import sample_files
 from faulty_s3 import BUCKET, Fault, FaultyS3
 
-from adapters.store import (
+from adapters.store.layout import (
     WEIGHTS_FILE,
     RegistryEntry,
     adapter_prefix,
@@ -21,7 +21,7 @@ from adapters.store import (
     registry_key,
     revision_of,
 )
-from container.gateway.download import AdapterDownload, DownloadError
+from container.gateway.adapters.download import AdapterDownload, DownloadError
 from container.gateway.errors import ADAPTER_LOAD_FAILED
 from container.vllm.problems import leave_problem, take_problem
 

@@ -12,12 +12,12 @@ from calls import wait_until
 from faulty_container import Container, container
 from faulty_vllm import DEAF, ENDLESS, GENERATES_AFTER, HEALTHY_AFTER
 
-from container.gateway import run
+from container.gateway import main as run
 
 #: What SageMaker gives a container after SIGTERM.
 STOP_SECONDS = 30
 #: The same order of things, sooner over.
-QUICK = {"container.gateway.run.DRAIN_SECONDS": 0.5, "container.gateway.run.ENGINE_STOP_SECONDS": 0.5}
+QUICK = {"container.gateway.main.DRAIN_SECONDS": 0.5, "container.gateway.main.ENGINE_STOP_SECONDS": 0.5}
 #: Seconds by which a busy machine may be late.
 NOISE_SECONDS = 2.0
 

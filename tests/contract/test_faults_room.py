@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from container.gateway.adapter_cache import AdapterCache
+from container.gateway.adapters.cache import AdapterCache
+from container.gateway.adapters.registry import Adapter
 from container.gateway.admission import Admission
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
-from container.gateway.exchange import Exchange
-from container.gateway.registry import Adapter
+from container.gateway.request_context import Exchange
 
 FIRST, SECOND = (Adapter(name, "0" * 16, 100) for name in ("first", "second"))
 

@@ -10,7 +10,7 @@ import pytest
 from faulty_container import Container, container
 from faulty_s3 import Fault, FaultyS3
 
-from adapters.store import RegistryEntry, registry_key
+from adapters.store.layout import RegistryEntry, registry_key
 
 REVISION = "0123456789abcdef"
 CACHE_SECONDS = 0.2

@@ -14,8 +14,8 @@ import pytest
 from calls import Answer, Bucket, sample_files
 from lorax_process import LoraxProcess, lorax_environment
 
-from adapters.store import CONFIG_FILE, WEIGHTS_FILE
-from loraserve.local.cloud import LaptopCloud
+from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
+from laptop_cloud.cloud import LaptopCloud
 from samples import problems
 
 Start = Callable[..., LoraxProcess]

@@ -18,7 +18,7 @@ from faulty_s3 import Fault, FaultyS3
 from faulty_vllm import ENDLESS, HEALTHY_AFTER, HEAVY
 from prometheus_client.parser import text_string_to_metric_families
 
-from adapters.store import RegistryEntry, registry_key
+from adapters.store.layout import RegistryEntry, registry_key
 
 #: Seconds between two lines, and the age of a registry entry that is asked for again.
 METRICS_SECONDS = CACHE_SECONDS = 0.2

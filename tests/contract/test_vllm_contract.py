@@ -12,8 +12,8 @@ import pytest
 from contract_server import Answer, Client, StubStore, gateway, serving
 from fake_vllm import BASE_MODEL, FakeVllm
 
-from adapters.store import RegistryEntry, adapter_prefix, registry_key
-from container.gateway.readiness import EngineState
+from adapters.store.layout import RegistryEntry, adapter_prefix, registry_key
+from container.gateway.engine.readiness import EngineState
 from container.vllm.backend import VllmBackend
 
 REVISION = "0123456789abcdef"

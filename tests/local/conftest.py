@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from adapters.registry import Registry
+from adapters.store.registry import Registry
+from laptop_cloud.cloud import LaptopCloud
 from loraserve import local_stage
 from loraserve.client import EndpointClient, runtime_config
-from loraserve.local.cloud import LaptopCloud
 from loraserve.local_stage import stack_progress
 from tests.local.clients.outside import Outside
 from tests.local.clients.runner import Clients

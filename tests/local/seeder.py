@@ -8,17 +8,17 @@ import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from adapters.reading import BytesFile
-from adapters.registry import Registry
+from adapters.files import BytesFile
 from adapters.source import HubSource, PackedSource, parse_source
-from adapters.store import ADAPTER_FILES, WEIGHTS_FILE, RegistryEntry, content_digest
-from adapters.validation import Rules
-from lambdas.adapter_seeder.archive import Archive
-from lambdas.adapter_seeder.base_model import ModelFiles
-from lambdas.adapter_seeder.desired import Desired, DesiredAdapter
-from lambdas.adapter_seeder.hub import Hub
+from adapters.store.layout import ADAPTER_FILES, WEIGHTS_FILE, RegistryEntry, content_digest
+from adapters.store.registry import Registry
+from adapters.validation.check_adapter import Rules
+from ingest.archive import Archive
+from ingest.hub import Hub
+from ingest.model_files import ModelFiles
+from lambdas.adapter_seeder.desired_state import Desired, DesiredAdapter
 from lambdas.adapter_seeder.outcome import Report
-from lambdas.adapter_seeder.seeding import Seeding
+from lambdas.adapter_seeder.seeder import Seeding
 from stacks.project import ROOT
 from tests import made
 

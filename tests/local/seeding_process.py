@@ -11,9 +11,9 @@ import sys
 import boto3
 
 from adapters.source import parse_source
-from lambdas.adapter_seeder.desired import Desired, DesiredAdapter
-from lambdas.adapter_seeder.hub import Hub
-from lambdas.adapter_seeder.seeding import Seeding
+from ingest.hub import Hub
+from lambdas.adapter_seeder.desired_state import Desired, DesiredAdapter
+from lambdas.adapter_seeder.seeder import Seeding
 from tests import made
 from tests.local.seeder import MADE_RULES
 

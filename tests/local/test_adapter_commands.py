@@ -22,22 +22,22 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from adapters.publishing import BY_HAND, Change, publish
-from adapters.registry import PublishConflict
-from adapters.store import CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, adapter_prefix
-from adapters.transfer import PARALLEL_PARTS, PART_BYTES, Transfers
+from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, adapter_prefix
+from adapters.store.publishing import BY_HAND, Change, publish
+from adapters.store.registry import PublishConflict
+from adapters.store.transfer import PARALLEL_PARTS, PART_BYTES, Transfers
+from laptop_cloud.aws_isolation import aws_variables
+from laptop_cloud.cloud import LaptopCloud
+from laptop_cloud.detached import down, up
 from loraserve.__main__ import app
-from loraserve.adapters import checking
-from loraserve.adapters.changing import NoRevision, history, remove, rollback
-from loraserve.adapters.checking import Base
-from loraserve.adapters.collecting import Action, collect
-from loraserve.adapters.opening import find_stage
-from loraserve.adapters.publishing import Publication
-from loraserve.adapters.store import StageStore
-from loraserve.adapters.verifying import Finding, verify
-from loraserve.local.cloud import LaptopCloud
-from loraserve.local.detached import down, up
-from loraserve.local.environment import aws_variables
+from loraserve.adapters import check as checking
+from loraserve.adapters.check import Base
+from loraserve.adapters.garbage_collection import Action, collect
+from loraserve.adapters.open_store import find_stage
+from loraserve.adapters.publish import Publication
+from loraserve.adapters.rollback import NoRevision, history, remove, rollback
+from loraserve.adapters.stage_store import StageStore
+from loraserve.adapters.verify import Finding, verify
 from loraserve.local_stage import STATE
 from stacks.project import ROOT
 from tests.hub.server import HubServer

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from laptop_cloud.cloud import LaptopCloud
 from loraserve import bootstrap
-from loraserve.local.cloud import LaptopCloud
 from tests.apart import missing
 from tests.local.clients.outside import Outside
 from tests.local.clients.runner import Clients

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from adapters.s3 import listing
-from loraserve.adapters.opening import find_stage
-from loraserve.adapters.store import StageStore
+from adapters.store.s3 import listing
+from loraserve.adapters.open_store import find_stage
+from loraserve.adapters.stage_store import StageStore
 from loraserve.client import runtime_config
 from samples.problems import SIGNATURES, adapter_name, random_problem
 from tests.local.conftest import Deployed

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from adapters.store import model_prefix
+from adapters.store.layout import model_prefix
 from loraserve import local_stage
 from tests import made
 from tests.hub.server import HubServer

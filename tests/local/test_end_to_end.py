@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from adapters.registry import Registry
-from adapters.store import ADAPTER_FILES, RegistryEntry
-from loraserve import benchmark, local_stage
+from adapters.store.layout import ADAPTER_FILES, RegistryEntry
+from adapters.store.registry import Registry
+from loraserve import local_stage
 from loraserve.client import InvocationError
+from loraserve.demo import load_test as benchmark
 from loraserve.local_stage import stack_progress
 from samples.problems import SEED_PROBLEM, SIGNATURES, adapter_name, check, random_problem
 from tests.local.conftest import Deployed

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pytest
 from rich.console import Console
 
+from laptop_cloud.cloud import LaptopCloud
 from loraserve import local_stage
-from loraserve.local.cloud import LaptopCloud
 from loraserve.local_stage import stack_progress
 from samples.problems import SEED_PROBLEM, check
 from stacks.project import ROOT

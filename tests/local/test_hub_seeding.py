@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from adapters.source import HubSource
-from adapters.store import CONFIG_FILE, WEIGHTS_FILE, model_prefix
-from adapters.transfer import PART_BYTES, OutOfTime
-from lambdas.adapter_seeder.base_model import hub_model
-from lambdas.adapter_seeder.hub import Hub
+from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, model_prefix
+from adapters.store.transfer import PART_BYTES, OutOfTime
+from ingest.hub import Hub
+from ingest.model_files import hub_model
 from lambdas.adapter_seeder.outcome import Report, SeedingFailed
-from loraserve.local.cloud import LaptopCloud
+from laptop_cloud.cloud import LaptopCloud
 from tests import made
 from tests.hub.repository import Faults
 from tests.hub.server import HubServer
@@ -45,8 +45,8 @@ def no_real_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr("lambdas.adapter_seeder.hub.time.sleep", sleep)
-    monkeypatch.setattr("lambdas.adapter_seeder.hub.time.monotonic", lambda: now() + sum(slept))
+    monkeypatch.setattr("ingest.hub.time.sleep", sleep)
+    monkeypatch.setattr("ingest.hub.time.monotonic", lambda: now() + sum(slept))
     return slept
 
 

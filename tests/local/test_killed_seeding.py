@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from adapters.store import ADAPTER_FILES, RegistryEntry
-from loraserve.local.cloud import LaptopCloud
+from adapters.store.layout import ADAPTER_FILES, RegistryEntry
+from laptop_cloud.cloud import LaptopCloud
 from tests import made
 from tests.hub.repository import Faults
 from tests.hub.server import HubServer

@@ -4,10 +4,10 @@ import json
 import time
 from collections.abc import Callable
 
-from adapters.transfer import OutOfTime
-from lambdas.adapter_seeder.hub import Hub
+from adapters.store.transfer import OutOfTime
+from ingest.hub import Hub
 from lambdas.adapter_seeder.outcome import Report
-from loraserve.local.cloud import LaptopCloud
+from laptop_cloud.cloud import LaptopCloud
 from tests import made
 from tests.hub.server import HubServer
 from tests.local.seeder import MADE_RULES, Store, digest_of

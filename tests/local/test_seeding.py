@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from adapters.registry import PublishConflict, Published, Registry
-from adapters.retention import RETIRED_TAG, Retention
-from adapters.store import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, adapter_prefix
-from adapters.transfer import OutOfTime
-from adapters.validation import Rules
+from adapters.store.layout import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, adapter_prefix
+from adapters.store.registry import PublishConflict, Published, Registry
+from adapters.store.retention import RETIRED_TAG, Retention
+from adapters.store.transfer import OutOfTime
+from adapters.validation.check_adapter import Rules
 from lambdas.adapter_seeder.outcome import MAX_MESSAGE_BYTES, Report, SeedingFailed
-from loraserve.local.cloud import LaptopCloud
+from laptop_cloud.cloud import LaptopCloud
 from tests import made
 from tests.local.seeder import MADE_RULES, SAMPLES, Store, digest_of, sample
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from loraserve.local.cloud import LaptopCloud
+from laptop_cloud.cloud import LaptopCloud
 from stacks.project import ROOT
 from tests import made
 from tests.hub.server import HubServer

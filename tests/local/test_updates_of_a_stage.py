@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from laptop_cloud.cloud import LaptopCloud
 from loraserve.cdk import CdkError
 from loraserve.client import InvocationError
-from loraserve.deployment import deploy
-from loraserve.local.cloud import LaptopCloud
+from loraserve.deploy import deploy
 from samples.problems import SEED_PROBLEM, check
 from tests.local.updates.inventory import everything
 from tests.local.updates.served import wait

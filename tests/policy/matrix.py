@@ -9,7 +9,7 @@ import aws_cdk as cdk
 import yaml
 from pydantic import BaseModel
 
-from stacks.config import StageConfig, load_stage
+from stacks.config.stage_config import StageConfig, load_stage
 from stacks.project import ROOT
 from stacks.stage import ServingStage
 from tests.conftest import empty_app

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks.base_images import build_argument, read_lock
+from stacks.config.base_images import build_argument, read_lock
 
 STAGES = ("Dev", "Local", "Prod", "Staging")
 Template = dict[str, Any]

@@ -6,7 +6,10 @@ from tests.conftest import scope
 
 
 def test_a_scope_is_a_file_and_what_shares_the_deployed_stage_is_one() -> None:
-    assert scope("tests/unit/test_samples.py::TestIt::test_that[a::b]") == "tests/unit/test_samples.py"
+    assert (
+        scope("tests/unit/samples/test_samples.py::TestIt::test_that[a::b]")
+        == "tests/unit/samples/test_samples.py"
+    )
     stage = {scope(f"tests/local/test_{file}.py::test_it") for file in ("clients_boto3", "end_to_end")}
     assert stage == {"the deployed stage"}
 

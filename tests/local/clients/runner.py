@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from laptop_cloud.aws_isolation import aws_variables
+from laptop_cloud.cloud import Cloud
 from loraserve import bootstrap
-from loraserve.local.cloud import Cloud
-from loraserve.local.environment import aws_variables
 from tests.apart import programs
 from tests.local.clients.outside import Outside
 

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from loraserve.local.cloud import Cloud, LaptopCloud
+from laptop_cloud.cloud import Cloud, LaptopCloud
 
 ROLE = "arn:aws:iam::000000000000:role/execution"
 IMAGES = {"localhost/echo": [sys.executable, str(Path(__file__).with_name("echo_container.py"))]}

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from loraserve.local.cloud import LaptopCloud
-from loraserve.local.environment import NotLoopback, clean_environment
+from laptop_cloud.aws_isolation import NotLoopback, clean_environment
+from laptop_cloud.cloud import LaptopCloud
 
 URL = "http://127.0.0.1:4566"
 REAL = {

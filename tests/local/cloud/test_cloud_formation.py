@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from loraserve.local import cloudformation
+from laptop_cloud.cloudformation import install as cloudformation
 
 ROLE = "arn:aws:iam::000000000000:role/execution"
 

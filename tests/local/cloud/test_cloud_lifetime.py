@@ -15,11 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
-from loraserve.local import detached
-from loraserve.local.cloud import LaptopCloud
-from loraserve.local.images import REPOSITORY
-from loraserve.local.process import CloudFailed
-from loraserve.local.server import PortTaken
+from laptop_cloud import detached
+from laptop_cloud.cloud import LaptopCloud
+from laptop_cloud.containers.images import REPOSITORY
+from laptop_cloud.process import CloudFailed
+from laptop_cloud.server import PortTaken
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def server_of(processes: list[psutil.Process]) -> psutil.Process:
     [server] = [
         p
         for p in processes
-        if "loraserve.local" in p.cmdline() and "loraserve.local.leash" not in p.cmdline()
+        if "laptop_cloud" in p.cmdline() and "laptop_cloud.containers.supervisor" not in p.cmdline()
     ]
     return server
 
@@ -73,7 +73,7 @@ def test_a_cloud_dies_with_the_process_that_owns_it(
     tmp_path: Path, processes_of: Any, eventually: Any
 ) -> None:
     owner_program = (
-        "import sys, time; from pathlib import Path; from loraserve.local.cloud import LaptopCloud\n"
+        "import sys, time; from pathlib import Path; from laptop_cloud.cloud import LaptopCloud\n"
         "with LaptopCloud(Path(sys.argv[1])):\n    print('up', flush=True); time.sleep(600)"
     )
     command = [sys.executable, "-c", owner_program, str(tmp_path)]
@@ -90,7 +90,7 @@ def test_a_container_that_does_not_heed_sigterm_is_killed(
     with LaptopCloud(tmp_path, images=images) as cloud:
         sagemaker = sagemaker_of(cloud)
         sagemaker.endpoint(sagemaker.config(sagemaker.model(Environment={"IGNORE_SIGTERM": "1"})))
-        monkeypatch.setattr("loraserve.local.cloud._STOP_LIMIT_S", 1)
+        monkeypatch.setattr("laptop_cloud.cloud._STOP_LIMIT_S", 1)
     assert processes_of(tmp_path) == []
 
 
@@ -102,7 +102,7 @@ def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path, taken_por
 
 
 def test_the_server_names_a_port_that_is_taken_and_exits(tmp_path: Path, taken_port: int) -> None:
-    command = [sys.executable, "-m", "loraserve.local", "--port", str(taken_port), "--state", str(tmp_path)]
+    command = [sys.executable, "-m", "laptop_cloud", "--port", str(taken_port), "--state", str(tmp_path)]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"error: port {taken_port} of 127.0.0.1 is taken")

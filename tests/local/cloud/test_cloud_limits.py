@@ -13,12 +13,12 @@ import aiohttp
 import pytest
 from botocore.eventstream import EventStreamBuffer
 
-from loraserve.local.credentials import RoleSessions
-from loraserve.local.launcher import Launcher
-from loraserve.local.place import Place
-from loraserve.local.places import Places
-from loraserve.local.runtime import Invocation, Runtime
-from loraserve.local.service import ServiceError
+from laptop_cloud.api.account import Place
+from laptop_cloud.api.service import ServiceError
+from laptop_cloud.containers.credentials import RoleSessions
+from laptop_cloud.containers.launcher import Launcher
+from laptop_cloud.invocations.runtime import Invocation, Runtime
+from laptop_cloud.services import Places
 
 PLACE = Place("000000000000", "us-east-1")
 ROLE = "arn:aws:iam::000000000000:role/execution"
@@ -125,6 +125,6 @@ def test_a_container_that_is_never_healthy_fails_within_its_limit(tmp_path: Path
         return endpoint.failure
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("loraserve.local.launcher._DEFAULT_HEALTH_LIMIT_S", 2.0)
+        patch.setattr("laptop_cloud.containers.launcher._DEFAULT_HEALTH_LIMIT_S", 2.0)
         reason = with_endpoint(tmp_path, fail)
     assert "did not pass the ping health check within 2 s" in reason

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from botocore.model import Shape
 
-from loraserve.local.service import Service
-from loraserve.local.shapes import coerced, compiled, service_model, violations
+from laptop_cloud.api.service import Service
+from laptop_cloud.api.service_model import coerced, compiled, service_model, violations
 
 
 def shapes_under(shape: Shape, seen: set[str]) -> Iterator[Shape]:

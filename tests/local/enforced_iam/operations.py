@@ -9,8 +9,8 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.store import ADAPTER_FILES
-from lambdas.adapter_seeder.base_model import MODEL_CONFIG
+from adapters.store.layout import ADAPTER_FILES
+from ingest.model_files import MODEL_CONFIG
 from loraserve.client import InvocationError
 from samples.problems import SEED_PROBLEM
 from stacks.project import ROOT
@@ -18,7 +18,7 @@ from tests.local.conftest import Deployed
 from tests.local.enforced_iam.rights import Roles
 from tests.local.seeder import SAMPLES, digest_of, sample
 
-#: More than one part: see `adapters.transfer.PART_BYTES`.
+#: More than one part: see `adapters.store.transfer.PART_BYTES`.
 _LARGE = bytes(33 * 1024 * 1024)
 _OWNER = "enforced-iam"
 _LOG_LIMIT_S = 5.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from loraserve.local.cloud import Cloud
+from laptop_cloud.cloud import Cloud
 
 Policy = dict[str, Any]
 

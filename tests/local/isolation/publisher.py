@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from loraserve.adapters import checking
-from loraserve.adapters.changing import remove, rollback
-from loraserve.adapters.publishing import Publication
-from loraserve.adapters.store import StageStore
+from loraserve.adapters import check as checking
+from loraserve.adapters.publish import Publication
+from loraserve.adapters.rollback import remove, rollback
+from loraserve.adapters.stage_store import StageStore
 from samples.spec import ADAPTERS_DIR
 from tests.local.isolation.history import Change, History
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loraserve.local.cloud import LaptopCloud
+from laptop_cloud.cloud import LaptopCloud
 from tests.local.updates.served import Endpoints
 
 _CONTAINER = Path(__file__).with_name("answering_container.py")

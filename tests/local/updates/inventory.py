@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loraserve.local.cloud import Cloud
+from laptop_cloud.cloud import Cloud
 
 #: Service, operation, its parameters, the key of its list, and the key of a name in that.
 _LISTS: tuple[tuple[str, str, dict[str, str], str, str], ...] = (

@@ -13,7 +13,7 @@ from typing import Any, Self
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from loraserve.local.cloud import Cloud
+from laptop_cloud.cloud import Cloud
 
 ROLE = "arn:aws:iam::000000000000:role/execution"
 IMAGE = "localhost/answering:test"

@@ -13,11 +13,11 @@ from typing import Any
 import aws_cdk
 import yaml
 
+from laptop_cloud.cloud import Cloud
 from loraserve.cdk import cdk
 from loraserve.client import EndpointClient, runtime_config
-from loraserve.local.cloud import Cloud
 from stacks.project import ROOT
-from stacks.serving import VARIANT
+from stacks.serving.serving_stack import VARIANT
 from tests.local.updates import stage_app
 from tests.local.updates.callers import Callers
 from tests.local.updates.served import wait

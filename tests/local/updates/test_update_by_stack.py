@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from loraserve.local.cloud import LaptopCloud
+from laptop_cloud.cloud import LaptopCloud
 from tests.local.updates.served import IMAGE, ROLE, Endpoints, blue_green, percent, wait, watched
 
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from loraserve.local.cloud import LaptopCloud
+from laptop_cloud.cloud import LaptopCloud
 from tests.local.updates.served import Endpoints, Load
 
 

@@ -1,4 +1,4 @@
-from stacks.config import StageConfig
+from stacks.config.stage_config import StageConfig
 from stacks.reference import ALARMS_PAGE, PAGE, alarms_page, page
 
 

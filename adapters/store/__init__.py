@@ -1,0 +1,1 @@
+"""The store's layout in S3, its registry and the publishing protocol."""

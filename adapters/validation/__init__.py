@@ -1,0 +1,1 @@
+"""Checks of an adapter against its base model and its engine."""

@@ -1,0 +1,84 @@
+"""What a base model is like, as far as an adapter has to fit it: read from its headers alone."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from adapters.errors import AdapterError, InvalidAdapter
+from adapters.files import ReadableFile
+from adapters.strict_json import NotAnObject, parse_object
+from adapters.validation.safetensors import Tensor, read_header
+
+#: Names under which the weights of a layer are stored. Quantized: GPTQ and AWQ; compressed-tensors.
+_WEIGHTS = (".weight", ".qweight", ".weight_packed")
+#: Stored one number per weight, so that the tensor's shape is the layer's. Others are packed.
+_UNPACKED = frozenset({"F64", "F32", "F16", "BF16", "F8_E5M2", "F8_E4M3", "F8_E5M2FNUZ", "F8_E4M3FNUZ"})
+_NUMBER = re.compile(r"(?<![^.])[0-9]+(?![^.])")
+
+
+def kind_of(path: str) -> str:
+    """What a layer is called in every block, e.g. `model.layers.*.self_attn.q_proj`."""
+    return _NUMBER.sub("*", path)
+
+
+class InvalidBaseModel(AdapterError):
+    """Files of a base model that cannot be read."""
+
+    def __init__(self, model: str, problem: str, remedy: str) -> None:
+        """`model` is the base model's name or path."""
+        super().__init__(model, problem, remedy)
+        self.args = (f"base model {model!r}: {problem}; {remedy}",)
+
+
+@dataclass(frozen=True)
+class BaseModelFacts:
+    """What is known of a base model."""
+
+    architecture: str | None
+    """The first of `architectures` in its config.json, e.g. `MistralForCausalLM`."""
+    layers: Mapping[str, tuple[int, int] | None]
+    """(out_features, in_features) by module path, e.g. `model.layers.0.self_attn.q_proj`; None where the
+    shape is not known because the weights are packed. Empty: the layers are not known."""
+
+    @cached_property
+    def kinds(self) -> Counter[str]:
+        """How many layers there are of each kind; see `kind_of`."""
+        return Counter(map(kind_of, self.layers))
+
+    @classmethod
+    def read(cls, model: str, config: bytes, weights: Iterable[ReadableFile]) -> BaseModelFacts:
+        """Read a model's config.json and the headers of its safetensors files.
+
+        `model` is its name, for messages. Raises `InvalidBaseModel`.
+        """
+        remedy = "fetch the model again"
+        try:
+            architectures = parse_object(config).get("architectures")
+        except NotAnObject as error:
+            raise InvalidBaseModel(model, f"its config.json cannot be used: {error}", remedy) from error
+        layers: dict[str, tuple[int, int] | None] = {}
+        for file in weights:
+            try:
+                layers |= _layers(read_header(model, file))
+            except InvalidAdapter as error:
+                raise InvalidBaseModel(model, error.problem, remedy) from error
+        # A head that is tied to the embeddings is not stored, but adapters can change it.
+        if "model.embed_tokens" in layers:
+            layers.setdefault("lm_head", layers["model.embed_tokens"])
+        first = architectures[0] if isinstance(architectures, list) and architectures else None
+        return cls(first if isinstance(first, str) else None, layers)
+
+
+def _layers(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, int] | None]:
+    layers: dict[str, tuple[int, int] | None] = {}
+    for name, tensor in tensors.items():
+        suffix = next((suffix for suffix in _WEIGHTS if name.endswith(suffix)), None)
+        if suffix is None or len(tensor.shape) != 2:
+            continue
+        known = suffix == ".weight" and tensor.dtype in _UNPACKED
+        layers[name.removesuffix(suffix)] = (tensor.shape[0], tensor.shape[1]) if known else None
+    return layers

@@ -1,0 +1,150 @@
+"""Whether an adapter's layers fit its config, the engine and the base model."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+
+from adapters.errors import InvalidAdapter
+from adapters.strict_json import shown
+from adapters.validation.adapter_config import AdapterConfig, module_ends
+from adapters.validation.base_model import BaseModelFacts, kind_of
+from adapters.validation.lora_layers import LoraLayer
+from adapters.validation.rules import ENGINES, LORAX, VLLM, VLLM_WITHOUT_HEAD, Rules
+
+#: Expressions that vLLM may have to try for one adapter; see `adapter_config.MAX_PATTERN_KEYS`. About 3 s.
+MAX_PATTERN_MATCHES = 400_000
+
+Layers = Mapping[str, LoraLayer]
+
+
+def last_name(path: str) -> str:
+    """The module's own name, e.g. `q_proj`."""
+    return path.rpartition(".")[2]
+
+
+def check_config(name: str, layers: Layers, config: AdapterConfig) -> None:
+    """Raise `InvalidAdapter` unless the config describes these layers."""
+    for path, layer in layers.items():
+        if layer.rank != config.rank_of(path):
+            # The engines scale by the config's rank, whatever the tensors have.
+            raise InvalidAdapter(
+                name,
+                f"{path} has rank {layer.rank} in the weights, {config.rank_of(path)} in the config",
+                "config and weights are of different adapters: save both again",
+            )
+    if config.pattern_keys * len(layers) > MAX_PATTERN_MATCHES:
+        raise InvalidAdapter(
+            name,
+            f"rank_pattern and alpha_pattern have {config.pattern_keys} keys for {len(layers)} layers, and "
+            "the engine tries each on each",
+            "use fewer keys, such as q_proj for all modules of that name",
+        )
+    if config.target_modules is not None:
+        _check_targets(name, layers, config, config.target_modules)
+
+
+def _check_targets(name: str, layers: Layers, config: AdapterConfig, targets: frozenset[str]) -> None:
+    unused = set(targets)
+    for path in layers:
+        matched = targets.intersection(module_ends(path))
+        if not matched:
+            raise InvalidAdapter(
+                name,
+                f"it changes {path}, which target_modules does not list",
+                "config and weights are of different adapters: save both again",
+            )
+        unused -= matched
+    if unused and not config.excludes_modules:
+        raise InvalidAdapter(
+            name,
+            f"target_modules lists {shown(min(unused))}, for which the weights have no tensor",
+            "save the adapter again; if the base model has no such module, take it out of target_modules",
+        )
+
+
+def check_engine(name: str, layers: Layers, rules: Rules, base: BaseModelFacts | None) -> None:
+    """Raise `InvalidAdapter` if the engine would leave a layer out, or fail on it."""
+    architecture = base.architecture if base is not None else None
+    slots = rules.slots(architecture)
+    targets = rules.target_modules if rules.engine == VLLM else None
+    for path in layers:
+        module = last_name(path)
+        if targets is not None and module not in targets and path not in targets:
+            # activate_adapter of model_manager.py goes through the slots, and drops what is left.
+            raise InvalidAdapter(
+                name,
+                f"it changes {path}, and this stage has slots for {', '.join(targets)} only",
+                f"add {module} to engine.adapter_target_modules",
+            )
+        if slots is not None and module not in slots:
+            raise InvalidAdapter(
+                name,
+                f"it changes {path}, which {ENGINES[rules.engine]} leaves out silently for {architecture}",
+                f"train {', '.join(sorted(slots))} only, or use engine: vllm",
+            )
+        if rules.engine == VLLM and module == "lm_head" and architecture in VLLM_WITHOUT_HEAD:
+            raise InvalidAdapter(
+                name,
+                f"it changes {path}, for which vLLM has no slot in {architecture}",
+                "train without lm_head",
+            )
+    if rules.engine == LORAX:
+        _check_complete(name, layers, base)
+
+
+def check_base(name: str, layers: Layers, config: AdapterConfig, rules: Rules, base: BaseModelFacts) -> None:
+    """Raise `InvalidAdapter` unless the base model has these layers, in these sizes."""
+    if None not in {config.architecture, base.architecture} and config.architecture != base.architecture:
+        raise InvalidAdapter(
+            name,
+            f"it was trained on a {shown(config.architecture)}, "
+            f"{rules.base_model} is a {shown(base.architecture)}",
+            "publish it to a stage with that base model",
+        )
+    if not base.layers:
+        return
+    for path, layer in layers.items():
+        if path not in base.layers:
+            # Both engines leave such a layer out silently.
+            raise InvalidAdapter(
+                name,
+                f"it changes {path}, which {rules.base_model} does not have",
+                "publish it to a stage with the base model that it was trained on",
+            )
+        sizes = base.layers[path]
+        found = (layer.outputs, layer.inputs)
+        if sizes is not None and found != sizes and not (config.is_transposed and found == sizes[::-1]):
+            # vLLM takes a layer that is too small (layers/base_linear.py, set_lora copies into a slice).
+            raise InvalidAdapter(
+                name,
+                f"it changes {path} from {found[1]} to {found[0]} features, in {rules.base_model} that goes "
+                f"from {sizes[1]} to {sizes[0]}",
+                "publish it to a stage with the base model that it was trained on",
+            )
+
+
+def _check_complete(name: str, layers: Layers, base: BaseModelFacts | None) -> None:
+    """LoRAX leaves a module out of all layers if one lacks it (`adapters/lora.py`, LoraWeights.load)."""
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for path in layers:
+        kinds[kind_of(path)].add(path)
+    needed = base.kinds if base is not None and base.layers else _seen(kinds)
+    for kind, paths in kinds.items():
+        if len(paths) < needed[kind]:
+            raise InvalidAdapter(
+                name,
+                f"it changes {kind} in {len(paths)} of {needed[kind]} layers: LoRAX leaves it out of all",
+                "train all layers, or use engine: vllm",
+            )
+
+
+def _seen(kinds: Mapping[str, set[str]]) -> Counter[str]:
+    """How many layers there are at least: up to the highest number that any module has."""
+    highest: dict[str, int] = {}
+    for kind, paths in kinds.items():
+        if kind.count("*") == 1:
+            start = kind.partition("*")[0]
+            numbers = [int(path.removeprefix(start).partition(".")[0]) for path in paths]
+            highest[start] = max(highest.get(start, 0), *numbers, 0)
+    return Counter({kind: highest.get(kind.partition("*")[0], -1) + 1 for kind in kinds})

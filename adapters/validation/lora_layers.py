@@ -1,0 +1,91 @@
+"""The layers that an adapter changes, read from the names, dtypes and shapes of its tensors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adapters.errors import InvalidAdapter
+from adapters.strict_json import shown
+from adapters.validation.safetensors import Tensor
+
+#: As both engines look for them: LoRAX in `adapters/lora.py` (map_weights_for_model), vLLM in `lora/utils.py`
+#: (parse_fine_tuned_lora_name). Longer and deeper than in any model, and still cheap to take apart.
+_LORA = re.compile(r"base_model\.model\.((?:[\w-]+\.){1,24})lora_([AB])\.weight", re.ASCII)
+_MAX_NAME_LENGTH = 256
+#: What the engines convert to the dtype that they compute in.
+_DTYPES = ("F32", "F16", "BF16")
+
+#: Tensors that PEFT saves and the engines leave out or fail on, by a part of their name.
+_KNOWN_OTHERS = (
+    ("lora_magnitude_vector", "it is DoRA's", "train without use_dora"),
+    ("lora_embedding_", "it changes the embeddings", "train linear layers alone, e.g. q_proj and v_proj"),
+    ("lora_B.bias", "it is a bias of LoRA's", "train without lora_bias"),
+    ("trainable_tokens", "it changes single tokens", "train without trainable_token_indices"),
+    # vLLM skips such tensors silently (lora/utils.py, is_base_embedding_weights), LoRAX all it does not know.
+    (".base_layer.", "it is a weight of the base model", "save with save_embedding_layers=False"),
+    ("embed_tokens.", "it is a weight of the base model", "save with save_embedding_layers=False"),
+    ("lm_head.weight", "it is a weight of the base model", "save with save_embedding_layers=False"),
+    (".default.weight", "its name has the adapter's name in it", "save with PEFT's save_pretrained"),
+    (".bias", "it is a bias", "train with bias: none"),
+)
+
+
+@dataclass(frozen=True)
+class LoraLayer:
+    """The two matrices for one layer of the base model: A of [rank, inputs], B of [outputs, rank]."""
+
+    rank: int
+    inputs: int
+    outputs: int
+
+
+def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer]:
+    """The layers by path in the base model, e.g. `model.layers.0.self_attn.q_proj`.
+
+    Raises `InvalidAdapter` if a tensor is anything but half of such a layer, or lacks its other half.
+    """
+    halves: dict[str, dict[str, tuple[int, int]]] = {}
+    for key, tensor in tensors.items():
+        match = _LORA.fullmatch(key) if len(key) <= _MAX_NAME_LENGTH else None
+        if match is None:
+            raise _unexpected(name, key)
+        if tensor.dtype not in _DTYPES:
+            raise InvalidAdapter(
+                name, f"tensor {shown(key)} is {tensor.dtype}", f"save it as one of {', '.join(_DTYPES)}"
+            )
+        if len(tensor.shape) != 2 or 0 in tensor.shape:
+            raise InvalidAdapter(
+                name,
+                f"tensor {shown(key)} has shape {list(tensor.shape)}, not two sides above 0",
+                "gather the shards of DeepSpeed or FSDP before saving, and save it again",
+            )
+        halves.setdefault(match[1][:-1], {})[match[2]] = (tensor.shape[0], tensor.shape[1])
+    if not halves:
+        raise InvalidAdapter(name, "its weights file has no tensors", "save the adapter again")
+    return {path: _layer(name, path, half) for path, half in halves.items()}
+
+
+def _layer(name: str, path: str, half: Mapping[str, tuple[int, int]]) -> LoraLayer:
+    if len(half) != 2:
+        missing = "B" if "A" in half else "A"
+        raise InvalidAdapter(name, f"lora_{missing} is missing for {path}", "save the adapter again")
+    (rank, inputs), (outputs, rank_of_b) = half["A"], half["B"]
+    if rank != rank_of_b:
+        raise InvalidAdapter(
+            name, f"for {path} lora_A has rank {rank}, lora_B {rank_of_b}", "save the adapter again"
+        )
+    return LoraLayer(rank, inputs, outputs)
+
+
+def _unexpected(name: str, key: str) -> InvalidAdapter:
+    for part, meaning, remedy in _KNOWN_OTHERS:
+        if part in key:
+            return InvalidAdapter(name, f"tensor {shown(key)} cannot be served: {meaning}", remedy)
+    return InvalidAdapter(
+        name,
+        f"tensor {shown(key)} cannot be served: it is none of base_model.model.<layer>.lora_A.weight and "
+        "lora_B.weight",
+        "train linear layers alone, and save with PEFT's save_pretrained",
+    )

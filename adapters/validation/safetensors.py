@@ -1,0 +1,155 @@
+"""The header of a safetensors file: what tensors are in it. Tensor data is never read.
+
+The file may come from anyone. Nothing in it is believed: not the header's length, not a tensor's shape, not
+where it says the tensor lies. https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from adapters.errors import InvalidAdapter
+from adapters.files import ReadableFile
+from adapters.strict_json import NotAnObject, parse_object, shown
+
+#: The header is preceded by its length, a little-endian 64-bit integer.
+HEADER_LENGTH_BYTES = 8
+#: Longest header that is read. An adapter for every layer of a 70B model has one of about 0.3 MB, one for
+#: every expert of a large mixture of experts 7 MB; the format itself allows 100 MB.
+MAX_HEADER_BYTES = 10 * 1024 * 1024
+#: Parsed, a header takes up to eight times its bytes: large ones are read one after another.
+_LARGE_HEADER_BYTES = 512 * 1024
+_LARGE_HEADERS = threading.Lock()
+#: A header of 10 MiB has room for not many more.
+MAX_TENSORS = 100_000
+
+#: Bits per element by dtype, as safetensors 0.8.0 knows them.
+_BITS = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 8),
+    **dict.fromkeys(("F8_E5M2FNUZ", "F8_E4M3FNUZ"), 8),
+    **{"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6},
+    **dict.fromkeys(("I16", "U16", "F16", "BF16"), 16),
+    **dict.fromkeys(("I32", "U32", "F32"), 32),
+    **dict.fromkeys(("I64", "U64", "F64", "C64"), 64),
+}
+_MAX_DIMENSIONS = 16
+_MAX_SIDE = 2**63 - 1
+#: How often these occur at most in the JSON for one tensor. Counted before parsing: an empty list is three
+#: bytes in a file, and sixty in memory.
+_PER_TENSOR = {b"{": 1, b"[": 2, b'"': 10, b",": 8}
+#: Room for `__metadata__`, counted in tensors.
+_OTHER_ENTRIES = 1_000
+_DAMAGED = "it was cut off or damaged on the way: save or upload it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor, as the header describes it."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    """Where its bytes start, counted from the end of the header."""
+    end: int
+
+
+def read_header(name: str, file: ReadableFile) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name; `name` is the adapter's, for messages.
+
+    Reads at most 8 and then `MAX_HEADER_BYTES` bytes. Raises `InvalidAdapter` if the file is none, or if
+    header and file do not fit each other to the byte.
+    """
+    first = bytes(file.read(0, HEADER_LENGTH_BYTES))
+    length = int.from_bytes(first, "little")
+    data_size = file.size - HEADER_LENGTH_BYTES - length
+    if len(first) < HEADER_LENGTH_BYTES or length > MAX_HEADER_BYTES or length < 2 or data_size < 0:
+        raise _no_header(name, first, length, file.size)
+    with _LARGE_HEADERS if length > _LARGE_HEADER_BYTES else nullcontext():
+        return _read_tensors(name, file, length, data_size)
+
+
+def _read_tensors(name: str, file: ReadableFile, length: int, data_size: int) -> dict[str, Tensor]:
+    header = bytes(file.read(HEADER_LENGTH_BYTES, length))
+    if len(header) != length:
+        raise InvalidAdapter(name, "its weights file ends within the header", _DAMAGED)
+    if any(header.count(sign) > most * (MAX_TENSORS + _OTHER_ENTRIES) for sign, most in _PER_TENSOR.items()):
+        raise InvalidAdapter(name, f"its safetensors header lists more than {MAX_TENSORS} tensors", _DAMAGED)
+    try:
+        entries = parse_object(header)
+    except NotAnObject as error:
+        raise InvalidAdapter(name, f"its safetensors header is damaged: {error}", _DAMAGED) from error
+    _check_metadata(name, entries.pop("__metadata__", {}))
+    if len(entries) > MAX_TENSORS:
+        raise InvalidAdapter(name, f"its safetensors header lists {len(entries)} tensors", _DAMAGED)
+    tensors = {key: _tensor(name, key, entry) for key, entry in entries.items()}
+    _check_layout(name, tensors, data_size)
+    return tensors
+
+
+def _no_header(name: str, first: bytes, length: int, size: int) -> InvalidAdapter:
+    # Not before the length was found impossible: a header of 128 bytes starts with \x80, too.
+    if first.startswith((b"PK", b"\x80")):
+        return InvalidAdapter(
+            name,
+            "its weights are a PyTorch pickle under a safetensors name, and loading a pickle runs its code",
+            "convert them to safetensors: save_pretrained(…, safe_serialization=True)",
+        )
+    if len(first) == HEADER_LENGTH_BYTES and MAX_HEADER_BYTES < length <= size:
+        return InvalidAdapter(
+            name,
+            f"its safetensors header claims {length} bytes, of which at most {MAX_HEADER_BYTES} are read",
+            "save the adapter again, without other models' tensors in the file",
+        )
+    return InvalidAdapter(name, "its weights file is not a safetensors file", _DAMAGED)
+
+
+def _check_metadata(name: str, metadata: Any) -> None:
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise InvalidAdapter(name, "the __metadata__ of its safetensors header is not text", _DAMAGED)
+
+
+def _tensor(name: str, key: str, entry: Any) -> Tensor:
+    problem = f"its safetensors header is damaged at tensor {shown(key)}"
+    if not isinstance(entry, dict):
+        raise InvalidAdapter(name, problem, _DAMAGED)
+    dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
+    if not isinstance(dtype, str) or dtype not in _BITS:
+        raise InvalidAdapter(name, f"{problem}: its dtype is {shown(dtype)}", _DAMAGED)
+    if not (_are_sizes(shape) and len(shape) <= _MAX_DIMENSIONS):
+        raise InvalidAdapter(name, f"{problem}: its shape cannot be", _DAMAGED)
+    if not (_are_sizes(offsets) and len(offsets) == 2 and offsets[0] <= offsets[1]):
+        raise InvalidAdapter(name, f"{problem}: its offsets cannot be", _DAMAGED)
+    elements = 1
+    for side in shape:
+        elements *= side
+    if elements * _BITS[dtype] != (offsets[1] - offsets[0]) * 8:
+        raise InvalidAdapter(name, f"{problem}: its shape does not fit its bytes", _DAMAGED)
+    return Tensor(dtype, tuple(shape), offsets[0], offsets[1])
+
+
+def _are_sizes(value: Any) -> TypeGuard[list[int]]:
+    # type() instead of isinstance(): true is an int to Python.
+    return isinstance(value, list) and all(type(size) is int and 0 <= size <= _MAX_SIDE for size in value)
+
+
+def _check_layout(name: str, tensors: Mapping[str, Tensor], data_size: int) -> None:
+    """The tensors must lie one after the other, without holes, from the header to the end of the file."""
+    position = 0
+    for key, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
+        if tensor.start != position:
+            raise InvalidAdapter(
+                name,
+                f"the tensors of its weights file overlap or leave holes, at {shown(key)}",
+                _DAMAGED,
+            )
+        position = tensor.end
+    if position != data_size:
+        raise InvalidAdapter(
+            name,
+            f"its weights file has {data_size} bytes of tensors, its header tells of {position}",
+            _DAMAGED,
+        )

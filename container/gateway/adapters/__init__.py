@@ -1,0 +1,1 @@
+"""Adapters on the instance: registry, download and disk cache."""

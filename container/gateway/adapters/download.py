@@ -1,0 +1,153 @@
+"""One adapter revision from the bucket to a local directory, complete and checked or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from adapters.errors import InvalidAdapter, InvalidName
+from adapters.files import LocalFile
+from adapters.names import Reference
+from adapters.store.layout import (
+    ADAPTER_FILES,
+    WEIGHTS_FILE,
+    RegistryEntry,
+    adapter_prefix,
+    content_digest,
+    revision_of,
+)
+from adapters.store.registry import Registry
+from adapters.store.s3 import is_absent
+from adapters.validation.safetensors import read_header
+from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, ADAPTER_MISSING
+
+_ENGINE_ID = re.compile(r"^adapters/(?P<name>.+)/(?P<revision>[0-9a-f]+)/$")
+#: A 7B adapter has 20 to 340 MB; S3 that stalls for 10 s is tried again.
+_CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
+
+
+class DownloadError(Exception):
+    """An adapter that cannot be served."""
+
+    def __init__(self, error_type: str, message: str) -> None:
+        """`error_type` is one of `container.gateway.errors.ADAPTER_ERRORS`."""
+        super().__init__(message)
+        self.error_type = error_type
+
+
+class Download(Protocol):
+    """What the resolver needs of `AdapterDownload`."""
+
+    def fetch(self, name: str, revision: str) -> Path:
+        """The directory with the revision's files; blocks, raises `DownloadError`."""
+        ...
+
+
+class AdapterDownload:
+    """Downloads into a cache on disk. Revisions never change, so what is there stays right."""
+
+    def __init__(
+        self,
+        client: Any,
+        bucket: str,
+        cache: Path,
+        directory: Callable[[Path, str], Path],
+        target_modules: frozenset[str] | None = None,
+    ) -> None:
+        """`client` is a boto3 S3 client; `cache` is made when it is first needed.
+
+        `directory` tells where in the cache the engine looks for an engine id; `target_modules` are the
+        modules that the engine has slots for, None for all.
+        """
+        self._client = client
+        self._registry = Registry(client, bucket)
+        self._bucket = bucket
+        self._cache = cache
+        self._directory = directory
+        self._target_modules = target_modules
+
+    def fetch(self, name: str, revision: str) -> Path:
+        """The directory with the revision's files; blocks, raises `DownloadError`.
+
+        The name has to be registered, for this revision or another one: what was removed is not served.
+        """
+        prefix = adapter_prefix(name, revision)
+        directory = self._directory(self._cache, prefix)
+        try:
+            entry = self._registry.get(name)
+            if entry is None:
+                raise DownloadError(ADAPTER_MISSING, f"adapter {name!r} is not registered")
+            if not all((directory / file).is_file() for file in ADAPTER_FILES):
+                # An engine may have put one of the files there by itself.
+                shutil.rmtree(directory, ignore_errors=True)
+                self._download(prefix, revision, directory, entry.entry)
+            self._check_modules(name, directory / WEIGHTS_FILE)
+        except InvalidAdapter as error:
+            raise DownloadError(ADAPTER_INCOMPATIBLE, str(error)) from error
+        except ClientError as error:
+            raise DownloadError(
+                ADAPTER_MISSING if is_absent(error) else ADAPTER_LOAD_FAILED, str(error)
+            ) from error
+        except DownloadError:
+            raise
+        except Exception as error:
+            # botocore has no common class for what it makes of an answer that is not S3's.
+            raise DownloadError(ADAPTER_LOAD_FAILED, f"{type(error).__name__}: {error}") from error
+        return directory
+
+    def _download(self, prefix: str, revision: str, directory: Path, entry: RegistryEntry) -> None:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._cache, prefix="fetching-") as temporary:
+            incoming = Path(temporary) / "adapter"
+            incoming.mkdir()
+            digests = {file: self._fetch_file(prefix + file, incoming / file) for file in ADAPTER_FILES}
+            digest = content_digest(digests)
+            # Of the current revision the whole digest is known, of others the part that is their revision.
+            right = digest == entry.digest if revision == entry.revision else revision_of(digest) == revision
+            if not right:
+                raise DownloadError(
+                    ADAPTER_LOAD_FAILED, f"the content has the digest {digest}: it was changed in the bucket"
+                )
+            incoming.rename(directory)
+
+    def _check_modules(self, name: str, weights: Path) -> None:
+        # vLLM would leave weights without a slot out and answer with the rest, silently.
+        if self._target_modules is None:
+            return
+        # A tensor ends in <module>.lora_A.weight.
+        modules = {tensor.split(".")[-3:][0] for tensor in read_header(name, LocalFile(weights))}
+        if outside := modules - self._target_modules:
+            raise DownloadError(
+                ADAPTER_INCOMPATIBLE,
+                f"it changes {', '.join(sorted(outside))}, which this endpoint has no room for "
+                "(ADAPTER_TARGET_MODULES)",
+            )
+
+    def _fetch_file(self, key: str, path: Path) -> str:
+        """Download one file; its SHA-256 (hex)."""
+        self._client.download_file(self._bucket, key, str(path))
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def download_client(region: str | None) -> Any:
+    """A boto3 S3 client for downloads; where AWS_ENDPOINT_URL is set, it goes there."""
+    return boto3.client("s3", region_name=region, config=_CONFIG)
+
+
+def parse_engine_id(engine_id: str) -> tuple[str, str]:
+    """Name and revision of an engine id; raises `InvalidName` if it is not exactly one."""
+    match = _ENGINE_ID.fullmatch(engine_id)
+    reference = Reference.parse("{name}@{revision}".format(**match.groupdict()) if match else engine_id)
+    if reference.revision is None or adapter_prefix(reference.name, reference.revision) != engine_id:
+        raise InvalidName(engine_id, "not an engine id", "use adapters/<name>/<revision>/")
+    return reference.name, reference.revision

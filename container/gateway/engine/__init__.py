@@ -1,0 +1,1 @@
+"""The engine: its process, its HTTP connections, its interface and its readiness."""

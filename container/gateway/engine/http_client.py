@@ -1,0 +1,68 @@
+"""How both engines are spoken to: JSON over HTTP, and what can go wrong with that."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+from container.gateway.engine.backend import HEALTH_SECONDS, Json
+from container.gateway.engine.connection import EnginePool, EngineResponse
+from container.gateway.errors import GatewayError
+
+
+@dataclass(frozen=True)
+class EngineAnswer:
+    """A whole answer; `json` is empty where the body is no JSON object."""
+
+    status: int
+    headers: Mapping[str, str]
+    json: Json
+
+
+class EngineHttp:
+    """Requests to the engine's port. An engine that cannot be reached is a `GatewayError`."""
+
+    def __init__(self, pool: EnginePool) -> None:
+        """`pool` has the connections."""
+        self._pool = pool
+
+    def open(self, path: str, body: Json) -> contextlib.AbstractAsyncContextManager[EngineResponse]:
+        """POST `body`; the answer's body is read in the block."""
+        return self._pool.request("POST", path, encode(body))
+
+    async def post(self, path: str, body: Json) -> EngineAnswer:
+        """POST `body` and read the whole answer."""
+        async with self.open(path, body) as response:
+            return await read_answer(response)
+
+    async def is_healthy(self) -> bool:
+        """Whether GET /health says so."""
+        try:
+            async with asyncio.timeout(HEALTH_SECONDS), self._pool.request("GET", "/health") as response:
+                await response.read()
+                return response.status == HTTPStatus.OK
+        except (GatewayError, TimeoutError):
+            return False
+
+
+def encode(body: Json) -> bytes:
+    """A body as it is sent; raises `GatewayError` 422 for what is nested deeper than orjson goes."""
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        raise GatewayError.validation("the body is nested too deeply") from None
+
+
+async def read_answer(response: EngineResponse) -> EngineAnswer:
+    """Read what is left of an answer."""
+    try:
+        answer: Any = orjson.loads(await response.read())
+    except ValueError:
+        answer = {}
+    return EngineAnswer(response.status, response.headers, answer if isinstance(answer, dict) else {})

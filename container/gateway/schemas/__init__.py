@@ -1,0 +1,1 @@
+"""Request schemas: LoRAX and OpenAI."""

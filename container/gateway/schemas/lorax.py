@@ -1,0 +1,134 @@
+"""The request: LoRAX's schema, with the rules of LoRAX 0.12.1 and two limits of our own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from container.gateway.errors import GatewayError
+from container.gateway.schemas.validation import validated
+
+#: What LoRAX takes as "no adapter"; a missing id or null means the same.
+BASE_MODEL_IDS = ("", "__base_model__")
+#: LoRAX's defaults for MAX_BEST_OF and MAX_STOP_SEQUENCES.
+MAX_BEST_OF = 2
+MAX_STOP_SEQUENCES = 4
+#: The widest seed that both engines take (LoRAX: 64 bits unsigned, vLLM: signed).
+MAX_SEED = 2**63 - 1
+
+Text = Annotated[str, Field(min_length=1)]
+#: LoRAX has 32 bits for these.
+Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+
+class Parameters(BaseModel):
+    """`parameters` of a request; a key that is not here is ignored, as LoRAX does."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+
+    adapter_id: str | None = None
+    adapter_source: str | None = None
+    merged_adapters: Any = None
+    api_token: str | None = None
+    best_of: Annotated[int, Field(ge=1, le=MAX_BEST_OF)] | None = None
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    repetition_penalty: Annotated[float, Field(gt=0)] | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+    top_k: Positive | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    typical_p: Annotated[float, Field(gt=0, lt=1)] | None = None
+    do_sample: bool = False
+    max_new_tokens: Positive | None = None
+    ignore_eos_token: bool = False
+    return_full_text: bool | None = None
+    stop: Annotated[list[Text], Field(max_length=MAX_STOP_SEQUENCES)] = []
+    truncate: Positive | None = None
+    watermark: bool = False
+    details: bool = False
+    decoder_input_details: bool = False
+    return_k_alternatives: Positive | None = None
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
+    response_format: Any = None
+
+    @property
+    def samples(self) -> bool:
+        """Whether tokens are drawn rather than the likeliest taken, by LoRAX's rule."""
+        if self.temperature == 0:
+            return False
+        return (
+            self.do_sample
+            or self.temperature not in (None, 1)
+            or self.top_k is not None
+            or (self.top_p is not None and self.top_p < 1)
+            or self.typical_p is not None
+        )
+
+
+class GenerateRequest(BaseModel):
+    """One prompt and how to continue it."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+
+    inputs: Text
+    parameters: Parameters = Parameters()
+    stream: bool = False
+
+    @property
+    def adapter(self) -> str | None:
+        """The adapter that is asked for, None for the base model."""
+        asked = self.parameters.adapter_id
+        return None if asked in BASE_MODEL_IDS else asked
+
+    def new_tokens(self, default: int) -> int:
+        """The number of tokens to generate at most."""
+        return self.parameters.max_new_tokens or default
+
+
+def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = False) -> GenerateRequest:
+    """Check a request's JSON; `stream` makes it one for a stream whatever it says.
+
+    Raises `GatewayError` 422 if it breaks a rule. The message never repeats what the caller wrote, which
+    may be a prompt.
+    """
+    _check_place_of_adapter(data)
+    request = validated(GenerateRequest, data)
+    if stream:
+        request = request.model_copy(update={"stream": True})
+    _check(request, max_new_tokens)
+    return request
+
+
+def _check_place_of_adapter(data: Any) -> None:
+    """Unknown keys are ignored, but not an adapter in the wrong place: the base model would answer."""
+    parameters = data.get("parameters") if isinstance(data, dict) else None
+    for place, names in ((data, ("adapter_id", "model", "adapter")), (parameters, ("model", "adapter"))):
+        if isinstance(place, dict):
+            for name in names:
+                if place.get(name):
+                    raise GatewayError.validation(f"`{name}`: name the adapter in `parameters.adapter_id`")
+
+
+def _check(request: GenerateRequest, max_new_tokens: int) -> None:
+    asked = request.parameters
+    if asked.adapter_source is not None and asked.adapter_source.lower() != "s3":
+        raise GatewayError.validation("`adapter_source` must be s3, or left out: adapters are registered")
+    if asked.merged_adapters is not None:
+        raise GatewayError.validation("`merged_adapters` is not supported: name one adapter in `adapter_id`")
+    if asked.api_token is not None:
+        raise GatewayError.validation("`api_token` is not supported: adapters come from the adapter store")
+    if asked.max_new_tokens is not None and asked.max_new_tokens > max_new_tokens:
+        raise GatewayError.validation(f"`max_new_tokens` must be <= {max_new_tokens}")
+    if asked.best_of is not None and asked.best_of > 1:
+        if request.stream:
+            raise GatewayError.validation("`best_of` != 1 is not supported when streaming tokens")
+        if not asked.samples:
+            raise GatewayError.validation("you must use sampling when `best_of` is > 1")
+        if asked.seed is not None:
+            raise GatewayError.validation("`seed` must not be set when `best_of` is > 1")
+    if request.stream and asked.decoder_input_details:
+        raise GatewayError.validation(
+            "`decoder_input_details` == true is not supported when streaming tokens"
+        )

@@ -1,0 +1,92 @@
+"""A request's body, whichever schema it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from container.gateway.engine.backend import Request
+from container.gateway.errors import GatewayError
+from container.gateway.schemas.lorax import read_generate_request
+from container.gateway.schemas.openai import ChatRequest, Kind, TextRequest, read_openai_request
+
+Read = Callable[[Any], Request]
+#: Items of lists and members of objects. A chat of a thousand messages with its tools has fewer. All are
+#: looked at before a request is taken or refused, and everybody else, /ping included, waits meanwhile.
+MAX_VALUES = 10_000
+#: What is nested deeper than 254 levels could not be written as JSON again.
+MAX_LEVELS = 64
+#: Those in prompts included. A million lists take half a second to be made of a body, and to be thrown away.
+MAX_BRACKETS = 100_000
+
+
+class Reader:
+    """Reads and checks bodies; each method raises `GatewayError`."""
+
+    def __init__(self, *, base_model: str, max_new_tokens: int) -> None:
+        """`base_model` is the base model's name, `max_new_tokens` the most that may be asked for."""
+        self._base_model = base_model
+        self._max_new_tokens = max_new_tokens
+
+    def generate(self, data: Any) -> Request:
+        """LoRAX's schema."""
+        return self._lorax(data, stream=False)
+
+    def generate_stream(self, data: Any) -> Request:
+        """LoRAX's schema, for a stream whatever it says."""
+        return self._lorax(data, stream=True)
+
+    def chat(self, data: Any) -> Request:
+        """OpenAI's chat completion schema."""
+        return self._openai(data, ChatRequest)
+
+    def text(self, data: Any) -> Request:
+        """OpenAI's text completion schema."""
+        return self._openai(data, TextRequest)
+
+    def any(self, data: Any) -> Request:
+        """The schema whose one mandatory field is there."""
+        schemas: dict[str, Read] = {"inputs": self.generate, "messages": self.chat, "prompt": self.text}
+        found = [name for name in schemas if isinstance(data, dict) and name in data]
+        if len(found) != 1:
+            raise GatewayError.validation("give one of `inputs` (LoRAX), `messages` and `prompt` (OpenAI)")
+        return schemas[found[0]](data)
+
+    def _lorax(self, data: Any, *, stream: bool) -> Request:
+        request = read_generate_request(data, max_new_tokens=self._max_new_tokens, stream=stream)
+        if request.adapter == self._base_model:
+            # An adapter may not have this name: OpenAI's schema means the base model by it.
+            raise GatewayError.validation("`adapter_id`: that is the base model; leave it out to ask it")
+        return request
+
+    def _openai(self, data: Any, kind: Kind) -> Request:
+        return read_openai_request(
+            data, kind, base_model=self._base_model, max_new_tokens=self._max_new_tokens
+        )
+
+
+def read_json(body: bytes) -> Any:
+    """The JSON of a body; raises `GatewayError` 400, or 422 if it has too many values or levels."""
+    if body.count(b"[") + body.count(b"{") > MAX_BRACKETS:
+        raise GatewayError.validation(f"the body has more than {MAX_BRACKETS} brackets")
+    try:
+        data = orjson.loads(body)
+    except ValueError:
+        raise GatewayError(400, "invalid_json", "The request body is not valid JSON") from None
+    _check_shape(data)
+    return data
+
+
+def _check_shape(data: Any) -> None:
+    level, values = [data], 0
+    for _ in range(MAX_LEVELS):
+        level = [each for each in level if isinstance(each, dict | list)]
+        if not level:
+            return
+        values += sum(map(len, level))
+        if values > MAX_VALUES:
+            break
+        level = [item for each in level for item in (each.values() if isinstance(each, dict) else each)]
+    raise GatewayError.validation(f"the body has more than {MAX_VALUES} values or {MAX_LEVELS} levels")

@@ -1,0 +1,170 @@
+"""What is counted for each adapter, for Prometheus and as CloudWatch's Embedded Metric Format (EMF).
+
+Adapters are named by callers and may be thousands: only the first so many get a series of their own, the
+others share one. Names that are not registered never get one.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import orjson
+from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
+from prometheus_client import Counter as PrometheusCounter
+from prometheus_client.exposition import generate_latest
+
+from container.gateway.adapters.registry import Adapter
+from container.gateway.errors import GatewayError
+from container.gateway.request_context import Exchange
+
+#: The values of the label for requests without an adapter of their own, UNKNOWN for those that end before
+#: it is known; adapter names never begin so.
+BASE_MODEL = "__base_model__"
+UNKNOWN = "__unknown__"
+OTHERS = "__others__"
+#: The time at which a counter was made is of no use here, and a third of the text.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+NAMESPACE = "LoraServing"
+#: EMF takes this many values of one metric in a line. Of more, a random choice is told.
+MAX_VALUES = 100
+#: Seconds; from a cached answer to SageMaker's limit for streams.
+_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 240, 480)
+
+
+class _Sample:
+    """At most `MAX_VALUES` of the values that were added, each as likely as any other."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+        self._seen = 0
+
+    def add(self, value: float) -> None:
+        self._seen += 1
+        if len(self.values) < MAX_VALUES:
+            self.values.append(round(value, 4))
+        elif (place := random.randrange(self._seen)) < MAX_VALUES:
+            self.values[place] = round(value, 4)
+
+
+@dataclass
+class _Interval:
+    """What is counted for one adapter until the next EMF line."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    latency: _Sample = field(default_factory=_Sample)
+    first_token: _Sample = field(default_factory=_Sample)
+    load_time: _Sample = field(default_factory=_Sample)
+
+
+class Metrics:
+    """Counts requests and adapter loads."""
+
+    def __init__(self, *, endpoint: str, variant: str, max_adapters: int) -> None:
+        """`endpoint` and `variant` are dimensions in CloudWatch."""
+        self._dimensions = {"Endpoint": endpoint, "Variant": variant}
+        self._max_adapters = max_adapters
+        self._names: set[str] = set()
+        self._intervals: dict[str, _Interval] = {}
+        self._registry = CollectorRegistry()
+        one, kind = ("adapter",), ("adapter", "error_type")
+        self._requests = self._counter("requests", "Requests, by how they ended ('' is well)", kind)
+        self._prompt_tokens = self._counter("prompt_tokens", "Tokens of prompts", one)
+        self._generated_tokens = self._counter("generated_tokens", "Tokens generated", one)
+        self._latency = self._histogram("request_seconds", "From the request to the end of its answer", one)
+        self._first_token = self._histogram(
+            "first_token_seconds", "From the request to a stream's first event", one
+        )
+        self._loads = self._counter("adapter_loads", "Adapters loaded, by how that ended", kind)
+        self._load_time = self._histogram("adapter_load_seconds", "Fetching and loading an adapter", one)
+
+    def served(self, exchange: Exchange) -> None:
+        """Count a request that is over."""
+        label = BASE_MODEL if exchange.base_model else self._label(exchange.adapter)
+        error, usage, seconds = exchange.error_type, exchange.usage, exchange.seconds
+        self._requests.labels(label, error or "").inc()
+        self._prompt_tokens.labels(label).inc(usage.prompt_tokens)
+        self._generated_tokens.labels(label).inc(usage.generated_tokens)
+        now = self._interval(label)
+        now.counts["Requests"] += 1
+        now.counts["PromptTokens"] += usage.prompt_tokens
+        now.counts["GeneratedTokens"] += usage.generated_tokens
+        if error is not None:
+            now.counts["Errors"] += 1
+            now.counts[f"Errors.{error}"] += 1
+            return
+        # The time of an error says nothing about the model.
+        self._latency.labels(label).observe(seconds)
+        now.latency.add(seconds)
+        if exchange.first_token_seconds is not None:
+            self._first_token.labels(label).observe(exchange.first_token_seconds)
+            now.first_token.add(exchange.first_token_seconds)
+
+    def loaded(self, adapter: Adapter, seconds: float, error: GatewayError | None) -> None:
+        """Count an adapter that was loaded, or was not."""
+        label = self._label(adapter.name)
+        self._loads.labels(label, error.error_type if error else "").inc()
+        self._load_time.labels(label).observe(seconds)
+        now = self._interval(label)
+        now.counts["AdapterLoads"] += 1
+        now.counts["AdapterLoadErrors"] += error is not None
+        now.load_time.add(seconds)
+
+    def prometheus(self) -> bytes:
+        """All that was counted since the start, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def emf_lines(self) -> Iterator[bytes]:
+        """What was counted since the last call: one line for each adapter that was asked for."""
+        intervals, self._intervals = self._intervals, {}
+        for label, interval in sorted(intervals.items()):
+            yield self._emf_line(label, interval)
+
+    def _emf_line(self, label: str, interval: _Interval) -> bytes:
+        samples = {
+            "Latency": interval.latency,
+            "TimeToFirstToken": interval.first_token,
+            "AdapterLoadTime": interval.load_time,
+        }
+        timed = {name: sample.values for name, sample in samples.items() if sample.values}
+        metrics = [{"Name": name, "Unit": "Count"} for name in interval.counts]
+        metrics += [{"Name": name, "Unit": "Seconds"} for name in timed]
+        directive = {
+            "Namespace": NAMESPACE,
+            # Per adapter, and for the whole variant.
+            "Dimensions": [[*self._dimensions, "Adapter"], [*self._dimensions]],
+            "Metrics": metrics,
+        }
+        return orjson.dumps(
+            {
+                "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
+                **self._dimensions,
+                "Adapter": label,
+                **interval.counts,
+                **timed,
+            },
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+
+    def _label(self, adapter: str | None) -> str:
+        if adapter is None:
+            return UNKNOWN
+        if adapter not in self._names:
+            if len(self._names) >= self._max_adapters:
+                return OTHERS
+            self._names.add(adapter)
+        return adapter
+
+    def _interval(self, label: str) -> _Interval:
+        if label not in self._intervals:
+            self._intervals[label] = _Interval()
+        return self._intervals[label]
+
+    def _counter(self, name: str, text: str, labels: Iterable[str]) -> PrometheusCounter:
+        return PrometheusCounter(f"lora_{name}", text, labels, registry=self._registry)
+
+    def _histogram(self, name: str, text: str, labels: Iterable[str]) -> Histogram:
+        return Histogram(f"lora_{name}", text, labels, buckets=_BUCKETS, registry=self._registry)

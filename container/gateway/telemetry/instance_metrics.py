@@ -1,0 +1,153 @@
+"""The state of this instance, for Prometheus and as one line of CloudWatch's Embedded Metric Format (EMF).
+
+The line is told at regular times, also when there was no request, so that its absence means something: no
+instance lives. What is counted for each adapter is in `metrics`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+
+import orjson
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from container.gateway.adapters.cache import AdapterCache
+from container.gateway.adapters.registry import Registry
+from container.gateway.admission import Admission
+from container.gateway.engine.readiness import Readiness
+from container.gateway.errors import WRONG_ADAPTER
+from container.gateway.request_context import Exchange
+from container.gateway.telemetry.adapter_metrics import NAMESPACE
+
+#: What is told in bytes; all else is a count.
+_BYTES = ("AdapterCacheBytes", "DiskFreeBytes")
+#: What Prometheus is told of each count that only grows; its name and its text there.
+_COUNTERS = {
+    "RequestsRefused": ("requests_refused", "Requests refused for overload"),
+    "ServerErrors": ("server_errors", "Answers with a status of 500 or more, errors in streams included"),
+    "WrongAdapters": ("wrong_adapters", "Requests that another model answered, and that failed for it"),
+    "AdapterLoadFailures": ("adapter_load_failures", "Adapter loads that failed, incompatible ones left out"),
+    "AdapterEvictions": ("adapter_evictions", "Adapters removed from the disk to make room"),
+    "RegistryStaleAnswers": ("registry_stale_answers", "Names looked up in an entry that is out of date"),
+    "RegistryErrors": ("registry_errors", "Questions to the adapter store that failed"),
+}
+
+
+class StateMetrics(Collector):
+    """Reads what the gateway's parts count; counts itself how requests end."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        variant: str,
+        readiness: Readiness,
+        admission: Admission,
+        registry: Registry,
+        cache: AdapterCache,
+        cache_dir: Path,
+    ) -> None:
+        """`endpoint` and `variant` are dimensions in CloudWatch; `cache_dir` is on the disk that is told."""
+        self._dimensions = {"Endpoint": endpoint, "Variant": variant}
+        self._readiness = readiness
+        self._admission = admission
+        self._registry = registry
+        self._cache = cache
+        self._cache_dir = cache_dir
+        self._refused = self._server_errors = self._wrong_adapters = 0
+        self._told = dict.fromkeys(_COUNTERS, 0)
+        self._prometheus = CollectorRegistry()
+        self._prometheus.register(self)
+
+    def served(self, exchange: Exchange) -> None:
+        """Count a request that is over."""
+        self._refused += exchange.status == HTTPStatus.TOO_MANY_REQUESTS
+        self._server_errors += exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        self._wrong_adapters += exchange.error_type == WRONG_ADAPTER
+
+    def emf_line(self) -> bytes:
+        """The state now, and what has happened since the last line."""
+        return self._line({"Instances": 1, "EngineReady": int(self._readiness.is_ready)} | self._interval())
+
+    def last_emf_line(self) -> bytes:
+        """What has happened since the last line, for an instance that ends: it no longer counts as one."""
+        return self._line(self._interval())
+
+    def prometheus(self) -> bytes:
+        """The state now, and what was counted since the start, in Prometheus' text format."""
+        return generate_latest(self._prometheus)
+
+    def collect(self) -> Iterator[Metric]:
+        """See `Collector`."""
+        admission, cache = self._admission, self._cache
+        gauges = {
+            "engine_ready": ("Whether /ping answers 200", self._readiness.is_ready),
+            "requests_inside": ("Requests under way, those that wait included", admission.inside),
+            "requests_at_engine": ("Requests at the engine", admission.turns.taken.now),
+            "requests_waiting": ("Requests that wait for a turn at the engine", admission.turns.waiting.now),
+            "adapter_loads_waiting": ("Adapter loads that wait for others to end", cache.loads.waiting.now),
+            "adapter_cache_bytes": ("Adapter files on the disk", cache.bytes),
+            "adapter_cache_adapters": ("Adapters on the disk", cache.count),
+            "disk_free_bytes": ("Free bytes of the disk with the adapter files", _free(self._cache_dir)),
+        }
+        for name, (text, value) in gauges.items():
+            yield GaugeMetricFamily(f"lora_{name}", text, value=value)
+        totals = self._totals()
+        for metric, (name, text) in _COUNTERS.items():
+            yield CounterMetricFamily(f"lora_{name}", text, value=totals[metric])
+
+    def _totals(self) -> dict[str, int]:
+        """Since the start."""
+        return {
+            "RequestsRefused": self._refused,
+            "ServerErrors": self._server_errors,
+            "WrongAdapters": self._wrong_adapters,
+            "AdapterLoadFailures": self._cache.load_failures,
+            "AdapterEvictions": self._cache.evictions,
+            "RegistryStaleAnswers": self._registry.stale_answers,
+            "RegistryErrors": self._registry.errors,
+        }
+
+    def _interval(self) -> dict[str, int]:
+        """Since the last call; a level is told as the highest that it was."""
+        before, self._told = self._told, self._totals()
+        return {
+            "RequestsInside": self._admission.turns.taken.take_highest(),
+            "RequestsWaiting": self._admission.turns.waiting.take_highest(),
+            "AdapterLoadsWaiting": self._cache.loads.waiting.take_highest(),
+            "AdapterCacheBytes": self._cache.bytes,
+            "AdapterCacheAdapters": self._cache.count,
+            "DiskFreeBytes": _free(self._cache_dir),
+        } | {name: total - before[name] for name, total in self._told.items()}
+
+    def _line(self, values: Mapping[str, int]) -> bytes:
+        units = {name: "Bytes" if name in _BYTES else "Count" for name in values}
+        directive = {
+            "Namespace": NAMESPACE,
+            "Dimensions": [[*self._dimensions]],
+            "Metrics": [{"Name": name, "Unit": unit} for name, unit in units.items()],
+        }
+        told = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+        return orjson.dumps(
+            {"_aws": told} | self._dimensions | dict(values), option=orjson.OPT_APPEND_NEWLINE
+        )
+
+
+def _free(directory: Path) -> int:
+    """Free bytes of the disk where `directory` is, or will be; 0 where the disk cannot be asked.
+
+    The kernel knows the number without reading the disk.
+    """
+    try:
+        return shutil.disk_usage(directory).free
+    except FileNotFoundError:
+        return _free(directory.parent) if directory != directory.parent else 0
+    except OSError:
+        return 0

@@ -1,0 +1,326 @@
+"""Reading repositories of the Hugging Face Hub: what is in them, and any range of any file.
+
+Files are read by range from where the Hub redirects to. The Hub may be slow, busy or cut answers off: what
+arrived is kept, and the rest is asked for again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from typing import TypeVar
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx2
+import urllib3
+from huggingface_hub import HfApi, hf_hub_url
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.hf_api import RepoSibling
+from huggingface_hub.utils import (
+    build_hf_headers,
+    get_session,
+    hf_raise_for_status,
+    parse_ratelimit_headers,
+)
+
+from adapters.source import HubSource, SourceError
+from adapters.store.transfer import OutOfTime
+
+HUGGING_FACE = "https://huggingface.co"
+#: Longer silence than this is a failure.
+TIMEOUT_SECONDS = 30.0
+#: Failures in a row, without a byte in between, after which a file or a repository is given up.
+MAX_FAILURES = 8
+#: What is lost of a body that ends early is less than this.
+CHUNK_BYTES = 128 * 1024
+#: Redirects are followed, without the token where they lead elsewhere; all else is retried here.
+_REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
+_LONGEST_PAUSE_SECONDS = 30.0
+#: However long the Hub asks to wait; its own windows are five minutes.
+_LONGEST_ASKED_SECONDS = 900.0
+_OF_THE_ENCODING = {"content-encoding", "content-length", "transfer-encoding"}
+_BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT}
+_CONNECTIONS = 32
+#: What a CDN answers to a link that has expired.
+_EXPIRED = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A repository at one commit."""
+
+    source: HubSource
+    """With the commit, whatever the caller asked for."""
+    files: dict[str, HubFile]
+    """By path inside the repository."""
+
+
+class Hub:
+    """One Hub, asked with one token. Waits and asks again where that can help."""
+
+    def __init__(
+        self,
+        endpoint: str = HUGGING_FACE,
+        token: str | None = None,
+        *,
+        has_time: Callable[[], bool] = lambda: True,
+        how_to_log_in: str = "put a Hub read token into the secret that the stage's hub_token_secret names",
+    ) -> None:
+        """`has_time` is asked while waiting; once it is false, `OutOfTime` is raised.
+
+        `how_to_log_in` tells a person how to give a token.
+        """
+        self.endpoint = endpoint
+        self._token = token
+        self._has_time = has_time
+        self._how_to_log_in = how_to_log_in
+        # False instead of None: a token that happens to lie on this machine is not sent.
+        self._headers = build_hf_headers(token=token or False, library_name="lora-serving-sagemaker")
+        self._api = HfApi(endpoint, token=token or False, library_name="lora-serving-sagemaker")
+
+    def snapshot(self, source: HubSource) -> Snapshot:
+        """What the repository holds at the commit that the source names now; raises `SourceError`."""
+
+        def ask() -> Snapshot:
+            info = self._api.model_info(
+                source.repo, revision=source.revision, files_metadata=True, timeout=TIMEOUT_SECONDS
+            )
+            pinned = source.at(str(info.sha))
+            files = {item.rfilename: HubFile(self, pinned, item) for item in info.siblings or ()}
+            return Snapshot(pinned, files)
+
+        for failures in range(1, MAX_FAILURES + 1):
+            try:
+                return ask()
+            except (HfHubHTTPError, httpx2.HTTPError) as error:
+                self.wait_after(error, failures, source)
+        raise AssertionError("wait_after gives up before")
+
+    def stream(self, url: str, start: int, end: int) -> Iterator[bytes]:
+        """The bytes `start` … `end` of a file in chunks; the token goes to the Hub alone.
+
+        Raises urllib3's errors and huggingface_hub's.
+        """
+        headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
+        if _origin(url) == _origin(self.endpoint):
+            headers |= self._headers
+        response = _connections(_proxy(url)).request(
+            "GET", url, headers=headers, preload_content=False, retries=_REDIRECTS, timeout=TIMEOUT_SECONDS
+        )
+        complete = False
+        try:
+            _raise_for_status(url, response)
+            # A server that does not know ranges sends all from the start.
+            skipped = 0 if response.status == HTTPStatus.PARTIAL_CONTENT else start
+            wanted = end - start
+            for chunk in response.stream(CHUNK_BYTES):
+                useful = chunk[skipped:][:wanted]
+                skipped -= min(skipped, len(chunk))
+                wanted -= len(useful)
+                yield useful
+                if not wanted:
+                    break
+            complete = response.status == HTTPStatus.PARTIAL_CONTENT
+        finally:
+            if not complete:
+                response.close()
+            response.release_conn()
+
+    def location(self, url: str) -> str:
+        """Where the Hub sends those who ask for a file; the URL itself if it answers on its own."""
+        response = get_session().head(
+            url, headers=self._headers, follow_redirects=False, timeout=TIMEOUT_SECONDS
+        )
+        hf_raise_for_status(response)
+        return urljoin(url, response.headers["Location"]) if response.is_redirect else url
+
+    def wait_after(self, error: Exception, failures: int, source: HubSource) -> None:
+        """Wait before the next attempt, or raise `SourceError` where another attempt cannot help."""
+        response = error.response if isinstance(error, HfHubHTTPError) else None
+        retryable = response is None or response.status_code in _BUSY or response.is_server_error
+        if not retryable or failures >= MAX_FAILURES:
+            raise self._told(error, source, failures) from error
+        pause = min(0.5 * 2 ** (failures - 1), _LONGEST_PAUSE_SECONDS)
+        if response is not None:
+            pause = _asked_to_wait(response) or pause
+        until = time.monotonic() + min(pause, _LONGEST_ASKED_SECONDS)
+        while (left := until - time.monotonic()) > 0:
+            self.check_time()
+            time.sleep(min(left, 1.0))
+
+    def check_time(self) -> None:
+        """Raise `OutOfTime` once the caller's time is over."""
+        if not self._has_time():
+            raise OutOfTime
+
+    def _told(self, error: Exception, source: HubSource, failures: int) -> SourceError:
+        """The error for a person. Its text is ours alone: a library's may quote a URL with a signature."""
+        page = f"{self.endpoint}/{source.repo}"
+        status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+        if isinstance(error, GatedRepoError):
+            if self._token is None:
+                problem, remedy = (
+                    "the repository is gated",
+                    f"accept its terms at {page}, and {self._how_to_log_in}",
+                )
+            else:
+                problem = "the repository is gated, and the token's account has no access to it"
+                remedy = f"accept its terms at {page} with that account"
+        elif isinstance(error, RevisionNotFoundError):
+            problem = f"the repository has no revision {source.revision!r}"
+            remedy = f"copy the commit from {page}/commits/main"
+        elif isinstance(error, RemoteEntryNotFoundError):
+            problem, remedy = "a file that the Hub lists is not there", "pin another commit"
+        elif status == HTTPStatus.UNAUTHORIZED and self._token is not None:
+            problem = "the Hub does not accept the token, or has no such repository"
+            remedy = f"check the spelling, and {self._how_to_log_in}"
+        elif isinstance(error, RepositoryNotFoundError):
+            problem = "the Hub has no such repository, or it is private"
+            remedy = f"check the spelling; for a private one, {self._how_to_log_in}"
+        elif status == HTTPStatus.FORBIDDEN:
+            problem, remedy = "the token may not read this repository", "use a token that may"
+        elif status is not None:
+            problem = f"the Hub answers HTTP {status}" + (
+                f", {failures} times in a row" if failures > 1 else ""
+            )
+            remedy = "try again later: what has been transferred is kept"
+        else:
+            problem = f"no connection to the Hub ({type(error).__name__})"
+            remedy = "check the network; what has been transferred is kept"
+        return SourceError(str(source), problem, remedy)
+
+
+class HubFile:
+    """A file of a repository at a commit; it never changes."""
+
+    sequential = False
+
+    def __init__(self, hub: Hub, source: HubSource, info: RepoSibling) -> None:
+        """`info` is what the Hub says of the file."""
+        self.size = info.size or 0
+        self._hub = hub
+        self._source = source
+        self._info = info
+        self._url = hf_hub_url(source.repo, info.rfilename, revision=source.revision, endpoint=hub.endpoint)
+        self._location: str | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        """For people who debug."""
+        return f"<{self._source} {self._info.rfilename}>"
+
+    @property
+    def sha256(self) -> str | None:
+        """SHA-256 (hex) by the Hub's LFS metadata; None for the small files that lie in git itself."""
+        return self._info.lfs.sha256 if self._info.lfs is not None else None
+
+    def read(self, start: int, length: int) -> bytes | bytearray:
+        """See `adapters.files.ReadableFile.read`; raises `SourceError` or `OutOfTime`."""
+        end = min(start + length, self.size)
+        # Filled in place: a list of chunks would hold everything twice when it is joined.
+        data = bytearray(max(0, end - start))
+        received = failures = 0
+        relocated = False
+        while start + received < end:
+            before = received
+            error: Exception = httpx2.RemoteProtocolError("the body ended early")
+            try:
+                for chunk in self._hub.stream(self._where(), start + received, end):
+                    self._hub.check_time()
+                    data[received : received + len(chunk)] = chunk
+                    received += len(chunk)
+            except HfHubHTTPError as failed:
+                error = failed
+                if failed.response.status_code in _EXPIRED and not relocated and self._forget_location():
+                    relocated = True
+                    continue
+            except (httpx2.HTTPError, urllib3.exceptions.HTTPError) as failed:
+                error = failed
+            if received > before:
+                failures, relocated = 0, False
+            elif start + received < end:
+                failures += 1
+                self._hub.wait_after(error, failures, self._source)
+        return data
+
+    def content(self) -> bytes:
+        """The whole of a small file, checked against git's own hash of it; raises `SourceError`."""
+        data = bytes(self.read(0, self.size))
+        blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+        if self._info.lfs is None and self._info.blob_id and blob != self._info.blob_id:
+            raise SourceError(
+                str(self._source), f"{self._info.rfilename} does not hash to its blob id", "try again"
+            )
+        return data
+
+    def _where(self) -> str:
+        """Where a large file lies; asked for once, as long as the answer is good."""
+        if self._info.lfs is None:
+            return self._url
+        with self._lock:
+            if self._location is None:
+                self._location = self._hub.location(self._url)
+            return self._location
+
+    def _forget_location(self) -> bool:
+        """Forget an expired link; false if there was none, so that the refusal is the Hub's own."""
+        with self._lock:
+            known = self._location not in {None, self._url}
+            self._location = None
+            return known
+
+
+@cache
+def _connections(proxy: str | None) -> urllib3.PoolManager:
+    """Kept connections. urllib3 instead of httpx2, because it takes half the processor time per byte."""
+    if proxy is not None:
+        return urllib3.ProxyManager(proxy, maxsize=_CONNECTIONS)
+    return urllib3.PoolManager(maxsize=_CONNECTIONS)
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that this machine's environment names for a URL."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+
+
+def _raise_for_status(url: str, response: urllib3.BaseHTTPResponse) -> None:
+    """huggingface_hub knows what the Hub's answers mean."""
+    if response.status >= HTTPStatus.BAD_REQUEST:
+        request = httpx2.Request("GET", url)
+        # urllib3 has decoded the body: it must not be decoded again.
+        headers = {
+            name: value for name, value in response.headers.items() if name.lower() not in _OF_THE_ENCODING
+        }
+        content = response.read(CHUNK_BYTES)
+        hf_raise_for_status(
+            httpx2.Response(response.status, headers=headers, content=content, request=request)
+        )
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _asked_to_wait(response: httpx2.Response) -> float | None:
+    """Seconds that a busy Hub asks to wait, by either of its headers."""
+    after = response.headers.get("Retry-After", "")
+    if after.isdigit():
+        return float(after)
+    limit = parse_ratelimit_headers(response.headers)
+    return float(limit.reset_in_seconds) if limit is not None and limit.remaining == 0 else None

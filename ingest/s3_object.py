@@ -1,0 +1,58 @@
+"""Files that lie in S3 already: the manifest asset, adapters of another bucket, mirrored models."""
+
+from __future__ import annotations
+
+import base64
+
+from adapters.source import SourceError
+from adapters.store.s3 import S3Client, error_code, is_outage
+
+
+class S3File:
+    """One object, as it was when it was found: if it is replaced while it is read, reading fails."""
+
+    sequential = False
+
+    def __init__(self, s3: S3Client, bucket: str, key: str) -> None:
+        """Asks S3 for the object; raises `SourceError` if it is not there or may not be read."""
+        self._s3 = s3
+        self.bucket = bucket
+        self.key = key
+        try:
+            head = s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+        except s3.exceptions.ClientError as error:
+            if is_outage(error):
+                raise
+            raise self._unreadable(error) from error
+        self.size: int = head["ContentLength"]
+        self.etag: str = head["ETag"]
+        self._checksum: str = head.get("ChecksumSHA256", "")
+
+    @property
+    def sha256(self) -> str | None:
+        """SHA-256 (hex) of the whole object, where S3 knows it: of one uploaded in parts it does not."""
+        if not self._checksum or "-" in self._checksum:
+            return None
+        return base64.b64decode(self._checksum).hex()
+
+    def read(self, start: int, length: int) -> bytes:
+        """See `adapters.files.ReadableFile.read`; raises `SourceError`."""
+        end = min(start + length, self.size) - 1
+        if end < start:
+            return b""
+        try:
+            answer = self._s3.get_object(
+                Bucket=self.bucket, Key=self.key, Range=f"bytes={start}-{end}", IfMatch=self.etag
+            )
+        except self._s3.exceptions.ClientError as error:
+            if is_outage(error):
+                raise
+            raise self._unreadable(error) from error
+        return bytes(answer["Body"].read())
+
+    def _unreadable(self, error: Exception) -> SourceError:
+        return SourceError(
+            f"s3://{self.bucket}/{self.key}",
+            f"S3 answers {error_code(error)}",
+            "check that it exists, that nobody is writing it, and that it may be read from here",
+        )

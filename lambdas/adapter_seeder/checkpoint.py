@@ -1,0 +1,153 @@
+"""What a stage's seeder remembers from one invocation to the next, and from one deploy to the next.
+
+It only saves work: all that it says is checked against listings of the bucket, and without it everything is
+looked up again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from adapters.store.layout import SEEDING_PREFIX, RegistryEntry
+from adapters.store.publishing import Change
+from adapters.store.registry import Published
+from adapters.store.s3 import S3Client, is_absent
+
+#: A record of another version is not read.
+_VERSION = 1
+
+
+@dataclass
+class Record:
+    """One object in the bucket per seeding stack."""
+
+    manifest: str = ""
+    """The manifest asset that this seeding works on."""
+    commits: dict[str, str] = field(default_factory=dict)
+    """What the manifest's branches were found to mean when this seeding began, by source."""
+    rules: str = ""
+    """The rules by which sources passed."""
+    passed: dict[str, bool] = field(default_factory=dict)
+    """Sources that were examined and found good, before anything of them was transferred."""
+    ready: dict[str, RegistryEntry] = field(default_factory=dict)
+    """By name: whose objects are all there, to be published when all others are."""
+    model_files: list[str] = field(default_factory=list)
+    """Keys of the base model's files that are in the bucket and checked."""
+    originals: dict[str, RegistryEntry | None] = field(default_factory=dict)
+    """What names stood for before this seeding began to write the registry."""
+    introduced: list[str] = field(default_factory=list)
+    """Prefixes of revisions that names stand for once the registry is written. Some may have been retired."""
+    superseded: list[str] = field(default_factory=list)
+    """Prefixes of revisions to retire once the registry is written."""
+    kept_before: dict[str, bool] = field(default_factory=dict)
+    """Those of `introduced` that were looked after before the registry was written."""
+    kept_after: dict[str, bool] = field(default_factory=dict)
+    """And again after it."""
+    retired: dict[str, bool] = field(default_factory=dict)
+    """Those of `superseded` that are retired."""
+    registry: dict[str, Published] = field(default_factory=dict)
+    """The registry's entries when they were last seen."""
+
+    @classmethod
+    def load(cls, s3: S3Client, bucket: str, owner: str) -> Record:
+        """Read the record of a stack; an empty one if there is none that can be read."""
+        try:
+            body = s3.get_object(Bucket=bucket, Key=_key(owner))["Body"].read()
+        except s3.exceptions.ClientError as error:
+            if is_absent(error):
+                return cls()
+            raise
+        try:
+            return cls._from_json(json.loads(body))
+        except (ValueError, KeyError, TypeError):
+            return cls()
+
+    @classmethod
+    def _from_json(cls, data: dict[str, Any]) -> Record:
+        if data["version"] != _VERSION:
+            return cls()
+        return cls(
+            manifest=data["manifest"],
+            commits=data["commits"],
+            rules=data["rules"],
+            passed=data["passed"],
+            ready={name: RegistryEntry.from_dict(entry) for name, entry in data["ready"].items()},
+            model_files=data["model_files"],
+            originals={
+                name: RegistryEntry.from_dict(entry) if entry else None
+                for name, entry in data["originals"].items()
+            },
+            introduced=data["introduced"],
+            superseded=data["superseded"],
+            kept_before=data["kept_before"],
+            kept_after=data["kept_after"],
+            retired=data["retired"],
+            registry={
+                name: Published(RegistryEntry.from_dict(seen["entry"]), seen["etag"])
+                for name, seen in data["registry"].items()
+            },
+        )
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a seeding has begun and not ended."""
+        return bool(
+            self.commits
+            or self.passed
+            or self.ready
+            or self.model_files
+            or self.introduced
+            or self.superseded
+        )
+
+    def begin(self, manifest: str, rules: str) -> None:
+        """Forget what was found out for another manifest or by other rules; what is ready stays ready."""
+        if self.manifest != manifest:
+            self.manifest, self.commits = manifest, {}
+            self.kept_before, self.kept_after, self.retired = {}, {}, {}
+        if self.rules != rules:
+            self.rules, self.passed = rules, {}
+
+    def note(self, changes: Sequence[Change]) -> bool:
+        """Note what is about to be published, for whoever has to go on; false if there is nothing to do."""
+        needed = [change for change in changes if change.is_one]
+        if not (needed or self.has_work):
+            return False
+        for change in needed:
+            self.originals.setdefault(change.name, change.original)
+        introduced = [change.introduced for change in needed if change.introduced is not None]
+        superseded = [change.superseded for change in needed if change.superseded is not None]
+        # What was made ready for another manifest, and is in none, must not stay for ever.
+        left = [entry.prefix for name, entry in self.ready.items() if entry.prefix not in introduced]
+        self.introduced = sorted({*self.introduced, *introduced})
+        self.superseded = sorted({*self.superseded, *superseded, *left})
+        return True
+
+    def end(self) -> None:
+        """Forget what only this seeding had to know."""
+        self.commits, self.passed, self.ready = {}, {}, {}
+        self.model_files, self.originals, self.introduced, self.superseded = [], {}, [], []
+        self.kept_before, self.kept_after, self.retired = {}, {}, {}
+
+    def save(self, s3: S3Client, bucket: str, owner: str) -> None:
+        """Write the record; other threads may go on adding to it."""
+        copy = replace(
+            self,
+            commits=dict(self.commits),
+            passed=dict(self.passed),
+            ready=dict(self.ready),
+            model_files=list(self.model_files),
+            kept_before=dict(self.kept_before),
+            kept_after=dict(self.kept_after),
+            retired=dict(self.retired),
+            registry=dict(self.registry),
+        )
+        body = json.dumps({"version": _VERSION, **asdict(copy)}, sort_keys=True)
+        s3.put_object(Bucket=bucket, Key=_key(owner), Body=body.encode(), ContentType="application/json")
+
+
+def _key(owner: str) -> str:
+    return f"{SEEDING_PREFIX}{owner}/record.json"

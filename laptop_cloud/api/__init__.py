@@ -1,0 +1,1 @@
+"""AWS's JSON protocol: requests, validation by botocore's service models, records."""

@@ -1,0 +1,47 @@
+"""The few words of ASGI that this package speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from laptop_cloud.api.service import ServiceError
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+async def body_of(receive: Receive, limit: int) -> bytes:
+    """The whole body of a request. Raises `ServiceError` beyond `limit` bytes."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise ServiceError("ValidationError", f"the request's body is larger than {limit} bytes", 413)
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has gone away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """A response with its whole body."""
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def header(headers: Headers, name: bytes) -> bytes | None:
+    """The first header of that name (lower case), if there is one."""
+    return next((value for key, value in headers if key == name), None)

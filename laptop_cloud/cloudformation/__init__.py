@@ -1,0 +1,1 @@
+"""CloudFormation types of SageMaker and Application Auto Scaling."""

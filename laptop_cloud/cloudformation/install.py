@@ -1,0 +1,121 @@
+"""Teaches `ministack`'s CloudFormation the types of SageMaker and Application Auto Scaling.
+
+`ministack` has no public way to add a type. Only this module, `emulated_iam` and `emulated_s3` use its
+private names; `check_emulator` checks that all are there before any is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Container, Coroutine, Mapping
+from importlib import import_module
+from importlib.metadata import version
+from types import FunctionType
+from typing import Any, Final
+
+from laptop_cloud.api.account import Place
+from laptop_cloud.api.service import Params
+from laptop_cloud.cloudformation.sagemaker_types import Created, Definition, EndpointType, ResourceType
+from laptop_cloud.cloudformation.scaling_types import ScalableTargetType, ScalingPolicyType
+from laptop_cloud.services import Places, Services
+
+TYPES: Final[tuple[ResourceType, ...]] = (
+    Definition("Model"),
+    Definition("EndpointConfig"),
+    EndpointType(),
+    ScalableTargetType(),
+    ScalingPolicyType(),
+)
+
+_PACKAGE: Final = "ministack.services.cloudformation"
+#: The names of `ministack`'s modules that are used by these modules, and what each must be.
+_NAMES: Final[Mapping[str, Mapping[str, type]]] = {
+    f"{_PACKAGE}.provisioners": {
+        "_RESOURCE_HANDLERS": dict,
+        "_REPLACING_PROPERTIES": dict,
+        "_CUSTOM_NAME_REPLACEMENT": dict,
+        "_STACK_TAG_PROPERTY": dict,
+    },
+    f"{_PACKAGE}.stacks": {"_runs_on_worker_thread": FunctionType},
+    "ministack.core.responses": {"get_account_id": FunctionType, "get_region": FunctionType},
+    "ministack.core.iam_actions": {"s3_additional_checks": FunctionType, "_s3_action": FunctionType},
+    "ministack.core.iam_evaluator": {"EvalContext": type, "evaluate_resource_policy": FunctionType},
+    "ministack.services.iam": {"_roles": Container},
+    "ministack.services.s3": {
+        "_bucket_default_sse_headers": FunctionType,
+        "_put_bucket_encryption": FunctionType,
+    },
+    "ministack.services.sts": {"register_session": FunctionType, "_role_id": FunctionType},
+}
+
+
+class EmulatorChanged(RuntimeError):
+    """A `ministack` that lacks a name that is used here."""
+
+    def __init__(self, missing: list[str]) -> None:
+        """`missing` are the names, with their modules."""
+        super().__init__(
+            f"ministack {version('ministack')} lacks {', '.join(missing)}, which this needs: install the "
+            "version that requirements-local.txt pins, or fit laptop_cloud/cloudformation/install.py to it"
+        )
+
+
+def check_emulator() -> None:
+    """Raise `EmulatorChanged` unless every private name that is used here is there."""
+    missing = [
+        f"{module}.{name}"
+        for module, names in _NAMES.items()
+        for name, kind in names.items()
+        if not isinstance(getattr(import_module(module), name, None), kind)
+    ]
+    if missing:
+        raise EmulatorChanged(missing)
+
+
+def install(places: Places, loop: asyncio.AbstractEventLoop) -> None:
+    """Add the types. `loop` is the event loop that the services of `places` live on.
+
+    Raises:
+        EmulatorChanged: `ministack` is not the version that this fits.
+    """
+    check_emulator()
+    provisioners: Any = import_module(f"{_PACKAGE}.provisioners")
+    stacks: Any = import_module(f"{_PACKAGE}.stacks")
+    for kind in TYPES:
+        provisioners._RESOURCE_HANDLERS[kind.name] = _handlers(kind, places, loop)
+        provisioners._REPLACING_PROPERTIES[kind.name] = kind.create_only()
+        if kind.name_property:
+            provisioners._CUSTOM_NAME_REPLACEMENT[kind.name] = {"name": kind.name_property}
+        if kind.taggable:
+            provisioners._STACK_TAG_PROPERTY[kind.name] = ("Tags", "list")
+    blocking: Callable[[str], bool] = stacks._runs_on_worker_thread
+    ours = frozenset(kind.name for kind in TYPES)
+    stacks._runs_on_worker_thread = lambda name: name in ours or blocking(name)
+
+
+def _handlers(
+    kind: ResourceType, places: Places, loop: asyncio.AbstractEventLoop
+) -> dict[str, Callable[..., Any]]:
+    """The functions that `ministack` calls, on a thread of their own, for one type."""
+    responses = import_module("ministack.core.responses")
+
+    def on_loop(work: Callable[[Services], Coroutine[Any, Any, Any]]) -> Any:
+        place = Place(responses.get_account_id(), responses.get_region())
+
+        async def done() -> Any:
+            return await work(places.at(place))
+
+        return asyncio.run_coroutine_threadsafe(done(), loop).result()
+
+    def create(logical_id: str, props: Params, _stack: str) -> Created:
+        created: Created = on_loop(lambda services: kind.create(services, logical_id, props))
+        return created
+
+    def update(physical_id: str, old: Params, new: Params, _stack: str) -> Created:
+        updated: Created = on_loop(lambda services: kind.update(services, physical_id, old, new))
+        return updated
+
+    def delete(physical_id: str, _props: Params) -> None:
+        on_loop(lambda services: kind.delete(services, physical_id))
+
+    return {"create": create, "update": update, "delete": delete}

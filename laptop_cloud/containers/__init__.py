@@ -1,0 +1,1 @@
+"""Containers of endpoints, run as processes."""

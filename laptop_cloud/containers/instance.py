@@ -1,0 +1,203 @@
+"""One instance of an endpoint: a container's process, from its model data to its last signal."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from laptop_cloud.api.account import Place
+from laptop_cloud.containers.environment import DIRECTORIES, container_environment
+from laptop_cloud.containers.images import REPOSITORY
+from laptop_cloud.containers.logs import ContainerLog
+from laptop_cloud.containers.model_data import ModelDataMissing, download
+from laptop_cloud.containers.supervisor import leashed
+
+#: Seconds between SIGTERM and SIGKILL, SageMaker's figure.
+STOP_GRACE_S = 30.0
+#: Seconds in which a container must answer /ping, SageMaker's figure.
+_PING_LIMIT = aiohttp.ClientTimeout(total=2)
+_PING_INTERVAL_S = 0.5
+_TAIL_LINES = 15
+_TAIL_BYTES = 8192
+
+
+class InstanceFailed(Exception):
+    """An instance that did not come into service, and why."""
+
+
+class Instance:
+    """A process that serves one variant. It never outlives the process that made this object."""
+
+    def __init__(
+        self,
+        *,
+        variant: str,
+        command: list[str],
+        environment: Mapping[str, str],
+        model_data: str | None,
+        directory: Path,
+        log: Path,
+        cloud_log: ContainerLog,
+        credentials: Mapping[str, str],
+        make_s3: Callable[[], Any],
+        place: Place,
+        endpoint_url: str,
+        session: aiohttp.ClientSession,
+        download_limit_s: float,
+        health_limit_s: float,
+    ) -> None:
+        """`directory` is this instance's own and goes with it; `log` stays, and `cloud_log` sends it on.
+
+        `credentials` are the container's variables for the execution role, `make_s3` makes its client of S3.
+        """
+        self.variant = variant
+        self.log = log
+        self.url = ""
+        self._command = command
+        self._given = dict(environment)
+        self._model_data = model_data
+        self._directory = directory
+        self._cloud_log = cloud_log
+        self._credentials = credentials
+        self._make_s3 = make_s3
+        self._place = place
+        self._endpoint_url = endpoint_url
+        self._session = session
+        self._download_limit_s = download_limit_s
+        self._health_limit_s = health_limit_s
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process has been started and has not ended."""
+        return self._process is not None and self._process.returncode is None
+
+    async def ended(self) -> None:
+        """Return when the process has ended."""
+        if self._process is not None:
+            await self._process.wait()
+
+    async def start(self) -> None:
+        """Bring the model data, start the process, and wait until it answers /ping with 200.
+
+        Raises:
+            InstanceFailed: it did not get that far; nothing of it is left running.
+        """
+        try:
+            await self._fetch_model_data()
+            await self._start_process()
+            await self._wait_healthy()
+        except BaseException:
+            await self.stop(grace_s=0)
+            raise
+
+    async def stop(self, grace_s: float = STOP_GRACE_S) -> None:
+        """End the process: SIGTERM, `grace_s` seconds, SIGKILL for all that is left of it."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            if grace_s:
+                process.terminate()
+                await _wait(process, grace_s)
+            if process.returncode is None and process.stdin is not None:
+                process.stdin.close()
+                await process.wait()
+        await self._cloud_log.end()
+        await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+
+    def last_lines(self) -> str:
+        """The end of the container's log."""
+        if not self.log.exists():
+            return ""
+        tail = self.log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
+        return "\n".join(tail.splitlines()[-_TAIL_LINES:])
+
+    async def _fetch_model_data(self) -> None:
+        for name in DIRECTORIES:
+            (self._directory / name).mkdir(parents=True)
+        if self._model_data is None:
+            return
+        try:
+            s3 = await asyncio.to_thread(self._make_s3)
+            fetch = asyncio.to_thread(download, self._model_data, self._directory / "model", s3)
+            await asyncio.wait_for(fetch, self._download_limit_s)
+        except ModelDataMissing as error:
+            raise InstanceFailed(str(error)) from error
+        except TimeoutError:
+            raise InstanceFailed(
+                f"the model data at {self._model_data} was not downloaded within "
+                f"{self._download_limit_s:g} s (ModelDataDownloadTimeoutInSeconds)"
+            ) from None
+
+    async def _start_process(self) -> None:
+        port, engine_port = _free_ports(2)
+        self.url = f"http://127.0.0.1:{port}"
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *leashed(self._command),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=REPOSITORY,
+                env=container_environment(
+                    self._given,
+                    directory=self._directory,
+                    place=self._place,
+                    endpoint_url=self._endpoint_url,
+                    port=port,
+                    engine_port=engine_port,
+                    credentials=self._credentials,
+                ),
+                start_new_session=True,
+            )
+        self._cloud_log.begin()
+
+    async def _wait_healthy(self) -> None:
+        deadline = asyncio.get_running_loop().time() + self._health_limit_s
+        while not await self._ping():
+            if not self.alive:
+                status = self._process.returncode if self._process else None
+                raise InstanceFailed(self._unhealthy(f"exited with status {status} before it was healthy"))
+            if asyncio.get_running_loop().time() > deadline:
+                raise InstanceFailed(
+                    self._unhealthy(
+                        f"did not pass the ping health check within {self._health_limit_s:g} s "
+                        "(ContainerStartupHealthCheckTimeoutInSeconds)"
+                    )
+                )
+            await asyncio.sleep(_PING_INTERVAL_S)
+
+    async def _ping(self) -> bool:
+        try:
+            async with self._session.get(f"{self.url}/ping", timeout=_PING_LIMIT) as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    def _unhealthy(self, what: str) -> str:
+        lines = self.last_lines() or "(it logged nothing)"
+        return f"The container of variant {self.variant} {what}. The end of its log, {self.log}:\n{lines}"
+
+
+async def _wait(process: asyncio.subprocess.Process, limit_s: float) -> None:
+    try:
+        await asyncio.wait_for(process.wait(), limit_s)
+    except TimeoutError:
+        return
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now; held together until all are known, so that they differ."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

@@ -1,0 +1,1 @@
+"""Additions to ministack's IAM and S3."""

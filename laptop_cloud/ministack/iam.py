@@ -1,0 +1,79 @@
+"""What the laptop cloud needs of `ministack`'s IAM and has no API for. Its names: see `cloudformation`."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from datetime import datetime
+from importlib import import_module
+from typing import Any
+
+from laptop_cloud.api.account import Place
+from laptop_cloud.api.asgi import App, Message, Receive, Send
+
+
+def trusts(role_arn: str, service: str, place: Place) -> bool:
+    """Whether the role exists, and its trust policy lets `service` assume it on behalf of `place`'s account.
+
+    `ministack`'s own AssumeRole takes the account's root for every service, and knows no aws:SourceAccount.
+    """
+    iam: Any = import_module("ministack.services.iam")
+    evaluator: Any = import_module("ministack.core.iam_evaluator")
+    role = iam._roles.get_scoped(_account(role_arn), None, _name(role_arn))
+    if role is None:
+        return False
+    context = evaluator.EvalContext(
+        principal_arn=service,
+        principal_type="Service",
+        principal_account=place.account,
+        action="sts:AssumeRole",
+        resource_arn=role_arn,
+        region=place.region,
+        service_context={"aws:sourceaccount": place.account},
+    )
+    policy = role["AssumeRolePolicyDocument"]
+    return bool(evaluator.evaluate_resource_policy(policy, context, service=service).decision == "Allow")
+
+
+def new_session(role_arn: str, place: Place, expiry: datetime) -> tuple[str, str, str]:
+    """Credentials that act as the role until `expiry`: access key, secret key and session token."""
+    sts: Any = import_module("ministack.services.sts")
+    key = "ASIA" + "".join(secrets.choice(string.ascii_uppercase + "234567") for _ in range(16))
+    secret, token = secrets.token_hex(20), secrets.token_urlsafe(64)
+    sts.register_session(
+        key,
+        {
+            "Arn": f"arn:aws:sts::{_account(role_arn)}:assumed-role/{_name(role_arn)}/SageMaker",
+            "UserId": f"{sts._role_id(role_arn)}:SageMaker",
+            "AccountId": place.account,
+            "SecretAccessKey": secret,
+            "SessionToken": token,
+            "Expiration": expiry.timestamp(),
+        },
+    )
+    return key, secret, token
+
+
+class SecureTransport:
+    """An ASGI app before the emulator: its requests count as made with TLS, as every request to AWS is.
+
+    Bucket policies refuse those that are not (aws:SecureTransport), CDK's bootstrap bucket's among them.
+    """
+
+    def __init__(self, emulator: App) -> None:
+        """`emulator` gets every request."""
+        self._emulator = emulator
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Hand one request on."""
+        if scope["type"] == "http":
+            scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
+        await self._emulator(scope, receive, send)
+
+
+def _account(role_arn: str) -> str:
+    return role_arn.split(":")[4]
+
+
+def _name(role_arn: str) -> str:
+    return role_arn.rpartition("/")[2]

@@ -1,0 +1,88 @@
+"""Rights that S3 demands and `ministack` does not: those on a bucket's KMS key, and those on tags.
+
+Its names: see `cloudformation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final
+from xml.sax.saxutils import escape
+
+from laptop_cloud.api.service import Params
+
+_KEY_HEADER: Final = "x-amz-server-side-encryption-aws-kms-key-id"
+_READS: Final = ("s3:GetObject", "s3:GetObjectVersion")
+_ENCRYPTION: Final = (
+    "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>"
+    "<SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>{}</KMSMasterKeyID>"
+    "</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
+)
+#: A further action that a request needs, and the resource that it needs it on.
+_Check = tuple[str, str]
+
+
+def install() -> None:
+    """From now on, requests to S3 need these rights, and CloudFormation gives buckets their keys."""
+    provisioners: Any = import_module("ministack.services.cloudformation.provisioners")
+    actions: Any = import_module("ministack.core.iam_actions")
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
+    handlers["create"] = _with_key(handlers["create"])
+    actions.s3_additional_checks = _with_checks(actions.s3_additional_checks)
+
+
+def _with_key(create: Callable[[str, Params, str], tuple[str, Params]]) -> Callable[..., tuple[str, Params]]:
+    """A bucket's creation that keeps to its BucketEncryption, which `ministack` leaves out."""
+    s3: Any = import_module("ministack.services.s3")
+
+    def create_with_key(logical_id: str, props: Params, stack: str) -> tuple[str, Params]:
+        name, attributes = create(logical_id, props, stack)
+        for rule in props.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", []):
+            key = rule.get("ServerSideEncryptionByDefault", {}).get("KMSMasterKeyID")
+            if key:
+                s3._put_bucket_encryption(name, _ENCRYPTION.format(escape(key)).encode())
+        return name, attributes
+
+    return create_with_key
+
+
+def _with_checks(others: Callable[..., list[_Check]]) -> Callable[..., list[_Check]]:
+    actions: Any = import_module("ministack.core.iam_actions")
+    s3: Any = import_module("ministack.services.s3")
+
+    def checks(method: str, path: str, headers: Params, body: bytes, query: Params) -> list[_Check]:
+        found = others(method, path, headers, body, query)
+        needed = _key_actions(f"s3:{actions._s3_action(method, path, query)}", method, path, query, found)
+        keys = [
+            (action, s3._bucket_default_sse_headers(bucket).get(_KEY_HEADER)) for action, bucket in needed
+        ]
+        tagged = method == "PUT" and headers.get("x-amz-tagging")
+        tagging = [("s3:PutObjectTagging", f"arn:aws:s3:::{path.lstrip('/')}")] if tagged else []
+        return [*found, *tagging, *((action, key) for action, key in keys if key)]
+
+    return checks
+
+
+def _key_actions(
+    action: str, method: str, path: str, query: Params, further: list[_Check]
+) -> list[tuple[str, str]]:
+    """What a request needs to be allowed on the keys of which buckets.
+
+    kms:Decrypt to read, kms:GenerateDataKey to write, and both for the parts of an upload:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html.
+    """
+    bucket, _, key = path.lstrip("/").partition("/")
+    needed = []
+    # The answer to HEAD holds nothing that is encrypted.
+    if key and action in _READS and method == "GET":
+        needed.append(("kms:Decrypt", bucket))
+    if key and action == "s3:PutObject":
+        needed.append(("kms:GenerateDataKey", bucket))
+        if "uploadId" in query:
+            needed.append(("kms:Decrypt", bucket))
+    copied = [arn for checked, arn in further if checked in _READS]
+    return [
+        *needed,
+        *(("kms:Decrypt", arn.removeprefix("arn:aws:s3:::").partition("/")[0]) for arn in copied),
+    ]

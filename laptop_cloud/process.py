@@ -1,0 +1,91 @@
+"""Starts the laptop cloud's server as a process, and waits until it answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+from laptop_cloud.aws_isolation import clean_environment
+from laptop_cloud.containers.images import REPOSITORY
+from laptop_cloud.containers.supervisor import leashed
+from laptop_cloud.invocations.router import IDENTITY_PATH
+from laptop_cloud.server import bound_socket
+
+#: Seconds for the server to come up; it takes two or three on an idle laptop.
+_READY_LIMIT_S = 120.0
+_POLL_S = 0.1
+_TAIL_LINES = 15
+
+_direct = build_opener(ProxyHandler({}))
+
+
+class CloudFailed(RuntimeError):
+    """The laptop cloud's server did not come up."""
+
+    def __init__(self, what: str, log: Path) -> None:
+        """`what` happened; the message ends with the end of `log`."""
+        lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:] if log.exists() else []
+        super().__init__("\n".join((f"the laptop cloud {what}; the end of {log}:", *lines)))
+
+
+def log_of(state: Path) -> Path:
+    """Where the server of `state` logs."""
+    return state / "cloud.log"
+
+
+def free_port(port: int) -> int:
+    """`port` if it is free, or a free one if it is 0. Raises `PortTaken`."""
+    with bound_socket(port) as bound:
+        chosen: int = bound.getsockname()[1]
+    return chosen
+
+
+def start(
+    port: int, state: Path, images: Mapping[str, Sequence[str]], *, owned: bool, enforce_iam: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start the server on `port`. An owned server dies with this process, however this process dies."""
+    state.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "laptop_cloud", "--port", str(port), "--state", str(state.resolve())]
+    for name, run in images.items():
+        command += ["--image", f"{name}={shlex.join(run)}"]
+    if enforce_iam:
+        command.append("--enforce-iam")
+    with log_of(state).open("ab") as log:
+        return subprocess.Popen(
+            leashed(command) if owned else command,
+            stdin=subprocess.PIPE if owned else subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=REPOSITORY,
+            env=clean_environment(os.environ, f"http://127.0.0.1:{port}"),
+            start_new_session=True,
+        )
+
+
+def wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Return when the server answers. Raises `CloudFailed` if it ends before, or takes too long."""
+    deadline = time.monotonic() + _READY_LIMIT_S
+    while not answers(port):
+        if process.poll() is not None:
+            raise CloudFailed(f"ended with status {process.returncode} before it was ready", log)
+        if time.monotonic() > deadline:
+            raise CloudFailed(f"was not ready within {_READY_LIMIT_S:g} s", log)
+        time.sleep(_POLL_S)
+
+
+def answers(port: int) -> bool:
+    """Whether a laptop cloud's server answers on `port` of 127.0.0.1."""
+    try:
+        with _direct.open(f"http://127.0.0.1:{port}{IDENTITY_PATH}", timeout=5) as answer:
+            said = json.load(answer)
+    except (URLError, OSError, ValueError):
+        return False
+    return isinstance(said, dict) and "pid" in said

@@ -1,0 +1,1 @@
+"""The SageMaker control plane: models, endpoint configs, endpoints and their rollouts."""

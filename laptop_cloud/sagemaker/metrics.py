@@ -1,0 +1,117 @@
+"""The metrics that SageMaker publishes of its endpoints, for one place.
+
+Names, units and meanings are those of "Amazon SageMaker AI metrics in Amazon CloudWatch", with the
+dimensions EndpointName and VariantName. SageMaker publishes each minute, and ConcurrentRequestsPerModel
+each ten seconds; here it is each second in which there is something to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from laptop_cloud.api.service import Params
+from laptop_cloud.sagemaker.member import Member
+
+_INTERVAL_S: Final = 1.0
+#: Values in one datum of PutMetricData, CloudWatch's limit.
+_VALUES: Final = 150
+_UNITS: Final = {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one invocation went.
+
+    `status` is the container's, 0 if its answer did not come or broke off, and None if the client went
+    away before it; the times are in seconds.
+    """
+
+    status: int | None
+    model_s: float
+    overhead_s: float
+
+
+class Metrics:
+    """Collects on the request path, where it costs a few additions, and publishes in the background."""
+
+    def __init__(self, put: Callable[[list[Params]], Awaitable[None]]) -> None:
+        """`put` publishes data in the form of PutMetricData."""
+        self._put = put
+        self._values: dict[tuple[str, str, str], Counter[float]] = {}
+        self._peaks: dict[Member, tuple[str, int]] = {}
+        self._flushing: asyncio.Task[None] | None = None
+
+    def began(self, endpoint: str, member: Member) -> None:
+        """A request has been given to an instance, which counts it as under way already."""
+        _, peak = self._peaks.get(member, (endpoint, 0))
+        self._peaks[member] = endpoint, max(peak, member.under_way)
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush_while_busy())
+
+    def ended(self, endpoint: str, variant: str, outcome: Outcome) -> None:
+        """The answer to a request has been passed on.
+
+        An answer that did not come counts among the 5XX: the client is told "server error (0)".
+        """
+        status = outcome.status
+        broke = status is not None and (status == 0 or status >= 500)
+        values = {
+            "Invocations": 1.0,
+            "Invocation4XXErrors": float(status is not None and 400 <= status < 500),
+            "Invocation5XXErrors": float(broke),
+            "InvocationModelErrors": float(status is not None and not 200 <= status < 300),
+            "ModelLatency": _two_digits(outcome.model_s * 1e6),
+            "OverheadLatency": _two_digits(outcome.overhead_s * 1e6),
+        }
+        for name, value in values.items():
+            self._values.setdefault((endpoint, variant, name), Counter())[value] += 1
+
+    async def _flush_while_busy(self) -> None:
+        while self._peaks or self._values:
+            await asyncio.sleep(_INTERVAL_S)
+            data = self._taken()
+            try:
+                await self._put(data)
+            except (BotoCoreError, ClientError) as error:
+                _log.warning("metrics of this second are lost: %s", error)
+        self._flushing = None
+
+    def _taken(self) -> list[Params]:
+        values, self._values = self._values, {}
+        peaks, self._peaks = self._peaks, {}
+        for member, (endpoint, peak) in peaks.items():
+            key = (endpoint, member.instance.variant, "ConcurrentRequestsPerModel")
+            values.setdefault(key, Counter())[float(peak)] += 1
+            if member.under_way:
+                self._peaks[member] = endpoint, member.under_way
+        return [datum for key, counts in values.items() for datum in _data(key, counts)]
+
+
+def _data(key: tuple[str, str, str], counts: Counter[float]) -> list[Params]:
+    endpoint, variant, name = key
+    pairs = list(counts.items())
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+    return [
+        {
+            "MetricName": name,
+            "Dimensions": dimensions,
+            "Unit": _UNITS.get(name, "None"),
+            "Values": [value for value, _ in pairs[start : start + _VALUES]],
+            "Counts": [float(count) for _, count in pairs[start : start + _VALUES]],
+        }
+        for start in range(0, len(pairs), _VALUES)
+    ]
+
+
+def _two_digits(value: float) -> float:
+    """The value to two significant digits: of a second's latencies, many are then one value."""
+    return float(f"{value:.1e}")

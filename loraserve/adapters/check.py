@@ -1,0 +1,116 @@
+"""An adapter before it is published: found, and checked by the stage's rules."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import huggingface_hub
+
+from adapters.files import LocalFile
+from adapters.source import HubSource, LocalSource, PackedSource, SourceError, parse_source
+from adapters.store.layout import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE
+from adapters.store.transfer import OutOfTime
+from adapters.validation.base_model import BaseModelFacts
+from adapters.validation.check_adapter import MAX_CONFIG_BYTES
+from ingest.candidate import Examined, examine
+from ingest.hub import Hub
+from ingest.locator import Located, Locator
+from ingest.model_files import ModelFiles, hub_model
+from loraserve.adapters.stage_store import StageStore
+from stacks.config.local_model import LocalModel
+from stacks.config.stage_config import LoadedStage
+
+#: A person waits: so long is asked for the base model on a Hub that does not answer.
+HUB_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Base:
+    """What is known of a stage's base model."""
+
+    facts: BaseModelFacts | None
+    revision: str
+    """Tells one state of the model from another."""
+    unknown: str | None = None
+    """Why there are no facts."""
+
+    @property
+    def warning(self) -> str | None:
+        """What to tell, if there is anything."""
+        if self.facts is not None:
+            return None
+        return f"not checked against the base model's dimensions: {self.unknown}"
+
+
+def check(store: StageStore, name: str, source: str, base: Base, sha256: str | None = None) -> Examined:
+    """Find an adapter and check it; `sha256` (hex) is what its weights must hash to.
+
+    `source` is a directory, or what a manifest may say. `name` is for messages. Raises `SourceError` or
+    `InvalidAdapter`.
+    """
+    return examine(name, locate(store, source), store.rules, base.facts, sha256)
+
+
+def checked_for(store: StageStore, base: Base) -> str:
+    """What goes into the entry of an adapter that `check` let through."""
+    return store.rules.checked_for(base.revision, dimensions_known=base.facts is not None)
+
+
+def locate(store: StageStore, text: str) -> Located:
+    """The files of a directory or another source; raises `SourceError`."""
+    source = parse_source(text)
+    match source:
+        case LocalSource(path):
+            return _on_disk(path)
+        case PackedSource():
+            raise SourceError(text, "it is known to a deployment only", "name the directory")
+    return Locator(store.s3, store.bucket, _hub(store.stage), None, {}).locate(source)
+
+
+def read_base(stage: LoadedStage) -> Base:
+    """The base model's dimensions, from its local directory or from the Hub, if they can be had."""
+    model = stage.config.base_model
+    if model.path is not None:
+        local = LocalModel(model.name, (stage.directory / model.path).resolve())
+        files = ModelFiles(model.name, {path.name: LocalFile(path) for path in local.files}, {})
+        return Base(files.facts(), local.prefix)
+    # `stacks.config.stage_config` lets no stage through that has neither path nor revision.
+    revision = str(model.revision)
+    until = time.monotonic() + HUB_SECONDS
+    hub = _hub(stage, until)
+    try:
+        return Base(hub_model(hub, HubSource(model.name, revision), with_code=False).facts(), revision)
+    except SourceError as error:
+        return Base(None, revision, str(error))
+    except OutOfTime:
+        return Base(None, revision, f"{hub.endpoint} does not answer; check the network")
+
+
+def _hub(stage: LoadedStage, until: float = float("inf")) -> Hub:
+    """The stage's Hub, asked with the login of the person who runs this (`hf auth login`)."""
+    return Hub(
+        stage.config.hub_endpoint,
+        huggingface_hub.get_token(),
+        has_time=lambda: time.monotonic() < until,
+        how_to_log_in="log in with `hf auth login`",
+    )
+
+
+def _on_disk(path: str) -> Located:
+    directory = Path(path)
+    try:
+        if not directory.is_dir():
+            raise SourceError(path, "there is no such directory", "check the path")
+        for file in ADAPTER_FILES:
+            if not (directory / file).is_file():
+                raise SourceError(path, f"it has no {file}", "save the adapter with PEFT as safetensors")
+        config = LocalFile(directory / CONFIG_FILE)
+        if config.size > MAX_CONFIG_BYTES:
+            raise SourceError(path, f"its {CONFIG_FILE} has {config.size} bytes", "it is no PEFT config")
+        weights = LocalFile(directory / WEIGHTS_FILE)
+        weights.read(0, 1)
+        return Located(path, "", config.read(0, config.size), weights, None)
+    except OSError as error:
+        raise SourceError(path, f"it cannot be read ({error.strerror})", "check its permissions") from error

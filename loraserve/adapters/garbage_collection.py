@@ -1,0 +1,165 @@
+"""Cleaning up a store: what the bucket's lifecycle does in AWS, and what no lifecycle rule can know.
+
+It may run beside publishers. What is young is left alone, because it may be on its way to being published.
+What is deleted can be had back, since the bucket keeps versions: after each deletion the registry is asked
+again, and what somebody has published in the meantime is restored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from adapters.store.layout import ADAPTER_FILES, CONFIG_FILE
+from adapters.store.s3 import is_absent
+from loraserve.adapters.stage_store import Revision, StageStore, in_parallel
+
+Kind = Literal["retire", "revive", "delete", "abort"]
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing to do, or done."""
+
+    kind: Kind
+    key: str
+    """The prefix of a revision, or the key of an upload."""
+    reason: str
+    size: int = 0
+    """Bytes that are given up."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An action with what it needs to be done."""
+
+    action: Action
+    revision: Revision | None = None
+    upload_id: str = ""
+
+
+def collect(
+    store: StageStore, *, min_age: timedelta, dry_run: bool = False, now: datetime | None = None
+) -> list[Action]:
+    """Clean up, and return what was done; what has changed in the meantime is left out.
+
+    `min_age` protects what may still be on its way. `now` is the time to measure ages from.
+    """
+    now = now or datetime.now(UTC)
+    steps = [*_revision_steps(store, now, min_age), *_upload_steps(store, now, min_age)]
+    if dry_run:
+        return [step.action for step in steps]
+    return [step.action for step in steps if _do(store, step)]
+
+
+def _revision_steps(store: StageStore, now: datetime, min_age: timedelta) -> Iterator[_Step]:
+    # First the objects, then the registry: what is published in between is seen as such.
+    revisions = sorted(store.revisions().values(), key=lambda revision: revision.prefix)
+    current = {listed.entry.prefix for listed in store.list()}
+    retired = in_parallel(lambda revision: store.retention.is_retired(revision.prefix), revisions)
+    for revision, is_retired in zip(revisions, retired, strict=True):
+        action = _action(store, revision, now - revision.modified, min_age, is_retired, current)
+        if action is not None:
+            yield _Step(action, revision)
+
+
+def _action(
+    store: StageStore,
+    revision: Revision,
+    age: timedelta,
+    min_age: timedelta,
+    is_retired: bool,
+    current: set[str],
+) -> Action | None:
+    prefix = revision.prefix
+    if prefix in current:
+        return Action("revive", prefix, "its name stands for it") if is_retired else None
+    if not revision.is_complete:
+        missing = ", ".join(file for file in ADAPTER_FILES if file not in revision.objects)
+        if age < min_age:
+            return None
+        return Action("delete", prefix, f"incomplete for {_days(age)}: no {missing}", revision.size)
+    if is_retired:
+        if age < timedelta(days=store.stage.config.retention_days):
+            return None
+        return Action("delete", prefix, f"retired {_days(age)} ago", revision.size)
+    return None if age < min_age else Action("retire", prefix, "no name stands for it")
+
+
+def _upload_steps(store: StageStore, now: datetime, min_age: timedelta) -> Iterator[_Step]:
+    pages = store.s3.get_paginator("list_multipart_uploads").paginate(Bucket=store.bucket)
+    for upload in (upload for page in pages for upload in page.get("Uploads", [])):
+        parts = _parts(store, upload)
+        # An upload that was begun long ago may be going on just now.
+        last = max([upload["Initiated"], *(part["LastModified"] for part in parts)])
+        if now - last >= min_age:
+            size = sum(part["Size"] for part in parts)
+            action = Action("abort", upload["Key"], f"upload without progress for {_days(now - last)}", size)
+            yield _Step(action, upload_id=upload["UploadId"])
+
+
+def _parts(store: StageStore, upload: dict[str, Any]) -> list[dict[str, Any]]:
+    target = {"Bucket": store.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+    try:
+        pages = list(store.s3.get_paginator("list_parts").paginate(**target))
+    except store.s3.exceptions.ClientError as error:
+        if is_absent(error):
+            return []
+        raise
+    return [part for page in pages for part in page.get("Parts", [])]
+
+
+def _do(store: StageStore, step: _Step) -> bool:
+    """Do a step, if there is still reason to; whether it was done."""
+    if step.revision is None:
+        return _abort(store, step.action.key, step.upload_id)
+    prefix = step.revision.prefix
+    match step.action.kind:
+        case "retire":
+            store.retention.retire(prefix)
+        case "revive":
+            if store.is_current(step.revision):
+                store.retention.revive(prefix)
+                return True
+        case "delete":
+            return _delete(store, step.revision)
+    return not store.is_current(step.revision)
+
+
+def _abort(store: StageStore, key: str, upload_id: str) -> bool:
+    try:
+        store.s3.abort_multipart_upload(Bucket=store.bucket, Key=key, UploadId=upload_id)
+    except store.s3.exceptions.ClientError as error:
+        if is_absent(error):
+            return False
+        raise
+    return True
+
+
+def _delete(store: StageStore, revision: Revision) -> bool:
+    seen = store.revision(revision.name, revision.revision)
+    if seen != revision or store.is_current(revision):
+        return False
+    # The config first: where it is, readers expect the weights.
+    files = sorted(revision.objects, key=lambda file: file != CONFIG_FILE)
+    markers = {
+        key: store.s3.delete_object(Bucket=store.bucket, Key=key).get("VersionId")
+        for key in (revision.prefix + file for file in files)
+    }
+    if not (store.is_current(revision) or store.revision(revision.name, revision.revision).objects):
+        return True
+    # Somebody has published it, or is about to: without its delete marker, an object is there again.
+    for key, marker in markers.items():
+        if marker is not None:
+            store.s3.delete_object(Bucket=store.bucket, Key=key, VersionId=marker)
+    if store.is_current(revision):
+        # Its publisher may have taken the mark off while there was nothing to take it off.
+        store.retention.revive(revision.prefix)
+    return False
+
+
+def _days(age: timedelta) -> str:
+    count, unit = (age.days, "day") if age.days else (age.seconds // 3600, "hour")
+    return f"{count} {unit}" + ("" if count == 1 else "s")

@@ -1,0 +1,105 @@
+"""Finding the store of a stage: in the laptop cloud, or in AWS with the user's own credentials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from adapters.store.s3 import S3Client, error_code
+from adapters.store.transfer import PARALLEL_PARTS
+from laptop_cloud.detached import running
+from loraserve import local_stage
+from loraserve.adapters.stage_store import PARALLEL_REQUESTS, StageStore, store_stack
+from loraserve.cli.console import NotDeployed
+from stacks.config.stage_config import LoadedStage, load_stage, load_stages
+from stacks.project import ROOT
+from stacks.typed_yaml import ConfigError
+
+_OUTPUT = "AdapterBucket"
+_CLIENT = Config(max_pool_connections=PARALLEL_REQUESTS + PARALLEL_PARTS)
+
+
+def open_store(stage: str, bucket: str | None) -> StageStore:
+    """The store of a stage, given by its name or its file; `bucket` instead of the one that its stack made.
+
+    Raises `ConfigError` or `NotDeployed`.
+    """
+    loaded = find_stage(stage)
+    if loaded.name == local_stage.STAGE.lower():
+        return _in_laptop_cloud(loaded, bucket)
+    return _in_aws(loaded, bucket)
+
+
+def find_stage(stage: str) -> LoadedStage:
+    """A stage of `stages/`, or one whose file lies elsewhere; raises `ConfigError`."""
+    if not stage.endswith(".yaml"):
+        return load_stages(ROOT / "stages", stage)[0]
+    if not Path(stage).is_file():
+        raise ConfigError(f"{stage}: there is no such file; name a stage or a stage file")
+    return load_stage(Path(stage))
+
+
+def _in_laptop_cloud(stage: LoadedStage, bucket: str | None) -> StageStore:
+    cloud = running(local_stage.STATE)
+    if cloud is None:
+        raise NotDeployed(
+            "no laptop cloud is running here: start it with 'make up', or name another stage with --stage"
+        )
+    s3 = cloud.client("s3", _CLIENT)
+    if bucket is not None:
+        return StageStore(stage, s3, _existing(s3, bucket))
+    outputs = local_stage.outputs(cloud)
+    if _OUTPUT not in outputs:
+        raise NotDeployed("the laptop cloud has no adapter store: deploy the Local stage with 'make up'")
+    return StageStore(stage, s3, outputs[_OUTPUT])
+
+
+def _in_aws(stage: LoadedStage, bucket: str | None) -> StageStore:
+    session = boto3.Session(region_name=stage.config.region)
+    _check_account(session, stage)
+    s3 = session.client("s3", config=_CLIENT)
+    return StageStore(stage, s3, _existing(s3, bucket) if bucket else _deployed(session, stage))
+
+
+def _check_account(session: boto3.Session, stage: LoadedStage) -> None:
+    if stage.config.account is None:
+        return
+    account = session.client("sts").get_caller_identity()["Account"]
+    if account != stage.config.account:
+        raise NotDeployed(
+            f"stage {stage.name!r} is in account {stage.config.account}, your credentials are of {account}: "
+            "use others, e.g. with AWS_PROFILE"
+        )
+
+
+def _deployed(session: boto3.Session, stage: LoadedStage) -> str:
+    """The bucket that the stage's stack made."""
+    stack = store_stack(stage)
+    try:
+        found = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        # CloudFormation's answer for a stack that does not exist.
+        if error_code(error) != "ValidationError":
+            raise
+        found = []
+    for output in (output for stack in found for output in stack.get("Outputs", [])):
+        if output["OutputKey"] == _OUTPUT:
+            return str(output["OutputValue"])
+    raise NotDeployed(
+        f"there is no stack {stack} with an adapter store in {stage.config.region}: deploy it with "
+        f"'make deploy STAGE={stage.name}', or name a bucket with --bucket"
+    )
+
+
+def _existing(s3: S3Client, bucket: str) -> str:
+    try:
+        s3.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        raise NotDeployed(
+            f"bucket {bucket!r}: S3 answers {error_code(error)}; check --bucket, and that your credentials "
+            "may read it"
+        ) from error
+    return bucket

@@ -1,0 +1,75 @@
+"""Publishing by hand: the files first, then the registry entry, on the condition that it is as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from adapters.names import check_name
+from adapters.store.layout import adapter_prefix
+from adapters.store.publishing import BY_HAND, Change, publish
+from adapters.store.registry import Published
+from adapters.store.transfer import Transfers
+from ingest.candidate import Examined
+from ingest.upload import Revisions
+from loraserve.adapters.check import Base, checked_for
+from loraserve.adapters.rollback import Outcome, refuse_stack_owned
+from loraserve.adapters.stage_store import StageStore
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A name, before anything is done and until it is published."""
+
+    store: StageStore
+    name: str
+    before: Published | None
+    """Its entry when this began: if it changes until the end, nothing is published."""
+
+    @classmethod
+    def begin(cls, store: StageStore, name: str) -> Publication:
+        """Look at the name; raises `InvalidName`, or `PublishConflict` if a stack owns it."""
+        before = store.published(check_name(name))
+        if before is not None:
+            refuse_stack_owned(store, before.entry)
+        return cls(store, name, before)
+
+    def transfer(self, examined: Examined, moved: Callable[[int], None] = lambda _: None) -> None:
+        """Bring the files into the bucket; called again, it goes on where it stopped.
+
+        `moved` is told the bytes of each part. Raises `InvalidAdapter` or `SourceError`.
+        """
+        store, prefix = self.store, adapter_prefix(self.name, examined.revision)
+        found = store.revision(self.name, examined.revision)
+        stored = {prefix + file: known.size for file, known in found.objects.items()}
+        with Transfers(store.s3, store.bucket, moved=moved) as transfers:
+            Revisions(store.s3, store.bucket, transfers, stored).put(self.name, examined)
+
+    def finish(self, examined: Examined, base: Base, labels: Mapping[str, str] | None = None) -> Outcome:
+        """Point the name to the revision, and retire the one before; raises `PublishConflict`.
+
+        Without `labels`, those that the name has stay. If it stands for this content already, nothing is
+        written.
+        """
+        now = self.before.entry if self.before else None
+        if labels is None:
+            labels = now.labels if now else {}
+        entry = examined.entry(
+            self.name,
+            base_model=self.store.rules.base_model,
+            checked_for=checked_for(self.store, base),
+            owner=BY_HAND,
+            labels=dict(labels),
+        )
+        if now is not None and now.revision == entry.revision and now.labels == entry.labels:
+            self.store.retention.revive(now.prefix)
+            return Outcome(now, None, changed=False)
+        change = Change(self.before, entry)
+        publish(self.store.registry, [change])
+        # The revision may have been there before, retired, and a gc may have deleted it until a moment ago.
+        # From now on none will.
+        self.store.retention.revive(entry.prefix)
+        self.transfer(examined)
+        if change.superseded is not None:
+            self.store.retention.retire(change.superseded)
+        return Outcome(entry, now.revision if now else None, changed=True)

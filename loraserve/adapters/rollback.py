@@ -1,0 +1,150 @@
+"""Changing what a name stands for: rollback, removal, and whose name it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from adapters.errors import AdapterError
+from adapters.names import check_revision
+from adapters.store.layout import RegistryEntry
+from adapters.store.publishing import BY_HAND, Change, publish
+from adapters.store.registry import EntryVersion, PublishConflict, Published
+from loraserve.adapters.stage_store import StageStore
+
+
+class NoRevision(AdapterError):
+    """There is no such revision to go back to."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a name stands for now."""
+
+    entry: RegistryEntry
+    replaced: str | None
+    """The revision before, if there was one."""
+    changed: bool
+
+
+@dataclass(frozen=True)
+class PastVersion:
+    """What an entry was at some time, and whether it can be again."""
+
+    version: EntryVersion
+    is_there: bool
+    """Whether all of the revision's objects are in the bucket."""
+
+
+def history(store: StageStore, name: str) -> list[PastVersion]:
+    """What a name stood for, newest first, what it stands for now included."""
+    versions = list(store.registry.history(name))
+    revisions = {version.entry.revision for version in versions if version.entry is not None}
+    there = {revision for revision in revisions if store.revision(name, revision).is_complete}
+    return [
+        PastVersion(version, version.entry is not None and version.entry.revision in there)
+        for version in versions
+    ]
+
+
+def rollback(store: StageStore, name: str, to: str | None = None) -> Outcome:
+    """Point a name to a revision that it stood for: to this one, or to the last one that it does not now.
+
+    A removed name is published again. Raises `NoRevision` or `PublishConflict`.
+    """
+    before = store.published(name)
+    past = history(store, name)
+    if before is None and not any(seen.version.entry for seen in past):
+        raise store.unknown(name)
+    now = before.entry if before else None
+    if now is not None and to == now.revision:
+        return Outcome(now, None, changed=False)
+    entry = _wanted(name, past, now, check_revision(name, to) if to else None)
+    if now is not None:
+        entry = replace(entry, owner=now.owner)
+    _point(store, before, entry)
+    return Outcome(entry, now.revision if now else None, changed=True)
+
+
+def remove(store: StageStore, name: str) -> RegistryEntry:
+    """Unpublish a name and retire its revision; returns what it stood for. Raises `PublishConflict`."""
+    before = store.get(name)
+    publish(store.registry, [Change(before, None)])
+    store.retention.retire(before.entry.prefix)
+    return before.entry
+
+
+def refuse_stack_owned(store: StageStore, entry: RegistryEntry) -> None:
+    """Raise `PublishConflict` if a stack owns the name: what is published by hand would not stay."""
+    if entry.owner != BY_HAND:
+        raise PublishConflict(
+            entry.name,
+            f"it belongs to the stack {entry.owner}, whose manifest decides over it",
+            f"change {_manifest(store, entry)} and deploy, or publish under another name",
+        )
+
+
+def ownership_note(store: StageStore, entry: RegistryEntry, *, removed: bool = False) -> str | None:
+    """What becomes of a change to a name that a stack owns; None if none does."""
+    if entry.owner == BY_HAND:
+        return None
+    manifest = _manifest(store, entry)
+    if removed:
+        stay = f"take it out of {manifest}"
+    elif entry.source.startswith("asset://"):
+        # The directory as it was then is known by its content alone.
+        stay = (
+            f"put these files back into its directory in {manifest}: "
+            f"aws s3 cp --recursive s3://{store.bucket}/{entry.prefix} DIRECTORY"
+        )
+    else:
+        stay = f"pin it in {manifest}: source: {entry.source}"
+    return (
+        f"{entry.name} belongs to the stack {entry.owner}: the next deploy with a changed manifest sets it "
+        f"again. To make it stay, {stay}"
+    )
+
+
+def _manifest(store: StageStore, entry: RegistryEntry) -> str:
+    if entry.owner != store.stack:
+        return "that stack's manifest"
+    path = (store.stage.directory / store.stage.config.adapters).resolve()
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _wanted(
+    name: str, past: Iterable[PastVersion], now: RegistryEntry | None, to: str | None
+) -> RegistryEntry:
+    """The newest of the entries that name the wanted revision, whose objects must be there."""
+    others = [
+        (seen.version.entry, seen.is_there)
+        for seen in past
+        if seen.version.entry is not None and not (now and seen.version.entry.revision == now.revision)
+    ]
+    possible = list(dict.fromkeys(entry.revision for entry, is_there in others if is_there))
+    remedy = f"it can be rolled back to {', '.join(possible)}" if possible else "publish it again"
+    for entry, is_there in others:
+        if to in {None, entry.revision}:
+            if is_there:
+                return entry
+            problem = f"the files of revision {entry.revision} are no longer in the bucket"
+            raise NoRevision(name, problem, remedy)
+    if to is not None:
+        raise NoRevision(name, f"it never stood for revision {to}, as far back as is known", remedy)
+    raise NoRevision(name, "it stood for no other revision, as far back as is known", remedy)
+
+
+def _point(store: StageStore, before: Published | None, entry: RegistryEntry) -> None:
+    change = Change(before, entry)
+    written = publish(store.registry, [change])
+    store.retention.revive(entry.prefix)
+    # A gc may have deleted it after it was looked at; from the write on, none does.
+    if not store.revision(entry.name, entry.revision).is_complete:
+        back = before.entry if before else None
+        publish(store.registry, [Change(written[entry.name], back)])
+        raise NoRevision(
+            entry.name, f"the files of revision {entry.revision} have just been deleted", "try another one"
+        )
+    if change.superseded is not None:
+        store.retention.retire(change.superseded)

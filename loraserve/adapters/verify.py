@@ -1,0 +1,128 @@
+"""Holding what lies in the bucket against the registry, down to each byte."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from adapters.errors import AdapterError
+from adapters.store.layout import (
+    ADAPTER_FILES,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    RegistryEntry,
+    content_digest,
+    revision_of,
+)
+from adapters.store.registry import DamagedEntry
+from adapters.validation.base_model import BaseModelFacts
+from adapters.validation.check_adapter import MAX_CONFIG_BYTES, check_adapter
+from ingest.s3_object import S3File
+from loraserve.adapters.stage_store import Revision, StageStore, in_parallel
+
+#: Each reads one file at a time.
+PARALLEL_ADAPTERS = 4
+_CHUNK_BYTES = 1024 * 1024
+_BRING_BACK = "somebody wrote into the bucket: bring back the object's former version, or roll back"
+_SHOWN_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong with a published adapter."""
+
+    name: str
+    revision: str
+    problem: str
+    remedy: str
+
+
+def size_of(store: StageStore, names: Sequence[str]) -> int:
+    """The bytes that `verify` will read, about."""
+
+    def one(name: str) -> int:
+        try:
+            seen = store.published(name)
+        except DamagedEntry:
+            return 0
+        return seen.entry.size if seen else 0
+
+    return sum(in_parallel(one, names))
+
+
+def verify(
+    store: StageStore,
+    names: Sequence[str],
+    base: BaseModelFacts | None,
+    moved: Callable[[int], None] = lambda _: None,
+) -> list[Finding]:
+    """What is wrong with these names, nothing if all is well; `moved` is told the bytes read.
+
+    A name that is not published has nothing wrong with it.
+    """
+
+    def one(name: str) -> list[Finding]:
+        try:
+            seen = store.published(name)
+            while seen is not None:
+                found = list(_findings(store, seen.entry, base, moved))
+                # What was published in the meantime is no fault, but has to be looked at itself.
+                now = store.published(name) if found else seen
+                if now == seen:
+                    return found
+                seen = now
+        except DamagedEntry as error:
+            return [Finding(name, "", error.problem, error.remedy)]
+        return []
+
+    return [finding for found in in_parallel(one, names, PARALLEL_ADAPTERS) for finding in found]
+
+
+def _findings(
+    store: StageStore, entry: RegistryEntry, base: BaseModelFacts | None, moved: Callable[[int], None]
+) -> Iterator[Finding]:
+    def finding(problem: str, remedy: str) -> Finding:
+        return Finding(entry.name, entry.revision, problem, remedy)
+
+    found = store.revision(entry.name, entry.revision)
+    missing = [file for file in ADAPTER_FILES if file not in found.objects]
+    if missing:
+        yield finding(f"{' and '.join(missing)} missing", _BRING_BACK)
+        return
+    for extra in sorted(set(found.objects) - set(ADAPTER_FILES)):
+        yield finding(
+            f"{extra} lies beside its files", f"delete it: LoRAX downloads all below {entry.prefix}"
+        )
+    if store.retention.is_retired(entry.prefix):
+        yield finding("it is marked retired, and will be deleted", "the command gc takes the mark away")
+    yield from (finding(problem, _BRING_BACK) for problem in _content(store, entry, found, moved))
+    try:
+        config, weights = (S3File(store.s3, store.bucket, entry.prefix + file) for file in ADAPTER_FILES)
+        check_adapter(entry.name, config.read(0, MAX_CONFIG_BYTES), weights, store.rules, base)
+    except AdapterError as error:
+        yield finding(error.problem, error.remedy)
+
+
+def _content(
+    store: StageStore, entry: RegistryEntry, found: Revision, moved: Callable[[int], None]
+) -> Iterator[str]:
+    sha256 = {file: _sha256(store, entry.prefix + file, moved) for file in ADAPTER_FILES}
+    if sha256[WEIGHTS_FILE] != entry.sha256:
+        size, digest = found.objects[WEIGHTS_FILE].size, sha256[WEIGHTS_FILE][:_SHOWN_DIGITS]
+        yield (
+            f"{WEIGHTS_FILE} is not what was published: {size} bytes that hash to {digest}…, the registry "
+            f"says {entry.size} bytes and {entry.sha256[:_SHOWN_DIGITS]}…"
+        )
+    elif content_digest(sha256) != entry.digest:
+        yield f"{CONFIG_FILE} is not what was published"
+    if revision_of(entry.digest) != entry.revision:
+        yield f"its registry entry has the digest {entry.digest}, which is that of another revision"
+
+
+def _sha256(store: StageStore, key: str, moved: Callable[[int], None]) -> str:
+    digest = hashlib.sha256()
+    for chunk in store.s3.get_object(Bucket=store.bucket, Key=key)["Body"].iter_chunks(_CHUNK_BYTES):
+        digest.update(chunk)
+        moved(len(chunk))
+    return digest.hexdigest()

@@ -1,0 +1,173 @@
+"""What the commands show: tables for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from rich import filesize
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from adapters.store.layout import RegistryEntry
+from adapters.validation.check_adapter import Rules
+from adapters.validation.rules import DIMENSIONS_UNKNOWN
+from loraserve.adapters.garbage_collection import Action
+from loraserve.adapters.rollback import PastVersion
+from loraserve.adapters.stage_store import Listed, Revision
+from loraserve.adapters.verify import Finding
+
+#: A commit or a digest, of which seven digits are enough to look at.
+_DIGEST = re.compile(r"\b([0-9a-f]{7})[0-9a-f]{33,}\b")
+_DONE = {"retire": "retired", "revive": "revived", "delete": "deleted", "abort": "aborted"}
+
+
+def to_json(document: Mapping[str, Any]) -> str:
+    """One JSON document; dataclasses become objects, times ISO 8601."""
+    return json.dumps(document, indent=1, default=_plain)
+
+
+def size(count: int) -> str:
+    """Bytes, readable."""
+    return filesize.decimal(count)
+
+
+def when(time: datetime) -> str:
+    """A time of this machine's clock, to the minute."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M}"
+
+
+def adapters(listed: Sequence[Listed], stack: str) -> Table:
+    """What is published; `stack` is the stage's own."""
+    labels = ["labels"] if any(found.entry.labels for found in listed) else []
+    table = _table("name", "revision", "rank", "size", "published", "owner", "source", *labels)
+    for found in listed:
+        entry = found.entry
+        owner = "manifest" if entry.owner == stack else entry.owner
+        table.add_row(
+            Text(entry.name), entry.revision, str(entry.rank), size(entry.size),
+            f"{found.published.astimezone():%Y-%m-%d}", Text(owner), Text(short_source(entry.source)),
+            *([Text(_labels(entry.labels))] if labels else []),
+        )  # fmt: skip
+    return table
+
+
+def adapter(entry: RegistryEntry | None, stored: Revision | None, *, retired: bool, rules: Rules) -> Table:
+    """One adapter, as far as it is published."""
+    if entry is None or stored is None:
+        return facts({"published": "no; the command rollback brings the last revision back"})
+    return facts(
+        {
+            "reference": f"{entry.name}@{entry.revision}",
+            "engine id": entry.prefix,
+            "base model": entry.base_model,
+            "rank": str(entry.rank),
+            "weights": f"{size(entry.size)}, sha256 {entry.sha256}",
+            "source": entry.source,
+            "owner": entry.owner,
+            "labels": _labels(entry.labels) or "none",
+            "checked": _checked(entry, rules),
+            "files": _files(stored, retired=retired),
+        }
+    )
+
+
+def history(past: Sequence[PastVersion]) -> Table:
+    """What a name stood for, newest first."""
+    table = _table("since", "revision", "files", "source")
+    for seen in past:
+        entry, since = seen.version.entry, when(seen.version.since)
+        if entry is None:
+            table.add_row(since, "removed", "", "")
+        else:
+            there = "in the bucket" if seen.is_there else "deleted"
+            table.add_row(since, entry.revision, there, Text(short_source(entry.source)))
+    return table
+
+
+def facts(rows: Mapping[str, str]) -> Table:
+    """Named values below each other."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, Text(value))
+    return table
+
+
+def findings(found: Sequence[Finding]) -> Table:
+    """What is wrong."""
+    table = _table("name", "revision", "problem", "remedy")
+    for finding in found:
+        table.add_row(Text(finding.name), finding.revision, Text(finding.problem), Text(finding.remedy))
+    return table
+
+
+def actions(done: Sequence[Action], retention_days: int, *, dry_run: bool) -> RenderableType:
+    """What a clean-up did, or would do."""
+    if not done:
+        return "nothing to clean up"
+    table = _table("would" if dry_run else "done", "what", "size", "why")
+    for action in done:
+        table.add_row(
+            action.kind if dry_run else _DONE[action.kind],
+            Text(action.key),
+            size(action.size) if action.size else "",
+            action.reason,
+        )
+    would = "to be " if dry_run else ""
+    at_once = sum(action.size for action in done if action.kind == "abort")
+    at_last = sum(action.size for action in done if action.kind == "delete")
+    lines = [f"{size(at_once)} {would}freed"] if at_once else []
+    if at_last:
+        lines.append(f"{size(at_last)} {would}freed in {retention_days} days, with the old versions")
+    return Group(table, *lines)
+
+
+def short_source(source: str) -> str:
+    """A source without the digits that only a program can tell apart."""
+    return _DIGEST.sub(lambda match: f"{match[1]}…", source)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column in {"rank", "size"} else "left"
+        # A terminal that is too narrow breaks and cuts texts before it cuts names and figures.
+        whole = column not in {"source", "labels", "problem", "remedy", "what", "why"}
+        overflow: Literal["fold", "ellipsis"] = "ellipsis" if column in {"source", "labels"} else "fold"
+        table.add_column(column, justify=justify, overflow=overflow, no_wrap=whole)
+    return table
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
+def _checked(entry: RegistryEntry, rules: Rules) -> str:
+    by = (
+        "the stage's rules"
+        if entry.checked_for.startswith(rules.identity)
+        else "other rules than the stage's now"
+    )
+    missing = entry.checked_for.endswith(DIMENSIONS_UNKNOWN)
+    return f"by {by}" + (", without the base model's dimensions" if missing else "")
+
+
+def _files(stored: Revision, *, retired: bool) -> str:
+    if not stored.is_complete:
+        return "NOT COMPLETE: the command verify says what is missing"
+    return "all there" + (", but MARKED RETIRED: the command gc takes the mark away" if retired else "")
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is not for JSON")

@@ -1,0 +1,1 @@
+"""`make demo`: deployment, comparison and load test on a laptop."""

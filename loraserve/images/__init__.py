@@ -1,0 +1,1 @@
+"""Digests of the engines' base images."""

@@ -1,0 +1,1 @@
+"""The adapter store's stack: bucket, key and seeder."""

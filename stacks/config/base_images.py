@@ -1,0 +1,105 @@
+"""The images that the engines' images start from, as `container/images.lock` has them.
+
+.venv/bin/python -m stacks.config.base_images lorax    prints one, for a build by hand
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, ValidationError
+
+from stacks.project import ROOT
+from stacks.typed_yaml import ConfigError, Strict
+
+LOCK = ROOT / "container" / "images.lock"
+
+
+def _shaped(pattern: str, remedy: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if re.fullmatch(pattern, value, re.ASCII) is None:
+            raise ValueError(remedy)
+        return value
+
+    return AfterValidator(check)
+
+
+# As Docker does it: what stands before the first slash is a registry only if it cannot be anything else.
+_REGISTRY = r"(localhost|[a-z0-9-]+(\.[a-z0-9-]+)+)(:[0-9]+)?"
+_REPOSITORY = _shaped(
+    rf"{_REGISTRY}(/[a-z0-9]+([._-]+[a-z0-9]+)*)+", "write registry and name, as in ghcr.io/org/name"
+)
+_TAG = _shaped(r"\w[\w.-]{0,127}", "write a tag such as 1.2.3")
+_DIGEST = _shaped(r"sha256:[0-9a-f]{64}", "write sha256: and 64 hexadecimal digits, or null")
+
+
+class BaseImage(Strict):
+    """One engine's base image."""
+
+    repository: Annotated[str, _REPOSITORY]
+    """Registry and name."""
+    tag: Annotated[str, _TAG]
+    """What `make pin-images` looks up."""
+    digest: Annotated[str, _DIGEST] | None
+    """What the tag stood for when it was looked up; null: the build takes what it stands for then."""
+
+    @property
+    def tagged(self) -> str:
+        """The image by its tag."""
+        return f"{self.repository}:{self.tag}"
+
+    @property
+    def reference(self) -> str:
+        """What a Dockerfile's FROM takes; where there is a digest, Docker goes by that alone."""
+        return self.tagged if self.digest is None else f"{self.tagged}@{self.digest}"
+
+
+class _Lock(Strict):
+    lorax: BaseImage
+    vllm: BaseImage
+
+
+def read_lock(path: Path = LOCK) -> dict[str, BaseImage]:
+    """The base images by engine; raises `ConfigError` if the file cannot be used."""
+    try:
+        return dict(_Lock.model_validate_json(path.read_bytes()))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}: bring it back with git") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        told = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{path}: {where}: {told}" if where else f"{path}: {told}") from error
+
+
+def lock_text(images: Mapping[str, BaseImage]) -> str:
+    """What stands in the file."""
+    content = {engine: image.model_dump() for engine, image in images.items()}
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"
+
+
+def build_argument(engine: str) -> str:
+    """The argument with which an engine's Dockerfile takes its base image."""
+    return f"{engine.upper()}_IMAGE"
+
+
+def main(arguments: list[str]) -> None:
+    """Print the reference of one engine's base image; exit code 2 if there is none."""
+    try:
+        images = read_lock()
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    if len(arguments) != 1 or arguments[0] not in images:
+        print(f"usage: python -m stacks.config.base_images {'|'.join(images)}", file=sys.stderr)
+        sys.exit(2)
+    print(images[arguments[0]].reference)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,187 @@
+"""The rules between the sections of a stage file: mistakes that would else show in a deployment.
+
+Each is a sentence that names the key and says what to write instead. `problems` are refused; `warnings`
+are told and acknowledged in the usual way of CDK.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from stacks.config.container_environment import environment_problems
+from stacks.config.derived import (
+    environment,
+    fewest_instances,
+    has_mounted_model,
+    inference_ami,
+    most_instances,
+    rollout_plan,
+)
+from stacks.config.memory_check import memory_warning
+from stacks.sizing.instances import (
+    ENGINE_CUDA,
+    check_ami,
+    hardware_problem,
+    has_local_storage,
+    instance_type,
+)
+
+if TYPE_CHECKING:
+    from stacks.config.stage_config import LoadedStage, StageConfig
+
+_ECR_REGION = re.compile(r"\d{12}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/.+")
+#: CreateModel's limit of an image's URI.
+_MAX_IMAGE = 255
+#: Three bad minutes raise an alarm that takes an update back, and CloudWatch needs another to see them.
+ALARM_SECONDS = 240
+
+
+def problems(config: StageConfig) -> Iterator[str]:
+    """What cannot work, a sentence each."""
+    yield from _tags(config)
+    yield from _hub(config)
+    yield from _image(config)
+    yield from _keys_and_topic(config)
+    yield from _instances(config)
+    yield from _storage(config)
+    yield from _scaling(config)
+    yield from _network(config)
+    if (problem := rollout_plan(config).problem()) is not None:
+        yield f"rollout: {problem}"
+    yield from environment_problems(environment(config))
+
+
+def warnings(stage: LoadedStage) -> Iterator[tuple[str, str]]:
+    """What may be meant and mostly is not: an id to acknowledge it by, and a sentence."""
+    config, endpoint = stage.config, stage.config.endpoint
+    if (doubt := memory_warning(config, stage.local_model)) is not None:
+        yield "gpu-memory", doubt
+    if endpoint.volume_key is not None and has_local_storage(endpoint.instance_type):
+        yield (
+            "volume-key-on-nvme",
+            f"endpoint.volume_key: {endpoint.instance_type} stores on NVMe, which this key does not encrypt "
+            "(the hardware does) and which SageMaker has refused a key for: leave it out, unless a policy of "
+            "your organization demands one",
+        )
+    instance = instance_type(endpoint.instance_type)
+    if instance is not None and instance.gpus > config.engine.tensor_parallel:
+        yield (
+            "idle-gpus",
+            f"engine.tensor_parallel: {config.engine.tensor_parallel} leaves "
+            f"{instance.gpus - config.engine.tensor_parallel} of the {instance.gpus} GPUs of "
+            f"{endpoint.instance_type} idle: raise it, or take a smaller type",
+        )
+    if config.image != "asset" and "@sha256:" not in config.image and _ECR_REGION.fullmatch(config.image):
+        yield (
+            "image-tag",
+            f"image: {config.image} names a tag, which may stand for another image when an instance is "
+            "added: name a digest (…@sha256:…)",
+        )
+    plan = rollout_plan(config)
+    pause = plan.step_seconds if plan.strategy == "rolling" else plan.bake_seconds
+    if config.rollout.rollback_on_alarms and pause < ALARM_SECONDS:
+        key = "step_seconds" if plan.strategy == "rolling" else "bake_seconds"
+        yield (
+            "short-pause",
+            f"rollout.{key}: {pause} s are over before an alarm can take an update back, which three bad "
+            "minutes raise: write 300, or rollback_on_alarms: false",
+        )
+    if endpoint.data_capture.percent:
+        yield (
+            "data-capture",
+            f"endpoint.data_capture: {endpoint.data_capture.percent} % of all prompts and answers are "
+            "recorded in the bucket; they are personal data wherever people write them",
+        )
+
+
+def _tags(config: StageConfig) -> Iterator[str]:
+    if taken := [key for key in config.tags if key.lower().startswith(("aws:", "lora-serving:"))]:
+        yield f"tags: {taken[0]!r}: tags that start with aws: or lora-serving: are not yours to set"
+
+
+def _hub(config: StageConfig) -> Iterator[str]:
+    local = re.fullmatch(r"http://(127\.0\.0\.1|localhost)(:\d+)?", config.hub_endpoint)
+    if config.hub_endpoint.startswith("http://") and not local:
+        yield "hub_endpoint must be https: a token would travel in clear text"
+
+
+def _image(config: StageConfig) -> Iterator[str]:
+    if len(config.image) > _MAX_IMAGE or re.search(r"\s", config.image):
+        yield f"image: SageMaker takes {_MAX_IMAGE} characters without spaces: write asset, or an image's URI"
+    ecr = _ECR_REGION.fullmatch(config.image)
+    if ecr is not None and ecr["region"] != config.region:
+        yield (
+            f"image: it lies in {ecr['region']}, SageMaker pulls from the endpoint's own region only: push "
+            f"it to {config.region}"
+        )
+
+
+def _keys_and_topic(config: StageConfig) -> Iterator[str]:
+    for key, arn in {
+        "endpoint.volume_key": config.endpoint.volume_key,
+        "security.key_arn": config.security.key_arn,
+        "observability.alarm_topic": config.observability.alarm_topic,
+    }.items():
+        if arn is not None and arn.split(":")[3] != config.region:
+            yield f"{key}: it lies in {arn.split(':')[3]}: name one of {config.region}"
+    if config.observability.alarm_topic is not None and config.observability.alarm_emails:
+        yield "observability.alarm_emails: they subscribe to the stage's own topic: leave alarm_topic out"
+
+
+def _instances(config: StageConfig) -> Iterator[str]:
+    name = config.endpoint.instance_type
+    instance, gpus = instance_type(name), config.engine.tensor_parallel
+    if instance is not None and gpus > instance.gpus:
+        yield (
+            f"engine.tensor_parallel: {name} has {instance.gpus} of the {gpus} GPUs: write {instance.gpus}, "
+            "or take a larger type"
+        )
+    if (problem := check_ami(inference_ami(config), ENGINE_CUDA[config.engine.name], instance)) is not None:
+        yield f"endpoint.inference_ami_version: {problem}"
+    if instance is not None:
+        engine = config.engine
+        if (problem := hardware_problem(engine.name, instance, engine.dtype, engine.quantize)) is not None:
+            yield f"endpoint.instance_type: {problem}"
+
+
+def _storage(config: StageConfig) -> Iterator[str]:
+    endpoint = config.endpoint
+    if endpoint.volume_gb is None:
+        return
+    if has_local_storage(endpoint.instance_type):
+        yield (
+            f"endpoint.volume_gb: {endpoint.instance_type} stores on NVMe of a fixed size and SageMaker "
+            "refuses a volume size for it: leave it out"
+        )
+    elif config.gateway.adapter_cache_gb >= endpoint.volume_gb:
+        yield (
+            f"gateway.adapter_cache_gb: {config.gateway.adapter_cache_gb:g} GB of adapters do not fit the "
+            f"{endpoint.volume_gb} GB of endpoint.volume_gb: make the cache smaller, or the volume larger"
+        )
+
+
+def _scaling(config: StageConfig) -> Iterator[str]:
+    scaling, count = config.autoscaling, config.endpoint.instance_count
+    if scaling.enabled and not scaling.min_instances <= count <= scaling.max_instances:
+        yield (
+            f"endpoint.instance_count: {count} is outside of autoscaling's limits, "
+            f"{scaling.min_instances} to {scaling.max_instances}"
+        )
+    if not scaling.enabled and scaling.schedules:
+        yield "autoscaling.schedules: they need enabled: true"
+    expected = config.cost.expected_instances
+    if expected is not None and not fewest_instances(config) <= expected <= most_instances(config):
+        yield (
+            f"cost.expected_instances: {expected:g} is outside of what autoscaling allows, "
+            f"{fewest_instances(config)} to {most_instances(config)}"
+        )
+
+
+def _network(config: StageConfig) -> Iterator[str]:
+    if config.network.mode == "private" and not has_mounted_model(config):
+        yield (
+            "network.mode: private has no way to the Hub: write base_model.mirror: true, so that SageMaker "
+            "mounts the model from the bucket"
+        )

@@ -1,0 +1,116 @@
+"""What follows from several sections of a stage file together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stacks.config.container_environment import container_environment
+from stacks.config.rollout_plan import RolloutPlan, resolved
+from stacks.sizing.cost_estimate import Estimate, estimate
+from stacks.sizing.instances import ENGINE_CUDA, choose_ami, instance_type
+
+if TYPE_CHECKING:
+    from stacks.config.stage_config import LoadedStage, StageConfig
+
+#: Metrics that the gateway emits for each requested adapter (`container.gateway.telemetry.adapter_metrics`),
+#: without the rare Errors.<type>, and for the instance (`instance_metrics` there): a test counts them.
+METRICS_PER_ADAPTER = 9
+METRICS_OF_STATE = 15
+#: What is counted in log lines (`stacks.observability.log_metrics`).
+METRICS_OF_LOGS = 3
+
+
+def fewest_instances(config: StageConfig) -> int:
+    """The smallest fleet that an update may find."""
+    scaling = config.autoscaling
+    if not scaling.enabled:
+        return config.endpoint.instance_count
+    return min([scaling.min_instances, *(schedule.min_instances for schedule in scaling.schedules)])
+
+
+def most_instances(config: StageConfig) -> int:
+    """The largest fleet that an update may find."""
+    scaling = config.autoscaling
+    if not scaling.enabled:
+        return config.endpoint.instance_count
+    return max([scaling.max_instances, *(schedule.max_instances for schedule in scaling.schedules)])
+
+
+def rollout_plan(config: StageConfig) -> RolloutPlan:
+    """How an update replaces the stage's fleet."""
+    rollout = config.rollout
+    return RolloutPlan(
+        strategy=resolved(rollout.strategy, fewest_instances(config)),
+        step_percent=rollout.step_percent,
+        step_seconds=rollout.step_seconds,
+        batch_percent=rollout.batch_percent,
+        bake_seconds=rollout.bake_seconds,
+        instance_seconds=config.endpoint.startup_health_check_seconds
+        + (config.endpoint.model_download_seconds if has_mounted_model(config) else 0),
+        fewest_instances=fewest_instances(config),
+        most_instances=most_instances(config),
+        timeout_seconds=rollout.timeout_seconds,
+    )
+
+
+def monthly_cost(stage: LoadedStage, *, alarms: int = 0) -> Estimate | None:
+    """What the stage costs a month, or None where the instance type has no price in the table.
+
+    All metrics are counted, as if each adapter that may have its own were asked for every hour.
+    """
+    config = stage.config
+    plan, most = rollout_plan(config), most_instances(config)
+    told = min(len(list(stage.manifest.published_names())), config.gateway.metrics_max_adapters)
+    expected = config.cost.expected_instances
+    return estimate(
+        instance_type=config.endpoint.instance_type,
+        region=config.region,
+        minimum=fewest_instances(config),
+        expected=config.endpoint.instance_count if expected is None else expected,
+        maximum=most,
+        storage_gb=config.cost.storage_gb,
+        rollout_instances=plan.quota(most) - most,
+        kms_keys=(config.security.encryption == "customer_key" and config.security.key_arn is None)
+        + (config.observability.alarm_topic is None),
+        # Beside the adapters', the same for the variant as a whole, and those of its state.
+        custom_metrics=METRICS_PER_ADAPTER * (told + 1) + METRICS_OF_STATE + METRICS_OF_LOGS,
+        alarms=alarms,
+        dashboards=int(config.observability.dashboard),
+    )
+
+
+def has_mounted_model(config: StageConfig) -> bool:
+    """Whether SageMaker brings the base model from the bucket."""
+    return config.base_model.mirror or config.base_model.path is not None
+
+
+def inference_ami(config: StageConfig) -> str | None:
+    """The AMI whose driver the engine's CUDA needs; None where the instance type's own one does."""
+    instance = instance_type(config.endpoint.instance_type)
+    if config.endpoint.inference_ami_version is not None or instance is None:
+        return config.endpoint.inference_ami_version
+    return choose_ami(ENGINE_CUDA[config.engine.name], instance)
+
+
+def environment(config: StageConfig) -> dict[str, str]:
+    """The container's environment, without what only the stacks know."""
+    return container_environment(
+        config.engine, config.gateway, config.base_model, offline=has_mounted_model(config)
+    )
+
+
+def cost_line(stage: LoadedStage, *, alarms: int) -> str:
+    """The monthly cost in a line, or that it is not known."""
+    config, cost = stage.config, monthly_cost(stage, alarms=alarms)
+    if cost is None:
+        return f"stacks/sizing/prices.yaml has no price of {config.endpoint.instance_type} in {config.region}"
+    return cost.one_line()
+
+
+def quota_line(config: StageConfig) -> str:
+    """What an update of the largest fleet needs of the account's quota, in a line."""
+    plan, most = rollout_plan(config), most_instances(config)
+    return (
+        f"an update ({plan.strategy.replace('_', ' ')}) of {most} × {config.endpoint.instance_type} needs a "
+        f"quota of {plan.quota(most)}"
+    )

@@ -1,0 +1,42 @@
+"""A base model that lies in a local directory, and where it goes in the bucket."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from adapters.files import LocalFile, sha256_of
+from adapters.store.layout import content_digest, model_prefix, revision_of
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """The sample base model of the laptop stage, or anyone's own small model."""
+
+    name: str
+    directory: Path
+
+    @property
+    def files(self) -> list[Path]:
+        """The model's files, in order; folders are not followed."""
+        return sorted(path for path in self.directory.iterdir() if path.is_file())
+
+    @property
+    def prefix(self) -> str:
+        """Where the model lies in the bucket; its revision comes from its content."""
+        return model_prefix(self.name, revision_of(content_digest(self.sha256)))
+
+    @cached_property
+    def sha256(self) -> dict[str, str]:
+        """SHA-256 (hex) by file name."""
+        return {path.name: sha256_of(LocalFile(path)) for path in self.files}
+
+    def pack(self, target: Path) -> dict[str, str]:
+        """Copy the files below `target`/model and return the SHA-256 (hex) of each."""
+        folder = target / "model"
+        folder.mkdir()
+        for path in self.files:
+            shutil.copyfile(path, folder / path.name)
+        return self.sha256

@@ -1,0 +1,139 @@
+"""The adapter manifest: which adapters a stage serves and where each comes from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from adapters.errors import AdapterError
+from adapters.files import LocalFile, sha256_of
+from adapters.names import check_name
+from adapters.source import HubSource, LocalSource, PackedSource, S3Source, Source, SourceError, parse_source
+from adapters.store.layout import ADAPTER_FILES, WEIGHTS_FILE, content_digest
+
+
+def _checked_name(name: str) -> str:
+    try:
+        return check_name(name)
+    except AdapterError as error:
+        raise ValueError(f"{error.problem}; {error.remedy}") from error
+
+
+class Adapter(BaseModel):
+    """One line of the manifest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    name: Annotated[str, AfterValidator(_checked_name)]
+    """Lower-case letters, digits and `. _ -`, in parts separated by `/`; at most 200 characters, no `--`."""
+    source: str
+    """`hf://org/repo@<commit>`, `s3://bucket/prefix/` or a local directory, relative to the manifest."""
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """Of the weights file; without it, what the source says is trusted."""
+    labels: dict[str, str] = {}
+    """Anything that helps people tell adapters apart."""
+    copies: int | None = Field(None, ge=1, le=9999)
+    """Publish it as name-0001 … name-N instead: the seed article's "many adapters" exercise."""
+
+    @property
+    def parsed_source(self) -> Source:
+        """The source; raises `adapters.source.SourceError` if it is none."""
+        return parse_source(self.source)
+
+    def names(self) -> list[str]:
+        """The names under which it is published."""
+        if self.copies is None:
+            return [self.name]
+        return [f"{self.name}-{number:04d}" for number in range(1, self.copies + 1)]
+
+    def source_problem(self, directory: Path, *, unpinned: bool) -> str | None:
+        """What is wrong with the source, if anything; `directory` is where relative paths start."""
+        try:
+            source = self.parsed_source
+        except SourceError as error:
+            return f"{self.source!r}: {error.problem}; {error.remedy}"
+        match source:
+            case LocalSource(path):
+                missing = [file for file in ADAPTER_FILES if not (directory / path / file).is_file()]
+                return f"{path!r} has no {missing[0]}" if missing else None
+            case HubSource() if not (unpinned or source.is_pinned):
+                return f"{source.revision!r} is not a commit; pin the 40-digit commit that was tested"
+            case PackedSource():
+                return f"{self.source!r}: only the packed manifest has such sources; name the directory"
+        return None
+
+
+class Manifest(BaseModel):
+    """The adapters of a stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    adapters: list[Adapter]
+    """See below."""
+
+    @model_validator(mode="after")
+    def _unique(self) -> Manifest:
+        seen: set[str] = set()
+        for name in map(_checked_name, self.published_names()):
+            if name in seen:
+                raise ValueError(f"adapter {name!r} is listed twice")
+            seen.add(name)
+        return self
+
+    def published_names(self) -> Iterator[str]:
+        """Every name that is published, copies included."""
+        for adapter in self.adapters:
+            yield from adapter.names()
+
+    def unpinned_sources(self) -> list[str]:
+        """The Hub sources that name a branch or a tag, which move."""
+        sources = [adapter.parsed_source for adapter in self.adapters]
+        return sorted({str(s) for s in sources if isinstance(s, HubSource) and not s.is_pinned})
+
+    def source_buckets(self) -> list[str]:
+        """The buckets that adapters come from, which the seeder must be allowed to read."""
+        sources = [adapter.parsed_source for adapter in self.adapters]
+        return sorted({source.bucket for source in sources if isinstance(source, S3Source)})
+
+    def pack(self, directory: Path, target: Path) -> list[dict[str, Any]]:
+        """Copy local adapters below `target`/adapters and return the list the seeder reads.
+
+        `directory` is where the manifest lies. A packed directory is named by its content digest, so that
+        an adapter which moves in the manifest is not a new one.
+        """
+        packed = []
+        for adapter in self.adapters:
+            source, sha256 = adapter.parsed_source, adapter.sha256
+            if isinstance(source, LocalSource):
+                source, sha256 = _pack(directory / source.path, target / "adapters")
+            packed.append(
+                {
+                    "names": adapter.names(),
+                    "source": str(source),
+                    "sha256": sha256,
+                    "labels": adapter.labels,
+                }
+            )
+        return packed
+
+
+def _pack(adapter: Path, target: Path) -> tuple[PackedSource, str]:
+    """Copy an adapter's files to `target`/<digest>; also returns the SHA-256 (hex) of its weights."""
+    sha256 = {file: sha256_of(LocalFile(adapter / file)) for file in ADAPTER_FILES}
+    digest = content_digest(sha256)
+    folder = target / digest
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        for file in ADAPTER_FILES:
+            shutil.copyfile(adapter / file, folder / file)
+    return PackedSource(digest), sha256[WEIGHTS_FILE]
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON that depends on the data alone, so that equal input gives an equal asset."""
+    path.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,31 @@
+"""The base model."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from stacks.typed_yaml import Strict
+
+
+class BaseModelSource(Strict):
+    """The base model: fetched from the Hub by the container, or mounted from the bucket."""
+
+    name: str = "mistralai/Mistral-7B-Instruct-v0.1"
+    """Hub id, or any name for a local model; adapters must have been trained on a model of this name."""
+    revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
+    """The Hub commit."""
+    path: str | None = None
+    """A local directory with the model, relative to the stage file; it is put into the bucket and
+    mounted by SageMaker, so the endpoint needs no Hub."""
+
+    mirror: bool = False
+    """Whether the model is copied from the Hub into the bucket and mounted by SageMaker from there, so that
+    instances start without the Hub."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> BaseModelSource:
+        if (self.revision is None) == (self.path is None):
+            raise ValueError("give either revision (a 40-digit Hub commit) or path (a local directory)")
+        if self.mirror and self.path is not None:
+            raise ValueError("mirror is for models on the Hub: a local one is put into the bucket anyway")
+        return self

@@ -1,0 +1,54 @@
+"""Where the containers' own requests go."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from stacks.typed_yaml import Strict
+
+_Vpc = Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")]
+_Subnet = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
+_SecurityGroup = Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
+
+
+def _block(value: str) -> str:
+    try:
+        block = ipaddress.IPv4Network(value)
+    except ValueError:
+        raise ValueError("write a block of private addresses, e.g. 10.0.0.0/24") from None
+    if not (block.is_private and 16 <= block.prefixlen <= 24):
+        raise ValueError("write private addresses, and /16 to /24, e.g. 10.0.0.0/24")
+    return value
+
+
+class Network(Strict):
+    """Where the containers' own requests go. SageMaker pulls image and mounted model outside of it."""
+
+    mode: Literal["public", "vpc", "private"] = "public"
+    """`public`: SageMaker's own network, with internet. `vpc`: private subnets and a NAT gateway. `private`:
+    no way to the internet at all, S3 through a gateway endpoint; the base model must be mirrored then."""
+    vpc_id: _Vpc | None = None
+    """A VPC that is there already; by default the stage makes one."""
+    cidr: Annotated[str, AfterValidator(_block)] = "10.0.0.0/24"
+    """Addresses of the VPC that the stage makes, /16 to /24: of each instance, and of the endpoints. Nobody
+    who is to reach it through a peering may have the same. Of a deployed stage it cannot be changed: the VPC
+    would be replaced under the instances."""
+    subnet_ids: list[_Subnet] = Field([], max_length=16)
+    """Its subnets for the instances, of two zones at least."""
+    security_group_ids: list[_SecurityGroup] = Field([], max_length=5)
+    """Its security groups for the instances; by default the stage makes one that lets nothing in."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Network:
+        if self.mode == "public" and (self.vpc_id or self.subnet_ids or self.security_group_ids):
+            raise ValueError("vpc_id, subnet_ids and security_group_ids need mode: vpc or mode: private")
+        if self.vpc_id is None and (self.subnet_ids or self.security_group_ids):
+            raise ValueError("subnet_ids and security_group_ids need the vpc_id that they belong to")
+        if self.vpc_id is not None and len(set(self.subnet_ids)) < 2:
+            raise ValueError(
+                "name two subnet_ids at least, in different zones: one zone's outage ends it all"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""The VPC's stack: subnets, VPC endpoints and flow logs."""

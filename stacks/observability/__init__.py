@@ -1,0 +1,1 @@
+"""Alarms, dashboard and log metrics of a stage."""

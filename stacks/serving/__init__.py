@@ -1,0 +1,1 @@
+"""The endpoint's stack: image, execution role, model, endpoint config and endpoint."""

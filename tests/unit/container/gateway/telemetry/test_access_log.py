@@ -1,0 +1,48 @@
+"""The line that is logged for each request."""
+
+import asyncio
+import json
+
+from container.gateway.request_context import Exchange, Phase, Usage
+from container.gateway.telemetry.access_log import AccessLog
+
+
+def test_a_line_tells_who_was_asked_and_how_long_it_took() -> None:
+    exchange = Exchange(
+        "/invocations", request_id="abc", adapter="otter", revision="0" * 16, usage=Usage(7, 3)
+    )
+    for phase in (Phase.REGISTRY, Phase.LOADING, Phase.QUEUE, Phase.ENGINE):
+        exchange.enter(phase)
+    exchange.finish(504, "timeout")
+    lines: list[bytes] = []
+
+    async def main() -> None:
+        AccessLog(lines.append).add(exchange)
+        await asyncio.sleep(0.2)
+
+    asyncio.run(main())
+    (line,) = (json.loads(each) for each in lines)
+    assert line["log"] == "access"
+    assert (line["request_id"], line["route"]) == ("abc", "/invocations")
+    assert (line["adapter"], line["revision"]) == ("otter", "0" * 16)
+    assert (line["status"], line["error_type"]) == (504, "timeout")
+    assert (line["prompt_tokens"], line["generated_tokens"]) == (7, 3)
+    assert all(line[name] >= 0 for name in ("seconds", "load_seconds", "queue_seconds", "engine_seconds"))
+    assert line["first_token_seconds"] is None
+
+
+def test_lines_are_written_together_and_none_is_lost_at_the_end() -> None:
+    written: list[bytes] = []
+
+    async def main() -> None:
+        log = AccessLog(written.append)
+        for _ in range(10):
+            exchange = Exchange("/")
+            exchange.finish(200)
+            log.add(exchange)
+        assert not written
+        log.flush()
+
+    asyncio.run(main())
+    assert len(written) == 1
+    assert len(written[0].splitlines()) == 10

@@ -1,0 +1,73 @@
+"""What the second handler makes of errors that are nobody's fault."""
+
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from lambdas.adapter_seeder.is_complete import TookTooLong, handle
+from tests.unit.lambdas.adapter_seeder.test_properties import custom_resource
+
+CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
+
+
+class Answering(BaseHTTPRequestHandler):
+    """An S3 that has one answer to everything."""
+
+    status = 503
+
+    def do_HEAD(self) -> None:
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Answering]]:
+    handler = type("Answering", (Answering,), {})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        for name, value in {"ACCESS_KEY_ID": "0", "SECRET_ACCESS_KEY": "0", "REGION": "us-east-1"}.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+        yield handler
+        server.shutdown()
+
+
+def event(templates: dict[str, Any], started_at: float) -> dict[str, Any]:
+    properties = custom_resource(templates["Local/AdapterStore"]) | {"Bucket": "store", "ManifestBucket": "a"}
+    return {"RequestType": "Update", "StartedAt": started_at, "ResourceProperties": properties}
+
+
+def test_an_outage_is_waited_for(templates: dict[str, Any], s3: type[Answering]) -> None:
+    assert handle(event(templates, time.time()), CONTEXT) == {"IsComplete": False}
+
+
+def test_nobody_answering_is_waited_for(
+    templates: dict[str, Any], s3: type[Answering], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert handle(event(templates, time.time()), CONTEXT) == {"IsComplete": False}
+
+
+def test_waiting_ends_before_cloudformation_gives_up(templates: dict[str, Any], s3: type[Answering]) -> None:
+    with pytest.raises(TookTooLong, match="what has been transferred is kept: deploy again"):
+        handle(event(templates, time.time() - 56 * 60), CONTEXT)
+
+
+def test_what_is_forbidden_is_told_at_once(templates: dict[str, Any], s3: type[Answering]) -> None:
+    s3.status = 403
+    with pytest.raises(Exception, match="403") as refused:
+        handle(event(templates, time.time()), CONTEXT)
+    assert not isinstance(refused.value, ClientError), "a person would not know what to do"

@@ -1,0 +1,381 @@
+"""Each rule of a stage file: a file that keeps it, one that breaks it, and what is said then."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stacks.config.checks import warnings
+from stacks.config.derived import inference_ami, rollout_plan
+from stacks.config.stage_config import LoadedStage, load_stage, load_stages
+from stacks.typed_yaml import ConfigError
+from tests.policy.matrix import merged
+
+STAGE: dict[str, Any] = {
+    "base_model": {"revision": "9ab9e76e2b09f9f29ea2d56aa5bd139e4445c59e"},
+    "adapters": "adapters.yaml",
+}
+KEY = "arn:aws:kms:{}:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+VPC = {
+    "vpc_id": "vpc-0123456789abcdef0",
+    "subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+}
+
+
+def load(folder: Path, overlay: dict[str, Any]) -> LoadedStage:
+    (folder / "adapters.yaml").write_text("adapters: []\n")
+    path = folder / "dev.yaml"
+    path.write_text(yaml.safe_dump(merged(STAGE, overlay)))
+    return load_stage(path)
+
+
+RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "prompt within total": (
+        {"engine": {"max_input_tokens": 4095}},
+        {"engine": {"max_input_tokens": 4096}},
+        r"engine: max_input_tokens must be below max_total_tokens",
+    ),
+    "answer within total": (
+        {"engine": {"max_new_tokens": 4095}},
+        {"engine": {"max_new_tokens": 4096}},
+        r"engine: max_new_tokens must be below max_total_tokens",
+    ),
+    "default within ceiling": (
+        {"engine": {"default_new_tokens": 1024}},
+        {"engine": {"default_new_tokens": 1025}},
+        r"engine: default_new_tokens must be at most max_new_tokens",
+    ),
+    "quantize or dtype": (
+        {"engine": {"quantize": "bitsandbytes-nf4"}},
+        {"engine": {"quantize": "bitsandbytes-nf4", "dtype": "float16"}},
+        r"engine: quantize and dtype exclude each other: LoRAX refuses both together",
+    ),
+    "one source of the base model": (
+        {"base_model": {"mirror": True}},
+        {"base_model": {"path": "."}},
+        r"base_model: give either revision \(a 40-digit Hub commit\) or path \(a local directory\)",
+    ),
+    "mirror of the Hub only": (
+        {"base_model": {"mirror": True}},
+        {"base_model": {"mirror": True, "path": ".", "revision": None}},
+        r"base_model: mirror is for models on the Hub",
+    ),
+    "token over TLS": (
+        {"hub_endpoint": "http://localhost:9000"},
+        {"hub_endpoint": "http://localhost.example.com"},
+        r"hub_endpoint must be https: a token would travel in clear text",
+    ),
+    "keys by ARN": (
+        {"decrypt_keys": [KEY.format("us-east-1")]},
+        {"decrypt_keys": ["alias/mine"]},
+        r"decrypt_keys.0: 'alias/mine': String should match pattern",
+    ),
+    "image's length": (
+        {"image": "ghcr.io/acme/lora:1"},
+        {"image": "ghcr.io/" + "a" * 255},
+        r"image: SageMaker takes 255 characters without spaces: write asset, or an image's URI",
+    ),
+    "image's region": (
+        {"image": "444455556666.dkr.ecr.us-east-1.amazonaws.com/lora:1"},
+        {"image": "444455556666.dkr.ecr.eu-west-1.amazonaws.com/lora:1"},
+        r"image: it lies in eu-west-1, SageMaker pulls from the endpoint's own region only: push it to us-east-1",
+    ),
+    "volume key's region": (
+        {"endpoint": {"volume_key": KEY.format("us-east-1")}},
+        {"endpoint": {"volume_key": KEY.format("eu-west-1")}},
+        r"endpoint.volume_key: it lies in eu-west-1: name one of us-east-1",
+    ),
+    "bucket key's region": (
+        {"security": {"key_arn": KEY.format("us-east-1")}},
+        {"security": {"key_arn": KEY.format("eu-west-1")}},
+        r"security.key_arn: it lies in eu-west-1: name one of us-east-1",
+    ),
+    "key only where one is used": (
+        {"security": {"encryption": "s3_managed"}},
+        {"security": {"encryption": "s3_managed", "key_arn": KEY.format("us-east-1")}},
+        r"security: key_arn needs encryption: customer_key",
+    ),
+    "topic's region": (
+        {"observability": {"alarm_topic": "arn:aws:sns:us-east-1:111122223333:on-call"}},
+        {"observability": {"alarm_topic": "arn:aws:sns:eu-west-1:111122223333:on-call"}},
+        r"observability.alarm_topic: it lies in eu-west-1: name one of us-east-1",
+    ),
+    "mail to the stage's own topic": (
+        {"observability": {"alarm_emails": ["a@example.com"]}},
+        {"observability": {"alarm_emails": ["a@example.com"], "alarm_topic": "arn:aws:sns:us-east-1:111122223333:on-call"}},
+        r"observability.alarm_emails: they subscribe to the stage's own topic: leave alarm_topic out",
+    ),
+    "log retention that CloudWatch knows": (
+        {"observability": {"log_retention_days": 60}},
+        {"observability": {"log_retention_days": 61}},
+        r"observability.log_retention_days: 61: Input should be 1, 3, 5",
+    ),
+    "GPUs of the type": (
+        {"engine": {"tensor_parallel": 4}, "endpoint": {"instance_type": "ml.g5.12xlarge"}},
+        {"engine": {"tensor_parallel": 2}, "endpoint": {"instance_type": "ml.g5.xlarge"}},
+        r"engine.tensor_parallel: ml.g5.xlarge has 1 of the 2 GPUs: write 1, or take a larger type",
+    ),
+    "driver for the engine's CUDA": (
+        {"endpoint": {"inference_ami_version": "al2-ami-sagemaker-inference-gpu-3-1"}},
+        {"endpoint": {"inference_ami_version": "al2-ami-sagemaker-inference-gpu-2"}, "engine": {"name": "vllm"}},
+        r"endpoint.inference_ami_version: .*gpu-2 \(driver 535, CUDA 12.2\) is too old for the image's CUDA 13.0: write al2023",
+    ),
+    "kernels for the GPU": (
+        {"endpoint": {"instance_type": "ml.g6.xlarge"}},
+        {"endpoint": {"instance_type": "ml.g4dn.xlarge"}},
+        r"endpoint.instance_type: LoRAX does not run on the T4 of ml.g4dn.xlarge: take ml.g5 or a newer family",
+    ),
+    "memory of the GPU": (
+        {"engine": {"name": "vllm", "max_active_adapters": 15}},
+        {"engine": {"name": "vllm", "max_active_adapters": 16}},
+        r"endpoint.instance_type: the model needs 2\d.\d GiB of each GPU of ml.g5.xlarge, of which vllm may use 20.3 "
+        r"\(.*weights 7.24 B × 2 bytes = 13.5 GiB;.*16 slots of rank 64.*\): write max_active_adapters: 15; or",
+    ),
+    "heads to share": (
+        {"engine": {"tensor_parallel": 4}, "endpoint": {"instance_type": "ml.g5.12xlarge"}},
+        {"engine": {"tensor_parallel": 3}, "endpoint": {"instance_type": "ml.g5.12xlarge"}},
+        r"engine.tensor_parallel: 3 GPUs cannot share the model's 32 attention heads: take a divisor of 32",
+    ),
+    "no volume size on NVMe": (
+        {"endpoint": {"instance_type": "ml.p3.2xlarge", "volume_gb": 100}},
+        {"endpoint": {"instance_type": "ml.g5.xlarge", "volume_gb": 100}},
+        r"endpoint.volume_gb: ml.g5.xlarge stores on NVMe of a fixed size and SageMaker refuses a volume size",
+    ),
+    "cache within the volume": (
+        {"endpoint": {"instance_type": "ml.p3.2xlarge", "volume_gb": 51}},
+        {"endpoint": {"instance_type": "ml.p3.2xlarge", "volume_gb": 50}},
+        r"gateway.adapter_cache_gb: 50 GB of adapters do not fit the 50 GB of endpoint.volume_gb",
+    ),
+    "start-up within SageMaker's range": (
+        {"endpoint": {"startup_health_check_seconds": 3600}},
+        {"endpoint": {"startup_health_check_seconds": 3601}},
+        r"endpoint.startup_health_check_seconds: 3601: .*less than or equal to 3600",
+    ),
+    "download within SageMaker's range": (
+        {"endpoint": {"model_download_seconds": 60}},
+        {"endpoint": {"model_download_seconds": 59}},
+        r"endpoint.model_download_seconds: 59: .*greater than or equal to 60",
+    ),
+    "metrics as often as SageMaker tells them": (
+        {"endpoint": {"metrics_publish_seconds": 10}},
+        {"endpoint": {"metrics_publish_seconds": 15}},
+        r"endpoint.metrics_publish_seconds: 15: Input should be 10, 30, 60",
+    ),
+    "limits in order": (
+        {"autoscaling": {"min_instances": 1, "max_instances": 1}},
+        {"autoscaling": {"min_instances": 3}},
+        r"autoscaling: min_instances must be at most max_instances",
+    ),
+    "count within the limits": (
+        {"endpoint": {"instance_count": 2}},
+        {"endpoint": {"instance_count": 3}},
+        r"endpoint.instance_count: 3 is outside of autoscaling's limits, 1 to 2",
+    ),
+    "no instance is no fleet": (
+        {"autoscaling": {"min_instances": 1}},
+        {"autoscaling": {"min_instances": 0}},
+        r"autoscaling.min_instances: 0: .*greater than or equal to 1",
+    ),
+    "cron of six fields": (
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 ? * MON-FRI *)", "min_instances": 1, "max_instances": 2}]}},
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "0 7 * * 1-5", "min_instances": 1, "max_instances": 2}]}},
+        r"autoscaling.schedules.0.cron: '0 7 \* \* 1-5': write six fields, e.g. cron\(0 7 \? \* MON-FRI \*\)",
+    ),
+    "cron of one kind of day": (
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "min_instances": 1, "max_instances": 2}]}},
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 * * MON *)", "min_instances": 1, "max_instances": 2}]}},
+        r"exactly one of day of month \(third field\) and day of week \(fifth\) must be \?",
+    ),
+    "timezone that is there": (
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "timezone": "Europe/Berlin", "min_instances": 1, "max_instances": 2}]}},
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "timezone": "Europe/Berln", "min_instances": 1, "max_instances": 2}]}},
+        r"timezone: 'Europe/Berln': write a name of the IANA database, e.g. Europe/Berlin",
+    ),
+    "schedule in order": (
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "min_instances": 2, "max_instances": 2}]}},
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "min_instances": 3, "max_instances": 2}]}},
+        r"autoscaling.schedules.0: min_instances must be at most max_instances",
+    ),
+    "schedules by name": (
+        {"autoscaling": {"schedules": [{"name": n, "cron": "cron(0 7 1 * ? *)", "min_instances": 1, "max_instances": 2} for n in "ab"]}},
+        {"autoscaling": {"schedules": [{"name": n, "cron": "cron(0 7 1 * ? *)", "min_instances": 1, "max_instances": 2} for n in "aa"]}},
+        r"autoscaling: schedules: 'a' is there twice; give each a name of its own",
+    ),
+    "schedules need autoscaling": (
+        {"autoscaling": {"enabled": False}},
+        {"autoscaling": {"enabled": False, "schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "min_instances": 1, "max_instances": 2}]}},
+        r"autoscaling.schedules: they need enabled: true",
+    ),
+    "expectation within the limits": (
+        {"cost": {"expected_instances": 2}},
+        {"cost": {"expected_instances": 2.5}},
+        r"cost.expected_instances: 2.5 is outside of what autoscaling allows, 1 to 2",
+    ),
+    "rolling needs two": (
+        {"rollout": {"strategy": "rolling"}, "endpoint": {"instance_count": 2}, "autoscaling": {"min_instances": 2}},
+        {"rollout": {"strategy": "rolling"}},
+        r"rollout: strategy: rolling replaces half of a fleet at most, and this one may have 1 instance: write strategy: all_at_once",
+    ),
+    "time for all steps": (
+        {"rollout": {"strategy": "canary", "timeout_seconds": 1400}},
+        {"rollout": {"strategy": "canary", "timeout_seconds": 1399}},
+        r"rollout: timeout_seconds: 1399 is too short, pauses and one instance's start may take 1400 s: raise it",
+    ),
+    "time that SageMaker gives": (
+        {"rollout": {"strategy": "linear", "step_percent": 50, "step_seconds": 3600}},
+        {"rollout": {"strategy": "linear", "step_percent": 10, "step_seconds": 3600}},
+        r"rollout: pauses and one instance's start may take 33500 s and SageMaker gives an update 28800",
+    ),
+    "step within SageMaker's range": (
+        {"rollout": {"step_percent": 50}},
+        {"rollout": {"step_percent": 51}},
+        r"rollout.step_percent: 51: .*less than or equal to 50",
+    ),
+    "batch within SageMaker's range": (
+        {"rollout": {"batch_percent": 5}},
+        {"rollout": {"batch_percent": 4}},
+        r"rollout.batch_percent: 4: .*greater than or equal to 5",
+    ),
+    "no VPC where none is used": (
+        {"network": {"mode": "vpc", **VPC}},
+        {"network": VPC},
+        r"network: vpc_id, subnet_ids and security_group_ids need mode: vpc or mode: private",
+    ),
+    "subnets of a VPC": (
+        {"network": {"mode": "vpc", **VPC}},
+        {"network": {"mode": "vpc", "subnet_ids": VPC["subnet_ids"]}},
+        r"network: subnet_ids and security_group_ids need the vpc_id that they belong to",
+    ),
+    "private addresses": (
+        {"network": {"mode": "vpc", "cidr": "172.16.4.0/22"}},
+        {"network": {"mode": "vpc", "cidr": "8.8.8.0/24"}},
+        r"network.cidr: '8.8.8.0/24': write private addresses, and /16 to /24",
+    ),
+    "a block of addresses": (
+        {"network": {"mode": "vpc", "cidr": "10.0.0.0/16"}},
+        {"network": {"mode": "vpc", "cidr": "10.0.0.1/16"}},
+        r"network.cidr: '10.0.0.1/16': write a block of private addresses, e.g. 10.0.0.0/24",
+    ),
+    "two zones": (
+        {"network": {"mode": "vpc", **VPC}},
+        {"network": {"mode": "vpc", "vpc_id": VPC["vpc_id"], "subnet_ids": VPC["subnet_ids"][:1]}},
+        r"network: name two subnet_ids at least, in different zones",
+    ),
+    "no Hub without a way to it": (
+        {"network": {"mode": "private"}, "base_model": {"mirror": True}},
+        {"network": {"mode": "private"}},
+        r"network.mode: private has no way to the Hub: write base_model.mirror: true",
+    ),
+    "variables within SageMaker's length": (
+        {"engine": {"adapter_target_modules": ["q_proj"] * 100}},
+        {"engine": {"adapter_target_modules": ["gate_up_proj"] * 100}},
+        r"the container's variable ADAPTER_TARGET_MODULES would have 1299 characters, SageMaker takes 1024",
+    ),
+    "tags of one's own": (
+        {"tags": {"team": "search"}},
+        {"tags": {"aws:team": "search"}},
+        r"tags: 'aws:team': tags that start with aws: or lora-serving: are not yours to set",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_file_that_keeps_the_rule_is_loaded(rule: str, tmp_path: Path) -> None:
+    load(tmp_path, RULES[rule][0])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_file_that_breaks_the_rule_is_refused_in_one_line(rule: str, tmp_path: Path) -> None:
+    _, broken, message = RULES[rule]
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(tmp_path, broken)
+    assert str(caught.value).startswith(str(tmp_path / "dev.yaml"))
+    assert "\n" not in str(caught.value)
+
+
+WARNINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "volume-key-on-nvme": (
+        {"endpoint": {"instance_type": "ml.p3.2xlarge", "volume_key": KEY.format("us-east-1")}},
+        {"endpoint": {"volume_key": KEY.format("us-east-1")}},
+        "endpoint.volume_key: ml.g5.xlarge stores on NVMe, which this key does not encrypt",
+    ),
+    "gpu-memory": (
+        {},
+        {"engine": {"max_total_tokens": 16384}},
+        "to spare, with a KV cache for 2 sequence(s) of max_total_tokens 16384",
+    ),
+    "idle-gpus": (
+        {"engine": {"tensor_parallel": 4}, "endpoint": {"instance_type": "ml.g5.12xlarge"}},
+        {"endpoint": {"instance_type": "ml.g5.12xlarge"}},
+        "engine.tensor_parallel: 1 leaves 3 of the 4 GPUs of ml.g5.12xlarge idle",
+    ),
+    "short-pause": (
+        {"rollout": {"bake_seconds": 240}},
+        {"rollout": {"bake_seconds": 239}},
+        "rollout.bake_seconds: 239 s are over before an alarm can take an update back",
+    ),
+    "image-tag": (
+        {"image": "444455556666.dkr.ecr.us-east-1.amazonaws.com/lora@sha256:" + "0" * 64},
+        {"image": "444455556666.dkr.ecr.us-east-1.amazonaws.com/lora:1"},
+        "names a tag, which may stand for another image when an instance is added",
+    ),
+    "data-capture": (
+        {"endpoint": {"data_capture": {"percent": 0}}},
+        {"endpoint": {"data_capture": {"percent": 10}}},
+        "endpoint.data_capture: 10 % of all prompts and answers are recorded in the bucket; they are personal",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_what_may_be_meant_is_warned_of_and_loaded(name: str, tmp_path: Path) -> None:
+    clean, doubtful, sentence = WARNINGS[name]
+    assert name not in dict(warnings(load(tmp_path, clean)))
+    assert sentence in dict(warnings(load(tmp_path, doubtful)))[name]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "ami"),
+    [
+        ({}, "al2-ami-sagemaker-inference-gpu-3-1"),
+        ({"engine": {"name": "vllm", "max_active_adapters": 8}}, "al2023-ami-sagemaker-inference-gpu-4-1"),
+        ({"endpoint": {"instance_type": "ml.g7e.2xlarge"}, "engine": {"name": "vllm"}}, None),
+        ({"endpoint": {"instance_type": "ml.m5.xlarge"}}, None),
+    ],
+)
+def test_the_ami_is_the_one_that_the_engines_cuda_needs(
+    tmp_path: Path, overlay: dict[str, Any], ami: str | None
+) -> None:
+    assert inference_ami(load(tmp_path, overlay).config) == ami
+
+
+@pytest.mark.parametrize(
+    ("overlay", "strategy", "quota_of_two"),
+    [
+        ({}, "all_at_once", 4),
+        ({"endpoint": {"instance_count": 2}, "autoscaling": {"min_instances": 2}}, "rolling", 3),
+        ({"endpoint": {"instance_count": 2}, "autoscaling": {"min_instances": 1}}, "all_at_once", 4),
+        ({"autoscaling": {"enabled": False}, "endpoint": {"instance_count": 2}}, "rolling", 3),
+        ({"rollout": {"strategy": "canary"}}, "canary", 4),
+    ],
+)
+def test_the_rollout_is_chosen_by_the_fewest_instances(
+    tmp_path: Path, overlay: dict[str, Any], strategy: str, quota_of_two: int
+) -> None:
+    plan = rollout_plan(load(tmp_path, overlay).config)
+    assert (plan.strategy, plan.quota(2)) == (strategy, quota_of_two)
+    assert plan.timeout >= plan.pauses_seconds + plan.rounds * (1800 + 800)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("Prod", "lower-case"), ("a-b", "lower-case"), ("a" * 32, "31")]
+)
+def test_the_stages_name_must_fit_into_the_endpoints(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "adapters.yaml").write_text("adapters: []\n")
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages" / f"{name}.yaml").write_text(
+        yaml.safe_dump(merged(STAGE, {"adapters": "../adapters.yaml"}))
+    )
+    with pytest.raises(ConfigError, match=message):
+        load_stages(tmp_path / "stages")

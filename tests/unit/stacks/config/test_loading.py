@@ -1,0 +1,126 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stacks.config.stage_config import load_stage, load_stages
+from stacks.project import ROOT
+from stacks.typed_yaml import ConfigError
+
+STAGE = """
+base_model:
+  revision: 9ab9e76e2b09f9f29ea2d56aa5bd139e4445c59e
+adapters: adapters.yaml
+"""
+MANIFEST = "adapters:\n  - {name: gsm8k, source: 'hf://org/repo@9ab9e76e2b09f9f29ea2d56aa5bd139e4445c59e'}\n"
+
+
+def write(folder: Path, stage: str = STAGE, manifest: str = MANIFEST) -> Path:
+    (folder / "adapters.yaml").write_text(manifest)
+    path = folder / "dev.yaml"
+    path.write_text(stage)
+    return path
+
+
+def test_the_defaults_are_the_seed_articles(tmp_path: Path) -> None:
+    config = load_stage(write(tmp_path)).config
+    assert config.base_model.name == "mistralai/Mistral-7B-Instruct-v0.1"
+    assert config.endpoint.instance_type == "ml.g5.xlarge"
+    assert (config.engine.max_input_tokens, config.engine.max_total_tokens) == (1024, 4096)
+    assert config.endpoint.startup_health_check_seconds == 800
+
+
+def test_the_committed_stages_are_valid() -> None:
+    assert [stage.name for stage in load_stages(ROOT / "stages")] == ["dev", "local", "prod", "staging"]
+
+
+@pytest.mark.parametrize(
+    ("addition", "message"),
+    [
+        ("regoin: us-east-1\n", r"dev.yaml: regoin: unknown key, did you mean 'region'; valid: account, region"),
+        ("engine: {max_inptu_tokens: 5}\n", r"engine.max_inptu_tokens: unknown key, did you mean 'max_input_tokens'"),
+        ("engine: {max_input_tokens: many}\n", r"engine.max_input_tokens: 'many': Input should be a valid integer"),
+        ("engine: {max_input_tokens: 5000}\n", r"engine: max_input_tokens must be below max_total_tokens"),
+        ("engine: {quantize: awq, dtype: float16}\n", r"engine: quantize and dtype exclude each other"),
+        ("engine: {name: tgi}\n", r"engine.name: 'tgi': Input should be 'lorax' or 'vllm'"),
+        ("endpoint: {startup_health_check_seconds: 30}\n", r"startup_health_check_seconds: 30: .*greater than or equal to 60"),
+        ("endpoint: {instance_type: g5.xlarge}\n", r"endpoint.instance_type: 'g5.xlarge': String should match"),
+        ("account: 123\n", r"account: 123: Input should be a valid string"),
+        ("autoscaling: {min_instances: 3}\n", r"autoscaling: min_instances must be at most max_instances"),
+        ("retain_data: 'no'\n", r"retain_data: 'no': Input should be a valid boolean"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_in_one_line_with_file_key_value_and_what_would_be_right(
+    tmp_path: Path, addition: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_stage(write(tmp_path, STAGE + addition))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_base_model_needs_exactly_one_source(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="either revision"):
+        load_stage(write(tmp_path, "base_model: {name: a}\nadapters: adapters.yaml\n"))
+    with pytest.raises(ConfigError, match=r"base_model.path: 'nowhere' has no config.json"):
+        load_stage(write(tmp_path, "base_model: {path: nowhere}\nadapters: adapters.yaml\n"))
+
+
+@pytest.mark.parametrize(
+    ("adapter", "message"),
+    [
+        ("{name: Bad, source: x/}", r"adapters.0.name: 'Bad': not a valid adapter name; use lower-case"),
+        ("{name: a, source: nowhere}", r"adapter 'a': source: 'nowhere' has no adapter_config.json"),
+        ("{name: a, source: 's3://bucket/a'}", r"the prefix does not end with '/'; write s3://bucket/a/"),
+        ("{name: a, source: 'ftp://x'}", r"it is no source; write hf://org/repo@commit"),
+        ("{name: a, source: 'hf://org/repo@main'}", r"'main' is not a commit; pin the 40-digit commit"),
+        ("{name: a}", r"adapters.0.source: missing"),
+        ("{name: a, source: x, copies: 0}", r"copies: 0: .*greater than or equal to 1"),
+        ("{name: a, source: x, lables: {}}", r"adapters.0.lables: unknown key, did you mean 'labels'"),
+    ],
+)
+def test_a_manifest_that_cannot_be_used_is_told_as_plainly(
+    tmp_path: Path, adapter: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_stage(write(tmp_path, manifest=f"adapters:\n  - {adapter}\n"))
+    assert "adapters.yaml" in str(caught.value)
+
+
+def test_two_adapters_of_one_name_are_refused_even_if_one_is_a_copy(tmp_path: Path) -> None:
+    source = "'s3://bucket/prefix/'"
+    manifest = (
+        f"adapters:\n  - {{name: a, source: {source}, copies: 2}}\n  - {{name: a-0002, source: {source}}}\n"
+    )
+    with pytest.raises(ConfigError, match="adapter 'a-0002' is listed twice"):
+        load_stage(write(tmp_path, manifest=manifest))
+
+
+def test_a_branch_may_stand_for_a_commit_only_where_the_stage_allows_it(tmp_path: Path) -> None:
+    manifest = "adapters:\n  - {name: a, source: 'hf://org/repo@main'}\n"
+    load_stage(write(tmp_path, STAGE + "allow_unpinned_sources: true\n", manifest))
+    for stage in load_stages(ROOT / "stages"):
+        assert not stage.config.allow_unpinned_sources or stage.name == "dev"
+
+
+def test_an_unknown_stage_is_told_with_the_closest_one() -> None:
+    with pytest.raises(ConfigError, match="stage 'prdo' is unknown, did you mean 'prod'; stages: dev, local"):
+        load_stages(ROOT / "stages", "prdo")
+
+
+def test_a_missing_manifest_and_a_file_that_is_not_yaml_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path, STAGE.replace("adapters.yaml", "other.yaml"))
+    with pytest.raises(ConfigError, match=r"adapters: 'other.yaml' is not a file"):
+        load_stage(path)
+    path.write_text("a: [")
+    with pytest.raises(ConfigError, match="dev.yaml: not YAML"):
+        load_stage(path)
+    path.write_text("just words")
+    with pytest.raises(ConfigError, match="dev.yaml: expected keys such as account"):
+        load_stage(path)
+
+
+def test_reading_a_stage_file_does_not_start_the_cdk() -> None:
+    """Every command reads one; aws_cdk takes a second to import."""
+    script = "import sys, stacks.config.stage_config; sys.exit('aws_cdk' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,116 @@
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.files import LocalFile, sha256_of
+from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
+from stacks.config.stage_config import load_stage
+from stacks.project import ROOT
+from stacks.typed_yaml import ConfigError
+
+SAMPLES = ROOT / "samples"
+STAGE = """
+engine: {name: vllm, max_adapter_rank: 8}
+base_model: {name: tiny-mistral, path: model}
+adapters: adapters.yaml
+"""
+HUB = "base_model: {name: tiny-mistral, revision: 9ab9e76e2b09f9f29ea2d56aa5bd139e4445c59e}\nadapters: adapters.yaml\n"
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Path:
+    """A stage with a local model and one local adapter, ready to be spoilt."""
+    shutil.copytree(SAMPLES / "base", tmp_path / "model")
+    shutil.copytree(SAMPLES / "adapters" / "otter", tmp_path / "otter")
+    (tmp_path / "adapters.yaml").write_text("adapters:\n  - {name: otter, source: otter}\n")
+    path = tmp_path / "dev.yaml"
+    path.write_text(STAGE)
+    return path
+
+
+def configure(folder: Path, **change: Any) -> None:
+    path = folder / "otter" / CONFIG_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+
+def check_told(stage: Path, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_stage(stage)
+    assert str(caught.value).isprintable()
+
+
+def test_a_local_adapter_is_checked_by_the_stages_rules_when_the_stage_is_loaded(stage: Path) -> None:
+    load_stage(stage)
+    for line, message in (
+        (
+            "engine: {name: vllm, max_adapter_rank: 4}",
+            "rank 8 is above this stage's 4; raise engine.max_adapter_rank",
+        ),
+        (
+            "engine: {name: vllm, adapter_target_modules: [q_proj]}",
+            "add v_proj to engine.adapter_target_modules",
+        ),
+        (
+            "engine: {name: lorax, tensor_parallel: 2}\nendpoint: {instance_type: ml.g5.12xlarge}",
+            r"rank is 8; LoRAX serves only 16, .* on 2 GPU",
+        ),
+    ):
+        stage.write_text(STAGE.replace("engine: {name: vllm, max_adapter_rank: 8}", line))
+        check_told(stage, rf"adapters.yaml: adapter 'otter': .*{message}")
+
+
+def test_a_problem_of_the_adapter_is_told_with_the_manifest_and_its_name(stage: Path) -> None:
+    configure(stage.parent, use_dora=True)
+    check_told(
+        stage, r"adapters.yaml: adapter 'otter': its config sets use_dora, and vLLM .*; train without it$"
+    )
+
+
+def test_it_must_fit_the_base_model_where_that_is_local_too(stage: Path) -> None:
+    (stage.parent / "model" / "model.safetensors").write_bytes(
+        (stage.parent / "otter" / WEIGHTS_FILE).read_bytes()
+    )
+    check_told(stage, r"changes model.layers.0.self_attn.q_proj, which tiny-mistral does not have")
+    stage.write_text(HUB)
+    load_stage(stage)
+
+
+def test_weights_of_the_model_in_its_authors_own_format_are_not_minded(stage: Path) -> None:
+    (stage.parent / "model" / "consolidated.safetensors").write_bytes(b"not read")
+    load_stage(stage)
+
+
+def test_a_base_model_that_cannot_be_read_is_told_with_the_stage(stage: Path) -> None:
+    weights = stage.parent / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    check_told(stage, r"dev.yaml: base_model.path: base model 'tiny-mistral': its weights file has \d+ bytes")
+
+
+def test_without_local_adapters_the_base_model_is_not_read(stage: Path) -> None:
+    (stage.parent / "model" / "model.safetensors").write_bytes(b"")
+    (stage.parent / "adapters.yaml").write_text("adapters:\n  - {name: a, source: 's3://bucket/a/'}\n")
+    load_stage(stage)
+
+
+def test_the_manifests_sha256_is_compared_with_the_weights(stage: Path) -> None:
+    digest = sha256_of(LocalFile(stage.parent / "otter" / WEIGHTS_FILE))
+    manifest = stage.parent / "adapters.yaml"
+    manifest.write_text(f"adapters:\n  - {{name: otter, source: otter, sha256: {digest}}}\n")
+    load_stage(stage)
+    manifest.write_text(f"adapters:\n  - {{name: otter, source: otter, sha256: {'f' * 64}}}\n")
+    check_told(
+        stage, rf"adapter 'otter': sha256: its weights hash to {digest}, the manifest says f{{64}}; write"
+    )
+
+
+def test_files_that_cannot_be_read_are_told(stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(LocalFile, "read", fail)
+    check_told(stage, r"dev.yaml: base_model.path: base model 'tiny-mistral': .*\(Permission denied\)")
+    stage.write_text(HUB)
+    check_told(stage, r"adapters.yaml: adapter 'otter': .*otter cannot be read \(Permission denied\)")
