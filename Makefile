@@ -34,10 +34,11 @@ invoke: need-prompt setup ## PROMPT='…' [ADAPTER=otter]: ask the endpoint of `
 test: setup-for-tests ## [ARGS=tests/unit]: all tests, the end-to-end run in the laptop cloud included
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(ALL_TESTS))
 
-check: setup ## style, types, requirements and Dockerfiles
+check: setup ## style, types, import contracts, requirements and Dockerfiles
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m ruff format --check .
 	@$(VENV_PYTHON) -m mypy
+	@.venv/bin/lint-imports
 	@$(VENV_PYTHON) -m loraserve.requirements
 	@.venv/bin/hadolint container/*/Dockerfile
 

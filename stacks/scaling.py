@@ -9,8 +9,6 @@ import aws_cdk as cdk
 from aws_cdk import aws_applicationautoscaling as appscaling
 from constructs import Construct
 
-from stacks.serving.serving_stack import VARIANT
-
 _METRICS = {
     "concurrent_requests": "SageMakerVariantConcurrentRequestsPerModelHighResolution",
     "invocations_per_instance": "SageMakerVariantInvocationsPerInstance",
@@ -44,6 +42,7 @@ class Scaling(cdk.Stack):
         *,
         enabled: bool,
         endpoint_name: str,
+        variant: str,
         metric: str,
         target: float,
         min_instances: int,
@@ -63,7 +62,7 @@ class Scaling(cdk.Stack):
             self,
             "Target",
             service_namespace="sagemaker",
-            resource_id=f"endpoint/{endpoint_name}/variant/{VARIANT}",
+            resource_id=f"endpoint/{endpoint_name}/variant/{variant}",
             scalable_dimension="sagemaker:variant:DesiredInstanceCount",
             min_capacity=min_instances,
             max_capacity=max_instances,

@@ -163,6 +163,7 @@ def scaling(scope: Construct, config: StageConfig, *, endpoint_name: str) -> Sca
         "Scaling",
         enabled=limits.enabled,
         endpoint_name=endpoint_name,
+        variant=VARIANT,
         metric=limits.metric,
         target=limits.target,
         min_instances=limits.min_instances,

@@ -1,0 +1,1 @@
+"""Benchmarks: each figure beside the one it is to be compared with, in one run."""
