@@ -33,3 +33,19 @@ def test_adapters_imports_the_standard_library_only(file: Path) -> None:
 
 def test_there_are_files_to_check() -> None:
     assert len(ADAPTERS) > 10
+
+
+ROOMS = sorted({file.parent for room in ("adapters", "ingest", "stacks", "lambdas", "container", "loraserve", "laptop_cloud")
+                for file in (ROOT / room).glob("**/__init__.py")})  # fmt: skip
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.relative_to(ROOT).as_posix())
+def test_a_room_says_what_is_in_it(room: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((room / "__init__.py").read_text()))
+    assert docstring, f"{room.relative_to(ROOT)}/__init__.py has no docstring"
+
+
+def test_the_architecture_page_has_each_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    missing = [room.name for room in ROOMS if room.parent == ROOT and f"| `{room.name}/` |" not in page]
+    assert not missing
