@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,6 +11,9 @@ from container.gateway.adapters.registry import Adapter
 from container.gateway.admission import Admission
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
 from container.gateway.request_context import Exchange
+
+#: A wait that has no end fails its test after 5 s.
+pytestmark = pytest.mark.timeout(5, func_only=True)
 
 FIRST, SECOND = (Adapter(name, "0" * 16, 100) for name in ("first", "second"))
 
@@ -63,41 +64,28 @@ class Room:
             await asyncio.sleep(0.01)
 
 
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 5))
+async def test_when_the_first_has_been_used_the_second_is_loaded(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    first, second = await room.ask_for_both()
+    room.loader.go.set()
+    await asyncio.gather(first, second)
 
 
-def test_when_the_first_has_been_used_the_second_is_loaded(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        room = Room(tmp_path)
-        first, second = await room.ask_for_both()
-        room.loader.go.set()
-        await asyncio.gather(first, second)
-
-    run(scenario())
-
-
-def test_when_the_first_fails_the_second_is_loaded(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        room = Room(tmp_path)
-        room.loader.fails = True
-        first, second = await room.ask_for_both()
-        room.loader.go.set()
-        with pytest.raises(GatewayError):
-            await first
-        await second
-
-    run(scenario())
+async def test_when_the_first_fails_the_second_is_loaded(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    room.loader.fails = True
+    first, second = await room.ask_for_both()
+    room.loader.go.set()
+    with pytest.raises(GatewayError):
+        await first
+    await second
 
 
-def test_when_nobody_waits_for_the_first_any_more_the_second_is_loaded(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        room = Room(tmp_path)
-        first, second = await room.ask_for_both()
-        first.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await first
-        room.loader.go.set()
-        await second
-
-    run(scenario())
+async def test_when_nobody_waits_for_the_first_any_more_the_second_is_loaded(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    first, second = await room.ask_for_both()
+    first.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await first
+    room.loader.go.set()
+    await second

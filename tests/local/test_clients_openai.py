@@ -123,27 +123,23 @@ def test_a_stream_tells_its_token_counts_if_asked(client: OpenAI) -> None:
     assert [getattr(last.usage, name) for name in counts] == [getattr(whole.usage, name) for name in counts]
 
 
-def test_the_async_client_gets_the_same_in_each_way(settings: dict[str, Any]) -> None:
+async def test_the_async_client_gets_the_same_in_each_way(settings: dict[str, Any]) -> None:
     adapter, problem = CASES[1]
-
-    async def ask() -> list[str]:
-        async with AsyncOpenAI(**settings) as client:
-            chat: Any = {"model": adapter, "messages": user(problem), **ASKED}
-            text: Any = {"model": adapter, "prompt": problem.prompt, **ASKED}
-            whole_chat, chat_stream, whole_text, text_stream = await asyncio.gather(
-                client.chat.completions.create(**chat),
-                client.chat.completions.create(stream=True, **chat),
-                client.completions.create(**text),
-                client.completions.create(stream=True, **text),
-            )
-            return [
-                whole_chat.choices[0].message.content,
-                "".join([choice.delta.content or "" async for c in chat_stream for choice in c.choices]),
-                whole_text.choices[0].text,
-                "".join([choice.text async for c in text_stream for choice in c.choices]),
-            ]
-
-    answers = asyncio.run(ask())
+    async with AsyncOpenAI(**settings) as client:
+        chat: Any = {"model": adapter, "messages": user(problem), **ASKED}
+        text: Any = {"model": adapter, "prompt": problem.prompt, **ASKED}
+        whole_chat, chat_stream, whole_text, text_stream = await asyncio.gather(
+            client.chat.completions.create(**chat),
+            client.chat.completions.create(stream=True, **chat),
+            client.completions.create(**text),
+            client.completions.create(stream=True, **text),
+        )
+        answers = [
+            whole_chat.choices[0].message.content,
+            "".join([choice.delta.content or "" async for c in chat_stream for choice in c.choices]),
+            whole_text.choices[0].text,
+            "".join([choice.text async for c in text_stream for choice in c.choices]),
+        ]
     assert len({answer.strip() for answer in answers}) == 1
     for answer in answers:
         assert_right(answer, problem, adapter)

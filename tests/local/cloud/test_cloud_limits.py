@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -26,46 +27,39 @@ ECHO = [sys.executable, str(Path(__file__).with_name("echo_container.py"))]
 LIMIT_S = 1.0
 
 
-def with_endpoint(directory: Path, then: Callable[[Runtime, Places], Awaitable[Any]]) -> Any:
-    """What `then` returns, for an endpoint `slow` behind a runtime whose limits are `LIMIT_S`."""
-
-    async def run() -> Any:
-        async with aiohttp.ClientSession() as session:
-            roles = RoleSessions("http://127.0.0.1:1", enforce_iam=False)
-            launcher = Launcher(
-                directory=directory,
-                endpoint_url="http://127.0.0.1:1",
-                images={"localhost/echo": ECHO},
-                session=session,
-                roles=roles,
-            )
-            places = Places(launcher, roles)
-            sagemaker = places.at(PLACE).sagemaker
-            variant = {
-                "VariantName": "Main",
-                "ModelName": "m",
-                "InstanceType": "ml.g5.xlarge",
-                "InitialInstanceCount": 1,
-            }
-            model = {
-                "ModelName": "m",
-                "ExecutionRoleArn": ROLE,
-                "PrimaryContainer": {"Image": "localhost/echo"},
-            }
-            sagemaker.call("CreateModel", model)
-            sagemaker.call(
-                "CreateEndpointConfig", {"EndpointConfigName": "c", "ProductionVariants": [variant]}
-            )
-            sagemaker.call("CreateEndpoint", {"EndpointName": "slow", "EndpointConfigName": "c"})
-            await sagemaker.endpoints.get("slow").settled()
-            try:
-                return await then(
-                    Runtime(places, session, answer_limit_s=LIMIT_S, stream_limit_s=LIMIT_S), places
-                )
-            finally:
-                await places.abandon()
-
-    return asyncio.run(run())
+@contextlib.asynccontextmanager
+async def slow_endpoint(directory: Path) -> AsyncIterator[tuple[Runtime, Places]]:
+    """An endpoint `slow` behind a runtime whose limits are `LIMIT_S`."""
+    async with aiohttp.ClientSession() as session:
+        roles = RoleSessions("http://127.0.0.1:1", enforce_iam=False)
+        launcher = Launcher(
+            directory=directory,
+            endpoint_url="http://127.0.0.1:1",
+            images={"localhost/echo": ECHO},
+            session=session,
+            roles=roles,
+        )
+        places = Places(launcher, roles)
+        sagemaker = places.at(PLACE).sagemaker
+        variant = {
+            "VariantName": "Main",
+            "ModelName": "m",
+            "InstanceType": "ml.g5.xlarge",
+            "InitialInstanceCount": 1,
+        }
+        model = {
+            "ModelName": "m",
+            "ExecutionRoleArn": ROLE,
+            "PrimaryContainer": {"Image": "localhost/echo"},
+        }
+        sagemaker.call("CreateModel", model)
+        sagemaker.call("CreateEndpointConfig", {"EndpointConfigName": "c", "ProductionVariants": [variant]})
+        sagemaker.call("CreateEndpoint", {"EndpointName": "slow", "EndpointConfigName": "c"})
+        await sagemaker.endpoints.get("slow").settled()
+        try:
+            yield Runtime(places, session, answer_limit_s=LIMIT_S, stream_limit_s=LIMIT_S), places
+        finally:
+            await places.abandon()
 
 
 class Client:
@@ -84,24 +78,21 @@ class Client:
         self.sent.append(message)
 
 
-def test_an_answer_that_takes_too_long_is_a_model_error(tmp_path: Path) -> None:
-    async def invoke(runtime: Runtime, _: Places) -> None:
+async def test_an_answer_that_takes_too_long_is_a_model_error(tmp_path: Path) -> None:
+    async with slow_endpoint(tmp_path) as (runtime, _):
         client = Client(sleep=30)
-        await runtime.invoke(Invocation("slow", PLACE, []), client.receive, client.send)
-
-    with pytest.raises(ServiceError, match="Your invocation timed out") as error:
-        with_endpoint(tmp_path, invoke)
+        with pytest.raises(ServiceError, match="Your invocation timed out") as error:
+            await runtime.invoke(Invocation("slow", PLACE, []), client.receive, client.send)
     assert (error.value.code, error.value.status) == ("ModelError", 424)
 
 
-def test_a_stream_that_takes_too_long_ends_in_an_event_that_says_so(tmp_path: Path) -> None:
-    async def stream(runtime: Runtime, _: Places) -> list[dict[str, Any]]:
+async def test_a_stream_that_takes_too_long_ends_in_an_event_that_says_so(tmp_path: Path) -> None:
+    async with slow_endpoint(tmp_path) as (runtime, _):
         client = Client(chunks=["one", *["more"] * 99], pause=0.3)
         await runtime.stream(Invocation("slow", PLACE, []), client.receive, client.send)
-        return client.sent
 
     decoder = EventStreamBuffer()
-    for message in with_endpoint(tmp_path, stream):
+    for message in client.sent:
         decoder.add_data(message.get("body", b""))
     events = list(decoder)
     assert events[0].payload == b"one"
@@ -109,8 +100,11 @@ def test_a_stream_that_takes_too_long_ends_in_an_event_that_says_so(tmp_path: Pa
     assert json.loads(events[-1].payload)["ErrorCode"] == "ModelInvocationTimeExceeded"
 
 
-def test_a_container_that_is_never_healthy_fails_within_its_limit(tmp_path: Path) -> None:
-    async def fail(_: Runtime, places: Places) -> str | None:
+async def test_a_container_that_is_never_healthy_fails_within_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("laptop_cloud.containers.launcher._DEFAULT_HEALTH_LIMIT_S", 2.0)
+    async with slow_endpoint(tmp_path) as (_, places):
         sagemaker = places.at(PLACE).sagemaker
         container = {"Image": "localhost/echo", "Environment": {"NEVER_HEALTHY": "1"}}
         sagemaker.call(
@@ -122,9 +116,4 @@ def test_a_container_that_is_never_healthy_fails_within_its_limit(tmp_path: Path
         endpoint = sagemaker.endpoints.get("ill")
         await endpoint.settled()
         assert endpoint.status == "Failed"
-        return endpoint.failure
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("laptop_cloud.containers.launcher._DEFAULT_HEALTH_LIMIT_S", 2.0)
-        reason = with_endpoint(tmp_path, fail)
-    assert "did not pass the ping health check within 2 s" in reason
+        assert "did not pass the ping health check within 2 s" in (endpoint.failure or "")

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
-from typing import Any
 
 import pytest
 
@@ -11,28 +9,24 @@ from container.gateway.admission import MAX_RETRY_AFTER_SECONDS, Admission
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Exchange
 
-
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 10))
-
-
-def test_who_finds_the_queue_full_is_told_so_at_once() -> None:
-    async def scenario() -> None:
-        admission = Admission(running=2, queued=1)
-        with contextlib.ExitStack() as inside:
-            for _ in range(3):
-                inside.enter_context(admission.place())
-            with pytest.raises(GatewayError) as caught, admission.place():
-                pass
-            assert (caught.value.status, caught.value.error_type) == (429, "overloaded")
-            assert admission.inside == 3
-        with admission.place():
-            assert admission.inside == 1
-
-    run(scenario())
+#: A wait that has no end fails its test after 10 s.
+pytestmark = pytest.mark.timeout(10, func_only=True)
 
 
-def test_retry_after_grows_with_the_queue_and_has_an_end() -> None:
+async def test_who_finds_the_queue_full_is_told_so_at_once() -> None:
+    admission = Admission(running=2, queued=1)
+    with contextlib.ExitStack() as inside:
+        for _ in range(3):
+            inside.enter_context(admission.place())
+        with pytest.raises(GatewayError) as caught, admission.place():
+            pass
+        assert (caught.value.status, caught.value.error_type) == (429, "overloaded")
+        assert admission.inside == 3
+    with admission.place():
+        assert admission.inside == 1
+
+
+async def test_retry_after_grows_with_the_queue_and_has_an_end() -> None:
     async def told(seconds: float) -> int:
         admission = Admission(running=1, queued=1)
         admission._mean_turn_seconds = seconds
@@ -41,76 +35,61 @@ def test_retry_after_grows_with_the_queue_and_has_an_end() -> None:
         assert caught.value.retry_after_seconds is not None
         return caught.value.retry_after_seconds
 
-    async def scenario() -> None:
-        assert await told(0.01) == 1
-        assert await told(4.0) == 8
-        assert await told(1000.0) == MAX_RETRY_AFTER_SECONDS
-
-    run(scenario())
+    assert await told(0.01) == 1
+    assert await told(4.0) == 8
+    assert await told(1000.0) == MAX_RETRY_AFTER_SECONDS
 
 
-def test_turns_are_taken_in_the_order_of_arrival_and_no_more_at_once_than_allowed() -> None:
-    async def scenario() -> None:
-        admission = Admission(running=2, queued=10)
-        order: list[int] = []
-        at_once = most = 0
+async def test_turns_are_taken_in_the_order_of_arrival_and_no_more_at_once_than_allowed() -> None:
+    admission = Admission(running=2, queued=10)
+    order: list[int] = []
+    at_once = most = 0
 
-        async def one(number: int) -> None:
-            nonlocal at_once, most
-            async with admission.turn(Exchange("/")):
-                order.append(number)
-                at_once += 1
-                most = max(most, at_once)
-                await asyncio.sleep(0.001)
-                at_once -= 1
-
-        await asyncio.gather(*(one(number) for number in range(8)))
-        assert order == list(range(8))
-        assert most == 2
-
-    run(scenario())
-
-
-def test_one_who_leaves_the_queue_takes_no_turn() -> None:
-    async def scenario() -> None:
-        admission = Admission(running=1, queued=10)
-        exchange = Exchange("/")
+    async def one(number: int) -> None:
+        nonlocal at_once, most
         async with admission.turn(Exchange("/")):
-            leaves = asyncio.create_task(_turn(admission, exchange))
-            await asyncio.sleep(0)
-            assert exchange.phase.name == "QUEUE"
-            leaves.cancel()
-        await _turn(admission, exchange)
-        assert exchange.phase.name == "ENGINE"
+            order.append(number)
+            at_once += 1
+            most = max(most, at_once)
+            await asyncio.sleep(0.001)
+            at_once -= 1
 
-    run(scenario())
-
-
-def test_who_waits_for_a_load_takes_no_place_from_others() -> None:
-    async def scenario() -> None:
-        admission = Admission(running=1, queued=0)
-        with admission.place(), admission.waiting_for_load():
-            with admission.place():
-                assert admission.inside == 2
-            with pytest.raises(GatewayError) as caught, admission.place(), admission.waiting_for_load():
-                pass
-            assert caught.value.status == 429, "these have an end, too"
-        assert admission.inside == 0
-
-    run(scenario())
+    await asyncio.gather(*(one(number) for number in range(8)))
+    assert order == list(range(8))
+    assert most == 2
 
 
-def test_an_empty_house_is_waited_for() -> None:
-    async def scenario() -> None:
-        admission = Admission(running=1, queued=1)
-        await admission.wait_until_empty()
+async def test_one_who_leaves_the_queue_takes_no_turn() -> None:
+    admission = Admission(running=1, queued=10)
+    exchange = Exchange("/")
+    async with admission.turn(Exchange("/")):
+        leaves = asyncio.create_task(_turn(admission, exchange))
+        await asyncio.sleep(0)
+        assert exchange.phase.name == "QUEUE"
+        leaves.cancel()
+    await _turn(admission, exchange)
+    assert exchange.phase.name == "ENGINE"
+
+
+async def test_who_waits_for_a_load_takes_no_place_from_others() -> None:
+    admission = Admission(running=1, queued=0)
+    with admission.place(), admission.waiting_for_load():
         with admission.place():
-            waiting = asyncio.create_task(admission.wait_until_empty())
-            await asyncio.sleep(0)
-            assert not waiting.done()
-        await waiting
+            assert admission.inside == 2
+        with pytest.raises(GatewayError) as caught, admission.place(), admission.waiting_for_load():
+            pass
+        assert caught.value.status == 429, "these have an end, too"
+    assert admission.inside == 0
 
-    run(scenario())
+
+async def test_an_empty_house_is_waited_for() -> None:
+    admission = Admission(running=1, queued=1)
+    await admission.wait_until_empty()
+    with admission.place():
+        waiting = asyncio.create_task(admission.wait_until_empty())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await waiting
 
 
 async def _turn(admission: Admission, exchange: Exchange) -> None:

@@ -1,16 +1,13 @@
 """How many run and how many wait, and the most of each."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
 
 import pytest
 
 from container.gateway.concurrency import Level, Turns
 
-
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 10))
+#: A wait that has no end fails its test after 10 s.
+pytestmark = pytest.mark.timeout(10, func_only=True)
 
 
 class Waiting:
@@ -47,54 +44,42 @@ def test_the_highest_is_told_once_and_what_has_not_fallen_is_told_again() -> Non
     assert level.take_highest() == 0
 
 
-def test_who_finds_a_turn_free_has_not_waited() -> None:
-    async def scenario() -> None:
-        turns = Turns(2)
-        for _ in range(10):
-            async with turns, turns:
-                assert turns.taken.now == 2
-        assert (turns.taken.take_highest(), turns.waiting.take_highest()) == (2, 0)
-
-    run(scenario())
+async def test_who_finds_a_turn_free_has_not_waited() -> None:
+    turns = Turns(2)
+    for _ in range(10):
+        async with turns, turns:
+            assert turns.taken.now == 2
+    assert (turns.taken.take_highest(), turns.waiting.take_highest()) == (2, 0)
 
 
-def test_those_who_wait_and_those_who_have_a_turn_are_told_apart() -> None:
-    async def scenario() -> None:
-        waiting = Waiting(Turns(2))
-        await waiting.add(5)
-        turns = waiting.turns
-        assert (turns.taken.now, turns.waiting.now) == (2, 3)
-        await waiting.end()
-        assert (turns.taken.now, turns.waiting.now) == (0, 0)
-        assert (turns.taken.take_highest(), turns.waiting.take_highest()) == (2, 3)
-
-    run(scenario())
+async def test_those_who_wait_and_those_who_have_a_turn_are_told_apart() -> None:
+    waiting = Waiting(Turns(2))
+    await waiting.add(5)
+    turns = waiting.turns
+    assert (turns.taken.now, turns.waiting.now) == (2, 3)
+    await waiting.end()
+    assert (turns.taken.now, turns.waiting.now) == (0, 0)
+    assert (turns.taken.take_highest(), turns.waiting.take_highest()) == (2, 3)
 
 
-def test_one_who_stops_waiting_is_not_counted_any_more() -> None:
-    async def scenario() -> None:
-        waiting = Waiting(Turns(1))
-        await waiting.add(3)
-        waiting.tasks[1].cancel()
-        await asyncio.sleep(0)
-        assert (waiting.turns.taken.now, waiting.turns.waiting.now) == (1, 1)
-        waiting.tasks[0].cancel()
-        await waiting.end()
-        assert (waiting.turns.taken.now, waiting.turns.waiting.now) == (0, 0)
-        await waiting.add(1)
-        assert (waiting.turns.taken.now, waiting.turns.waiting.now) == (0, 0), "no turn is lost"
-
-    run(scenario())
+async def test_one_who_stops_waiting_is_not_counted_any_more() -> None:
+    waiting = Waiting(Turns(1))
+    await waiting.add(3)
+    waiting.tasks[1].cancel()
+    await asyncio.sleep(0)
+    assert (waiting.turns.taken.now, waiting.turns.waiting.now) == (1, 1)
+    waiting.tasks[0].cancel()
+    await waiting.end()
+    assert (waiting.turns.taken.now, waiting.turns.waiting.now) == (0, 0)
+    await waiting.add(1)
+    assert (waiting.turns.taken.now, waiting.turns.waiting.now) == (0, 0), "no turn is lost"
 
 
-def test_an_error_gives_the_turn_back() -> None:
-    async def scenario() -> None:
-        turns = Turns(1)
-        with pytest.raises(ValueError, match="broken"):
-            async with turns:
-                raise ValueError("broken")
-        assert turns.taken.now == 0
+async def test_an_error_gives_the_turn_back() -> None:
+    turns = Turns(1)
+    with pytest.raises(ValueError, match="broken"):
         async with turns:
-            pass
-
-    run(scenario())
+            raise ValueError("broken")
+    assert turns.taken.now == 0
+    async with turns:
+        pass

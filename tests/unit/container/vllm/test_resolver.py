@@ -33,9 +33,9 @@ class StubDownload:
         return Path("/cache") / name / revision
 
 
-def test_an_engine_id_becomes_a_request_for_its_directory(tmp_path: Path) -> None:
+async def test_an_engine_id_becomes_a_request_for_its_directory(tmp_path: Path) -> None:
     download = StubDownload()
-    request = asyncio.run(resolver.AdapterStoreResolver(download, tmp_path).resolve_lora("base", ENGINE_ID))
+    request = await resolver.AdapterStoreResolver(download, tmp_path).resolve_lora("base", ENGINE_ID)
     assert request is not None
     assert (request.lora_name, request.lora_path) == (ENGINE_ID, f"/cache/team/otter/{REVISION}")
     assert request.lora_int_id > 0
@@ -60,37 +60,32 @@ def test_the_number_of_an_adapter_is_stable() -> None:
         f"s3://bucket/adapters/otter/{REVISION}/",
     ],
 )
-def test_nothing_but_an_exact_engine_id_is_fetched(name: str, tmp_path: Path) -> None:
+async def test_nothing_but_an_exact_engine_id_is_fetched(name: str, tmp_path: Path) -> None:
     download = StubDownload()
-    assert asyncio.run(resolver.AdapterStoreResolver(download, tmp_path).resolve_lora("base", name)) is None
+    assert await resolver.AdapterStoreResolver(download, tmp_path).resolve_lora("base", name) is None
     assert not download.fetched
     with pytest.raises(InvalidName):
         parse_engine_id(name)
 
 
-def test_what_can_not_be_fetched_is_not_found_and_the_gateway_is_told_why(tmp_path: Path) -> None:
+async def test_what_can_not_be_fetched_is_not_found_and_the_gateway_is_told_why(tmp_path: Path) -> None:
     download = StubDownload(DownloadError("adapter_load_failed", "changed in the bucket"))
-    assert (
-        asyncio.run(resolver.AdapterStoreResolver(download, tmp_path).resolve_lora("base", ENGINE_ID)) is None
-    )
+    assert await resolver.AdapterStoreResolver(download, tmp_path).resolve_lora("base", ENGINE_ID) is None
     problem = take_problem(tmp_path, ENGINE_ID)
     assert problem is not None
     assert (problem.status, problem.message) == (424, "changed in the bucket")
     assert take_problem(tmp_path, ENGINE_ID) is None, "it is told once"
 
 
-def test_requests_at_the_same_time_share_one_download(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        download = StubDownload()
-        download.go.clear()
-        subject = resolver.AdapterStoreResolver(download, tmp_path)
-        waiting = [asyncio.create_task(subject.resolve_lora("base", ENGINE_ID)) for _ in range(5)]
-        await asyncio.sleep(0)
-        download.go.set()
-        assert all(await asyncio.gather(*waiting))
-        assert download.fetched == [("team/otter", REVISION)]
-
-    asyncio.run(scenario())
+async def test_requests_at_the_same_time_share_one_download(tmp_path: Path) -> None:
+    download = StubDownload()
+    download.go.clear()
+    subject = resolver.AdapterStoreResolver(download, tmp_path)
+    waiting = [asyncio.create_task(subject.resolve_lora("base", ENGINE_ID)) for _ in range(5)]
+    await asyncio.sleep(0)
+    download.go.set()
+    assert all(await asyncio.gather(*waiting))
+    assert download.fetched == [("team/otter", REVISION)]
 
 
 def test_vllm_finds_the_plugin_under_the_name_that_the_container_allows() -> None:

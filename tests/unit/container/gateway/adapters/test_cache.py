@@ -6,9 +6,8 @@ import glob
 import random
 import shutil
 import traceback
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,9 @@ from container.gateway.adapters.registry import Adapter
 from container.gateway.admission import Admission
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
 from container.gateway.request_context import Exchange, Phase
+
+#: A wait that has no end fails its test after 10 s.
+pytestmark = pytest.mark.timeout(10, func_only=True)
 
 SIZE = 100
 REVISION = "0123456789abcdef"
@@ -85,266 +87,214 @@ class Subject:
                 assert name in self.loader.on_disk()
 
 
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 10))
+async def test_an_adapter_is_loaded_once_for_all_who_ask(tmp_path: Path) -> None:
+    subject = Subject(tmp_path)
+    await asyncio.gather(*(subject.use("otter") for _ in range(20)))
+    await subject.use("otter")
+    assert subject.loader.loaded == [adapter("otter").engine_id]
+    assert subject.told == [("otter", None)]
 
 
-def test_an_adapter_is_loaded_once_for_all_who_ask(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path)
-        await asyncio.gather(*(subject.use("otter") for _ in range(20)))
-        await subject.use("otter")
-        assert subject.loader.loaded == [adapter("otter").engine_id]
-        assert subject.told == [("otter", None)]
-
-    run(scenario())
-
-
-def test_the_least_recently_used_makes_room(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path, adapters=3)
-        await subject.use("a", "b", "c", "a", "d")
-        assert subject.loader.on_disk() == {"a", "c", "d"}
-        assert subject.loader.forgotten == [adapter("b").engine_id]
-        assert (subject.cache.bytes, subject.cache.count) == (3 * SIZE, 3)
-        await subject.use("b")
-        assert subject.loader.on_disk() == {"a", "d", "b"}, "what had to go is loaded again"
-
-    run(scenario())
+async def test_the_least_recently_used_makes_room(tmp_path: Path) -> None:
+    subject = Subject(tmp_path, adapters=3)
+    await subject.use("a", "b", "c", "a", "d")
+    assert subject.loader.on_disk() == {"a", "c", "d"}
+    assert subject.loader.forgotten == [adapter("b").engine_id]
+    assert (subject.cache.bytes, subject.cache.count) == (3 * SIZE, 3)
+    await subject.use("b")
+    assert subject.loader.on_disk() == {"a", "d", "b"}, "what had to go is loaded again"
 
 
-def test_what_is_in_use_stays_and_the_next_one_waits_for_room(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path, adapters=1)
-        async with subject.keep("a"):
-            waiting = asyncio.create_task(subject.use("b"))
-            await asyncio.sleep(0.05)
-            assert subject.loader.on_disk() == {"a"}
-            await subject.use("a")
-        await waiting
-        assert subject.loader.on_disk() == {"b"}
-
-    run(scenario())
-
-
-def test_the_disk_is_never_fuller_than_its_bound(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path, adapters=4, max_loads=3)
-        names = [f"adapter-{number}" for number in range(12)]
-
-        async def client(offset: int) -> None:
-            for step in range(len(names)):
-                await subject.use(names[(offset * 5 + step) % len(names)])
-                assert len(subject.loader.on_disk()) <= 4
-                assert subject.cache.bytes <= 4 * SIZE
-
-        await asyncio.gather(*(client(offset) for offset in range(4)))
-
-    run(scenario())
-
-
-def test_a_cold_load_makes_nobody_else_wait(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path)
-        await subject.use("warm")
-        subject.loader.go.clear()
-        exchange = Exchange("/")
-        cold = asyncio.create_task(_enter(subject.cache, adapter("cold"), exchange))
-        await asyncio.sleep(0)
-        assert exchange.phase is Phase.LOADING
-        await subject.use("warm")
-        assert not cold.done()
-        subject.loader.go.set()
-        await cold
-
-    run(scenario())
-
-
-def test_only_so_many_loads_run_at_once(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path, adapters=10, max_loads=2)
-        subject.loader.go.clear()
-        tasks = [asyncio.create_task(subject.use(name)) for name in "abcdef"]
+async def test_what_is_in_use_stays_and_the_next_one_waits_for_room(tmp_path: Path) -> None:
+    subject = Subject(tmp_path, adapters=1)
+    async with subject.keep("a"):
+        waiting = asyncio.create_task(subject.use("b"))
         await asyncio.sleep(0.05)
-        assert subject.loader.at_once == 2
-        subject.loader.go.set()
-        await asyncio.gather(*tasks)
-        assert subject.loader.most_at_once == 2
-
-    run(scenario())
+        assert subject.loader.on_disk() == {"a"}
+        await subject.use("a")
+    await waiting
+    assert subject.loader.on_disk() == {"b"}
 
 
-def test_a_load_goes_on_when_its_callers_have_left(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path)
-        subject.loader.go.clear()
-        caller = asyncio.create_task(subject.use("otter"))
-        await asyncio.sleep(0.01)
-        caller.cancel()
-        await asyncio.sleep(0.01)
-        subject.loader.go.set()
-        await subject.use("otter")
-        assert len(subject.loader.loaded) == 1
+async def test_the_disk_is_never_fuller_than_its_bound(tmp_path: Path) -> None:
+    subject = Subject(tmp_path, adapters=4, max_loads=3)
+    names = [f"adapter-{number}" for number in range(12)]
 
-    run(scenario())
+    async def client(offset: int) -> None:
+        for step in range(len(names)):
+            await subject.use(names[(offset * 5 + step) % len(names)])
+            assert len(subject.loader.on_disk()) <= 4
+            assert subject.cache.bytes <= 4 * SIZE
+
+    await asyncio.gather(*(client(offset) for offset in range(4)))
 
 
-def test_a_failed_load_is_told_to_all_and_not_tried_again_at_once(
+async def test_a_cold_load_makes_nobody_else_wait(tmp_path: Path) -> None:
+    subject = Subject(tmp_path)
+    await subject.use("warm")
+    subject.loader.go.clear()
+    exchange = Exchange("/")
+    cold = asyncio.create_task(_enter(subject.cache, adapter("cold"), exchange))
+    await asyncio.sleep(0)
+    assert exchange.phase is Phase.LOADING
+    await subject.use("warm")
+    assert not cold.done()
+    subject.loader.go.set()
+    await cold
+
+
+async def test_only_so_many_loads_run_at_once(tmp_path: Path) -> None:
+    subject = Subject(tmp_path, adapters=10, max_loads=2)
+    subject.loader.go.clear()
+    tasks = [asyncio.create_task(subject.use(name)) for name in "abcdef"]
+    await asyncio.sleep(0.05)
+    assert subject.loader.at_once == 2
+    subject.loader.go.set()
+    await asyncio.gather(*tasks)
+    assert subject.loader.most_at_once == 2
+
+
+async def test_a_load_goes_on_when_its_callers_have_left(tmp_path: Path) -> None:
+    subject = Subject(tmp_path)
+    subject.loader.go.clear()
+    caller = asyncio.create_task(subject.use("otter"))
+    await asyncio.sleep(0.01)
+    caller.cancel()
+    await asyncio.sleep(0.01)
+    subject.loader.go.set()
+    await subject.use("otter")
+    assert len(subject.loader.loaded) == 1
+
+
+async def test_a_failed_load_is_told_to_all_and_not_tried_again_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path)
-        monkeypatch.setattr("container.gateway.adapters.cache.FAILURE_SECONDS", 0.2)
-        subject.loader.failure = adapter_error(ADAPTER_LOAD_FAILED, "broken")
-        results = await asyncio.gather(*(subject.use("otter") for _ in range(3)), return_exceptions=True)
-        assert results == [subject.loader.failure] * 3
-        with pytest.raises(GatewayError):
-            await subject.use("otter")
-        assert subject.told == [("otter", subject.loader.failure)], "once"
-        subject.loader.failure = None
-        await asyncio.sleep(0.2)
+    subject = Subject(tmp_path)
+    monkeypatch.setattr("container.gateway.adapters.cache.FAILURE_SECONDS", 0.2)
+    subject.loader.failure = adapter_error(ADAPTER_LOAD_FAILED, "broken")
+    results = await asyncio.gather(*(subject.use("otter") for _ in range(3)), return_exceptions=True)
+    assert results == [subject.loader.failure] * 3
+    with pytest.raises(GatewayError):
         await subject.use("otter")
-
-    run(scenario())
+    assert subject.told == [("otter", subject.loader.failure)], "once"
+    subject.loader.failure = None
+    await asyncio.sleep(0.2)
+    await subject.use("otter")
 
 
 @pytest.mark.parametrize(
     ("asked", "reason"), [(adapter("otter", rank=17), "rank 17"), (adapter("otter", size=301), "301 bytes")]
 )
-def test_what_can_never_fit_is_409_and_not_loaded(tmp_path: Path, asked: Adapter, reason: str) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path, adapters=3)
-        with pytest.raises(GatewayError, match=reason) as caught:
-            await _enter(subject.cache, asked, Exchange("/"))
-        assert (caught.value.status, caught.value.error_type) == (409, "adapter_incompatible")
-        assert not subject.told
-
-    run(scenario())
+async def test_what_can_never_fit_is_409_and_not_loaded(tmp_path: Path, asked: Adapter, reason: str) -> None:
+    subject = Subject(tmp_path, adapters=3)
+    with pytest.raises(GatewayError, match=reason) as caught:
+        await _enter(subject.cache, asked, Exchange("/"))
+    assert (caught.value.status, caught.value.error_type) == (409, "adapter_incompatible")
+    assert not subject.told
 
 
-def test_an_adapter_that_the_engine_has_lost_is_loaded_again(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path)
-        async with subject.keep("otter"):
-            subject.cache.lost(adapter("otter"))
-        (subject.loader.files(adapter("otter").engine_id) / "adapter_model.safetensors").unlink()
-        subject.loader.files(adapter("otter").engine_id).rmdir()
-        await subject.use("otter")
-        assert len(subject.loader.loaded) == 2
-
-    run(scenario())
+async def test_an_adapter_that_the_engine_has_lost_is_loaded_again(tmp_path: Path) -> None:
+    subject = Subject(tmp_path)
+    async with subject.keep("otter"):
+        subject.cache.lost(adapter("otter"))
+    (subject.loader.files(adapter("otter").engine_id) / "adapter_model.safetensors").unlink()
+    subject.loader.files(adapter("otter").engine_id).rmdir()
+    await subject.use("otter")
+    assert len(subject.loader.loaded) == 2
 
 
-def test_a_request_at_the_moment_of_a_removal_stops_nothing(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path, adapters=1)
-        await subject.use("a")
-        remove_files = subject.cache._remove_files
-        late: list[asyncio.Task[None]] = []
+async def test_a_request_at_the_moment_of_a_removal_stops_nothing(tmp_path: Path) -> None:
+    subject = Subject(tmp_path, adapters=1)
+    await subject.use("a")
+    remove_files = subject.cache._remove_files
+    late: list[asyncio.Task[None]] = []
 
-        async def then_ask(engine_id: str) -> None:
-            await remove_files(engine_id)
-            # In the same step of the event loop in which the removal ends.
-            late.append(asyncio.create_task(subject.use("a")))
+    async def then_ask(engine_id: str) -> None:
+        await remove_files(engine_id)
+        # In the same step of the event loop in which the removal ends.
+        late.append(asyncio.create_task(subject.use("a")))
 
-        subject.cache._remove_files = then_ask  # type: ignore[method-assign]
-        await subject.use("b")
-        subject.cache._remove_files = remove_files  # type: ignore[method-assign]
-        await asyncio.gather(*late)
-
-    run(scenario())
+    subject.cache._remove_files = then_ask  # type: ignore[method-assign]
+    await subject.use("b")
+    subject.cache._remove_files = remove_files  # type: ignore[method-assign]
+    await asyncio.gather(*late)
 
 
 @pytest.mark.parametrize(("adapters", "names", "clients"), [(1, 2, 4), (2, 8, 8), (4, 20, 20), (8, 20, 16)])
 @pytest.mark.parametrize("seed", range(3))
-def test_under_pressure_all_are_served_and_no_file_goes_while_it_is_used(
+async def test_under_pressure_all_are_served_and_no_file_goes_while_it_is_used(
     tmp_path: Path, adapters: int, names: int, clients: int, seed: int
 ) -> None:
     rng = random.Random(seed)
 
-    async def scenario() -> None:
-        subject = Subject(tmp_path, adapters=adapters)
-        load, forget = subject.loader.load, subject.loader.forget
+    subject = Subject(tmp_path, adapters=adapters)
+    load, forget = subject.loader.load, subject.loader.forget
 
-        async def slow_load(engine_id: str) -> None:
-            await asyncio.sleep(rng.random() * 0.003)
-            await load(engine_id)
+    async def slow_load(engine_id: str) -> None:
+        await asyncio.sleep(rng.random() * 0.003)
+        await load(engine_id)
 
-        async def slow_forget(engine_id: str) -> None:
-            await asyncio.sleep(rng.random() * 0.003)
-            await forget(engine_id)
+    async def slow_forget(engine_id: str) -> None:
+        await asyncio.sleep(rng.random() * 0.003)
+        await forget(engine_id)
 
-        subject.loader.load, subject.loader.forget = slow_load, slow_forget  # type: ignore[method-assign]
+    subject.loader.load, subject.loader.forget = slow_load, slow_forget  # type: ignore[method-assign]
 
-        async def client() -> None:
-            for _ in range(10):
-                name = f"n{rng.randrange(names)}"
-                async with subject.keep(name):
-                    assert name in subject.loader.on_disk()
-                    await asyncio.sleep(rng.random() * 0.004)
-                    assert name in subject.loader.on_disk()
+    async def client() -> None:
+        for _ in range(10):
+            name = f"n{rng.randrange(names)}"
+            async with subject.keep(name):
+                assert name in subject.loader.on_disk()
+                await asyncio.sleep(rng.random() * 0.004)
+                assert name in subject.loader.on_disk()
 
-        await asyncio.gather(*(client() for _ in range(clients)))
-        assert subject.cache.bytes == len(subject.loader.on_disk()) * SIZE <= adapters * SIZE
-
-    run(scenario())
+    await asyncio.gather(*(client() for _ in range(clients)))
+    assert subject.cache.bytes == len(subject.loader.on_disk()) * SIZE <= adapters * SIZE
 
 
-def test_a_failure_that_is_told_again_keeps_nothing_of_who_was_told(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path)
-        subject.loader.failure = adapter_error(ADAPTER_LOAD_FAILED, "broken")
-        for _ in range(50):
-            with pytest.raises(GatewayError):
-                await subject.use("otter")
-        assert len(traceback.extract_tb(subject.loader.failure.__traceback__)) < 10
-
-    run(scenario())
-
-
-def test_what_a_failed_load_left_on_the_disk_is_removed(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path)
-        left = subject.loader.files(adapter("otter").engine_id)
-        left.mkdir(parents=True)
-        (left / "adapter_model.safetensors").write_bytes(b"damaged")
-        subject.loader.failure = adapter_error(ADAPTER_LOAD_FAILED, "broken")
+async def test_a_failure_that_is_told_again_keeps_nothing_of_who_was_told(tmp_path: Path) -> None:
+    subject = Subject(tmp_path)
+    subject.loader.failure = adapter_error(ADAPTER_LOAD_FAILED, "broken")
+    for _ in range(50):
         with pytest.raises(GatewayError):
             await subject.use("otter")
-        assert not subject.loader.on_disk()
-
-    run(scenario())
+    assert len(traceback.extract_tb(subject.loader.failure.__traceback__)) < 10
 
 
-def test_what_nobody_waits_for_any_more_is_not_loaded(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path, max_loads=1)
-        subject.loader.go.clear()
-        callers = [asyncio.create_task(subject.use(name)) for name in "abcdefgh"]
-        await asyncio.sleep(0.01)
-        for caller in callers:
-            caller.cancel()
-        await asyncio.sleep(0.01)
-        subject.loader.go.set()
-        await subject.use("z")
-        assert subject.loader.loaded == [adapter(name).engine_id for name in "az"], "what had begun goes on"
-
-    run(scenario())
+async def test_what_a_failed_load_left_on_the_disk_is_removed(tmp_path: Path) -> None:
+    subject = Subject(tmp_path)
+    left = subject.loader.files(adapter("otter").engine_id)
+    left.mkdir(parents=True)
+    (left / "adapter_model.safetensors").write_bytes(b"damaged")
+    subject.loader.failure = adapter_error(ADAPTER_LOAD_FAILED, "broken")
+    with pytest.raises(GatewayError):
+        await subject.use("otter")
+    assert not subject.loader.on_disk()
 
 
-def test_an_adapter_that_is_lost_to_one_stays_for_those_who_use_it(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        subject = Subject(tmp_path, adapters=1)
-        async with subject.keep("a"):
-            subject.cache.lost(adapter("a"))
-            shutil.rmtree(subject.loader.files(adapter("a").engine_id))
-            await subject.use("a")
-            waiting = asyncio.create_task(subject.use("b"))
-            await asyncio.sleep(0.02)
-            assert subject.loader.on_disk() == {"a"}
-        await waiting
+async def test_what_nobody_waits_for_any_more_is_not_loaded(tmp_path: Path) -> None:
+    subject = Subject(tmp_path, max_loads=1)
+    subject.loader.go.clear()
+    callers = [asyncio.create_task(subject.use(name)) for name in "abcdefgh"]
+    await asyncio.sleep(0.01)
+    for caller in callers:
+        caller.cancel()
+    await asyncio.sleep(0.01)
+    subject.loader.go.set()
+    await subject.use("z")
+    assert subject.loader.loaded == [adapter(name).engine_id for name in "az"], "what had begun goes on"
 
-    run(scenario())
+
+async def test_an_adapter_that_is_lost_to_one_stays_for_those_who_use_it(tmp_path: Path) -> None:
+    subject = Subject(tmp_path, adapters=1)
+    async with subject.keep("a"):
+        subject.cache.lost(adapter("a"))
+        shutil.rmtree(subject.loader.files(adapter("a").engine_id))
+        await subject.use("a")
+        waiting = asyncio.create_task(subject.use("b"))
+        await asyncio.sleep(0.02)
+        assert subject.loader.on_disk() == {"a"}
+    await waiting
 
 
 async def _enter(cache: AdapterCache, asked: Adapter, exchange: Exchange) -> None:

@@ -60,30 +60,30 @@ def new(store: StubStore, clock: Clock | None = None) -> Registry:
     return Registry(store, cache_seconds=5, clock=clock or Clock())
 
 
-def refusal(work: Coroutine[Any, Any, Adapter]) -> GatewayError:
+async def refusal(work: Coroutine[Any, Any, Adapter]) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
-        asyncio.run(work)
+        await work
     return caught.value
 
 
-def test_a_name_stands_for_the_revision_that_the_registry_says() -> None:
+async def test_a_name_stands_for_the_revision_that_the_registry_says() -> None:
     store = StubStore({registry_key("team/otter"): entry("team/otter", OLD)})
-    assert asyncio.run(new(store).resolve("team/otter")).engine_id == f"adapters/team/otter/{OLD}/"
+    assert (await new(store).resolve("team/otter")).engine_id == f"adapters/team/otter/{OLD}/"
 
 
-def test_an_earlier_revision_needs_its_files_and_a_name_that_is_registered() -> None:
+async def test_an_earlier_revision_needs_its_files_and_a_name_that_is_registered() -> None:
     old = f"adapters/otter/{OLD}/"
     objects = {old + "adapter_config.json": b"{}", old + "adapter_model.safetensors": b"12345678"}
     removed = StubStore(dict(objects))
-    assert refusal(new(removed).resolve(f"otter@{OLD}")).status == 404
+    assert (await refusal(new(removed).resolve(f"otter@{OLD}"))).status == 404
     store = StubStore(objects | {registry_key("otter"): entry("otter", NEW)})
-    assert asyncio.run(new(store).resolve(f"otter@{OLD}")) == Adapter("otter", OLD, 8)
-    assert asyncio.run(new(store).resolve(f"otter@{NEW}")) == Adapter("otter", NEW, 1, 8)
-    assert refusal(new(store).resolve(f"otter@{'2' * 16}")).status == 404
+    assert await new(store).resolve(f"otter@{OLD}") == Adapter("otter", OLD, 8)
+    assert await new(store).resolve(f"otter@{NEW}") == Adapter("otter", NEW, 1, 8)
+    assert (await refusal(new(store).resolve(f"otter@{'2' * 16}"))).status == 404
 
 
-def test_an_unknown_name_is_404() -> None:
-    error = refusal(new(StubStore({})).resolve("otter"))
+async def test_an_unknown_name_is_404() -> None:
+    error = await refusal(new(StubStore({})).resolve("otter"))
     assert (error.status, error.error_type) == (404, "adapter_not_found")
 
 
@@ -91,153 +91,128 @@ def test_an_unknown_name_is_404() -> None:
     "adapter",
     ["s3://other/otter", "../otter", "/opt/ml/model", "Otter", "a--b", "otter@latest", "otter/", "ö"],
 )
-def test_what_can_not_be_a_name_is_422_and_never_reaches_the_store(adapter: str) -> None:
+async def test_what_can_not_be_a_name_is_422_and_never_reaches_the_store(adapter: str) -> None:
     store = StubStore({})
-    assert refusal(new(store).resolve(adapter)).status == 422
+    assert (await refusal(new(store).resolve(adapter))).status == 422
     assert not store.asked
 
 
-def test_an_answer_is_used_again_until_it_is_too_old() -> None:
-    async def scenario() -> None:
-        clock, store = Clock(), StubStore({registry_key("otter"): entry("otter", OLD)})
-        registry = new(store, clock)
-        await registry.resolve("otter")
-        store.objects[registry_key("otter")] = entry("otter", NEW)
-        clock.now = 4.9
-        assert (await registry.resolve("otter")).revision == OLD
-        assert store.asked.total() == 1
-        clock.now = 5.1
-        assert (await registry.resolve("otter")).revision == NEW
-
-    asyncio.run(scenario())
+async def test_an_answer_is_used_again_until_it_is_too_old() -> None:
+    clock, store = Clock(), StubStore({registry_key("otter"): entry("otter", OLD)})
+    registry = new(store, clock)
+    await registry.resolve("otter")
+    store.objects[registry_key("otter")] = entry("otter", NEW)
+    clock.now = 4.9
+    assert (await registry.resolve("otter")).revision == OLD
+    assert store.asked.total() == 1
+    clock.now = 5.1
+    assert (await registry.resolve("otter")).revision == NEW
 
 
-def test_unknown_is_remembered_too_and_forgotten_as_soon() -> None:
-    async def scenario() -> None:
-        clock, store = Clock(), StubStore({})
-        registry = new(store, clock)
-        for _ in range(3):
-            with pytest.raises(GatewayError):
-                await registry.resolve("otter")
-        assert store.asked.total() == 1
-        store.objects[registry_key("otter")] = entry("otter", OLD)
-        clock.now = 5.1
-        assert (await registry.resolve("otter")).revision == OLD
-
-    asyncio.run(scenario())
-
-
-def test_who_asks_at_the_same_time_shares_one_question() -> None:
-    async def scenario() -> None:
-        store = StubStore({registry_key("otter"): entry("otter", OLD)})
-        registry = new(store)
-        answers = await asyncio.gather(*(registry.resolve("otter") for _ in range(20)))
-        assert {answer.engine_id for answer in answers} == {f"adapters/otter/{OLD}/"}
-        assert store.asked.total() == 1
-
-    asyncio.run(scenario())
-
-
-def test_a_caller_who_leaves_does_not_take_the_others_along() -> None:
-    async def scenario() -> None:
-        registry = new(StubStore({registry_key("otter"): entry("otter", OLD)}))
-        leaves = asyncio.create_task(registry.resolve("otter"))
-        stays = asyncio.create_task(registry.resolve("otter"))
-        await asyncio.sleep(0)
-        leaves.cancel()
-        assert (await stays).revision == OLD
-
-    asyncio.run(scenario())
-
-
-def test_a_store_that_is_down_is_503_and_not_remembered() -> None:
-    async def scenario() -> None:
-        store = StubStore({registry_key("otter"): entry("otter", OLD)})
-        registry = new(store)
-        store.down = True
-        with pytest.raises(GatewayError) as caught:
+async def test_unknown_is_remembered_too_and_forgotten_as_soon() -> None:
+    clock, store = Clock(), StubStore({})
+    registry = new(store, clock)
+    for _ in range(3):
+        with pytest.raises(GatewayError):
             await registry.resolve("otter")
-        assert (caught.value.status, caught.value.error_type) == (503, "registry_unavailable")
-        store.down = False
-        assert (await registry.resolve("otter")).revision == OLD
+    assert store.asked.total() == 1
+    store.objects[registry_key("otter")] = entry("otter", OLD)
+    clock.now = 5.1
+    assert (await registry.resolve("otter")).revision == OLD
 
-    asyncio.run(scenario())
+
+async def test_who_asks_at_the_same_time_shares_one_question() -> None:
+    store = StubStore({registry_key("otter"): entry("otter", OLD)})
+    registry = new(store)
+    answers = await asyncio.gather(*(registry.resolve("otter") for _ in range(20)))
+    assert {answer.engine_id for answer in answers} == {f"adapters/otter/{OLD}/"}
+    assert store.asked.total() == 1
+
+
+async def test_a_caller_who_leaves_does_not_take_the_others_along() -> None:
+    registry = new(StubStore({registry_key("otter"): entry("otter", OLD)}))
+    leaves = asyncio.create_task(registry.resolve("otter"))
+    stays = asyncio.create_task(registry.resolve("otter"))
+    await asyncio.sleep(0)
+    leaves.cancel()
+    assert (await stays).revision == OLD
+
+
+async def test_a_store_that_is_down_is_503_and_not_remembered() -> None:
+    store = StubStore({registry_key("otter"): entry("otter", OLD)})
+    registry = new(store)
+    store.down = True
+    with pytest.raises(GatewayError) as caught:
+        await registry.resolve("otter")
+    assert (caught.value.status, caught.value.error_type) == (503, "registry_unavailable")
+    store.down = False
+    assert (await registry.resolve("otter")).revision == OLD
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"{}", entry("otter", "../../escape")])
-def test_a_damaged_entry_is_500_and_names_the_adapter(body: bytes) -> None:
-    error = refusal(new(StubStore({registry_key("otter"): body})).resolve("otter"))
+async def test_a_damaged_entry_is_500_and_names_the_adapter(body: bytes) -> None:
+    error = await refusal(new(StubStore({registry_key("otter"): body})).resolve("otter"))
     assert (error.status, error.error_type) == (500, "registry_entry_invalid")
     assert "otter" in error.message
 
 
-def test_while_the_store_is_down_its_last_answer_is_used_for_a_while() -> None:
-    async def scenario() -> None:
-        clock, store = Clock(), StubStore({registry_key("otter"): entry("otter", OLD)})
-        registry = new(store, clock)
+async def test_while_the_store_is_down_its_last_answer_is_used_for_a_while() -> None:
+    clock, store = Clock(), StubStore({registry_key("otter"): entry("otter", OLD)})
+    registry = new(store, clock)
+    await registry.resolve("otter")
+    store.down = True
+    clock.now = 6
+    assert (await registry.resolve("otter")).revision == OLD
+    asked = store.asked.total()
+    await registry.resolve("otter")
+    assert store.asked.total() == asked, "not each request may wait for a store that is down"
+    clock.now = STALE_SECONDS + 1
+    with pytest.raises(GatewayError) as caught:
         await registry.resolve("otter")
-        store.down = True
-        clock.now = 6
-        assert (await registry.resolve("otter")).revision == OLD
-        asked = store.asked.total()
-        await registry.resolve("otter")
-        assert store.asked.total() == asked, "not each request may wait for a store that is down"
-        clock.now = STALE_SECONDS + 1
-        with pytest.raises(GatewayError) as caught:
-            await registry.resolve("otter")
-        assert (caught.value.status, caught.value.error_type) == (503, "registry_unavailable")
-
-    asyncio.run(scenario())
+    assert (caught.value.status, caught.value.error_type) == (503, "registry_unavailable")
 
 
-def test_made_up_names_do_not_push_out_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_made_up_names_do_not_push_out_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("container.gateway.adapters.registry.MAX_UNKNOWN", 5)
 
-    async def scenario() -> None:
-        clock, store = Clock(), StubStore({registry_key("otter"): entry("otter", OLD)})
-        registry = new(store, clock)
-        await registry.resolve("otter")
-        for number in range(20):
-            with pytest.raises(GatewayError):
-                await registry.resolve(f"made-up-{number}")
-        store.down = True
-        clock.now = 6
-        assert (await registry.resolve("otter")).revision == OLD
-
-    asyncio.run(scenario())
+    clock, store = Clock(), StubStore({registry_key("otter"): entry("otter", OLD)})
+    registry = new(store, clock)
+    await registry.resolve("otter")
+    for number in range(20):
+        with pytest.raises(GatewayError):
+            await registry.resolve(f"made-up-{number}")
+    store.down = True
+    clock.now = 6
+    assert (await registry.resolve("otter")).revision == OLD
 
 
-def test_a_slow_store_is_not_waited_for_where_an_answer_is_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_store_is_not_waited_for_where_an_answer_is_at_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("container.gateway.adapters.registry.PATIENCE_SECONDS", 0.05)
 
-    async def scenario() -> None:
-        clock, store = Clock(), SlowStore({registry_key("otter"): entry("otter", OLD)})
-        registry = new(store, clock)
-        await registry.resolve("otter")
-        store.go.clear()
-        store.objects[registry_key("otter")] = entry("otter", NEW)
-        clock.now = 6
-        assert (await registry.resolve("otter")).revision == OLD
-        store.go.set()
-        await asyncio.sleep(0.05)
-        assert (await registry.resolve("otter")).revision == NEW, "a late answer counts"
-
-    asyncio.run(scenario())
+    clock, store = Clock(), SlowStore({registry_key("otter"): entry("otter", OLD)})
+    registry = new(store, clock)
+    await registry.resolve("otter")
+    store.go.clear()
+    store.objects[registry_key("otter")] = entry("otter", NEW)
+    clock.now = 6
+    assert (await registry.resolve("otter")).revision == OLD
+    store.go.set()
+    await asyncio.sleep(0.05)
+    assert (await registry.resolve("otter")).revision == NEW, "a late answer counts"
 
 
-def test_the_names_are_those_of_the_registry() -> None:
-    async def scenario() -> None:
-        keys = [registry_key(name) for name in ("team/otter", "heron")]
-        store = StubStore(dict.fromkeys(keys, b"") | {"registry/notes.txt": b"", "other/x.json": b""})
-        clock = Clock()
-        registry = new(store, clock)
-        assert await registry.names() == [Listed("heron", 7), Listed("team/otter", 7)]
+async def test_the_names_are_those_of_the_registry() -> None:
+    keys = [registry_key(name) for name in ("team/otter", "heron")]
+    store = StubStore(dict.fromkeys(keys, b"") | {"registry/notes.txt": b"", "other/x.json": b""})
+    clock = Clock()
+    registry = new(store, clock)
+    assert await registry.names() == [Listed("heron", 7), Listed("team/otter", 7)]
+    await registry.names()
+    assert store.asked.total() == 1
+    store.down = True
+    clock.now = 6
+    with pytest.raises(GatewayError) as caught:
         await registry.names()
-        assert store.asked.total() == 1
-        store.down = True
-        clock.now = 6
-        with pytest.raises(GatewayError) as caught:
-            await registry.names()
-        assert caught.value.status == 503
-
-    asyncio.run(scenario())
+    assert caught.value.status == 503

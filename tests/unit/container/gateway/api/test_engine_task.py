@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -10,6 +10,9 @@ import pytest
 from container.gateway.api.engine_task import Work
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Exchange, Phase
+
+#: A wait that has no end fails its test after 10 s.
+pytestmark = pytest.mark.timeout(10, func_only=True)
 
 
 class Engine:
@@ -53,10 +56,6 @@ class Engine:
             self.ended = "finished"
 
 
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 10))
-
-
 def at_engine() -> Exchange:
     exchange = Exchange("/")
     exchange.enter(Phase.ENGINE)
@@ -64,16 +63,13 @@ def at_engine() -> Exchange:
 
 
 @pytest.mark.parametrize("reads_to_end", [True, False])
-def test_an_answer_is_given_and_so_is_what_went_wrong(reads_to_end: bool) -> None:
-    async def scenario() -> None:
-        engine = Engine()
-        engine.go.set()
-        assert await Work(engine.answer(), at_engine(), reads_to_end=reads_to_end).result() == {"answer": 1}
-        engine.failure = GatewayError.generation()
-        with pytest.raises(GatewayError):
-            await Work(engine.answer(), at_engine(), reads_to_end=reads_to_end).result()
-
-    run(scenario())
+async def test_an_answer_is_given_and_so_is_what_went_wrong(reads_to_end: bool) -> None:
+    engine = Engine()
+    engine.go.set()
+    assert await Work(engine.answer(), at_engine(), reads_to_end=reads_to_end).result() == {"answer": 1}
+    engine.failure = GatewayError.generation()
+    with pytest.raises(GatewayError):
+        await Work(engine.answer(), at_engine(), reads_to_end=reads_to_end).result()
 
 
 @pytest.mark.parametrize(
@@ -85,54 +81,45 @@ def test_an_answer_is_given_and_so_is_what_went_wrong(reads_to_end: bool) -> Non
         (True, Phase.ENGINE, "finished"),
     ],
 )
-def test_work_ends_with_its_caller_unless_the_engine_must_be_read_to_the_end(
+async def test_work_ends_with_its_caller_unless_the_engine_must_be_read_to_the_end(
     reads_to_end: bool, phase: Phase, ended: str
 ) -> None:
-    async def scenario() -> None:
-        engine, exchange = Engine(), Exchange("/")
-        exchange.enter(phase)
-        caller = asyncio.create_task(Work(engine.answer(), exchange, reads_to_end=reads_to_end).result())
-        await asyncio.sleep(0.01)
-        caller.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await caller
-        engine.go.set()
-        await asyncio.sleep(0.01)
-        assert engine.ended == ended
-
-    run(scenario())
+    engine, exchange = Engine(), Exchange("/")
+    exchange.enter(phase)
+    caller = asyncio.create_task(Work(engine.answer(), exchange, reads_to_end=reads_to_end).result())
+    await asyncio.sleep(0.01)
+    caller.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await caller
+    engine.go.set()
+    await asyncio.sleep(0.01)
+    assert engine.ended == ended
 
 
 @pytest.mark.parametrize(("reads_to_end", "ended"), [(False, "cancelled"), (True, "finished")])
 @pytest.mark.parametrize("events", [3, 500])
-def test_a_stream_that_is_left_ends_or_is_read_to_its_end(
+async def test_a_stream_that_is_left_ends_or_is_read_to_its_end(
     reads_to_end: bool, ended: str, events: int
 ) -> None:
-    async def scenario() -> None:
-        engine = Engine(events)
-        source = Work.events(engine.stream(), at_engine(), reads_to_end=reads_to_end)
-        async with contextlib.aclosing(source) as stream:
-            assert await anext(stream) == {"event": 0}
-            # A caller who reads slowly makes the engine wait.
-            await asyncio.sleep(0.01)
-            assert engine.given < 100
-        engine.go.set()
-        await asyncio.sleep(0.1)
-        assert engine.ended == ended
-
-    run(scenario())
+    engine = Engine(events)
+    source = Work.events(engine.stream(), at_engine(), reads_to_end=reads_to_end)
+    async with contextlib.aclosing(source) as stream:
+        assert await anext(stream) == {"event": 0}
+        # A caller who reads slowly makes the engine wait.
+        await asyncio.sleep(0.01)
+        assert engine.given < 100
+    engine.go.set()
+    await asyncio.sleep(0.1)
+    assert engine.ended == ended
 
 
 @pytest.mark.parametrize("reads_to_end", [True, False])
-def test_a_stream_gives_all_events_and_then_what_went_wrong(reads_to_end: bool) -> None:
-    async def scenario() -> None:
-        engine = Engine(200, GatewayError.incomplete())
-        engine.go.set()
-        found = []
-        with pytest.raises(GatewayError):
-            async for event in Work.events(engine.stream(), at_engine(), reads_to_end=reads_to_end):
-                found.append(event["event"])
-        assert found == list(range(200))
-        assert engine.ended == "failed"
-
-    run(scenario())
+async def test_a_stream_gives_all_events_and_then_what_went_wrong(reads_to_end: bool) -> None:
+    engine = Engine(200, GatewayError.incomplete())
+    engine.go.set()
+    found = []
+    with pytest.raises(GatewayError):
+        async for event in Work.events(engine.stream(), at_engine(), reads_to_end=reads_to_end):
+            found.append(event["event"])
+    assert found == list(range(200))
+    assert engine.ended == "failed"

@@ -7,7 +7,7 @@ from container.gateway.request_context import Exchange, Phase, Usage
 from container.gateway.telemetry.access_log import AccessLog
 
 
-def test_a_line_tells_who_was_asked_and_how_long_it_took() -> None:
+async def test_a_line_tells_who_was_asked_and_how_long_it_took() -> None:
     exchange = Exchange(
         "/invocations", request_id="abc", adapter="otter", revision="0" * 16, usage=Usage(7, 3)
     )
@@ -16,11 +16,8 @@ def test_a_line_tells_who_was_asked_and_how_long_it_took() -> None:
     exchange.finish(504, "timeout")
     lines: list[bytes] = []
 
-    async def main() -> None:
-        AccessLog(lines.append).add(exchange)
-        await asyncio.sleep(0.2)
-
-    asyncio.run(main())
+    AccessLog(lines.append).add(exchange)
+    await asyncio.sleep(0.2)
     (line,) = (json.loads(each) for each in lines)
     assert line["log"] == "access"
     assert (line["request_id"], line["route"]) == ("abc", "/invocations")
@@ -31,18 +28,15 @@ def test_a_line_tells_who_was_asked_and_how_long_it_took() -> None:
     assert line["first_token_seconds"] is None
 
 
-def test_lines_are_written_together_and_none_is_lost_at_the_end() -> None:
+async def test_lines_are_written_together_and_none_is_lost_at_the_end() -> None:
     written: list[bytes] = []
 
-    async def main() -> None:
-        log = AccessLog(written.append)
-        for _ in range(10):
-            exchange = Exchange("/")
-            exchange.finish(200)
-            log.add(exchange)
-        assert not written
-        log.flush()
-
-    asyncio.run(main())
+    log = AccessLog(written.append)
+    for _ in range(10):
+        exchange = Exchange("/")
+        exchange.finish(200)
+        log.add(exchange)
+    assert not written
+    log.flush()
     assert len(written) == 1
     assert len(written[0].splitlines()) == 10

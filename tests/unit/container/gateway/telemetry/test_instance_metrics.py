@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from select import PIPE_BUF
 from typing import Any
@@ -27,6 +26,9 @@ from container.gateway.request_context import Exchange
 from container.gateway.telemetry.instance_metrics import StateMetrics
 from tests.unit.container.gateway.telemetry.emf import check_emf
 from tests.unit.gateway_metrics import UNITS
+
+#: A wait that has no end fails its test after 10 s.
+pytestmark = pytest.mark.timeout(10, func_only=True)
 
 REVISION = "0" * 16
 SIZE = 100
@@ -130,11 +132,9 @@ class Instance:
                 await go.wait()
 
 
-def run(directory: Path, scenario: Callable[[Instance], Coroutine[Any, Any, None]]) -> None:
-    async def main() -> None:
-        await asyncio.wait_for(scenario(Instance(directory)), 10)
-
-    asyncio.run(main())
+@pytest.fixture
+def instance(tmp_path: Path) -> Instance:
+    return Instance(tmp_path)
 
 
 def ended(status: int, error: str | None = None) -> Exchange:
@@ -143,109 +143,92 @@ def ended(status: int, error: str | None = None) -> Exchange:
     return exchange
 
 
-def test_the_line_has_exactly_these_metrics_for_the_whole_variant(tmp_path: Path) -> None:
-    async def scenario(instance: Instance) -> None:
-        line = instance.line()
-        (directive,) = line["_aws"]["CloudWatchMetrics"]
-        assert directive["Namespace"] == "LoraServing"
-        assert directive["Dimensions"] == [["Endpoint", "Variant"]]
-        assert (line["Endpoint"], line["Variant"]) == ("lora-dev", "AllTraffic")
-        assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == UNITS
-        assert set(line) == {"_aws", "Endpoint", "Variant", *UNITS}
-        quiet = set(UNITS) - {"Instances", "DiskFreeBytes"}
-        assert line["Instances"] == 1
-        assert {name for name in quiet if line[name] != 0} == set(), "nothing has happened, and that is told"
-
-    run(tmp_path, scenario)
+async def test_the_line_has_exactly_these_metrics_for_the_whole_variant(instance: Instance) -> None:
+    line = instance.line()
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "LoraServing"
+    assert directive["Dimensions"] == [["Endpoint", "Variant"]]
+    assert (line["Endpoint"], line["Variant"]) == ("lora-dev", "AllTraffic")
+    assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == UNITS
+    assert set(line) == {"_aws", "Endpoint", "Variant", *UNITS}
+    quiet = set(UNITS) - {"Instances", "DiskFreeBytes"}
+    assert line["Instances"] == 1
+    assert {name for name in quiet if line[name] != 0} == set(), "nothing has happened, and that is told"
 
 
-def test_the_line_is_one_line_that_a_pipe_keeps_together(tmp_path: Path) -> None:
-    async def scenario(instance: Instance) -> None:
-        line = instance.state.emf_line()
-        assert line.endswith(b"}\n")
-        assert line.count(b"\n") == 1
-        assert len(line) < PIPE_BUF // 2
-
-    run(tmp_path, scenario)
+async def test_the_line_is_one_line_that_a_pipe_keeps_together(instance: Instance) -> None:
+    line = instance.state.emf_line()
+    assert line.endswith(b"}\n")
+    assert line.count(b"\n") == 1
+    assert len(line) < PIPE_BUF // 2
 
 
-def test_an_instance_that_ends_tells_what_happened_and_does_not_count_as_one(tmp_path: Path) -> None:
-    async def scenario(instance: Instance) -> None:
-        instance.state.served(ended(503, "engine_unavailable"))
-        line = json.loads(instance.state.last_emf_line())
-        check_emf(line)
-        assert set(line) == {"_aws", "Endpoint", "Variant", *UNITS} - {"Instances", "EngineReady"}
-        assert line["ServerErrors"] == 1
-
-    run(tmp_path, scenario)
+async def test_an_instance_that_ends_tells_what_happened_and_does_not_count_as_one(
+    instance: Instance,
+) -> None:
+    instance.state.served(ended(503, "engine_unavailable"))
+    line = json.loads(instance.state.last_emf_line())
+    check_emf(line)
+    assert set(line) == {"_aws", "Endpoint", "Variant", *UNITS} - {"Instances", "EngineReady"}
+    assert line["ServerErrors"] == 1
 
 
 @pytest.mark.parametrize("state", EngineState, ids=lambda state: state.name)
-def test_the_engine_is_ready_when_ping_says_so(tmp_path: Path, state: EngineState) -> None:
-    async def scenario(instance: Instance) -> None:
-        instance.readiness.state = state
-        ready = 1
-        try:
-            instance.readiness.check()
-        except GatewayError:
-            ready = 0
-        assert instance.line()["EngineReady"] == instance.gauge("engine_ready") == ready
-        assert ready == (state is EngineState.READY)
-
-    run(tmp_path, scenario)
+async def test_the_engine_is_ready_when_ping_says_so(instance: Instance, state: EngineState) -> None:
+    instance.readiness.state = state
+    ready = 1
+    try:
+        instance.readiness.check()
+    except GatewayError:
+        ready = 0
+    assert instance.line()["EngineReady"] == instance.gauge("engine_ready") == ready
+    assert ready == (state is EngineState.READY)
 
 
-def test_the_most_at_the_engine_and_in_the_queue_are_told_also_when_they_have_left(tmp_path: Path) -> None:
-    async def scenario(instance: Instance) -> None:
-        go = asyncio.Event()
-        requests = [asyncio.create_task(instance.turn(go)) for _ in range(2)]
-        await asyncio.sleep(0)
-        assert (instance.gauge("requests_at_engine"), instance.gauge("requests_waiting")) == (1, 1)
-        assert instance.gauge("requests_inside") == 2
-        go.set()
-        await asyncio.gather(*requests)
-        assert instance.gauge("requests_at_engine") == instance.gauge("requests_waiting") == 0
-        line = instance.line()
-        assert (line["RequestsInside"], line["RequestsWaiting"]) == (1, 1)
-        line = instance.line()
-        assert (line["RequestsInside"], line["RequestsWaiting"]) == (0, 0)
-
-    run(tmp_path, scenario)
-
-
-def test_loads_that_wait_for_another_to_end_are_told(tmp_path: Path) -> None:
-    async def scenario(instance: Instance) -> None:
-        instance.engine.go.clear()
-        callers = [asyncio.create_task(instance.use(name)) for name in ("a", "b")]
-        await asyncio.sleep(0.01)
-        assert instance.gauge("adapter_loads_waiting") == 1
-        instance.engine.go.set()
-        await asyncio.gather(*callers)
-        assert instance.line()["AdapterLoadsWaiting"] == 1
-        await instance.use("c")
-        assert instance.line()["AdapterLoadsWaiting"] == 0, "who loads at once has not waited"
-
-    run(tmp_path, scenario)
+async def test_the_most_at_the_engine_and_in_the_queue_are_told_also_when_they_have_left(
+    instance: Instance,
+) -> None:
+    go = asyncio.Event()
+    requests = [asyncio.create_task(instance.turn(go)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert (instance.gauge("requests_at_engine"), instance.gauge("requests_waiting")) == (1, 1)
+    assert instance.gauge("requests_inside") == 2
+    go.set()
+    await asyncio.gather(*requests)
+    assert instance.gauge("requests_at_engine") == instance.gauge("requests_waiting") == 0
+    line = instance.line()
+    assert (line["RequestsInside"], line["RequestsWaiting"]) == (1, 1)
+    line = instance.line()
+    assert (line["RequestsInside"], line["RequestsWaiting"]) == (0, 0)
 
 
-def test_what_is_on_the_disk_and_what_had_to_go_are_told(tmp_path: Path) -> None:
-    async def scenario(instance: Instance) -> None:
-        for name in ("a", "b"):
-            await instance.use(name)
-        line = instance.line()
-        assert (line["AdapterCacheAdapters"], line["AdapterCacheBytes"]) == (2, 2 * SIZE)
-        assert line["AdapterEvictions"] == 0
-        for name in ("c", "d", "d", "a"):
-            await instance.use(name)
-        line = instance.line()
-        assert (line["AdapterCacheAdapters"], line["AdapterCacheBytes"]) == (2, 2 * SIZE)
-        assert line["AdapterEvictions"] == instance.gauge("adapter_evictions_total") == 3
-        assert (instance.gauge("adapter_cache_adapters"), instance.gauge("adapter_cache_bytes")) == (
-            2,
-            2 * SIZE,
-        )
+async def test_loads_that_wait_for_another_to_end_are_told(instance: Instance) -> None:
+    instance.engine.go.clear()
+    callers = [asyncio.create_task(instance.use(name)) for name in ("a", "b")]
+    await asyncio.sleep(0.01)
+    assert instance.gauge("adapter_loads_waiting") == 1
+    instance.engine.go.set()
+    await asyncio.gather(*callers)
+    assert instance.line()["AdapterLoadsWaiting"] == 1
+    await instance.use("c")
+    assert instance.line()["AdapterLoadsWaiting"] == 0, "who loads at once has not waited"
 
-    run(tmp_path, scenario)
+
+async def test_what_is_on_the_disk_and_what_had_to_go_are_told(instance: Instance) -> None:
+    for name in ("a", "b"):
+        await instance.use(name)
+    line = instance.line()
+    assert (line["AdapterCacheAdapters"], line["AdapterCacheBytes"]) == (2, 2 * SIZE)
+    assert line["AdapterEvictions"] == 0
+    for name in ("c", "d", "d", "a"):
+        await instance.use(name)
+    line = instance.line()
+    assert (line["AdapterCacheAdapters"], line["AdapterCacheBytes"]) == (2, 2 * SIZE)
+    assert line["AdapterEvictions"] == instance.gauge("adapter_evictions_total") == 3
+    assert (instance.gauge("adapter_cache_adapters"), instance.gauge("adapter_cache_bytes")) == (
+        2,
+        2 * SIZE,
+    )
 
 
 @pytest.mark.parametrize(
@@ -260,94 +243,79 @@ def test_what_is_on_the_disk_and_what_had_to_go_are_told(tmp_path: Path) -> None
     ],
     ids=lambda each: each.error_type if isinstance(each, GatewayError) else str(each),
 )
-def test_loads_that_fail_for_a_reason_of_ours_are_told(
-    tmp_path: Path, failure: GatewayError | None, counted: int
+async def test_loads_that_fail_for_a_reason_of_ours_are_told(
+    instance: Instance, failure: GatewayError | None, counted: int
 ) -> None:
-    async def scenario(instance: Instance) -> None:
-        instance.engine.failure = failure
-        # Three who ask together wait for one load.
-        await asyncio.gather(*(instance.use("a") for _ in range(3)), return_exceptions=True)
-        assert instance.line()["AdapterLoadFailures"] == counted
-        assert instance.gauge("adapter_load_failures_total") == counted
-        assert instance.line()["AdapterLoadFailures"] == 0
-
-    run(tmp_path, scenario)
+    instance.engine.failure = failure
+    # Three who ask together wait for one load.
+    await asyncio.gather(*(instance.use("a") for _ in range(3)), return_exceptions=True)
+    assert instance.line()["AdapterLoadFailures"] == counted
+    assert instance.gauge("adapter_load_failures_total") == counted
+    assert instance.line()["AdapterLoadFailures"] == 0
 
 
-def test_answers_from_an_entry_that_could_not_be_refreshed_are_told(tmp_path: Path) -> None:
-    async def scenario(instance: Instance) -> None:
-        for _ in range(3):
-            await instance.registry.resolve("otter")
-        line = instance.line()
-        assert (line["RegistryStaleAnswers"], line["RegistryErrors"]) == (0, 0)
-        instance.store.down = True
-        instance.clock = 6
-        for _ in range(3):
-            await instance.registry.resolve("otter")
-        line = instance.line()
-        assert (line["RegistryStaleAnswers"], line["RegistryErrors"]) == (3, 1), "asked once, answered thrice"
-        instance.store.down = False
-        instance.clock = 12
-        for _ in range(3):
-            await instance.registry.resolve("otter")
-        line = instance.line()
-        assert (line["RegistryStaleAnswers"], line["RegistryErrors"]) == (0, 0)
-        assert instance.gauge("registry_stale_answers_total") == 3
-        assert instance.gauge("registry_errors_total") == 1
-
-    run(tmp_path, scenario)
+async def test_answers_from_an_entry_that_could_not_be_refreshed_are_told(instance: Instance) -> None:
+    for _ in range(3):
+        await instance.registry.resolve("otter")
+    line = instance.line()
+    assert (line["RegistryStaleAnswers"], line["RegistryErrors"]) == (0, 0)
+    instance.store.down = True
+    instance.clock = 6
+    for _ in range(3):
+        await instance.registry.resolve("otter")
+    line = instance.line()
+    assert (line["RegistryStaleAnswers"], line["RegistryErrors"]) == (3, 1), "asked once, answered thrice"
+    instance.store.down = False
+    instance.clock = 12
+    for _ in range(3):
+        await instance.registry.resolve("otter")
+    line = instance.line()
+    assert (line["RegistryStaleAnswers"], line["RegistryErrors"]) == (0, 0)
+    assert instance.gauge("registry_stale_answers_total") == 3
+    assert instance.gauge("registry_errors_total") == 1
 
 
-def test_questions_to_the_store_that_fail_are_told_and_unknown_names_are_none(tmp_path: Path) -> None:
-    async def scenario(instance: Instance) -> None:
-        with pytest.raises(GatewayError):
-            await instance.registry.resolve("nobody")
-        assert instance.line()["RegistryErrors"] == 0
-        instance.store.body = b"damaged"
-        with pytest.raises(GatewayError):
-            await instance.registry.resolve("otter")
-        instance.store.down = True
-        with pytest.raises(GatewayError):
-            await instance.registry.resolve("otter")
-        with pytest.raises(GatewayError):
-            await instance.registry.names()
-        line = instance.line()
-        assert (line["RegistryErrors"], line["RegistryStaleAnswers"]) == (3, 0)
+async def test_questions_to_the_store_that_fail_are_told_and_unknown_names_are_none(
+    instance: Instance,
+) -> None:
+    with pytest.raises(GatewayError):
+        await instance.registry.resolve("nobody")
+    assert instance.line()["RegistryErrors"] == 0
+    instance.store.body = b"damaged"
+    with pytest.raises(GatewayError):
+        await instance.registry.resolve("otter")
+    instance.store.down = True
+    with pytest.raises(GatewayError):
+        await instance.registry.resolve("otter")
+    with pytest.raises(GatewayError):
+        await instance.registry.names()
+    line = instance.line()
+    assert (line["RegistryErrors"], line["RegistryStaleAnswers"]) == (3, 0)
 
-    run(tmp_path, scenario)
 
-
-def test_how_requests_end_is_told_where_it_matters(tmp_path: Path) -> None:
-    async def scenario(instance: Instance) -> None:
-        for exchange in (
-            ended(200), ended(404, "adapter_not_found"), ended(424, "adapter_load_failed"), ended(429, "overloaded"),
-            ended(499, "client_disconnected"), ended(500, "wrong_adapter"), ended(500, "internal"),
-            ended(504, "timeout"), ended(429, "overloaded"),
-        ):  # fmt: skip
-            instance.state.served(exchange)
-        line = instance.line()
-        assert (line["RequestsRefused"], line["ServerErrors"], line["WrongAdapters"]) == (2, 3, 1)
-        line = instance.line()
-        assert (line["RequestsRefused"], line["ServerErrors"], line["WrongAdapters"]) == (0, 0, 0)
-        totals = ("requests_refused_total", "server_errors_total", "wrong_adapters_total")
-        assert [instance.gauge(name) for name in totals] == [2, 3, 1]
-
-    run(tmp_path, scenario)
+async def test_how_requests_end_is_told_where_it_matters(instance: Instance) -> None:
+    for exchange in (
+        ended(200), ended(404, "adapter_not_found"), ended(424, "adapter_load_failed"), ended(429, "overloaded"),
+        ended(499, "client_disconnected"), ended(500, "wrong_adapter"), ended(500, "internal"),
+        ended(504, "timeout"), ended(429, "overloaded"),
+    ):  # fmt: skip
+        instance.state.served(exchange)
+    line = instance.line()
+    assert (line["RequestsRefused"], line["ServerErrors"], line["WrongAdapters"]) == (2, 3, 1)
+    line = instance.line()
+    assert (line["RequestsRefused"], line["ServerErrors"], line["WrongAdapters"]) == (0, 0, 0)
+    totals = ("requests_refused_total", "server_errors_total", "wrong_adapters_total")
+    assert [instance.gauge(name) for name in totals] == [2, 3, 1]
 
 
 @pytest.mark.parametrize("place", ["", "not/yet/there"])
-def test_the_free_bytes_are_those_of_the_disk_with_the_adapters(tmp_path: Path, place: str) -> None:
-    async def scenario(instance: Instance) -> None:
-        free = shutil.disk_usage(tmp_path).free
-        for told in (instance.line()["DiskFreeBytes"], instance.gauge("disk_free_bytes")):
-            assert abs(told - free) < 1e9, "others write to the disk meanwhile"
-
-    run(tmp_path / place, scenario)
+async def test_the_free_bytes_are_those_of_the_disk_with_the_adapters(tmp_path: Path, place: str) -> None:
+    instance = Instance(tmp_path / place)
+    free = shutil.disk_usage(tmp_path).free
+    for told in (instance.line()["DiskFreeBytes"], instance.gauge("disk_free_bytes")):
+        assert abs(told - free) < 1e9, "others write to the disk meanwhile"
 
 
-def test_a_disk_that_can_not_be_asked_ends_nothing_and_has_no_room(tmp_path: Path) -> None:
-    async def scenario(instance: Instance) -> None:
-        assert instance.line()["DiskFreeBytes"] == 0
-
+async def test_a_disk_that_can_not_be_asked_ends_nothing_and_has_no_room(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    run(tmp_path / "file" / "cache", scenario)
+    assert Instance(tmp_path / "file" / "cache").line()["DiskFreeBytes"] == 0
