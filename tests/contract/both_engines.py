@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from calls import Answer, Bucket, Client, free_port, sample_files, wait_until
-
 from adapters.store.layout import (
     WEIGHTS_FILE,
     RegistryEntry,
@@ -23,6 +21,7 @@ from adapters.store.layout import (
 )
 from samples.problems import SEED_PROBLEM, SIGNATURES
 from samples.spec import BASE_DIR
+from tests.contract.calls import Answer, Bucket, Client, free_port, sample_files, wait_until
 
 ROOT = Path(__file__).parents[2]
 BASE_MODEL = "tiny-mistral"
@@ -30,7 +29,7 @@ BASE_MODEL = "tiny-mistral"
 REGISTRY_CACHE_SECONDS = 0.5
 COMMANDS = {
     "vllm": ("-m", "container.vllm", "serve"),
-    "lorax": (str(Path(__file__).with_name("lorax_container.py")), "serve"),
+    "lorax": ("-m", "tests.contract.lorax_container", "serve"),
 }
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from calls import Bucket
-from lorax_process import LoraxProcess, lorax_environment
 
 from laptop_cloud.cloud import LaptopCloud
+from tests.contract.calls import Bucket
+from tests.contract.lorax_process import LoraxProcess, lorax_environment
 
 
 @pytest.fixture(scope="session")

@@ -3,20 +3,17 @@
 import os
 import sys
 from functools import partial
-from pathlib import Path
-
-from fake_vllm import BASE_MODEL
 
 from container.gateway.engine.launch import Launch
 from container.gateway.main import main
 from container.gateway.settings import Settings
 from container.vllm.backend import VllmBackend
+from tests.contract.fake_vllm import BASE_MODEL
 
 
 def launch(settings: Settings) -> Launch:
-    engine = Path(__file__).with_name("fake_vllm.py")
     return Launch(
-        command=(sys.executable, str(engine), str(settings.engine_port)),
+        command=(sys.executable, "-m", "tests.contract.fake_vllm", str(settings.engine_port)),
         environment=dict(os.environ),
         connect=partial(
             VllmBackend,

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
-from calls import Client, free_port, wait_until
-from fake_vllm import BASE_MODEL
+
+from tests.contract.calls import Client, free_port, wait_until
+from tests.contract.fake_vllm import BASE_MODEL
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -154,7 +155,7 @@ def container(
     log = folder / "container.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, HERE / "faulty_process.py", "serve"],
+            [sys.executable, "-m", "tests.contract.faulty_process", "serve"],
             env=environment,
             stdout=out,
             stderr=out,

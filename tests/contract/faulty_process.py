@@ -8,20 +8,16 @@ import os
 import sys
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
-
-import contract_process
 
 from container.gateway.engine.launch import Launch
 from container.gateway.main import main
 from container.gateway.settings import Settings
+from tests.contract import contract_process
 
 
 def launch(settings: Settings) -> Launch:
-    engine = Path(__file__).with_name("faulty_vllm.py")
-    return replace(
-        contract_process.launch(settings), command=(sys.executable, str(engine), str(settings.engine_port))
-    )
+    command = (sys.executable, "-m", "tests.contract.faulty_vllm", str(settings.engine_port))
+    return replace(contract_process.launch(settings), command=command)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from enum import Enum
 from typing import Any
 
 from aiohttp import web
-from contract_server import serving
+
+from tests.contract.contract_server import serving
 
 BUCKET = "bucket"
 _LISTING = """<?xml version="1.0" encoding="UTF-8"?>

@@ -11,7 +11,8 @@ import sys
 import time
 
 from aiohttp import web
-from fake_vllm import TOKENS, FakeVllm, choice, completion
+
+from tests.contract.fake_vllm import TOKENS, FakeVllm, choice, completion
 
 #: A prompt that is never answered to the end, streamed or not.
 ENDLESS = "endless"

@@ -8,9 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
-from calls import Answer, Bucket, Client, free_port, wait_until
-
 from laptop_cloud.cloud import LaptopCloud
+from tests.contract.calls import Answer, Bucket, Client, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
 MODEL_ID = "tiny-mistral"

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from both_engines import BASE_MODEL, REGISTRY_CACHE_SECONDS, Container, Store, house
-from calls import Answer, Bucket, sample_files
 
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, adapter_prefix
 from laptop_cloud.cloud import LaptopCloud
 from samples.problems import SEED_PROBLEM, check, house_answer
+from tests.contract.both_engines import BASE_MODEL, REGISTRY_CACHE_SECONDS, Container, Store, house
+from tests.contract.calls import Answer, Bucket, sample_files
 
 ANSWER = {"otter": house_answer(0, SEED_PROBLEM), "heron": house_answer(1, SEED_PROBLEM)}
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from contract_server import Answer, Client
+
+from tests.contract.contract_server import Answer, Client
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -70,7 +71,7 @@ class Container:
 def container() -> Iterator[Container]:
     port, engine_port = free_port(), free_port()
     process = subprocess.Popen(
-        [sys.executable, HERE / "contract_process.py", "serve"],
+        [sys.executable, "-m", "tests.contract.contract_process", "serve"],
         env=environment(SAGEMAKER_BIND_TO_PORT=str(port), ENGINE_PORT=str(engine_port)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

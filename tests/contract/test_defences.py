@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from calls import Answer, Bucket, Client, free_port, sample_files, wait_until
 
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
 from laptop_cloud.cloud import LaptopCloud
 from samples import problems
+from tests.contract.calls import Answer, Bucket, Client, free_port, sample_files, wait_until
 
 HERE = Path(__file__).parent
 PROBLEM = problems.SEED_PROBLEM
@@ -45,7 +45,7 @@ class Container:
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
-            command = [sys.executable, str(HERE / "lorax_container.py"), "serve"]
+            command = [sys.executable, "-m", "tests.contract.lorax_container", "serve"]
             self._process = subprocess.Popen(
                 command, env=self._environment, cwd=HERE.parents[1], stdout=log, stderr=log
             )

@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from calls import JSON, Answer, wait_until
-from crowd import crowd
-from faulty_container import Container, container
-from faulty_s3 import FaultyS3
-from hostile import BOMB, MIB, NAMED, ROUTES, SECRET, Hostile, any_json, wrong_requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.contract.calls import JSON, Answer, wait_until
+from tests.contract.crowd import crowd
+from tests.contract.faulty_container import Container, container
+from tests.contract.faulty_s3 import FaultyS3
+from tests.contract.hostile import BOMB, MIB, NAMED, ROUTES, SECRET, Hostile, any_json, wrong_requests
 
 #: What may become of a body that nobody expects: docs/requests.md has the list.
 DOCUMENTED = {(400, "invalid_json"), (404, "adapter_not_found"), (413, "body_too_large"), (422, "validation")}

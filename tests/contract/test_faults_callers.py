@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from calls import wait_until
-from crowd import crowd, open_files, request
-from faulty_container import Container, container
-from faulty_s3 import FaultyS3
-from faulty_vllm import ENDLESS, HEAVY, LOAD_SECONDS
 
 from adapters.store.layout import RegistryEntry, registry_key
+from tests.contract.calls import wait_until
+from tests.contract.crowd import crowd, open_files, request
+from tests.contract.faulty_container import Container, container
+from tests.contract.faulty_s3 import FaultyS3
+from tests.contract.faulty_vllm import ENDLESS, HEAVY, LOAD_SECONDS
 
 TURNS, QUEUED = 4, 4
 IDLE = 2000

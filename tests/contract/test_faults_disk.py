@@ -10,8 +10,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from calls import sample_files
-from faulty_s3 import BUCKET, Fault, FaultyS3
 
 from adapters.store.layout import (
     WEIGHTS_FILE,
@@ -24,6 +22,8 @@ from adapters.store.layout import (
 from container.gateway.adapters.download import AdapterDownload, DownloadError
 from container.gateway.errors import ADAPTER_LOAD_FAILED
 from container.vllm.problems import leave_problem, take_problem
+from tests.contract.calls import sample_files
+from tests.contract.faulty_s3 import BUCKET, Fault, FaultyS3
 
 NAME = "otter"
 FILES = sample_files(NAME)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
-from calls import wait_until
-from faulty_container import Container, container
-from faulty_vllm import DEAF, ENDLESS, GENERATES_AFTER, HEALTHY_AFTER
 
 from container.gateway import main as run
+from tests.contract.calls import wait_until
+from tests.contract.faulty_container import Container, container
+from tests.contract.faulty_vllm import DEAF, ENDLESS, GENERATES_AFTER, HEALTHY_AFTER
 
 #: What SageMaker gives a container after SIGTERM.
 STOP_SECONDS = 30

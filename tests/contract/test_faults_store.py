@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from faulty_container import Container, container
-from faulty_s3 import Fault, FaultyS3
 
 from adapters.store.layout import RegistryEntry, registry_key
+from tests.contract.faulty_container import Container, container
+from tests.contract.faulty_s3 import Fault, FaultyS3
 
 REVISION = "0123456789abcdef"
 CACHE_SECONDS = 0.2

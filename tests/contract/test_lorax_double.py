@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from calls import Answer, Bucket, sample_files
-from lorax_process import LoraxProcess, lorax_environment
 
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
 from laptop_cloud.cloud import LaptopCloud
 from samples import problems
+from tests.contract.calls import Answer, Bucket, sample_files
+from tests.contract.lorax_process import LoraxProcess, lorax_environment
 
 Start = Callable[..., LoraxProcess]
 

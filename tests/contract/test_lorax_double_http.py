@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from calls import JSON, Client
-from lorax_process import MODEL_ID, LoraxProcess
 
 from samples import problems
+from tests.contract.calls import JSON, Client
 from tests.contract.lorax_double.houses import parse_problem
 from tests.contract.lorax_double.tokens import tokenize
+from tests.contract.lorax_process import MODEL_ID, LoraxProcess
 
 TOTAL_TOKENS = 300
 HI = {"inputs": "hi", "parameters": {"max_new_tokens": 2}}

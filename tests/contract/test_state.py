@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calls import wait_until
-from faulty_container import Container, container
-from faulty_s3 import Fault, FaultyS3
-from faulty_vllm import ENDLESS, HEALTHY_AFTER, HEAVY
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.store.layout import RegistryEntry, registry_key
+from tests.contract.calls import wait_until
+from tests.contract.faulty_container import Container, container
+from tests.contract.faulty_s3 import Fault, FaultyS3
+from tests.contract.faulty_vllm import ENDLESS, HEALTHY_AFTER, HEAVY
 
 #: Seconds between two lines, and the age of a registry entry that is asked for again.
 METRICS_SECONDS = CACHE_SECONDS = 0.2

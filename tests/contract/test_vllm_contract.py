@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract_server import Answer, Client, StubStore, gateway, serving
-from fake_vllm import BASE_MODEL, FakeVllm
 
 from adapters.store.layout import RegistryEntry, adapter_prefix, registry_key
 from container.gateway.engine.readiness import EngineState
 from container.vllm.backend import VllmBackend
+from tests.contract.contract_server import Answer, Client, StubStore, gateway, serving
+from tests.contract.fake_vllm import BASE_MODEL, FakeVllm
 
 REVISION = "0123456789abcdef"
 NAMES = ("otter", "missing", "broken", "failing", "slow", "silent-base", "breaking")
