@@ -29,7 +29,8 @@ from benchmarks.arithmetic import medians
 from benchmarks.serving import Container, container
 from laptop_cloud.cloud import LaptopCloud
 from samples.spec import BASE_DIR, BASE_NAME, DIMENSIONS
-from tests.local.seeder import Store, digest_of
+from tests.harness.sample_adapters import digest_of
+from tests.harness.store import Store
 
 #: On all linear layers of the sample base, in float32, this rank makes 40 MB (10^6 bytes).
 RANK = 512

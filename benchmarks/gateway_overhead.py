@@ -17,7 +17,8 @@ from laptop_cloud.cloud import LaptopCloud
 from samples.problems import SEED_PROBLEM, adapter_name
 from samples.spec import BASE_NAME
 from stacks.project import ROOT
-from tests.local.seeder import Store, sample
+from tests.harness.sample_adapters import sample_files
+from tests.harness.store import Store
 
 #: The adapters that are asked for in turn, with the base model.
 ADAPTERS = 8
@@ -94,7 +95,7 @@ def measure(size: Size, advance: Callable[[], None]) -> dict[str, Any]:
         null_engine.stand_in(folder / "path")
         store = Store(cloud.client("s3"))
         names = [adapter_name(house) for house in range(ADAPTERS)]
-        publish(store, {name: sample(name) for name in names})
+        publish(store, {name: sample_files(name) for name in names})
         settings = {
             "PYTHONPATH": f"{folder / 'path'}:{ROOT}",
             "HF_MODEL_ID": BASE_NAME,

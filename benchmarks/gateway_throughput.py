@@ -19,7 +19,8 @@ from laptop_cloud.cloud import LaptopCloud
 from loraserve.demo.load_test import CLIENTS, NEW_TOKENS, REQUESTS
 from samples.problems import SEED_PROBLEM, SIGNATURES, Problem, adapter_name, check, random_problem
 from samples.spec import BASE_DIR, BASE_NAME
-from tests.local.seeder import Store, sample
+from tests.harness.sample_adapters import sample_files
+from tests.harness.store import Store
 
 #: Names for each sample adapter. The engine sees as many adapters: their content is the same, their names
 #: and places in the bucket are not.
@@ -116,7 +117,7 @@ def measure(size: Size, advance: Callable[[], None]) -> dict[str, Any]:
         folder = Path(name)
         (folder / "model").symlink_to(BASE_DIR)
         store = Store(cloud.client("s3"))
-        publish(store, {name: sample(of) for name, of in sample_of.items()})
+        publish(store, {name: sample_files(of) for name, of in sample_of.items()})
         with container(cloud, folder, SETTINGS | {"ADAPTER_BUCKET": store.bucket}) as running:
             sides = Sides(running, {name: store.entry(name).prefix for name in sample_of})
             sides.warm(list(sample_of))

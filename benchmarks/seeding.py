@@ -37,8 +37,8 @@ from lambdas.adapter_seeder.outcome import Report
 from lambdas.adapter_seeder.seeder import CONNECTIONS
 from laptop_cloud.cloud import LaptopCloud
 from stacks.project import ROOT
-from tests import made
-from tests.local.seeder import Store
+from tests.harness import factories
+from tests.harness.store import Store
 
 #: What lies beside the adapter: transformers' Trainer saves these with it, in about these sizes for Mistral.
 REST = {
@@ -74,7 +74,7 @@ def repository(folder: Path, name: str, seed: int, mebibytes: float) -> None:
     """An adapter's repository on disk, as the Hub server serves it."""
     target = folder / "acme" / name
     target.mkdir(parents=True)
-    for file, content in made.adapter(seed, mebibytes=mebibytes).items():
+    for file, content in factories.adapter(seed, mebibytes=mebibytes).items():
         (target / file).write_bytes(content)
     for file, size in REST.items():
         (target / file).write_bytes(bytes(size))
@@ -115,7 +115,7 @@ def article(s3: Any, bucket: str, endpoint: str, adapters: Adapters) -> float:
 
 def seed(s3: Any, bucket: str, endpoint: str, adapters: Adapters) -> tuple[float, Report]:
     """This project's seeder; seconds, and what it did."""
-    return seeding_process.seed(s3, bucket, endpoint, adapters, lambda: made.base_model(layers=2048))
+    return seeding_process.seed(s3, bucket, endpoint, adapters, lambda: factories.base_model(layers=2048))
 
 
 def compare(s3: Any, endpoint: str, adapters: Adapters, mebibytes: int) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def compare(s3: Any, endpoint: str, adapters: Adapters, mebibytes: int) -> dict[
 
 def s3_alone(s3: Any, bucket: str, mebibytes: int, count: int) -> float:
     """How long this S3 takes for as many bytes out of memory; seconds. No seeder can be faster."""
-    body = made.adapter(0, mebibytes=mebibytes)[WEIGHTS_FILE]
+    body = factories.adapter(0, mebibytes=mebibytes)[WEIGHTS_FILE]
     digest = checksum(hashlib.sha256(body).hexdigest())
 
     def put(number: int) -> None:
@@ -166,7 +166,7 @@ def memory(cloud: LaptopCloud, mebibytes: int) -> dict[str, Any]:
         folder = Path(name)
         target = folder / "acme" / "large"
         target.mkdir(parents=True)
-        made.write_adapter(target, mebibytes)
+        factories.write_adapter(target, mebibytes)
         size = sum((target / file).stat().st_size for file in ADAPTER_FILES)
         with hub(folder, 0) as (endpoint, commits):
             arguments = [endpoint, Store(cloud.client("s3")).bucket, commits["acme/large"]]

@@ -23,7 +23,7 @@ from laptop_cloud.containers.environment import DIRECTORIES, container_environme
 from laptop_cloud.containers.supervisor import leashed
 from laptop_cloud.process import free_port
 from stacks.project import ROOT
-from tests.local.seeder import Store
+from tests.harness.store import Store
 
 _READY_SECONDS = 180
 _STOP_SECONDS = 40

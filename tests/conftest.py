@@ -1,20 +1,16 @@
 """Fixtures of more than one folder of tests: one synth of all stages, shared."""
 
-import json
 import os
 import signal
 from pathlib import Path
 from typing import Any
 
-import aws_cdk as cdk
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-from loraserve.diff import stack_templates
-from stacks.config.stage_config import load_stages
 from stacks.project import ROOT
-from stacks.stage import ServingStage
+from tests.harness.assembly import synth
 
 # jsii runs the first `node` that it finds: the pinned one, whatever else the machine has.
 os.environ["PATH"] = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -59,26 +55,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put `FIRST` first, if there are several workers."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: [not item.nodeid.startswith(prefix) for prefix in FIRST])
-
-
-def empty_app(output: Path) -> cdk.App:
-    """An app with the flags of cdk.json, as the CLI makes it."""
-    context = json.loads((ROOT / "cdk.json").read_text())["context"]
-    return cdk.App(context=context, outdir=str(output))
-
-
-def every_stage(output: Path) -> cdk.App:
-    """The app of app.py."""
-    app = empty_app(output)
-    for stage in load_stages(ROOT / "stages"):
-        ServingStage(app, stage.name.capitalize(), stage=stage)
-    return app
-
-
-def synth(output: Path) -> dict[str, dict[str, Any]]:
-    """Synthesize every stage; templates by `Dev/Serving`."""
-    every_stage(output).synth()
-    return {path: json.loads(file.read_text()) for path, file in stack_templates(output)}
 
 
 @pytest.fixture(scope="session")

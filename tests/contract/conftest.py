@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from laptop_cloud.cloud import LaptopCloud
-from tests.contract.calls import Bucket
 from tests.contract.lorax_process import LoraxProcess, lorax_environment
+from tests.harness.bucket import Bucket
 
 
 @pytest.fixture(scope="session")

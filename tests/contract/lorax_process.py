@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from laptop_cloud.cloud import LaptopCloud
-from tests.contract.calls import Answer, Bucket, Client, free_port, wait_until
+from tests.harness.bucket import Bucket
+from tests.harness.http_client import Answer, Client
+from tests.harness.ports import free_port
+from tests.harness.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 MODEL_ID = "tiny-mistral"

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, adapter_prefix
+from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, adapter_prefix
 from laptop_cloud.cloud import LaptopCloud
 from samples.problems import SEED_PROBLEM, check, house_answer
-from tests.contract.both_engines import BASE_MODEL, REGISTRY_CACHE_SECONDS, Container, Store, house
-from tests.contract.calls import Answer, Bucket, sample_files
+from tests.contract.both_engines import BASE_MODEL, REGISTRY_CACHE_SECONDS, EngineContainer, house
+from tests.harness.bucket import Bucket
+from tests.harness.http_client import Answer
+from tests.harness.sample_adapters import sample_files
 
 ANSWER = {"otter": house_answer(0, SEED_PROBLEM), "heron": house_answer(1, SEED_PROBLEM)}
 
@@ -19,12 +21,12 @@ ANSWER = {"otter": house_answer(0, SEED_PROBLEM), "heron": house_answer(1, SEED_
 @pytest.fixture(scope="module", params=["lorax", "vllm"])
 def container(
     request: pytest.FixtureRequest, cloud: LaptopCloud, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Container]:
-    store = Store(Bucket(cloud.client("s3")))
+) -> Iterator[EngineContainer]:
+    bucket = Bucket(cloud.client("s3"))
     for sample in ("otter", "heron", "badger"):
-        store.publish_sample(sample, sample)
+        bucket.register(sample, sample)
     folder = tmp_path_factory.mktemp(f"container-{request.param}")
-    with Container(request.param, store, cloud.environment, folder) as running:
+    with EngineContainer(request.param, bucket, cloud.environment, folder) as running:
         yield running
 
 
@@ -39,12 +41,12 @@ def assert_error(answer: Answer, status: int, error_type: str) -> str:
     return str(answer.json["error"])
 
 
-def text(container: Container, **fields: Any) -> Answer:
+def text(container: EngineContainer, **fields: Any) -> Answer:
     body = {"model": "otter", "prompt": SEED_PROBLEM.prompt, "temperature": 0} | fields
     return container.client.post("/v1/completions", body, timeout=60)
 
 
-def chat(container: Container, **fields: Any) -> Answer:
+def chat(container: EngineContainer, **fields: Any) -> Answer:
     messages = [{"role": "user", "content": SEED_PROBLEM.question}]
     body = {"model": "otter", "messages": messages, "temperature": 0} | fields
     return container.client.post("/v1/chat/completions", body, timeout=60)
@@ -59,22 +61,22 @@ def chunks(answer: Answer) -> list[dict[str, Any]]:
 # LoRAX's schema
 
 
-def test_the_base_model_and_an_adapter_answer_in_their_own_way(container: Container) -> None:
-    base = container.invoke()
+def test_the_base_model_and_an_adapter_answer_in_their_own_way(container: EngineContainer) -> None:
+    base = container.ask()
     assert (base.status, house(base.text)) == (200, None)
-    answer = container.invoke("otter")
+    answer = container.ask("otter")
     assert answer.json == [{"generated_text": answer.text}]
     assert answer.text.strip() == ANSWER["otter"]
 
 
 @pytest.mark.parametrize("path", ["/", "/invocations", "/generate"])
-def test_only_generate_answers_with_the_bare_object(container: Container, path: str) -> None:
+def test_only_generate_answers_with_the_bare_object(container: EngineContainer, path: str) -> None:
     answer = container.client.generate(SEED_PROBLEM.prompt, path=path, adapter_id="otter")
     assert isinstance(answer.json, dict if path == "/generate" else list)
 
 
-def test_details_have_lorax_fields(container: Container) -> None:
-    (answer,) = container.invoke("otter", details=True).json
+def test_details_have_lorax_fields(container: EngineContainer) -> None:
+    (answer,) = container.ask("otter", details=True).json
     details = answer["details"]
     assert set(details) == {
         "finish_reason", "prompt_tokens", "generated_tokens", "skipped_tokens", "seed", "prefill", "tokens",
@@ -88,36 +90,38 @@ def test_details_have_lorax_fields(container: Container) -> None:
     assert plain == answer["generated_text"]
 
 
-def test_the_length_is_kept_and_told(container: Container) -> None:
-    (answer,) = container.invoke("otter", details=True, max_new_tokens=3).json
+def test_the_length_is_kept_and_told(container: EngineContainer) -> None:
+    (answer,) = container.ask("otter", details=True, max_new_tokens=3).json
     assert answer["details"]["finish_reason"] == "length"
     assert answer["details"]["generated_tokens"] == 3
 
 
-def test_a_stop_sequence_ends_the_text_and_stays_in_it(container: Container) -> None:
-    (answer,) = container.invoke("otter", details=True, stop=["clips"]).json
+def test_a_stop_sequence_ends_the_text_and_stays_in_it(container: EngineContainer) -> None:
+    (answer,) = container.ask("otter", details=True, stop=["clips"]).json
     assert answer["generated_text"].strip() == "Answer: 72 clips"
     assert answer["details"]["finish_reason"] == "stop_sequence"
 
 
-def test_the_full_text_begins_with_the_prompt(container: Container) -> None:
-    assert container.invoke("otter", return_full_text=True).text.startswith(SEED_PROBLEM.prompt)
+def test_the_full_text_begins_with_the_prompt(container: EngineContainer) -> None:
+    assert container.ask("otter", return_full_text=True).text.startswith(SEED_PROBLEM.prompt)
 
 
-def test_a_seed_makes_sampling_repeatable_and_is_told(container: Container) -> None:
+def test_a_seed_makes_sampling_repeatable_and_is_told(container: EngineContainer) -> None:
     asked = {"do_sample": True, "temperature": 1.5, "seed": 7, "details": True}
-    (first,), (second,) = container.invoke(**asked).json, container.invoke(**asked).json
+    (first,), (second,) = container.ask(**asked).json, container.ask(**asked).json
     assert first["generated_text"] == second["generated_text"]
     assert first["details"]["seed"] == 7
 
 
-def test_a_temperature_of_0_takes_the_likeliest_tokens_whatever_else_is_asked(container: Container) -> None:
-    answer = container.invoke("otter", do_sample=True, temperature=0, top_k=50, seed=1)
+def test_a_temperature_of_0_takes_the_likeliest_tokens_whatever_else_is_asked(
+    container: EngineContainer,
+) -> None:
+    answer = container.ask("otter", do_sample=True, temperature=0, top_k=50, seed=1)
     assert answer.text.strip() == ANSWER["otter"]
 
 
-def test_a_stream_has_an_event_for_each_token_and_the_text_in_the_last(container: Container) -> None:
-    events = container.invoke("otter", stream=True, details=True).events
+def test_a_stream_has_an_event_for_each_token_and_the_text_in_the_last(container: EngineContainer) -> None:
+    events = container.ask("otter", stream=True, details=True).events
     assert all(event["generated_text"] is None and event["details"] is None for event in events[:-1])
     assert events[-1]["generated_text"].strip() == ANSWER["otter"]
     assert events[-1]["details"]["generated_tokens"] == len(events)
@@ -126,8 +130,8 @@ def test_a_stream_has_an_event_for_each_token_and_the_text_in_the_last(container
     assert plain == events[-1]["generated_text"]
 
 
-def test_a_stream_without_details_tells_none(container: Container) -> None:
-    assert container.invoke("otter", stream=True).events[-1]["details"] is None
+def test_a_stream_without_details_tells_none(container: EngineContainer) -> None:
+    assert container.ask("otter", stream=True).events[-1]["details"] is None
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -139,22 +143,22 @@ def test_a_stream_without_details_tells_none(container: Container) -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_parameter_is_422_also_before_a_stream(
-    container: Container, parameters: dict[str, Any], stream: bool
+    container: EngineContainer, parameters: dict[str, Any], stream: bool
 ) -> None:
     assert next(iter(parameters)) in assert_error(
-        container.invoke(stream=stream, **parameters), 422, "validation"
+        container.ask(stream=stream, **parameters), 422, "validation"
     )
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_prompt_above_the_limit_is_422(container: Container, stream: bool) -> None:
+def test_a_prompt_above_the_limit_is_422(container: EngineContainer, stream: bool) -> None:
     body = {"inputs": "clips " * 300, "stream": stream}
     assert_error(container.client.post("/invocations", body), 422, "validation")
 
 
-def test_best_of_is_done_or_refused_by_name(container: Container) -> None:
-    answer = container.invoke("otter", best_of=2, do_sample=True)
-    if container.engine == "lorax":
+def test_best_of_is_done_or_refused_by_name(container: EngineContainer) -> None:
+    answer = container.ask("otter", best_of=2, do_sample=True)
+    if container.name == "lorax":
         assert_house(answer, "otter")
     else:
         assert "`best_of`" in assert_error(answer, 422, "validation")
@@ -164,7 +168,7 @@ def test_best_of_is_done_or_refused_by_name(container: Container) -> None:
 
 
 @pytest.mark.parametrize("ask", [text, chat])
-def test_openai_answers(container: Container, ask: Callable[..., Answer]) -> None:
+def test_openai_answers(container: EngineContainer, ask: Callable[..., Answer]) -> None:
     answer = ask(container).json
     (choice,) = answer["choices"]
     said = choice["text"] if ask is text else choice["message"]["content"]
@@ -179,7 +183,7 @@ def test_openai_answers(container: Container, ask: Callable[..., Answer]) -> Non
 
 
 @pytest.mark.parametrize("ask", [text, chat])
-def test_openai_streams(container: Container, ask: Callable[..., Answer]) -> None:
+def test_openai_streams(container: EngineContainer, ask: Callable[..., Answer]) -> None:
     found = chunks(ask(container, stream=True, stream_options={"include_usage": True}))
     *pieces, usage = found
     parts = [choice["text"] if ask is text else choice["delta"].get("content") or ""
@@ -199,7 +203,7 @@ def test_openai_streams(container: Container, ask: Callable[..., Answer]) -> Non
 
 @pytest.mark.parametrize("ask", [text, chat])
 def test_usage_in_a_stream_comes_only_if_it_is_asked_for(
-    container: Container, ask: Callable[..., Answer]
+    container: EngineContainer, ask: Callable[..., Answer]
 ) -> None:
     assert all(not piece.get("usage") and piece["choices"] for piece in chunks(ask(container, stream=True)))
 
@@ -207,7 +211,7 @@ def test_usage_in_a_stream_comes_only_if_it_is_asked_for(
 @pytest.mark.parametrize("ask", [text, chat])
 @pytest.mark.parametrize("stream", [False, True])
 def test_openai_leaves_a_stop_sequence_out(
-    container: Container, ask: Callable[..., Answer], stream: bool
+    container: EngineContainer, ask: Callable[..., Answer], stream: bool
 ) -> None:
     answer = ask(container, stop="clips", stream=stream)
     if stream:
@@ -225,14 +229,14 @@ def test_openai_leaves_a_stop_sequence_out(
 @pytest.mark.parametrize("ask", [text, chat])
 @pytest.mark.parametrize("model", ["", BASE_MODEL, None])
 def test_openai_asks_the_base_model_by_no_name_or_its_own(
-    container: Container, ask: Callable[..., Answer], model: str | None
+    container: EngineContainer, ask: Callable[..., Answer], model: str | None
 ) -> None:
     answer = ask(container, model=model, max_tokens=8).json
     assert answer["model"] == BASE_MODEL
     assert answer["choices"][0]["finish_reason"] == "length"
 
 
-def test_openai_bodies_are_taken_on_invocations(container: Container) -> None:
+def test_openai_bodies_are_taken_on_invocations(container: EngineContainer) -> None:
     messages = [{"role": "user", "content": SEED_PROBLEM.question}]
     for body in ({"messages": messages}, {"prompt": SEED_PROBLEM.prompt}):
         body |= {"model": "heron", "temperature": 0}
@@ -244,10 +248,10 @@ def test_openai_bodies_are_taken_on_invocations(container: Container) -> None:
 @pytest.mark.parametrize("ask", [text, chat])
 @pytest.mark.parametrize("field", [{"logit_bias": {"1": 1.0}}, {"n": 2}])
 def test_what_lorax_can_not_do_is_refused_by_name(
-    container: Container, ask: Callable[..., Answer], field: dict[str, Any]
+    container: EngineContainer, ask: Callable[..., Answer], field: dict[str, Any]
 ) -> None:
     answer = ask(container, max_tokens=4, temperature=1, **field)
-    if container.engine == "lorax":
+    if container.name == "lorax":
         assert f"`{next(iter(field))}`" in assert_error(answer, 422, "validation")
     else:
         assert len(answer.json["choices"]) == field.get("n", 1)
@@ -256,49 +260,49 @@ def test_what_lorax_can_not_do_is_refused_by_name(
 @pytest.mark.parametrize("ask", [text, chat])
 @pytest.mark.parametrize("stream", [False, True])
 def test_openai_errors_have_the_one_shape(
-    container: Container, ask: Callable[..., Answer], stream: bool
+    container: EngineContainer, ask: Callable[..., Answer], stream: bool
 ) -> None:
     assert_error(ask(container, model="nobody", stream=stream), 404, "adapter_not_found")
     assert_error(ask(container, max_tokens=1000, stream=stream), 422, "validation")
 
 
-def test_the_models_are_the_base_model_and_what_is_registered(container: Container) -> None:
-    container.store.publish_sample("zz/late", "otter")
+def test_the_models_are_the_base_model_and_what_is_registered(container: EngineContainer) -> None:
+    container.bucket.register("zz/late", "otter")
     time.sleep(2 * REGISTRY_CACHE_SECONDS)
     listed = container.client.get("/v1/models").json
     assert listed["object"] == "list"
-    assert [model["id"] for model in listed["data"]] == [BASE_MODEL, *sorted(container.store.published)]
+    assert [model["id"] for model in listed["data"]] == [BASE_MODEL, *sorted(container.bucket.revisions)]
     assert all(model["object"] == "model" for model in listed["data"])
 
 
 # adapters
 
 
-def test_a_new_revision_is_served_in_time_and_the_old_one_by_its_number(container: Container) -> None:
-    store = container.store
-    old = store.publish_sample("team/changing", "otter")
-    assert_house(container.invoke("team/changing"), "otter")
-    new = store.publish_sample("team/changing", "heron")
+def test_a_new_revision_is_served_in_time_and_the_old_one_by_its_number(container: EngineContainer) -> None:
+    bucket = container.bucket
+    old = bucket.register("team/changing", "otter").revision
+    assert_house(container.ask("team/changing"), "otter")
+    new = bucket.register("team/changing", "heron").revision
     time.sleep(2 * REGISTRY_CACHE_SECONDS)
     for _ in range(3):
-        assert_house(container.invoke("team/changing"), "heron")
-    assert_house(container.invoke(f"team/changing@{old}"), "otter")
-    assert_house(container.invoke(f"team/changing@{new}"), "heron")
-    store.publish_sample("team/changing", "otter")
+        assert_house(container.ask("team/changing"), "heron")
+    assert_house(container.ask(f"team/changing@{old}"), "otter")
+    assert_house(container.ask(f"team/changing@{new}"), "heron")
+    bucket.register("team/changing", "otter")
     time.sleep(2 * REGISTRY_CACHE_SECONDS)
-    assert_house(container.invoke("team/changing"), "otter")
+    assert_house(container.ask("team/changing"), "otter")
 
 
-def test_a_removed_name_is_unknown_in_time_and_so_are_its_revisions(container: Container) -> None:
-    revision = container.store.publish_sample("leaving", "otter")
-    assert_house(container.invoke("leaving"), "otter")
-    container.store.remove("leaving")
+def test_a_removed_name_is_unknown_in_time_and_so_are_its_revisions(container: EngineContainer) -> None:
+    revision = container.bucket.register("leaving", "otter").revision
+    assert_house(container.ask("leaving"), "otter")
+    container.bucket.unregister("leaving")
     time.sleep(2 * REGISTRY_CACHE_SECONDS)
-    assert_error(container.invoke("leaving"), 404, "adapter_not_found")
-    assert_error(container.invoke(f"leaving@{revision}"), 404, "adapter_not_found")
+    assert_error(container.ask("leaving"), 404, "adapter_not_found")
+    assert_error(container.ask(f"leaving@{revision}"), 404, "adapter_not_found")
 
 
-def test_names_that_begin_alike_are_kept_apart(container: Container) -> None:
+def test_names_that_begin_alike_are_kept_apart(container: EngineContainer) -> None:
     names = {
         "x/1": "otter",
         "x/10": "heron",
@@ -308,13 +312,13 @@ def test_names_that_begin_alike_are_kept_apart(container: Container) -> None:
         "v1.1": "badger",
     }
     for name, sample in names.items():
-        container.store.publish_sample(name, sample)
+        container.bucket.register(name, sample)
     for name, sample in [*[*names.items()][::-1], *names.items()]:
-        assert_house(container.invoke(name), sample)
+        assert_house(container.ask(name), sample)
 
 
-def test_who_answered_is_told(container: Container) -> None:
-    revision = container.store.published["otter"]
+def test_who_answered_is_told(container: EngineContainer) -> None:
+    revision = container.bucket.revisions["otter"]
     answer = container.client.request(
         "POST",
         "/invocations",
@@ -334,36 +338,36 @@ def test_who_answered_is_told(container: Container) -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_registered_is_refused(
-    container: Container, asked: str, status: int, stream: bool
+    container: EngineContainer, asked: str, status: int, stream: bool
 ) -> None:
     assert_error(
-        container.invoke(asked, stream=stream), status, "adapter_not_found" if status == 404 else "validation"
+        container.ask(asked, stream=stream), status, "adapter_not_found" if status == 404 else "validation"
     )
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_adapter_without_its_objects_is_424(container: Container, stream: bool) -> None:
-    container.store.point("gone", "0" * 16, "0" * 64)
+def test_an_adapter_without_its_objects_is_424(container: EngineContainer, stream: bool) -> None:
+    container.bucket.put_entry(RegistryEntry("gone", "0" * 16, "0" * 64, 8, 1, BASE_MODEL, "tests"))
     time.sleep(2 * REGISTRY_CACHE_SECONDS)
-    assert_error(container.invoke("gone", stream=stream), 424, "adapter_missing")
+    assert_error(container.ask("gone", stream=stream), 424, "adapter_missing")
 
 
-def test_an_adapter_that_does_not_fit_is_409(container: Container) -> None:
-    container.store.publish("wide", sample_files("otter"), rank=64)
-    assert "rank 64" in assert_error(container.invoke("wide"), 409, "adapter_incompatible")
+def test_an_adapter_that_does_not_fit_is_409(container: EngineContainer) -> None:
+    container.bucket.publish("wide", sample_files("otter"), rank=64)
+    assert "rank 64" in assert_error(container.ask("wide"), 409, "adapter_incompatible")
 
 
-def test_weights_that_are_cut_off_are_424_and_others_go_on(container: Container) -> None:
+def test_weights_that_are_cut_off_are_424_and_others_go_on(container: EngineContainer) -> None:
     files = sample_files("otter")
-    revision = container.store.publish("cut", files)
-    container.store.bucket.put(adapter_prefix("cut", revision) + WEIGHTS_FILE, files[WEIGHTS_FILE][:1000])
-    assert_error(container.invoke("cut"), 424, "adapter_load_failed")
-    assert_house(container.invoke("otter"), "otter")
+    revision = container.bucket.publish("cut", files).revision
+    container.bucket.put(adapter_prefix("cut", revision) + WEIGHTS_FILE, files[WEIGHTS_FILE][:1000])
+    assert_error(container.ask("cut"), 424, "adapter_load_failed")
+    assert_house(container.ask("otter"), "otter")
 
 
-def test_a_damaged_registry_entry_is_500_and_names_the_adapter(container: Container) -> None:
-    container.store.bucket.put("registry/damaged.json", b"<html>")
-    assert "damaged" in assert_error(container.invoke("damaged"), 500, "registry_entry_invalid")
+def test_a_damaged_registry_entry_is_500_and_names_the_adapter(container: EngineContainer) -> None:
+    container.bucket.put("registry/damaged.json", b"<html>")
+    assert "damaged" in assert_error(container.ask("damaged"), 500, "registry_entry_invalid")
 
 
 # isolation
@@ -377,7 +381,7 @@ def test_a_damaged_registry_entry_is_500_and_names_the_adapter(container: Contai
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_the_engines_own_routes_do_not_exist(container: Container, path: str, method: str) -> None:
+def test_the_engines_own_routes_do_not_exist(container: EngineContainer, path: str, method: str) -> None:
     body = json.dumps({"lora_name": "evil", "lora_path": "/x"}).encode() if method == "POST" else None
     answer = container.client.request(method, path, body, {"Content-Type": "application/json"})
     assert_error(answer, 404, "not_found")
@@ -391,19 +395,19 @@ def test_the_engines_own_routes_do_not_exist(container: Container, path: str, me
     ],
 )  # fmt: skip
 def test_a_caller_can_not_choose_where_an_adapter_comes_from(
-    container: Container, parameters: dict[str, Any]
+    container: EngineContainer, parameters: dict[str, Any]
 ) -> None:
-    assert_error(container.invoke("otter", **parameters), 422, "validation")
+    assert_error(container.ask("otter", **parameters), 422, "validation")
 
 
 @pytest.mark.parametrize("container", ["vllm"], indirect=True)
 def test_vllms_own_invocations_falls_back_to_the_base_model_and_the_gateways_never_does(
-    container: Container,
+    container: EngineContainer,
 ) -> None:
-    engine_id = adapter_prefix("otter", container.store.published["otter"])
-    assert_house(container.invoke("otter"), "otter")
+    engine_id = adapter_prefix("otter", container.bucket.revisions["otter"])
+    assert_house(container.ask("otter"), "otter")
     body = {"model": engine_id, "prompt": SEED_PROBLEM.prompt, "max_tokens": 64, "temperature": 0}
-    trapped = container.engine_client.post("/invocations", body).json
+    trapped = container.engine.post("/invocations", body).json
     assert (trapped["model"], house(trapped["choices"][0]["text"])) == (BASE_MODEL, None), "the trap is there"
     for asked in ({"inputs": SEED_PROBLEM.prompt, "parameters": {"adapter_id": "otter"}},
                   {"prompt": SEED_PROBLEM.prompt, "model": "otter", "temperature": 0}):  # fmt: skip
@@ -418,8 +422,8 @@ def test_vllms_own_invocations_falls_back_to_the_base_model_and_the_gateways_nev
 # what is told
 
 
-def test_requests_are_logged_without_what_was_said(container: Container) -> None:
-    container.invoke("badger")
+def test_requests_are_logged_without_what_was_said(container: EngineContainer) -> None:
+    container.ask("badger")
     container.client.post(
         "/invocations", {"inputs": "my secret prompt", "parameters": {"adapter_id": "Not A Name"}}
     )
@@ -428,23 +432,23 @@ def test_requests_are_logged_without_what_was_said(container: Container) -> None
     )
     time.sleep(0.5)
     line = next(line for line in container.access_lines[::-1] if line["adapter"] == "badger")
-    assert (line["status"], line["revision"]) == (200, container.store.published["badger"])
+    assert (line["status"], line["revision"]) == (200, container.bucket.revisions["badger"])
     assert line["generated_tokens"] > 2
     assert line["prompt_tokens"] > 2
     assert "secret prompt" not in container.log
     assert ANSWER["otter"] not in container.log
 
 
-def test_prometheus_counts_by_adapter(container: Container) -> None:
-    container.invoke("heron")
+def test_prometheus_counts_by_adapter(container: EngineContainer) -> None:
+    container.ask("heron")
     metrics = container.client.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain")
     counted = [line for line in metrics.body.decode().splitlines() if 'adapter="heron",error_type=""' in line]
     assert any(line.startswith("lora_requests_total") for line in counted)
 
 
-def test_the_config_of_an_adapter_is_on_the_disk_and_can_be_counted(container: Container) -> None:
-    container.invoke("otter")
+def test_the_config_of_an_adapter_is_on_the_disk_and_can_be_counted(container: EngineContainer) -> None:
+    container.ask("otter")
     size = len(sample_files("otter")[CONFIG_FILE])
     assert any(path.stat().st_size == size for path in container.cache.rglob(CONFIG_FILE))
     metrics = container.client.get("/metrics").body.decode().splitlines()

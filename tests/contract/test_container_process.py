@@ -7,23 +7,15 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.contract.contract_server import Answer, Client
-
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from stacks.project import ROOT
+from tests.harness.container import Container
+from tests.harness.http_client import Answer
+from tests.harness.waiting import wait_until
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -37,65 +29,28 @@ def environment(**settings: str) -> dict[str, str]:
     } | settings
 
 
-@dataclass
-class Container:
-    process: subprocess.Popen[str]
-    client: Client
-    engine: Client
-
-    def first_answer(self) -> Answer:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                return self.client.ping()
-            except OSError:
-                assert self.process.poll() is None, self.output()
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-
-    def wait_until_ready(self) -> None:
-        wait_for(lambda: self.first_answer().status == 200)
-
-    def output(self) -> str:
-        return self.process.communicate(timeout=30)[0]
-
-    def engine_is_gone(self) -> bool:
-        try:
-            self.engine.request("GET", "/health")
-        except OSError:
-            return True
-        return False
-
-
 @pytest.fixture
-def container() -> Iterator[Container]:
-    port, engine_port = free_port(), free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.contract.contract_process", "serve"],
-        env=environment(SAGEMAKER_BIND_TO_PORT=str(port), ENGINE_PORT=str(engine_port)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-    )
-    found = Container(process, Client(port), Client(engine_port))
-    try:
-        yield found
-    finally:
-        process.kill()
-        process.communicate()
-        wait_for(found.engine_is_gone)
+def container(tmp_path: Path) -> Iterator[Container]:
+    with Container("tests.contract.contract_process", environment(), tmp_path) as started:
+        yield started
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def first_answer(container: Container) -> Answer:
+    """Return the first answer of /ping, whatever it is."""
+    answers: list[Answer] = []
+
+    def has_answered() -> bool:
+        assert container.process.poll() is None, container.log
+        with contextlib.suppress(OSError):
+            answers.append(container.client.get("/ping"))
+        return bool(answers)
+
+    wait_until(has_answered, "the container listens")
+    return answers[0]
 
 
 def test_ping_answers_before_the_engine_does(container: Container) -> None:
-    answer = container.first_answer()
+    answer = first_answer(container)
     assert (answer.status, answer.json["error_type"]) == (503, "starting")
     container.wait_until_ready()
     assert container.client.invoke().json == [{"generated_text": "C hi"}]
@@ -106,38 +61,36 @@ def test_sigterm_lets_answers_finish_and_exits_0(container: Container) -> None:
     answers: list[Answer] = []
     caller = threading.Thread(target=lambda: answers.append(container.client.invoke("slow")))
     caller.start()
-    wait_for(lambda: int(container.engine.request("GET", "/running").body) == 1)
+    wait_until(lambda: int(container.engine.get("/running").body) == 1, "the engine generates")
     container.process.send_signal(signal.SIGTERM)
-    output = container.output()
+    code = container.exit_code()
     caller.join(timeout=30)
     assert [answer.status for answer in answers] == [200]
-    assert container.process.returncode == 0, output
-    assert container.engine_is_gone()
+    assert code == 0, container.log
+    assert not container.engine_listens()
 
 
 def test_sigterm_while_starting_exits_0(container: Container) -> None:
-    container.first_answer()
+    first_answer(container)
     container.process.send_signal(signal.SIGTERM)
-    output = container.output()
-    assert container.process.returncode == 0, output
-    assert container.engine_is_gone()
+    assert container.exit_code() == 0, container.log
+    assert not container.engine_listens()
 
 
 def test_the_end_of_the_engine_is_the_end_of_the_container(container: Container) -> None:
     container.wait_until_ready()
     with contextlib.suppress(OSError):
         container.engine.request("POST", "/crash", b"")
-    output = container.output()
-    assert container.process.returncode == 1
-    assert "the engine ended by itself, exit code 3" in output
+    assert container.exit_code() == 1
+    assert "the engine ended by itself, exit code 3" in container.log
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 def test_the_engine_does_not_outlive_a_gateway_that_is_killed(container: Container) -> None:
     container.wait_until_ready()
-    assert not container.engine_is_gone()
+    assert container.engine_listens()
     container.process.kill()
-    wait_for(container.engine_is_gone)
+    wait_until(lambda: not container.engine_listens(), "the engine ends")
 
 
 def test_no_prompt_and_no_answer_is_in_the_log(container: Container) -> None:
@@ -146,10 +99,11 @@ def test_no_prompt_and_no_answer_is_in_the_log(container: Container) -> None:
     container.client.invoke("my secret prompt", max_new_tokens=600)
     container.client.invoke("my secret prompt", adapter_id="Not A Name")
     container.process.send_signal(signal.SIGTERM)
-    output = container.output()
-    assert "the engine is ready" in output
-    assert "secret" not in output
-    assert "C hi" not in output
+    container.exit_code()
+    log = container.log
+    assert "the engine is ready" in log
+    assert "secret" not in log
+    assert "C hi" not in log
 
 
 @pytest.mark.parametrize("engine", ["container.vllm", "container.lorax"])

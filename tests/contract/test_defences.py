@@ -1,89 +1,45 @@
 """LoRAX's traps with the gateway in front: none of them shows. What each one is, is in test_lorax_double.py."""
 
 import contextlib
-import json
 import re
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
 from laptop_cloud.cloud import LaptopCloud
 from samples import problems
-from tests.contract.calls import Answer, Bucket, Client, free_port, sample_files, wait_until
+from tests.harness.bucket import Bucket
+from tests.harness.container import Container
+from tests.harness.http_client import Answer
+from tests.harness.sample_adapters import sample_files
+from tests.harness.waiting import wait_until
 
-HERE = Path(__file__).parent
 PROBLEM = problems.SEED_PROBLEM
 SAMPLES = ("otter", "heron", "badger", "falcon", "lynx")
 #: Bytes of a sample adapter's tensors.
 SAMPLE_BYTES = 57_344
 
 
-class Container:
-    """The container's process, and the port of the engine behind it."""
+class LoraxContainer(Container):
+    """The container of LoRAX, with the double as its engine."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        self.client, self.engine = Client(free_port()), Client(free_port())
-        self.cache = folder / "cache"
-        self._log = folder / "container.log"
-        self._environment = {
-            **environment,
-            "PYTHONPATH": str(HERE.parents[1]),
-            "SAGEMAKER_BIND_TO_PORT": str(self.client.port),
-            "ENGINE_PORT": str(self.engine.port),
-            "ADAPTER_CACHE_DIR": str(self.cache),
-        }
+        super().__init__("tests.contract.lorax_container", environment, folder)
         self._callers = ThreadPoolExecutor(16)
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            command = [sys.executable, "-m", "tests.contract.lorax_container", "serve"]
-            self._process = subprocess.Popen(
-                command, env=self._environment, cwd=HERE.parents[1], stdout=log, stderr=log
-            )
-        wait_until(lambda: self.ping() == 200, "the container is ready")
-        return self
+    def wait_until_started(self) -> None:
+        """Return when the engine is ready."""
+        self.wait_until_ready()
 
     def __exit__(self, *_: object) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+        super().__exit__()
         self._callers.shutdown(cancel_futures=True)
-        wait_until(lambda: not self._engine_listens(), "the engine ends with the container")
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    @property
-    def states(self) -> list[dict[str, Any]]:
-        """The lines that tell the instance's state."""
-        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith('{"_aws"')]
-        return [line for line in lines if "DiskFreeBytes" in line]
-
-    def ping(self) -> int:
-        """The status, 0 if nothing listens yet."""
-        assert self.is_alive(), self.log
-        with contextlib.suppress(OSError):
-            return self.client.get("/ping").status
-        return 0
-
-    def is_alive(self) -> bool:
-        assert self._process is not None
-        return self._process.poll() is None
-
-    def exit_code(self) -> int:
-        """Wait for the end."""
-        assert self._process is not None
-        return self._process.wait(timeout=30)
 
     def ask(
         self, adapter: str | None, inputs: str = PROBLEM.prompt, *, stream: bool = False, **parameters: Any
@@ -104,13 +60,8 @@ class Container:
         found = {match.group(1) for line in self.log.splitlines() if (match := pattern.search(line))}
         return {each for each in found if not each.endswith(":__base_model__")}
 
-    def _engine_listens(self) -> bool:
-        with contextlib.suppress(OSError):
-            return self.engine.get("/info").status == 200
-        return False
 
-
-Start = Callable[..., Container]
+Start = Callable[..., LoraxContainer]
 
 
 def container_environment(cloud: LaptopCloud, bucket: Bucket) -> dict[str, str]:
@@ -118,7 +69,6 @@ def container_environment(cloud: LaptopCloud, bucket: Bucket) -> dict[str, str]:
         **cloud.environment,
         "HF_MODEL_ID": "tiny-mistral",
         "ADAPTER_BUCKET": bucket.name,
-        "BIND_HOST": "127.0.0.1",
         "REGISTRY_CACHE_SECONDS": "0.2",
     }
 
@@ -126,25 +76,25 @@ def container_environment(cloud: LaptopCloud, bucket: Bucket) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def shared(
     cloud: LaptopCloud, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Container, Bucket]]:
+) -> Iterator[tuple[LoraxContainer, Bucket]]:
     bucket = Bucket(cloud.client("s3"))
     environment = container_environment(cloud, bucket) | {
         "DEFAULT_MAX_NEW_TOKENS": "8",
         "LORAX_DOUBLE_HUB_MODELS": '{"tiny-mistral": ["MistralForCausalLM"], "other/llama": ["LlamaForCausalLM"]}',
     }
-    with Container(environment, tmp_path_factory.mktemp("container")) as container:
+    with LoraxContainer(environment, tmp_path_factory.mktemp("container")) as container:
         yield container, bucket
 
 
 @pytest.fixture
-def container(shared: tuple[Container, Bucket]) -> Container:
+def container(shared: tuple[LoraxContainer, Bucket]) -> LoraxContainer:
     """One that tests share: it has to survive them."""
     assert shared[0].ping() == 200
     return shared[0]
 
 
 @pytest.fixture
-def store(shared: tuple[Container, Bucket]) -> Bucket:
+def store(shared: tuple[LoraxContainer, Bucket]) -> Bucket:
     """The shared container's bucket. Adapters of a test have a name of their own: see `unique`."""
     return shared[1]
 
@@ -159,7 +109,7 @@ def start(cloud: LaptopCloud, bucket: Bucket, tmp_path: Path) -> Iterator[Start]
     """Start a container on `bucket`, with more variables."""
     with contextlib.ExitStack() as stack:
         yield lambda **more: stack.enter_context(
-            Container(container_environment(cloud, bucket) | more, tmp_path)
+            LoraxContainer(container_environment(cloud, bucket) | more, tmp_path)
         )
 
 
@@ -169,10 +119,10 @@ def is_by(answer: Answer, sample: str) -> bool:
     return verdict.right_answer and verdict.right_adapter
 
 
-class TestAdapters:
+class TestAdapterRequests:
     @pytest.mark.parametrize("stream", [False, True])
     def test_each_adapter_answers_in_its_own_style(
-        self, container: Container, store: Bucket, unique: str, stream: bool
+        self, container: LoraxContainer, store: Bucket, unique: str, stream: bool
     ) -> None:
         for sample in SAMPLES:
             store.register(f"{unique}/{sample}", sample)
@@ -183,7 +133,7 @@ class TestAdapters:
 
     @pytest.mark.parametrize("siblings", [("1", "10"), ("a", "a_b"), ("acme", "acme-corp"), ("v1", "v1.1")])
     def test_names_that_begin_alike(
-        self, container: Container, store: Bucket, unique: str, siblings: tuple[str, str]
+        self, container: LoraxContainer, store: Bucket, unique: str, siblings: tuple[str, str]
     ) -> None:
         for name, sample in zip(siblings, SAMPLES, strict=False):
             store.register(unique + name, sample)
@@ -191,9 +141,9 @@ class TestAdapters:
             assert is_by(container.ask(unique + name), sample)
 
     def test_what_is_published_anew_is_served_anew_and_the_old_on_demand(
-        self, container: Container, store: Bucket, unique: str
+        self, container: LoraxContainer, store: Bucket, unique: str
     ) -> None:
-        old = store.register(unique, "otter")
+        old = store.register(unique, "otter").prefix
         assert is_by(container.ask(unique), "otter")
         store.register(unique, "heron")
         time.sleep(0.3)
@@ -201,7 +151,7 @@ class TestAdapters:
         assert is_by(container.ask(f"{unique}@{old.split('/')[-2]}"), "otter")
 
     def test_new_weights_never_meet_an_old_config(
-        self, container: Container, store: Bucket, unique: str
+        self, container: LoraxContainer, store: Bucket, unique: str
     ) -> None:
         store.register(unique, "otter", lora_alpha=32)
         assert container.ask(unique).text == "weights of otter, scaled by 4 instead of 2"
@@ -247,9 +197,9 @@ class TestWhatNeverReachesTheEngine:
     )
     @pytest.mark.parametrize("stream", [False, True])
     def test_ids_that_are_not_a_registered_name(
-        self, container: Container, store: Bucket, unique: str, adapter: str, stream: bool
+        self, container: LoraxContainer, store: Bucket, unique: str, adapter: str, stream: bool
     ) -> None:
-        engine_id = store.register(unique, "otter")
+        engine_id = store.register(unique, "otter").prefix
         assert is_by(container.ask(unique), "otter")
         directory = f"models--{engine_id.replace('/', '--')}/snapshots"
         asked = adapter.format(unique=unique, engine_id=engine_id, directory=directory)
@@ -275,7 +225,7 @@ class TestWhatNeverReachesTheEngine:
         ids=str,
     )
     def test_other_sources_tokens_and_merges(
-        self, container: Container, store: Bucket, unique: str, parameters: dict[str, Any]
+        self, container: LoraxContainer, store: Bucket, unique: str, parameters: dict[str, Any]
     ) -> None:
         store.register(unique, "otter")
         asked = {"adapter": unique} | {
@@ -285,7 +235,7 @@ class TestWhatNeverReachesTheEngine:
         assert not any(unique in each for each in container.seen_by_the_engine())
 
     def test_an_id_is_known_by_its_name_whoever_asked_first(
-        self, container: Container, store: Bucket, unique: str
+        self, container: LoraxContainer, store: Bucket, unique: str
     ) -> None:
         store.register(unique, "otter")
         headers = {"Content-Type": "application/json", "Authorization": "Bearer somebody's"}
@@ -296,33 +246,35 @@ class TestWhatNeverReachesTheEngine:
 
 class TestErrors:
     @pytest.mark.parametrize("stream", [False, True])
-    def test_a_missing_adapter(self, container: Container, store: Bucket, unique: str, stream: bool) -> None:
-        store.register_files(unique, {})
+    def test_a_missing_adapter(
+        self, container: LoraxContainer, store: Bucket, unique: str, stream: bool
+    ) -> None:
+        store.publish(unique, {})
         assert container.ask(unique, stream=stream).error[:2] == (424, "adapter_missing")
 
     def test_an_adapter_whose_weights_are_missing(
-        self, container: Container, store: Bucket, unique: str
+        self, container: LoraxContainer, store: Bucket, unique: str
     ) -> None:
-        store.register_files(unique, {CONFIG_FILE: sample_files("otter")[CONFIG_FILE]})
+        store.publish(unique, {CONFIG_FILE: sample_files("otter")[CONFIG_FILE]})
         assert container.ask(unique).error[:2] == (424, "adapter_missing")
 
     def test_an_adapter_that_comes_back_is_served(
-        self, container: Container, store: Bucket, unique: str
+        self, container: LoraxContainer, store: Bucket, unique: str
     ) -> None:
-        prefix = store.register(unique, "otter")
+        prefix = store.register(unique, "otter").prefix
         store.delete(prefix + WEIGHTS_FILE)
         assert container.ask(unique).error[0] == 424
         store.register(unique, "otter")
         wait_until(lambda: container.ask(unique).status == 200, "the adapter is loaded again")
         assert is_by(container.ask(unique), "otter")
 
-    def test_damaged_weights(self, container: Container, store: Bucket, unique: str) -> None:
+    def test_damaged_weights(self, container: LoraxContainer, store: Bucket, unique: str) -> None:
         files = sample_files("otter")
-        store.register_files(unique, files | {WEIGHTS_FILE: files[WEIGHTS_FILE][:100]})
+        store.publish(unique, files | {WEIGHTS_FILE: files[WEIGHTS_FILE][:100]})
         assert container.ask(unique).error[:2] == (424, "adapter_load_failed")
 
     def test_an_adapter_of_another_architecture(
-        self, container: Container, store: Bucket, unique: str
+        self, container: LoraxContainer, store: Bucket, unique: str
     ) -> None:
         store.register(unique, "otter", base_model_name_or_path="other/llama")
         assert container.ask(unique).error[:2] == (409, "adapter_incompatible")
@@ -335,16 +287,16 @@ class TestErrors:
         assert container.ask("otter").error[:2] == (409, "adapter_incompatible")
 
     @pytest.mark.parametrize("stream", [False, True])
-    def test_out_of_memory(self, container: Container, stream: bool) -> None:
+    def test_out_of_memory(self, container: LoraxContainer, stream: bool) -> None:
         answer = container.ask(None, "[[oom]]", stream=stream)
         assert answer.error[:2] == (503, "out_of_memory")
         assert int(answer.headers["retry-after"]) > 0
 
     def test_what_went_wrong_says_nothing_of_the_inside(
-        self, container: Container, store: Bucket, unique: str
+        self, container: LoraxContainer, store: Bucket, unique: str
     ) -> None:
         files = sample_files("otter")
-        store.register_files(unique, files | {WEIGHTS_FILE: files[WEIGHTS_FILE][:100]})
+        store.publish(unique, files | {WEIGHTS_FILE: files[WEIGHTS_FILE][:100]})
         _, _, text = container.ask(unique).error
         assert str(container.cache) not in text
         assert store.name not in text
@@ -362,30 +314,30 @@ class TestErrors:
         ids=["415", "400", "list", "empty", "stream", "413"],
     )
     def test_every_refusal_is_json_and_has_a_status(
-        self, container: Container, body: bytes, kind: str, status: int
+        self, container: LoraxContainer, body: bytes, kind: str, status: int
     ) -> None:
         answer = container.client.request("POST", "/invocations", body, {"Content-Type": kind})
         assert answer.status == status
         assert set(answer.json) == {"error", "error_type"}
 
-    def test_too_long_a_prompt_has_a_status_in_a_stream(self, container: Container) -> None:
+    def test_too_long_a_prompt_has_a_status_in_a_stream(self, container: LoraxContainer) -> None:
         answer = container.ask(None, "word " * 2000, stream=True)
         assert answer.error[:2] == (422, "validation")
 
-    def test_without_max_new_tokens_the_default_of_the_stage_applies(self, container: Container) -> None:
+    def test_without_max_new_tokens_the_default_of_the_stage_applies(self, container: LoraxContainer) -> None:
         assert container.ask(None, "hi", max_new_tokens=None).text == (
             "Let us think about this question slowly and"
         )
 
-    def test_the_engines_log_has_no_prompt(self, container: Container) -> None:
+    def test_the_engines_log_has_no_prompt(self, container: LoraxContainer) -> None:
         container.ask(None, "[[oom]] my secret")
         container.ask(None, "my secret " * 2000)
         assert "secret" not in container.log
 
 
-class TestOpenAi:
+class TestOpenAiRequests:
     def test_a_chat_has_the_shape_that_openai_clients_expect(
-        self, container: Container, store: Bucket, unique: str
+        self, container: LoraxContainer, store: Bucket, unique: str
     ) -> None:
         store.register(unique, "otter")
         answer = self.chat(container, model=unique, temperature=0, max_tokens=64)
@@ -395,17 +347,17 @@ class TestOpenAi:
         assert choice["message"]["content"].strip() == problems.house_answer(0, PROBLEM)
         assert choice["finish_reason"] == "stop"
 
-    def test_a_stop_string_may_be_one_string_and_is_a_stop(self, container: Container) -> None:
+    def test_a_stop_string_may_be_one_string_and_is_a_stop(self, container: LoraxContainer) -> None:
         choice = self.chat(container, stop="carefully", max_tokens=64).json["choices"][0]
         assert choice["finish_reason"] == "stop"
 
     def test_an_error_before_the_first_chunk_has_a_status(
-        self, container: Container, store: Bucket, unique: str
+        self, container: LoraxContainer, store: Bucket, unique: str
     ) -> None:
-        store.register_files(unique, {})
+        store.publish(unique, {})
         assert self.chat(container, model=unique, stream=True).status == 424
 
-    def test_usage_is_in_the_stream_only_on_demand(self, container: Container) -> None:
+    def test_usage_is_in_the_stream_only_on_demand(self, container: LoraxContainer) -> None:
         chunks = self.chat(container, stream=True, max_tokens=2).events
         assert all("usage" not in chunk for chunk in chunks)
         assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
@@ -415,7 +367,7 @@ class TestOpenAi:
         assert (last["choices"], last["usage"]["completion_tokens"]) == ([], 2)
 
     @staticmethod
-    def chat(container: Container, *, model: str = "tiny-mistral", **fields: Any) -> Answer:
+    def chat(container: LoraxContainer, *, model: str = "tiny-mistral", **fields: Any) -> Answer:
         messages = [{"role": "user", "content": PROBLEM.question}]
         return container.client.post("/invocations", {"model": model, "messages": messages} | fields)
 
@@ -426,7 +378,7 @@ class TestTheEngineLives:
         self, start: Start, bucket: Bucket, path: str
     ) -> None:
         container = start(LORAX_DOUBLE_DOWNLOAD_SECONDS="1")
-        bucket.register_files("damaged", {CONFIG_FILE: b"{}", WEIGHTS_FILE: b"damaged"})
+        bucket.publish("damaged", {CONFIG_FILE: b"{}", WEIGHTS_FILE: b"damaged"})
         with container.client.hanging_up(path=path, adapter_id="damaged"):
             time.sleep(0.4)
         time.sleep(1.5)
@@ -469,7 +421,7 @@ class TestTheEngineLives:
 
     def test_files_that_were_deleted_are_fetched_again(self, start: Start, bucket: Bucket) -> None:
         container = start()
-        prefixes = {sample: bucket.register(sample, sample) for sample in SAMPLES[:2]}
+        prefixes = {sample: bucket.register(sample, sample).prefix for sample in SAMPLES[:2]}
         for sample in SAMPLES[:2]:
             assert is_by(container.ask(sample), sample)
         self.delete_weights(container, prefixes["otter"])
@@ -557,6 +509,6 @@ class TestTheEngineLives:
         assert container.exit_code() == 1
 
     @staticmethod
-    def delete_weights(container: Container, prefix: str) -> None:
+    def delete_weights(container: LoraxContainer, prefix: str) -> None:
         directory = container.cache / f"models--{prefix.replace('/', '--')}"
         (directory / "snapshots" / WEIGHTS_FILE).unlink()

@@ -1,4 +1,4 @@
-"""Hostile bodies: each gets a status that says what is wrong with it, and the process lives on as before."""
+"""Malformed bodies: each gets a status that says what is wrong with it, and the process lives on as before."""
 
 import json
 import time
@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.contract.calls import JSON, Answer, wait_until
-from tests.contract.crowd import crowd
-from tests.contract.faulty_container import Container, container
+from tests.contract.concurrent_connections import connections
+from tests.contract.faulty_container import FaultyContainer, container
 from tests.contract.faulty_s3 import FaultyS3
-from tests.contract.hostile import BOMB, MIB, NAMED, ROUTES, SECRET, Hostile, any_json, wrong_requests
+from tests.contract.malformed import BOMB, MIB, NAMED, ROUTES, SECRET, Malformed, any_json, wrong_requests
+from tests.harness.http_client import JSON, Answer
+from tests.harness.waiting import wait_until
 
 #: What may become of a body that nobody expects: docs/requests.md has the list.
 DOCUMENTED = {(400, "invalid_json"), (404, "adapter_not_found"), (413, "body_too_large"), (422, "validation")}
@@ -27,15 +28,15 @@ SPARE_FILES = 16
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyContainer]:
     folder = tmp_path_factory.mktemp("container")
     constants = {"container.gateway.api.server.BODY_SECONDS": BODY_SECONDS}
     with FaultyS3({}).serving() as url, container(folder, s3=url, constants=constants) as started:
         started.wait_until_ready()
         yield started
-        assert SECRET not in started.output
-        assert "Traceback" not in started.output
-        assert "never retrieved" not in started.output
+        assert SECRET not in started.log
+        assert "Traceback" not in started.log
+        assert "never retrieved" not in started.log
 
 
 def assert_documented(answer: Answer) -> None:
@@ -47,41 +48,41 @@ def assert_documented(answer: Answer) -> None:
     assert answer.headers["content-type"].startswith("application/json")
 
 
-@pytest.mark.parametrize("hostile", NAMED, ids=lambda hostile: hostile.name)
-def test_a_hostile_body_gets_its_status(running: Container, hostile: Hostile) -> None:
-    answer = running.client.request("POST", "/invocations", hostile.body, JSON)
-    assert answer.error[:2] == (hostile.status, hostile.error_type)
+@pytest.mark.parametrize("malformed", NAMED, ids=lambda malformed: malformed.name)
+def test_a_malformed_body_gets_its_status(running: FaultyContainer, malformed: Malformed) -> None:
+    answer = running.client.request("POST", "/invocations", malformed.body, JSON)
+    assert answer.error[:2] == (malformed.status, malformed.error_type)
     assert_documented(answer)
     assert running.client.get("/ping").status == 200
 
 
 @settings(max_examples=150)
 @given(path=st.sampled_from(ROUTES), body=any_json | wrong_requests)
-def test_json_of_any_kind_gets_a_documented_status(running: Container, path: str, body: Any) -> None:
+def test_json_of_any_kind_gets_a_documented_status(running: FaultyContainer, path: str, body: Any) -> None:
     assert_documented(running.client.post(path, body))
 
 
 @settings(max_examples=50)
 @given(path=st.sampled_from(ROUTES), body=st.binary(max_size=200))
-def test_bytes_of_any_kind_get_a_documented_status(running: Container, path: str, body: bytes) -> None:
+def test_bytes_of_any_kind_get_a_documented_status(running: FaultyContainer, path: str, body: bytes) -> None:
     assert_documented(running.client.request("POST", path, body, JSON))
 
 
-def test_no_hostile_body_holds_up_ping(running: Container) -> None:
+def test_no_malformed_body_holds_up_ping(running: FaultyContainer) -> None:
     with ThreadPoolExecutor(1) as caller:
-        hostile = caller.submit(
+        malformed = caller.submit(
             lambda: [running.client.request("POST", "/invocations", each.body, JSON) for each in NAMED]
         )
         pings = running.pings(20)
-        while not hostile.done():
+        while not malformed.done():
             pings += running.pings(5)
-    assert len(hostile.result()) == len(NAMED)
+    assert len(malformed.result()) == len(NAMED)
     pings.assert_prompt()
     # One /ping meets each body, so those who are late for its sake are few.
     assert max(pings.seconds) < 0.5
 
 
-def test_what_hostile_bodies_have_used_comes_back(running: Container) -> None:
+def test_what_malformed_bodies_have_used_comes_back(running: FaultyContainer) -> None:
     def send_all() -> None:
         with ThreadPoolExecutor(4) as callers:
             list(callers.map(lambda each: running.client.request("POST", "/", each.body, JSON), NAMED))
@@ -96,14 +97,14 @@ def test_what_hostile_bodies_have_used_comes_back(running: Container) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "nonsense"])
-def test_a_compressed_body_is_refused_and_not_unpacked(running: Container, encoding: str) -> None:
+def test_a_compressed_body_is_refused_and_not_unpacked(running: FaultyContainer, encoding: str) -> None:
     body = json.dumps({"inputs": SECRET}).encode()
     headers = JSON | {"Content-Encoding": encoding}
     answer = running.client.request("POST", "/invocations", body, headers)
     assert answer.error[:2] == (415, "unsupported_media_type")
 
 
-def test_a_small_body_that_unpacks_to_a_huge_one_holds_up_nobody(running: Container) -> None:
+def test_a_small_body_that_unpacks_to_a_huge_one_holds_up_nobody(running: FaultyContainer) -> None:
     memory = running.memory()
     answer = running.client.request("POST", "/invocations", BOMB, JSON | {"Content-Encoding": "gzip"})
     assert answer.error[:2] == (415, "unsupported_media_type")
@@ -114,18 +115,18 @@ def test_a_small_body_that_unpacks_to_a_huge_one_holds_up_nobody(running: Contai
 HEAD = "POST /invocations HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
 
 
-def test_a_body_that_stops_arriving_is_408_and_gives_its_place_back(running: Container) -> None:
+def test_a_body_that_stops_arriving_is_408_and_gives_its_place_back(running: FaultyContainer) -> None:
     began = time.monotonic()
-    with crowd(running.client.port) as callers:
-        callers.join(20, f'{HEAD}Content-Length: 1000\r\n\r\n{{"inputs": "{SECRET}'.encode())
+    with connections(running.client.port) as callers:
+        callers.open(20, f'{HEAD}Content-Length: 1000\r\n\r\n{{"inputs": "{SECRET}'.encode())
         assert callers.statuses() == [408] * 20
     assert time.monotonic() - began >= BODY_SECONDS
     running.wait_until_empty()
 
 
-def test_a_caller_who_leaves_within_his_body_gives_his_place_back(running: Container) -> None:
-    with crowd(running.client.port) as callers:
-        callers.join(20, f'{HEAD}Content-Length: 1000\r\n\r\n{{"inputs": "{SECRET}'.encode())
+def test_a_caller_who_leaves_within_his_body_gives_his_place_back(running: FaultyContainer) -> None:
+    with connections(running.client.port) as callers:
+        callers.open(20, f'{HEAD}Content-Length: 1000\r\n\r\n{{"inputs": "{SECRET}'.encode())
         wait_until(lambda: running.inside() == 20, "all have a place")
     running.wait_until_empty()
 
@@ -144,16 +145,16 @@ def test_a_caller_who_leaves_within_his_body_gives_his_place_back(running: Conta
     ],
     ids=lambda rest: rest[:40].strip(),
 )
-def test_what_is_not_http_is_refused_and_not_repeated_in_the_log(running: Container, rest: str) -> None:
-    with crowd(running.client.port) as callers:
-        callers.join(1, (HEAD + rest).encode())
+def test_what_is_not_http_is_refused_and_not_repeated_in_the_log(running: FaultyContainer, rest: str) -> None:
+    with connections(running.client.port) as callers:
+        callers.open(1, (HEAD + rest).encode())
         assert callers.statuses()[0] in {400, 415}
     assert running.client.get("/ping").status == 200
-    assert SECRET not in running.output
+    assert SECRET not in running.log
 
 
-def test_requests_are_logged_without_their_bodies(running: Container) -> None:
+def test_requests_are_logged_without_their_bodies(running: FaultyContainer) -> None:
     """And so is all that is sent after this test: the fixture looks again."""
     assert running.client.request("POST", "/generate", b"{", JSON).status == 400
-    wait_until(lambda: '"error_type":"invalid_json"' in running.output, "the request is in the log")
-    assert SECRET not in running.output
+    wait_until(lambda: '"error_type":"invalid_json"' in running.log, "the request is in the log")
+    assert SECRET not in running.log

@@ -1,4 +1,4 @@
-"""Callers who hang up, who come in crowds, and who only hold a connection."""
+"""Clients that disconnect, many clients at once, and clients that only hold a connection."""
 
 import contextlib
 import time
@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from adapters.store.layout import RegistryEntry, registry_key
-from tests.contract.calls import wait_until
-from tests.contract.crowd import crowd, open_files, request
-from tests.contract.faulty_container import Container, container
+from tests.contract.concurrent_connections import connections, open_files, request
+from tests.contract.faulty_container import FaultyContainer, container
 from tests.contract.faulty_s3 import FaultyS3
 from tests.contract.faulty_vllm import ENDLESS, HEAVY, LOAD_SECONDS
+from tests.harness.waiting import wait_until
 
 TURNS, QUEUED = 4, 4
 IDLE = 2000
@@ -40,7 +40,7 @@ def store() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def running(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+def running(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyContainer]:
     """A container with few places."""
     limits = {"MAX_CONCURRENT_REQUESTS": TURNS, "MAX_QUEUED_REQUESTS": QUEUED}
     with container(tmp_path_factory.mktemp("container"), limits, s3=store) as started:
@@ -49,7 +49,7 @@ def running(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Co
 
 
 @pytest.fixture(scope="module")
-def roomy(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+def roomy(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyContainer]:
     """A container with the limits that it has by itself, and the usual one of a process."""
     with contextlib.ExitStack() as stack:
         with open_files(FILES):
@@ -59,25 +59,25 @@ def roomy(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cont
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_who_hangs_up_ends_the_engines_work_for_him(running: Container, stream: bool) -> None:
+def test_who_hangs_up_ends_the_engines_work_for_him(running: FaultyContainer, stream: bool) -> None:
     abandoned = running.counts()["abandoned"]
-    with crowd(running.client.port) as callers:
-        callers.join(TURNS, endless(stream))
+    with connections(running.client.port) as callers:
+        callers.open(TURNS, endless(stream))
         running.wait_until_running(TURNS)
         if stream:
             assert callers.statuses() == [200] * TURNS, "the streams have begun"
-        callers.leave()
+        callers.close()
         running.wait_until_running(0)
     assert running.counts()["abandoned"] == abandoned + TURNS
     running.wait_until_empty()
     assert running.client.generate().status == 200
 
 
-def test_who_hangs_up_while_he_waits_gives_his_place_back(running: Container) -> None:
+def test_who_hangs_up_while_he_waits_gives_his_place_back(running: FaultyContainer) -> None:
     files = running.files()
     for _ in range(3):
-        with crowd(running.client.port) as callers:
-            callers.join(TURNS + QUEUED, endless())
+        with connections(running.client.port) as callers:
+            callers.open(TURNS + QUEUED, endless())
             wait_until(lambda: running.inside() == TURNS + QUEUED, "all places are taken")
             assert running.client.generate().error[:2] == (429, "overloaded")
         running.wait_until_empty()
@@ -86,21 +86,21 @@ def test_who_hangs_up_while_he_waits_gives_his_place_back(running: Container) ->
     wait_until(lambda: running.files() <= files + SPARE, "no connection is left open")
 
 
-def test_who_hangs_up_while_an_adapter_is_loaded_leaves_it_to_the_next(running: Container) -> None:
+def test_who_hangs_up_while_an_adapter_is_loaded_leaves_it_to_the_next(running: FaultyContainer) -> None:
     began = time.monotonic()
     with running.client.hanging_up(path="/generate", adapter_id=NAMES[0]):
         wait_until(lambda: running.inside() == 1, "the request waits for its adapter")
     running.wait_until_empty()
     assert time.monotonic() - began < LOAD_SECONDS, "nobody waits for the load"
     assert running.client.generate("Hi", adapter_id=NAMES[0]).status == 200
-    assert "never retrieved" not in running.output
+    assert "never retrieved" not in running.log
 
 
-def test_two_thousand_idle_connections_hold_up_nobody(roomy: Container) -> None:
+def test_two_thousand_idle_connections_hold_up_nobody(roomy: FaultyContainer) -> None:
     files = roomy.files()
-    with open_files(2 * IDLE), crowd(roomy.client.port) as idle:
-        idle.join(IDLE // 2)
-        idle.join(IDLE // 2, b"POST /invocations HTTP/1.1\r\nHost: test\r\n")
+    with open_files(2 * IDLE), connections(roomy.client.port) as idle:
+        idle.open(IDLE // 2)
+        idle.open(IDLE // 2, b"POST /invocations HTTP/1.1\r\nHost: test\r\n")
         wait_until(lambda: roomy.files() >= files + IDLE - SPARE, "all are accepted")
         roomy.pings().assert_prompt()
         with ThreadPoolExecutor(8) as callers:
@@ -109,10 +109,10 @@ def test_two_thousand_idle_connections_hold_up_nobody(roomy: Container) -> None:
     wait_until(lambda: roomy.files() <= files + SPARE, "their connections are closed")
 
 
-def test_ping_is_prompt_while_every_place_is_taken_and_more_are_refused(roomy: Container) -> None:
-    with crowd(roomy.client.port) as callers, ThreadPoolExecutor(1) as others:
-        callers.join(MANY_TURNS, endless(stream=True))
-        callers.join(MANY_QUEUED, endless())
+def test_ping_is_prompt_while_every_place_is_taken_and_more_are_refused(roomy: FaultyContainer) -> None:
+    with connections(roomy.client.port) as callers, ThreadPoolExecutor(1) as others:
+        callers.open(MANY_TURNS, endless(stream=True))
+        callers.open(MANY_QUEUED, endless())
         roomy.wait_until_running(MANY_TURNS)
         wait_until(lambda: roomy.inside() == MANY_TURNS + MANY_QUEUED, "all places are taken")
         refused = others.submit(lambda: [roomy.client.generate() for _ in range(100)])
@@ -122,7 +122,7 @@ def test_ping_is_prompt_while_every_place_is_taken_and_more_are_refused(roomy: C
     roomy.wait_until_running(0)
 
 
-def test_ping_and_loaded_adapters_are_prompt_while_another_one_is_loaded(roomy: Container) -> None:
+def test_ping_and_loaded_adapters_are_prompt_while_another_one_is_loaded(roomy: FaultyContainer) -> None:
     with ThreadPoolExecutor(10) as callers:
         began = time.monotonic()
         waiting = [callers.submit(roomy.client.generate, "Hi", adapter_id=NAMES[1]) for _ in range(10)]

@@ -22,8 +22,8 @@ from adapters.store.layout import (
 from container.gateway.adapters.download import AdapterDownload, DownloadError
 from container.gateway.errors import ADAPTER_LOAD_FAILED
 from container.vllm.problems import leave_problem, take_problem
-from tests.contract.calls import sample_files
 from tests.contract.faulty_s3 import BUCKET, Fault, FaultyS3
+from tests.harness.sample_adapters import sample_files
 
 NAME = "otter"
 FILES = sample_files(NAME)

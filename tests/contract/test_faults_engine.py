@@ -10,9 +10,9 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from container.gateway import main as run
-from tests.contract.calls import wait_until
-from tests.contract.faulty_container import Container, container
+from tests.contract.faulty_container import FaultyContainer, container
 from tests.contract.faulty_vllm import DEAF, ENDLESS, GENERATES_AFTER, HEALTHY_AFTER
+from tests.harness.waiting import wait_until
 
 #: What SageMaker gives a container after SIGTERM.
 STOP_SECONDS = 30
@@ -22,7 +22,7 @@ QUICK = {"container.gateway.main.DRAIN_SECONDS": 0.5, "container.gateway.main.EN
 NOISE_SECONDS = 2.0
 
 
-def ping(running: Container) -> tuple[int, str]:
+def ping(running: FaultyContainer) -> tuple[int, str]:
     answer = running.client.get("/ping")
     return answer.status, "" if answer.status == 200 else answer.error[1]
 
@@ -36,8 +36,8 @@ def test_an_engine_that_is_killed_ends_the_container_after_its_callers_are_told(
         queued = callers.submit(running.client.generate)
         wait_until(lambda: running.inside() == 3, "the third waits for its turn")
         os.kill(running.engine_pid, signal.SIGKILL)
-        assert running.wait() == 1
-        assert "the engine ended by itself, exit code -9" in running.output
+        assert running.exit_code() == 1
+        assert "the engine ended by itself, exit code -9" in running.log
         assert whole.result().error[:2] == (503, "engine_unavailable")
         assert queued.result().error[:2] == (503, "engine_unavailable")
         assert streamed.result().error[:2] == (200, "engine_unavailable"), "the last event of the stream"
@@ -73,7 +73,7 @@ def test_an_engine_that_is_slow_to_start_is_starting_until_it_generates(tmp_path
         assert running.client.generate().status == 200
 
 
-def engine_is_healthy(running: Container) -> bool:
+def engine_is_healthy(running: FaultyContainer) -> bool:
     try:
         return running.engine.get("/health").status == 200
     except OSError:
@@ -88,7 +88,7 @@ def test_sigterm_ends_with_an_error_what_can_not_finish(tmp_path: Path) -> None:
         running.wait_until_running(2)
         engine = running.engine_pid
         running.process.terminate()
-        assert running.wait() == 0, running.output
+        assert running.exit_code() == 0, running.log
         assert not psutil.pid_exists(engine)
         assert whole.result().error[:2] == (503, "stopping")
         assert len(streamed.result().events) > 1
@@ -104,7 +104,7 @@ def test_an_engine_that_does_not_heed_sigterm_is_killed(tmp_path: Path, how: str
         if how == "frozen":
             os.kill(engine, signal.SIGSTOP)
         running.process.terminate()
-        assert running.wait() == 0, running.output
+        assert running.exit_code() == 0, running.log
         assert not psutil.pid_exists(engine)
 
 

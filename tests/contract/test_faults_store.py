@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from adapters.store.layout import RegistryEntry, registry_key
-from tests.contract.faulty_container import Container, container
+from tests.contract.faulty_container import FaultyContainer, container
 from tests.contract.faulty_s3 import Fault, FaultyS3
 
 REVISION = "0123456789abcdef"
@@ -35,7 +35,7 @@ def store() -> FaultyS3:
 
 
 @pytest.fixture(scope="module")
-def running(store: FaultyS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+def running(store: FaultyS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyContainer]:
     folder = tmp_path_factory.mktemp("container")
     with (
         store.serving() as url,
@@ -54,7 +54,7 @@ def cold(store: FaultyS3) -> str:
 
 
 @pytest.fixture
-def warm(running: Container, cold: str) -> str:
+def warm(running: FaultyContainer, cold: str) -> str:
     """A published adapter that has been asked for, some time ago."""
     assert running.client.generate(adapter_id=cold).status == 200
     time.sleep(1.5 * CACHE_SECONDS)
@@ -63,7 +63,7 @@ def warm(running: Container, cold: str) -> str:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_an_adapter_that_is_known_is_served_while_the_store_is_broken(
-    running: Container, store: FaultyS3, warm: str, fault: Fault
+    running: FaultyContainer, store: FaultyS3, warm: str, fault: Fault
 ) -> None:
     with store.broken(fault):
         answers = [running.client.generate(adapter_id=warm) for _ in range(3)]
@@ -73,7 +73,7 @@ def test_an_adapter_that_is_known_is_served_while_the_store_is_broken(
 
 @pytest.mark.parametrize("fault", OF_THE_STORE, ids=lambda fault: fault.name)
 def test_an_adapter_of_which_nothing_is_known_is_503_until_the_store_is_back(
-    running: Container, store: FaultyS3, cold: str, fault: Fault
+    running: FaultyContainer, store: FaultyS3, cold: str, fault: Fault
 ) -> None:
     with store.broken(fault):
         answer = running.client.generate(adapter_id=cold)
@@ -84,7 +84,7 @@ def test_an_adapter_of_which_nothing_is_known_is_503_until_the_store_is_back(
 
 
 def test_an_answer_that_is_not_s3s_is_503_until_the_store_is_right_again(
-    running: Container, store: FaultyS3, cold: str
+    running: FaultyContainer, store: FaultyS3, cold: str
 ) -> None:
     with store.broken(Fault.HTML):
         assert running.client.generate(adapter_id=cold).error[:2] == (503, "registry_unavailable")
@@ -92,7 +92,7 @@ def test_an_answer_that_is_not_s3s_is_503_until_the_store_is_right_again(
 
 
 def test_a_name_that_was_unknown_waits_for_a_slow_store_as_long_as_a_new_one(
-    running: Container, store: FaultyS3
+    running: FaultyContainer, store: FaultyS3
 ) -> None:
     name = next(COLD)
     assert running.client.generate(adapter_id=name).error[:2] == (404, "adapter_not_found")
@@ -102,7 +102,7 @@ def test_a_name_that_was_unknown_waits_for_a_slow_store_as_long_as_a_new_one(
 
 
 def test_a_store_that_hangs_does_not_hold_up_the_base_model_nor_ping(
-    running: Container, store: FaultyS3
+    running: FaultyContainer, store: FaultyS3
 ) -> None:
     with store.broken(Fault.HANGING), ThreadPoolExecutor(20) as callers:
         waiting = [callers.submit(running.client.generate, adapter_id=next(COLD)) for _ in range(20)]
@@ -117,7 +117,7 @@ def test_a_store_that_hangs_does_not_hold_up_the_base_model_nor_ping(
 
 @pytest.mark.parametrize("fault", [Fault.DOWN, Fault.FORBIDDEN, Fault.HTML], ids=lambda fault: fault.name)
 def test_there_is_no_list_of_models_without_the_store(
-    running: Container, store: FaultyS3, fault: Fault
+    running: FaultyContainer, store: FaultyS3, fault: Fault
 ) -> None:
     time.sleep(1.5 * CACHE_SECONDS)
     with store.broken(fault):
@@ -146,7 +146,7 @@ def test_there_is_no_list_of_models_without_the_store(
     ids=lambda body: f"{body[:20]!r}… {len(body)} bytes",
 )
 def test_a_damaged_entry_is_told_by_its_name_and_the_others_are_served(
-    running: Container, store: FaultyS3, cold: str, body: bytes
+    running: FaultyContainer, store: FaultyS3, cold: str, body: bytes
 ) -> None:
     damaged = next(COLD)
     store.objects[registry_key(damaged)] = body

@@ -15,8 +15,10 @@ import pytest
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
 from laptop_cloud.cloud import LaptopCloud
 from samples import problems
-from tests.contract.calls import Answer, Bucket, sample_files
 from tests.contract.lorax_process import LoraxProcess, lorax_environment
+from tests.harness.bucket import Bucket
+from tests.harness.http_client import Answer
+from tests.harness.sample_adapters import sample_files
 
 Start = Callable[..., LoraxProcess]
 

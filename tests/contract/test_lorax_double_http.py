@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from samples import problems
-from tests.contract.calls import JSON, Client
-from tests.contract.lorax_double.houses import parse_problem
+from tests.contract.lorax_double.sample_answers import parse_problem
 from tests.contract.lorax_double.tokens import tokenize
 from tests.contract.lorax_process import MODEL_ID, LoraxProcess
+from tests.harness.http_client import JSON, Client
 
 TOTAL_TOKENS = 300
 HI = {"inputs": "hi", "parameters": {"max_new_tokens": 2}}

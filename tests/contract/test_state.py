@@ -15,10 +15,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.store.layout import RegistryEntry, registry_key
-from tests.contract.calls import wait_until
-from tests.contract.faulty_container import Container, container
+from tests.contract.faulty_container import FaultyContainer, container
 from tests.contract.faulty_s3 import Fault, FaultyS3
 from tests.contract.faulty_vllm import ENDLESS, HEALTHY_AFTER, HEAVY
+from tests.harness.waiting import wait_until
 
 #: Seconds between two lines, and the age of a registry entry that is asked for again.
 METRICS_SECONDS = CACHE_SECONDS = 0.2
@@ -51,7 +51,7 @@ def store() -> FaultyS3:
 
 
 @pytest.fixture(scope="module")
-def shared(store: FaultyS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+def shared(store: FaultyS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyContainer]:
     with store.serving() as url, container(tmp_path_factory.mktemp("container"), LIMITS, s3=url) as started:
         started.wait_until_ready()
         yield started
@@ -60,7 +60,7 @@ def shared(store: FaultyS3, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 class Told:
     """What a container tells from now on."""
 
-    def __init__(self, running: Container) -> None:
+    def __init__(self, running: FaultyContainer) -> None:
         self._running = running
         # What has happened before is told in the next line at the latest.
         seen = len(running.states)
@@ -83,7 +83,7 @@ class Told:
 
 
 @pytest.fixture
-def told(shared: Container) -> Told:
+def told(shared: FaultyContainer) -> Told:
     shared.wait_until_empty()
     return Told(shared)
 
@@ -110,7 +110,7 @@ def test_the_engine_is_not_ready_while_it_starts_and_while_it_is_silent(tmp_path
         assert {state["Instances"] for state in running.states} == {1}
 
 
-def test_a_queue_that_fills_and_what_it_refuses_are_told(shared: Container, told: Told) -> None:
+def test_a_queue_that_fills_and_what_it_refuses_are_told(shared: FaultyContainer, told: Told) -> None:
     with ThreadPoolExecutor() as callers:
         with (
             shared.client.hanging_up(ENDLESS, path="/generate"),
@@ -131,7 +131,7 @@ def test_a_queue_that_fills_and_what_it_refuses_are_told(shared: Container, told
     assert (later.highest("RequestsInside"), later.highest("RequestsWaiting")) == (0, 0)
 
 
-def test_loads_that_wait_for_their_turn_are_told(shared: Container, told: Told) -> None:
+def test_loads_that_wait_for_their_turn_are_told(shared: FaultyContainer, told: Told) -> None:
     with ThreadPoolExecutor() as callers:
         names = (f"{HEAVY}-1", f"{HEAVY}-2")
         loads = [callers.submit(shared.client.generate, "hi", adapter_id=name) for name in names]
@@ -144,7 +144,7 @@ def test_loads_that_wait_for_their_turn_are_told(shared: Container, told: Told) 
 
 @pytest.mark.parametrize("fault", [Fault.DOWN, Fault.FORBIDDEN], ids=lambda fault: fault.name)
 def test_answers_while_the_store_is_unreachable_are_told(
-    shared: Container, store: FaultyS3, told: Told, fault: Fault
+    shared: FaultyContainer, store: FaultyS3, told: Told, fault: Fault
 ) -> None:
     assert shared.client.generate(adapter_id="otter").status == 200
     assert told.counts() == {}
@@ -162,13 +162,13 @@ def test_answers_while_the_store_is_unreachable_are_told(
     assert later.counts() == {}
 
 
-def test_an_answer_of_the_wrong_model_is_told(shared: Container, told: Told) -> None:
+def test_an_answer_of_the_wrong_model_is_told(shared: FaultyContainer, told: Told) -> None:
     answer = shared.client.generate(adapter_id="silent-base")
     assert answer.error[:2] == (500, "wrong_adapter")
     # It is found out when the adapter is loaded, before it is asked what the caller asked.
     assert told.counts() == {"WrongAdapters": 1, "ServerErrors": 1, "AdapterLoadFailures": 1}
     assert gauge(shared, "wrong_adapters_total") == 1
-    [line] = [line for line in shared.lines if line.get("Adapter") == "silent-base"]
+    [line] = [line for line in shared.metrics if line.get("Adapter") == "silent-base"]
     assert line["Errors.wrong_adapter"] == 1
 
 
@@ -183,13 +183,13 @@ def test_an_answer_of_the_wrong_model_is_told(shared: Container, told: Told) -> 
     ],
 )
 def test_a_load_that_fails_is_told_if_it_is_no_fault_of_the_callers(
-    shared: Container, told: Told, adapter: str, status: int, counts: dict[str, int]
+    shared: FaultyContainer, told: Told, adapter: str, status: int, counts: dict[str, int]
 ) -> None:
     assert shared.client.generate(adapter_id=adapter).status == status
     assert told.counts() == counts
 
 
-def test_an_error_in_a_stream_that_has_begun_is_a_server_error(shared: Container, told: Told) -> None:
+def test_an_error_in_a_stream_that_has_begun_is_a_server_error(shared: FaultyContainer, told: Told) -> None:
     answer = shared.client.generate("hi", adapter_id="breaking", path="/generate_stream")
     assert answer.error[:2] == (200, "generation")
     assert told.counts() == {"ServerErrors": 1}
@@ -202,13 +202,13 @@ def test_what_happened_last_is_told_at_the_end_and_the_instance_does_not_count_a
         running.wait_until_ready()
         assert running.client.generate(adapter_id="otter").error[:2] == (503, "registry_unavailable")
         running.process.terminate()
-        assert running.wait() == 0, running.output
+        assert running.exit_code() == 0, running.log
         [state] = running.states
         assert (state["ServerErrors"], state["RegistryErrors"]) == (1, 1)
         assert not {"Instances", "EngineReady"} & set(state)
 
 
-def gauge(running: Container, name: str) -> float:
+def gauge(running: FaultyContainer, name: str) -> float:
     """What Prometheus is told."""
     text = running.client.get("/metrics").body.decode()
     [value] = [

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,8 +12,11 @@ import pytest
 from adapters.store.layout import RegistryEntry, adapter_prefix, registry_key
 from container.gateway.engine.readiness import EngineState
 from container.vllm.backend import VllmBackend
-from tests.contract.contract_server import Answer, Client, StubStore, gateway, serving
+from tests.contract.contract_server import gateway, serving
 from tests.contract.fake_vllm import BASE_MODEL, FakeVllm
+from tests.harness.http_client import JSON, Answer, Client
+from tests.harness.registry_store import StubStore
+from tests.harness.waiting import wait_until
 
 REVISION = "0123456789abcdef"
 NAMES = ("otter", "missing", "broken", "failing", "slow", "silent-base", "breaking")
@@ -94,7 +96,7 @@ def test_details_are_in_lorax_shape(client: Client) -> None:
 
 
 def test_a_stream_is_one_event_for_each_token_and_the_text_in_the_last(client: Client) -> None:
-    events = client.invoke(adapter_id="otter", details=True, stream=True).events
+    events = client.invoke(adapter_id="otter", details=True, stream=True).only_events
     assert [event["token"]["text"] for event in events] == ["C", " hi", "</s>"]
     assert all(event["generated_text"] is None and event["details"] is None for event in events[:-1])
     assert events[-1]["generated_text"] == "C hi"
@@ -107,7 +109,7 @@ def test_a_stream_is_one_event_for_each_token_and_the_text_in_the_last(client: C
 
 
 def test_generate_stream_streams_without_being_told(client: Client) -> None:
-    assert client.invoke(path="/generate_stream").events[-1]["generated_text"] == "C hi"
+    assert client.invoke(path="/generate_stream").only_events[-1]["generated_text"] == "C hi"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -154,7 +156,7 @@ def test_json_that_is_nested_too_deeply_is_422(client: Client, name: str) -> Non
         + deep
         + b"}"
     )
-    assert_error(client.request("POST", "/v1/chat/completions", body), 422, "validation")
+    assert_error(client.request("POST", "/v1/chat/completions", body, JSON), 422, "validation")
 
 
 def test_an_engine_error_is_500_without_its_text(client: Client) -> None:
@@ -164,7 +166,7 @@ def test_an_engine_error_is_500_without_its_text(client: Client) -> None:
 
 
 def test_a_failure_within_a_stream_is_its_last_event(client: Client) -> None:
-    events = client.invoke(adapter_id="breaking", stream=True).events
+    events = client.invoke(adapter_id="breaking", stream=True).only_events
     assert events[0]["token"]["text"] == "C"
     assert events[-1]["error_type"] == "generation"
     assert len(events) == 2
@@ -236,23 +238,30 @@ def test_tokens_are_asked_for_only_when_someone_looks_at_them(client: Client, en
 def test_a_bad_body_has_its_own_status(
     client: Client, body: bytes, content_type: str, status: int, error_type: str
 ) -> None:
-    assert_error(client.request("POST", "/invocations", body, content_type), status, error_type)
+    assert_error(
+        client.request("POST", "/invocations", body, {"Content-Type": content_type}), status, error_type
+    )
 
 
 def test_another_json_type_is_json_too(client: Client) -> None:
-    assert client.request("POST", "/invocations", b'{"inputs": "Q"}', "application/vnd.x+json").status == 200
+    assert (
+        client.request(
+            "POST", "/invocations", b'{"inputs": "Q"}', {"Content-Type": "application/vnd.x+json"}
+        ).status
+        == 200
+    )
 
 
 def test_an_unknown_path_has_the_same_error_shape(client: Client) -> None:
-    assert_error(client.request("POST", "/v1/load_lora_adapter", b"{}"), 404, "not_found")
+    assert_error(client.post("/v1/load_lora_adapter", {}), 404, "not_found")
     assert_error(client.request("GET", "/invocations"), 405, "method_not_allowed")
 
 
 def test_ping_tells_whether_the_engine_is_ready(start: Callable[..., Client]) -> None:
-    assert start().ping().status == 200
+    assert start().get("/ping").status == 200
     for state in (EngineState.STARTING, EngineState.SILENT, EngineState.DEAD):
         client = start(state=state)
-        assert_error(client.ping(), 503, state.value)
+        assert_error(client.get("/ping"), 503, state.value)
         assert_error(client.invoke(), 503, state.value)
 
 
@@ -262,11 +271,11 @@ def test_too_many_requests_at_once_are_429_with_retry_after(
     client = start(MAX_CONCURRENT_REQUESTS="1", MAX_QUEUED_REQUESTS="0", ANSWER_SECONDS="3")
     running = threading.Thread(target=client.invoke, kwargs={"adapter_id": "slow"})
     running.start()
-    wait_for(lambda: bool(engine.asked))
+    wait_until(lambda: engine.asked, "the engine is asked", seconds=20)
     answer = client.invoke()
     assert_error(answer, 429, "overloaded")
     assert answer.headers["retry-after"] == "1"
-    assert client.ping().status == 200
+    assert client.get("/ping").status == 200
     running.join(timeout=20)
     assert client.invoke().status == 200
 
@@ -275,11 +284,4 @@ def test_an_answer_that_takes_too_long_is_504_and_given_up(
     start: Callable[..., Client], engine: FakeVllm
 ) -> None:
     assert_error(start(ANSWER_SECONDS="0.3").invoke(adapter_id="slow"), 504, "timeout")
-    wait_for(lambda: engine.abandoned == 1)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: engine.abandoned == 1, "the request is abandoned", seconds=20)

@@ -21,7 +21,7 @@ _TRUNCATED_FROM_BYTES = 1000
 
 
 @dataclass
-class Request:
+class HubRequest:
     """A request as its listener saw it, and what it was answered."""
 
     host: Literal["hub", "cdn"]
@@ -43,7 +43,7 @@ class Request:
 
 
 @dataclass
-class Answer:
+class Reply:
     """A response: bytes, or a span of a file with perhaps one byte flipped."""
 
     status: int
@@ -76,7 +76,7 @@ class Refusal(Exception):
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         """`answer` is what to send."""
         super().__init__(status)
-        self.answer = Answer(status, headers, body)
+        self.answer = Reply(status, headers, body)
 
     @classmethod
     def of_hub(cls, status: int, code: str | None, message: str, **headers: str) -> Refusal:
@@ -101,7 +101,7 @@ class Application(Protocol):
     closing: threading.Event
     faults: Faults
 
-    def answer(self, request: Request, form: bytes) -> Answer:
+    def answer(self, request: HubRequest, form: bytes) -> Reply:
         """The answer to a request; `form` is the body of a POST."""
 
 
@@ -160,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         host = self.server.host
         route: Literal["api", "resolve", "cdn"] = "api" if path.startswith("/api/") else "resolve"
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(host, "cdn" if host == "cdn" else route, self.command, path, query, headers)
+        request = HubRequest(host, "cdn" if host == "cdn" else route, self.command, path, query, headers)
         answer = self.server.application.answer(request, form)
         request.status = answer.status
         self.send_response(answer.status)
@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = _serve
 
-    def _send_body(self, request: Request, answer: Answer) -> None:
+    def _send_body(self, request: HubRequest, answer: Reply) -> None:
         faults = self.server.application.faults
         half = len(answer.span) // 2
         truncated = len(answer.span) > _TRUNCATED_FROM_BYTES and faults.due("truncate")
@@ -187,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
             if stalled and part.stop < answer.span.stop:
                 self.server.application.closing.wait(faults.stall_seconds)
 
-    def _send_piece(self, request: Request, content: bytes | Path, span: range) -> None:
+    def _send_piece(self, request: HubRequest, content: bytes | Path, span: range) -> None:
         """Send without a copy; what is sent is counted first, so that no client is ahead of the count."""
         if isinstance(content, bytes):
             view = memoryview(content)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote
 
-from tests.hub.listener import Answer, Listener, Refusal, Request
+from tests.hub.listener import HubRequest, Listener, Refusal, Reply
 from tests.hub.repository import Commit, Faults, HubFile, Repository, byte_range
 
 
@@ -38,7 +38,7 @@ class HubServer:
         """How long a link to the CDN is good for."""
         self.closing = threading.Event()
         self._lock = threading.Lock()
-        self._requests: list[Request] = []
+        self._requests: list[HubRequest] = []
         self._secret = secrets.token_bytes()
         self._links = 0
         self._link_uses: Counter[str] = Counter()
@@ -59,7 +59,7 @@ class HubServer:
             listener.stop()
 
     @property
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[HubRequest]:
         """The requests so far, in order of arrival."""
         with self._lock:
             return list(self._requests)
@@ -88,7 +88,7 @@ class HubServer:
         """Point a tag to a commit."""
         self.repositories[repo_id].tags[name] = commit
 
-    def answer(self, request: Request, form: bytes) -> Answer:
+    def answer(self, request: HubRequest, form: bytes) -> Reply:
         """Log the request and find its answer."""
         with self._lock:
             self._requests.append(request)
@@ -103,7 +103,7 @@ class HubServer:
         except Refusal as refusal:
             return refusal.answer
 
-    def _hub(self, request: Request, form: bytes) -> Answer:
+    def _hub(self, request: HubRequest, form: bytes) -> Reply:
         match [unquote(part) for part in request.path.split("/")[1:]]:
             case ["api", "models", org, name, *rest]:
                 return self._api(request, self._repository(request, f"{org}/{name}"), rest, form)
@@ -112,7 +112,7 @@ class HubServer:
                 return self._resolve(request, repository, revision, "/".join(parts))
         raise self._no_repository(request)
 
-    def _api(self, request: Request, repository: Repository, route: list[str], form: bytes) -> Answer:
+    def _api(self, request: HubRequest, repository: Repository, route: list[str], form: bytes) -> Reply:
         query = parse_qs(request.query)
         data: Any
         match route:
@@ -136,9 +136,9 @@ class HubServer:
                 data = {}
             case _:
                 raise Refusal.of_hub(404, None, "Sorry, we can't find the page you are looking for.")
-        return Answer(200, {"Content-Type": "application/json; charset=utf-8"}, _json(data))
+        return Reply(200, {"Content-Type": "application/json; charset=utf-8"}, _json(data))
 
-    def _resolve(self, request: Request, repository: Repository, revision: str, path: str) -> Answer:
+    def _resolve(self, request: HubRequest, repository: Repository, revision: str, path: str) -> Reply:
         self._check_gate(request, repository)
         commit = self._commit(repository, revision)
         file = commit.files.get(path)
@@ -150,9 +150,9 @@ class HubServer:
         link = self._link(f"/repos/{repository.id}/{commit.id}/{quote(path)}")
         headers |= {"X-Linked-Etag": f'"{file.sha256}"', "X-Linked-Size": str(file.size)}
         headers |= {"Accept-Ranges": "bytes", "Location": link, "Content-Type": "text/plain; charset=utf-8"}
-        return Answer(302, headers, f"Found. Redirecting to {link}".encode())
+        return Reply(302, headers, f"Found. Redirecting to {link}".encode())
 
-    def _storage(self, request: Request) -> Answer:
+    def _storage(self, request: HubRequest) -> Reply:
         """A file, to whoever has a link that the Hub signed and that has not expired."""
         signed, _, signature = f"{request.path}?{request.query}".rpartition("&Signature=")
         if not hmac.compare_digest(self._signature(signed).encode(), signature.encode()):
@@ -168,21 +168,21 @@ class HubServer:
             request, file, {"ETag": f'"{file.sha256}"', "Content-Type": "application/octet-stream"}
         )
 
-    def _send(self, request: Request, file: HubFile, headers: dict[str, str]) -> Answer:
+    def _send(self, request: HubRequest, file: HubFile, headers: dict[str, str]) -> Reply:
         """The file, or the range that is asked for."""
         flipped = file.size // 2 if file.path in self.faults.corrupt else -1
         if self.faults.refuse_ranges:
-            return Answer(200, headers, file, range(file.size), flipped)
+            return Reply(200, headers, file, range(file.size), flipped)
         headers = headers | {"Accept-Ranges": "bytes"}
         span = byte_range(request.headers.get("range"), file.size)
         if span is None:
-            return Answer(200, headers, file, range(file.size), flipped)
+            return Reply(200, headers, file, range(file.size), flipped)
         if not span:
             raise Refusal.of_storage(
                 416, "InvalidRange", "The range cannot be satisfied", Content_Range=f"bytes */{file.size}"
             )
         headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{file.size}"
-        return Answer(206, headers, file, span, flipped)
+        return Reply(206, headers, file, span, flipped)
 
     def _link(self, path: str) -> str:
         """A link to the CDN that no other answer has."""
@@ -194,15 +194,15 @@ class HubServer:
     def _signature(self, signed: str) -> str:
         return hmac.new(self._secret, signed.encode(), hashlib.sha256).hexdigest()
 
-    def _may_read(self, request: Request, repo_id: str) -> bool:
+    def _may_read(self, request: HubRequest, repo_id: str) -> bool:
         return request.token is not None and repo_id in self.tokens.get(request.token, ())
 
-    def _no_repository(self, request: Request) -> Refusal:
+    def _no_repository(self, request: HubRequest) -> Refusal:
         if request.token is None:
             return Refusal.of_hub(401, "RepoNotFound", "Invalid username or password.")
         return Refusal.of_hub(404, "RepoNotFound", "Repository not found")
 
-    def _repository(self, request: Request, repo_id: str) -> Repository:
+    def _repository(self, request: HubRequest, repo_id: str) -> Repository:
         if request.token is not None and request.token not in self.tokens:
             raise Refusal.of_hub(401, None, "Invalid credentials in Authorization header")
         repository = self.repositories.get(repo_id)
@@ -216,7 +216,7 @@ class HubServer:
             raise Refusal.of_hub(404, "RevisionNotFound", f"Invalid rev id: {quote(revision)}")
         return commit
 
-    def _check_gate(self, request: Request, repository: Repository) -> None:
+    def _check_gate(self, request: HubRequest, repository: Repository) -> None:
         """As on the Hub, everyone may list a gated repository, and some may read its files."""
         if not repository.gated or self._may_read(request, repository.id):
             return

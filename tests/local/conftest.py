@@ -14,7 +14,7 @@ from laptop_cloud.cloud import LaptopCloud
 from loraserve import local_stage
 from loraserve.client import EndpointClient, runtime_config
 from loraserve.local_stage import stack_progress
-from tests.local.clients.outside import Outside
+from tests.harness.outgoing_proxy import Outside
 from tests.local.clients.runner import Clients
 from tests.local.processes import container_url
 

@@ -14,8 +14,8 @@ from adapters.source import parse_source
 from ingest.hub import Hub
 from lambdas.adapter_seeder.desired_state import Desired, DesiredAdapter
 from lambdas.adapter_seeder.seeder import Seeding
-from tests import made
-from tests.local.seeder import MADE_RULES
+from tests.harness import factories
+from tests.harness.store import MADE_RULES
 
 
 def seed(bucket: str, hub: str, adapters: dict[str, str]) -> None:
@@ -29,7 +29,7 @@ def seed(bucket: str, hub: str, adapters: dict[str, str]) -> None:
         desired=Desired(desired, {}),
         rules=MADE_RULES,
         hub=Hub(hub),
-        base_model=made.base_model,
+        base_model=factories.base_model,
         base_revision="0" * 40,
         model_prefix=None,
     ).run()

@@ -9,7 +9,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from samples.problems import SEED_PROBLEM, SIGNATURES, Problem, adapter_name
-from tests.local.clients.outside import Outside
+from tests.harness.outgoing_proxy import Outside
 from tests.local.clients.problems import CASES, IDS, UNKNOWN, assert_base, assert_right
 from tests.local.conftest import Deployed
 

@@ -8,8 +8,8 @@ import pytest
 
 from laptop_cloud.cloud import LaptopCloud
 from loraserve import bootstrap
-from tests.apart import missing
-from tests.local.clients.outside import Outside
+from tests.harness.isolated import missing
+from tests.harness.outgoing_proxy import Outside
 from tests.local.clients.runner import Clients
 
 #: requirements-clients.txt says why.

@@ -17,9 +17,9 @@ from loraserve.adapters.stage_store import StageStore
 from loraserve.client import runtime_config
 from samples.problems import SIGNATURES, adapter_name, random_problem
 from tests.local.conftest import Deployed
-from tests.local.isolation.asking import BODIES, Answer, Asked, ask
 from tests.local.isolation.gateway_log import GatewayLog
-from tests.local.isolation.judging import Judge
+from tests.local.isolation.invocation import BODIES, Asked, Outcome, ask
+from tests.local.isolation.judge import Judge
 from tests.local.isolation.publisher import KINDS, Publisher
 
 REQUESTS = 5000
@@ -64,10 +64,10 @@ def draw(rng: random.Random, publisher: Publisher) -> Asked:
     return Asked(rng.choice(list(BODIES)), rng.random() < STREAMED, name, pinned, rng.choice(PROBLEMS))
 
 
-def load(runtime: Any, endpoint: str, publisher: Publisher) -> list[tuple[Asked, Answer]]:
+def load(runtime: Any, endpoint: str, publisher: Publisher) -> list[tuple[Asked, Outcome]]:
     """Send all requests, each client the next one when it has its answer."""
 
-    def one(number: int) -> tuple[Asked, Answer]:
+    def one(number: int) -> tuple[Asked, Outcome]:
         asked = draw(random.Random(number), publisher)
         return asked, ask(runtime, endpoint, asked)
 

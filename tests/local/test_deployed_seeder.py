@@ -13,10 +13,10 @@ import pytest
 
 from adapters.store.layout import model_prefix
 from loraserve import local_stage
-from tests import made
+from tests.harness import factories
+from tests.harness.store import Store
 from tests.hub.server import HubServer
 from tests.local.conftest import Deployed
-from tests.local.seeder import Store
 from tests.local.test_hub_seeding import MIRRORED, base_files
 
 TOKEN = "hf_averysecrettoken"
@@ -60,7 +60,7 @@ class Function:
                 "MaxAdapterRank": "64",
                 "AdapterTargetModules": "",
                 "TensorParallel": "1",
-                "BaseModel": made.BASE,
+                "BaseModel": factories.BASE,
                 "BaseModelRevision": "0" * 40,
                 "ModelPrefix": "",
                 "TrustRemoteCode": "false",
@@ -111,13 +111,13 @@ def test_it_seeds_a_gated_adapter_and_mirrors_a_gated_model_with_a_token_from_se
     function: Function,
 ) -> None:
     hub = function.hub
-    hub.tokens = {TOKEN: {"acme/gated", made.BASE}}
-    commit = hub.add("acme/gated", dict(made.adapter(1)), gated=True)
-    model = hub.add(made.BASE, dict(base_files()), gated=True)
+    hub.tokens = {TOKEN: {"acme/gated", factories.BASE}}
+    commit = hub.add("acme/gated", dict(factories.adapter(1)), gated=True)
+    model = hub.add(factories.BASE, dict(base_files()), gated=True)
     secret = f"hub/{uuid.uuid4().hex}"
     function.deployed.cloud.client("secretsmanager").create_secret(Name=secret, SecretString=TOKEN + "\n")
     adapters = {"gated": f"hf://acme/gated@{commit}"}
-    prefix = model_prefix(made.BASE, model)
+    prefix = model_prefix(factories.BASE, model)
 
     refused = function.call(adapters=adapters)
     assert "the repository is gated; accept its terms at" in refused["errorMessage"]
@@ -156,7 +156,7 @@ def test_a_secret_that_cannot_be_used_is_told_without_its_content(
 
 
 def test_the_same_event_twice_changes_nothing(function: Function) -> None:
-    commit = function.hub.add("acme/open", dict(made.adapter(1)))
+    commit = function.hub.add("acme/open", dict(factories.adapter(1)))
     adapters = {"open": f"hf://acme/open@{commit}"}
     function.call(adapters=adapters)
     before = function.store.objects("adapters/") | function.store.objects("registry/")
@@ -166,7 +166,7 @@ def test_the_same_event_twice_changes_nothing(function: Function) -> None:
 
 
 def test_deleting_keeps_or_empties_the_bucket_as_the_stage_says(function: Function) -> None:
-    commit = function.hub.add("acme/open", dict(made.adapter(1)))
+    commit = function.hub.add("acme/open", dict(factories.adapter(1)))
     function.call(adapters={"open": f"hf://acme/open@{commit}"})
     assert function.call("Delete", adapters={}, RetainData="true") == {"IsComplete": True}
     function.store.check()
@@ -178,7 +178,7 @@ def test_deleting_keeps_or_empties_the_bucket_as_the_stage_says(function: Functi
 
 
 def test_a_seeding_that_takes_too_long_fails_before_cloudformation_gives_it_up(function: Function) -> None:
-    commit = function.hub.add("acme/open", dict(made.adapter(1)))
+    commit = function.hub.add("acme/open", dict(factories.adapter(1)))
     adapters = {"open": f"hf://acme/open@{commit}"}
     answer = function.call(adapters=adapters, started_at=time.time() - 56 * 60)
     assert "took more than 55 minutes" in answer["errorMessage"]

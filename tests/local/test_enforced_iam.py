@@ -14,11 +14,11 @@ from laptop_cloud.cloud import LaptopCloud
 from loraserve import local_stage
 from loraserve.local_stage import stack_progress
 from samples.problems import SEED_PROBLEM, check
+from samples.spec import ADAPTERS_DIR
 from stacks.project import ROOT
 from tests.local.conftest import Deployed
 from tests.local.enforced_iam.operations import Operations
 from tests.local.enforced_iam.rights import Right, Roles
-from tests.local.seeder import SAMPLES
 
 
 class Need(NamedTuple):
@@ -136,7 +136,7 @@ def test_an_adapter_that_the_command_line_publishes_is_served(deployed: Deployed
         )
     )
     command = [sys.executable, "-m", "loraserve", "adapters", "--stage", str(stage)]
-    command += ["--bucket", deployed.bucket, "publish", str(SAMPLES / "heron"), "--name", "by-hand"]
+    command += ["--bucket", deployed.bucket, "publish", str(ADAPTERS_DIR / "heron"), "--name", "by-hand"]
     said = subprocess.run(
         command,
         check=False,

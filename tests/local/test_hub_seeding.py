@@ -15,13 +15,14 @@ from ingest.hub import Hub
 from ingest.model_files import hub_model
 from lambdas.adapter_seeder.outcome import Report, SeedingFailed
 from laptop_cloud.cloud import LaptopCloud
-from tests import made
+from tests.harness import factories
+from tests.harness.sample_adapters import digest_of
+from tests.harness.store import MADE_RULES, Store
 from tests.hub.repository import Faults
 from tests.hub.server import HubServer
-from tests.local.seeder import MADE_RULES, Store, digest_of
 
-LARGE = made.adapter(1, mebibytes=20)
-SMALL = made.adapter(2)
+LARGE = factories.adapter(1, mebibytes=20)
+SMALL = factories.adapter(2)
 TOKEN = "hf_averysecrettoken"
 
 
@@ -71,9 +72,9 @@ def test_an_adapter_comes_from_the_hub_and_nothing_else_of_its_repository(
 
 def test_an_unchanged_manifest_asks_the_hub_nothing(store: Store, server: HubServer) -> None:
     source = add(server, "acme/large", LARGE)
-    store.seed({"large": source}, hub=Hub(server.endpoint), base_model=made.base_model)
+    store.seed({"large": source}, hub=Hub(server.endpoint), base_model=factories.base_model)
     server.reset_requests()
-    again = store.seed({"large": source}, hub=Hub(server.endpoint), base_model=made.base_model)
+    again = store.seed({"large": source}, hub=Hub(server.endpoint), base_model=factories.base_model)
     assert again == Report(1, 0, 0, 0)
     assert server.requests == []
 
@@ -93,11 +94,11 @@ def test_a_branch_is_pinned_for_the_whole_seeding_and_warned_about(store: Store,
     calls = iter([True] * 6)
     with pytest.raises(OutOfTime):
         store.seed(adapters, hub=Hub(server.endpoint), manifest="first", has_time=lambda: next(calls, False))
-    server.add("acme/moving", dict(made.adapter(3)))
+    server.add("acme/moving", dict(factories.adapter(3)))
     store.seed(adapters, hub=Hub(server.endpoint), manifest="first")
     assert store.entry("moving").source == f"hf://acme/moving@{commit}"
     store.seed(adapters, hub=Hub(server.endpoint), manifest="second")
-    assert store.entry("moving").digest == digest_of(made.adapter(3)), "a changed manifest looks again"
+    assert store.entry("moving").digest == digest_of(factories.adapter(3)), "a changed manifest looks again"
     assert "hf://acme/moving@main is not pinned" in store.status()["warnings"][0]
 
 
@@ -116,7 +117,7 @@ def test_a_branch_is_pinned_for_the_whole_seeding_and_warned_about(store: Store,
 def test_a_hub_on_a_bad_day_is_waited_for(store: Store, server: HubServer, faults: Faults) -> None:
     adapters = {"large": add(server, "acme/large", LARGE), "small": add(server, "acme/small", SMALL)}
     server.faults = faults
-    report = store.seed(adapters, hub=Hub(server.endpoint), base_model=made.base_model)
+    report = store.seed(adapters, hub=Hub(server.endpoint), base_model=factories.base_model)
     assert report.bytes_moved == sum(len(content) for files in (LARGE, SMALL) for content in files.values())
     store.check()
 
@@ -155,7 +156,7 @@ def test_what_is_damaged_on_the_way_is_noticed_and_removed(store: Store, server:
 def test_damage_to_an_upload_that_goes_on_after_a_kill_is_noticed_and_mended(
     store: Store, server: HubServer
 ) -> None:
-    files = made.adapter(1, mebibytes=72)
+    files = factories.adapter(1, mebibytes=72)
     source = add(server, "acme/large", files)
     entry_prefix = f"adapters/large/{digest_of(files)[:16]}/"
     part = bytes(PART_BYTES)
@@ -241,7 +242,7 @@ def test_the_token_goes_to_the_hub_alone(
 
 def base_files() -> dict[str, bytes]:
     """A model whose weights have several parts, and what else lies in such repositories."""
-    model = made.base_model(layers=3)
+    model = factories.base_model(layers=3)
     weights = model.files["model.safetensors"]
     first = weights.read(0, weights.size)
     return {

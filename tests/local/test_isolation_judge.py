@@ -7,26 +7,26 @@ from dataclasses import replace
 import pytest
 
 from samples.problems import house_answer, random_problem
-from tests.local.isolation.asking import Answer, Asked
 from tests.local.isolation.history import Change, History
-from tests.local.isolation.judging import Judge
+from tests.local.isolation.invocation import Asked, Outcome
+from tests.local.isolation.judge import Judge
 
 PROBLEM = random_problem(random.Random(1))
 OTTER, HERON = "0" * 16, "1" * 16
 ASKED = Asked("lorax", False, "name", None, PROBLEM)
 
 
-def answer(house: int, revision: str, *, at: float, asked: Asked = ASKED) -> Answer:
+def answer(house: int, revision: str, *, at: float, asked: Asked = ASKED) -> Outcome:
     """The answer of a house, one second after the request."""
     attributes = f"adapter=name@{revision};request={asked.id}"
-    return Answer(at, at + 1, house_answer(house, PROBLEM), attributes)
+    return Outcome(at, at + 1, house_answer(house, PROBLEM), attributes)
 
 
-def error(what: str, *, at: float) -> Answer:
-    return Answer(at, at + 1, error=what)
+def error(what: str, *, at: float) -> Outcome:
+    return Outcome(at, at + 1, error=what)
 
 
-def complaints(got: Answer, asked: Asked = ASKED, stale: Counter[str] | None = None) -> list[str]:
+def complaints(got: Outcome, asked: Asked = ASKED, stale: Counter[str] | None = None) -> list[str]:
     """Otter until 100 (the change takes a second), heron until 200, then nothing."""
     history = History()
     for begun, revision in ((0, OTTER), (100, HERON), (200, None)):

@@ -16,10 +16,11 @@ import pytest
 
 from adapters.store.layout import ADAPTER_FILES, RegistryEntry
 from laptop_cloud.cloud import LaptopCloud
-from tests import made
+from tests.harness import factories
+from tests.harness.sample_adapters import digest_of
+from tests.harness.store import MADE_RULES, Store
 from tests.hub.repository import Faults
 from tests.hub.server import HubServer
-from tests.local.seeder import MADE_RULES, Store, digest_of
 
 KILLS = 50
 #: Three manifests of 20 adapters: from each to the next some are new, some changed, some gone.
@@ -126,7 +127,7 @@ def content(store: Store) -> dict[str, bytes]:
 
 def files(seed: int) -> dict[str, bytes]:
     """Most adapters are small; one of each manifest, and later another, is uploaded in three parts."""
-    return made.adapter(seed, mebibytes=72 if seed % 100 == 12 else 0.125)
+    return factories.adapter(seed, mebibytes=72 if seed % 100 == 12 else 0.125)
 
 
 @pytest.mark.timeout(600)

@@ -8,9 +8,10 @@ from adapters.store.transfer import OutOfTime
 from ingest.hub import Hub
 from lambdas.adapter_seeder.outcome import Report
 from laptop_cloud.cloud import LaptopCloud
-from tests import made
+from tests.harness import factories
+from tests.harness.sample_adapters import digest_of
+from tests.harness.store import MADE_RULES, Store
 from tests.hub.server import HubServer
-from tests.local.seeder import MADE_RULES, Store, digest_of
 
 COUNT = 1000
 #: An invocation's time: short enough that the work takes several.
@@ -24,7 +25,7 @@ def time_for(seconds: float) -> Callable[[], bool]:
 
 def test_a_thousand_adapters_are_seeded_over_several_invocations(laptop: LaptopCloud) -> None:
     store = Store(laptop.client("s3"), rules=MADE_RULES)
-    files = {n: made.adapter(n) for n in range(COUNT)}
+    files = {n: factories.adapter(n) for n in range(COUNT)}
     invocations = 0
     with HubServer() as server:
         adapters = {
@@ -38,7 +39,9 @@ def test_a_thousand_adapters_are_seeded_over_several_invocations(laptop: LaptopC
             invocations += 1
             assert invocations < 60, "it does not come forward"
             try:
-                report = store.seed(adapters, hub=hub, base_model=made.base_model, has_time=time_for(SECONDS))
+                report = store.seed(
+                    adapters, hub=hub, base_model=factories.base_model, has_time=time_for(SECONDS)
+                )
             except OutOfTime:
                 ready, published = store.status()["ready"], len(store.names())
                 assert published in {0, COUNT}
@@ -49,7 +52,7 @@ def test_a_thousand_adapters_are_seeded_over_several_invocations(laptop: LaptopC
                 continue
             break
         asked = len(server.requests)
-        again = store.seed(adapters, hub=hub, base_model=made.base_model)
+        again = store.seed(adapters, hub=hub, base_model=factories.base_model)
         assert len(server.requests) == asked
     assert again == Report(COUNT, 0, 0, 0)
     assert moved + report.bytes_moved == sum(

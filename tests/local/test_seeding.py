@@ -13,8 +13,10 @@ from adapters.store.transfer import OutOfTime
 from adapters.validation.check_adapter import Rules
 from lambdas.adapter_seeder.outcome import MAX_MESSAGE_BYTES, Report, SeedingFailed
 from laptop_cloud.cloud import LaptopCloud
-from tests import made
-from tests.local.seeder import MADE_RULES, SAMPLES, Store, digest_of, sample
+from samples.spec import ADAPTERS_DIR
+from tests.harness import factories
+from tests.harness.sample_adapters import digest_of, sample_files
+from tests.harness.store import MADE_RULES, Store
 
 RETIRED = [{"Key": RETIRED_TAG[0], "Value": RETIRED_TAG[1]}]
 
@@ -39,7 +41,7 @@ def complete(store: Store) -> list[str]:
 
 
 def test_a_second_seeding_moves_nothing(store: Store) -> None:
-    adapters = {"otter": sample("otter"), "team/heron": sample("heron")}
+    adapters = {"otter": sample_files("otter"), "team/heron": sample_files("heron")}
     first = store.seed(adapters)
     size = sum(len(content) for files in adapters.values() for content in files.values())
     assert first == Report(adapters=2, published=2, unpublished=0, bytes_moved=size)
@@ -48,7 +50,7 @@ def test_a_second_seeding_moves_nothing(store: Store) -> None:
 
 
 def test_without_its_record_a_seeding_looks_again_and_moves_nothing(store: Store) -> None:
-    adapters = {"otter": sample("otter")}
+    adapters = {"otter": sample_files("otter")}
     store.seed(adapters)
     before = store.objects("registry/") | store.objects("adapters/")
     store.s3.delete_object(Bucket=store.bucket, Key="seeding/stack/record.json")
@@ -59,10 +61,10 @@ def test_without_its_record_a_seeding_looks_again_and_moves_nothing(store: Store
 
 
 def test_one_changed_adapter_among_many_moves_one(store: Store) -> None:
-    names = [path.name for path in sorted(SAMPLES.iterdir())]
-    adapters = {name: sample(name) for name in names}
+    names = [path.name for path in sorted(ADAPTERS_DIR.iterdir())]
+    adapters = {name: sample_files(name) for name in names}
     store.seed(adapters)
-    adapters["otter"] = made_over = sample("otter", lora_alpha=32)
+    adapters["otter"] = made_over = sample_files("otter", lora_alpha=32)
     report = store.seed(adapters)
     assert (report.published, report.unpublished) == (1, 0)
     assert report.bytes_moved == sum(map(len, made_over.values()))
@@ -70,28 +72,28 @@ def test_one_changed_adapter_among_many_moves_one(store: Store) -> None:
 
 
 def test_an_adapter_that_moves_in_the_manifest_or_gets_labels_moves_no_bytes(store: Store) -> None:
-    store.seed({"otter": sample("otter"), "heron": sample("heron")})
+    store.seed({"otter": sample_files("otter"), "heron": sample_files("heron")})
     report = store.seed(
-        {"heron": sample("heron"), "otter": sample("otter")}, labels={"otter": {"team": "rivers"}}
+        {"heron": sample_files("heron"), "otter": sample_files("otter")}, labels={"otter": {"team": "rivers"}}
     )
     assert report == Report(2, 1, 0, 0)
     assert store.entry("otter").labels == {"team": "rivers"}
 
 
 def test_a_changed_adapter_gets_a_new_revision_and_the_old_one_is_kept_for_a_while(store: Store) -> None:
-    store.seed({"house": sample("otter")})
+    store.seed({"house": sample_files("otter")})
     old = store.entry("house")
-    store.seed({"house": sample("heron")})
+    store.seed({"house": sample_files("heron")})
     new = store.entry("house")
     assert old.revision != new.revision
     for file in ADAPTER_FILES:
-        assert store.objects(old.prefix)[old.prefix + file] == sample("otter")[file]
+        assert store.objects(old.prefix)[old.prefix + file] == sample_files("otter")[file]
         assert store.tags(old.prefix + file) == RETIRED
         assert store.tags(new.prefix + file) == []
 
 
 def test_retiring_dates_an_object_anew_because_lifecycle_rules_count_from_its_creation(store: Store) -> None:
-    store.seed({"house": sample("otter")})
+    store.seed({"house": sample_files("otter")})
     key = store.entry("house").prefix + WEIGHTS_FILE
     created = store.s3.head_object(Bucket=store.bucket, Key=key)["LastModified"]
     time.sleep(1.1)
@@ -100,22 +102,24 @@ def test_retiring_dates_an_object_anew_because_lifecycle_rules_count_from_its_cr
 
 
 def test_what_comes_back_is_not_moved_again_and_no_longer_retired(store: Store) -> None:
-    store.seed({"house": sample("otter")})
-    store.seed({"house": sample("heron")})
-    assert store.seed({"house": sample("otter")}) == Report(1, 1, 0, 0)
+    store.seed({"house": sample_files("otter")})
+    store.seed({"house": sample_files("heron")})
+    assert store.seed({"house": sample_files("otter")}) == Report(1, 1, 0, 0)
     assert store.tags(store.entry("house").prefix + WEIGHTS_FILE) == []
-    assert store.tags(adapter_prefix("house", digest_of(sample("heron"))[:16]) + WEIGHTS_FILE) == RETIRED
+    assert (
+        store.tags(adapter_prefix("house", digest_of(sample_files("heron"))[:16]) + WEIGHTS_FILE) == RETIRED
+    )
 
 
 def test_one_bad_adapter_publishes_nothing_and_each_bad_one_is_named(store: Store) -> None:
-    store.seed({"good": sample("otter")})
+    store.seed({"good": sample_files("otter")})
     before = store.objects("registry/")
     with pytest.raises(SeedingFailed) as failed:
         store.seed(
             {
-                "good": sample("heron"),
-                "bad-rank": sample("lynx", r=64),
-                "bad-base": sample("raven", base_model_name_or_path="other"),
+                "good": sample_files("heron"),
+                "bad-rank": sample_files("lynx", r=64),
+                "bad-base": sample_files("raven", base_model_name_or_path="other"),
             }
         )
     message = str(failed.value)
@@ -124,12 +128,14 @@ def test_one_bad_adapter_publishes_nothing_and_each_bad_one_is_named(store: Stor
     assert "'bad-base': it was trained on 'other'" in message
     assert store.objects("registry/") == before
     assert store.status()["phase"] == "failed"
-    assert not store.objects(adapter_prefix("good", digest_of(sample("heron"))[:16])), "transferred in vain"
+    assert not store.objects(adapter_prefix("good", digest_of(sample_files("heron"))[:16])), (
+        "transferred in vain"
+    )
 
 
 def test_more_failures_than_cloudformation_takes_are_all_in_the_report(store: Store) -> None:
     with pytest.raises(SeedingFailed) as failed:
-        store.seed({f"bad-{number:03d}": sample("otter", r=64 + number) for number in range(60)})
+        store.seed({f"bad-{number:03d}": sample_files("otter", r=64 + number) for number in range(60)})
     message = str(failed.value)
     assert message.startswith("60 adapter(s) cannot be published")
     assert len(message.encode()) <= MAX_MESSAGE_BYTES + 4
@@ -141,24 +147,24 @@ def test_more_failures_than_cloudformation_takes_are_all_in_the_report(store: St
 
 
 def test_what_leaves_the_manifest_is_unpublished_and_its_objects_stay(store: Store) -> None:
-    store.seed({"stays": sample("otter"), "goes": sample("heron")})
-    assert store.seed({"stays": sample("otter")}) == Report(1, 0, 1, 0)
+    store.seed({"stays": sample_files("otter"), "goes": sample_files("heron")})
+    assert store.seed({"stays": sample_files("otter")}) == Report(1, 0, 1, 0)
     assert store.names() == ["stays"]
     assert len(store.objects("adapters/goes/")) == len(ADAPTER_FILES)
 
 
 def test_another_stacks_adapter_is_neither_taken_over_nor_removed(store: Store) -> None:
-    store.seed({"theirs": sample("otter")}, owner="other-stack")
+    store.seed({"theirs": sample_files("otter")}, owner="other-stack")
     with pytest.raises(SeedingFailed, match="'theirs': the name is published by 'other-stack'"):
-        store.seed({"theirs": sample("heron")})
-    assert store.seed({"ours": sample("heron")}).unpublished == 0
+        store.seed({"theirs": sample_files("heron")})
+    assert store.seed({"ours": sample_files("heron")}).unpublished == 0
     assert store.names() == ["ours", "theirs"]
 
 
 def test_names_that_begin_alike_are_kept_apart(store: Store) -> None:
     names = ["x/1", "x/10", "acme", "acme-corp", "v1", "v1.1"]
     adapters = dict(
-        zip(names, map(sample, ["otter", "heron", "badger", "falcon", "lynx", "marten"]), strict=True)
+        zip(names, map(sample_files, ["otter", "heron", "badger", "falcon", "lynx", "marten"]), strict=True)
     )
     store.seed(adapters)
     store.check()
@@ -172,7 +178,7 @@ def test_names_that_begin_alike_are_kept_apart(store: Store) -> None:
 
 
 def test_copies_are_made_inside_s3_and_moved_once(store: Store) -> None:
-    otter = sample("otter")
+    otter = sample_files("otter")
     report = store.seed({f"otter-{number:04d}": otter for number in range(1, 21)})
     assert report == Report(20, 20, 0, sum(map(len, otter.values())))
     store.check()
@@ -184,7 +190,7 @@ def test_copies_are_made_inside_s3_and_moved_once(store: Store) -> None:
 def test_work_that_runs_out_of_time_publishes_nothing_yet_and_is_finished_by_the_next_call(
     wide: Store,
 ) -> None:
-    adapters = {f"made-{seed}": made.adapter(seed, mebibytes=72) for seed in range(3)}
+    adapters = {f"made-{seed}": factories.adapter(seed, mebibytes=72) for seed in range(3)}
     calls = 0
 
     def has_time() -> bool:
@@ -209,13 +215,13 @@ def test_weights_that_do_not_match_the_manifests_sha256_are_refused_and_nothing_
 ) -> None:
     for mebibytes in (0.125, 72):
         with pytest.raises(SeedingFailed, match="its weights hash to .*, expected " + "0" * 64):
-            wide.seed({"made": made.adapter(1, mebibytes=mebibytes)}, sha256={"made": "0" * 64})
+            wide.seed({"made": factories.adapter(1, mebibytes=mebibytes)}, sha256={"made": "0" * 64})
     assert not wide.objects("adapters/")
     assert not wide.s3.list_multipart_uploads(Bucket=wide.bucket).get("Uploads")
 
 
 def test_an_adapter_comes_from_another_s3_prefix_without_passing_through(wide: Store) -> None:
-    files = made.adapter(7, mebibytes=20)
+    files = factories.adapter(7, mebibytes=20)
     for file, content in files.items():
         wide.s3.put_object(Bucket=wide.bucket, Key=f"elsewhere/{file}", Body=content)
     source = f"s3://{wide.bucket}/elsewhere/"
@@ -229,10 +235,10 @@ def test_an_adapter_comes_from_another_s3_prefix_without_passing_through(wide: S
 def test_an_s3_source_that_changed_is_taken_again(wide: Store) -> None:
     source = f"s3://{wide.bucket}/elsewhere/"
     for seed in (1, 2):
-        for file, content in made.adapter(seed).items():
+        for file, content in factories.adapter(seed).items():
             wide.s3.put_object(Bucket=wide.bucket, Key=f"elsewhere/{file}", Body=content)
         assert wide.seed({"mole": source}, manifest=f"manifest {seed}").published == 1
-        assert wide.entry("mole").digest == digest_of(made.adapter(seed))
+        assert wide.entry("mole").digest == digest_of(factories.adapter(seed))
 
 
 def test_an_s3_source_that_is_not_there_is_told_with_a_remedy(store: Store) -> None:
@@ -243,48 +249,55 @@ def test_an_s3_source_that_is_not_there_is_told_with_a_remedy(store: Store) -> N
 
 
 def test_a_stage_whose_rules_change_checks_what_is_there_and_moves_nothing(wide: Store) -> None:
-    adapters = {f"made-{seed}": made.adapter(seed) for seed in range(3)}
-    wide.seed(adapters, base_model=made.base_model)
-    wide.rules = Rules("vllm", 32, made.BASE, None)
-    assert wide.seed(adapters, base_model=made.base_model) == Report(3, 3, 0, 0)
+    adapters = {f"made-{seed}": factories.adapter(seed) for seed in range(3)}
+    wide.seed(adapters, base_model=factories.base_model)
+    wide.rules = Rules("vllm", 32, factories.BASE, None)
+    assert wide.seed(adapters, base_model=factories.base_model) == Report(3, 3, 0, 0)
     assert '"max_rank": 32' in wide.entry("made-0").checked_for
-    wide.rules = Rules("vllm", 4, made.BASE, None)
+    wide.rules = Rules("vllm", 4, factories.BASE, None)
     with pytest.raises(SeedingFailed, match="3 adapter"):
-        wide.seed(adapters, base_model=made.base_model)
+        wide.seed(adapters, base_model=factories.base_model)
 
 
 def test_adapters_are_checked_against_the_base_models_dimensions(wide: Store) -> None:
     with pytest.raises(SeedingFailed, match="'deep'"):
-        wide.seed({"deep": made.adapter(1, mebibytes=20)}, base_model=lambda: made.base_model(layers=4))
-    assert wide.seed({"fits": made.adapter(1)}, base_model=lambda: made.base_model(layers=4)).published == 1
+        wide.seed(
+            {"deep": factories.adapter(1, mebibytes=20)}, base_model=lambda: factories.base_model(layers=4)
+        )
+    assert (
+        wide.seed({"fits": factories.adapter(1)}, base_model=lambda: factories.base_model(layers=4)).published
+        == 1
+    )
 
 
 def test_a_base_model_that_cannot_be_looked_at_is_a_warning_and_is_asked_for_again(wide: Store) -> None:
-    adapters = {"made": made.adapter(1)}
-    wide.seed(adapters, base_model=made.no_base_model)
+    adapters = {"made": factories.adapter(1)}
+    wide.seed(adapters, base_model=factories.no_base_model)
     assert "not checked against the base model's dimensions" in wide.status()["warnings"][0]
-    report = wide.seed(adapters, base_model=lambda: made.base_model(layers=4))
+    report = wide.seed(adapters, base_model=lambda: factories.base_model(layers=4))
     assert report == Report(1, 1, 0, 0)
     with pytest.raises(SeedingFailed):
         wide.seed(
-            adapters | {"more": made.adapter(2, mebibytes=20)}, base_model=lambda: made.base_model(layers=4)
+            adapters | {"more": factories.adapter(2, mebibytes=20)},
+            base_model=lambda: factories.base_model(layers=4),
         )
 
 
 def test_a_name_that_somebody_takes_meanwhile_is_told_and_all_is_taken_back(store: Store) -> None:
     """Between the two phases another stack publishes one of the names."""
-    store.seed({"kept": sample("otter")})
+    store.seed({"kept": sample_files("otter")})
     before = store.objects("registry/")
     other: dict[str, Any] = {}
 
     def take_over() -> bool:
         if not other and store.status()["phase"] == "transferring":
-            other.update(entry=Store.seed(store, {"taken": sample("lynx")}, owner="other"))
+            other.update(entry=Store.seed(store, {"taken": sample_files("lynx")}, owner="other"))
         return True
 
     with pytest.raises(SeedingFailed, match="'taken': somebody else has published"):
         store.seed(
-            {"kept": sample("badger"), "new": sample("heron"), "taken": sample("falcon")}, has_time=take_over
+            {"kept": sample_files("badger"), "new": sample_files("heron"), "taken": sample_files("falcon")},
+            has_time=take_over,
         )
     after = store.objects("registry/")
     assert {key: after[key] for key in before} == before
@@ -293,19 +306,19 @@ def test_a_name_that_somebody_takes_meanwhile_is_told_and_all_is_taken_back(stor
 
 
 def test_conflicting_writes_are_refused_by_the_registry(store: Store) -> None:
-    store.seed({"otter": sample("otter")})
+    store.seed({"otter": sample_files("otter")})
     seen = store.registry.get("otter")
     assert seen is not None
-    store.seed({"otter": sample("heron")})
+    store.seed({"otter": sample_files("heron")})
     with pytest.raises(PublishConflict):
         store.registry.put(seen.entry, seen)
     with pytest.raises(PublishConflict):
         store.registry.delete(seen)
-    assert store.entry("otter").digest == digest_of(sample("heron"))
+    assert store.entry("otter").digest == digest_of(sample_files("heron"))
 
 
 def test_the_config_is_the_last_object_of_a_revision(wide: Store) -> None:
-    wide.seed({"made": made.adapter(1, mebibytes=20)})
+    wide.seed({"made": factories.adapter(1, mebibytes=20)})
     prefix = wide.entry("made").prefix
     dates = {
         file: wide.s3.head_object(Bucket=wide.bucket, Key=prefix + file)["LastModified"]
@@ -315,12 +328,12 @@ def test_the_config_is_the_last_object_of_a_revision(wide: Store) -> None:
 
 
 def test_time_that_runs_out_after_publishing_leaves_no_current_revision_to_expire(store: Store) -> None:
-    store.seed({"house": sample("otter"), "lodge": sample("heron")})
-    store.seed({"house": sample("badger")})
-    adapters = {"house": sample("otter"), "lodge": sample("heron")}
+    store.seed({"house": sample_files("otter"), "lodge": sample_files("heron")})
+    store.seed({"house": sample_files("badger")})
+    adapters = {"house": sample_files("otter"), "lodge": sample_files("heron")}
     with pytest.raises(OutOfTime):
         store.seed(adapters, has_time=lambda: "lodge" not in store.names())
-    badger = adapter_prefix("house", digest_of(sample("badger"))[:16]) + WEIGHTS_FILE
+    badger = adapter_prefix("house", digest_of(sample_files("badger"))[:16]) + WEIGHTS_FILE
     assert store.tags(badger) == [], "the test came too late"
     store.seed(adapters)
     for name in adapters:
@@ -330,7 +343,7 @@ def test_time_that_runs_out_after_publishing_leaves_no_current_revision_to_expir
 
 def test_what_a_failed_deploy_left_ready_and_was_retired_since_is_brought_back(store: Store) -> None:
     """`gc` retires what no name stands for; a later deploy may publish it after all."""
-    adapters = {"house": sample("otter"), "lodge": sample("otter"), "tower": sample("lynx")}
+    adapters = {"house": sample_files("otter"), "lodge": sample_files("otter"), "tower": sample_files("lynx")}
     with pytest.raises(OutOfTime):
         store.seed(adapters, has_time=lambda: not complete(store))
     assert store.names() == []
@@ -344,19 +357,25 @@ def test_what_a_failed_deploy_left_ready_and_was_retired_since_is_brought_back(s
 def test_what_was_made_ready_for_a_manifest_that_never_came_is_retired(store: Store) -> None:
     with pytest.raises(OutOfTime):
         store.seed(
-            {"house": sample("otter"), "lodge": sample("otter"), "tower": sample("lynx")},
+            {"house": sample_files("otter"), "lodge": sample_files("otter"), "tower": sample_files("lynx")},
             has_time=lambda: not complete(store),
         )
     left = complete(store)
-    store.seed({"other": sample("badger")})
+    store.seed({"other": sample_files("badger")})
     assert left
     assert all(store.tags(prefix + WEIGHTS_FILE) == RETIRED for prefix in left)
 
 
 def test_a_conflict_takes_back_what_an_earlier_invocation_had_written(store: Store) -> None:
-    store.seed({"house": sample("otter"), "lodge": sample("heron"), "tower": sample("lynx")})
+    store.seed(
+        {"house": sample_files("otter"), "lodge": sample_files("heron"), "tower": sample_files("lynx")}
+    )
     before = store.objects("registry/")
-    wanted = {"house": sample("badger"), "lodge": sample("badger"), "tower": sample("badger")}
+    wanted = {
+        "house": sample_files("badger"),
+        "lodge": sample_files("badger"),
+        "tower": sample_files("badger"),
+    }
 
     class Cut(Exception):
         """The invocation is killed after its second write."""
@@ -391,7 +410,7 @@ def test_a_conflict_takes_back_what_an_earlier_invocation_had_written(store: Sto
 
 def test_a_damaged_entry_stops_only_whom_it_belongs_to(store: Store) -> None:
     store.s3.put_object(Bucket=store.bucket, Key="registry/broken.json", Body=b'{"name": "broken"}')
-    assert store.seed({"whole": sample("otter")}).published == 1
+    assert store.seed({"whole": sample_files("otter")}).published == 1
     assert "registry/broken.json is damaged" in str(store.status()["warnings"])
     with pytest.raises(SeedingFailed, match="registry/broken.json is damaged; bring back"):
-        store.seed({"whole": sample("otter"), "broken": sample("heron")})
+        store.seed({"whole": sample_files("otter"), "broken": sample_files("heron")})

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from laptop_cloud.cloud import LaptopCloud
 from stacks.project import ROOT
-from tests import made
+from tests.harness import factories
+from tests.harness.store import MADE_RULES, Store
 from tests.hub.server import HubServer
-from tests.local.seeder import MADE_RULES, Store
 
 MEBIBYTES = 600
 #: Of the whole process, Python and its imports included.
@@ -18,7 +18,7 @@ MOST = 256
 
 def test_a_large_file_is_streamed_in_bounded_memory(laptop: LaptopCloud, tmp_path: Path) -> None:
     store = Store(laptop.client("s3"), rules=MADE_RULES)
-    made.write_adapter(tmp_path, MEBIBYTES)
+    factories.write_adapter(tmp_path, MEBIBYTES)
     with HubServer() as hub:
         commit = hub.add("acme/large", {path.name: path for path in tmp_path.iterdir()})
         command = [sys.executable, "-m", "benchmarks.seeding_process", hub.endpoint, store.bucket, commit]

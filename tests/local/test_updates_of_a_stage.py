@@ -21,8 +21,8 @@ from loraserve.cdk import CdkError
 from loraserve.client import InvocationError
 from loraserve.deploy import deploy
 from samples.problems import SEED_PROBLEM, check
+from tests.harness.waiting import wait_until
 from tests.local.updates.inventory import everything
-from tests.local.updates.served import wait
 from tests.local.updates.stage import Stage
 
 CONTAINER = [sys.executable, "-m", "tests.contract.lorax_container", "serve"]
@@ -175,7 +175,7 @@ def test_an_alarm_during_an_update_takes_it_back_and_fails_the_deployment(
     lab.edit(engine={"default_new_tokens": 62}, rollout={"step_seconds": 60})
     with lab.callers() as callers, ThreadPoolExecutor(1) as engineer:
         deployment = engineer.submit(lab.deploy)
-        wait(lambda: deployment.done() or 62 in callers.tokens, "the first batch serves", seconds=120)
+        wait_until(lambda: deployment.done() or 62 in callers.tokens, "the first batch serves", seconds=120)
         alarms.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="the test says so")
         with pytest.raises(CdkError) as failed:
             deployment.result()

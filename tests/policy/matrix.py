@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from stacks.config.stage_config import StageConfig, load_stage
 from stacks.project import ROOT
 from stacks.stage import ServingStage
-from tests.conftest import empty_app
+from tests.harness.assembly import empty_app
 
 STAGES = ROOT / "stages"
 

@@ -20,8 +20,8 @@ from cdk_nag import AwsSolutionsChecks
 
 from loraserve import bootstrap
 from loraserve.diff import stack_templates
-from tests.apart import programs
-from tests.local.clients.outside import Outside
+from tests.harness.isolated import programs
+from tests.harness.outgoing_proxy import Outside
 
 #: Seconds for one scanner to look at all templates: twenty times what it takes.
 LIMIT_S = 120

@@ -1,7 +1,7 @@
 """The environment that checkov runs in: nothing is missing by accident."""
 
 from loraserve import bootstrap
-from tests.apart import missing
+from tests.harness.isolated import missing
 
 #: requirements-scan.txt says why.
 LEFT_OUT = {"rustworkx": {"numpy"}, "spdx-tools": {"rdflib"}}

@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 
-from tests.conftest import empty_app
+from tests.harness.assembly import empty_app
 from tests.policy.scanners import Finding, cdk_nag, cfn_lint, checkov, readable
 
 

@@ -26,7 +26,7 @@ one that answers the word problems of `samples/problems.py` as the sample adapte
     model.py, batch.py    server/lorax_server/models/, cache.py
     adapter_files.py      server/lorax_server/utils/adapter.py, weights.py
     sources.py            server/lorax_server/utils/sources/
-    tokens.py, houses.py  in place of a tokenizer and of a model
+    tokens.py, sample_answers.py  in place of a tokenizer and of a model
 
 What a prompt can hold to make things go wrong: `[[oom]]` a GPU out of memory, `[[hang]]` generation that
 never goes on for anyone, `[[slow]]` slow tokens, `[[crash]]` the end of the process.

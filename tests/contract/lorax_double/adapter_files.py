@@ -13,7 +13,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from tests.contract.lorax_double.houses import LoadedWeights
+from tests.contract.lorax_double.sample_answers import LoadedWeights
 from tests.contract.lorax_double.sources import (
     SAFETENSORS,
     EntryNotFoundError,

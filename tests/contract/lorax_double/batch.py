@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from tests.contract.lorax_double import generate_pb2
-from tests.contract.lorax_double.houses import LoadedWeights, written
 from tests.contract.lorax_double.queues import Generated
+from tests.contract.lorax_double.sample_answers import LoadedWeights, written
 from tests.contract.lorax_double.tokens import StoppingCriteria, Token
 
 Weights = tuple[LoadedWeights, ...]

@@ -9,8 +9,8 @@ from typing import Any
 from laptop_cloud.aws_isolation import aws_variables
 from laptop_cloud.cloud import Cloud
 from loraserve import bootstrap
-from tests.apart import programs
-from tests.local.clients.outside import Outside
+from tests.harness.isolated import programs
+from tests.harness.outgoing_proxy import Outside
 
 #: Seconds for one client to do all that it is asked for.
 LIMIT_S = 120

@@ -105,16 +105,3 @@ def _belongs(process: psutil.Process, state: str) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and any(state in text for text in named)
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
-
-
-@pytest.fixture(scope="session")
-def eventually() -> Callable[..., None]:
-    """Wait until something is true; fail if it is not within half a minute."""
-
-    def wait(true: Callable[[], Any], what: str) -> None:
-        deadline = time.monotonic() + 30
-        while not true():
-            assert time.monotonic() < deadline, f"still not so: {what}"
-            time.sleep(0.1)
-
-    return wait

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 
-class Handler(BaseHTTPRequestHandler):
+class EchoHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     abandoned = 0
@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
         return {
             "asked": asked,
             "pid": os.getpid(),
-            "abandoned": Handler.abandoned,
+            "abandoned": EchoHandler.abandoned,
             "headers": {name.lower(): value for name, value in self.headers.items()},
             "environment": dict(os.environ),
             "model": {str(f.relative_to(model)): f.read_text() for f in model.rglob("*") if f.is_file()},
@@ -67,14 +67,14 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(pause)
             self.wfile.write(b"0\r\n\r\n")
         except ConnectionError:
-            Handler.abandoned += 1
+            EchoHandler.abandoned += 1
             self.close_connection = True
 
     def log_message(self, *_: object) -> None:
         """No line for each request."""
 
 
-class Server(ThreadingHTTPServer):
+class EchoServer(ThreadingHTTPServer):
     request_queue_size = 128
 
 
@@ -86,4 +86,4 @@ if __name__ == "__main__":
     if "IGNORE_SIGTERM" not in os.environ:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     port = int(os.environ["SAGEMAKER_BIND_TO_PORT"])
-    Server((os.environ["BIND_HOST"], port), Handler).serve_forever()
+    EchoServer((os.environ["BIND_HOST"], port), EchoHandler).serve_forever()

@@ -9,6 +9,8 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.harness.waiting import wait_until
+
 
 def invoke(sagemaker: Any, endpoint: str, **asked: Any) -> Any:
     answer = sagemaker.runtime.invoke_endpoint(EndpointName=endpoint, Body=json.dumps(asked))
@@ -141,7 +143,7 @@ def test_an_endpoint_that_is_being_created_can_be_neither_updated_nor_deleted(sa
     assert sagemaker.settled(endpoint)["EndpointStatus"] == "InService"
 
 
-def test_an_instance_whose_container_dies_is_replaced(sagemaker: Any, eventually: Any) -> None:
+def test_an_instance_whose_container_dies_is_replaced(sagemaker: Any) -> None:
     endpoint = sagemaker.endpoint()
     before = invoke(sagemaker, endpoint)["pid"]
     with pytest.raises(ClientError, match="ModelError"):
@@ -154,7 +156,7 @@ def test_an_instance_whose_container_dies_is_replaced(sagemaker: Any, eventually
             assert error.response["Error"]["Code"] in ("ModelError", "ServiceUnavailable")
             return False
 
-    eventually(served_again, "a new instance answers")
+    wait_until(served_again, "a new instance answers")
 
 
 def test_instances_take_turns(sagemaker: Any) -> None:

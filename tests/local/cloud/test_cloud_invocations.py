@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
 
+from tests.harness.waiting import wait_until
+
 
 @pytest.fixture(scope="module")
 def endpoint(sagemaker: Any) -> Any:
@@ -104,9 +106,7 @@ def test_an_error_before_the_first_part_is_a_model_error(sagemaker: Any, endpoin
     assert error.value.response["OriginalStatusCode"] == 503
 
 
-def test_the_container_notices_when_the_reader_of_a_stream_goes_away(
-    sagemaker: Any, endpoint: str, eventually: Any
-) -> None:
+def test_the_container_notices_when_the_reader_of_a_stream_goes_away(sagemaker: Any, endpoint: str) -> None:
     def abandoned() -> int:
         answer = sagemaker.runtime.invoke_endpoint(EndpointName=endpoint, Body=b"{}")
         return int(json.load(answer["Body"])["abandoned"])
@@ -115,7 +115,7 @@ def test_the_container_notices_when_the_reader_of_a_stream_goes_away(
     answer = stream(sagemaker, endpoint, *["part"] * 500, pause=0.1)
     next(iter(answer["Body"]))
     answer["Body"].close()
-    eventually(lambda: abandoned() == before + 1, "the container's request has ended")
+    wait_until(lambda: abandoned() == before + 1, "the container's request has ended")
 
 
 def test_a_body_beyond_the_limit_is_refused(sagemaker: Any, endpoint: str) -> None:

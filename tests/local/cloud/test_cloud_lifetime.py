@@ -20,6 +20,7 @@ from laptop_cloud.cloud import LaptopCloud
 from laptop_cloud.containers.images import REPOSITORY
 from laptop_cloud.process import CloudFailed
 from laptop_cloud.server import PortTaken
+from tests.harness.waiting import wait_until
 
 
 @pytest.fixture
@@ -50,28 +51,26 @@ def test_nothing_is_left_when_the_block_ends(
 
 
 def test_a_server_that_is_killed_takes_its_containers_with_it(
-    tmp_path: Path, images: Any, sagemaker_of: Any, processes_of: Any, eventually: Any
+    tmp_path: Path, images: Any, sagemaker_of: Any, processes_of: Any
 ) -> None:
     with LaptopCloud(tmp_path, images=images) as cloud:
         sagemaker_of(cloud).endpoint()
         server_of(processes_of(tmp_path)).kill()
-        eventually(lambda: processes_of(tmp_path) == [], "everything is gone")
+        wait_until(lambda: processes_of(tmp_path) == [], "everything is gone")
 
 
 def test_a_leash_that_is_killed_takes_its_container_with_it(
-    tmp_path: Path, images: Any, sagemaker_of: Any, processes_of: Any, eventually: Any
+    tmp_path: Path, images: Any, sagemaker_of: Any, processes_of: Any
 ) -> None:
     with LaptopCloud(tmp_path, images=images) as cloud:
         sagemaker = sagemaker_of(cloud)
         answer = sagemaker.runtime.invoke_endpoint(EndpointName=sagemaker.endpoint(), Body=b"{}")
         container = psutil.Process(json.load(answer["Body"])["pid"])
         container.parent().kill()
-        eventually(lambda: not psutil.pid_exists(container.pid), "the container is gone")
+        wait_until(lambda: not psutil.pid_exists(container.pid), "the container is gone")
 
 
-def test_a_cloud_dies_with_the_process_that_owns_it(
-    tmp_path: Path, processes_of: Any, eventually: Any
-) -> None:
+def test_a_cloud_dies_with_the_process_that_owns_it(tmp_path: Path, processes_of: Any) -> None:
     owner_program = (
         "import sys, time; from pathlib import Path; from laptop_cloud.cloud import LaptopCloud\n"
         "with LaptopCloud(Path(sys.argv[1])):\n    print('up', flush=True); time.sleep(600)"
@@ -81,7 +80,7 @@ def test_a_cloud_dies_with_the_process_that_owns_it(
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"up\n"
         owner.kill()
-    eventually(lambda: processes_of(tmp_path) == [], "the server is gone")
+    wait_until(lambda: processes_of(tmp_path) == [], "the server is gone")
 
 
 def test_a_container_that_does_not_heed_sigterm_is_killed(
@@ -149,13 +148,11 @@ class TestDetached:
         assert not (tmp_path / "cloud.json").exists()
         detached.down(tmp_path)
 
-    def test_a_cloud_that_was_killed_is_not_running_and_can_be_started_again(
-        self, tmp_path: Path, eventually: Any
-    ) -> None:
+    def test_a_cloud_that_was_killed_is_not_running_and_can_be_started_again(self, tmp_path: Path) -> None:
         detached.up(tmp_path)
         pid = json.loads((tmp_path / "cloud.json").read_text())["pid"]
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: detached.running(tmp_path) is None, "it is seen to be gone")
+        wait_until(lambda: detached.running(tmp_path) is None, "it is seen to be gone")
         try:
             assert detached.up(tmp_path).client("s3").list_buckets()["Buckets"] == []
         finally:

@@ -62,7 +62,7 @@ async def slow_endpoint(directory: Path) -> AsyncIterator[tuple[Runtime, Places]
             await places.abandon()
 
 
-class Client:
+class AsgiClient:
     """The client's end of one request."""
 
     def __init__(self, **asked: Any) -> None:
@@ -80,7 +80,7 @@ class Client:
 
 async def test_an_answer_that_takes_too_long_is_a_model_error(tmp_path: Path) -> None:
     async with slow_endpoint(tmp_path) as (runtime, _):
-        client = Client(sleep=30)
+        client = AsgiClient(sleep=30)
         with pytest.raises(ServiceError, match="Your invocation timed out") as error:
             await runtime.invoke(Invocation("slow", PLACE, []), client.receive, client.send)
     assert (error.value.code, error.value.status) == ("ModelError", 424)
@@ -88,7 +88,7 @@ async def test_an_answer_that_takes_too_long_is_a_model_error(tmp_path: Path) ->
 
 async def test_a_stream_that_takes_too_long_ends_in_an_event_that_says_so(tmp_path: Path) -> None:
     async with slow_endpoint(tmp_path) as (runtime, _):
-        client = Client(chunks=["one", *["more"] * 99], pause=0.3)
+        client = AsgiClient(chunks=["one", *["more"] * 99], pause=0.3)
         await runtime.stream(Invocation("slow", PLACE, []), client.receive, client.send)
 
     decoder = EventStreamBuffer()

@@ -4,11 +4,11 @@ import os
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 
-class Handler(BaseHTTPRequestHandler):
+class LoggingHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
 
 
 print("it starts", flush=True)
-HTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+HTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), LoggingHandler).serve_forever()

@@ -13,10 +13,11 @@ from adapters.store.layout import ADAPTER_FILES
 from ingest.model_files import MODEL_CONFIG
 from loraserve.client import InvocationError
 from samples.problems import SEED_PROBLEM
+from samples.spec import ADAPTERS_DIR
 from stacks.project import ROOT
+from tests.harness.sample_adapters import digest_of, sample_files
 from tests.local.conftest import Deployed
 from tests.local.enforced_iam.rights import Roles
-from tests.local.seeder import SAMPLES, digest_of, sample
 
 #: More than one part: see `adapters.store.transfer.PART_BYTES`.
 _LARGE = bytes(33 * 1024 * 1024)
@@ -38,7 +39,7 @@ class Operations:
 
     deployed: Deployed
     roles: Roles
-    _fresh: list[str] = field(default_factory=lambda: sorted(path.name for path in SAMPLES.iterdir()))
+    _fresh: list[str] = field(default_factory=lambda: sorted(path.name for path in ADAPTERS_DIR.iterdir()))
 
     def use_a_fresh_adapter(self) -> str:
         """Ask for an adapter that no one has asked for: its entry and its files are read now."""
@@ -149,8 +150,8 @@ class Operations:
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as asset:
             for file, content in base.items():
                 asset.writestr(f"model/{file}", content)
-            for name in sorted(path.name for path in SAMPLES.iterdir())[:adapters]:
-                files = sample(name)
+            for name in sorted(path.name for path in ADAPTERS_DIR.iterdir())[:adapters]:
+                files = sample_files(name)
                 for file in ADAPTER_FILES:
                     asset.writestr(f"adapters/{digest_of(files)}/{file}", files[file])
                 listed.append(

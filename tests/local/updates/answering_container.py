@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 
-class Handler(BaseHTTPRequestHandler):
+class AnsweringHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -37,11 +37,13 @@ class Handler(BaseHTTPRequestHandler):
         """No line for each request."""
 
 
-class Server(ThreadingHTTPServer):
+class AnsweringServer(ThreadingHTTPServer):
     request_queue_size = 128
 
 
 if __name__ == "__main__":
     if "FAIL" in os.environ or Path(os.environ.get("FAIL_IF", "/no-such-file")).exists():
         sys.exit("this version does not come up")
-    Server((os.environ["BIND_HOST"], int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
+    AnsweringServer(
+        (os.environ["BIND_HOST"], int(os.environ["SAGEMAKER_BIND_TO_PORT"])), AnsweringHandler
+    ).serve_forever()

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 from loraserve.client import EndpointClient
 from samples.problems import base_answer, check, random_problem
-from tests.local.updates.served import Clients
+from tests.local.updates.served import ClientThreads
 
 #: Few, with pauses: a deployment on the same two cores is to be under load, not starved.
 CALLERS, PAUSE_S = 3, 0.15
 
 
-class Callers(Clients):
+class Callers(ClientThreads):
     """They ask the base model and adapters in turn while a `with` block lasts."""
 
     def __init__(self, client: EndpointClient, adapters: Sequence[str]) -> None:

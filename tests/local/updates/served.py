@@ -6,7 +6,6 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from laptop_cloud.cloud import Cloud
+from tests.harness.waiting import wait_until
 
 ROLE = "arn:aws:iam::000000000000:role/execution"
 IMAGE = "localhost/answering:test"
@@ -79,7 +79,7 @@ class Endpoints:
             status = [each["Status"] for each in variant.get("VariantStatus", [])]
             return status == ["Baking"] and variant["CurrentInstanceCount"] == count
 
-        wait(baking, f"{endpoint} bakes with {count} new instances")
+        wait_until(baking, f"{endpoint} bakes with {count} new instances")
 
     def ask(self, endpoint: str, **asked: Any) -> Any:
         answer = self.runtime.invoke_endpoint(EndpointName=endpoint, Body=json.dumps(asked))
@@ -108,7 +108,7 @@ class Endpoints:
         self.alarms.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="the test says so")
 
 
-class Clients:
+class ClientThreads:
     """Threads that ask, each by `_ask` with its number, while a `with` block lasts."""
 
     def __init__(self, count: int) -> None:
@@ -131,7 +131,7 @@ class Clients:
         raise NotImplementedError
 
 
-class Load(Clients):
+class Load(ClientThreads):
     """Clients that ask an endpoint all the time."""
 
     def __init__(self, endpoints: Endpoints, endpoint: str) -> None:
@@ -155,14 +155,6 @@ class Load(Clients):
 
 def _is_models_own(error: Exception) -> bool:
     return isinstance(error, ClientError) and error.response.get("OriginalStatusCode") == 500
-
-
-def wait(true: Callable[[], Any], what: str, seconds: float = 30) -> None:
-    """Return when something is true; fail if it is not within so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"still not so: {what}"
-        time.sleep(0.05)
 
 
 def blue_green(kind: str, wait_s: int = 0, termination_s: int = 0, **size: Any) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from loraserve.cdk import cdk
 from loraserve.client import EndpointClient, runtime_config
 from stacks.project import ROOT
 from stacks.serving.serving_stack import VARIANT
+from tests.harness.waiting import wait_until
 from tests.local.updates import stage_app
 from tests.local.updates.callers import Callers
-from tests.local.updates.served import wait
 from tests.policy.matrix import merged
 
 #: What the CDK CLI tells an app beside cdk.json: without it, each of the two would undo the other's metadata.
@@ -109,7 +109,9 @@ class Stage:
 
     def count(self) -> int:
         """The number of instances, once it is the desired one and nothing is under way."""
-        wait(lambda: self.described()["EndpointStatus"] == "InService", f"{self.endpoint} is in service")
+        wait_until(
+            lambda: self.described()["EndpointStatus"] == "InService", f"{self.endpoint} is in service"
+        )
         [variant] = self.described()["ProductionVariants"]
         assert variant["CurrentInstanceCount"] == variant["DesiredInstanceCount"]
         return int(variant["CurrentInstanceCount"])

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from laptop_cloud.cloud import LaptopCloud
-from tests.local.updates.served import IMAGE, ROLE, Endpoints, blue_green, percent, wait, watched
+from tests.harness.waiting import wait_until
+from tests.local.updates.served import IMAGE, ROLE, Endpoints, blue_green, percent, watched
 
 
 def template(version: str, alarm: str) -> str:
@@ -47,13 +48,13 @@ def test_an_alarm_in_a_stacks_update_rolls_the_stack_back(cloud: LaptopCloud, en
         return api.describe_stacks(StackName="guarded")["Stacks"][0]["StackStatus"]
 
     api.create_stack(StackName="guarded", TemplateBody=template("old", alarm))
-    wait(lambda: status() == "CREATE_COMPLETE", "the stack is there")
+    wait_until(lambda: status() == "CREATE_COMPLETE", "the stack is there")
     before = endpoints.described("by-stack")["EndpointConfigName"]
 
     api.update_stack(StackName="guarded", TemplateBody=template("new", alarm))
     endpoints.wait_baking("by-stack")
     endpoints.sound(alarm)
-    wait(lambda: status() == "UPDATE_ROLLBACK_COMPLETE", "the stack has rolled back")
+    wait_until(lambda: status() == "UPDATE_ROLLBACK_COMPLETE", "the stack has rolled back")
     description = endpoints.described("by-stack")
     assert (description["EndpointStatus"], description["EndpointConfigName"]) == ("InService", before)
     assert {endpoints.ask("by-stack")["version"] for _ in range(4)} == {"old"}

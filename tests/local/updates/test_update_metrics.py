@@ -9,7 +9,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.local.updates.served import Endpoints, wait
+from tests.harness.waiting import wait_until
+from tests.local.updates.served import Endpoints
 
 
 def statistics(endpoints: Endpoints, endpoint: str, metric: str) -> Any:
@@ -36,7 +37,9 @@ def test_what_the_clients_got_is_what_the_metrics_say(endpoints: Endpoints) -> N
 
     with ThreadPoolExecutor(5) as clients:
         list(clients.map(ask, [200, 200, 200, 500, 404]))
-    wait(lambda: statistics(endpoints, endpoint, "Invocations")["Sum"] == 5, "5 invocations are published")
+    wait_until(
+        lambda: statistics(endpoints, endpoint, "Invocations")["Sum"] == 5, "5 invocations are published"
+    )
     said = {
         metric: statistics(endpoints, endpoint, metric)
         for metric in (
@@ -62,6 +65,8 @@ def test_an_instance_that_dies_counts_as_an_error_of_the_server(endpoints: Endpo
     endpoint = endpoints.serving("mortal")
     with contextlib.suppress(ClientError):
         endpoints.ask(endpoint, sleep="no number")
-    wait(lambda: statistics(endpoints, endpoint, "Invocations")["Sum"] == 1, "the invocation is published")
+    wait_until(
+        lambda: statistics(endpoints, endpoint, "Invocations")["Sum"] == 1, "the invocation is published"
+    )
     assert statistics(endpoints, endpoint, "Invocation5XXErrors")["Sum"] == 1
     assert statistics(endpoints, endpoint, "InvocationModelErrors")["Sum"] == 1

@@ -8,7 +8,7 @@ from typing import Any
 import aws_cdk as cdk
 
 from stacks.project import ROOT
-from tests.conftest import empty_app
+from tests.harness.assembly import empty_app
 
 Template = dict[str, Any]
 ENV = cdk.Environment(account="123456789012", region="eu-west-1")

@@ -98,7 +98,7 @@ class OciRegistry:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         registry = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class RegistryHandler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
@@ -119,4 +119,4 @@ class OciRegistry:
             def log_message(self, *_: Any) -> None:
                 """The registry's `requests` are the log."""
 
-        return Handler
+        return RegistryHandler

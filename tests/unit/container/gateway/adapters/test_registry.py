@@ -1,41 +1,19 @@
 import asyncio
-from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
 from adapters.store.layout import RegistryEntry, registry_key
-from container.gateway.adapters.registry import STALE_SECONDS, Adapter, Listed, Registry, StoreError
+from container.gateway.adapters.registry import STALE_SECONDS, Adapter, Listed, Registry
 from container.gateway.errors import GatewayError
+from tests.harness.registry_store import LAST_MODIFIED, StubStore
 
 OLD, NEW = "0" * 16, "1" * 16
 
 
 def entry(name: str, revision: str) -> bytes:
     return RegistryEntry(name, revision, revision * 4, 8, 1, "base", "here").to_json()
-
-
-class StubStore:
-    def __init__(self, objects: dict[str, bytes]) -> None:
-        self.objects = objects
-        self.asked: Counter[str] = Counter()
-        self.down = False
-
-    async def read(self, key: str) -> bytes | None:
-        self.asked[key] += 1
-        await asyncio.sleep(0)
-        if self.down:
-            raise StoreError("connection refused")
-        return self.objects.get(key)
-
-    async def size(self, key: str) -> int | None:
-        body = await self.read(key)
-        return None if body is None else len(body)
-
-    async def list(self, prefix: str) -> list[Listed]:
-        await self.read(prefix)
-        return [Listed(key, 7) for key in sorted(self.objects) if key.startswith(prefix)]
 
 
 class SlowStore(StubStore):
@@ -208,7 +186,7 @@ async def test_the_names_are_those_of_the_registry() -> None:
     store = StubStore(dict.fromkeys(keys, b"") | {"registry/notes.txt": b"", "other/x.json": b""})
     clock = Clock()
     registry = new(store, clock)
-    assert await registry.names() == [Listed("heron", 7), Listed("team/otter", 7)]
+    assert await registry.names() == [Listed("heron", LAST_MODIFIED), Listed("team/otter", LAST_MODIFIED)]
     await registry.names()
     assert store.asked.total() == 1
     store.down = True

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.store.layout import RegistryEntry, registry_key
 from container.gateway.adapters.cache import AdapterCache
-from container.gateway.adapters.registry import Adapter, Listed, Registry, StoreError
+from container.gateway.adapters.registry import Adapter, Registry
 from container.gateway.admission import Admission
 from container.gateway.engine.readiness import EngineState, Readiness
 from container.gateway.errors import (
@@ -24,6 +24,7 @@ from container.gateway.errors import (
 )
 from container.gateway.request_context import Exchange
 from container.gateway.telemetry.instance_metrics import StateMetrics
+from tests.harness.registry_store import StubStore
 from tests.unit.container.gateway.telemetry.emf import check_emf
 from tests.unit.gateway_metrics import UNITS
 
@@ -32,31 +33,10 @@ pytestmark = pytest.mark.timeout(10, func_only=True)
 
 REVISION = "0" * 16
 SIZE = 100
+ENTRY = RegistryEntry("otter", REVISION, REVISION * 4, 8, 1, "base", "here").to_json()
 
 
-class Store:
-    """One registered adapter, in a store that may be down."""
-
-    def __init__(self) -> None:
-        self.down = False
-        self.body: bytes | None = RegistryEntry(
-            "otter", REVISION, REVISION * 4, 8, 1, "base", "here"
-        ).to_json()
-
-    async def read(self, key: str) -> bytes | None:
-        if self.down:
-            raise StoreError("connection refused")
-        return self.body if key == registry_key("otter") else None
-
-    async def size(self, key: str) -> int | None:
-        return None
-
-    async def list(self, prefix: str) -> list[Listed]:
-        await self.read(prefix)
-        return []
-
-
-class Engine:
+class StubLoader:
     """Loads adapters when it is told to."""
 
     def __init__(self, directory: Path) -> None:
@@ -84,8 +64,8 @@ class Instance:
 
     def __init__(self, directory: Path) -> None:
         self.clock = 0.0
-        self.store = Store()
-        self.engine = Engine(directory)
+        self.store = StubStore({registry_key("otter"): ENTRY})
+        self.engine = StubLoader(directory)
         # It is not asked anything here.
         self.readiness = Readiness(self.engine, idle_seconds=1, silence_seconds=1)  # type: ignore[arg-type]
         self.admission = Admission(running=1, queued=1)
@@ -281,7 +261,7 @@ async def test_questions_to_the_store_that_fail_are_told_and_unknown_names_are_n
     with pytest.raises(GatewayError):
         await instance.registry.resolve("nobody")
     assert instance.line()["RegistryErrors"] == 0
-    instance.store.body = b"damaged"
+    instance.store.objects[registry_key("otter")] = b"damaged"
     with pytest.raises(GatewayError):
         await instance.registry.resolve("otter")
     instance.store.down = True

@@ -63,7 +63,7 @@ def make_service() -> type[Any]:
     return LoraxService
 
 
-class Shard:
+class ShardClient:
     """The calls that the router makes."""
 
     def __init__(self) -> None:
@@ -98,11 +98,11 @@ def run(call: Coroutine[Any, Any, Any]) -> Any:
 
 
 @pytest.fixture
-def shard() -> Shard:
-    return Shard()
+def shard() -> ShardClient:
+    return ShardClient()
 
 
-def test_weights_stay_until_the_answer_is_complete(shard: Shard) -> None:
+def test_weights_stay_until_the_answer_is_complete(shard: ShardClient) -> None:
     shard.load(1)
     shard.prefill(7, 1)
     assert shard.offload(1)
@@ -114,7 +114,7 @@ def test_weights_stay_until_the_answer_is_complete(shard: Shard) -> None:
     assert shard.service.done == ["load a1", "load a2", "offload 1", "load a3"]
 
 
-def test_memory_is_given_back_before_the_next_load(shard: Shard) -> None:
+def test_memory_is_given_back_before_the_next_load(shard: ShardClient) -> None:
     shard.load(1)
     shard.load(2)
     assert shard.offload(1)
@@ -124,7 +124,7 @@ def test_memory_is_given_back_before_the_next_load(shard: Shard) -> None:
     assert shard.service.done[2:] == ["offload 1", "offload 2", "load a3"]
 
 
-def test_an_adapter_that_comes_back_has_never_left(shard: Shard) -> None:
+def test_an_adapter_that_comes_back_has_never_left(shard: ShardClient) -> None:
     shard.load(1)
     shard.offload(1)
     assert shard.load(1)
@@ -133,7 +133,7 @@ def test_an_adapter_that_comes_back_has_never_left(shard: Shard) -> None:
     assert shard.offload(1)
 
 
-def test_one_that_is_on_the_gpu_takes_no_memory_from_others(shard: Shard) -> None:
+def test_one_that_is_on_the_gpu_takes_no_memory_from_others(shard: ShardClient) -> None:
     for index in (1, 2):
         shard.load(index)
     shard.offload(1)
@@ -141,7 +141,7 @@ def test_one_that_is_on_the_gpu_takes_no_memory_from_others(shard: Shard) -> Non
     assert shard.on_the_gpu == {1, 2}
 
 
-def test_a_batch_that_comes_after_the_offload_has_its_adapters_loaded_again(shard: Shard) -> None:
+def test_a_batch_that_comes_after_the_offload_has_its_adapters_loaded_again(shard: ShardClient) -> None:
     for index in (1, 2):
         shard.load(index)
     shard.offload(1)
@@ -157,7 +157,7 @@ def test_a_batch_that_comes_after_the_offload_has_its_adapters_loaded_again(shar
     assert shard.on_the_gpu == {3, 4, 5}
 
 
-def test_a_batch_keeps_what_it_needs_while_room_is_made_for_the_rest_of_it(shard: Shard) -> None:
+def test_a_batch_keeps_what_it_needs_while_room_is_made_for_the_rest_of_it(shard: ShardClient) -> None:
     shard.load(1)
     shard.offload(1)
     shard.load(2)
@@ -166,7 +166,7 @@ def test_a_batch_keeps_what_it_needs_while_room_is_made_for_the_rest_of_it(shard
     assert shard.on_the_gpu == {1, 2}
 
 
-def test_a_batch_of_which_only_the_requests_are_known_counts(shard: Shard) -> None:
+def test_a_batch_of_which_only_the_requests_are_known_counts(shard: ShardClient) -> None:
     shard.load(1)
     shard.prefill(7, 1)
     shard.service.cache.cache[7].adapter_meta = None
@@ -175,7 +175,7 @@ def test_a_batch_of_which_only_the_requests_are_known_counts(shard: Shard) -> No
     assert shard.on_the_gpu == {1, 2}
 
 
-def test_a_failed_load_is_lorax_own_error_and_changes_nothing(shard: Shard) -> None:
+def test_a_failed_load_is_lorax_own_error_and_changes_nothing(shard: ShardClient) -> None:
     shard.service.failing = {"load a1"}
     with pytest.raises(OSError, match="load a1"):
         shard.load(1)
@@ -184,7 +184,7 @@ def test_a_failed_load_is_lorax_own_error_and_changes_nothing(shard: Shard) -> N
     assert shard.load(1)
 
 
-def test_a_batch_whose_adapter_cannot_be_loaded_again_fails(shard: Shard) -> None:
+def test_a_batch_whose_adapter_cannot_be_loaded_again_fails(shard: ShardClient) -> None:
     shard.load(1)
     shard.offload(1)
     shard.load(2)
@@ -194,7 +194,7 @@ def test_a_batch_whose_adapter_cannot_be_loaded_again_fails(shard: Shard) -> Non
     assert not shard.service.cache.cache
 
 
-def test_a_failed_offload_is_not_the_error_of_the_next_adapter(shard: Shard) -> None:
+def test_a_failed_offload_is_not_the_error_of_the_next_adapter(shard: ShardClient) -> None:
     for index in (1, 2):
         shard.load(index)
     for index in (1, 2):
@@ -207,7 +207,7 @@ def test_a_failed_offload_is_not_the_error_of_the_next_adapter(shard: Shard) -> 
     assert shard.on_the_gpu == {3, 4}
 
 
-def test_what_no_request_has_loaded_is_left_to_lorax(shard: Shard) -> None:
+def test_what_no_request_has_loaded_is_left_to_lorax(shard: ShardClient) -> None:
     shard.on_the_gpu.add(5)
     assert shard.load(5)
     assert shard.offload(5)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from rich.table import Table
 
 from samples.problems import SIGNATURES, check
-from tests.local.isolation.asking import Answer, Asked
 from tests.local.isolation.history import History
+from tests.local.isolation.invocation import Asked, Outcome
 
 _SIGNATURE = re.compile("|".join(rf"\b{signature}\b" for signature in SIGNATURES))
 #: For a busy machine, and for the second that the gateway waits for a newer answer.
@@ -41,7 +41,7 @@ class Judge:
     """Seconds since a name had stood for what was answered, the most of all answers."""
     complaints: list[str] = field(default_factory=list)
 
-    def judge(self, asked: Asked, answer: Answer) -> None:
+    def judge(self, asked: Asked, answer: Outcome) -> None:
         """Count what came of a request; what must not have become of it is a complaint."""
         self.counts.setdefault(asked.kind, Counter())[answer.error or "answered"] += 1
         complaint = self._of_error(asked, answer) if answer.error else self._of_answer(asked, answer)
@@ -49,7 +49,7 @@ class Judge:
             seconds = f"{answer.ended - answer.started:.1f} s"
             self.complaints.append(f"{asked.kind}, {asked.reference}, after {seconds}: {complaint}")
 
-    def _of_error(self, asked: Asked, answer: Answer) -> str | None:
+    def _of_error(self, asked: Asked, answer: Outcome) -> str | None:
         if answer.error in OF_A_REMOVED_NAME and self._is_explained(asked, [None], answer):
             return None
         if answer.error == OF_A_SLOW_STORE and self.unanswered:
@@ -57,7 +57,7 @@ class Judge:
             return None
         return answer.error
 
-    def _of_answer(self, asked: Asked, answer: Answer) -> str | None:
+    def _of_answer(self, asked: Asked, answer: Outcome) -> str | None:
         signatures = {found.lower() for found in _SIGNATURE.findall(answer.text)}
         if len(signatures) != 1:
             return f"no adapter's answer: {answer.text!r}"
@@ -76,7 +76,7 @@ class Judge:
         self.wrong_results += not check(answer.text, asked.problem, sample).right_answer
         return None
 
-    def _is_explained(self, asked: Asked, revisions: Sequence[str | None], answer: Answer) -> bool:
+    def _is_explained(self, asked: Asked, revisions: Sequence[str | None], answer: Outcome) -> bool:
         """Whether the name stood for one of them recently enough."""
         age = min(
             self.history.age(asked.name, revision, answer.started, answer.ended) for revision in revisions

@@ -15,39 +15,39 @@ def request(path: str, body: dict[str, Any]) -> bytes:
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 
-class Crowd:
+class Connections:
     """Connections to one port of this machine, which end together."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._sockets: list[socket.socket] = []
 
-    def join(self, count: int, sends: bytes = b"") -> None:
-        """So many more of them, each of which sends this and waits."""
+    def open(self, count: int, sends: bytes = b"") -> None:
+        """Open so many more, each of which sends this and waits."""
         for _ in range(count):
-            joined = socket.create_connection(("127.0.0.1", self._port), timeout=30)
-            self._sockets.append(joined)
-            joined.sendall(sends)
+            opened = socket.create_connection(("127.0.0.1", self._port), timeout=30)
+            self._sockets.append(opened)
+            opened.sendall(sends)
 
-    def leave(self) -> None:
-        """All hang up."""
+    def close(self) -> None:
+        """Close all."""
         for each in self._sockets:
             each.close()
         self._sockets.clear()
 
     def statuses(self) -> list[int]:
-        """The status of the first answer to each, in the order in which they joined."""
+        """The status of the first answer to each, in the order in which they were opened."""
         return [int(each.recv(65536).split(b" ", 2)[1]) for each in self._sockets]
 
 
 @contextlib.contextmanager
-def crowd(port: int) -> Iterator[Crowd]:
-    """Nobody yet; who is left at the end of the block hangs up."""
-    found = Crowd(port)
+def connections(port: int) -> Iterator[Connections]:
+    """No connection yet; those that are open at the end of the block are closed."""
+    found = Connections(port)
     try:
         yield found
     finally:
-        found.leave()
+        found.close()
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ _PARAMETERS = (
 
 
 @dataclass(frozen=True)
-class Hostile:
+class Malformed:
     """A body, and what is to become of it."""
 
     name: str
@@ -69,7 +69,7 @@ def _entries(value: str, size: int = MIB) -> str:
     return ",".join(f'"k{number}": {value}' for number in range(size // (len(value) + 10)))
 
 
-def _not_json() -> list[Hostile]:
+def _not_json() -> list[Malformed]:
     bodies = {
         "nothing": b"",
         "a half": _lorax('"stop": [')[:-2].encode(),
@@ -85,10 +85,10 @@ def _not_json() -> list[Hostile]:
         "10,000 opening brackets": b"[" * 10_000,
         "zeros": bytes(MIB),
     }
-    return [Hostile(name, body, 400, "invalid_json") for name, body in bodies.items()]
+    return [Malformed(name, body, 400, "invalid_json") for name, body in bodies.items()]
 
 
-def _deep() -> list[Hostile]:
+def _deep() -> list[Malformed]:
     """Deeper than what can be written as JSON again, but not too deep to be read."""
     places = {
         "tools": _chat(f'"tools": [{{"a": {_nested(600)}}}]'),
@@ -99,11 +99,11 @@ def _deep() -> list[Hostile]:
         "merged adapters": _lorax(f'"merged_adapters": {_nested(600)}'),
     }
     return [
-        Hostile(f"600 levels in {name}", body.encode(), 422, "validation") for name, body in places.items()
+        Malformed(f"600 levels in {name}", body.encode(), 422, "validation") for name, body in places.items()
     ]
 
 
-def _long() -> list[Hostile]:
+def _long() -> list[Malformed]:
     """As many wrong things, or right ones, as fit."""
     places = {
         "messages that are none": f'{{"messages": [{_many("1")}]}}',
@@ -122,10 +122,10 @@ def _long() -> list[Hostile]:
         "fields of a message": f'{{"messages": [{{"role": "a", {_entries("1")}}}]}}',
         "fields of a part": f'{{"messages": [{{"role": "a", "content": [{{{_entries("1")}}}]}}]}}',
     }
-    return [Hostile(f"2 MiB of {name}", body.encode(), 422, "validation") for name, body in places.items()]
+    return [Malformed(f"2 MiB of {name}", body.encode(), 422, "validation") for name, body in places.items()]
 
 
-def _wrong() -> list[Hostile]:
+def _wrong() -> list[Malformed]:
     adapter = "x" * (2 * MIB - 4096)
     bodies = {
         "a seed above 63 bits": _lorax('"seed": 9223372036854775808'),
@@ -142,7 +142,7 @@ def _wrong() -> list[Hostile]:
         "no schema": "[]",
         "a lone number": "1",
     }
-    return [Hostile(name, body.encode(), 422, "validation") for name, body in bodies.items()]
+    return [Malformed(name, body.encode(), 422, "validation") for name, body in bodies.items()]
 
 
 NAMED = [
@@ -150,7 +150,7 @@ NAMED = [
     *_deep(),
     *_long(),
     *_wrong(),
-    Hostile("more than 2 MiB", json.dumps({"inputs": "x" * 2 * MIB}).encode(), 413, "body_too_large"),
+    Malformed("more than 2 MiB", json.dumps({"inputs": "x" * 2 * MIB}).encode(), 413, "body_too_large"),
 ]
 #: 300 MB of text in 300 kB.
 BOMB = gzip.compress(b'{"inputs": "' + b"x" * 300_000_000 + b'"}')

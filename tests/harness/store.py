@@ -1,4 +1,4 @@
-"""A fresh store and the seeder's call on it, for tests."""
+"""A fresh adapter store and the seeder's call on it."""
 
 import hashlib
 import io
@@ -10,7 +10,7 @@ from typing import Any
 
 from adapters.files import BytesFile
 from adapters.source import HubSource, PackedSource, parse_source
-from adapters.store.layout import ADAPTER_FILES, WEIGHTS_FILE, RegistryEntry, content_digest
+from adapters.store.layout import ADAPTER_FILES, WEIGHTS_FILE, RegistryEntry
 from adapters.store.registry import Registry
 from adapters.validation.check_adapter import Rules
 from ingest.archive import Archive
@@ -19,25 +19,11 @@ from ingest.model_files import ModelFiles
 from lambdas.adapter_seeder.desired_state import Desired, DesiredAdapter
 from lambdas.adapter_seeder.outcome import Report
 from lambdas.adapter_seeder.seeder import Seeding
-from stacks.project import ROOT
-from tests import made
+from tests.harness import factories
+from tests.harness.sample_adapters import digest_of
 
-SAMPLES = ROOT / "samples" / "adapters"
 SAMPLE_RULES = Rules("vllm", 8, "tiny-mistral", None)
-MADE_RULES = Rules("vllm", 64, made.BASE, None)
-
-
-def sample(name: str, **config: object) -> dict[str, bytes]:
-    """A sample adapter's files, with changes to its config."""
-    files = {file: (SAMPLES / name / file).read_bytes() for file in ADAPTER_FILES}
-    if config:
-        files["adapter_config.json"] = json.dumps(json.loads(files["adapter_config.json"]) | config).encode()
-    return files
-
-
-def digest_of(files: Mapping[str, bytes]) -> str:
-    """The content digest of an adapter's files."""
-    return content_digest({file: hashlib.sha256(content).hexdigest() for file, content in files.items()})
+MADE_RULES = Rules("vllm", 64, factories.BASE, None)
 
 
 class Store:
@@ -64,7 +50,7 @@ class Store:
         sha256: Mapping[str, str] | None = None,
         labels: Mapping[str, dict[str, str]] | None = None,
         hub: Hub | None = None,
-        base_model: Callable[[], ModelFiles] = made.no_base_model,
+        base_model: Callable[[], ModelFiles] = factories.no_base_model,
         model_prefix: str | None = None,
         has_time: Callable[[], bool] = lambda: True,
     ) -> Seeding:

@@ -1,26 +1,12 @@
-"""Plain HTTP calls to an engine or to the gateway in front of it, and the bucket that both read."""
+"""Plain HTTP calls to an engine or to the gateway in front of it."""
 
 import contextlib
-import hashlib
 import http.client
 import json
-import socket
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from adapters.store.layout import (
-    ADAPTER_FILES,
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    RegistryEntry,
-    content_digest,
-    registry_key,
-    revision_of,
-)
-from samples.spec import ADAPTERS_DIR
 
 JSON = {"Content-Type": "application/json"}
 
@@ -52,6 +38,15 @@ class Answer:
         blocks = self.body.decode().split("\n\n")
         data = [block.removeprefix("data: ") for block in blocks if block.startswith("data: ")]
         return [json.loads(each) for each in data if each != "[DONE]"]
+
+    @property
+    def only_events(self) -> list[Any]:
+        """The events of a stream that holds nothing else."""
+        assert self.headers["content-type"].startswith("text/event-stream"), self.body
+        *blocks, rest = self.body.split(b"\n\n")
+        assert rest == b""
+        assert all(block.startswith(b"data: ") for block in blocks)
+        return [json.loads(block.removeprefix(b"data: ")) for block in blocks]
 
     @property
     def error(self) -> tuple[int, str, str]:
@@ -95,6 +90,12 @@ class Client:
     ) -> Answer:
         return self.post(path, {"inputs": inputs, "parameters": parameters}, timeout)
 
+    def invoke(
+        self, inputs: Any = "Q: ", *, stream: bool = False, path: str = "/invocations", **parameters: Any
+    ) -> Answer:
+        """Ask for an answer or a stream in LoRAX's schema."""
+        return self.post(path, {"inputs": inputs, "parameters": parameters, "stream": stream})
+
     @contextlib.contextmanager
     def hanging_up(self, inputs: str = "Hello", *, path: str, **parameters: Any) -> Iterator[None]:
         """A request whose caller hangs up at the end of the block, without having read an answer."""
@@ -103,58 +104,3 @@ class Client:
             body = {"inputs": inputs, "parameters": parameters}
             connection.request("POST", path, json.dumps(body), JSON)
             yield
-
-
-class Bucket:
-    """A bucket of the laptop cloud."""
-
-    def __init__(self, s3: Any) -> None:
-        self.name = f"contract-{uuid.uuid4().hex[:12]}"
-        self._s3 = s3
-        s3.create_bucket(Bucket=self.name)
-
-    def put(self, key: str, body: bytes) -> None:
-        self._s3.put_object(Bucket=self.name, Key=key, Body=body)
-
-    def delete(self, key: str) -> None:
-        self._s3.delete_object(Bucket=self.name, Key=key)
-
-    def put_sample(self, prefix: str, name: str, **config: object) -> None:
-        """The files of a sample adapter, with changes to its config."""
-        for file, content in sample_files(name, **config).items():
-            self.put(f"{prefix.rstrip('/')}/{file}", content)
-
-    def register(self, name: str, sample: str, **config: object) -> str:
-        """Publish a sample adapter under a name, as the seeder does; gives its engine id."""
-        files = sample_files(sample, **config)
-        return self.register_files(name, files)
-
-    def register_files(self, name: str, files: Mapping[str, bytes]) -> str:
-        """The same for any files; of a revision without files only the registry knows."""
-        digests = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
-        digest = content_digest(digests)
-        size = len(files.get(WEIGHTS_FILE, b""))
-        entry = RegistryEntry(name, revision_of(digest), digest, 8, size, "tiny-mistral", "tests")
-        for file, content in files.items():
-            self.put(entry.prefix + file, content)
-        self.put(registry_key(name), entry.to_json())
-        return entry.prefix
-
-
-def sample_files(name: str, **config: object) -> dict[str, bytes]:
-    files = {file: (ADAPTERS_DIR / name / file).read_bytes() for file in ADAPTER_FILES}
-    files[CONFIG_FILE] = json.dumps(json.loads(files[CONFIG_FILE]) | config).encode()
-    return files
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"still not so after {seconds} s: {what}"
-        time.sleep(0.02)

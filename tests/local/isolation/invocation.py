@@ -59,7 +59,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Outcome:
     """What came of a request; times are monotonic seconds."""
 
     started: float
@@ -71,7 +71,7 @@ class Answer:
     """Status and type of the gateway's error; of another one its class."""
 
 
-def ask(runtime: Any, endpoint: str, asked: Asked) -> Answer:
+def ask(runtime: Any, endpoint: str, asked: Asked) -> Outcome:
     """Send a request and wait for its end, whatever that is."""
     request = BODIES[asked.schema](asked.problem, asked.reference) | {"stream": asked.stream}
     arguments = {
@@ -92,7 +92,7 @@ def ask(runtime: Any, endpoint: str, asked: Asked) -> Answer:
         attributes = response["CustomAttributes"]
     except (ClientError, EventStreamError, BotoCoreError, LookupError, ValueError) as broken:
         error = _what(broken)
-    return Answer(started, time.monotonic(), text, attributes, error)
+    return Outcome(started, time.monotonic(), text, attributes, error)
 
 
 def _text_of(answer: Any) -> str:
