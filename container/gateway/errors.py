@@ -50,6 +50,11 @@ class GatewayError(Exception):
         return cls(500, "incomplete_generation", "Incomplete generation")
 
     @classmethod
+    def oversized(cls, part: str, limit: int) -> Self:
+        """A `part` of the engine's response, its answer or an event, exceeds the gateway's limit in bytes."""
+        return cls(500, "answer_too_large", f"The engine's {part} is above {limit} bytes: ask for less")
+
+    @classmethod
     def generation(cls) -> Self:
         """The engine failed; what it says about that may quote the prompt, so it is not told."""
         return cls(500, "generation", "Request failed during generation")

@@ -16,6 +16,9 @@ from tests.contract.fake_vllm import TOKENS, FakeVllm, choice, completion
 
 #: A prompt that is never answered to the end, streamed or not.
 ENDLESS = "endless"
+#: A chat whose message is this and a number is a stream of as many events, as fast as they are read. Each has
+#: its number and then this many bytes more.
+FLOOD, FLOOD_BYTES = "flood ", 4096
 #: Seconds between two tokens of an endless stream.
 TOKEN_SECONDS = 0.2
 #: The beginning of the names of adapters that take this many seconds to be loaded.
@@ -30,7 +33,7 @@ class FaultyVllm(FakeVllm):
     def __init__(self) -> None:
         super().__init__()
         self._began = time.monotonic()
-        self._counts = {"asked": 0, "running": 0, "abandoned": 0}
+        self._counts = {"asked": 0, "running": 0, "abandoned": 0, "flooded": 0}
 
     def application(self) -> web.Application:
         application = super().application()
@@ -43,6 +46,9 @@ class FaultyVllm(FakeVllm):
         """Always the same, streamed or not; the gateway hands it on as it is."""
         asked = await http.json()
         answer = {"id": "chatcmpl-1", "created": 1795507429, "model": asked["model"]}
+        prompt = asked["messages"][0]["content"]
+        if str(prompt).startswith(FLOOD):
+            return await self._flood(http, answer, int(prompt.removeprefix(FLOOD)))
         usage = {"prompt_tokens": 3, "total_tokens": 6, "completion_tokens": 3}
         said = {"role": "assistant", "content": "C hi"}
         end = {"index": 0, "finish_reason": "stop"}
@@ -91,6 +97,19 @@ class FaultyVllm(FakeVllm):
             raise
         finally:
             self._counts["running"] -= 1
+
+    async def _flood(self, http: web.Request, answer: dict[str, object], events: int) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(http)
+        for number in range(events):
+            said = {"content": f"{number} {'x' * FLOOD_BYTES}"}
+            reason = "stop" if number == events - 1 else None
+            choices = [{"index": 0, "delta": said, "finish_reason": reason}]
+            piece = answer | {"object": "chat.completion.chunk", "choices": choices}
+            await response.write(f"data: {json.dumps(piece)}\n\n".encode())
+            self._counts["flooded"] += 1
+        await response.write(b"data: [DONE]\n\n")
+        return response
 
     def _is_after(self, variable: str) -> bool:
         return time.monotonic() - self._began >= float(os.environ.get(variable, "0"))

@@ -171,17 +171,19 @@ class Gateway:
 
     async def _answer(self, request: Request, exchange: Exchange) -> Json:
         async def generate() -> Json:
-            for can_retry in (True, False):
+            retried = False
+            while True:
                 async with self._turn(request, exchange) as adapter:
                     try:
                         answer = await self._backend.generate(request, _id(adapter), exchange.usage)
                     except GatewayError as error:
-                        if not (can_retry and self._lost(adapter, error)):
+                        # An adapter that the engine has lost is loaded again, once, by a second `_turn`.
+                        if retried or not self._lost(adapter, error):
                             raise
+                        retried = True
                     else:
                         self._readiness.heard()
                         return answer
-            raise AssertionError("unreachable")
 
         work = Work(generate(), exchange, reads_to_end=self._backend.reads_to_end)
         answer: Json = await work.result()
@@ -223,8 +225,8 @@ class Gateway:
         return response
 
     async def _events(self, request: Request, exchange: Exchange) -> AsyncGenerator[Json]:
-        for can_retry in (True, False):
-            begun = False
+        begun = retried = False
+        while True:
             async with self._turn(request, exchange) as adapter:
                 answer = self._backend.stream(request, _id(adapter), exchange.usage)
                 try:
@@ -234,8 +236,10 @@ class Gateway:
                             self._readiness.heard()
                             yield event
                 except GatewayError as error:
-                    if begun or not (can_retry and self._lost(adapter, error)):
+                    # As in `_answer`, but not once the client has a part of the answer.
+                    if begun or retried or not self._lost(adapter, error):
                         raise
+                    retried = True
                 else:
                     return
 

@@ -1,0 +1,257 @@
+"""The gateway's own HTTP client for the engine beside aiohttp's, on equal work.
+
+    python -m benchmarks.engine_client [--rounds 12] [--json]
+
+A null engine in another process answers at once. The two clients alternate in each of two comparisons:
+
+client      `EnginePool` and `AiohttpPool` alone: whole responses by 32 tasks, then 32 streams;
+gateway     the same gateway with one pool or the other, the load sent by a third process.
+
+The figure is processor time, of the process that has the client, for one request and for one event: unlike
+elapsed time it does not count what other programs do on the machine. The result is the ratio own ÷ aiohttp
+of each round, as median, lowest and highest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil  # type: ignore[import-untyped]
+import typer
+import uvloop
+from aiohttp import web
+
+from benchmarks.aiohttp_pool import AiohttpPool
+from benchmarks.arithmetic import in_turn
+from benchmarks.failure import BenchmarkFailed
+from benchmarks.load import Job, Request, send
+from container.gateway.adapters.registry import Listed
+from container.gateway.assembly import assemble
+from container.gateway.engine.connection import EnginePool
+from container.gateway.engine.readiness import EngineState
+from container.gateway.settings import read_settings
+from container.vllm.backend import VllmBackend
+from laptop_cloud.process import free_port
+from samples.problems import SEED_PROBLEM
+from samples.spec import BASE_NAME
+from stacks.project import ROOT
+
+OWN, AIOHTTP = "own", "aiohttp"
+SIDES = (OWN, AIOHTTP)
+CALLERS = 32
+#: Per round: whole responses, streams, and events of a stream (50 a second, as the null engine sends them).
+REQUESTS, STREAMS, EVENTS = 3000, 32, 60
+_READY_SECONDS = 20.0
+
+
+def measure(rounds: int) -> dict[str, Any]:
+    """The figures of each round, and the ratios."""
+    engine_port = free_port(0)
+    with _process("benchmarks.null_engine", "--port", str(engine_port), port=engine_port):
+        found = uvloop.run(_clients(engine_port, rounds)) | _gateways(engine_port, rounds)
+    return {"rounds": found, "ratios": {name: _ratio(figures) for name, figures in found.items()}}
+
+
+async def _clients(engine_port: int, rounds: int) -> dict[str, list[dict[str, float]]]:
+    """Both pools in this process."""
+    other = AiohttpPool("127.0.0.1", engine_port)
+    pools: dict[str, EnginePool] = {OWN: EnginePool("127.0.0.1", engine_port), AIOHTTP: other}
+    for pool in pools.values():
+        await _whole(pool, 500)
+    gc.collect()
+    gc.freeze()
+    found: dict[str, list[dict[str, float]]] = {
+        "client, µs of processor a request": [],
+        "client, requests/s": [],
+        "client, µs of processor an event": [],
+    }
+    per_request, per_second, per_event = found.values()
+    for number in range(rounds):
+        for figures in found.values():
+            figures.append({})
+        for side in in_turn(SIDES, number):
+            began, used = time.perf_counter(), time.process_time()
+            await _whole(pools[side], REQUESTS)
+            per_request[-1][side] = (time.process_time() - used) / REQUESTS * 1e6
+            per_second[-1][side] = REQUESTS / (time.perf_counter() - began)
+        for side in in_turn(SIDES, number):
+            used = time.process_time()
+            await _streams(pools[side])
+            per_event[-1][side] = (time.process_time() - used) / (STREAMS * EVENTS) * 1e6
+    pools[OWN].close()
+    await other.aclose()
+    return found
+
+
+async def _whole(pool: EnginePool, count: int) -> None:
+    body = json.dumps(_engine_body(stream=False)).encode()
+
+    async def caller() -> None:
+        for _ in range(count // CALLERS):
+            async with pool.request("POST", "/v1/completions", body) as response:
+                if b'"usage"' not in await response.read():
+                    raise BenchmarkFailed("a response without its end")
+
+    await asyncio.gather(*(caller() for _ in range(CALLERS)))
+
+
+async def _streams(pool: EnginePool) -> None:
+    body = json.dumps(_engine_body(stream=True)).encode()
+
+    async def caller(wait: float) -> None:
+        # As in `benchmarks.load`: events of different streams do not come at the same instant.
+        await asyncio.sleep(wait)
+        events = 0
+        async with pool.request("POST", "/v1/completions", body) as response:
+            async for chunk in response.chunks():
+                events += chunk.count(b"data: {")
+        if events != EVENTS:
+            raise BenchmarkFailed(f"{events} events of {EVENTS}")
+
+    await asyncio.gather(*(caller(0.0013 * number) for number in range(STREAMS)))
+
+
+def _engine_body(*, stream: bool) -> dict[str, Any]:
+    return {"model": BASE_NAME, "prompt": SEED_PROBLEM.prompt, "max_tokens": EVENTS, "stream": stream}
+
+
+def _gateways(engine_port: int, rounds: int) -> dict[str, list[dict[str, float]]]:
+    """A gateway process for either pool, both up all the time."""
+    found: dict[str, list[dict[str, float]]] = {
+        "gateway, µs of processor a request": [],
+        "gateway, requests/s": [],
+        "gateway, µs of processor an event": [],
+    }
+    per_request, per_second, per_event = found.values()
+    with contextlib.ExitStack() as stack:
+        ports, processes = {}, {}
+        for side in SIDES:
+            ports[side] = free_port(0)
+            arguments = ("serve", side, str(ports[side]), str(engine_port))
+            process = stack.enter_context(_process("benchmarks.engine_client", *arguments, port=ports[side]))
+            processes[side] = psutil.Process(process.pid)
+            _used(processes[side], _job(ports[side], stream=False))
+        for number in range(rounds):
+            for figures in found.values():
+                figures.append({})
+            for side in in_turn(SIDES, number):
+                used, rps = _used(processes[side], _job(ports[side], stream=False))
+                per_request[-1][side] = used / REQUESTS * 1e6
+                per_second[-1][side] = rps
+            for side in in_turn(SIDES, number):
+                used, _ = _used(processes[side], _job(ports[side], stream=True))
+                per_event[-1][side] = used / (STREAMS * EVENTS) * 1e6
+    return found
+
+
+def _job(port: int, *, stream: bool) -> Job:
+    parameters = {"max_new_tokens": EVENTS}
+    body = {"inputs": SEED_PROBLEM.prompt, "parameters": parameters, "stream": stream}
+    request = Request("/invocations", body, "" if stream else f"[{BASE_NAME}]")
+    if stream:
+        return Job("stream", port, [request], STREAMS, STREAMS)
+    return Job("closed", port, [request], REQUESTS, CALLERS)
+
+
+def _used(process: psutil.Process, job: Job) -> tuple[float, float]:
+    """Send the job; seconds of processor time that the gateway took, and requests a second."""
+    before = process.cpu_times()
+    result = send(job)
+    after = process.cpu_times()
+    if result.errors:
+        raise BenchmarkFailed(f"{result.errors} of {job.count} requests went wrong: {result.first_error}")
+    if job.kind == "stream" and len(result.delays) != job.count * EVENTS:
+        raise BenchmarkFailed(f"{len(result.delays)} events of {job.count * EVENTS}")
+    return after.user + after.system - before.user - before.system, result.rps
+
+
+@contextlib.contextmanager
+def _process(module: str, *arguments: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a module until the end of the block; the block begins when it listens on `port`."""
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=ROOT)
+    try:
+        deadline = time.monotonic() + _READY_SECONDS
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise BenchmarkFailed(f"{module} does not listen")
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+class _NoAdapters:
+    """An adapter store without adapters: the base model is asked for."""
+
+    async def read(self, key: str) -> bytes | None:
+        return None
+
+    async def size(self, key: str) -> int | None:
+        return None
+
+    async def list(self, prefix: str) -> list[Listed]:
+        return []
+
+
+async def _serve(side: str, port: int, engine_port: int) -> None:
+    """A gateway with this side's client, as `container.gateway.main` sets it up."""
+    pool = (EnginePool if side == OWN else AiohttpPool)("127.0.0.1", engine_port)
+    settings = read_settings({"HF_MODEL_ID": BASE_NAME, "ADAPTER_BUCKET": "none"})
+    backend = VllmBackend(
+        pool,
+        base_model=BASE_NAME,
+        max_input_tokens=settings.max_input_tokens,
+        default_new_tokens=settings.default_new_tokens,
+        cache=Path("unused"),
+    )
+    parts = assemble(settings, backend, _NoAdapters(), lambda _: None)
+    parts.readiness.state = EngineState.READY
+    runner = web.AppRunner(parts.gateway.application(), access_log=None, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
+    await asyncio.Event().wait()
+
+
+def _ratio(rounds: list[dict[str, float]]) -> dict[str, float]:
+    ratios = [each[OWN] / each[AIOHTTP] for each in rounds]
+    sides = {side: statistics.median(each[side] for each in rounds) for side in SIDES}
+    return sides | {"ratio": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)}
+
+
+def main(
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of each comparison.")] = 12,
+    as_json: Annotated[bool, typer.Option("--json", help="All rounds as one JSON document.")] = False,
+) -> None:
+    """Measure both clients and print the ratios."""
+    found = measure(rounds)
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    for name, figures in found["ratios"].items():
+        print(
+            f"{name:36} own {figures[OWN]:8.1f}  aiohttp {figures[AIOHTTP]:8.1f}  "
+            f"own ÷ aiohttp {figures['ratio']:.2f} ({figures['lowest']:.2f} to {figures['highest']:.2f})"
+        )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        uvloop.run(_serve(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    else:
+        typer.run(main)
