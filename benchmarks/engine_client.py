@@ -4,7 +4,7 @@
 
 A null engine in another process answers at once. The two clients alternate in each of two comparisons:
 
-client      `EnginePool` and `AiohttpPool` alone: whole responses by 32 tasks, then 32 streams;
+client      `EnginePool` and `AiohttpPool` alone: whole responses by 32 tasks, then 64 streams;
 gateway     the same gateway with one pool or the other, the load sent by a third process.
 
 The figure is processor time, of the process that has the client, for one request and for one event: unlike
@@ -51,7 +51,7 @@ OWN, AIOHTTP = "own", "aiohttp"
 SIDES = (OWN, AIOHTTP)
 CALLERS = 32
 #: Per round: whole responses, streams, and events of a stream (50 a second, as the null engine sends them).
-REQUESTS, STREAMS, EVENTS = 3000, 32, 60
+REQUESTS, STREAMS, EVENTS = 3000, 64, 100
 _READY_SECONDS = 20.0
 
 
@@ -239,7 +239,11 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="All rounds as one JSON document.")] = False,
 ) -> None:
     """Measure both clients and print the ratios."""
-    found = measure(rounds)
+    try:
+        found = measure(rounds)
+    except BenchmarkFailed as error:
+        print(f"✗ {error}", file=sys.stderr)
+        raise typer.Exit(1) from error
     if as_json:
         print(json.dumps(found, indent=1))
         return

@@ -11,7 +11,9 @@ from container.gateway.engine.backend import Json
 from container.gateway.request_context import Exchange, Phase
 from container.gateway.tasks import look_at_error
 
-#: Events that may wait for a slow caller before the engine has to wait, too.
+#: Events that may wait for a slow caller before the engine has to wait, too. On the way from the engine to
+#: the caller each buffer has a bound, and a full one stops what fills it: aiohttp's response (at 64 KiB
+#: `write` waits), this queue, the connection's body (`engine_connection`) and the sockets.
 _WAITING_EVENTS = 64
 
 

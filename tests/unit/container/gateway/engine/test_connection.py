@@ -170,11 +170,14 @@ def test_a_whole_body_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize(
+    "begins", [b"HTTP/1.1 200 OK\r\n", STREAM + b"1\r\nx\r\n0\r\n"], ids=["head", "trailer"]
+)
 @pytest.mark.parametrize("piece", [b"x" * 1000, b"x: %s\r\n" % (b"y" * 100)], ids=["one", "many"])
-def test_headers_have_a_limit(piece: bytes) -> None:
+def test_headers_have_a_limit(begins: bytes, piece: bytes) -> None:
     async def scenario() -> None:
         async def answer(engine: Engine, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"HTTP/1.1 200 OK\r\nx: ")
+            writer.write(begins + b"x: ")
             for _ in itertools.count():
                 writer.write(piece)
                 await writer.drain()
@@ -183,8 +186,8 @@ def test_headers_have_a_limit(piece: bytes) -> None:
         engine = Engine(answer)
         async with engine.pool() as pool:
             with pytest.raises(GatewayError) as caught:
-                async with pool.request("GET", "/"):
-                    pass
+                async with pool.request("GET", "/") as response:
+                    await response.read()
         assert caught.value.error_type == "engine_unavailable"
         assert engine.sent > MAX_HEAD_BYTES
         await engine.until_stalled()
@@ -228,6 +231,25 @@ def test_a_connection_that_the_server_closes_while_it_is_idle_is_not_used(loop: 
         assert engine.connections == 3
 
     run(scenario(), loop)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05], ids=["together", "later"])
+def test_a_response_without_a_request_is_not_given_to_the_next_one(seconds: float) -> None:
+    async def scenario() -> None:
+        async def answer(engine: Engine, writer: asyncio.StreamWriter) -> None:
+            await whole(b"%d" % engine.connections)(engine, writer)
+            await asyncio.sleep(seconds)
+            await whole(b"nobody's")(engine, writer)
+
+        engine = Engine(answer)
+        async with engine.pool() as pool:
+            for number in range(1, 4):
+                async with pool.request("GET", "/") as response:
+                    assert await response.read() == b"%d" % number
+                await asyncio.sleep(0.1)
+        assert engine.connections == 3
+
+    run(scenario())
 
 
 @LOOPS
