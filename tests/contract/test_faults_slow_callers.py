@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from calls import wait_until
 from crowd import request
 from faulty_container import Container, container
 from faulty_vllm import FLOOD, FLOOD_BYTES
+
+from tests.harness.waiting import wait_until
 
 MIB = 1024 * 1024
 #: Bytes that the system may keep for the caller; Linux doubles the number.
