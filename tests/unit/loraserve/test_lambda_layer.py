@@ -31,7 +31,7 @@ RUNTIME = {
     "implementation_name": "cpython",
     "extra": "",
 }
-#: Left out on purpose: see lambdas/requirements.txt.
+#: Left out on purpose: see lambdas/requirements.in.
 LEFT_OUT = {"hf-xet"}
 USE_THE_CLIENT = """
 import sys
