@@ -40,7 +40,7 @@ LEFT_OUT = {
     "requirements-scan.txt": ("numpy", "rdflib", "pyparsing"),
     "lambdas/requirements.txt": ("hf-xet",),
 }
-#: The machine that the pins are for, whichever runs uv. 3.11.5: the lowest Python of all pinned packages.
+#: The machine that the pins are for, whichever runs uv. 3.11.5: soupsieve in requirements-scan.txt needs it.
 _MACHINE = ("--python-version", "3.11.5", "--python-platform", "x86_64-manylinux_2_28")
 _LAMBDA = ("--python-version", "3.13", "--python-platform", "aarch64-manylinux_2_34")
 #: uv reads none of pip's settings; these have the same meaning for both.
