@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 ALL_TESTS := -n 2 --no-loadscope-reorder
 CONTEXT := $(if $(STAGE),-c stage=$(STAGE))
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test check synth diff deploy pin-images bench clean
+.PHONY: help setup demo up down invoke test check lock synth diff deploy pin-images bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ check: setup ## style, types, import contracts, requirements and Dockerfiles
 	@.venv/bin/lint-imports
 	@$(VENV_PYTHON) -m loraserve.requirements
 	@.venv/bin/hadolint container/*/Dockerfile
+
+lock: setup ## [ARGS=--upgrade]: resolve the requirements*.in files into the pinned requirements*.txt files
+	@$(VENV_PYTHON) -m loraserve.requirements lock $(ARGS)
 
 synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or network
 	@$(CDK) synth '**' --quiet --no-notices $(CONTEXT)

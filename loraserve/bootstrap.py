@@ -3,6 +3,11 @@
 Standard library only, because nothing is installed yet. A step that is already done is skipped: each
 leaves a stamp with the hash of the files that it was made from.
 
+pip installs the packages, not uv, because README.md asks for Python and make alone and because a user's pip
+settings (mirror, certificates, PyTorch's index) then count: uv reads none of them, and without them it does
+not find torch==2.13.0+cpu. Most of the time is bytecode, which uv can only put off to the first import
+(docs/decisions/0006-hand-made-parts.md has the figures), and only the first set-up would gain.
+
 `--for-tests` also makes the environments of what only the tests use.
 """
 

@@ -1,7 +1,10 @@
 """The seeder's packages (lambdas/requirements.txt) as a Lambda layer, in build/lambda_layer; without Docker.
 
-Run by `make setup`, and by the CDK CLI before each synth (`build` in cdk.json). What is there already is
-kept: that costs a few milliseconds and no network. Standard library only, because a synth waits for it.
+Run by `make setup`, and by the CDK CLI before each synth (`build` in cdk.json). An archive that is up to date
+is kept, which takes a few milliseconds and no network. Otherwise pip installs the wheels for the Lambda
+runtime. Only what pip does not do is code here: the cache of wheels for a build without network, the removal
+of files that differ between machines, an archive whose bytes depend on its content alone, and the exchange of
+the old layer for the new one.
 """
 
 from __future__ import annotations
@@ -9,10 +12,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,13 +22,13 @@ from stacks.project import LAMBDA_LAYER as ARCHIVE
 from stacks.project import ROOT
 
 REQUIREMENTS = ROOT / "lambdas" / "requirements.txt"
-#: The same files as the archive, to look at.
+#: The same files as in the archive, unpacked, for inspection and tests.
 LAYER = ARCHIVE.with_suffix("")
-#: What the layer was made from. Beside it: inside, it would be deployed.
+#: Fingerprint of the layer's sources. Next to the layer, because the layer's content is deployed.
 STAMP = LAYER.with_suffix(".stamp")
-#: The downloaded wheels. In the virtual environment, because every working copy that uses it has the same.
+#: The downloaded wheels. In the virtual environment, so that all working copies that use it share them.
 WHEELS = Path(sys.prefix) / "lambda-wheels"
-#: The Lambda runtime, for pip: Python 3.13 on arm64; its Amazon Linux 2023 has glibc 2.34.
+#: pip's options for the Lambda runtime: Python 3.13 on arm64; its Amazon Linux 2023 has glibc 2.34.
 RUNTIME = (
     *("--python-version", "3.13", "--implementation", "cp"),
     *("--platform", "manylinux2014_aarch64", "--platform", "manylinux_2_28_aarch64"),
@@ -36,17 +38,16 @@ RUNTIME = (
 MODIFIED = 315532800
 #: Lines of pip's output that are shown when it fails.
 TAIL_LINES = 6
-_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
-#: The part of a wheel for site-packages that is not at its top, e.g. `name-1.0.data/purelib/`.
-_DATA = re.compile(r"^[^/]+\.data/(?P<kind>[^/]+)/")
+#: Written by pip, not part of a wheel; RECORD has hashes of scripts that name this machine's Python.
+_OF_THE_INSTALLATION = ("RECORD", "INSTALLER", "REQUESTED")
 
 
 class LayerError(Exception):
-    """The layer cannot be made; the message says what to do."""
+    """The layer cannot be built; the message has pip's reason and the remedy."""
 
 
 def main() -> None:
-    """Build the layer if it is not there yet; exit code 1 with the reason if that fails."""
+    """Build the layer if it is not up to date; exit code 1 with the reason if that fails."""
     if is_built():
         return
     started = time.monotonic()
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def is_built() -> bool:
-    """Whether the layer is there, made by this module from the requirements as they are."""
+    """Return whether the layer was built by this module from the present requirements."""
     try:
         return LAYER.is_dir() and ARCHIVE.is_file() and STAMP.read_text() == _fingerprint()
     except FileNotFoundError:
@@ -67,15 +68,15 @@ def is_built() -> bool:
 
 
 def build() -> None:
-    """Put the layer in place, whole or not at all; raises `LayerError`."""
-    import tempfile  # noqa: PLC0415 — not needed for a layer that is there
+    """Replace the layer, completely or not at all; raises `LayerError`."""
+    import tempfile  # noqa: PLC0415 — not needed for a layer that is up to date
 
     LAYER.parent.mkdir(exist_ok=True)
     with _locked(LAYER.parent), tempfile.TemporaryDirectory(dir=LAYER.parent, prefix="layer-") as folder:
         if is_built():  # by another process, meanwhile
             return
         new = Path(folder) / "new"
-        unpack(fetch(), new)
+        install(new)
         STAMP.unlink(missing_ok=True)
         if LAYER.exists():
             LAYER.rename(Path(folder) / "old")
@@ -84,79 +85,58 @@ def build() -> None:
         STAMP.write_text(_fingerprint())
 
 
-def fetch() -> list[Path]:
-    """The wheels that the requirements name by their hashes, in order; downloaded if one is missing."""
-    wanted = set(_HASH.findall(REQUIREMENTS.read_text()))
-    if not wanted <= _by_hash().keys():
+def install(layer: Path) -> None:
+    """Install the packages into the new folder `layer`; downloads them if a wheel is missing.
+
+    The same wheels always give the same bytes, modes and times. Raises `LayerError`.
+    """
+    import shutil  # noqa: PLC0415 — not needed for a layer that is up to date
+
+    packages = layer / "python"
+    # --isolated: a setting such as PIP_USER does not fit --target.
+    offline = ("install", "--isolated", "--no-compile", "--no-index", "--find-links", str(WHEELS))
+    if _pip(*offline, "--target", str(packages)) is not None:
         _download()
-    found = _by_hash()
-    return sorted(found[digest] for digest in wanted)
-
-
-def unpack(wheels: Iterable[Path], layer: Path) -> None:
-    """Fill the new folder `layer`; the same wheels always give the same bytes, modes and times."""
-    import zipfile  # noqa: PLC0415 — not needed for a layer that is there
-
-    for wheel in wheels:
-        with zipfile.ZipFile(wheel) as content:
-            for name in sorted(content.namelist()):
-                place = _place(name)
-                if place is None:
-                    continue
-                target = layer / "python" / place
-                target.parent.mkdir(parents=True, exist_ok=True)
-                # Never over a file of another wheel.
-                with target.open("xb") as file:
-                    file.write(content.read(name))
+        failure = _pip(*offline, "--target", str(packages))
+        if failure is not None:
+            raise LayerError(f"pip cannot install lambdas/requirements.txt; its output ends with:\n{failure}")
+    # Scripts and tests have no use in a Lambda function.
+    for folder in (packages / "bin", *packages.rglob("tests")):
+        shutil.rmtree(folder, ignore_errors=True)
+    for path in packages.glob("*.dist-info/*"):
+        if path.name in _OF_THE_INSTALLATION:
+            path.unlink()
     for path in (*layer.rglob("*"), layer):
         path.chmod(0o755 if path.is_dir() else 0o644)
         os.utime(path, (MODIFIED, MODIFIED))
 
 
 def pack(layer: Path, archive: Path) -> Path:
-    """Put the folder's files into a zip archive, whose bytes depend on them alone; returns the archive.
+    """Write the folder's files into a zip archive, whose bytes depend on them alone; returns the archive.
 
     Not compressed: another zlib would give other bytes, and so another asset.
     """
-    import zipfile  # noqa: PLC0415 — not needed for a layer that is there
+    import zipfile  # noqa: PLC0415 — not needed for a layer that is up to date
 
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as content:
         for path in sorted(path for path in layer.rglob("*") if path.is_file()):
-            # Its date is 1980-01-01, the first that zip knows.
+            # Its date is 1980-01-01, the default of ZipInfo.
             entry = zipfile.ZipInfo(path.relative_to(layer).as_posix())
             entry.create_system, entry.external_attr = 3, 0o100644 << 16
             content.writestr(entry, path.read_bytes())
     return archive
 
 
-def _place(name: str) -> str | None:
-    """Where a file of a wheel goes below site-packages; None for what a Lambda function has no use for."""
-    data = _DATA.match(name)
-    if data is not None:
-        if data["kind"] not in {"purelib", "platlib"}:
-            return None
-        name = name[data.end() :]
-    # RECORD would list files that are not there.
-    unused = name.endswith(("/", ".pyc", ".dist-info/RECORD")) or "tests" in name.split("/")
-    return None if unused else name
-
-
 def _download() -> None:
-    import subprocess  # noqa: PLC0415 — not needed for a layer that is there
-    import tempfile  # noqa: PLC0415
+    """Add the wheels that the requirements name to the cache; raises `LayerError` and then adds none."""
+    import tempfile  # noqa: PLC0415 — not needed for a layer that is up to date
 
     with tempfile.TemporaryDirectory(dir=WHEELS.parent, prefix="lambda-wheels-") as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-color"]
-        command += ["--disable-pip-version-check", "--no-deps", "--require-hashes", "--only-binary=:all:"]
-        command += [*RUNTIME, "--requirement", str(REQUIREMENTS), "--dest", folder]
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
-        if done.returncode != 0:
-            tail = "\n".join(done.stdout.splitlines()[-TAIL_LINES:])
+        failure = _pip("download", "--dest", folder)
+        if failure is not None:
             raise LayerError(
                 "the wheels of lambdas/requirements.txt were not downloaded; the end of pip's output:\n"
-                f"{tail}\n"
+                f"{failure}\n"
                 "Check the network (or, after an edit of lambdas/requirements.txt, its versions and hashes) "
                 "and run the same command again: nothing was changed."
             )
@@ -165,8 +145,15 @@ def _download() -> None:
             wheel.replace(WHEELS / wheel.name)
 
 
-def _by_hash() -> dict[str, Path]:
-    return {hashlib.sha256(wheel.read_bytes()).hexdigest(): wheel for wheel in WHEELS.glob("*.whl")}
+def _pip(command: str, *options: str) -> str | None:
+    """Run pip on the requirements, for the Lambda runtime; returns the end of its output if it fails."""
+    import subprocess  # noqa: PLC0415 — not needed for a layer that is up to date
+
+    arguments = [sys.executable, "-m", "pip", command, "--quiet", "--no-color", "--disable-pip-version-check"]
+    arguments += ["--no-deps", "--require-hashes", "--only-binary=:all:", *RUNTIME]
+    arguments += ["--requirement", str(REQUIREMENTS), *options]
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return "\n".join(done.stdout.splitlines()[-TAIL_LINES:]) if done.returncode else None
 
 
 def _fingerprint() -> str:
@@ -175,7 +162,7 @@ def _fingerprint() -> str:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time; the lock ends with the process, however that ends."""
+    """Hold an exclusive lock on `folder`; the kernel releases it when the process ends."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,30 +1,72 @@
-"""`make check`: every requirement is pinned exactly, and no package stands twice in one environment."""
+"""The requirements files: their check (`make check`) and their resolution from the `.in` files (`make lock`).
+
+uv resolves; it is installed with the other development tools. Code here is what uv has no option for: one
+environment split into three files without duplicates, the hash of the one wheel of the Lambda runtime instead
+of all hashes of a release, and a check that needs no network: each file has the digest of its `.in` file.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
+from loraserve.lambda_layer import RUNTIME
 from stacks.project import ROOT
 
 #: Installed together into one environment, so a package may stand in one of them only.
-TOGETHER = ("requirements.txt", "requirements-dev.txt", "requirements-local.txt")
+TOGETHER = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
 #: Installed alone, in an image or a Lambda layer; their pins must agree with the ones above.
 ALONE = ("container/gateway/requirements.txt", "lambdas/requirements.txt")
-#: Installed into an environment of its own each, because its pins differ from the ones above, as they may.
+#: Each installed into a separate environment, because its pins differ from the ones above, as they may.
 APART = ("requirements-clients.txt", "requirements-scan.txt")
 #: Each package with the hash of its one wheel.
 HASHED = ("lambdas/requirements.txt",)
+#: Dependencies that are not installed; the `.in` files have the reasons.
+LEFT_OUT = {
+    "requirements-local.txt": ("torchvision", "torchaudio", "torchcodec"),
+    "requirements-clients.txt": (
+        *("huggingface-hub", "cloudpickle", "cryptography", "mock", "omegaconf", "paramiko", "protobuf"),
+        *("pytz", "schema", "scipy", "smdebug-rulesconfig", "tblib"),
+    ),
+    "requirements-scan.txt": ("numpy", "rdflib", "pyparsing"),
+    "lambdas/requirements.txt": ("hf-xet",),
+}
+#: The machine that the pins are for, whichever runs uv. 3.11.5: soupsieve in requirements-scan.txt needs it.
+_MACHINE = ("--python-version", "3.11.5", "--python-platform", "x86_64-manylinux_2_28")
+_LAMBDA = ("--python-version", "3.13", "--python-platform", "aarch64-manylinux_2_34")
+#: uv reads none of pip's settings; these have the same meaning for both.
+_SETTINGS = ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS")
 _EXACT = re.compile(r"^==[^*]+$")
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 
 
+class LockError(Exception):
+    """No set of versions fits, or the index does not answer; the message is uv's or pip's."""
+
+
+def source(file: str) -> str:
+    """Return the `.in` file that a requirements file is resolved from."""
+    return str(Path(file).with_suffix(".in"))
+
+
+def stamp(root: Path, file: str) -> str:
+    """Return the line of a requirements file that identifies the `.in` file, comments aside."""
+    content = "\n".join(sorted(_requirements((root / source(file)).read_text())))
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return f"# From {source(file)}, whose requirements have sha256 {digest}"
+
+
 def problems(root: Path) -> list[str]:
-    """What is wrong with the requirements files below `root`, a line each."""
+    """Check the requirements files below `root`; returns a line for each problem."""
     found: list[str] = []
     shared: dict[str, tuple[str, str]] = {}
     for file in (*TOGETHER, *ALONE, *APART):
@@ -47,10 +89,101 @@ def problems(root: Path) -> list[str]:
             elif version != first_version:
                 found.append(f"{where}: {name}{version} differs from {first_where}: {name}{first_version}")
             own.add(name)
+        found += _out_of_step(root, file, pinned)
     return found
 
 
-if __name__ == "__main__":
+def lock(root: Path, options: Sequence[str] = ()) -> None:
+    """Resolve every `.in` file below `root` and write the requirements files; raises `LockError`.
+
+    Versions stay as they are where they still fit, unless uv's `options` say otherwise, e.g. `--upgrade`.
+    """
+    written: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        output, everything = Path(folder) / "one.txt", Path(folder) / "together.txt"
+        _resolve(root, TOGETHER, everything, (*_MACHINE, *options))
+        shared = ("--constraints", str(everything), *options)
+        taken: set[str] = set()
+        for file in TOGETHER:
+            omitted = (f"--no-emit-package={name}" for name in sorted(taken))
+            written[file] = _resolve(root, [file], output, (*_MACHINE, *shared, *omitted))
+            taken |= {Requirement(pin).name for pin in _requirements(written[file])}
+        for file in ALONE:
+            machine = _LAMBDA if file in HASHED else _MACHINE
+            written[file] = _resolve(root, [file], output, (*machine, *shared))
+            if file in HASHED:
+                written[file] = _with_hashes(written[file], Path(folder))
+        for file in APART:
+            written[file] = _resolve(root, [file], output, (*_MACHINE, *options))
+    for file, pins in written.items():
+        (root / file).write_text(f"# `make lock` makes this file.\n{stamp(root, file)}\n{pins}")
+
+
+def _out_of_step(root: Path, file: str, pinned: dict[str, tuple[str, str]]) -> list[str]:
+    """Compare `file` with its `.in` file; returns a line for each problem."""
+    if stamp(root, file) not in (root / file).read_text().splitlines():
+        return [f"{file}: not from {source(file)} as it is: run make lock"]
+    asked = map(Requirement, _requirements((root / source(file)).read_text()))
+    return [
+        f"{file}: {requirement} of {source(file)} is not pinned here: run make lock"
+        for requirement in asked
+        if (found := pinned.get(canonicalize_name(requirement.name))) is None
+        or not requirement.specifier.contains(found[1].removeprefix("=="), prereleases=True)
+    ]
+
+
+def _requirements(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def _resolve(root: Path, files: Sequence[str], output: Path, options: Iterable[str]) -> str:
+    """Run uv on the files' sources and return the pins; the versions that `files` pin now are preferred."""
+    output.write_text("".join((root / file).read_text() for file in files))
+    left_out = output.with_suffix(".excludes")
+    left_out.write_text("\n".join(name for file in files for name in LEFT_OUT.get(file, ())))
+    uv = [str(Path(sys.prefix) / "bin" / "uv"), "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
+    uv += ["--python", sys.executable, "--excludes", str(left_out), "--output-file", str(output), *options]
+    # As pip does it: the best version of all indexes, not the first index that has the package.
+    uv += ["--index-strategy", "unsafe-best-match", *map(source, files)]
+    settings = {f"UV_{name}": os.environ[f"PIP_{name}"] for name in _SETTINGS if f"PIP_{name}" in os.environ}
+    done = subprocess.run(
+        uv, cwd=root, env=settings | os.environ, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise LockError(f"{', '.join(map(source, files))}: {done.stderr.strip()}")
+    return output.read_text()
+
+
+def _with_hashes(pins: str, folder: Path) -> str:
+    """Add to each pin the hash of its wheel for the Lambda runtime; `folder` is for the download."""
+    wheels, file = folder / "wheels", folder / "lambda.txt"
+    file.write_text(pins)
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    pip += ["--only-binary=:all:", *RUNTIME, "--dest", str(wheels), "--requirement", str(file)]
+    done = subprocess.run(pip, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LockError(done.stderr.strip())
+    digests = {
+        parse_wheel_filename(wheel.name)[0]: hashlib.sha256(wheel.read_bytes()).hexdigest()
+        for wheel in wheels.iterdir()
+    }
+    return "".join(
+        f"{pin} --hash=sha256:{digests[canonicalize_name(Requirement(pin).name)]}\n"
+        for pin in _requirements(pins)
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Check the files, or with `lock` as first argument write them anew; exit code 1 if that fails."""
+    if arguments[:1] == ["lock"]:
+        try:
+            lock(ROOT, arguments[1:])
+        except LockError as error:
+            sys.exit(f"✗ {error}")
     lines = problems(ROOT)
-    print("\n".join(lines) or "requirements: exact and without duplicates")
+    print("\n".join(lines) or "requirements: exact, without duplicates and in step with their .in files")
     sys.exit(bool(lines))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,4 +1,9 @@
-"""What a registry says a tag stands for: as much of the OCI distribution API as that takes, without a login.
+"""Digest of an image's tag: the part of the OCI distribution API that this needs, without a login.
+
+Kept instead of a library (docs/decisions/0006-hand-made-parts.md). oras 0.2.43 does not compare a manifest
+with its digest, has no time limits, waits 131 s before it reports a refused connection, and asks docker.io
+itself instead of registry-1.docker.io. python-dxf 12.1.1 accepts a manifest of any size, returns a digest
+from HEAD unchecked and cannot fetch a token from a registry on loopback.
 
 The names of headers and media types are those of the OCI distribution and image specifications and of
 Docker's registry API, which both registries of the base images speak.

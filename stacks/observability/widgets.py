@@ -1,4 +1,8 @@
-"""The parts of a CloudWatch dashboard, as its JSON has them («Dashboard Body Structure and Syntax»)."""
+"""Parts of a CloudWatch dashboard, as its JSON has them («Dashboard Body Structure and Syntax»).
+
+Data instead of `cloudwatch.Dashboard` constructs: with those the body in the template is an Fn::Join around
+regions and ARNs, and not JSON that a test can parse.
+"""
 
 from __future__ import annotations
 

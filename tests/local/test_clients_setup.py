@@ -12,7 +12,7 @@ from tests.harness.isolated import missing
 from tests.harness.outgoing_proxy import Outside
 from tests.local.clients.runner import Clients
 
-#: requirements-clients.txt says why.
+#: requirements-clients.in says why.
 LEFT_OUT = {
     "lorax-client": {"huggingface-hub"},
     "sagemaker-core": {

@@ -3,7 +3,7 @@
 from loraserve import bootstrap
 from tests.harness.isolated import missing
 
-#: requirements-scan.txt says why.
+#: requirements-scan.in says why.
 LEFT_OUT = {"rustworkx": {"numpy"}, "spdx-tools": {"rdflib"}}
 
 

@@ -15,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from loraserve.lambda_layer import ARCHIVE, LAYER, WHEELS, fetch, is_built, pack, unpack
+from loraserve.lambda_layer import ARCHIVE, LAYER, WHEELS, install, is_built, pack
 from stacks.project import ROOT
 
 #: Ours; Lambda's limit is 250 MB.
@@ -31,7 +31,7 @@ RUNTIME = {
     "implementation_name": "cpython",
     "extra": "",
 }
-#: Left out on purpose: see lambdas/requirements.txt.
+#: Left out on purpose: see lambdas/requirements.in.
 LEFT_OUT = {"hf-xet"}
 USE_THE_CLIENT = """
 import sys
@@ -116,11 +116,10 @@ def build_in(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_same_wheels_give_the_same_layer_whatever_the_umask_and_cdk_the_same_hash(tmp_path: Path) -> None:
-    wheels = fetch()
-    unpack(wheels, tmp_path / "first")
+    install(tmp_path / "first")
     umask = os.umask(0o077)
     try:
-        unpack(wheels, tmp_path / "second")
+        install(tmp_path / "second")
     finally:
         os.umask(umask)
     first = contents(tmp_path / "first")
@@ -133,7 +132,7 @@ def test_the_same_wheels_give_the_same_layer_whatever_the_umask_and_cdk_the_same
 
 
 def test_the_archive_is_the_layer_and_always_the_same_bytes(tmp_path: Path) -> None:
-    unpack(fetch(), tmp_path / "layer")
+    install(tmp_path / "layer")
     assert pack(tmp_path / "layer", tmp_path / "layer.zip").read_bytes() == ARCHIVE.read_bytes()
     with zipfile.ZipFile(ARCHIVE) as archive:
         files = {path.relative_to(LAYER).as_posix() for path in LAYER.rglob("*") if path.is_file()}
