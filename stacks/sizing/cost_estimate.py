@@ -14,15 +14,13 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from stacks.typed_yaml import ConfigError
+
 PRICES = Path(__file__).with_name("prices.yaml")
 #: AWS's own month: 365 × 24 / 12.
 HOURS_PER_MONTH = 730
 
 Price = Annotated[float, Field(gt=0)]
-
-
-class PricesError(Exception):
-    """A table of prices that cannot be used; the message is one line that names file and key."""
 
 
 class RegionPrices(BaseModel):
@@ -181,15 +179,15 @@ def estimate(
 
 @cache
 def load_prices(path: Path = PRICES) -> Prices:
-    """The table, read once; raises `PricesError`."""
+    """The table, read once; raises `ConfigError`."""
     # The C parser, where PyYAML has it, is ten times as fast.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         # A safe loader, whichever it is.
         return Prices.model_validate(yaml.load(path.read_text(), Loader=loader))  # noqa: S506
     except (OSError, yaml.YAMLError) as error:
-        raise PricesError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise PricesError(f"{path}: {f'{key}: ' if key else ''}{first['msg']}") from error
+        raise ConfigError(f"{path}: {f'{key}: ' if key else ''}{first['msg']}") from error

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from stacks.sizing.cost_estimate import PRICES, Estimate, PricesError, estimate, load_prices
+from stacks.sizing.cost_estimate import PRICES, Estimate, estimate, load_prices
+from stacks.typed_yaml import ConfigError
 
 
 def of(**changes: object) -> Estimate | None:
@@ -88,7 +89,7 @@ def test_a_damaged_table_is_told_in_one_line_with_file_and_key(
     text = PRICES.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
-    with pytest.raises(PricesError, match=message) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         load_prices(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
