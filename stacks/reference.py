@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -50,7 +51,7 @@ def page() -> str:
     for title, model in (*_sections("Stage", "", StageConfig), *_sections("Manifest", "", Manifest)):
         rows = [_row(name, field) for name, field in model.model_fields.items()]
         table = ["| key | type | default | what it is |", "|---|---|---|---|", *rows]
-        parts.append(f"\n## {title}\n\n{(model.__doc__ or '').strip()}\n\n" + "\n".join(table) + "\n")
+        parts.append(f"\n## {title}\n\n{inspect.cleandoc(model.__doc__ or '')}\n\n" + "\n".join(table) + "\n")
     return "".join(parts)
 
 

@@ -1,3 +1,5 @@
+import pytest
+
 from stacks.config.stage_config import StageConfig
 from stacks.reference import ALARMS_PAGE, PAGE, alarms_page, page
 
@@ -5,6 +7,12 @@ from stacks.reference import ALARMS_PAGE, PAGE, alarms_page, page
 def test_the_reference_page_is_what_the_models_say() -> None:
     assert PAGE.read_text() == page(), "run: .venv/bin/python -m stacks.reference"
     assert ALARMS_PAGE.read_text() == alarms_page(), "run: .venv/bin/python -m stacks.reference"
+
+
+@pytest.mark.parametrize("text", [page(), alarms_page()], ids=["stages", "alarms"])
+def test_no_prose_is_indented_as_code(text: str) -> None:
+    outside_of_fences = "".join(text.split("```")[::2])
+    assert [line for line in outside_of_fences.splitlines() if line.startswith("    ")] == []
 
 
 def test_the_page_has_every_section_and_key() -> None:
