@@ -16,6 +16,8 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*$"
 MAX_NAME_LENGTH = 200
 #: Hexadecimal digits of the content digest that make a revision.
 REVISION_LENGTH = 16
+#: A module's own name, the last part of its path: `q_proj`, not `model.layers.0.self_attn.q_proj`.
+MODULE_PATTERN = r"[A-Za-z0-9_]+"
 
 _NAME = re.compile(NAME_PATTERN)
 _REVISION = re.compile(rf"^[0-9a-f]{{{REVISION_LENGTH}}}$")
@@ -47,6 +49,13 @@ def check_revision(name: str, revision: str) -> str:
             f"a revision is the {REVISION_LENGTH} hexadecimal digits that the registry entry shows",
         )
     return revision
+
+
+def check_module(module: str) -> str:
+    """Return `module` if it is a module's own name; raise `ValueError` with what to write otherwise."""
+    if re.fullmatch(MODULE_PATTERN, module) is None:
+        raise ValueError("write the module's own name, such as q_proj, without its path")
+    return module
 
 
 @dataclass(frozen=True)

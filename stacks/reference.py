@@ -41,6 +41,9 @@ _HEAD = """# Stage files and manifests
 
 A stage is one file `stages/<stage>.yaml`. An unknown key, a wrong type or a value out of range is an error
 that names file, key and value. Paths are relative to the file that they stand in.
+
+`engine`, `gateway` and `base_model` become the container's environment. Synth has the container's own reader
+check that, so that a value with which the container would not start is an error here.
 """
 _SIGNS: dict[type, str] = {Ge: "≥", Gt: ">", Le: "≤", Lt: "<"}
 

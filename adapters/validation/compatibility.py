@@ -70,7 +70,7 @@ def check_engine(name: str, layers: Layers, rules: Rules, base: BaseModelFacts |
     targets = rules.target_modules if rules.engine == VLLM else None
     for path in layers:
         module = last_name(path)
-        if targets is not None and module not in targets and path not in targets:
+        if targets is not None and module not in targets:
             # activate_adapter of model_manager.py goes through the slots, and drops what is left.
             raise InvalidAdapter(
                 name,

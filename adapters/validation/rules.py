@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from adapters.names import check_module
+
 LORAX = "lorax"
 VLLM = "vllm"
 #: How an engine is called in messages.
@@ -69,9 +71,13 @@ class Rules:
     """That share the model, the stage's `engine.tensor_parallel`: LoRAX splits ranks among them."""
 
     def __post_init__(self) -> None:
-        """Refuse an engine of which nothing is known here."""
+        """Refuse an engine of which nothing is known here, and what is no name of a module."""
         if self.engine not in ENGINES:
             raise ValueError(f"engine {self.engine!r} is none of {', '.join(ENGINES)}")
+        if self.target_modules == ():
+            raise ValueError("target_modules is empty: None stands for all modules")
+        for module in self.target_modules or ():
+            check_module(module)
 
     @property
     def identity(self) -> str:

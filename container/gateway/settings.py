@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from adapters.names import MODULE_PATTERN
+
 #: Where SageMaker mounts the model data of a model that has any.
 MODEL_DIR = "/opt/ml/model"
 #: SageMaker mounts the instance's large disk at /tmp; the root volume is small.
@@ -26,10 +28,20 @@ class SettingsError(Exception):
         """`remedy` says what would be right."""
         shown = "is not set" if value is None else f"is {value!r}"
         super().__init__(f"{variable} {shown}: {remedy}")
+        self.variable = variable
+        self.value = value
+        self.remedy = remedy
+
+
+class SettingsConflict(SettingsError):
+    """Two variables that contradict each other; the remedy is a sentence that names both."""
 
 
 class Settings(BaseModel):
-    """One field per variable; a field's description says what would be right."""
+    """One field per variable; a field's description says what would be right.
+
+    Defaults and bounds are those of a stage file, too: `stacks.config.sections.engine` takes them from here.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -37,8 +49,10 @@ class Settings(BaseModel):
     model_revision: Text | None = Field(
         None, alias="HF_MODEL_REVISION", description="give a branch, a tag or a commit, or leave it out"
     )
-    gpus: Count = Field(1, alias="SM_NUM_GPUS", description="give a whole number, 1 or more")
-    quantize: Text | None = Field(
+    gpus: Annotated[int, Field(ge=1, le=8)] = Field(
+        1, alias="SM_NUM_GPUS", description="give a whole number, 1 or more and at most 8"
+    )
+    quantize: str | None = Field(
         None, alias="HF_MODEL_QUANTIZE", description="give a method that the engine knows, or leave it out"
     )
     trust_remote_code: Literal["true", "false"] = Field(
@@ -59,10 +73,10 @@ class Settings(BaseModel):
     max_adapter_rank: Annotated[int, Field(ge=1, le=512)] = Field(
         64, alias="MAX_ADAPTER_RANK", description="give a whole number from 1 to 512"
     )
-    max_active_adapters: Count = Field(
-        64, alias="MAX_ACTIVE_ADAPTERS", description="give a whole number, 1 or more"
+    max_active_adapters: Annotated[int, Field(ge=1, le=1024)] = Field(
+        64, alias="MAX_ACTIVE_ADAPTERS", description="give a whole number from 1 to 1024"
     )
-    target_modules: Annotated[str, Field(pattern=r"^\w+(,\w+)*$")] | None = Field(
+    target_modules: Annotated[str, Field(pattern=rf"^{MODULE_PATTERN}(,{MODULE_PATTERN})*$")] | None = Field(
         None,
         alias="ADAPTER_TARGET_MODULES",
         description="list the modules that adapters change, as in q_proj,v_proj, or leave it out for all",
@@ -85,8 +99,8 @@ class Settings(BaseModel):
     max_queued_requests: Annotated[int, Field(ge=0)] = Field(
         128, alias="MAX_QUEUED_REQUESTS", description="give a whole number of requests, 0 or more"
     )
-    max_cold_loads: Count = Field(
-        2, alias="MAX_COLD_LOADS", description="give a whole number of adapters, 1 or more"
+    max_cold_loads: Annotated[int, Field(ge=1, le=64)] = Field(
+        2, alias="MAX_COLD_LOADS", description="give a whole number of adapters from 1 to 64"
     )
     answer_seconds: Annotated[float, Field(gt=0, le=59)] = Field(
         55, alias="ANSWER_SECONDS", description="give seconds, at most 59: SageMaker gives up after 60"
@@ -139,14 +153,14 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 def _check_token_limits(settings: Settings) -> None:
     if settings.max_input_tokens >= settings.max_total_tokens:
-        raise SettingsError(
+        raise SettingsConflict(
             "MAX_INPUT_LENGTH",
             str(settings.max_input_tokens),
-            f"it must be below MAX_TOTAL_TOKENS, which is {settings.max_total_tokens}",
+            f"MAX_INPUT_LENGTH must be below MAX_TOTAL_TOKENS, which is {settings.max_total_tokens}",
         )
     if settings.default_new_tokens > settings.max_new_tokens:
-        raise SettingsError(
+        raise SettingsConflict(
             "DEFAULT_MAX_NEW_TOKENS",
             str(settings.default_new_tokens),
-            f"it must not be above MAX_NEW_TOKENS, which is {settings.max_new_tokens}",
+            f"DEFAULT_MAX_NEW_TOKENS must be at most MAX_NEW_TOKENS, which is {settings.max_new_tokens}",
         )

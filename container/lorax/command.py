@@ -10,16 +10,11 @@ from pathlib import Path
 from container.gateway.adapters.download import AdapterDownload, download_client
 from container.gateway.engine.launch import Launch
 from container.gateway.schemas.lorax import MAX_BEST_OF, MAX_STOP_SEQUENCES
-from container.gateway.settings import Settings, SettingsError
+from container.gateway.settings import Settings
 from container.lorax.backend import LoraxBackend, adapter_directory
-from container.lorax.inherited import UNUSED_SECRETS, check_inherited
+from container.lorax.inherited import UNUSED_SECRETS
+from container.lorax.settings_check import check_settings
 
-#: What 0.12.1 takes as --quantize; its command line also lists exl2, its server does not know that.
-QUANTIZATIONS = (
-    "awq", "eetq", "gptq", "bitsandbytes", "bitsandbytes-nf4", "bitsandbytes-fp4",
-    "fp8", "fp8-kv", "hqq-4bit", "hqq-3bit", "hqq-2bit",
-)  # fmt: skip
-DTYPES = ("float16", "bfloat16")
 #: 0.12.1 writes the prompt into each log line of these two parts of its router.
 LOG_LEVEL = "info,lorax_router::server=off,lorax_router::infer=off"
 #: Our change to LoRAX's shard: its Python finds `sitecustomize` there.
@@ -60,8 +55,7 @@ def lorax_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[
     Raises `SettingsError` for a variable, ours or LoRAX's own, with which LoRAX could not serve. CUDA graphs
     (COMPILE) stay off, as 0.12.1 has it by default: they take 3 to 10 GB of GPU memory.
     """
-    _check(settings)
-    check_inherited(inherited, settings)
+    check_settings(settings, inherited)
     model = settings.mounted_model
     cache = str(settings.adapter_cache_dir)
     environment = {name: value for name, value in inherited.items() if name not in UNUSED_SECRETS} | {
@@ -105,17 +99,6 @@ def lorax_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[
         # The launcher reads the one name, the router the other.
         environment["HUGGING_FACE_HUB_TOKEN"] = inherited["HF_TOKEN"]
     return environment
-
-
-def _check(settings: Settings) -> None:
-    if settings.quantize is not None and settings.quantize not in QUANTIZATIONS:
-        raise SettingsError("HF_MODEL_QUANTIZE", settings.quantize, f"LoRAX knows {', '.join(QUANTIZATIONS)}")
-    if settings.dtype is not None and settings.dtype not in DTYPES:
-        raise SettingsError("DTYPE", settings.dtype, f"LoRAX knows {' and '.join(DTYPES)}")
-    if settings.quantize is not None and settings.dtype is not None:
-        raise SettingsError(
-            "DTYPE", settings.dtype, "leave it out: LoRAX does not take it together with HF_MODEL_QUANTIZE"
-        )
 
 
 def _permits(settings: Settings) -> int:

@@ -9,11 +9,10 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from container.gateway.engine.launch import Launch
-from container.gateway.settings import Settings, SettingsError
+from container.gateway.settings import Settings
 from container.vllm.backend import VllmBackend
+from container.vllm.settings_check import check_settings, slot_rank
 
-#: The ranks that vLLM has kernels for (vllm.config.lora.MaxLoRARanks).
-RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 #: Seconds in which vLLM finishes running requests after SIGTERM; without it they are cut off.
 SHUTDOWN_TIMEOUT = 25
 #: On a processor without bfloat16 instructions float32 gives three times the answers (AVX2, a model of 3 M
@@ -24,7 +23,11 @@ PLUGIN = "adapter_store_resolver"
 
 
 def vllm_launch(settings: Settings) -> Launch:
-    """vLLM with these settings, for the build of vLLM that is installed here."""
+    """vLLM with these settings, for the build of vLLM that is installed here.
+
+    Raises `SettingsError` for what vLLM cannot do.
+    """
+    check_settings(settings, os.environ)
     on_cpu = _is_cpu_build()
     return Launch(
         command=(sys.executable, *vllm_arguments(settings, on_cpu=on_cpu)),
@@ -59,7 +62,7 @@ def vllm_arguments(settings: Settings, *, on_cpu: bool) -> tuple[str, ...]:
         # adapters of a 7B model already fill several GB.
         *("--max-cpu-loras", str(settings.max_active_adapters)),
         # Each slot has this rank, however small the adapter: memory and time grow with it.
-        *("--max-lora-rank", str(_engine_rank(settings.max_adapter_rank))),
+        *("--max-lora-rank", str(slot_rank(settings))),
         # Sampling follows the request alone, not what the base model's authors recommend.
         *("--generation-config", "vllm"),
         *("--shutdown-timeout", str(SHUTDOWN_TIMEOUT)),
@@ -124,13 +127,6 @@ def vllm_environment(settings: Settings, inherited: Mapping[str, str], *, on_cpu
             "TORCH_COMPILE_DISABLE": "1",
         }
     return environment
-
-
-def _engine_rank(rank: int) -> int:
-    for allowed in RANKS:
-        if rank <= allowed:
-            return allowed
-    raise SettingsError("MAX_ADAPTER_RANK", str(rank), f"vLLM serves ranks up to {RANKS[-1]}")
 
 
 def _is_cpu_build() -> bool:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from stacks.config.container_check import container_problem
 from stacks.config.container_environment import environment_problems
 from stacks.config.derived import (
     environment,
@@ -40,6 +41,9 @@ ALARM_SECONDS = 240
 
 def problems(config: StageConfig) -> Iterator[str]:
     """What cannot work, a sentence each."""
+    # First: the rules below take the engine's settings to be some that the engine knows.
+    if (refusal := container_problem(config.engine.name, environment(config))) is not None:
+        yield refusal
     yield from _tags(config)
     yield from _hub(config)
     yield from _image(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from stacks.config.sections.base_model import BaseModelSource
 from stacks.config.sections.engine import Engine, Gateway
@@ -15,6 +16,30 @@ MAX_VALUE = 1024
 MAX_BYTES = 32 * 1024
 
 
+#: The key of the stage file that each variable is made from, in the order of the template.
+KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "HF_MODEL_ID": "base_model.name",
+        "SM_NUM_GPUS": "engine.tensor_parallel",
+        "HF_MODEL_TRUST_REMOTE_CODE": "engine.trust_remote_code",
+        "MAX_INPUT_LENGTH": "engine.max_input_tokens",
+        "MAX_TOTAL_TOKENS": "engine.max_total_tokens",
+        "DEFAULT_MAX_NEW_TOKENS": "engine.default_new_tokens",
+        "MAX_NEW_TOKENS": "engine.max_new_tokens",
+        "MAX_CONCURRENT_REQUESTS": "engine.max_concurrent_requests",
+        "MAX_ADAPTER_RANK": "engine.max_adapter_rank",
+        "MAX_ACTIVE_ADAPTERS": "engine.max_active_adapters",
+        # The gateway's variables are named as its keys.
+        **{name.upper(): f"gateway.{name}" for name in Gateway.model_fields},
+        "HF_MODEL_REVISION": "base_model.revision",
+        "HF_MODEL_QUANTIZE": "engine.quantize",
+        "DTYPE": "engine.dtype",
+        "ADAPTER_TARGET_MODULES": "engine.adapter_target_modules",
+        "ADAPTER_MEMORY_FRACTION": "engine.adapter_memory_fraction",
+    }
+)
+
+
 def container_environment(
     engine: Engine, gateway: Gateway, base_model: BaseModelSource, *, offline: bool
 ) -> dict[str, str]:
@@ -22,29 +47,26 @@ def container_environment(
 
     `offline` says that the container has the base model mounted and can reach no Hub.
     """
-    optional = {
-        "HF_MODEL_REVISION": base_model.revision,
-        "HF_MODEL_QUANTIZE": engine.quantize,
-        "DTYPE": engine.dtype,
-        "ADAPTER_TARGET_MODULES": ",".join(engine.adapter_target_modules or ()) or None,
-        "ADAPTER_MEMORY_FRACTION": engine.adapter_memory_fraction if engine.name == "lorax" else None,
-        # Without it, a library that asks the Hub for something waits for a connection that never comes.
-        "HF_HUB_OFFLINE": 1 if offline else None,
-    }
-    return {
-        "HF_MODEL_ID": base_model.name,
-        "SM_NUM_GPUS": str(engine.tensor_parallel),
-        "HF_MODEL_TRUST_REMOTE_CODE": str(engine.trust_remote_code).lower(),
-        "MAX_INPUT_LENGTH": str(engine.max_input_tokens),
-        "MAX_TOTAL_TOKENS": str(engine.max_total_tokens),
-        "DEFAULT_MAX_NEW_TOKENS": str(engine.default_new_tokens),
-        "MAX_NEW_TOKENS": str(engine.max_new_tokens),
-        "MAX_CONCURRENT_REQUESTS": str(engine.max_concurrent_requests),
-        "MAX_ADAPTER_RANK": str(engine.max_adapter_rank),
-        "MAX_ACTIVE_ADAPTERS": str(engine.max_active_adapters),
-        # The gateway's variables are the settings' names.
-        **{name.upper(): f"{value:g}" if isinstance(value, float) else str(value) for name, value in gateway},
-    } | {name: str(value) for name, value in optional.items() if value is not None}
+    sections = {"engine": dict(engine), "gateway": dict(gateway), "base_model": dict(base_model)}
+    values = {}
+    for variable, key in KEYS.items():
+        section, name = key.split(".")
+        values[variable] = sections[section][name]
+    if engine.name != "lorax":
+        del values["ADAPTER_MEMORY_FRACTION"]
+    environment = {variable: _text(value) for variable, value in values.items() if value is not None}
+    # Without it, a library that asks the Hub for something waits for a connection that never comes.
+    return environment | ({"HF_HUB_OFFLINE": "1"} if offline else {})
+
+
+def _text(value: object) -> str:
+    """A value of a stage file as the container reads it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        # Fifteen digits keep a share below 1 below 1.
+        return f"{value:.15g}"
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def environment_problems(environment: Mapping[str, str]) -> Iterator[str]:

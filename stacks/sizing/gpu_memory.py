@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from adapters.engines import vllm
 from stacks.sizing.instances import InstanceType
 from stacks.sizing.memory_parts import (
     GIB,
@@ -24,8 +25,6 @@ from stacks.sizing.model_shape import ModelShape
 Engine = Literal["lorax", "vllm"]
 Verdict = Literal["fits", "near", "does not fit"]
 
-#: The ranks for which vLLM has kernels: a slot has the next one (as `container/vllm/command.py`).
-VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 #: The share of a GPU's memory that vLLM uses (`gpu_memory_utilization`).
 VLLM_SHARE = 0.92
 #: The share of what is left after its warm-up that LoRAX gives to the KV cache (`MEMORY_WIGGLE_ROOM`).
@@ -216,7 +215,7 @@ def plan_of(demand: Demand) -> MemoryPlan | None:
 
 def engine_rank(rank: int) -> int:
     """The rank of vLLM's slots for adapters of up to `rank`."""
-    return next((allowed for allowed in VLLM_RANKS if rank <= allowed), rank)
+    return next((allowed for allowed in vllm.RANKS if rank <= allowed), rank)
 
 
 def _overhead(demand: Demand) -> int:

@@ -5,27 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
+from adapters.engines import lorax, vllm
 from stacks.sizing.model_shape import ModelShape
 
 GIB = 2**30
 #: float16 and bfloat16.
 HALF = 2
 
-#: Bits per weight of a linear layer, scales and zero points included: a 16 bit scale and a zero point for 128
-#: weights each (AWQ, GPTQ), a 32 bit scale for 64 (bitsandbytes), two 8 bit numbers and their own scales for
-#: 64 or, at 2 bits, for 16 (HQQ as LoRAX 0.12.1 calls it; its 3 bits are stored as 3.2).
-_LORAX_BITS: Mapping[str, float] = {
-    **{"awq": 4.2, "gptq": 4.2, "eetq": 8.0, "fp8": 8.0, "fp8-kv": 8.0},
-    **{"bitsandbytes": 8.0, "bitsandbytes-nf4": 4.5, "bitsandbytes-fp4": 4.5},
-    **{"hqq-4bit": 4.3, "hqq-3bit": 3.5, "hqq-2bit": 3.1},
-}
-_VLLM_BITS: Mapping[str, float] = {
-    **{"awq": 4.2, "awq_marlin": 4.2, "auto_awq": 4.2, "gptq": 4.2, "gptq_marlin": 4.2, "auto_gptq": 4.2},
-    **{"fp8": 8.0, "fp8_per_tensor": 8.0, "fp8_per_block": 8.0, "fp8_per_channel": 8.0},
-    **{"mxfp8": 8.25, "mxfp4": 4.25},
-}
+#: Bits per weight of a linear layer, by engine and quantization, where the size is known.
 QUANTIZED_BITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
-    {"lorax": _LORAX_BITS, "vllm": _VLLM_BITS}
+    {
+        "lorax": lorax.QUANTIZATIONS,
+        "vllm": {name: bits for name, bits in vllm.QUANTIZATIONS.items() if bits is not None},
+    }
 )
 
 #: Architectures for which vLLM 0.32.0 has slots for embeddings and head, too (`embedding_modules`).

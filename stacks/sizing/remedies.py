@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from stacks.sizing.gpu_memory import VLLM_RANKS, Demand, MemoryPlan, plan_of, tensor_parallel_problem
+from adapters.engines import vllm
+from stacks.sizing.gpu_memory import Demand, MemoryPlan, plan_of, tensor_parallel_problem
 from stacks.sizing.instances import INSTANCE_TYPES, InstanceType, hardware_problem
 from stacks.sizing.memory_parts import GIB
 
@@ -55,7 +56,7 @@ def _remedies(found: MemoryPlan) -> Iterator[str]:
     if demand.engine == "vllm":
         if most := _most_adapters(demand, enough):
             yield f"max_active_adapters: {most}"
-        ranks = [rank for rank in reversed(VLLM_RANKS) if rank < demand.max_adapter_rank and rank > 1]
+        ranks = [rank for rank in reversed(vllm.RANKS) if rank < demand.max_adapter_rank and rank > 1]
         if (other := first(replace(demand, max_adapter_rank=rank) for rank in ranks)) is not None:
             yield f"max_adapter_rank: {other.max_adapter_rank}"
         few = replace(demand, adapter_target_modules=("q_proj", "v_proj"))

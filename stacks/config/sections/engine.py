@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from adapters.names import check_module
+from container.gateway.settings import Settings
 from stacks.typed_yaml import Strict
+
+#: The keys that one engine alone has a use for, with what the other does instead.
+_OTHER_ENGINE = {
+    "lorax": {"adapter_target_modules": "LoRAX takes every module that it knows of the model"},
+    "vllm": {"adapter_memory_fraction": "vLLM reserves max_active_adapters slots"},
+}
+
+
+def _setting(name: str) -> Any:
+    """A key with the default and the bounds of the container's setting `name`, which has them alone."""
+    setting = Settings.model_fields[name]
+    bounds = {sign: value for limit in setting.metadata for sign, value in asdict(limit).items()}
+    return Field(setting.default, **bounds)
+
+
+def _not_empty(modules: list[str]) -> list[str]:
+    if not modules:
+        raise ValueError("leave it out for all modules")
+    return modules
+
+
+Modules = Annotated[list[Annotated[str, AfterValidator(check_module)]], AfterValidator(_not_empty)]
 
 
 class Engine(Strict):
@@ -14,29 +39,30 @@ class Engine(Strict):
 
     name: Literal["lorax", "vllm"] = "lorax"
     """Which engine, and so which folder of `container/`."""
-    max_input_tokens: int = Field(1024, ge=1)
+    max_input_tokens: int = _setting("max_input_tokens")
     """Longest prompt, in tokens."""
-    max_total_tokens: int = Field(4096, ge=2)
+    max_total_tokens: int = _setting("max_total_tokens")
     """Longest prompt and answer together, in tokens."""
-    default_new_tokens: int = Field(256, ge=1)
+    default_new_tokens: int = _setting("default_new_tokens")
     """New tokens of a request that does not say how many."""
-    max_new_tokens: int = Field(1024, ge=1)
+    max_new_tokens: int = _setting("max_new_tokens")
     """The most new tokens one request may ask for, so that SageMaker's 60 s limit is met."""
-    max_concurrent_requests: int = Field(128, ge=1)
+    max_concurrent_requests: int = _setting("max_concurrent_requests")
     """Requests at the engine at once; more wait for their turn, see `max_queued_requests`."""
-    max_adapter_rank: int = Field(64, ge=1, le=128)
-    """LoRAX's fast path ends at rank 128 (punica)."""
-    adapter_target_modules: list[str] | None = None
+    max_adapter_rank: int = _setting("max_adapter_rank")
+    """The largest rank of an adapter. LoRAX has kernels for ranks up to 128, vLLM up to 512."""
+    adapter_target_modules: Modules | None = None
     """vLLM only: the modules that adapters may change, e.g. `[q_proj, v_proj]`. Every slot is reserved for
     all modules otherwise: 64 slots of rank 64 take about 21 GB beside a 7B model."""
-    max_active_adapters: int = Field(64, ge=1, le=1024)
+    max_active_adapters: int = _setting("max_active_adapters")
     """Adapters in the engine's memory at once."""
-    adapter_memory_fraction: float = Field(0.1, ge=0.0, lt=1.0)
+    adapter_memory_fraction: float = _setting("adapter_memory_fraction")
     """LoRAX only: part of the GPU's memory that is kept for adapters."""
-    tensor_parallel: int = Field(1, ge=1, le=8)
+    tensor_parallel: int = _setting("gpus")
     """GPUs that share one model."""
     quantize: str | None = None
     """The engine's own name of a quantization, e.g. `awq` or `bitsandbytes-nf4`."""
+    # The container takes float32, too, for CPUs; the memory check counts two bytes per weight.
     dtype: Literal["float16", "bfloat16"] | None = None
     """Of the weights in memory; by default what the model's config says."""
     trust_remote_code: bool = False
@@ -44,33 +70,31 @@ class Engine(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Engine:
-        if self.max_input_tokens >= self.max_total_tokens:
-            raise ValueError("max_input_tokens must be below max_total_tokens")
+        # A rule of stage files alone: the container takes any ceiling.
         if self.max_new_tokens >= self.max_total_tokens:
             raise ValueError("max_new_tokens must be below max_total_tokens")
-        if self.default_new_tokens > self.max_new_tokens:
-            raise ValueError("default_new_tokens must be at most max_new_tokens")
-        if self.name == "lorax" and self.quantize is not None and self.dtype is not None:
-            raise ValueError("quantize and dtype exclude each other: LoRAX refuses both together")
+        for key, instead in _OTHER_ENGINE[self.name].items():
+            if key in self.model_fields_set and getattr(self, key) is not None:
+                raise ValueError(f"{key} has no effect with name: {self.name}, leave it out: {instead}")
         return self
 
 
 class Gateway(Strict):
     """The process in front of the engine: how long it waits, how much it keeps, what it tells."""
 
-    answer_seconds: float = Field(55, gt=0, le=59)
+    answer_seconds: float = _setting("answer_seconds")
     """For an answer that is not streamed and for a stream's first event; SageMaker gives up after 60."""
-    max_queued_requests: int = Field(128, ge=0)
+    max_queued_requests: int = _setting("max_queued_requests")
     """Requests per instance that may wait for a turn at the engine; more are answered 429 at once."""
-    max_cold_loads: int = Field(2, ge=1, le=64)
+    max_cold_loads: int = _setting("max_cold_loads")
     """Adapters that may be loaded at once; on LoRAX each load stops all generation meanwhile."""
-    registry_cache_seconds: float = Field(5, ge=0, le=3600)
+    registry_cache_seconds: float = _setting("registry_cache_seconds")
     """How soon an instance serves what was published, at the latest."""
-    engine_silence_seconds: float = Field(60, gt=0)
+    engine_silence_seconds: float = _setting("engine_silence_seconds")
     """How long the engine may give no token until `/ping` says 503 and SageMaker replaces the instance."""
-    adapter_cache_gb: float = Field(50, gt=0)
+    adapter_cache_gb: float = _setting("adapter_cache_gb")
     """Disk for adapters (10^9 bytes); the least recently used ones make room."""
-    metrics_seconds: float = Field(60, gt=0)
+    metrics_seconds: float = _setting("metrics_seconds")
     """How often metrics are written for CloudWatch."""
-    metrics_max_adapters: int = Field(100, ge=1)
+    metrics_max_adapters: int = _setting("metrics_max_adapters")
     """Adapters with metrics of their own, each a custom metric on the bill; the others share theirs."""

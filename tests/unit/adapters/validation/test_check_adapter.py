@@ -167,6 +167,9 @@ def test_on_more_gpus_each_needs_a_rank_of_its_own(gpus: int, ranks: tuple[int, 
 def test_rules_are_of_an_engine_that_is_known_and_have_an_identity() -> None:
     with pytest.raises(ValueError, match="engine 'tgi' is none of lorax, vllm"):
         Rules("tgi", 8, "m")
+    for modules in ((), ("",), ("q_proj ",), ("model.layers.0.self_attn.q_proj",), ("q_proj,v_proj",)):
+        with pytest.raises(ValueError, match="None stands for all modules|write the module's own name"):
+            Rules("vllm", 8, "m", modules)
     assert Rules("vllm", 8, "m", ("q_proj",)).identity == Rules("vllm", 8, "m", ("q_proj",)).identity
     assert Rules("vllm", 8, "m", ("q_proj",)).identity != Rules("vllm", 8, "m").identity
 
@@ -320,7 +323,6 @@ def test_the_architecture_must_be_the_base_models_where_both_are_known() -> None
 
 def test_vllm_changes_only_modules_that_have_slots() -> None:
     check(target_modules=("q_proj", "v_proj", "o_proj"))
-    check(target_modules=("q_proj", *(ATTENTION.format(layer, "v_proj") for layer in range(2))))
     with pytest.raises(
         InvalidAdapter, match=r"slots for q_proj, k_proj only; add v_proj to engine.adapter_target"
     ):

@@ -147,6 +147,8 @@ def test_prompts_stay_out_of_the_routers_log() -> None:
         ("DTYPE", {"DTYPE": "float16", "HF_MODEL_QUANTIZE": "awq"}),
         ("DTYPE", {"DTYPE": "float32"}),
         ("HF_MODEL_QUANTIZE", {"HF_MODEL_QUANTIZE": "exl2"}),
+        ("HF_MODEL_QUANTIZE", {"HF_MODEL_QUANTIZE": ""}),
+        ("MAX_ADAPTER_RANK", {"MAX_ADAPTER_RANK": "129"}),
     ],
 )
 def test_what_lorax_can_not_do_is_refused_before_it_starts(

@@ -1,7 +1,10 @@
+import ast
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from adapters.engines.vllm import QUANTIZATIONS, RANKS
 from container.gateway.settings import Settings, SettingsError, read_settings
 from container.vllm.command import vllm_arguments, vllm_environment, vllm_launch
 
@@ -114,6 +117,33 @@ def test_the_engine_runs_on_the_same_python() -> None:
     command = vllm_launch(settings()).command
     assert Path(command[0]).name.startswith("python")
     assert command[1:3] == ("-m", "vllm.entrypoints.openai.api_server")
+
+
+def vllm_literal(module: str, name: str) -> tuple[object, ...]:
+    """A `Literal` or list of vLLM's, read without importing vLLM, which takes seconds."""
+    found = find_spec("vllm")
+    if found is None or found.origin is None:
+        pytest.skip("vLLM is not installed")
+    tree = ast.parse((Path(found.origin).parent / module).read_text())
+    [value] = [
+        node.value for node in tree.body
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]
+    ]  # fmt: skip
+    return tuple(ast.literal_eval(value.slice if isinstance(value, ast.Subscript) else value))
+
+
+def test_ranks_and_quantizations_are_vllms_own() -> None:
+    assert vllm_literal("config/lora.py", "MaxLoRARanks") == RANKS
+    methods = "model_executor/layers/quantization/__init__.py"
+    deprecated = set(vllm_literal(methods, "DEPRECATED_QUANTIZATION_METHODS"))
+    assert set(vllm_literal(methods, "QuantizationMethods")) - deprecated == set(QUANTIZATIONS)
+
+
+@pytest.mark.parametrize("method", ["", "nonsense", "bitsandbytes-nf4", "fbgemm_fp8"])
+def test_a_quantization_that_vllm_does_not_know_is_refused_before_it_starts(method: str) -> None:
+    with pytest.raises(SettingsError, match=f"^HF_MODEL_QUANTIZE is '{method}': leave it out, or give one"):
+        vllm_launch(settings(HF_MODEL_QUANTIZE=method))
+    vllm_launch(settings(HF_MODEL_QUANTIZE="fp8"))
 
 
 def test_the_largest_rank_of_the_settings_is_one_that_vllm_has() -> None:

@@ -51,6 +51,66 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"engine": {"quantize": "bitsandbytes-nf4", "dtype": "float16"}},
         r"engine: quantize and dtype exclude each other: LoRAX refuses both together",
     ),
+    "a quantization that LoRAX knows": (
+        {"engine": {"quantize": "hqq-4bit"}},
+        {"engine": {"quantize": "nonsense"}},
+        r"engine.quantize: 'nonsense': leave it out, or give one that LoRAX knows: awq, eetq, gptq, .*hqq-2bit$",
+    ),
+    "a quantization with a name": (
+        {"engine": {"quantize": None}},
+        {"engine": {"quantize": ""}},
+        r"engine.quantize: '': leave it out, or give one that LoRAX knows: awq, eetq",
+    ),
+    "a quantization that vLLM knows": (
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "quantize": "torchao"}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "quantize": "hqq-4bit"}},
+        r"engine.quantize: 'hqq-4bit': leave it out, or give one that vLLM knows: awq, auto_awq",
+    ),
+    "ranks that LoRAX has kernels for": (
+        {"engine": {"max_adapter_rank": 128}},
+        {"engine": {"max_adapter_rank": 129}},
+        r"engine.max_adapter_rank: '129': LoRAX serves ranks up to 128",
+    ),
+    "ranks that vLLM has slots for": (
+        {"engine": {"name": "vllm", "max_active_adapters": 1, "max_adapter_rank": 512}},
+        {"engine": {"name": "vllm", "max_active_adapters": 1, "max_adapter_rank": 513}},
+        r"engine.max_adapter_rank: 513: Input should be less than or equal to 512",
+    ),
+    "some memory for adapters": (
+        {"engine": {"adapter_memory_fraction": 0.05}},
+        {"engine": {"adapter_memory_fraction": 0}},
+        r"engine.adapter_memory_fraction: 0: Input should be greater than 0",
+    ),
+    "modules by their own name": (
+        {"engine": {"name": "vllm", "adapter_target_modules": ["q_proj"]}},
+        {"engine": {"name": "vllm", "adapter_target_modules": ["model.q_proj"]}},
+        r"engine.adapter_target_modules.0: 'model.q_proj': write the module's own name, such as q_proj, without",
+    ),
+    "modules as they are spelled": (
+        {"engine": {"name": "vllm", "adapter_target_modules": ["q_proj", "v_proj"]}},
+        {"engine": {"name": "vllm", "adapter_target_modules": ["v_proj", "q_proj "]}},
+        r"engine.adapter_target_modules.1: 'q_proj ': write the module's own name, such as q_proj",
+    ),
+    "some modules, or all": (
+        {"engine": {"name": "vllm", "max_active_adapters": 8}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "adapter_target_modules": []}},
+        r"engine.adapter_target_modules: \[\]: leave it out for all modules",
+    ),
+    "vLLM's key": (
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "adapter_target_modules": ["q_proj"]}},
+        {"engine": {"adapter_target_modules": ["q_proj"]}},
+        r"engine: adapter_target_modules has no effect with name: lorax, leave it out: ",
+    ),
+    "LoRAX's key": (
+        {"engine": {"adapter_memory_fraction": 0.1}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "adapter_memory_fraction": 0.1}},
+        r"engine: adapter_memory_fraction has no effect with name: vllm, leave it out: ",
+    ),
+    "a name of the base model": (
+        {"base_model": {"name": "acme/model"}},
+        {"base_model": {"name": ""}},
+        r"base_model.name: '': give the name of the base model",
+    ),
     "one source of the base model": (
         {"base_model": {"mirror": True}},
         {"base_model": {"path": "."}},
@@ -268,8 +328,8 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         r"network.mode: private has no way to the Hub: write base_model.mirror: true",
     ),
     "variables within SageMaker's length": (
-        {"engine": {"adapter_target_modules": ["q_proj"] * 100}},
-        {"engine": {"adapter_target_modules": ["gate_up_proj"] * 100}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "adapter_target_modules": ["q_proj"] * 100}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "adapter_target_modules": ["gate_up_proj"] * 100}},
         r"the container's variable ADAPTER_TARGET_MODULES would have 1299 characters, SageMaker takes 1024",
     ),
     "tags of one's own": (

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stacks.sizing.gpu_memory import VLLM_RANKS, Demand, MemoryPlan, plan, plan_of, tensor_parallel_problem
+from stacks.sizing.gpu_memory import Demand, MemoryPlan, plan, plan_of, tensor_parallel_problem
 from stacks.sizing.instances import INSTANCE_TYPES, instance_type
 from stacks.sizing.known_models import KNOWN_MODELS, known_shape
 from stacks.sizing.memory_parts import GIB, QUANTIZED_BITS, adapter_bytes, slot_bytes, weight_bytes
@@ -285,8 +285,3 @@ def test_a_plan_that_fits_has_no_problem_and_another_has_one_line(demand: Demand
     problem = memory_problem(found)
     assert (problem is None) == (found.verdict == "fits")
     assert problem is None or "\n" not in problem
-
-
-def test_the_ranks_of_slots_are_the_containers() -> None:
-    command = pytest.importorskip("container.vllm.command")
-    assert command.RANKS == VLLM_RANKS

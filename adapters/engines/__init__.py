@@ -1,0 +1,1 @@
+"""Facts of each engine that synth, seeder and container share: one module per engine."""

@@ -1,0 +1,41 @@
+"""Whether the container would take its environment: checked by the container's own reader."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from container.gateway.settings import Settings, SettingsConflict, SettingsError, read_settings
+from container.lorax.settings_check import check_settings as check_lorax
+from container.vllm.settings_check import check_settings as check_vllm
+from stacks.config.container_environment import KEYS
+
+#: Stand-ins for the variables whose values only the stacks know (`stacks.serving.serving_stack.Serving`).
+ADDED_LATER: Mapping[str, str] = MappingProxyType(
+    {"ADAPTER_BUCKET": "bucket", "ENDPOINT_NAME": "endpoint", "VARIANT_NAME": "variant"}
+)
+_ENGINES: Mapping[str, Callable[[Settings, Mapping[str, str]], None]] = MappingProxyType(
+    {"lorax": check_lorax, "vllm": check_vllm}
+)
+
+
+def container_problem(engine: str, environment: Mapping[str, str]) -> str | None:
+    """What the container of `engine` would refuse of its environment, in a sentence; None if nothing.
+
+    The sentence names the keys of the stage file that the variables are made from.
+    """
+    whole = {**environment, **ADDED_LATER}
+    try:
+        _ENGINES[engine](read_settings(whole), whole)
+    except SettingsConflict as conflict:
+        section = KEYS[conflict.variable].partition(".")[0]
+        return f"{section}: {_with_keys(conflict.remedy).replace(f'{section}.', '')}"
+    except SettingsError as error:
+        return f"{KEYS[error.variable]}: {error.value!r}: {_with_keys(error.remedy)}"
+    return None
+
+
+def _with_keys(sentence: str) -> str:
+    """A sentence of the container's with each variable's key in place of its name."""
+    return re.sub(r"[A-Z_]{2,}", lambda name: KEYS.get(name[0], name[0]), sentence)
