@@ -10,7 +10,7 @@ gc.disable()  # a synth imports much and ends soon: looking for garbage costs a 
 
 import aws_cdk as cdk  # noqa: E402
 
-from stacks.config.stage_config import load_stages  # noqa: E402
+from stacks.config.loading import load_stages  # noqa: E402
 from stacks.stage import ServingStage  # noqa: E402
 from stacks.typed_yaml import ConfigError  # noqa: E402
 

@@ -23,7 +23,7 @@ from loraserve.diff import diff
 from loraserve.images.pin import document, look_up, table, write
 from loraserve.local_stage import STATE, stack_progress, step
 from stacks.config.base_images import LOCK, read_lock
-from stacks.config.stage_config import load_stages
+from stacks.config.loading import load_stages
 from stacks.project import ROOT
 
 app = typer.Typer(

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from laptop_cloud.cloud import Cloud
 from loraserve.cdk import OnEvent, cdk
-from stacks.config.stage_config import load_stage
+from stacks.config.loading import load_stage
 from stacks.project import ROOT
 
 STAGE = "Local"

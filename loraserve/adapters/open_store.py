@@ -14,7 +14,8 @@ from laptop_cloud.detached import running
 from loraserve import local_stage
 from loraserve.adapters.stage_store import PARALLEL_REQUESTS, StageStore, store_stack
 from loraserve.cli.console import NotDeployed
-from stacks.config.stage_config import LoadedStage, load_stage, load_stages
+from stacks.config.loading import load_stage, load_stages
+from stacks.config.stage_config import LoadedStage
 from stacks.project import ROOT
 from stacks.typed_yaml import ConfigError
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from stacks.config.container_check import container_problem
 from stacks.config.container_environment import environment_problems
@@ -21,6 +20,7 @@ from stacks.config.derived import (
     rollout_plan,
 )
 from stacks.config.memory_check import memory_warning
+from stacks.config.stage_config import LoadedStage, StageConfig
 from stacks.sizing.instances import (
     ENGINE_CUDA,
     check_ami,
@@ -28,9 +28,6 @@ from stacks.sizing.instances import (
     has_local_storage,
     instance_type,
 )
-
-if TYPE_CHECKING:
-    from stacks.config.stage_config import LoadedStage, StageConfig
 
 _ECR_REGION = re.compile(r"\d{12}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/.+")
 #: CreateModel's limit of an image's URI.

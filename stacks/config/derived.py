@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stacks.config.container_environment import container_environment
 from stacks.config.rollout_plan import RolloutPlan, resolved
+from stacks.config.stage_config import LoadedStage, StageConfig
 from stacks.sizing.cost_estimate import Estimate, estimate
 from stacks.sizing.instances import ENGINE_CUDA, choose_ami, instance_type
-
-if TYPE_CHECKING:
-    from stacks.config.stage_config import LoadedStage, StageConfig
 
 #: Metrics that the gateway emits for each requested adapter (`container.gateway.telemetry.adapter_metrics`),
 #: without the rare Errors.<type>, and for the instance (`instance_metrics` there): a test counts them.

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from stacks.config.stage_config import StageConfig
 from stacks.sizing.gpu_memory import MemoryPlan, plan, tensor_parallel_problem
 from stacks.sizing.instances import instance_type
 from stacks.sizing.known_models import known_shape
 from stacks.sizing.model_shape import ModelShape, shape_of_local_model
 from stacks.sizing.remedies import memory_problem
-
-if TYPE_CHECKING:
-    from stacks.config.stage_config import StageConfig
 
 
 def memory_refusal(config: StageConfig, model: Path | None) -> str | None:

@@ -1,24 +1,16 @@
-"""Typed stage configuration: `stages/<stage>.yaml` and the adapter manifest it names.
+"""The model of a stage file, `stages/<stage>.yaml`.
 
-Every rule that can be known at synth is checked: those of one section by the section, those between
-sections by `stacks.config.checks`. An error is one line that names file, key, value and what would be
-right.
+Each section validates its own keys. `stacks.config.loading` checks the rules between sections.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from adapters.errors import InvalidAdapter
-from adapters.validation.base_model import InvalidBaseModel
-from stacks.config.checks import problems
-from stacks.config.local_adapters import check_local_adapters, stage_rules
 from stacks.config.manifest import Manifest
-from stacks.config.memory_check import memory_refusal
 from stacks.config.sections.autoscaling import Autoscaling
 from stacks.config.sections.base_model import BaseModelSource
 from stacks.config.sections.cost import Cost
@@ -28,10 +20,8 @@ from stacks.config.sections.network import Network
 from stacks.config.sections.observability import Observability
 from stacks.config.sections.rollout import Rollout
 from stacks.config.sections.security import Security
-from stacks.typed_yaml import ConfigError, Strict, closest, read
+from stacks.typed_yaml import Strict
 
-#: The name of a stage is part of the endpoint's, `LoraServing-<Stage>-Serving`, which has 63 characters.
-STAGE_NAME = r"[a-z][a-z0-9]{0,30}"
 _TAG = r"[A-Za-z0-9 _.:/=+@-]"
 TagKey = Annotated[str, Field(pattern=rf"^{_TAG}{{1,128}}$")]
 TagValue = Annotated[str, Field(pattern=rf"^{_TAG}{{0,256}}$")]
@@ -89,12 +79,6 @@ class StageConfig(Strict):
     termination_protection: bool = False
     """Whether CloudFormation refuses to delete the stage's stacks until someone takes this back."""
 
-    @model_validator(mode="after")
-    def _checked(self) -> StageConfig:
-        for problem in problems(self):
-            raise ValueError(problem)
-        return self
-
 
 class LoadedStage(BaseModel):
     """A stage's config with what it refers to."""
@@ -112,48 +96,3 @@ class LoadedStage(BaseModel):
         """The base model's directory, where it is local."""
         path = self.config.base_model.path
         return None if path is None else (self.directory / path).resolve()
-
-
-def load_stage(path: Path) -> LoadedStage:
-    """Read a stage file and its manifest; raise `ConfigError` on the first thing that is wrong."""
-    if re.fullmatch(STAGE_NAME, path.stem) is None:
-        raise ConfigError(
-            f"{path}: the name of a stage is part of its stacks' and endpoint's: lower-case letters and "
-            "digits, 31 at most"
-        )
-    config = read(path, StageConfig)
-    manifest_path = path.parent / config.adapters
-    if not manifest_path.is_file():
-        raise ConfigError(f"{path}: adapters: {config.adapters!r} is not a file; name a manifest")
-    manifest = read(manifest_path, Manifest)
-    for adapter in manifest.adapters:
-        problem = adapter.source_problem(manifest_path.parent, unpinned=config.allow_unpinned_sources)
-        if problem is not None:
-            raise ConfigError(f"{manifest_path}: adapter {adapter.name!r}: source: {problem}")
-    model_path = config.base_model.path
-    if model_path is not None and not (path.parent / model_path / "config.json").is_file():
-        raise ConfigError(
-            f"{path}: base_model.path: {model_path!r} has no config.json; name a model directory"
-        )
-    stage = LoadedStage(name=path.stem, config=config, manifest=manifest, directory=path.parent)
-    rules = stage_rules(config.engine, config.base_model.name)
-    try:
-        check_local_adapters(manifest, manifest_path.parent, rules, stage.local_model)
-    except InvalidAdapter as error:
-        raise ConfigError(f"{manifest_path}: {error}") from error
-    except InvalidBaseModel as error:
-        raise ConfigError(f"{path}: base_model.path: {error}") from error
-    if (problem := memory_refusal(config, stage.local_model)) is not None:
-        raise ConfigError(f"{path}: {problem}")
-    return stage
-
-
-def load_stages(directory: Path, only: str | None = None) -> list[LoadedStage]:
-    """All stages of a directory in alphabetical order, or the one named `only`."""
-    paths = sorted(directory.glob("*.yaml"))
-    if only is not None:
-        names = [path.stem for path in paths]
-        if only not in names:
-            raise ConfigError(f"stage {only!r} is unknown{closest(only, names)}; stages: {', '.join(names)}")
-        paths = [directory / f"{only}.yaml"]
-    return [load_stage(path) for path in paths]

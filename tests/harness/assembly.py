@@ -7,7 +7,7 @@ from typing import Any
 import aws_cdk as cdk
 
 from loraserve.diff import stack_templates
-from stacks.config.stage_config import load_stages
+from stacks.config.loading import load_stages
 from stacks.project import ROOT
 from stacks.stage import ServingStage
 

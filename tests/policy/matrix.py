@@ -9,7 +9,8 @@ import aws_cdk as cdk
 import yaml
 from pydantic import BaseModel
 
-from stacks.config.stage_config import StageConfig, load_stage
+from stacks.config.loading import load_stage
+from stacks.config.stage_config import StageConfig
 from stacks.project import ROOT
 from stacks.stage import ServingStage
 from tests.harness.assembly import empty_app

@@ -8,7 +8,8 @@ import yaml
 
 from stacks.config.checks import warnings
 from stacks.config.derived import inference_ami, rollout_plan
-from stacks.config.stage_config import LoadedStage, load_stage, load_stages
+from stacks.config.loading import load_stage, load_stages
+from stacks.config.stage_config import LoadedStage
 from stacks.typed_yaml import ConfigError
 from tests.policy.matrix import merged
 

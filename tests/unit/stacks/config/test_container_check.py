@@ -10,16 +10,17 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from container.gateway.settings import Settings, SettingsError, read_settings
 from container.lorax.command import lorax_environment
 from container.vllm.command import vllm_launch
+from stacks.config.checks import problems
 from stacks.config.container_check import ADDED_LATER
 from stacks.config.container_environment import KEYS, container_environment
 from stacks.config.derived import environment, has_mounted_model
+from stacks.config.loading import load_stage, load_stages
 from stacks.config.sections.engine import Engine, Gateway
-from stacks.config.stage_config import StageConfig, load_stage, load_stages
+from stacks.config.stage_config import StageConfig
 from stacks.project import ROOT
 from tests.policy.matrix import OVERLAYS, merged, write
 
@@ -67,6 +68,14 @@ def text(value: object) -> str:
     return ",".join(value) if isinstance(value, list) else str(value)
 
 
+def checked(overlay: dict[str, Any]) -> StageConfig:
+    """A stage as `load_stage` would take it; raises `ValueError` for what it would refuse."""
+    config = StageConfig.model_validate(merged(STAGE, overlay))
+    for problem in problems(config):
+        raise ValueError(problem)
+    return config
+
+
 @pytest.fixture(scope="module")
 def overlays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, StageConfig]:
     folder = tmp_path_factory.mktemp("matrix") / "stages"
@@ -90,8 +99,8 @@ def test_what_the_container_refuses_is_refused_at_synth(engine: str, key: str) -
             start(engine, good | ADDED_LATER | {VARIABLES[key]: text(value)})
         except SettingsError:
             overlay = merged({"engine": {"name": engine}}, {section: {name: value}})
-            with pytest.raises(ValidationError, match=rf"(?m)^{section}[.\n]|Value error, {section}[.:]"):
-                StageConfig.model_validate(merged(STAGE, overlay))
+            with pytest.raises(ValueError, match=rf"(?m)^{section}[.:\n]|Value error, {section}[.:]"):
+                checked(overlay)
 
 
 def test_each_setting_with_a_bound_is_among_those_that_the_container_refuses() -> None:
@@ -133,8 +142,8 @@ ENGINES = st.fixed_dictionaries(
 def test_what_synth_takes_the_container_takes(engine: dict[str, Any], tokens: list[int] | None) -> None:
     given = engine | (dict(zip(TOKENS, tokens, strict=True)) if tokens else {})
     try:
-        config = StageConfig.model_validate(merged(STAGE, {"engine": given}))
-    except ValidationError:
+        config = checked({"engine": given})
+    except ValueError:
         return
     start(engine["name"], environment(config) | ADDED_LATER)
 

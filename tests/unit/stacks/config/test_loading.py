@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stacks.config.stage_config import load_stage, load_stages
+from stacks.config.loading import load_stage, load_stages
 from stacks.project import ROOT
 from stacks.typed_yaml import ConfigError
 

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.files import LocalFile, sha256_of
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
-from stacks.config.stage_config import load_stage
+from stacks.config.loading import load_stage
 from stacks.project import ROOT
 from stacks.typed_yaml import ConfigError
 

@@ -1,0 +1,70 @@
+"""Reads a stage file and all that it names: manifest, local adapters, local base model.
+
+Every rule that can be checked at synth is checked here: those of a section by its model, those between
+sections by `stacks.config.checks`, the GPU memory by `stacks.config.memory_check`. An error is one line with
+file, key, value and remedy.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from adapters.errors import InvalidAdapter
+from adapters.validation.base_model import InvalidBaseModel
+from stacks.config.checks import problems
+from stacks.config.local_adapters import check_local_adapters, stage_rules
+from stacks.config.manifest import Manifest
+from stacks.config.memory_check import memory_refusal
+from stacks.config.stage_config import LoadedStage, StageConfig
+from stacks.typed_yaml import ConfigError, closest, read
+
+#: The name of a stage is part of the endpoint's, `LoraServing-<Stage>-Serving`, which has 63 characters.
+STAGE_NAME = r"[a-z][a-z0-9]{0,30}"
+
+
+def load_stage(path: Path) -> LoadedStage:
+    """Read a stage file and its manifest; raise `ConfigError` on the first thing that is wrong."""
+    if re.fullmatch(STAGE_NAME, path.stem) is None:
+        raise ConfigError(
+            f"{path}: the name of a stage is part of its stacks' and endpoint's: lower-case letters and "
+            "digits, 31 at most"
+        )
+    config = read(path, StageConfig)
+    for problem in problems(config):
+        raise ConfigError(f"{path}: {problem}")
+    manifest_path = path.parent / config.adapters
+    if not manifest_path.is_file():
+        raise ConfigError(f"{path}: adapters: {config.adapters!r} is not a file; name a manifest")
+    manifest = read(manifest_path, Manifest)
+    for adapter in manifest.adapters:
+        doubt = adapter.source_problem(manifest_path.parent, unpinned=config.allow_unpinned_sources)
+        if doubt is not None:
+            raise ConfigError(f"{manifest_path}: adapter {adapter.name!r}: source: {doubt}")
+    model_path = config.base_model.path
+    if model_path is not None and not (path.parent / model_path / "config.json").is_file():
+        raise ConfigError(
+            f"{path}: base_model.path: {model_path!r} has no config.json; name a model directory"
+        )
+    stage = LoadedStage(name=path.stem, config=config, manifest=manifest, directory=path.parent)
+    rules = stage_rules(config.engine, config.base_model.name)
+    try:
+        check_local_adapters(manifest, manifest_path.parent, rules, stage.local_model)
+    except InvalidAdapter as error:
+        raise ConfigError(f"{manifest_path}: {error}") from error
+    except InvalidBaseModel as error:
+        raise ConfigError(f"{path}: base_model.path: {error}") from error
+    if (refusal := memory_refusal(config, stage.local_model)) is not None:
+        raise ConfigError(f"{path}: {refusal}")
+    return stage
+
+
+def load_stages(directory: Path, only: str | None = None) -> list[LoadedStage]:
+    """All stages of a directory in alphabetical order, or the one named `only`."""
+    paths = sorted(directory.glob("*.yaml"))
+    if only is not None:
+        names = [path.stem for path in paths]
+        if only not in names:
+            raise ConfigError(f"stage {only!r} is unknown{closest(only, names)}; stages: {', '.join(names)}")
+        paths = [directory / f"{only}.yaml"]
+    return [load_stage(path) for path in paths]
