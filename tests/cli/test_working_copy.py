@@ -82,7 +82,7 @@ def test_a_slip_in_the_prices_is_one_line_and_exit_code_2(clone: Path) -> None:
     done = run(clone, "app.py")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"{clone / 'stacks' / 'prices.yaml'}: ")
+    assert line.startswith(f"{clone / 'stacks' / 'sizing' / 'prices.yaml'}: ")
     assert "instance_hour.ml.g5.xlarge: Input should be a valid number" in line
 
 
