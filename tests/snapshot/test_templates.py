@@ -1,4 +1,7 @@
-"""One snapshot per stage and stack; `make test ARGS='tests/snapshot --snapshot-update'` accepts a change."""
+"""Snapshots of the templates: Dev's in full, and for each other stage what makes it differ from Dev.
+
+`make test ARGS='tests/snapshot --snapshot-update'` accepts a change. The name of a stage is no difference.
+"""
 
 import json
 import re
@@ -9,7 +12,13 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from tests.conftest import synth
+from tests.harness.assembly import synth
+from tests.snapshot.difference import difference, joined, patched
+
+#: The stage whose templates are kept in full.
+REFERENCE = "Dev"
+PLACEHOLDER = re.compile("<stage>", re.IGNORECASE)
+ACCEPT = "to accept the change: make test ARGS='tests/snapshot --snapshot-update'"
 
 STACKS = [
     f"{stage}/{stack}"
@@ -26,11 +35,38 @@ def normalised(template: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize("path", STACKS)
+def anonymous(path: str, templates: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The normalised template with `<Stage>` and `<stage>` for the name of its stage."""
+    stage = path.partition("/")[0]
+    text = json.dumps(normalised(templates[path]))
+    assert not PLACEHOLDER.search(text), "the name of the stage could not be put back"
+    text = re.sub(rf"\b{stage}\b", "<Stage>", text)
+    result: dict[str, Any] = json.loads(re.sub(rf"\b{stage.lower()}\b", "<stage>", text))
+    return result
+
+
+def text(document: dict[str, Any]) -> str:
+    """JSON, in which 1, 1.0 and true are not equal."""
+    return json.dumps(document, sort_keys=True)
+
+
+@pytest.mark.parametrize("path", [path for path in STACKS if path.startswith(REFERENCE)])
 def test_the_template_is_as_reviewed(
     path: str, templates: dict[str, dict[str, Any]], snapshot: SnapshotAssertion
 ) -> None:
-    assert normalised(templates[path]) == snapshot(extension_class=JSONSnapshotExtension)
+    assert normalised(templates[path]) == snapshot(extension_class=JSONSnapshotExtension), ACCEPT
+
+
+@pytest.mark.parametrize("path", [path for path in STACKS if not path.startswith(REFERENCE)])
+def test_the_template_differs_from_devs_as_reviewed(
+    path: str, templates: dict[str, dict[str, Any]], snapshot: SnapshotAssertion
+) -> None:
+    reference = anonymous(f"{REFERENCE}/{path.partition('/')[2]}", templates)
+    template = anonymous(path, templates)
+    change = difference(reference, template)
+    # With the snapshot of Dev the difference holds the whole template.
+    assert text(patched(reference, change)) == text(template)
+    assert joined(change) == snapshot(extension_class=JSONSnapshotExtension), ACCEPT
 
 
 def test_there_is_a_snapshot_for_every_stack(templates: dict[str, dict[str, Any]]) -> None:
