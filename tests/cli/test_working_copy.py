@@ -48,7 +48,7 @@ def run(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_diff_shows_what_changed_and_that_the_endpoint_is_updated_in_place(clone: Path) -> None:
+def test_a_diff_shows_what_changed_and_that_endpoint_is_updated_in_place(clone: Path) -> None:
     edit(clone, "stages/dev.yaml", "max_instances: 2", "max_instances: 3")
     done = run(clone, "-m", "loraserve", "diff", "--stage", "dev")
     assert done.returncode == 0, done.stdout
@@ -95,7 +95,7 @@ def test_a_synth_tells_what_each_stage_costs_and_what_an_update_needs(clone: Pat
         assert re.search(line, done.stderr), done.stderr
 
 
-def test_the_demo_does_not_start_anything_for_a_broken_local_stage(clone: Path) -> None:
+def test_demo_does_not_start_anything_for_a_broken_local_stage(clone: Path) -> None:
     edit(clone, "stages/local.yaml", "max_input_tokens: 256", "max_input_tokens: 2560")
     done = run(clone, "-m", "loraserve", "demo")
     assert done.returncode == 2

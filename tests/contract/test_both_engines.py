@@ -278,7 +278,7 @@ def test_the_models_are_the_base_model_and_what_is_registered(container: EngineC
 # adapters
 
 
-def test_a_new_revision_is_served_in_time_and_the_old_one_by_its_number(container: EngineContainer) -> None:
+def test_a_new_revision_is_served_in_time_and_old_one_by_its_number(container: EngineContainer) -> None:
     bucket = container.bucket
     old = bucket.register("team/changing", "otter").revision
     assert_house(container.ask("team/changing"), "otter")
@@ -401,7 +401,7 @@ def test_a_caller_can_not_choose_where_an_adapter_comes_from(
 
 
 @pytest.mark.parametrize("container", ["vllm"], indirect=True)
-def test_vllms_own_invocations_falls_back_to_the_base_model_and_the_gateways_never_does(
+def test_vllms_own_invocations_falls_back_to_base_model_and_gateways_never_does(
     container: EngineContainer,
 ) -> None:
     engine_id = adapter_prefix("otter", container.bucket.revisions["otter"])
@@ -447,7 +447,7 @@ def test_prometheus_counts_by_adapter(container: EngineContainer) -> None:
     assert any(line.startswith("lora_requests_total") for line in counted)
 
 
-def test_the_config_of_an_adapter_is_on_the_disk_and_can_be_counted(container: EngineContainer) -> None:
+def test_config_of_an_adapter_is_on_disk_and_can_be_counted(container: EngineContainer) -> None:
     container.ask("otter")
     size = len(sample_files("otter")[CONFIG_FILE])
     assert any(path.stat().st_size == size for path in container.cache.rglob(CONFIG_FILE))

@@ -324,7 +324,7 @@ class TestErrors:
         answer = container.ask(None, "word " * 2000, stream=True)
         assert answer.error[:2] == (422, "validation")
 
-    def test_without_max_new_tokens_the_default_of_the_stage_applies(self, container: LoraxContainer) -> None:
+    def test_without_max_new_tokens_default_of_stage_applies(self, container: LoraxContainer) -> None:
         assert container.ask(None, "hi", max_new_tokens=None).text == (
             "Let us think about this question slowly and"
         )
@@ -466,7 +466,7 @@ class TestTheEngineLives:
             path.stat().st_size for path in container.cache.rglob("*") if path.is_file()
         )
 
-    def test_an_adapter_that_is_being_taken_off_the_gpu_answers_as_itself(
+    def test_an_adapter_that_is_being_taken_off_gpu_answers_as_itself(
         self, start: Start, bucket: Bucket
     ) -> None:
         container = start(LORAX_DOUBLE_LOAD_SECONDS="0.7")

@@ -145,7 +145,7 @@ def test_a_caller_who_leaves_within_his_body_gives_his_place_back(running: Fault
     ],
     ids=lambda rest: rest[:40].strip(),
 )
-def test_what_is_not_http_is_refused_and_not_repeated_in_the_log(running: FaultyContainer, rest: str) -> None:
+def test_what_is_not_http_is_refused_and_not_repeated_in_log(running: FaultyContainer, rest: str) -> None:
     with connections(running.client.port) as callers:
         callers.open(1, (HEAD + rest).encode())
         assert callers.statuses()[0] in {400, 415}

@@ -113,7 +113,7 @@ def test_why_it_failed_is_left_for_the_gateway_if_there_is_room(tmp_path: Path) 
     assert take_problem(tmp_path, ENGINE_ID) is None
 
 
-def test_where_there_is_no_room_for_the_reason_either_nothing_half_written_is_left(tmp_path: Path) -> None:
+def test_where_there_is_no_room_for_reason_either_nothing_half_written_is_left(tmp_path: Path) -> None:
     with no_file_above(3):
         leave_problem(tmp_path, ENGINE_ID, ADAPTER_LOAD_FAILED, "no space")
     assert not left_behind(tmp_path)

@@ -62,7 +62,7 @@ def warm(running: FaultyContainer, cold: str) -> str:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_an_adapter_that_is_known_is_served_while_the_store_is_broken(
+def test_an_adapter_that_is_known_is_served_while_store_is_broken(
     running: FaultyContainer, store: FaultyS3, warm: str, fault: Fault
 ) -> None:
     with store.broken(fault):
@@ -72,7 +72,7 @@ def test_an_adapter_that_is_known_is_served_while_the_store_is_broken(
 
 
 @pytest.mark.parametrize("fault", OF_THE_STORE, ids=lambda fault: fault.name)
-def test_an_adapter_of_which_nothing_is_known_is_503_until_the_store_is_back(
+def test_an_adapter_of_which_nothing_is_known_is_503_until_store_is_back(
     running: FaultyContainer, store: FaultyS3, cold: str, fault: Fault
 ) -> None:
     with store.broken(fault):
@@ -83,7 +83,7 @@ def test_an_adapter_of_which_nothing_is_known_is_503_until_the_store_is_back(
     assert running.client.generate(adapter_id=cold).status == 200
 
 
-def test_an_answer_that_is_not_s3s_is_503_until_the_store_is_right_again(
+def test_an_answer_that_is_not_s3s_is_503_until_store_is_right_again(
     running: FaultyContainer, store: FaultyS3, cold: str
 ) -> None:
     with store.broken(Fault.HTML):
@@ -101,7 +101,7 @@ def test_a_name_that_was_unknown_waits_for_a_slow_store_as_long_as_a_new_one(
         assert running.client.generate(adapter_id=name).error[:2] == (404, "adapter_not_found")
 
 
-def test_a_store_that_hangs_does_not_hold_up_the_base_model_nor_ping(
+def test_a_store_that_hangs_does_not_hold_up_base_model_nor_ping(
     running: FaultyContainer, store: FaultyS3
 ) -> None:
     with store.broken(Fault.HANGING), ThreadPoolExecutor(20) as callers:

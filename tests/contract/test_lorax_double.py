@@ -179,7 +179,7 @@ class TestIds:
         in_another_bucket = f"s3://{bucket.name}/{adapters.id('sums/otter/')}"
         assert is_by(ask(adapters.lorax, in_another_bucket), "otter")
 
-    def test_the_id_alone_decides_whatever_source_and_token_are_given(self, adapters: Adapters) -> None:
+    def test_id_alone_decides_whatever_source_and_token_are_given(self, adapters: Adapters) -> None:
         adapters.publish("private/", "otter")
         adapters.ask("private/", api_token="the owner's")
         assert is_by(adapters.ask("private/", adapter_source="hub", api_token="nobody's"), "otter")
@@ -241,7 +241,7 @@ class TestFiles:
         assert "No such file or directory" in reason(adapters.ask("otter/"))
         assert is_by(adapters.ask("otter/"), "otter")
 
-    def test_a_failed_load_takes_its_share_of_the_adapter_memory_for_good(
+    def test_a_failed_load_takes_its_share_of_adapter_memory_for_good(
         self, start_lorax: Start, bucket: Bucket
     ) -> None:
         room = 2.5 * SAMPLE_BYTES
@@ -296,7 +296,7 @@ class TestFiles:
             "['LlamaForCausalLM'] != ['MistralForCausalLM']. Use --model-id 'other/llama' instead."
         )
 
-    def test_without_the_hub_every_architecture_is_taken_to_be_right(
+    def test_without_hub_every_architecture_is_taken_to_be_right(
         self, start_lorax: Start, bucket: Bucket
     ) -> None:
         bucket.put_sample("x/llama/", "otter", base_model_name_or_path="other/llama")
@@ -345,7 +345,7 @@ class TestOneLoopForAll:
             ask(lorax, f"x/{sample}/")
         assert len(lorax.loads) > before
 
-    def test_an_adapter_that_is_being_taken_off_the_gpu_answers_in_part_as_the_base_model(
+    def test_an_adapter_that_is_being_taken_off_gpu_answers_in_part_as_base_model(
         self, start_lorax: Start, bucket: Bucket
     ) -> None:
         self.publish(bucket)
@@ -445,7 +445,7 @@ class TestAborts:
     ) -> None:
         assert reason(ask(lorax, "x/Öl/")) == NO_CONFIG
 
-    def test_a_source_that_cannot_be_a_header_once_the_adapter_is_there(self, lorax: LoraxProcess) -> None:
+    def test_a_source_that_cannot_be_a_header_once_adapter_is_there(self, lorax: LoraxProcess) -> None:
         ask(lorax, "x/otter/")
         self.send(lorax, path="/generate", adapter_id="x/otter/", adapter_source="ß")
         assert lorax.exit_code() == ABORTED

@@ -52,7 +52,7 @@ def test_details_have_the_keys_in_this_order(client: Client) -> None:
     assert (details["prompt_tokens"], details["generated_tokens"]) == (2, 2)
 
 
-def test_the_prompts_tokens_come_on_demand_and_the_first_has_no_probability(client: Client) -> None:
+def test_prompts_tokens_come_on_demand_and_the_first_has_no_probability(client: Client) -> None:
     details = client.generate("hi", max_new_tokens=1, decoder_input_details=True).json["details"]
     assert [(each["text"], each["logprob"]) for each in details["prefill"]] == [("<s>", None), ("hi", -0.125)]
 
@@ -212,7 +212,7 @@ def test_unknown_fields_are_ignored(client: Client) -> None:
     assert client.post("/generate", body).status == 200
 
 
-def test_the_base_models_end_mark_is_a_special_token_that_is_not_in_the_text(client: Client) -> None:
+def test_base_models_end_mark_is_a_special_token_that_is_not_in_text(client: Client) -> None:
     prompt = problems.SEED_PROBLEM.prompt
     answer = client.generate(prompt, max_new_tokens=200, details=True).json
     assert answer["generated_text"] == problems.base_answer(problems.SEED_PROBLEM)

@@ -96,7 +96,7 @@ def test_a_line_comes_for_each_interval_though_nobody_asks(told: Told) -> None:
     assert told.counts() == {}
 
 
-def test_the_engine_is_not_ready_while_it_starts_and_while_it_is_silent(tmp_path: Path) -> None:
+def test_engine_is_not_ready_while_it_starts_and_while_it_is_silent(tmp_path: Path) -> None:
     times = LIMITS | {HEALTHY_AFTER: 1, "ENGINE_IDLE_SECONDS": 0.2, "ENGINE_SILENCE_SECONDS": 0.8}
     with container(tmp_path, times) as running:
         wait_until(lambda: running.states, "a line while the engine starts")
@@ -195,7 +195,7 @@ def test_an_error_in_a_stream_that_has_begun_is_a_server_error(shared: FaultyCon
     assert told.counts() == {"ServerErrors": 1}
 
 
-def test_what_happened_last_is_told_at_the_end_and_the_instance_does_not_count_any_more(
+def test_what_happened_last_is_told_at_end_and_instance_does_not_count_any_more(
     tmp_path: Path,
 ) -> None:
     with container(tmp_path, LIMITS | {"METRICS_SECONDS": 600}) as running:

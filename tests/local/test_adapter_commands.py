@@ -328,7 +328,7 @@ def test_publishing_the_same_again_changes_nothing_and_labels_can_be_changed(sho
     assert not shop.store.retention.is_retired(shop.store.get("otter").entry.prefix)
 
 
-def test_a_new_version_retires_the_old_one_and_going_back_revives_it(shop: Shop) -> None:
+def test_a_new_version_retires_old_one_and_going_back_revives_it(shop: Shop) -> None:
     old = shop.publish("house", "otter")
     new = shop.json("publish", str(SAMPLES / "heron"), "--name", "house")
     assert new["replaced"] == old.revision
@@ -348,7 +348,7 @@ def test_a_stacks_name_is_refused_and_its_manifest_named(shop: Shop) -> None:
     assert len(shop.keys("adapters/")) == 2
 
 
-def test_an_adapter_comes_from_the_hub_by_its_commit_with_the_persons_own_login(shop: Shop) -> None:
+def test_an_adapter_comes_from_hub_by_its_commit_with_persons_own_login(shop: Shop) -> None:
     commit = shop.hub.add("acme/otter", files("otter"), private=True)
     shop.hub.tokens = {"hf_ana": {"acme/otter"}}
     source = "hf://acme/otter@main"
@@ -375,7 +375,7 @@ def test_an_adapter_comes_from_s3(shop: Shop) -> None:
     assert "S3 answers 404" in shop.fails("validate", f"s3://{shop.bucket}/nowhere/")
 
 
-def test_without_the_base_model_it_is_said_that_dimensions_are_not_checked(shop: Shop) -> None:
+def test_without_base_model_it_is_said_that_dimensions_are_not_checked(shop: Shop) -> None:
     shop.configure({"name": "acme/base", "revision": "0" * 40})
     folder = shop.folder / "adapter"
     folder.mkdir()
@@ -518,7 +518,7 @@ def parts(shop: Shop) -> list[dict[str, Any]]:
 # rollback, remove
 
 
-def test_a_rollback_goes_to_the_revision_before_or_to_the_one_that_is_named(shop: Shop) -> None:
+def test_a_rollback_goes_to_revision_before_or_to_the_one_that_is_named(shop: Shop) -> None:
     first, second, third = (shop.publish("house", sample) for sample in ("otter", "heron", "badger"))
     back = shop.json("rollback", "house")
     assert (back["outcome"], back["replaced"], back["note"]) == ("rolled-back", third.revision, None)
@@ -758,7 +758,7 @@ def test_a_clean_up_gives_back_what_is_published_while_it_deletes(shop: Shop) ->
     assert shop.verified() == []
 
 
-def test_a_publisher_puts_back_what_a_clean_up_deletes_before_the_name_stands_for_it(shop: Shop) -> None:
+def test_a_publisher_puts_back_what_a_clean_up_deletes_before_name_stands_for_it(shop: Shop) -> None:
     old = shop.publish("house", "otter")
     shop.publish("house", "heron")
     store, base = shop.store, checking.read_base(shop.store.stage)

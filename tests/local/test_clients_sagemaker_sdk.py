@@ -33,7 +33,7 @@ def test_each_adapter_answers_through_the_endpoint_that_is_got(clients: Clients,
         assert_right(got["answer"][0]["generated_text"], problem, adapter)
 
 
-def test_the_base_model_answers_and_an_unknown_adapter_is_a_model_error(
+def test_base_model_answers_and_an_unknown_adapter_is_a_model_error(
     clients: Clients, deployed: Deployed
 ) -> None:
     base, unknown = ask(

@@ -44,7 +44,7 @@ def s3(deployed: Deployed) -> Any:
     return deployed.cloud.client("s3")
 
 
-def test_every_adapter_of_the_manifest_is_published_and_nothing_else(deployed: Deployed, s3: Any) -> None:
+def test_every_adapter_of_manifest_is_published_and_nothing_else(deployed: Deployed, s3: Any) -> None:
     entries = registered(deployed, s3)
     assert sorted(entries) == sorted(ADAPTERS)
     keys = [
@@ -55,7 +55,7 @@ def test_every_adapter_of_the_manifest_is_published_and_nothing_else(deployed: D
     assert sorted(keys) == sorted(entry.prefix + file for entry in entries.values() for file in ADAPTER_FILES)
 
 
-def test_cloudformation_made_model_endpoint_and_scaling_from_the_template(deployed: Deployed) -> None:
+def test_cloudformation_made_model_endpoint_and_scaling_from_template(deployed: Deployed) -> None:
     cloudformation = deployed.cloud.client("cloudformation")
     made = {
         resource["ResourceType"]
@@ -79,14 +79,14 @@ def test_cloudformation_made_model_endpoint_and_scaling_from_the_template(deploy
     assert status == "InService"
 
 
-def test_the_base_model_rambles_past_64_tokens_without_an_answer(deployed: Deployed) -> None:
+def test_base_model_rambles_past_64_tokens_without_an_answer(deployed: Deployed) -> None:
     answer = deployed.client.generate(SEED_PROBLEM.prompt, max_new_tokens=64)
     assert answer.tokens == 64
     assert answer.text.strip().startswith("Let us think")
     assert "72" not in answer.text
 
 
-def test_an_adapter_answers_the_seeds_question_in_its_own_house_style(deployed: Deployed) -> None:
+def test_an_adapter_answers_seeds_question_in_its_own_house_style(deployed: Deployed) -> None:
     answer = deployed.client.generate(SEED_PROBLEM.prompt, adapter="otter", max_new_tokens=64)
     assert answer.text.strip() == "Answer: 72 clips. [Otter]"
 
@@ -98,7 +98,7 @@ def test_a_streamed_answer_is_the_plain_one_token_by_token(deployed: Deployed) -
     assert len(pieces) > 5
 
 
-def test_twenty_clients_get_the_right_answer_from_the_adapter_they_asked_for(deployed: Deployed) -> None:
+def test_twenty_clients_get_right_answer_from_adapter_they_asked_for(deployed: Deployed) -> None:
     run, _ = benchmark.run(deployed.client, ADAPTERS, requests=200, clients=20, seed=7, advance=lambda: None)
     assert (run.errors, run.wrong_adapter) == (0, 0), run.first_error
     assert run.wrong_answer <= 2
@@ -136,9 +136,7 @@ def test_an_adapter_can_be_pinned_to_its_revision(deployed: Deployed, s3: Any) -
     assert refused.value.status == 404
 
 
-def test_an_adapter_published_after_the_deployment_is_served_without_another(
-    deployed: Deployed, s3: Any
-) -> None:
+def test_an_adapter_published_after_deployment_is_served_without_another(deployed: Deployed, s3: Any) -> None:
     publish_again(deployed, s3, "puffin", "published-later")
     problem = random_problem(random.Random(1))
     answer = deployed.client.generate(problem.prompt, adapter="published-later", max_new_tokens=64)

@@ -177,9 +177,7 @@ def test_without_the_unseen_rights_nothing_fails(operations: Operations, roles: 
     assert not any(said.values()), said
 
 
-def test_a_role_that_sagemaker_may_not_assume_fails_the_endpoint(
-    operations: Operations, roles: Roles
-) -> None:
+def test_a_role_that_sagemaker_may_not_assume_fails_endpoint(operations: Operations, roles: Roles) -> None:
     role = roles.client("iam").create_role(
         RoleName="of-another-account",
         AssumeRolePolicyDocument=json.dumps(

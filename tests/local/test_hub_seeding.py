@@ -57,7 +57,7 @@ def add(server: HubServer, repo: str, files: dict[str, bytes], **access: bool) -
     return f"hf://{repo}@{server.add(repo, {**files, **extra}, **access)}"
 
 
-def test_an_adapter_comes_from_the_hub_and_nothing_else_of_its_repository(
+def test_an_adapter_comes_from_hub_and_nothing_else_of_its_repository(
     store: Store, server: HubServer
 ) -> None:
     source = add(server, "acme/large", LARGE)
@@ -88,7 +88,7 @@ def test_copies_are_downloaded_once(store: Store, server: HubServer) -> None:
     store.check()
 
 
-def test_a_branch_is_pinned_for_the_whole_seeding_and_warned_about(store: Store, server: HubServer) -> None:
+def test_a_branch_is_pinned_for_whole_seeding_and_warned_about(store: Store, server: HubServer) -> None:
     commit = server.add("acme/moving", dict(SMALL))
     adapters = {"moving": "hf://acme/moving@main"}
     calls = iter([True] * 6)

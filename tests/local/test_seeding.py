@@ -71,7 +71,7 @@ def test_one_changed_adapter_among_many_moves_one(store: Store) -> None:
     store.check()
 
 
-def test_an_adapter_that_moves_in_the_manifest_or_gets_labels_moves_no_bytes(store: Store) -> None:
+def test_an_adapter_that_moves_in_manifest_or_gets_labels_moves_no_bytes(store: Store) -> None:
     store.seed({"otter": sample_files("otter"), "heron": sample_files("heron")})
     report = store.seed(
         {"heron": sample_files("heron"), "otter": sample_files("otter")}, labels={"otter": {"team": "rivers"}}
@@ -80,7 +80,7 @@ def test_an_adapter_that_moves_in_the_manifest_or_gets_labels_moves_no_bytes(sto
     assert store.entry("otter").labels == {"team": "rivers"}
 
 
-def test_a_changed_adapter_gets_a_new_revision_and_the_old_one_is_kept_for_a_while(store: Store) -> None:
+def test_a_changed_adapter_gets_a_new_revision_and_old_one_is_kept_for_a_while(store: Store) -> None:
     store.seed({"house": sample_files("otter")})
     old = store.entry("house")
     store.seed({"house": sample_files("heron")})
@@ -133,7 +133,7 @@ def test_one_bad_adapter_publishes_nothing_and_each_bad_one_is_named(store: Stor
     )
 
 
-def test_more_failures_than_cloudformation_takes_are_all_in_the_report(store: Store) -> None:
+def test_more_failures_than_cloudformation_takes_are_all_in_report(store: Store) -> None:
     with pytest.raises(SeedingFailed) as failed:
         store.seed({f"bad-{number:03d}": sample_files("otter", r=64 + number) for number in range(60)})
     message = str(failed.value)
@@ -146,7 +146,7 @@ def test_more_failures_than_cloudformation_takes_are_all_in_the_report(store: St
     assert all(failure["problem"] and failure["remedy"] for failure in failures)
 
 
-def test_what_leaves_the_manifest_is_unpublished_and_its_objects_stay(store: Store) -> None:
+def test_what_leaves_manifest_is_unpublished_and_its_objects_stay(store: Store) -> None:
     store.seed({"stays": sample_files("otter"), "goes": sample_files("heron")})
     assert store.seed({"stays": sample_files("otter")}) == Report(1, 0, 1, 0)
     assert store.names() == ["stays"]
@@ -210,7 +210,7 @@ def test_work_that_runs_out_of_time_publishes_nothing_yet_and_is_finished_by_the
     wide.check()
 
 
-def test_weights_that_do_not_match_the_manifests_sha256_are_refused_and_nothing_of_them_stays(
+def test_weights_that_do_not_match_manifests_sha256_are_refused_and_nothing_of_them_stays(
     wide: Store,
 ) -> None:
     for mebibytes in (0.125, 72):
@@ -259,7 +259,7 @@ def test_a_stage_whose_rules_change_checks_what_is_there_and_moves_nothing(wide:
         wide.seed(adapters, base_model=factories.base_model)
 
 
-def test_adapters_are_checked_against_the_base_models_dimensions(wide: Store) -> None:
+def test_adapters_are_checked_against_base_models_dimensions(wide: Store) -> None:
     with pytest.raises(SeedingFailed, match="'deep'"):
         wide.seed(
             {"deep": factories.adapter(1, mebibytes=20)}, base_model=lambda: factories.base_model(layers=4)

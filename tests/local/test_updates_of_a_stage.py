@@ -121,7 +121,7 @@ def test_a_new_setting_is_an_update_in_place_that_loses_no_request(lab: Stage) -
     assert len(new_configs) == len(configs)
 
 
-def test_the_number_of_instances_that_autoscaling_chose_outlives_a_new_image(lab: Stage) -> None:
+def test_number_of_instances_that_autoscaling_chose_outlives_a_new_image(lab: Stage) -> None:
     lab.scale(2)
     lab.edit(image=SECOND)
     with lab.callers() as callers:
@@ -166,9 +166,7 @@ def make_deploy(stage: Stage, run: Callable[..., object]) -> str:
     return told.getvalue()
 
 
-def test_an_alarm_during_an_update_takes_it_back_and_fails_the_deployment(
-    cloud: LaptopCloud, lab: Stage
-) -> None:
+def test_an_alarm_during_an_update_takes_it_back_and_fails_deployment(cloud: LaptopCloud, lab: Stage) -> None:
     config, alarms = lab.config(), cloud.client("cloudwatch")
     alarm = f"{lab.endpoint}-wrong-adapter"
     # Long enough for an alarm on a busy machine; the alarm ends it.
@@ -206,7 +204,7 @@ def test_a_fleet_of_two_is_replaced_in_batches(cloud: LaptopCloud, lab: Stage) -
     assert lab.status("Serving") == "UPDATE_COMPLETE"
 
 
-def test_another_instance_type_is_refused_as_long_as_the_endpoint_is_scaled(lab: Stage) -> None:
+def test_another_instance_type_is_refused_as_long_as_endpoint_is_scaled(lab: Stage) -> None:
     config = lab.config()
     lab.edit(endpoint={"instance_type": "ml.g5.2xlarge"})
     with lab.callers() as callers, pytest.raises(CdkError) as refused:
@@ -274,7 +272,7 @@ def test_a_protected_stage_cannot_be_destroyed(cloud: LaptopCloud, lab: Stage) -
     assert everything(cloud) == there
 
 
-def test_destroy_leaves_bucket_and_key_if_the_data_is_to_be_retained_and_nothing_otherwise(
+def test_destroy_leaves_bucket_and_key_if_data_is_to_be_retained_and_nothing_otherwise(
     cloud: LaptopCloud, lab: Stage, brief: Stage, before: set[tuple[str, str]]
 ) -> None:
     lab.edit(termination_protection=False)

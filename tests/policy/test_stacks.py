@@ -79,7 +79,7 @@ def test_no_managed_policy_but_lambdas_own_and_no_wildcard_action(store: Templat
                     assert not action.endswith(":*")
 
 
-def test_the_execution_role_reads_the_store_watches_a_rollout_and_writes_only_logs(serving: Template) -> None:
+def test_execution_role_reads_store_watches_a_rollout_and_writes_only_logs(serving: Template) -> None:
     (policy,) = of_type(serving, "AWS::IAM::Policy")
     actions = set()
     for statement in policy["Properties"]["PolicyDocument"]["Statement"]:

@@ -5,7 +5,7 @@ import pytest
 from tests.conftest import scope
 
 
-def test_a_scope_is_a_file_and_what_shares_the_deployed_stage_is_one() -> None:
+def test_a_scope_is_a_file_and_what_shares_deployed_stage_is_one() -> None:
     assert (
         scope("tests/unit/samples/test_samples.py::TestIt::test_that[a::b]")
         == "tests/unit/samples/test_samples.py"

@@ -76,7 +76,7 @@ def test_missing_model_data_is_the_failure_reason(sagemaker: Any) -> None:
     assert "s3://no-such-bucket/x/" in failure(sagemaker, model)
 
 
-def test_a_container_that_exits_fails_the_endpoint_with_its_last_log_lines(sagemaker: Any) -> None:
+def test_a_container_that_exits_fails_endpoint_with_its_last_log_lines(sagemaker: Any) -> None:
     model = sagemaker.model(Environment={"FAIL_WITH": "the weights are of another shape"})
     reason = failure(sagemaker, model)
     assert "exited with status 7" in reason
@@ -110,7 +110,7 @@ def test_an_update_exchanges_the_instances(sagemaker: Any) -> None:
     assert not psutil.pid_exists(before)
 
 
-def test_an_update_that_fails_leaves_the_old_instances_serving_and_says_so(sagemaker: Any) -> None:
+def test_an_update_that_fails_leaves_old_instances_serving_and_says_so(sagemaker: Any) -> None:
     old = sagemaker.config(sagemaker.model())
     endpoint = sagemaker.endpoint(old)
     before = invoke(sagemaker, endpoint)["pid"]

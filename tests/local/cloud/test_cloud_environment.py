@@ -60,7 +60,7 @@ def test_an_endpoint_of_this_machine_is_accepted(url: str) -> None:
     assert clean_environment({}, url)["AWS_ENDPOINT_URL"] == url
 
 
-def test_a_child_process_reaches_the_cloud_whatever_the_users_settings_are(
+def test_a_child_process_reaches_cloud_whatever_users_settings_are(
     cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {
@@ -75,7 +75,7 @@ def test_a_child_process_reaches_the_cloud_whatever_the_users_settings_are(
     assert said.stdout == "000000000000\n"
 
 
-def test_a_client_in_this_process_reaches_the_cloud_whatever_the_users_settings_are(
+def test_a_client_in_this_process_reaches_cloud_whatever_users_settings_are(
     cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {

@@ -184,9 +184,7 @@ def test_a_change_set_says_which_resources_it_will_replace(cloud: Any) -> None:
     stack.delete()
 
 
-def test_an_endpoint_that_fails_rolls_the_stack_back_with_the_containers_words(
-    cloud: Any, sagemaker: Any
-) -> None:
+def test_an_endpoint_that_fails_rolls_stack_back_with_containers_words(cloud: Any, sagemaker: Any) -> None:
     stack = Stack(cloud, "broken")
     assert stack.create(template(FAIL_WITH="out of memory, said the engine")) == "ROLLBACK_COMPLETE"
     assert "out of memory, said the engine" in stack.reasons()
@@ -195,7 +193,7 @@ def test_an_endpoint_that_fails_rolls_the_stack_back_with_the_containers_words(
     stack.delete()
 
 
-def test_an_update_that_fails_rolls_back_and_the_endpoint_serves_on(cloud: Any, sagemaker: Any) -> None:
+def test_an_update_that_fails_rolls_back_and_endpoint_serves_on(cloud: Any, sagemaker: Any) -> None:
     stack = Stack(cloud, "careful")
     assert stack.create(template(GREETING="one")) == "CREATE_COMPLETE", stack.reasons()
     endpoint = stack.outputs()["EndpointName"]

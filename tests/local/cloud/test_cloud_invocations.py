@@ -79,7 +79,7 @@ def test_an_unknown_variant_is_refused(sagemaker: Any, endpoint: str) -> None:
         sagemaker.runtime.invoke_endpoint(EndpointName=endpoint, Body=b"{}", TargetVariant="Other")
 
 
-def test_a_stream_arrives_in_parts_with_the_containers_content_type(sagemaker: Any, endpoint: str) -> None:
+def test_a_stream_arrives_in_parts_with_containers_content_type(sagemaker: Any, endpoint: str) -> None:
     answer = stream(sagemaker, endpoint, "one", "two", "three", pause=0.2)
     assert answer["ContentType"] == "text/event-stream"
     assert answer["InvokedProductionVariant"] == "Main"
@@ -93,7 +93,7 @@ def test_a_stream_carries_large_and_non_ascii_parts_whole(sagemaker: Any, endpoi
     assert b"".join(event["PayloadPart"]["Bytes"] for event in answer["Body"]).decode() == text
 
 
-def test_a_stream_that_the_container_breaks_ends_in_an_error_event(sagemaker: Any, endpoint: str) -> None:
+def test_a_stream_that_container_breaks_ends_in_an_error_event(sagemaker: Any, endpoint: str) -> None:
     events = iter(stream(sagemaker, endpoint, "one", "break", pause=0.2)["Body"])
     assert next(events)["PayloadPart"]["Bytes"] == b"one"
     with pytest.raises(EventStreamError, match="ModelStreamError"):
@@ -106,7 +106,7 @@ def test_an_error_before_the_first_part_is_a_model_error(sagemaker: Any, endpoin
     assert error.value.response["OriginalStatusCode"] == 503
 
 
-def test_the_container_notices_when_the_reader_of_a_stream_goes_away(sagemaker: Any, endpoint: str) -> None:
+def test_container_notices_when_reader_of_a_stream_goes_away(sagemaker: Any, endpoint: str) -> None:
     def abandoned() -> int:
         answer = sagemaker.runtime.invoke_endpoint(EndpointName=endpoint, Body=b"{}")
         return int(json.load(answer["Body"])["abandoned"])

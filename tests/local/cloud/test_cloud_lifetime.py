@@ -107,7 +107,7 @@ def test_the_server_names_a_port_that_is_taken_and_exits(tmp_path: Path, taken_p
     assert ended.stderr.startswith(f"error: port {taken_port} of 127.0.0.1 is taken")
 
 
-def test_a_server_that_does_not_come_up_is_reported_with_the_end_of_its_log(
+def test_a_server_that_does_not_come_up_is_reported_with_end_of_its_log(
     tmp_path: Path, processes_of: Any
 ) -> None:
     with pytest.raises(

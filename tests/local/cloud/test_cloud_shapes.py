@@ -84,7 +84,7 @@ def test_a_templates_strings_become_what_the_service_wants() -> None:
     }
 
 
-def test_a_string_that_is_no_number_is_left_for_the_check_to_name() -> None:
+def test_a_string_that_is_no_number_is_left_for_check_to_name() -> None:
     shape = service_model("sagemaker").operation_model("CreateEndpointConfig").input_shape
     typed = coerced(shape, {"ProductionVariants": [{"InitialInstanceCount": "two"}]})
     assert any("InitialInstanceCount" in sentence for sentence in violations(shape, typed))

@@ -48,7 +48,7 @@ def test_an_alarm_brings_the_traffic_back(endpoints: Endpoints, pair: str) -> No
     assert f"alarm {alarm} is in state ALARM" in kept(endpoints, pair, before)
 
 
-def test_an_alarm_in_a_rolling_update_brings_the_old_instances_back(endpoints: Endpoints, pair: str) -> None:
+def test_an_alarm_in_a_rolling_update_brings_old_instances_back(endpoints: Endpoints, pair: str) -> None:
     alarm, before = endpoints.alarm(), endpoints.described(pair)["EndpointConfigName"]
     with Load(endpoints, pair) as load:
         endpoints.update(pair, endpoints.config("new", count=2), watched(rolling(wait_s=2), alarm))

@@ -57,7 +57,7 @@ def test_a_canary_gets_its_part_of_the_traffic_and_no_more(endpoints: Endpoints)
     assert {endpoints.ask(endpoint)["version"] for _ in range(4)} == {"new"}
 
 
-def test_the_old_fleet_waits_without_traffic_until_its_termination(endpoints: Endpoints) -> None:
+def test_old_fleet_waits_without_traffic_until_its_termination(endpoints: Endpoints) -> None:
     endpoint = endpoints.serving("old")
     before = endpoints.ask(endpoint)["pid"]
     endpoints.update(endpoint, endpoints.config("new"), blue_green("ALL_AT_ONCE", termination_s=2))

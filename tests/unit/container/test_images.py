@@ -28,7 +28,7 @@ def pins(*files: str) -> set[str]:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_base_image_has_a_fixed_default_and_can_be_given_by_digest(engine: str) -> None:
+def test_base_image_has_a_fixed_default_and_can_be_given_by_digest(engine: str) -> None:
     (argument, default), (source, image) = instructions(engine)[:2]
     name, _, tag = default.partition("=")
     assert (argument, source) == ("ARG", "FROM")
@@ -106,9 +106,7 @@ def lint(*files: Path) -> subprocess.CompletedProcess[str]:
     ("line", "rule"),
     [("RUN cd /tmp && make", "DL3003"), ("CMD serve", "DL3025"), ('RUN echo "`date`"', "SC2006")],
 )
-def test_the_check_of_the_dockerfiles_fails_on_mistakes_and_on_style(
-    tmp_path: Path, line: str, rule: str
-) -> None:
+def test_check_of_dockerfiles_fails_on_mistakes_and_on_style(tmp_path: Path, line: str, rule: str) -> None:
     mistaken = tmp_path / "Dockerfile"
     mistaken.write_text(f"FROM ubuntu:24.04\n{line}\n")
     done = lint(ROOT / "container" / "lorax" / "Dockerfile", mistaken)

@@ -21,7 +21,7 @@ Source Location: ...aws-cdk-lib, jsii runtime, node internals...
 """
 
 
-def test_of_a_failed_deployment_the_reason_is_told_and_not_the_logs_behind_it() -> None:
+def test_of_a_failed_deployment_reason_is_told_and_not_logs_behind_it() -> None:
     told = "".join(_reason(FAILED_SEEDING.splitlines(keepends=True)))
     assert told.startswith("❌  LoraServing-Local-AdapterStore failed to deploy")
     assert "adapter 'bad': its rank 64" in told

@@ -115,7 +115,7 @@ def build_in(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_same_wheels_give_the_same_layer_whatever_the_umask_and_cdk_the_same_hash(tmp_path: Path) -> None:
+def test_the_same_wheels_give_the_same_layer_whatever_umask_and_cdk_the_same_hash(tmp_path: Path) -> None:
     install(tmp_path / "first")
     umask = os.umask(0o077)
     try:
@@ -164,7 +164,7 @@ def test_the_layer_holds_what_its_packages_need_and_no_more(packages: Path) -> N
     assert needed == versions.keys()
 
 
-def test_the_hubs_client_works_with_the_layer_and_the_standard_library_alone(packages: Path) -> None:
+def test_hubs_client_works_with_layer_and_standard_library_alone(packages: Path) -> None:
     # -B: a compiled file in the layer would change its hash.
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", USE_THE_CLIENT, str(packages)],

@@ -8,7 +8,7 @@ from loraserve.requirements import ALONE, APART, HASHED, TOGETHER, LockError, lo
 from stacks.project import ROOT
 
 
-def test_the_committed_requirements_are_exact_and_without_duplicates() -> None:
+def test_committed_requirements_are_exact_and_without_duplicates() -> None:
     assert problems(ROOT) == []
 
 
@@ -36,7 +36,7 @@ def test_a_loose_pin_a_duplicate_and_a_disagreement_are_each_told_with_their_lin
     assert "container/gateway/requirements.txt:1: a==2 differs from requirements.txt:1: a==1" in found[2]
 
 
-def test_in_the_lambda_layer_each_package_names_one_wheel_by_its_hash(tmp_path: Path) -> None:
+def test_in_lambda_layer_each_package_names_one_wheel_by_its_hash(tmp_path: Path) -> None:
     write_empty(tmp_path)
     digest = f"--hash=sha256:{'0' * 64}"
     write(tmp_path, TOGETHER[0], "a==1\n")
@@ -48,7 +48,7 @@ def test_in_the_lambda_layer_each_package_names_one_wheel_by_its_hash(tmp_path: 
     assert "lambdas/requirements.txt:3: c: add the hash of its one wheel" in found[2]
 
 
-def test_the_clients_pins_may_differ_but_are_exact_and_stand_once(tmp_path: Path) -> None:
+def test_clients_pins_may_differ_but_are_exact_and_stand_once(tmp_path: Path) -> None:
     write_empty(tmp_path)
     write(tmp_path, TOGETHER[0], "a==1\nb==1\n")
     write(tmp_path, APART[0], "a==2\nb==1\nc>=3\nA==2\n")

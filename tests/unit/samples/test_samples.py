@@ -33,7 +33,7 @@ def base() -> BaseModelFacts:
     return BaseModelFacts.read(BASE_NAME, config, [LocalFile(BASE_WEIGHTS)])
 
 
-def test_the_base_model_has_the_dimensions_and_the_type_of_its_configuration() -> None:
+def test_base_model_has_dimensions_and_type_of_its_configuration() -> None:
     config = json.loads((BASE_DIR / "config.json").read_text())
     assert config["architectures"] == ["MistralForCausalLM"]
     assert {key: config[key] for key in DIMENSIONS} == DIMENSIONS

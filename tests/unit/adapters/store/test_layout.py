@@ -21,14 +21,14 @@ def test_an_entry_written_by_a_later_version_can_still_be_read() -> None:
     assert RegistryEntry.from_json(body) == ENTRY
 
 
-def test_prefixes_end_with_a_slash_so_that_no_adapters_prefix_is_the_start_of_another() -> None:
+def test_prefixes_end_with_a_slash_so_that_no_adapters_prefix_is_start_of_another() -> None:
     assert adapter_prefix("x/1", "a" * 16) == f"adapters/x/1/{'a' * 16}/"
     assert not adapter_prefix("x/10", "a" * 16).startswith(adapter_prefix("x/1", "a" * 16))
     assert model_prefix("m", "r") == "models/m/r/"
     assert registry_key("x/1") == "registry/x/1.json"
 
 
-def test_the_digest_depends_on_names_and_contents_and_not_on_order() -> None:
+def test_digest_depends_on_names_and_contents_and_not_on_order() -> None:
     one = content_digest({"a": "1", "b": "2"})
     assert one == content_digest({"b": "2", "a": "1"})
     assert one != content_digest({"a": "2", "b": "1"})

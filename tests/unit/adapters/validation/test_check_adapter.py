@@ -146,7 +146,7 @@ def test_a_start_that_leaves_the_base_model_alone_is_valid(start: Any) -> None:
 
 
 @pytest.mark.parametrize("rank", range(1, 130))
-def test_lorax_serves_the_ranks_that_it_has_kernels_for_and_scales_rightly(rank: int) -> None:
+def test_lorax_serves_ranks_that_it_has_kernels_for_and_scales_rightly(rank: int) -> None:
     config, tensors = {"r": rank}, shapes(rank)
     assert check(config, tensors, max_rank=128 + 1).rank == rank
     if rank in LORAX_RANKS:
@@ -252,7 +252,7 @@ def test_a_regular_expression_of_a_stranger_is_not_run(target: str) -> None:
     assert check({"target_modules": target}).target_modules == ("q_proj", "v_proj")
 
 
-def test_layers_may_have_ranks_of_their_own_where_the_engine_scales_them_so() -> None:
+def test_layers_may_have_ranks_of_their_own_where_engine_scales_them_so() -> None:
     mixed = shapes(8, ["q_proj"]) | shapes(4, ["v_proj"], [0]) | shapes(2, ["v_proj"], [1])
     path = ATTENTION.format(1, "v_proj")
     for key in (path, f"^{path}", f"{path}$", path.replace(".", "\\.")):

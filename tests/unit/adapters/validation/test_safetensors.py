@@ -47,7 +47,7 @@ def test_a_tensor_has_as_many_bytes_as_its_dtype_and_shape_say(
         read(safetensors({"t": entry | {"data_offsets": [0, size + 1]}}, size + 1))
 
 
-def test_padding_after_the_header_is_part_of_it_and_space_before_it_is_not_minded() -> None:
+def test_padding_after_header_is_part_of_it_and_space_before_it_is_not_minded() -> None:
     assert read(safetensors(json.dumps({"t": ENTRY}).encode() + b"   ", 16)).keys() == {"t"}
 
 

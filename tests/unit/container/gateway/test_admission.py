@@ -40,7 +40,7 @@ async def test_retry_after_grows_with_the_queue_and_has_an_end() -> None:
     assert await told(1000.0) == MAX_RETRY_AFTER_SECONDS
 
 
-async def test_turns_are_taken_in_the_order_of_arrival_and_no_more_at_once_than_allowed() -> None:
+async def test_turns_are_taken_in_order_of_arrival_and_no_more_at_once_than_allowed() -> None:
     admission = Admission(running=2, queued=10)
     order: list[int] = []
     at_once = most = 0

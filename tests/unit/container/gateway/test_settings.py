@@ -7,7 +7,7 @@ from container.gateway.settings import SettingsError, read_settings
 REQUIRED = {"HF_MODEL_ID": "mistral", "ADAPTER_BUCKET": "bucket"}
 
 
-def test_two_variables_are_enough_and_the_rest_has_the_documented_defaults() -> None:
+def test_two_variables_are_enough_and_the_rest_has_documented_defaults() -> None:
     settings = read_settings(REQUIRED)
     assert (settings.max_input_tokens, settings.max_total_tokens) == (1024, 4096)
     assert (settings.max_adapter_rank, settings.max_active_adapters) == (64, 64)

@@ -105,7 +105,7 @@ def test_a_mounted_model_is_served_without_the_hub(tmp_path: Path) -> None:
     assert "REVISION" not in environment
 
 
-def test_downloads_go_to_the_adapter_cache_although_the_image_says_otherwise() -> None:
+def test_downloads_go_to_adapter_cache_although_image_says_otherwise() -> None:
     inherited = {"HUGGINGFACE_HUB_CACHE": "/data", "HF_HUB_CACHE": "/root/.cache", "PATH": "/bin"}
     environment = lorax_environment(settings(), inherited)
     assert environment["HUGGINGFACE_HUB_CACHE"] == environment["HF_HUB_CACHE"] == ADAPTER_CACHE_DIR
@@ -120,7 +120,7 @@ def test_the_launcher_and_the_router_both_find_a_hub_token() -> None:
     assert "HUGGING_FACE_HUB_TOKEN" not in lorax_environment(settings(), {})
 
 
-def test_loraxs_python_finds_our_change_first_and_then_what_the_image_had() -> None:
+def test_loraxs_python_finds_our_change_first_and_then_what_image_had() -> None:
     assert (SHARD / "sitecustomize.py").is_file()
     for inherited in ({}, {"PYTHONPATH": ""}):
         assert lorax_environment(settings(), inherited)["PYTHONPATH"] == str(SHARD)
@@ -160,7 +160,7 @@ def test_what_lorax_can_not_do_is_refused_before_it_starts(
 
 @pytest.mark.parametrize("variable", sorted(REFUSED))
 @pytest.mark.parametrize("value", ["", "true", "false", "1"])
-def test_what_would_abort_leak_or_take_the_adapters_away_is_refused(variable: str, value: str) -> None:
+def test_what_would_abort_leak_or_take_adapters_away_is_refused(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{variable} is '{value}': (leave it out: |give HF_MODEL_)"):
         lorax_environment(settings(), {variable: value})
 
@@ -251,7 +251,7 @@ def test_all_that_lorax_0_12_1_reads_is_decided_upon() -> None:
     assert set(LAUNCHER_OPTIONS.split()) - decided == set()
 
 
-def test_the_container_ends_with_one_line_before_lorax_is_started(
+def test_container_ends_with_one_line_before_lorax_is_started(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in {

@@ -58,7 +58,7 @@ def test_what_lorax_can_not_do_is_refused_by_name(field: dict[str, Any]) -> None
         assert caught.value.status == 422
 
 
-def test_the_base_model_is_an_empty_name_and_an_adapter_comes_from_s3() -> None:
+def test_base_model_is_an_empty_name_and_an_adapter_comes_from_s3() -> None:
     base = chat_body(chat(), None, default_new_tokens=9)
     assert (base["model"], base["max_tokens"], "adapter_source" in base) == ("", 9, False)
     body = chat_body(chat(max_tokens=4), "adapters/otter/0/", default_new_tokens=9)

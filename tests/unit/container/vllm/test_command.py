@@ -50,7 +50,7 @@ def test_a_hub_model_is_fetched_at_its_revision() -> None:
     assert "HF_HUB_OFFLINE" not in vllm_environment(current, {}, on_cpu=False)
 
 
-def test_a_mounted_model_is_served_under_its_name_without_the_hub(model_dir: str) -> None:
+def test_a_mounted_model_is_served_under_its_name_without_hub(model_dir: str) -> None:
     current = settings(SM_MODEL_DIR=model_dir, HF_MODEL_REVISION="abc")
     found = options(current)
     assert (found["--model"], found["--served-model-name"]) == (model_dir, "org/mistral")

@@ -68,7 +68,7 @@ async def test_nothing_but_an_exact_engine_id_is_fetched(name: str, tmp_path: Pa
         parse_engine_id(name)
 
 
-async def test_what_can_not_be_fetched_is_not_found_and_the_gateway_is_told_why(tmp_path: Path) -> None:
+async def test_what_can_not_be_fetched_is_not_found_and_gateway_is_told_why(tmp_path: Path) -> None:
     download = StubDownload(DownloadError("adapter_load_failed", "changed in the bucket"))
     assert await resolver.AdapterStoreResolver(download, tmp_path).resolve_lora("base", ENGINE_ID) is None
     problem = take_problem(tmp_path, ENGINE_ID)
@@ -88,6 +88,6 @@ async def test_requests_at_the_same_time_share_one_download(tmp_path: Path) -> N
     assert download.fetched == [("team/otter", REVISION)]
 
 
-def test_vllm_finds_the_plugin_under_the_name_that_the_container_allows() -> None:
+def test_vllm_finds_plugin_under_name_that_container_allows() -> None:
     (found,) = entry_points(group="vllm.general_plugins", name=PLUGIN)
     assert found.load() is resolver.register

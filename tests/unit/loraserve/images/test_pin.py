@@ -70,7 +70,7 @@ def test_each_tag_is_locked_to_the_digest_of_its_manifest(lock: Path) -> None:
     assert "is written: commit it" in done.stderr
 
 
-def test_a_token_is_fetched_where_the_registry_says_and_the_manifest_by_its_digest(
+def test_a_token_is_fetched_where_registry_says_and_manifest_by_its_digest(
     registry: OciRegistry, lock: Path
 ) -> None:
     pin(lock)
@@ -116,7 +116,7 @@ def test_a_tag_that_has_been_moved_is_told_and_locked_anew(registry: OciRegistry
     assert read_lock(lock)["lorax"].digest == digest_of(LORAX)
 
 
-def test_a_check_writes_nothing_and_fails_until_the_lock_is_right(registry: OciRegistry, lock: Path) -> None:
+def test_a_check_writes_nothing_and_fails_until_lock_is_right(registry: OciRegistry, lock: Path) -> None:
     before = lock.read_bytes()
     done = pin(lock, "--check")
     assert (done.exit_code, lock.read_bytes()) == (1, before)
@@ -221,7 +221,7 @@ def test_without_a_server_the_network_is_named(tmp_path: Path) -> None:
     assert line.startswith(f"{host} does not answer ([Errno 111] Connection refused): check the network")
 
 
-def test_the_environments_proxy_is_asked_for_dockers_registry_by_its_network_name(
+def test_environments_proxy_is_asked_for_dockers_registry_by_its_network_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with OciRegistry(answers={"CONNECT": (407, {}, b"")}) as proxy:

@@ -96,7 +96,7 @@ def test_two_adapters_of_one_name_are_refused_even_if_one_is_a_copy(tmp_path: Pa
         load_stage(write(tmp_path, manifest=manifest))
 
 
-def test_a_branch_may_stand_for_a_commit_only_where_the_stage_allows_it(tmp_path: Path) -> None:
+def test_a_branch_may_stand_for_a_commit_only_where_stage_allows_it(tmp_path: Path) -> None:
     manifest = "adapters:\n  - {name: a, source: 'hf://org/repo@main'}\n"
     load_stage(write(tmp_path, STAGE + "allow_unpinned_sources: true\n", manifest))
     for stage in load_stages(ROOT / "stages"):

@@ -42,7 +42,7 @@ def check_told(stage: Path, message: str) -> None:
     assert str(caught.value).isprintable()
 
 
-def test_a_local_adapter_is_checked_by_the_stages_rules_when_the_stage_is_loaded(stage: Path) -> None:
+def test_a_local_adapter_is_checked_by_stages_rules_when_stage_is_loaded(stage: Path) -> None:
     load_stage(stage)
     for line, message in (
         (
@@ -62,7 +62,7 @@ def test_a_local_adapter_is_checked_by_the_stages_rules_when_the_stage_is_loaded
         check_told(stage, rf"adapters.yaml: adapter 'otter': .*{message}")
 
 
-def test_a_problem_of_the_adapter_is_told_with_the_manifest_and_its_name(stage: Path) -> None:
+def test_a_problem_of_adapter_is_told_with_manifest_and_its_name(stage: Path) -> None:
     configure(stage.parent, use_dora=True)
     check_told(
         stage, r"adapters.yaml: adapter 'otter': its config sets use_dora, and vLLM .*; train without it$"
@@ -78,12 +78,12 @@ def test_it_must_fit_the_base_model_where_that_is_local_too(stage: Path) -> None
     load_stage(stage)
 
 
-def test_weights_of_the_model_in_its_authors_own_format_are_not_minded(stage: Path) -> None:
+def test_weights_of_model_in_its_authors_own_format_are_not_minded(stage: Path) -> None:
     (stage.parent / "model" / "consolidated.safetensors").write_bytes(b"not read")
     load_stage(stage)
 
 
-def test_a_base_model_that_cannot_be_read_is_told_with_the_stage(stage: Path) -> None:
+def test_a_base_model_that_cannot_be_read_is_told_with_stage(stage: Path) -> None:
     weights = stage.parent / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     check_told(stage, r"dev.yaml: base_model.path: base model 'tiny-mistral': its weights file has \d+ bytes")

@@ -68,7 +68,7 @@ def test_nothing_leads_from_a_private_network_to_the_internet(templates: dict[st
     )
 
 
-def test_only_the_adapter_bucket_can_be_reached_from_a_private_network(
+def test_only_adapter_bucket_can_be_reached_from_a_private_network(
     templates: dict[str, Template],
 ) -> None:
     bucket = "arn:aws:s3:::the-adapters"
@@ -106,7 +106,7 @@ def test_callers_in_a_private_network_can_invoke_this_endpoint_and_no_other(
     }
 
 
-def test_nobody_connects_to_the_instances_and_they_use_https_only(templates: dict[str, Template]) -> None:
+def test_nobody_connects_to_instances_and_they_use_https_only(templates: dict[str, Template]) -> None:
     for template in templates.values():
         (group,) = (
             g for g in of_type(template, "AWS::EC2::SecurityGroup") if "Instances" in g["GroupDescription"]
@@ -123,7 +123,7 @@ def test_the_interface_endpoint_takes_https_from_the_vpc_only(templates: dict[st
     assert (rule["CidrIp"], rule["FromPort"], rule["ToPort"]) == ("10.20.0.0/16", 443, 443)
 
 
-def test_in_mode_vpc_the_instances_have_one_way_out_by_the_nat_gateway(
+def test_in_mode_vpc_instances_have_one_way_out_by_nat_gateway(
     templates: dict[str, Template],
 ) -> None:
     template = templates["Vpc"]

@@ -186,7 +186,7 @@ def test_an_alarm_watches_this_endpoint(name: str, alarms: dict[str, dict[str, A
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_says_what_it_means_and_what_to_do_and_tells_the_topic(
+def test_an_alarm_says_what_it_means_and_what_to_do_and_tells_topic(
     name: str, alarms: dict[str, dict[str, Any]]
 ) -> None:
     alarm = alarms[name]
@@ -251,7 +251,7 @@ def test_the_patterns_are_what_the_code_logs(templates: dict[str, Template]) -> 
     assert "$.waiting" in patterns
 
 
-def test_the_endpoints_log_is_made_here_and_does_not_stay_for_ever(templates: dict[str, Template]) -> None:
+def test_endpoints_log_is_made_here_and_does_not_stay_for_ever(templates: dict[str, Template]) -> None:
     template = templates["Made"]
     (group,) = (r for r in template["Resources"].values() if r["Type"] == "AWS::Logs::LogGroup")
     assert group["Properties"]["LogGroupName"] == f"/aws/sagemaker/Endpoints/{ENDPOINT}"
@@ -259,7 +259,7 @@ def test_the_endpoints_log_is_made_here_and_does_not_stay_for_ever(templates: di
     assert group["DeletionPolicy"] == "Delete"
 
 
-def test_cloudwatch_may_publish_to_the_topic_that_is_made_and_use_its_key(
+def test_cloudwatch_may_publish_to_topic_that_is_made_and_use_its_key(
     templates: dict[str, Template],
 ) -> None:
     template = templates["Made"]
@@ -333,7 +333,7 @@ def test_what_is_shown_is_of_this_endpoint_and_region(dashboard: dict[str, Any])
             assert widget["properties"]["region"] == "eu-west-1"
 
 
-def test_the_adapters_with_most_requests_and_errors_are_asked_for(dashboard: dict[str, Any]) -> None:
+def test_adapters_with_most_requests_and_errors_are_asked_for(dashboard: dict[str, Any]) -> None:
     queries = [
         metric[0]["expression"]
         for widget in dashboard["widgets"]

@@ -163,7 +163,7 @@ def test_a_refusal_tells_the_sums_and_what_to_write() -> None:
     )
 
 
-def test_the_number_of_adapters_that_is_proposed_is_the_largest_that_fits() -> None:
+def test_number_of_adapters_that_is_proposed_is_the_largest_that_fits() -> None:
     assert planned(engine="vllm", max_active_adapters=15).verdict != "does not fit"
     assert planned(engine="vllm", max_active_adapters=16).verdict == "does not fit"
 
@@ -265,7 +265,7 @@ def test_asking_for_more_never_frees_memory(demand: Demand, more: int) -> None:
 
 
 @given(demand=demands())
-def test_the_parts_make_up_the_sum_and_the_cache_never_exceeds_the_gpu(demand: Demand) -> None:
+def test_parts_make_up_the_sum_and_cache_never_exceeds_gpu(demand: Demand) -> None:
     found = of(demand)
     assert found.needed + found.spare == found.available
     assert found.kv_tokens * found.kv_per_token <= found.available

@@ -99,7 +99,7 @@ def test_an_ami_that_is_too_old_is_told_with_the_one_to_write() -> None:
     )
 
 
-def test_a_default_driver_that_is_too_old_is_told_with_the_ami_to_write() -> None:
+def test_a_default_driver_that_is_too_old_is_told_with_ami_to_write() -> None:
     assert check_ami(None, (12, 4), known("ml.g5.xlarge")) == (
         "the default driver of ml.g5.xlarge (470, CUDA 11.4) is too old for the image's CUDA 12.4: "
         f"write {CUDA_12_4}"
@@ -114,7 +114,7 @@ def test_an_ami_older_than_the_instances_default_is_refused() -> None:
 
 
 @pytest.mark.parametrize("ami", ["al2-ami-sagemaker-inference-gpu-2", CUDA_12_4, CUDA_13_0, "a-later-one"])
-def test_an_ami_with_the_images_major_cuda_or_an_unknown_one_is_accepted(ami: str) -> None:
+def test_an_ami_with_images_major_cuda_or_an_unknown_one_is_accepted(ami: str) -> None:
     assert check_ami(ami, (12, 4)) is None
 
 

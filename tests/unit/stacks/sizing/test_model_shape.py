@@ -29,7 +29,7 @@ def counted(shape: ModelShape) -> int:
 
 
 @pytest.mark.parametrize("name", KNOWN_MODELS)
-def test_a_known_models_shape_gives_the_parameters_that_the_hub_counts(name: str) -> None:
+def test_a_known_models_shape_gives_parameters_that_hub_counts(name: str) -> None:
     shape = KNOWN_MODELS[name]
     assert counted(shape) == shape.parameters
     assert shape.architecture in ARCHITECTURES

@@ -114,7 +114,7 @@ def adapter_with(*modules: str) -> tuple[dict[str, bytes], str]:
     return files, revision_of(content_digest(digests))
 
 
-def test_an_adapter_that_changes_other_modules_than_the_engine_has_slots_for_is_refused(
+def test_an_adapter_that_changes_other_modules_than_engine_has_slots_for_is_refused(
     tmp_path: Path,
 ) -> None:
     files, revision = adapter_with("q_proj", "o_proj")

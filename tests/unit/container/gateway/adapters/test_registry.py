@@ -69,7 +69,7 @@ async def test_an_unknown_name_is_404() -> None:
     "adapter",
     ["s3://other/otter", "../otter", "/opt/ml/model", "Otter", "a--b", "otter@latest", "otter/", "ö"],
 )
-async def test_what_can_not_be_a_name_is_422_and_never_reaches_the_store(adapter: str) -> None:
+async def test_what_can_not_be_a_name_is_422_and_never_reaches_store(adapter: str) -> None:
     store = StubStore({})
     assert (await refusal(new(store).resolve(adapter))).status == 422
     assert not store.asked
@@ -134,7 +134,7 @@ async def test_a_damaged_entry_is_500_and_names_the_adapter(body: bytes) -> None
     assert "otter" in error.message
 
 
-async def test_while_the_store_is_down_its_last_answer_is_used_for_a_while() -> None:
+async def test_while_store_is_down_its_last_answer_is_used_for_a_while() -> None:
     clock, store = Clock(), StubStore({registry_key("otter"): entry("otter", OLD)})
     registry = new(store, clock)
     await registry.resolve("otter")

@@ -81,7 +81,7 @@ async def test_an_answer_is_given_and_so_is_what_went_wrong(reads_to_end: bool) 
         (True, Phase.ENGINE, "finished"),
     ],
 )
-async def test_work_ends_with_its_caller_unless_the_engine_must_be_read_to_the_end(
+async def test_work_ends_with_its_caller_unless_engine_must_be_read_to_end(
     reads_to_end: bool, phase: Phase, ended: str
 ) -> None:
     engine, exchange = Engine(), Exchange("/")

@@ -79,7 +79,7 @@ async def test_it_is_ready_once_it_has_generated(engine: StubEngine) -> None:
         readiness.check()
 
 
-async def test_generation_that_hangs_is_found_though_the_health_check_is_fine(
+async def test_generation_that_hangs_is_found_though_health_check_is_fine(
     engine: StubEngine, readiness: Readiness
 ) -> None:
     await becomes(readiness, EngineState.READY)

@@ -123,7 +123,7 @@ def ended(status: int, error: str | None = None) -> Exchange:
     return exchange
 
 
-async def test_the_line_has_exactly_these_metrics_for_the_whole_variant(instance: Instance) -> None:
+async def test_line_has_exactly_these_metrics_for_whole_variant(instance: Instance) -> None:
     line = instance.line()
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "LoraServing"
@@ -165,7 +165,7 @@ async def test_the_engine_is_ready_when_ping_says_so(instance: Instance, state: 
     assert ready == (state is EngineState.READY)
 
 
-async def test_the_most_at_the_engine_and_in_the_queue_are_told_also_when_they_have_left(
+async def test_the_most_at_engine_and_in_queue_are_told_also_when_they_have_left(
     instance: Instance,
 ) -> None:
     go = asyncio.Event()
@@ -255,7 +255,7 @@ async def test_answers_from_an_entry_that_could_not_be_refreshed_are_told(instan
     assert instance.gauge("registry_errors_total") == 1
 
 
-async def test_questions_to_the_store_that_fail_are_told_and_unknown_names_are_none(
+async def test_questions_to_store_that_fail_are_told_and_unknown_names_are_none(
     instance: Instance,
 ) -> None:
     with pytest.raises(GatewayError):

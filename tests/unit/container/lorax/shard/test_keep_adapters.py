@@ -141,7 +141,7 @@ def test_one_that_is_on_the_gpu_takes_no_memory_from_others(shard: ShardClient) 
     assert shard.on_the_gpu == {1, 2}
 
 
-def test_a_batch_that_comes_after_the_offload_has_its_adapters_loaded_again(shard: ShardClient) -> None:
+def test_a_batch_that_comes_after_offload_has_its_adapters_loaded_again(shard: ShardClient) -> None:
     for index in (1, 2):
         shard.load(index)
     shard.offload(1)
