@@ -99,7 +99,7 @@ class Container:
         return self.process.wait(timeout=seconds)
 
     def engine_listens(self) -> bool:
-        """Tell whether the engine takes connections."""
+        """Return whether the engine takes connections."""
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.engine.port), 5):
             return True
         return False

@@ -1,4 +1,4 @@
-"""LoRA adapters and base models of any size, made of a seed: for tests and benchmarks."""
+"""Factories of LoRA adapters and base models of any size, from a seed."""
 
 import json
 import random
@@ -19,7 +19,7 @@ BASE = "acme/wide"
 
 
 def adapter(seed: int, *, mebibytes: float = 0.125, base: str = BASE, **config: object) -> dict[str, bytes]:
-    """An adapter's two files; every seed gives other weights. `mebibytes` is rounded to whole layers."""
+    """Make an adapter's two files; every seed gives other weights. `mebibytes` is rounded to whole layers."""
     rank = 64 if mebibytes >= 1 else 8
     layers = max(1, round(mebibytes * 1024 * 1024 / (rank * HIDDEN * 2 * 2)))
     random_bytes = random.Random(seed).randbytes(rank * HIDDEN * 2)
@@ -42,7 +42,7 @@ def adapter(seed: int, *, mebibytes: float = 0.125, base: str = BASE, **config: 
 
 @dataclass
 class Hollow:
-    """A file with a beginning, and zeros after it that nobody has to store."""
+    """A file with a beginning, and zeros after it that take no memory."""
 
     start: bytes
     size: int
@@ -55,7 +55,7 @@ class Hollow:
 
 
 def base_model(layers: int = 128) -> ModelFiles:
-    """The model that the made adapters fit, as far as validation looks at it."""
+    """Make the model that the made adapters fit, as far as validation reads it."""
     matrix = HIDDEN * HIDDEN * 2
     header = {
         f"model.layers.{layer}.self_attn.q_proj.weight": {
@@ -72,12 +72,12 @@ def base_model(layers: int = 128) -> ModelFiles:
 
 
 def no_base_model() -> ModelFiles:
-    """A model that the seeder cannot look at."""
+    """Fail as for a model that the seeder cannot read."""
     raise SourceError("hf://acme/wide", "the repository is gated", "ask for access")
 
 
 def write_adapter(folder: Path, mebibytes: int) -> None:
-    """A large adapter, written to disk layer by layer; rank 64."""
+    """Write a large adapter to disk layer by layer; rank 64."""
     rank, half = 64, 64 * HIDDEN * 2
     tensors: dict[str, dict[str, object]] = {}
     for layer in range(mebibytes):

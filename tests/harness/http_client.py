@@ -13,7 +13,7 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer, and how long it took."""
+    """An answer and its duration."""
 
     status: int
     headers: Mapping[str, str]
@@ -98,7 +98,7 @@ class Client:
 
     @contextlib.contextmanager
     def hanging_up(self, inputs: str = "Hello", *, path: str, **parameters: Any) -> Iterator[None]:
-        """A request whose caller hangs up at the end of the block, without having read an answer."""
+        """Send a request, and disconnect at the end of the block without having read an answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with contextlib.closing(connection):
             body = {"inputs": inputs, "parameters": parameters}

@@ -1,4 +1,4 @@
-"""The environments that the tests have beside their own: loraserve/bootstrap.py makes them."""
+"""The isolated environments of the tests, which loraserve/bootstrap.py makes."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from loraserve.bootstrap import Apart
 
 
 def programs(apart: Apart) -> Path:
-    """The folder of an environment's programs; a failure that says what to do if it is not there."""
+    """Return the folder of an environment's programs; fail with the remedy if the environment is missing."""
     if not apart.is_ready():
         pytest.fail(
             f"{apart.folder} is missing or not as {apart.requirements} says: run the tests with `make test`, "
@@ -21,7 +21,7 @@ def programs(apart: Apart) -> Path:
 
 
 def missing(apart: Apart) -> dict[str, set[str]]:
-    """What each package of an environment asks for and does not find there; all else must be as it asks."""
+    """Return each package's missing requirements; every other requirement must be met."""
     pip = [sys.executable, "-m", "pip", "--python", str(apart.folder), "check"]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     # "sagemaker-core 2.27.0 requires mock, which is not installed."

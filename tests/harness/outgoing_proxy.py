@@ -1,4 +1,4 @@
-"""Notices when a client wants to talk to something that is not on this machine."""
+"""Detection of clients that connect to another machine."""
 
 import socket
 import threading
@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Self
 
 
-class Outside:
-    """A proxy that leads nowhere: it writes down what it was asked for and hangs up."""
+class OutgoingProxy:
+    """A proxy that forwards nothing: it records each request and disconnects."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -24,7 +24,7 @@ class Outside:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Sends whatever is not for this machine to this proxy."""
+        """Variables that send every request to another machine through this proxy."""
         url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
         here = "127.0.0.1,localhost"
         names = {"HTTP_PROXY": url, "HTTPS_PROXY": url, "ALL_PROXY": url, "NO_PROXY": here}

@@ -19,7 +19,7 @@ class StubStore:
         self.down = False
 
     async def read(self, key: str) -> bytes | None:
-        """See `container.gateway.adapters.registry`; gives way to other tasks as a real store does."""
+        """Return an object; yields to other tasks as a real store does."""
         self.asked[key] += 1
         await asyncio.sleep(0)
         if self.down:
@@ -27,11 +27,11 @@ class StubStore:
         return self.objects.get(key)
 
     async def size(self, key: str) -> int | None:
-        """Bytes of an object."""
+        """Return the bytes of an object."""
         body = await self.read(key)
         return None if body is None else len(body)
 
     async def list(self, prefix: str) -> list[Listed]:
-        """The keys that begin with the prefix."""
+        """Return the keys that begin with the prefix."""
         await self.read(prefix)
         return [Listed(key, LAST_MODIFIED) for key in sorted(self.objects) if key.startswith(prefix)]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from adapters.files import BytesFile
-from adapters.source import HubSource, PackedSource, parse_source
+from adapters.source import PackedSource, parse_source
 from adapters.store.layout import ADAPTER_FILES, WEIGHTS_FILE, RegistryEntry
 from adapters.store.registry import Registry
 from adapters.validation.check_adapter import Rules
@@ -27,7 +27,7 @@ MADE_RULES = Rules("vllm", 64, factories.BASE, None)
 
 
 class Store:
-    """One bucket, as a stack's seeder and those who look at it see it."""
+    """One bucket with a registry, and the seeder that fills it."""
 
     def __init__(self, s3: Any, *, rules: Rules = SAMPLE_RULES) -> None:
         self.s3 = s3
@@ -54,7 +54,7 @@ class Store:
         model_prefix: str | None = None,
         has_time: Callable[[], bool] = lambda: True,
     ) -> Seeding:
-        """The seeder's work; an adapter is its files, which come with the manifest asset, or a source."""
+        """Prepare the seeder's run; an adapter is its files, packed into the manifest asset, or a source."""
         archive = io.BytesIO()
         desired = []
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as asset:
@@ -107,7 +107,7 @@ class Store:
         return found
 
     def check(self) -> None:
-        """Every published revision is complete, is what its entry says, and has no third file."""
+        """Assert that every published revision is complete, matches its entry and has no third file."""
         for name in self.names():
             entry = self.entry(name)
             found = {
@@ -116,7 +116,3 @@ class Store:
             assert sorted(found) == sorted(ADAPTER_FILES), name
             assert digest_of(found) == entry.digest, name
             assert entry.digest.startswith(entry.revision), name
-
-
-def hub_source(repo: str, revision: str) -> str:
-    return str(HubSource(repo, revision))

@@ -14,7 +14,7 @@ from laptop_cloud.cloud import LaptopCloud
 from loraserve import local_stage
 from loraserve.client import EndpointClient, runtime_config
 from loraserve.local_stage import stack_progress
-from tests.harness.outgoing_proxy import Outside
+from tests.harness.outgoing_proxy import OutgoingProxy
 from tests.local.clients.runner import Clients
 from tests.local.processes import container_url
 
@@ -92,5 +92,5 @@ def deployed(laptop: LaptopCloud, tmp_path_factory: pytest.TempPathFactory) -> D
 @pytest.fixture(scope="session")
 def clients(laptop: LaptopCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
     """Other people's clients, for whom the laptop cloud is AWS."""
-    with Outside() as outside:
+    with OutgoingProxy() as outside:
         yield Clients(laptop, tmp_path_factory.mktemp("home"), outside)

@@ -9,7 +9,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from samples.problems import SEED_PROBLEM, SIGNATURES, Problem, adapter_name
-from tests.harness.outgoing_proxy import Outside
+from tests.harness.outgoing_proxy import OutgoingProxy
 from tests.local.clients.problems import CASES, IDS, UNKNOWN, assert_base, assert_right
 from tests.local.conftest import Deployed
 
@@ -22,7 +22,7 @@ each_case = pytest.mark.parametrize(("adapter", "problem"), CASES, ids=IDS)
 @pytest.fixture(scope="module")
 def settings(deployed: Deployed) -> Iterator[dict[str, Any]]:
     """What a client is made with; whoever else it asks is told on."""
-    with Outside() as outside, pytest.MonkeyPatch.context() as patch:
+    with OutgoingProxy() as outside, pytest.MonkeyPatch.context() as patch:
         for name, value in outside.environment.items():
             patch.setenv(name, value)
         # A retry would hide an error that should not be.

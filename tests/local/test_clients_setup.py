@@ -9,7 +9,7 @@ import pytest
 from laptop_cloud.cloud import LaptopCloud
 from loraserve import bootstrap
 from tests.harness.isolated import missing
-from tests.harness.outgoing_proxy import Outside
+from tests.harness.outgoing_proxy import OutgoingProxy
 from tests.local.clients.runner import Clients
 
 #: requirements-clients.in says why.
@@ -38,7 +38,7 @@ def test_every_clients_own_pins_are_kept_and_only_what_was_left_out_is_missing(c
 def test_a_client_that_wants_to_leave_this_machine_is_noticed(laptop: LaptopCloud, clients: Clients) -> None:
     leave = "import requests; requests.get('https://outside.invalid', timeout=5)"
     python = str(bootstrap.CLIENTS.folder / "bin" / "python")
-    with Outside() as outside:
+    with OutgoingProxy() as outside:
         environment = clients.environment | outside.environment
         done = subprocess.run([python, "-c", leave], env=environment, capture_output=True, check=False)
     assert done.returncode != 0
@@ -49,5 +49,5 @@ def test_a_missing_environment_is_a_failure_that_says_what_to_do(
     laptop: LaptopCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(bootstrap, "CLIENTS", replace(bootstrap.CLIENTS, folder=tmp_path))
-    with Outside() as outside, pytest.raises(pytest.fail.Exception, match="bootstrap.py --for-tests"):
+    with OutgoingProxy() as outside, pytest.raises(pytest.fail.Exception, match="bootstrap.py --for-tests"):
         Clients(laptop, tmp_path, outside)

@@ -21,7 +21,7 @@ from cdk_nag import AwsSolutionsChecks
 from loraserve import bootstrap
 from loraserve.diff import stack_templates
 from tests.harness.isolated import programs
-from tests.harness.outgoing_proxy import Outside
+from tests.harness.outgoing_proxy import OutgoingProxy
 
 #: Seconds for one scanner to look at all templates: twenty times what it takes.
 LIMIT_S = 120
@@ -131,7 +131,7 @@ def checkov(assembly: Path, home: Path) -> list[Finding]:
     files = map(str, distinct(assembly))
     offline = ["--skip-download", "--skip-results-upload"]
     output = ["--output", "json", "--quiet", "--compact", "--soft-fail"]
-    with Outside() as outside:
+    with OutgoingProxy() as outside:
         environment = {
             "PATH": os.defpath,
             "HOME": str(home),

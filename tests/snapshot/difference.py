@@ -55,7 +55,7 @@ def _difference_of_lists(before: list[Any], after: list[Any]) -> dict[str, Any]:
 
 
 def _text(document: Any) -> str:
-    """Tell 1, 1.0 and true apart, which Python takes for equal."""
+    """Return JSON text, in which 1, 1.0 and true differ."""
     return json.dumps(document, sort_keys=True)
 
 

@@ -10,7 +10,7 @@ from laptop_cloud.aws_isolation import aws_variables
 from laptop_cloud.cloud import Cloud
 from loraserve import bootstrap
 from tests.harness.isolated import programs
-from tests.harness.outgoing_proxy import Outside
+from tests.harness.outgoing_proxy import OutgoingProxy
 
 #: Seconds for one client to do all that it is asked for.
 LIMIT_S = 120
@@ -27,7 +27,7 @@ SageMaker:
 class Clients:
     """The environment of requirements-clients.txt, as one user's machine."""
 
-    def __init__(self, cloud: Cloud, home: Path, outside: Outside) -> None:
+    def __init__(self, cloud: Cloud, home: Path, outside: OutgoingProxy) -> None:
         """`home` is the user's home directory, empty so far."""
         self.programs = programs(bootstrap.CLIENTS)
         self.home = home
