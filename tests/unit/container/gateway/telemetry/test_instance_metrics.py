@@ -25,8 +25,8 @@ from container.gateway.errors import (
 )
 from container.gateway.request_context import Exchange
 from container.gateway.telemetry.instance_metrics import StateMetrics
+from container.gateway.telemetry.names import INSTANCE_METRICS
 from tests.unit.container.gateway.telemetry.emf import check_emf
-from tests.unit.gateway_metrics import UNITS
 
 REVISION = "0" * 16
 SIZE = 100
@@ -150,9 +150,9 @@ def test_the_line_has_exactly_these_metrics_for_the_whole_variant(tmp_path: Path
         assert directive["Namespace"] == "LoraServing"
         assert directive["Dimensions"] == [["Endpoint", "Variant"]]
         assert (line["Endpoint"], line["Variant"]) == ("lora-dev", "AllTraffic")
-        assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == UNITS
-        assert set(line) == {"_aws", "Endpoint", "Variant", *UNITS}
-        quiet = set(UNITS) - {"Instances", "DiskFreeBytes"}
+        assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == INSTANCE_METRICS
+        assert set(line) == {"_aws", "Endpoint", "Variant", *INSTANCE_METRICS}
+        quiet = set(INSTANCE_METRICS) - {"Instances", "DiskFreeBytes"}
         assert line["Instances"] == 1
         assert {name for name in quiet if line[name] != 0} == set(), "nothing has happened, and that is told"
 
@@ -174,7 +174,7 @@ def test_an_instance_that_ends_tells_what_happened_and_does_not_count_as_one(tmp
         instance.state.served(ended(503, "engine_unavailable"))
         line = json.loads(instance.state.last_emf_line())
         check_emf(line)
-        assert set(line) == {"_aws", "Endpoint", "Variant", *UNITS} - {"Instances", "EngineReady"}
+        assert set(line) == {"_aws", "Endpoint", "Variant", *INSTANCE_METRICS} - {"Instances", "EngineReady"}
         assert line["ServerErrors"] == 1
 
     run(tmp_path, scenario)
