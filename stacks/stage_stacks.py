@@ -41,8 +41,8 @@ from stacks.serving.serving_stack import (
     Capture,
     ContainerSpec,
     MetricsOptions,
-    Rollout,
     ServingStack,
+    UpdatePolicy,
     Variant,
 )
 from stacks.sizing.instances import instance_type
@@ -163,7 +163,7 @@ def create_serving(
             publish_seconds=endpoint.metrics_publish_seconds,
         ),
         capture=Capture(percent=capture.percent, record=capture.record) if capture.percent else None,
-        rollout=Rollout(
+        update_policy=UpdatePolicy(
             plan=rollout_plan(config),
             alarms=rollback_alarms if config.rollout.rollback_on_alarms else (),
         ),

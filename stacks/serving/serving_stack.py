@@ -108,8 +108,8 @@ class Capture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rollout:
-    """An update of the endpoint."""
+class UpdatePolicy:
+    """Updates of the endpoint."""
 
     plan: RolloutPlan
     """Strategy, steps and time limits."""
@@ -134,7 +134,7 @@ class ServingStack(cdk.Stack):
         variant: Variant,
         metrics: MetricsOptions,
         capture: Capture | None,
-        rollout: Rollout,
+        update_policy: UpdatePolicy,
         network: VpcPlacement | None,
         env: cdk.Environment,
     ) -> None:
@@ -147,7 +147,7 @@ class ServingStack(cdk.Stack):
             endpoint_name=self.stack_name,
             store=store,
             captures=capture is not None,
-            watches_alarms=bool(rollout.alarms),
+            watches_alarms=bool(update_policy.alarms),
             network=network,
         )
         image.grant_pull(role)
@@ -192,7 +192,7 @@ class ServingStack(cdk.Stack):
                 sagemaker.CfnEndpoint.VariantPropertyProperty(variant_property_type=kind)
                 for kind in ("DataCaptureConfig", *(() if variant.autoscaled else ("DesiredInstanceCount",)))
             ],
-            deployment_config=deployment_config(rollout.plan, rollout.alarms),
+            deployment_config=deployment_config(update_policy.plan, update_policy.alarms),
         )
         self._outputs()
 

@@ -12,6 +12,16 @@ import pytest
 from stacks.project import ROOT
 
 ADAPTERS = sorted((ROOT / "adapters").rglob("*.py"))
+#: `scope` and `construct_id` of a construct are positional and do not count; fields of a dataclass neither.
+MAX_KEYWORDS = 8
+#: Folders that keep to it, and those within that do not yet.
+ROOMS, NOT_YET = ("stacks",), ("stacks/sizing",)
+SHORT_KEYWORD_LISTS = sorted(
+    file
+    for room in ROOMS
+    for file in (ROOT / room).rglob("*.py")
+    if not any(file.is_relative_to(ROOT / later) for later in NOT_YET)
+)
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -33,3 +43,24 @@ def test_adapters_imports_the_standard_library_only(file: Path) -> None:
 
 def test_there_are_files_to_check() -> None:
     assert len(ADAPTERS) > 10
+    assert len(SHORT_KEYWORD_LISTS) > 40
+
+
+@pytest.mark.parametrize("file", SHORT_KEYWORD_LISTS, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_no_keyword_list_is_longer_than_eight(file: Path) -> None:
+    long = [
+        f"{function.name}, line {function.lineno}: {len(keywords)}"
+        for function in ast.walk(ast.parse(file.read_text()))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        and len(keywords := [argument.arg for argument in function.args.kwonlyargs]) > MAX_KEYWORDS
+    ]
+    assert not long, f"group keywords in a frozen dataclass beside the function: {long}"
+
+
+def test_no_two_classes_of_the_stacks_share_a_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for file in (ROOT / "stacks").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(file.relative_to(ROOT).as_posix())
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
