@@ -40,7 +40,7 @@ class BaseModelFiles:
     prefix: str | None
     """Key prefix in the bucket to put the files under; None if the container downloads them from the Hub."""
     with_code: bool
-    """Whether a model's Python code is copied too (`trust_remote_code`)."""
+    """Copy the model's Python code too (`trust_remote_code`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class Retention:
     log_days: int
     """Of the seeder's logs: one of the numbers that CloudWatch Logs takes."""
     retain_data: bool
-    """Whether bucket, key and contents outlive the stack."""
+    """Keep bucket, key and contents when the stack is deleted."""
 
 
 class AdapterStoreStack(cdk.Stack):

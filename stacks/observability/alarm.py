@@ -38,7 +38,7 @@ class Alarm:
     metric: Metric
     """The watched statistic."""
     threshold: float
-    """The alarm is raised at or over it; with `below` under it."""
+    """The alarm is raised at or over it, with `below` under it."""
     means: str
     """Meaning, the first sentence of the description."""
     first: str
@@ -46,11 +46,11 @@ class Alarm:
     when: tuple[int, int] = ONCE
     """(3, 5): in three of the last five periods."""
     below: bool = False
-    """Whether values under the threshold raise the alarm."""
+    """Values under the threshold raise the alarm."""
     missing: str = QUIET
     """Treatment of missing data: `QUIET` or `SILENCE`."""
     rollback: bool = False
-    """Whether the alarm rolls back an update of the endpoint."""
+    """The alarm rolls back an update of the endpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)

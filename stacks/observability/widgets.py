@@ -26,9 +26,9 @@ class Line:
     id: str | None = None
     """Name in expressions."""
     hidden: bool = False
-    """Whether only expressions use the line."""
+    """Not drawn, only used by expressions."""
     right: bool = False
-    """Whether it has the right axis."""
+    """Drawn on the right axis."""
     color: str | None = None
     """`#rrggbb`; None for CloudWatch's choice."""
 

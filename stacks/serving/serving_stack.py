@@ -34,7 +34,7 @@ class Variant:
     instance_count: int
     """Instances at the start, and as long as autoscaling does not change the count."""
     autoscaled: bool
-    """Whether autoscaling sets the count: an update then keeps it."""
+    """Autoscaling sets the count: an update keeps it."""
     volume_gb: int | None
     """Size of the EBS volume; None for instance types with local storage and for SageMaker's default."""
     volume_key: str | None
