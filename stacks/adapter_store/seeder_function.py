@@ -70,7 +70,7 @@ def packages_layer(scope: Construct) -> lambda_.LayerVersion:
     return lambda_.LayerVersion(
         scope,
         "SeederPackages",
-        description="What lambdas/requirements.txt names",
+        description="Packages of lambdas/requirements.txt",
         code=lambda_.Code.from_asset(str(LAMBDA_LAYER)),
         compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
         compatible_architectures=[lambda_.Architecture.ARM_64],

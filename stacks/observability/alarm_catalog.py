@@ -47,7 +47,7 @@ def _errors(source: Source, thresholds: Thresholds) -> list[Alarm]:
             source.invocations(INVOCATION_5XX_ERRORS, "Average"),
             thresholds.error_percent / 100,
             f"{thresholds.error_percent:g} % or more of the requests were answered 5XX in 3 minutes of 5.",
-            "see on the dashboard which error type it is; if it came with an update, roll that back.",
+            "find the error type on the dashboard; if it began with an update, roll that back.",
             when=REPEATED,
             rollback=True,
         ),
@@ -64,8 +64,8 @@ def _errors(source: Source, thresholds: Thresholds) -> list[Alarm]:
             "server-errors",
             source.gateway(names.SERVER_ERRORS),
             1,
-            "Requests keep failing by the server's fault, those within a stream included, which SageMaker "
-            "counts as good.",
+            "Requests keep failing with server errors, including errors within a stream, which SageMaker "
+            "counts as successful.",
             "look for the error type on the dashboard, then for its lines in the endpoint's log.",
             when=LASTING,
         ),
@@ -85,9 +85,9 @@ def _capacity(source: Source, thresholds: Thresholds) -> list[Alarm]:
             "no-capacity",
             source.gateway(names.ENGINE_READY, "Maximum"),
             1,
-            "No instance is ready to answer, or none is heard of any more. It is so, too, while the endpoint "
-            "starts for the first time.",
-            "look at the endpoint's status and failure reason, then at the end of its log.",
+            "No instance is ready, or none emits metrics any more. Also raised while the endpoint starts for "
+            "the first time.",
+            "read the endpoint's status and failure reason, then the end of its log.",
             when=LASTING,
             below=True,
             missing=SILENCE,
@@ -98,7 +98,7 @@ def _capacity(source: Source, thresholds: Thresholds) -> list[Alarm]:
             thresholds.target_concurrent_requests * OVERLOAD,
             f"{OVERLOAD:g} times the load per instance that autoscaling aims at, or more, for "
             f"{SCALE_OUT_MINUTES} minutes: "
-            f"it is at its limit of {thresholds.max_instances}, or gets no instances.",
+            f"the fleet is at its limit of {thresholds.max_instances}, or gets no instances.",
             "compare the number of instances with the limit; raise it, or the account's quota.",
             when=(SCALE_OUT_MINUTES, SCALE_OUT_MINUTES),
         ),
@@ -106,8 +106,8 @@ def _capacity(source: Source, thresholds: Thresholds) -> list[Alarm]:
             "refused",
             source.gateway(names.REQUESTS_REFUSED),
             1,
-            "Requests are answered 429 because too many wait already.",
-            "look whether instances are being started; slow the callers down, or raise max_instances.",
+            "Requests are answered 429 because the queue is full.",
+            "check that instances are starting; slow down the callers, or raise max_instances.",
             when=REPEATED,
         ),
     ]
@@ -120,7 +120,7 @@ def _adapters(source: Source) -> list[Alarm]:
             "wrong-adapter",
             source.gateway(names.WRONG_ADAPTERS),
             1,
-            "The engine answered with another adapter than the one asked for; the gateway made it an error.",
+            "The engine answered with another adapter than the requested one; the gateway returned an error.",
             "roll back to the last good image at once, then keep the log for the engine's authors.",
             rollback=True,
         ),
@@ -137,7 +137,8 @@ def _adapters(source: Source) -> list[Alarm]:
             "stale-registry",
             source.gateway(names.REGISTRY_STALE_ANSWERS),
             1,
-            "The adapter store does not answer, and what it said before is used: publishing has no effect.",
+            "The adapter store does not answer and outdated registry entries are used: publishing has no "
+            "effect.",
             look,
             when=LASTING,
         ),
@@ -145,7 +146,7 @@ def _adapters(source: Source) -> list[Alarm]:
             "registry-errors",
             source.gateway(names.REGISTRY_ERRORS),
             1,
-            "Questions to the adapter store fail; requests for adapters not asked for before get 503.",
+            "Reads of the adapter store fail; requests for adapters not used before are answered 503.",
             look,
             when=REPEATED,
         ),
@@ -205,14 +206,14 @@ def _seeding(source: Source, worker_name: str) -> list[Alarm]:
             Metric("AWS/Lambda", "Errors", {"FunctionName": worker_name}, "Sum"),
             1,
             "Seeding the adapter store failed: the deployment is rolled back.",
-            "read the reason for each adapter in the events of the stack, then put the manifest right.",
+            "read the reason for each adapter in the events of the stack, then correct the manifest.",
         ),
         Alarm(
             "seeding-waits",
             replace(source.logged(SEEDING_WAITS), period=300),
             1,
-            "Seeding has waited ten minutes for S3 or the network; CloudFormation gives it an hour.",
-            "read in the seeder's log what it waits for; it goes on by itself once that answers.",
+            "Seeding has waited ten minutes for S3 or the network; CloudFormation's limit is an hour.",
+            "find the cause of the wait in the seeder's log; seeding continues by itself after the outage.",
             when=(2, 2),
         ),
     ]

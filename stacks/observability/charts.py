@@ -47,10 +47,10 @@ def percentiles(source: Source, metric: str) -> list[Line]:
 def instances(source: Source, *, hidden: bool = False) -> list[Line]:
     """Instances that emit metrics: each emits 1 every `metrics_seconds`."""
     return [
-        Line(metric=source.gateway(names.INSTANCES), id="told", hidden=True),
+        Line(metric=source.gateway(names.INSTANCES), id="emitted", hidden=True),
         Line(
             "instances",
-            expression=f"told * {source.metrics_seconds:g} / PERIOD(told)",
+            expression=f"emitted * {source.metrics_seconds:g} / PERIOD(emitted)",
             id="instances",
             hidden=hidden,
         ),
@@ -63,25 +63,25 @@ def cost(source: Source, price_per_hour: float) -> list[Line]:
 
 
 def readiness(source: Source) -> list[Line]:
-    """Instances; all of them are ready if the least is 1, any if the most is 1."""
+    """Instances; all are ready if the minimum is 1, any if the maximum is 1."""
     return [
         *instances(source),
-        Line("ready, least", source.gateway(names.ENGINE_READY, "Minimum")),
-        Line("ready, most", source.gateway(names.ENGINE_READY, "Maximum")),
+        Line("ready, minimum", source.gateway(names.ENGINE_READY, "Minimum")),
+        Line("ready, maximum", source.gateway(names.ENGINE_READY, "Maximum")),
     ]
 
 
 def concurrency(source: Source) -> list[Line]:
     """The metric that autoscaling tracks."""
-    return [Line("most", source.invocations(CONCURRENT_REQUESTS, "Maximum"))]
+    return [Line("maximum", source.invocations(CONCURRENT_REQUESTS, "Maximum"))]
 
 
 def queue(source: Source) -> list[Line]:
     """Requests in flight and queued in the fullest instance, and those answered 429."""
     return [
-        Line("under way, most", source.gateway(names.REQUESTS_INSIDE, "Maximum")),
-        Line("waiting, most", source.gateway(names.REQUESTS_WAITING, "Maximum")),
-        Line("waiting for an adapter, most", source.gateway(names.ADAPTER_LOADS_WAITING, "Maximum")),
+        Line("in flight, maximum", source.gateway(names.REQUESTS_INSIDE, "Maximum")),
+        Line("queued, maximum", source.gateway(names.REQUESTS_WAITING, "Maximum")),
+        Line("waiting for an adapter, maximum", source.gateway(names.ADAPTER_LOADS_WAITING, "Maximum")),
         Line("refused", source.gateway(names.REQUESTS_REFUSED), color=RED),
     ]
 
@@ -89,8 +89,8 @@ def queue(source: Source) -> list[Line]:
 def gpu(source: Source) -> list[Line]:
     """GPU utilization, in percent, summed over an instance's GPUs."""
     return [
-        Line("memory, most", source.instances(GPU_MEMORY, "Maximum")),
-        Line("computing, average", source.instances(GPU, "Average")),
+        Line("memory, maximum", source.instances(GPU_MEMORY, "Maximum")),
+        Line("compute, average", source.instances(GPU, "Average")),
     ]
 
 
@@ -98,9 +98,9 @@ def disk(source: Source) -> list[Line]:
     """Free space for adapter files, and the space they use; utilization of the disk on the right axis."""
     return [
         Line(metric=source.gateway(names.DISK_FREE_BYTES, "Minimum"), id="free", hidden=True),
-        Line("free, least", expression="free / 1000000000"),
+        Line("free, minimum", expression="free / 1000000000"),
         Line(metric=source.gateway(names.ADAPTER_CACHE_BYTES, "Maximum"), id="cache", hidden=True),
-        Line("adapters, most", expression="cache / 1000000000"),
+        Line("adapters, maximum", expression="cache / 1000000000"),
         Line("full, %", source.instances(DISK, "Maximum"), right=True),
     ]
 
@@ -140,6 +140,6 @@ def error_types(source: Source) -> list[Line]:
 def store(source: Source) -> list[Line]:
     """Failed registry reads, and the answers from stale entries that replaced them."""
     return [
-        Line("answers from memory instead", source.gateway(names.REGISTRY_STALE_ANSWERS)),
-        Line("no answer", source.gateway(names.REGISTRY_ERRORS), color=RED),
+        Line("answers from outdated entries", source.gateway(names.REGISTRY_STALE_ANSWERS)),
+        Line("failed reads", source.gateway(names.REGISTRY_ERRORS), color=RED),
     ]

@@ -91,7 +91,7 @@ def _first_steps(source: Source) -> str:
         (
             f"**{source.endpoint_name}** · {source.variant}",
             "",
-            "1. A red alarm's description says what it means and what to do first.",
+            "1. A red alarm's description has its meaning and the first step.",
             "2. One adapter, or all? See the adapters with most errors. One: roll that adapter back.",
             "3. All, since an update of the endpoint? Roll the update back.",
             "4. All, without an update? See queue and instances: too much traffic, or too few instances.",

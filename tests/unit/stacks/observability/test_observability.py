@@ -264,6 +264,20 @@ def test_the_patterns_are_what_the_code_logs(templates: dict[str, Template]) -> 
     assert "$.waiting" in patterns
 
 
+def test_what_an_alarm_quotes_is_logged_or_on_the_dashboard(
+    alarms: dict[str, dict[str, Any]], dashboard: dict[str, Any]
+) -> None:
+    quoted = {text for alarm in alarms.values() for text in re.findall("«(.+?)»", alarm["AlarmDescription"])}
+    logged = " ".join(file.read_text() for file in (ROOT / "container/gateway").rglob("*.py"))
+    titles = {widget["properties"].get("title") for widget in dashboard["widgets"]}
+    assert len(quoted) == 3
+    assert [
+        text
+        for text in sorted(quoted)
+        if not re.search(rf'_log\.\w+\(\s*"{text}', logged) and text not in titles
+    ] == []
+
+
 def test_the_endpoints_log_is_made_here_and_does_not_stay_for_ever(templates: dict[str, Template]) -> None:
     template = templates["Made"]
     (group,) = (r for r in template["Resources"].values() if r["Type"] == "AWS::Logs::LogGroup")
@@ -365,11 +379,11 @@ def test_the_cost_is_that_of_the_instances_that_there_are(
     dashboard: dict[str, Any], templates: dict[str, Template]
 ) -> None:
     (cost,) = (w for w in dashboard["widgets"] if w["properties"].get("title") == "Cost")
-    told, instances, dollars = metrics_of(cost)
-    assert told[1:2] == ["Instances"]
-    assert told[-1]["stat"] == "Sum"
-    # Each instance says 1 every 60 s: in 300 s five times.
-    assert instances[0]["expression"] == "told * 60 / PERIOD(told)"
+    emitted, instances, dollars = metrics_of(cost)
+    assert emitted[1:2] == ["Instances"]
+    assert emitted[-1]["stat"] == "Sum"
+    # Each instance emits 1 every 60 s: in 300 s five times.
+    assert instances[0]["expression"] == "emitted * 60 / PERIOD(emitted)"
     assert dollars[0]["expression"] == "instances * 7.09"
     assert "Cost" not in str(body(templates["Bare"]))
 
