@@ -1,4 +1,4 @@
-"""The ARNs of an endpoint, for the policies of those who call it."""
+"""ARNs of an endpoint, for its callers' policies."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import aws_cdk as cdk
 
 
 def endpoint_arns(stack: cdk.Stack, endpoint_name: str) -> list[str]:
-    """Of an endpoint in the stack's account and region.
+    """Return the ARNs of an endpoint in the stack's account and region.
 
-    SageMaker writes names in ARNs in lower case; whether it does so for policies is not documented, so the
-    name as it is stands beside it.
+    SageMaker writes names in ARNs in lower case. Its documentation does not say so for policies: hence both
+    spellings.
     """
     return [
         stack.format_arn(service="sagemaker", resource="endpoint", resource_name=name)

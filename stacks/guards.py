@@ -1,7 +1,7 @@
-"""Rules that every template of the app keeps, checked at each synth.
+"""Rules for every template of the app, checked at each synth.
 
-What the stage file says is checked by its own models; these look at what comes out, so that a change of a
-construct cannot bring a mistake back that once cost somebody an hour.
+Stage files are checked by their own models. These rules check the result, so that a change of a construct
+cannot bring back a known mistake.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import jsii
 from stacks.config.container_environment import environment_problems
 
 Template = dict[str, Any]
-#: Actions that know no finer resource than `*` (Service Authorization Reference), or lose their use with one.
+#: Actions without a finer resource than `*` (Service Authorization Reference), or useless with one.
 UNSCOPED_ACTIONS = frozenset(
     {
         "cloudwatch:DescribeAlarms",
@@ -37,16 +37,16 @@ _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY|CREDENTIAL", re.IGNORECASE
 
 
 class Finding(NamedTuple):
-    """A resource that breaks a rule."""
+    """A violation of a rule."""
 
     rule: str
     resource: str
-    """Its logical id."""
+    """Logical id."""
     sentence: str
 
 
 def findings(template: Template) -> Iterator[Finding]:
-    """Everything in a template that breaks a rule."""
+    """Yield the violations in a template."""
     for rule, check in _RULES.items():
         for logical_id, sentence in check(template):
             yield Finding(rule, logical_id, sentence)
@@ -54,25 +54,25 @@ def findings(template: Template) -> Iterator[Finding]:
 
 @jsii.implements(cdk.IPolicyValidationPlugin)
 class Guards:
-    """The rules as a plugin of `cdk synth`; a finding fails it."""
+    """The rules as a validation plugin of `cdk synth`: a violation fails the synth."""
 
     @property
     def name(self) -> str:
-        """What an acknowledgement starts with."""
+        """Prefix of an acknowledgement."""
         return "lora-serving"
 
     @property
     def version(self) -> str | None:
-        """The rules change with the app."""
+        """None: the rules have no version apart from the app's."""
         return None
 
     @property
     def rule_ids(self) -> list[str] | None:
-        """All rules."""
+        """Names of the rules."""
         return list(_RULES)
 
     def validate(self, context: cdk.IPolicyValidationContext) -> cdk.PolicyValidationPluginReport:
-        """Check the templates that were written."""
+        """Check the synthesized templates."""
         violations = [
             cdk.PolicyViolation(
                 rule_name=finding.rule,
@@ -133,7 +133,7 @@ def _rollout(template: Template) -> Iterator[tuple[str, str]]:
 def _environment(template: Template) -> Iterator[tuple[str, str]]:
     for logical_id, resource in _of_type(template, "AWS::SageMaker::Model"):
         given = resource["Properties"]["PrimaryContainer"].get("Environment", {})
-        # What is known at deployment only are names of resources, which are short.
+        # Values that are only known at deployment are names of resources, which are short.
         known = {name: value if isinstance(value, str) else "" for name, value in given.items()}
         for problem in environment_problems(known):
             yield logical_id, problem

@@ -18,21 +18,48 @@ _Policy = appscaling.CfnScalingPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds of the number of instances."""
+
+    min_instances: int
+    """1 at least: a variant cannot go below it."""
+    max_instances: int
+    """`min_instances` at least."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScheduledLimits:
-    """New limits at a time."""
+    """Limits that replace the current ones at a time."""
 
     name: str
+    """Name of the scheduled action."""
     cron: str
+    """`cron(…)` with Application Auto Scaling's six fields."""
     timezone: str
-    min_instances: int
-    max_instances: int
+    """Time zone of `cron`, a name of the IANA database."""
+    limits: Limits
+    """The new limits."""
 
 
-class Scaling(cdk.Stack):
-    """Registers the endpoint's variant with Application Auto Scaling.
+@dataclass(frozen=True, kw_only=True)
+class TargetTracking:
+    """The scaling policy."""
 
-    A stack of its own because SageMaker refuses to change the instance type of a variant that is registered:
-    `make deploy` takes this stack away, lets the change through, and puts it back.
+    metric: str
+    """`concurrent_requests` or `invocations_per_instance`."""
+    target: float
+    """Value of the metric per instance that the policy keeps."""
+    scale_out_cooldown_seconds: int
+    """Pause after adding instances."""
+    scale_in_cooldown_seconds: int
+    """Pause after removing instances."""
+
+
+class ScalingStack(cdk.Stack):
+    """The registration of the endpoint's variant with Application Auto Scaling.
+
+    A separate stack because SageMaker refuses to change the instance type of a registered variant: `make
+    deploy` destroys this stack, deploys the change, and deploys this stack again.
     """
 
     def __init__(
@@ -40,22 +67,18 @@ class Scaling(cdk.Stack):
         scope: Construct,
         construct_id: str,
         *,
-        enabled: bool,
         endpoint_name: str,
         variant: str,
-        metric: str,
-        target: float,
-        min_instances: int,
-        max_instances: int,
-        scale_out_cooldown_seconds: int,
-        scale_in_cooldown_seconds: int,
+        tracking: TargetTracking | None,
+        limits: Limits,
         schedules: Sequence[ScheduledLimits],
         env: cdk.Environment,
     ) -> None:
-        """`metric` is `concurrent_requests` or `invocations_per_instance`; `target` is per instance."""
+        """Without `tracking` the variant is not scaled, and the stack removes an earlier registration."""
         super().__init__(scope, construct_id, env=env, description="Autoscaling of a multi-LoRA endpoint")
-        if not enabled:
-            # A stack needs a resource, and one that left the app would stay deployed, with its target.
+        if tracking is None:
+            # A stack needs a resource. A stack that is no longer in the app would stay deployed, with its
+            # scalable target.
             cdk.CfnWaitConditionHandle(self, "Off")
             return
         scaled = _Target(
@@ -64,15 +87,15 @@ class Scaling(cdk.Stack):
             service_namespace="sagemaker",
             resource_id=f"endpoint/{endpoint_name}/variant/{variant}",
             scalable_dimension="sagemaker:variant:DesiredInstanceCount",
-            min_capacity=min_instances,
-            max_capacity=max_instances,
+            min_capacity=limits.min_instances,
+            max_capacity=limits.max_instances,
             scheduled_actions=[
                 _Target.ScheduledActionProperty(
                     scheduled_action_name=each.name,
                     schedule=each.cron,
                     timezone=each.timezone,
                     scalable_target_action=_Target.ScalableTargetActionProperty(
-                        min_capacity=each.min_instances, max_capacity=each.max_instances
+                        min_capacity=each.limits.min_instances, max_capacity=each.limits.max_instances
                     ),
                 )
                 for each in schedules
@@ -82,15 +105,15 @@ class Scaling(cdk.Stack):
         _Policy(
             self,
             "Policy",
-            policy_name=f"{endpoint_name}-{metric.replace('_', '-')}",
+            policy_name=f"{endpoint_name}-{tracking.metric.replace('_', '-')}",
             policy_type="TargetTrackingScaling",
             scaling_target_id=scaled.ref,
             target_tracking_scaling_policy_configuration=_Policy.TargetTrackingScalingPolicyConfigurationProperty(
                 predefined_metric_specification=_Policy.PredefinedMetricSpecificationProperty(
-                    predefined_metric_type=_METRICS[metric]
+                    predefined_metric_type=_METRICS[tracking.metric]
                 ),
-                target_value=target,
-                scale_out_cooldown=scale_out_cooldown_seconds,
-                scale_in_cooldown=scale_in_cooldown_seconds,
+                target_value=tracking.target,
+                scale_out_cooldown=tracking.scale_out_cooldown_seconds,
+                scale_in_cooldown=tracking.scale_in_cooldown_seconds,
             ),
         )

@@ -1,22 +1,28 @@
-"""One stage of the app: its stacks, in the order in which they need each other."""
+"""One stage of the app: its stacks, in the order of their dependencies."""
 
 from __future__ import annotations
 
 import aws_cdk as cdk
 from constructs import Construct
 
-from stacks import stage_stacks as make
 from stacks.config.checks import warnings
 from stacks.config.derived import cost_line, quota_line
 from stacks.config.stage_config import LoadedStage
 from stacks.guards import Guards
+from stacks.stage_stacks import (
+    create_adapter_store,
+    create_network,
+    create_observability,
+    create_scaling,
+    create_serving,
+)
 
 
 class ServingStage(cdk.Stage):
-    """Everything of one stage: adapter store, network, alarms, endpoint, autoscaling."""
+    """The stacks of one stage: adapter store, network, observability, serving, scaling."""
 
     def __init__(self, scope: Construct, construct_id: str, *, stage: LoadedStage) -> None:
-        """`stage` is what `stacks.config.stage_config.load_stage` returned."""
+        """Create the stacks of a loaded stage."""
         config, boundary = stage.config, stage.config.security.permissions_boundary
         super().__init__(
             scope,
@@ -29,34 +35,34 @@ class ServingStage(cdk.Stage):
         for key, value in {"lora-serving:stage": stage.name, **config.tags}.items():
             cdk.Tags.of(self).add(key, value)
 
-        # The model, which is made before the endpoint, must know its name, as must the alarms.
+        # Fixed, because model and alarms are created before the endpoint and refer to it by name.
         endpoint_name = f"{self.stage_name}-Serving"
-        store = make.adapter_store(self, stage)
-        network = make.network(self, config, endpoint_name=endpoint_name, store=store)
-        observability = make.observability(self, stage, endpoint_name=endpoint_name, store=store)
-        serving = make.serving(
+        store = create_adapter_store(self, stage)
+        network = create_network(self, config, endpoint_name=endpoint_name, store=store)
+        observability = create_observability(self, stage, endpoint_name=endpoint_name, store=store)
+        serving = create_serving(
             self, stage, store=store, network=network, rollback_alarms=observability.rollback_alarm_names
         )
-        scaling = make.scaling(self, config, endpoint_name=endpoint_name)
+        scaling = create_scaling(self, config, endpoint_name=endpoint_name)
 
-        # A mounted model must lie in the bucket before SageMaker looks for it, and the alarms that take an
-        # update of the endpoint back must be there before it is updated.
+        # SageMaker needs a mounted model in the bucket when it creates the endpoint, and the alarms that roll
+        # back an update when it starts the update.
         observability.add_stack_dependency(store)
         for before in (network, observability):
             if before is not None:
                 serving.add_stack_dependency(before)
         scaling.add_stack_dependency(serving)
 
-        # The last one, too, though it has no state: `cdk destroy` takes it away first, and the endpoint would
-        # go on without autoscaling when the next one is refused.
+        # Scaling too, although it has no state: `cdk destroy` deletes it first, which would leave a
+        # protected endpoint without autoscaling.
         for stack in (store, network, observability, serving, scaling):
             if stack is not None:
                 stack.termination_protection = config.termination_protection
         for name, sentence in warnings(stage):
             cdk.Annotations.of(serving).add_warning_v2(f"lora-serving:{name}", sentence)
         self.cost = cost_line(stage, alarms=len(observability.alarm_names))
-        """What it costs a month, in a line; an output of the endpoint's stack, too."""
+        """Monthly cost, in a line; also an output of the serving stack."""
         self.quota = quota_line(config)
-        """What an update needs of the account's quota."""
+        """Instance quota that an update needs, in a line."""
         cdk.CfnOutput(serving, "MonthlyCost", value=self.cost)
         cdk.CfnOutput(serving, "InstanceQuota", value=self.quota)

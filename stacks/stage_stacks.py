@@ -1,177 +1,226 @@
-"""The stacks of a stage, each made from what the stage file says of it.
+"""Factories of a stage's stacks, each from the stage's configuration.
 
-Constructs take plain values; this module and `stacks.stage` are all that see the config object.
+Stacks take plain values and their own types; this module and `stacks.stage` are the only ones with access to
+the configuration.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import aws_cdk as cdk
 from constructs import Construct
 
 from adapters.store.layout import CAPTURED_PREFIX
 from adapters.store.layout import model_prefix as store_model_prefix
-from stacks.adapter_store.adapter_store_stack import AdapterStore
+from stacks.adapter_store.adapter_store_stack import (
+    AdapterStoreStack,
+    BaseModelFiles,
+    KeyOptions,
+    Retention,
+    SourceAccess,
+)
+from stacks.adapter_store.seeder_function import AdapterSources
 from stacks.config.derived import environment, inference_ami, monthly_cost, rollout_plan
+from stacks.config.local_adapters import stage_rules
 from stacks.config.local_model import LocalModel
 from stacks.config.stage_config import LoadedStage, StageConfig
-from stacks.network.network_stack import Network
+from stacks.network.network_stack import AllowedResources, ExistingVpc, NetworkStack, NewVpc
 from stacks.observability.alarm import Thresholds
-from stacks.observability.observability_stack import Observability
-from stacks.scaling import Scaling, ScheduledLimits
-from stacks.serving.serving_stack import VARIANT, MetricsOptions, Serving, Variant
+from stacks.observability.metric import Source
+from stacks.observability.observability_stack import (
+    DashboardOptions,
+    Notification,
+    ObservabilityStack,
+    SeederNames,
+)
+from stacks.scaling import Limits, ScalingStack, ScheduledLimits, TargetTracking
+from stacks.serving.references import StoreReferences, VpcPlacement
+from stacks.serving.serving_stack import (
+    VARIANT,
+    Capture,
+    ContainerSpec,
+    MetricsOptions,
+    ServingStack,
+    UpdatePolicy,
+    Variant,
+)
 from stacks.sizing.instances import instance_type
 
 
-def adapter_store(scope: Construct, stage: LoadedStage) -> AdapterStore:
-    """Bucket, key and seeding."""
-    config = stage.config
-    return AdapterStore(
+def create_adapter_store(scope: Construct, stage: LoadedStage) -> AdapterStoreStack:
+    """Create bucket, key and seeding."""
+    config, security = stage.config, stage.config.security
+    return AdapterStoreStack(
         scope,
         "AdapterStore",
-        manifest=stage.manifest,
-        manifest_directory=(stage.directory / config.adapters).parent,
-        engine=config.engine.name,
-        max_adapter_rank=config.engine.max_adapter_rank,
-        adapter_target_modules=config.engine.adapter_target_modules or (),
-        tensor_parallel=config.engine.tensor_parallel,
-        base_model=config.base_model.name,
-        base_model_revision=config.base_model.revision,
-        local_model=_local_model(stage),
-        model_prefix=_model_prefix(stage),
-        trust_remote_code=config.engine.trust_remote_code,
-        hub_endpoint=config.hub_endpoint,
-        hub_token_secret=config.hub_token_secret,
-        decrypt_keys=config.decrypt_keys,
-        encrypted_by_key=config.security.encryption == "customer_key",
-        key_arn=config.security.key_arn,
-        key_rotation=cdk.Duration.days(config.security.key_rotation_days),
-        retention=cdk.Duration.days(config.retention_days),
-        captured_retention=cdk.Duration.days(config.endpoint.data_capture.retention_days),
-        log_retention_days=config.observability.log_retention_days,
-        retain_data=config.retain_data,
+        adapters=AdapterSources(
+            manifest=stage.manifest, directory=(stage.directory / config.adapters).parent
+        ),
+        rules=stage_rules(config.engine, config.base_model.name),
+        base_model=BaseModelFiles(
+            revision=config.base_model.revision,
+            local=_local_model(stage),
+            prefix=_model_prefix(stage),
+            with_code=config.engine.trust_remote_code,
+        ),
+        sources=SourceAccess(
+            hub_endpoint=config.hub_endpoint,
+            hub_token_secret=config.hub_token_secret,
+            decrypt_keys=config.decrypt_keys,
+        ),
+        key=KeyOptions(arn=security.key_arn, rotation=cdk.Duration.days(security.key_rotation_days))
+        if security.encryption == "customer_key"
+        else None,
+        retention=Retention(
+            retired=cdk.Duration.days(config.retention_days),
+            captured=cdk.Duration.days(config.endpoint.data_capture.retention_days),
+            log_days=config.observability.log_retention_days,
+            retain_data=config.retain_data,
+        ),
         env=_env(config),
     )
 
 
-def network(
-    scope: Construct, config: StageConfig, *, endpoint_name: str, store: AdapterStore
-) -> Network | None:
-    """The VPC, or what an existing one lacks; None where nothing is to be made."""
-    given = config.network
-    if given.mode == "public" or given.security_group_ids:
+def create_network(
+    scope: Construct, config: StageConfig, *, endpoint_name: str, store: AdapterStoreStack
+) -> NetworkStack | None:
+    """Create a VPC, or the security group for an existing one; None if there is nothing to create."""
+    network = config.network
+    if network.mode == "public" or network.security_group_ids:
         return None
-    return Network(
+    return NetworkStack(
         scope,
         "Network",
-        mode=given.mode,
-        bucket_name=store.bucket.bucket_name,
-        endpoint_name=endpoint_name,
-        data_capture_arn=store.bucket.arn_for_objects(f"{CAPTURED_PREFIX}*")
-        if config.endpoint.data_capture.percent
-        else None,
-        vpc_id=given.vpc_id,
-        subnet_ids=given.subnet_ids,
-        cidr=given.cidr,
-        log_retention_days=config.observability.log_retention_days,
+        mode=network.mode,
+        vpc=NewVpc(cidr=network.cidr, log_retention_days=config.observability.log_retention_days)
+        if network.vpc_id is None
+        else ExistingVpc(vpc_id=network.vpc_id, subnet_ids=network.subnet_ids),
+        allowed=AllowedResources(
+            bucket_name=store.bucket.bucket_name,
+            endpoint_name=endpoint_name,
+            data_capture_arn=store.bucket.arn_for_objects(f"{CAPTURED_PREFIX}*")
+            if config.endpoint.data_capture.percent
+            else None,
+        ),
         env=_env(config),
     )
 
 
-def observability(
-    scope: Construct, stage: LoadedStage, *, endpoint_name: str, store: AdapterStore
-) -> Observability:
-    """Alarms, dashboard and logs."""
-    config, told = stage.config, stage.config.observability
-    instance, cost = instance_type(config.endpoint.instance_type), monthly_cost(stage)
-    return Observability(
+def create_observability(
+    scope: Construct, stage: LoadedStage, *, endpoint_name: str, store: AdapterStoreStack
+) -> ObservabilityStack:
+    """Create alarms, dashboard and log group."""
+    config, options = stage.config, stage.config.observability
+    cost = monthly_cost(stage)
+    return ObservabilityStack(
         scope,
         "Observability",
-        endpoint_name=endpoint_name,
-        variant=VARIANT,
-        metrics_seconds=config.gateway.metrics_seconds,
-        gpus=0 if instance is None else instance.gpus,
-        price_per_hour=None if cost is None else cost.instance_hour,
-        thresholds=Thresholds(
-            target_concurrent_requests=_target_concurrency(config),
-            max_instances=config.autoscaling.max_instances,
-            error_percent=told.error_percent,
-            gpu_memory_percent=told.gpu_memory_percent,
-            disk_percent=told.disk_percent,
-        ),
-        alarm_topic_arn=told.alarm_topic,
-        alarm_emails=told.alarm_emails,
-        seeder_worker_name=store.worker.function_name,
-        seeder_log_group_name=store.worker_logs.log_group_name,
-        log_retention_days=told.log_retention_days,
-        dashboard=told.dashboard,
+        source=metrics_source(config, endpoint_name),
+        thresholds=thresholds(config),
+        seeder=SeederNames(worker=store.worker.function_name, log_group=store.worker_logs.log_group_name),
+        notification=Notification(topic_arn=options.alarm_topic, emails=options.alarm_emails),
+        dashboard=DashboardOptions(price_per_hour=None if cost is None else cost.instance_hour)
+        if options.dashboard
+        else None,
+        log_retention_days=options.log_retention_days,
         env=_env(config),
     )
 
 
-def serving(
+def create_serving(
     scope: Construct,
     stage: LoadedStage,
     *,
-    store: AdapterStore,
-    network: Network | None,
-    rollback_alarms: list[str],
-) -> Serving:
-    """The endpoint."""
+    store: AdapterStoreStack,
+    network: NetworkStack | None,
+    rollback_alarms: Sequence[str],
+) -> ServingStack:
+    """Create the endpoint."""
     config, endpoint = stage.config, stage.config.endpoint
-    return Serving(
+    capture = endpoint.data_capture
+    return ServingStack(
         scope,
         "Serving",
-        bucket=store.bucket,
-        key=store.key,
-        model_prefix=_model_prefix(stage),
-        image=config.image,
-        engine=config.engine.name,
-        environment=environment(config),
+        store=StoreReferences(bucket=store.bucket, key=store.key, model_prefix=_model_prefix(stage)),
+        container=ContainerSpec(
+            image=config.image, engine=config.engine.name, environment=environment(config)
+        ),
         variant=Variant(
             instance_type=endpoint.instance_type,
             instance_count=endpoint.instance_count,
+            autoscaled=config.autoscaling.enabled,
             volume_gb=endpoint.volume_gb,
+            volume_key=endpoint.volume_key,
             startup_health_check_seconds=endpoint.startup_health_check_seconds,
             model_download_seconds=endpoint.model_download_seconds,
             inference_ami_version=inference_ami(config),
             routing=endpoint.routing,
         ),
-        scaled=config.autoscaling.enabled,
-        volume_key=endpoint.volume_key,
         metrics=MetricsOptions(
             enhanced=endpoint.enhanced_metrics,
             detailed=endpoint.detailed_observability,
             publish_seconds=endpoint.metrics_publish_seconds,
         ),
-        capture_percent=endpoint.data_capture.percent,
-        capture_record=endpoint.data_capture.record,
-        rollout=rollout_plan(config),
-        rollback_alarms=rollback_alarms if config.rollout.rollback_on_alarms else (),
-        subnet_ids=config.network.subnet_ids if network is None else network.subnet_ids,
-        security_group_ids=config.network.security_group_ids
-        if network is None
-        else network.security_group_ids,
+        capture=Capture(percent=capture.percent, record=capture.record) if capture.percent else None,
+        update_policy=UpdatePolicy(
+            plan=rollout_plan(config),
+            alarms=rollback_alarms if config.rollout.rollback_on_alarms else (),
+        ),
+        network=_vpc_placement(config, network),
         env=_env(config),
     )
 
 
-def scaling(scope: Construct, config: StageConfig, *, endpoint_name: str) -> Scaling:
-    """Autoscaling, or what takes an earlier one away."""
-    limits = config.autoscaling
-    return Scaling(
+def create_scaling(scope: Construct, config: StageConfig, *, endpoint_name: str) -> ScalingStack:
+    """Create autoscaling, or the stack that removes an earlier one."""
+    options = config.autoscaling
+    return ScalingStack(
         scope,
         "Scaling",
-        enabled=limits.enabled,
         endpoint_name=endpoint_name,
         variant=VARIANT,
-        metric=limits.metric,
-        target=limits.target,
-        min_instances=limits.min_instances,
-        max_instances=limits.max_instances,
-        scale_out_cooldown_seconds=limits.scale_out_cooldown_seconds,
-        scale_in_cooldown_seconds=limits.scale_in_cooldown_seconds,
-        schedules=[ScheduledLimits(**dict(schedule)) for schedule in limits.schedules],
+        tracking=TargetTracking(
+            metric=options.metric,
+            target=options.target,
+            scale_out_cooldown_seconds=options.scale_out_cooldown_seconds,
+            scale_in_cooldown_seconds=options.scale_in_cooldown_seconds,
+        )
+        if options.enabled
+        else None,
+        limits=Limits(min_instances=options.min_instances, max_instances=options.max_instances),
+        schedules=[
+            ScheduledLimits(
+                name=schedule.name,
+                cron=schedule.cron,
+                timezone=schedule.timezone,
+                limits=Limits(min_instances=schedule.min_instances, max_instances=schedule.max_instances),
+            )
+            for schedule in options.schedules
+        ],
         env=_env(config),
+    )
+
+
+def metrics_source(config: StageConfig, endpoint_name: str) -> Source:
+    """Make the source of the endpoint's metrics."""
+    instance = instance_type(config.endpoint.instance_type)
+    return Source(
+        endpoint_name=endpoint_name,
+        variant=VARIANT,
+        metrics_seconds=config.gateway.metrics_seconds,
+        gpus=0 if instance is None else instance.gpus,
+    )
+
+
+def thresholds(config: StageConfig) -> Thresholds:
+    """Collect the stage's alarm thresholds from its sections."""
+    return Thresholds(
+        target_concurrent_requests=_target_concurrency(config),
+        max_instances=config.autoscaling.max_instances,
+        error_percent=config.observability.error_percent,
+        gpu_memory_percent=config.observability.gpu_memory_percent,
+        disk_percent=config.observability.disk_percent,
     )
 
 
@@ -180,10 +229,21 @@ def _env(config: StageConfig) -> cdk.Environment:
 
 
 def _target_concurrency(config: StageConfig) -> float:
-    """Requests at once, per instance, that autoscaling aims at; without it, what the engine takes at once."""
+    """Concurrent requests per instance that autoscaling aims at; without it, the engine's maximum."""
     if config.autoscaling.enabled and config.autoscaling.metric == "concurrent_requests":
         return config.autoscaling.target
     return config.engine.max_concurrent_requests
+
+
+def _vpc_placement(config: StageConfig, network: NetworkStack | None) -> VpcPlacement | None:
+    """The stage's network stack, or the existing subnets that it names; None in mode `public`."""
+    if network is not None:
+        return VpcPlacement(subnet_ids=network.subnet_ids, security_group_ids=network.security_group_ids)
+    if not config.network.subnet_ids:
+        return None
+    return VpcPlacement(
+        subnet_ids=config.network.subnet_ids, security_group_ids=config.network.security_group_ids
+    )
 
 
 def _local_model(stage: LoadedStage) -> LocalModel | None:
@@ -192,12 +252,12 @@ def _local_model(stage: LoadedStage) -> LocalModel | None:
 
 
 def _model_prefix(stage: LoadedStage) -> str | None:
-    """Where the model lies in the bucket; None if the container fetches it from the Hub."""
+    """Key prefix of the model in the bucket; None if the container downloads it from the Hub."""
     model = stage.config.base_model
     if (local := _local_model(stage)) is not None:
         return local.prefix
     if not model.mirror:
         return None
-    # With its code it is another set of files.
+    # A mirror with the model's code is another set of files.
     code = "-with-code" if stage.config.engine.trust_remote_code else ""
     return store_model_prefix(model.name, f"{model.revision}{code}")

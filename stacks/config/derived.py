@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from container.gateway.telemetry.names import ADAPTER_METRICS, INSTANCE_METRICS
 from stacks.config.container_environment import container_environment
 from stacks.config.rollout_plan import RolloutPlan, resolved
 from stacks.config.stage_config import LoadedStage, StageConfig
+from stacks.observability.log_metrics import ENDPOINT_PATTERNS, SEEDER_PATTERNS
 from stacks.sizing.cost_estimate import Estimate, estimate
 from stacks.sizing.instances import ENGINE_CUDA, choose_ami, instance_type
 
-#: Metrics that the gateway emits for each requested adapter (`container.gateway.telemetry.adapter_metrics`),
-#: without the rare Errors.<type>, and for the instance (`instance_metrics` there): a test counts them.
-METRICS_PER_ADAPTER = 9
-METRICS_OF_STATE = 15
-#: What is counted in log lines (`stacks.observability.log_metrics`).
-METRICS_OF_LOGS = 3
+#: CloudWatch metrics of each requested adapter, without the rare Errors.<type>.
+METRICS_PER_ADAPTER = len(ADAPTER_METRICS)
+#: CloudWatch metrics of the instances' state.
+METRICS_OF_STATE = len(INSTANCE_METRICS)
+#: CloudWatch metrics of log lines.
+METRICS_OF_LOGS = len(ENDPOINT_PATTERNS) + len(SEEDER_PATTERNS)
 
 
 def fewest_instances(config: StageConfig) -> int:

@@ -1,4 +1,4 @@
-"""Who talked to whom in a VPC."""
+"""VPC flow logs to CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from constructs import Construct
 
 
 def log_flows(scope: Construct, *, vpc_id: str, retention_days: int) -> None:
-    """Log every connection of the VPC, refused ones too, to a log group that goes with the stack."""
+    """Log accepted and rejected connections of the VPC to a log group that is deleted with the stack."""
     group = logs.CfnLogGroup(scope, "FlowLogs", retention_in_days=retention_days)
     group.apply_removal_policy(cdk.RemovalPolicy.DESTROY)
     stack = cdk.Stack.of(scope)

@@ -1,15 +1,16 @@
-"""The network of an endpoint in a VPC: subnets, the ways out of them, and what may be reached.
+"""The network of an endpoint in a VPC: subnets, egress and VPC endpoints.
 
-Only the container's own calls go through the VPC: those to S3 for adapters, and in mode `vpc` those to the
-Hub. SageMaker pulls the image, downloads a mounted model, gives the role's credentials, writes logs and
-brings requests from outside of it, so no interface endpoints for ECR, CloudWatch or STS are needed. KMS is
-called by S3. Callers inside the VPC need the one for `sagemaker.runtime`; that for `sagemaker.api` would only
-be for deploying from inside.
+Only the container's own calls pass through the VPC: those to S3 for adapters, and in mode `vpc` those to the
+Hub. SageMaker pulls the image, downloads a mounted model, provides the role's credentials, writes logs and
+delivers requests outside of it, so interface endpoints for ECR, CloudWatch or STS are not needed. KMS is
+called by S3. Callers inside the VPC need `sagemaker.runtime`; `sagemaker.api` would only serve deployments
+from inside.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import aws_cdk as cdk
@@ -24,10 +25,42 @@ Mode = Literal["vpc", "private"]
 ANYWHERE = "0.0.0.0/0"
 
 
-class Network(cdk.Stack):
-    """A VPC of its own, or only a security group in one that is there; everything goes with the stack.
+@dataclass(frozen=True, kw_only=True)
+class ExistingVpc:
+    """A VPC that is used as it is: only a security group is created."""
 
-    Where subnets and security groups are both given there is nothing to make: leave this stack out.
+    vpc_id: str
+    """`vpc-…`."""
+    subnet_ids: Sequence[str]
+    """For the instances: two at least, in different zones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewVpc:
+    """A VPC to create."""
+
+    cidr: str
+    """Its addresses, /16 to /26."""
+    log_retention_days: int
+    """Of its flow logs: one of the numbers that CloudWatch Logs takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllowedResources:
+    """All that the VPC endpoints of a private network give access to."""
+
+    bucket_name: str
+    """The adapter store's bucket, to read."""
+    endpoint_name: str
+    """The SageMaker endpoint, to invoke."""
+    data_capture_arn: str | None
+    """Pattern of the objects that data capture may write; None without data capture."""
+
+
+class NetworkStack(cdk.Stack):
+    """A new VPC, or only a security group in an existing one; all of it is deleted with the stack.
+
+    With existing subnets and existing security groups a stage does not need this stack.
     """
 
     def __init__(
@@ -36,78 +69,67 @@ class Network(cdk.Stack):
         construct_id: str,
         *,
         mode: Mode,
-        bucket_name: str,
-        endpoint_name: str,
-        data_capture_arn: str | None,
-        vpc_id: str | None,
-        subnet_ids: Sequence[str],
-        cidr: str,
-        log_retention_days: int,
+        vpc: ExistingVpc | NewVpc,
+        allowed: AllowedResources,
         env: cdk.Environment,
     ) -> None:
-        """With `vpc_id` and `subnet_ids` (two or more, in different zones) nothing else is looked up or made.
-
-        Otherwise a VPC with the addresses of `cidr` is made: `private` without any way to the internet, `vpc`
-        with a NAT gateway. `bucket_name` is the adapter store's, `endpoint_name` the SageMaker endpoint's;
-        `data_capture_arn` is a pattern of the objects that SageMaker's data capture may write.
-        """
+        """A new VPC of mode `private` has no route to the internet, one of mode `vpc` a NAT gateway."""
         super().__init__(scope, construct_id, env=env, description="Network of a multi-LoRA endpoint")
-        self.vpc_endpoint_id: str | None = None
-        """S3's gateway endpoint, if it was made here: what a bucket policy can insist on."""
-        if vpc_id is None:
-            bucket = f"arn:{self.partition}:s3:::{bucket_name}"
-            used = {"s3:GetObject": [f"{bucket}/*"], "s3:ListBucket": [bucket]}
-            if data_capture_arn is not None:
-                used["s3:PutObject"] = [data_capture_arn]
-            vpc_id = self._own_vpc(mode, cidr, used, endpoint_name, log_retention_days)
+        if isinstance(vpc, NewVpc):
+            vpc_id = self._new_vpc(mode, vpc, allowed)
         else:
-            self.subnet_ids = list(subnet_ids)
+            vpc_id = vpc.vpc_id
+            self.subnet_ids = list(vpc.subnet_ids)
             """For the model's `VpcConfig`."""
-            cdk.Annotations.of(self).add_info_v2("lora-serving:given-vpc", _left_to_the_owner(mode, vpc_id))
+            cdk.Annotations.of(self).add_info_v2("lora-serving:given-vpc", _owners_part(mode, vpc_id))
         self.security_group_ids = [self._instances_group(vpc_id)]
         """For the model's `VpcConfig`."""
         cdk.CfnOutput(self, "VpcId", value=vpc_id)
 
-    def _own_vpc(
-        self,
-        mode: Mode,
-        cidr: str,
-        used: dict[str, list[str]],
-        endpoint_name: str,
-        log_retention_days: int,
-    ) -> str:
-        """Nothing here uses the VPC's default security group, which CloudFormation cannot take rules from."""
+    def _new_vpc(self, mode: Mode, options: NewVpc, allowed: AllowedResources) -> str:
+        """Create the VPC; nothing uses its default security group: CloudFormation cannot remove its rules."""
         vpc = ec2.CfnVPC(
             self,
             "Vpc",
-            cidr_block=cidr,
-            # The private name of the interface endpoint, and S3's, are resolved in the VPC.
+            cidr_block=options.cidr,
+            # The private names of the interface endpoint and of S3 are resolved in the VPC.
             enable_dns_hostnames=True,
             enable_dns_support=True,
             tags=[cdk.CfnTag(key="Name", value=self.stack_name)],
         )
-        subnets = Subnets(self, "Subnets", vpc_id=vpc.ref, cidr=cidr)
+        subnets = Subnets(self, "Subnets", vpc_id=vpc.ref, cidr=options.cidr)
         self.subnet_ids = subnets.private_ids
-        self.vpc_endpoint_id = s3_endpoint(
+        s3_endpoint(
             self,
             vpc_id=vpc.ref,
             route_table_id=subnets.route_table_id,
-            # With a way to the internet it would confine nobody, and the Hub's files may lie in S3.
-            allowed=used if mode == "private" else None,
+            # With a route to the internet a policy would confine nothing, and the Hub's files may be in S3.
+            allowed=self._s3_actions(allowed) if mode == "private" else None,
         )
         if mode == "vpc":
             InternetAccess(self, "Internet", vpc_id=vpc.ref, subnets=subnets)
         else:
             runtime_endpoint(
-                self, vpc_id=vpc.ref, subnet_ids=self.subnet_ids, cidr=cidr, endpoint_name=endpoint_name
+                self,
+                vpc_id=vpc.ref,
+                subnet_ids=self.subnet_ids,
+                cidr=options.cidr,
+                endpoint_name=allowed.endpoint_name,
             )
-        log_flows(self, vpc_id=vpc.ref, retention_days=log_retention_days)
+        log_flows(self, vpc_id=vpc.ref, retention_days=options.log_retention_days)
         return vpc.ref
 
-    def _instances_group(self, vpc_id: str) -> str:
-        """HTTPS to anywhere: where it can go is the routes' matter, and in mode `private` only S3 has one.
+    def _s3_actions(self, allowed: AllowedResources) -> dict[str, list[str]]:
+        bucket = f"arn:{self.partition}:s3:::{allowed.bucket_name}"
+        actions = {"s3:GetObject": [f"{bucket}/*"], "s3:ListBucket": [bucket]}
+        if allowed.data_capture_arn is not None:
+            actions["s3:PutObject"] = [allowed.data_capture_arn]
+        return actions
 
-        S3's addresses are a prefix list whose id differs by region; to find it would need a lookup.
+    def _instances_group(self, vpc_id: str) -> str:
+        """Create a security group with HTTPS to any address: routes restrict it, in mode `private` to S3.
+
+        S3's addresses are a prefix list whose id differs by region: finding it would need a lookup.
         """
         group = ec2.CfnSecurityGroup(
             self,
@@ -123,7 +145,7 @@ class Network(cdk.Stack):
         return group.attr_group_id
 
 
-def _left_to_the_owner(mode: Mode, vpc_id: str) -> str:
+def _owners_part(mode: Mode, vpc_id: str) -> str:
     needs = (
         "a NAT gateway, and better an S3 gateway endpoint too"
         if mode == "vpc"

@@ -1,4 +1,4 @@
-"""Subnets in two zones, and if wanted their way to the internet."""
+"""Subnets in two availability zones, and a NAT gateway for them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-#: SageMaker wants two subnets in different zones, and spreads instances over them.
+#: SageMaker requires two subnets in different zones, and spreads instances over them.
 ZONES = 2
-#: A VPC is cut into so many blocks; the first two are for instances, the last for the NAT gateway.
+#: Blocks of equal size in a VPC; the first two are for instances, the last for the NAT gateway.
 BLOCKS = 4
 
 
 class Subnets(Construct):
-    """A private subnet in each of the region's first two zones, with one route table without any route."""
+    """A private subnet in each of the region's first two zones, with one route table without routes."""
 
     def __init__(self, scope: Construct, construct_id: str, *, vpc_id: str, cidr: str) -> None:
         """`cidr` is the VPC's, a /16 to /26: each subnet gets a quarter of it."""
@@ -45,13 +45,13 @@ class Subnets(Construct):
 
 
 class InternetAccess(Construct):
-    """A NAT gateway, so that instances can call out and nobody can call in.
+    """A NAT gateway: outbound connections to the internet, no inbound ones.
 
-    One for both zones: if its zone fails, running instances go on serving, and only new ones need the Hub.
+    One for both zones: if its zone fails, running instances continue to serve; only new ones need the Hub.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, vpc_id: str, subnets: Subnets) -> None:
-        """The private subnets of `subnets` get a route to it."""
+        """Add a route to the gateway for the private subnets of `subnets`."""
         super().__init__(scope, construct_id)
         gateway = ec2.CfnInternetGateway(self, "Gateway")
         attachment = ec2.CfnVPCGatewayAttachment(
@@ -82,7 +82,7 @@ class InternetAccess(Construct):
         nat = ec2.CfnNatGateway(
             self, "Nat", subnet_id=public.attr_subnet_id, allocation_id=address.attr_allocation_id
         )
-        # Without its way out it would be there too early, and gone too late.
+        # Its route to the internet must exist before it, and until after it.
         nat.add_resource_dependency(out)
         nat.add_resource_dependency(association)
         ec2.CfnRoute(
@@ -95,5 +95,5 @@ class InternetAccess(Construct):
 
 
 def _subnet_bits(cidr: str) -> int:
-    """Host bits of a quarter of the VPC, which `Fn::Cidr` asks for."""
+    """Host bits of a quarter of the VPC, for `Fn::Cidr`."""
     return 32 - int(cidr.partition("/")[2]) - 2

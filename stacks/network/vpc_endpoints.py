@@ -1,4 +1,4 @@
-"""What can be reached from a VPC without the internet: S3, and the one SageMaker endpoint."""
+"""VPC endpoints: S3 for the instances, and SageMaker's runtime for callers in the VPC."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from constructs import Construct
 from stacks.endpoint_arns import endpoint_arns
 
 HTTPS = 443
-#: EC2 allows all that goes out of a group without rules; this one matches nothing.
+#: EC2 allows all outbound traffic of a security group without egress rules; this rule matches nothing.
 NOTHING_OUT = ec2.CfnSecurityGroup.EgressProperty(
     ip_protocol="icmp", from_port=252, to_port=86, cidr_ip="255.255.255.255/32", description="Nothing"
 )
@@ -19,9 +19,12 @@ NOTHING_OUT = ec2.CfnSecurityGroup.EgressProperty(
 
 def s3_endpoint(
     scope: Construct, *, vpc_id: str, route_table_id: str, allowed: Mapping[str, Sequence[str]] | None
-) -> str:
-    """The id of a way to S3 for the route table's subnets; without `allowed`, to all that roles allow."""
-    endpoint = ec2.CfnVPCEndpoint(
+) -> None:
+    """Create S3's gateway endpoint for the route table's subnets.
+
+    `allowed` has the resource ARNs of each action; None leaves the restriction to roles.
+    """
+    ec2.CfnVPCEndpoint(
         scope,
         "S3",
         vpc_endpoint_type="Gateway",
@@ -30,13 +33,12 @@ def s3_endpoint(
         route_table_ids=[route_table_id],
         policy_document=None if allowed is None else _allow(allowed),
     )
-    return endpoint.ref
 
 
 def runtime_endpoint(
     scope: Construct, *, vpc_id: str, subnet_ids: Sequence[str], cidr: str, endpoint_name: str
 ) -> None:
-    """For callers in the VPC, whose addresses are `cidr`: they can invoke the one endpoint only."""
+    """Create the interface endpoint for callers in the VPC (addresses `cidr`); it allows one endpoint."""
     group = ec2.CfnSecurityGroup(
         scope,
         "RuntimeGroup",
@@ -64,7 +66,7 @@ def runtime_endpoint(
             {
                 "sagemaker:InvokeEndpoint": arns,
                 "sagemaker:InvokeEndpointWithResponseStream": arns,
-                # Bearer tokens of the OpenAI-compatible path; the action knows no resources.
+                # Bearer tokens of the OpenAI-compatible path; the action has no resources.
                 "sagemaker:CallWithBearerToken": ["*"],
             }
         ),
@@ -72,7 +74,7 @@ def runtime_endpoint(
 
 
 def _allow(resources: Mapping[str, Sequence[str]]) -> dict[str, object]:
-    """A policy of a VPC endpoint: each action on its resources; who may is for roles to say."""
+    """Make a VPC endpoint's policy: each action on its resources, for every principal that a role allows."""
     return {
         "Version": "2012-10-17",
         "Statement": [

@@ -1,9 +1,10 @@
-"""What an alarm is, what is too much, and how alarms are made.
+"""The type of an alarm, the thresholds, and the CloudWatch resources.
 
-None uses metric math: an alarm on one metric works for automatic rollback, and in the laptop cloud. SageMaker
-sends 0 or 1 to `Invocation5XXErrors` and `InvocationModelErrors` for each response («SageMaker AI metrics in
-Amazon CloudWatch»), so their average is the share of failed requests. The floor below which a share means
-nothing is in the number of minutes: one failed request at night is one bad minute, not three.
+No alarm uses metric math: an alarm on one metric works for automatic rollback, and in the laptop cloud.
+SageMaker emits 0 or 1 to `Invocation5XXErrors` and `InvocationModelErrors` for each response ("SageMaker AI
+metrics in Amazon CloudWatch"), so their average is the share of failed requests. With little traffic a share
+says little; the number of minutes makes up for that: one failed request at night is one bad minute, not
+three.
 """
 
 from __future__ import annotations
@@ -17,58 +18,59 @@ from constructs import Construct
 from stacks.observability.metric import Metric
 
 ONCE = (1, 1)
-#: A minute's failure may be over before anyone looks; three in five are not chance.
+#: The failure of a single minute may be over already; three in five minutes are no coincidence.
 REPEATED = (3, 5)
 LASTING = (5, 5)
 
-#: Missing data as good data: the metric is only sent when there is something to tell.
+#: Missing data count as good: the metric is emitted only when there is something to report.
 QUIET = "notBreaching"
-#: Missing data as INSUFFICIENT_DATA, which is told as well: nothing is heard of an endpoint that was there.
-#: "breaching" would page from the deployment of the alarms until the endpoint's first start is over.
+#: Missing data raise INSUFFICIENT_DATA, which is notified too: an endpoint that existed emits nothing more.
+#: "breaching" would notify from the deployment of the alarms to the end of the endpoint's first start.
 SILENCE = "missing"
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """Raised when the metric is at or over `threshold`; with `below`, when it is under it.
-
-    `when` (3, 5) is: in three of the last five periods. `name` follows the endpoint's; `means` and `first`
-    (what to do first) are the description. A `rollback` alarm also undoes an update of the endpoint.
-    """
+    """An alarm on one metric of an endpoint."""
 
     name: str
+    """Follows the endpoint's name in the alarm's."""
     metric: Metric
+    """The watched statistic."""
     threshold: float
+    """The alarm is raised at or over it, with `below` under it."""
     means: str
+    """Meaning, the first sentence of the description."""
     first: str
+    """First step of the on-call engineer, the second sentence of the description."""
     when: tuple[int, int] = ONCE
+    """(3, 5): in three of the last five periods."""
     below: bool = False
+    """Values under the threshold raise the alarm."""
     missing: str = QUIET
+    """Treatment of missing data: `QUIET` or `SILENCE`."""
     rollback: bool = False
+    """The alarm rolls back an update of the endpoint."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """What is too much. Percentages are 0 to 100."""
+    """Thresholds that a stage sets. Percentages are 0 to 100."""
 
     target_concurrent_requests: float
-    """Requests at once per instance that autoscaling aims at."""
+    """Concurrent requests per instance that autoscaling aims at."""
     max_instances: int
-    """The most instances that autoscaling starts."""
-    error_percent: float = 5.0
+    """Upper limit of autoscaling."""
+    error_percent: float
     """Requests that the container answers with 5XX."""
-    failure_percent: float = 50.0
-    """Requests without a 2XX answer, whoever is to blame: callers' mistakes count, so it has to be high."""
-    gpu_memory_percent: float = 95.0
-    """Of each GPU's memory. An engine takes its share at its start and keeps it."""
-    disk_percent: float = 85.0
+    gpu_memory_percent: float
+    """Of each GPU's memory. An engine allocates its share at its start and keeps it."""
+    disk_percent: float
     """Of the instance's disk."""
-    free_disk_gb: float = 5.0
-    """Least space (10^9 bytes) where the adapters' files are."""
 
 
 def create_alarms(scope: Construct, endpoint_name: str, alarms: Sequence[Alarm], topic_arn: str) -> None:
-    """Make the alarms; they tell the topic when they are raised and when they are over."""
+    """Create the alarms; each notifies the topic when it is raised and when it is over."""
     for alarm in alarms:
         cloudwatch.CfnAlarm(
             scope,
@@ -95,5 +97,5 @@ def create_alarms(scope: Construct, endpoint_name: str, alarms: Sequence[Alarm],
 
 
 def alarm_name(endpoint_name: str, alarm: Alarm) -> str:
-    """Known before the alarm is there, so that other stacks need no reference to its stack."""
+    """Return the alarm's full name, fixed so that other stacks need no reference to the alarms' stack."""
     return f"{endpoint_name}-{alarm.name}"

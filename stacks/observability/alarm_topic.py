@@ -1,4 +1,4 @@
-"""Where alarms are told: an SNS topic that only CloudWatch of this account publishes to."""
+"""The SNS topic of alarms: only CloudWatch of this account publishes to it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _CLOUDWATCH = {"Service": "cloudwatch.amazonaws.com"}
 
 
 class AlarmTopic(Construct):
-    """A topic with a key of its own: CloudWatch cannot use the account's default key for SNS."""
+    """A topic with a separate key: CloudWatch cannot use the account's default key for SNS."""
 
     def __init__(self, scope: Construct, construct_id: str) -> None:
-        """Topic and key go with the stack."""
+        """Create topic and key; they are deleted with the stack."""
         super().__init__(scope, construct_id)
         stack = cdk.Stack.of(self)
         own = {"StringEquals": {"aws:SourceAccount": stack.account}}
@@ -85,6 +85,6 @@ class AlarmTopic(Construct):
 
 
 def subscribe(scope: Construct, topic_arn: str, emails: Sequence[str]) -> None:
-    """Send what the topic tells to the addresses; each gets a mail first that asks for confirmation."""
+    """Subscribe the addresses to the topic; SNS asks each for confirmation by mail first."""
     for number, address in enumerate(emails, start=1):
         sns.CfnSubscription(scope, f"Email{number}", protocol="email", endpoint=address, topic_arn=topic_arn)

@@ -1,11 +1,12 @@
-"""The dashboard of an endpoint: how it does now, on the first row, and below that why."""
+"""The dashboard of an endpoint: key figures in the first row, details below."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 
-from stacks.observability import charts as lines
+from container.gateway.telemetry import names
+from stacks.observability import charts
 from stacks.observability.alarm import Thresholds
 from stacks.observability.metric import Source
 from stacks.observability.widgets import Widget, alarm_states, chart, in_rows, number, text
@@ -16,21 +17,20 @@ def dashboard_body(
     *,
     region: str,
     thresholds: Thresholds,
-    gpus: int,
     price_per_hour: float | None,
     alarm_arns: Sequence[str],
 ) -> str:
-    """The dashboard's JSON, the same for the same values.
+    """Make the dashboard's JSON, the same for the same values.
 
-    `price_per_hour` is an instance's in US dollars, `gpus` an instance's number.
+    `price_per_hour` is an instance's in US dollars; None leaves out the cost.
     """
-    memory_limit = ("memory alarm", thresholds.gpu_memory_percent * gpus)
-    percent = f"% (an instance has {100 * gpus})"
-    gpu = [chart("GPU", lines.gpu(source), unit=percent, limit=memory_limit)] if gpus else []
+    memory_limit = ("memory alarm", thresholds.gpu_memory_percent * source.gpus)
+    percent = f"% (an instance has {100 * source.gpus})"
+    gpu = [chart("GPU", charts.gpu(source), unit=percent, limit=memory_limit)] if source.gpus else []
     cost = (
         []
         if price_per_hour is None
-        else [chart("Cost", lines.cost(source, price_per_hour), unit="US dollars per hour")]
+        else [chart("Cost", charts.cost(source, price_per_hour), unit="US dollars per hour")]
     )
     rows = [
         _now(source, price_per_hour),
@@ -39,32 +39,34 @@ def dashboard_body(
             text(_first_steps(source), width=8, height=6),
         ],
         [
-            chart("Requests", lines.requests(source), unit="per second"),
-            chart("Latency of whole answers", lines.percentiles(source, "Latency"), unit="seconds"),
-            chart("Time to first token", lines.percentiles(source, "TimeToFirstToken"), unit="seconds"),
+            chart("Requests", charts.requests(source), unit="per second"),
+            chart("Latency of whole answers", charts.percentiles(source, names.LATENCY), unit="seconds"),
+            chart(
+                "Time to first token", charts.percentiles(source, names.TIME_TO_FIRST_TOKEN), unit="seconds"
+            ),
         ],
         [
-            chart("Tokens", lines.tokens(source), unit="per second"),
+            chart("Tokens", charts.tokens(source), unit="per second"),
             chart(
                 "Requests at once per instance",
-                lines.concurrency(source),
+                charts.concurrency(source),
                 limit=("autoscaling's target", thresholds.target_concurrent_requests),
             ),
-            chart("Queue in the gateway", lines.queue(source), unit="requests"),
+            chart("Queue in the gateway", charts.queue(source), unit="requests"),
         ],
         [
-            chart("Adapters with most requests", lines.top_adapters(source, "Requests")),
-            chart("Adapters with most errors", lines.top_adapters(source, "Errors")),
-            chart("Adapter loads", lines.loads(source), unit="count"),
+            chart("Adapters with most requests", charts.top_adapters(source, names.REQUESTS)),
+            chart("Adapters with most errors", charts.top_adapters(source, names.ERRORS)),
+            chart("Adapter loads", charts.loads(source), unit="count"),
         ],
         [
-            chart("Errors by type", lines.error_types(source), unit="count"),
-            chart("Instances", lines.readiness(source), unit="count"),
+            chart("Errors by type", charts.error_types(source), unit="count"),
+            chart("Instances", charts.readiness(source), unit="count"),
             *cost,
         ],
         [
-            chart("Disk", lines.disk(source), unit="GB"),
-            chart("Adapter store", lines.store(source), unit="count"),
+            chart("Disk", charts.disk(source), unit="GB"),
+            chart("Adapter store", charts.store(source), unit="count"),
             *gpu,
         ],
     ]
@@ -73,14 +75,14 @@ def dashboard_body(
 
 def _now(source: Source, price_per_hour: float | None) -> list[Widget]:
     numbers = [
-        number("Requests/s", lines.rate(source, "Requests", "requests/s")),
-        number("Errors", lines.error_share(source)),
-        number("Latency p95, s", lines.percentiles(source, "Latency")[1:2]),
-        number("First token p95, s", lines.percentiles(source, "TimeToFirstToken")[1:2]),
-        number("Instances", lines.instances(source)),
+        number("Requests/s", charts.rate(source, names.REQUESTS, "requests/s")),
+        number("Errors", charts.error_share(source)),
+        number("Latency p95, s", charts.percentiles(source, names.LATENCY)[1:2]),
+        number("First token p95, s", charts.percentiles(source, names.TIME_TO_FIRST_TOKEN)[1:2]),
+        number("Instances", charts.instances(source)),
     ]
     if price_per_hour is not None:
-        numbers.append(number("Cost, $/h", lines.cost(source, price_per_hour)))
+        numbers.append(number("Cost, $/h", charts.cost(source, price_per_hour)))
     return numbers
 
 
@@ -89,7 +91,7 @@ def _first_steps(source: Source) -> str:
         (
             f"**{source.endpoint_name}** · {source.variant}",
             "",
-            "1. A red alarm's description says what it means and what to do first.",
+            "1. A red alarm's description has its meaning and the first step.",
             "2. One adapter, or all? See the adapters with most errors. One: roll that adapter back.",
             "3. All, since an update of the endpoint? Roll the update back.",
             "4. All, without an update? See queue and instances: too much traffic, or too few instances.",

@@ -1,42 +1,23 @@
-"""What only logs tell, counted by metric filters.
+"""Metrics of log lines: names and the metric filters' patterns.
 
-The patterns are the code's own words; no filter looks at prompts or answers, which are never logged.
+The patterns match the code's own messages; prompts and answers are never logged. No CDK here: the cost
+estimate counts these metrics.
 """
 
 from __future__ import annotations
 
-from aws_cdk import aws_logs as logs
-from constructs import Construct
+from collections.abc import Mapping
+from typing import Final
 
-ENGINE_DEATHS = "EngineDeaths"
-OUT_OF_MEMORY = "OutOfMemory"
-SEEDING_WAITS = "SeedingWaits"
+ENGINE_DEATHS: Final = "EngineDeaths"
+OUT_OF_MEMORY: Final = "OutOfMemory"
+SEEDING_WAITS: Final = "SeedingWaits"
 
-#: `container.gateway.main` says the first when the engine dies, the second when it cannot be started;
-#: PyTorch says the third, on LoRAX and vLLM alike. The `?` mean «any of these».
-ENDPOINT_PATTERNS = {
+#: `container.gateway.main` logs the first when the engine ends, the second when it cannot be started;
+#: PyTorch logs the third, in LoRAX and in vLLM. `?` means "any of these".
+ENDPOINT_PATTERNS: Final[Mapping[str, str]] = {
     ENGINE_DEATHS: '?"the engine ended by itself" ?"gateway: cannot start"',
     OUT_OF_MEMORY: '"out of memory"',
 }
-#: `lambdas.adapter_seeder.is_complete` prints this for an outage; what fails for good is a Lambda error.
-SEEDER_PATTERNS = {SEEDING_WAITS: "{ $.waiting = * }"}
-
-
-def count_log_lines(
-    scope: Construct, *, log_group_name: str, namespace: str, patterns: dict[str, str]
-) -> list[logs.CfnMetricFilter]:
-    """Count the lines of the log group that match each metric's pattern."""
-    return [
-        logs.CfnMetricFilter(
-            scope,
-            f"{metric}Filter",
-            log_group_name=log_group_name,
-            filter_pattern=pattern,
-            metric_transformations=[
-                logs.CfnMetricFilter.MetricTransformationProperty(
-                    metric_namespace=namespace, metric_name=metric, metric_value="1"
-                )
-            ],
-        )
-        for metric, pattern in patterns.items()
-    ]
+#: `lambdas.adapter_seeder.is_complete` prints this for an outage; a final failure is a Lambda error.
+SEEDER_PATTERNS: Final[Mapping[str, str]] = {SEEDING_WAITS: "{ $.waiting = * }"}

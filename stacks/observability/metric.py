@@ -1,16 +1,29 @@
-"""Where an endpoint's metrics come from, and how each is named in CloudWatch."""
+"""Sources of an endpoint's metrics, and their names in CloudWatch.
+
+The gateway's names are in `container.gateway.telemetry.names`, those of counted log lines in `log_metrics`.
+SageMaker's are those of "Amazon SageMaker AI metrics in Amazon CloudWatch".
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-#: `NAMESPACE` of `container.gateway.telemetry.adapter_metrics`, which synth cannot import: a test holds them
-#: equal.
-GATEWAY = "LoraServing"
-INVOCATIONS = "AWS/SageMaker"
-INSTANCES = "/aws/sagemaker/Endpoints"
+from container.gateway.telemetry import names
+
+#: Namespace of SageMaker's metrics of invocations, and those used here.
+INVOCATIONS: Final = "AWS/SageMaker"
+INVOCATION_5XX_ERRORS: Final = "Invocation5XXErrors"
+INVOCATION_MODEL_ERRORS: Final = "InvocationModelErrors"
+CONCURRENT_REQUESTS: Final = "ConcurrentRequestsPerModel"
+
+#: Namespace of SageMaker's metrics of instances, and those used here.
+INSTANCES: Final = "/aws/sagemaker/Endpoints"
+GPU_MEMORY: Final = "GPUMemoryUtilization"
+GPU: Final = "GPUUtilization"
+DISK: Final = "DiskUtilization"
 
 
 @dataclass(frozen=True)
@@ -24,13 +37,18 @@ class Metric:
     period: int = 60
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
-    """An endpoint, as the source of metrics; `metrics_seconds` is how often each instance writes its own."""
+    """The metrics of one endpoint."""
 
     endpoint_name: str
+    """Known before the endpoint exists."""
     variant: str
+    """The production variant's name."""
     metrics_seconds: float
+    """Interval at which each instance emits the gateway's metrics (`gateway.metrics_seconds`)."""
+    gpus: int
+    """GPUs of an instance, 0 if it has none: SageMaker adds up the percentages of an instance's GPUs."""
 
     @property
     def period(self) -> int:
@@ -44,24 +62,24 @@ class Source:
 
     @property
     def log_namespace(self) -> str:
-        """The namespace of what is counted in logs: such metrics can have no fixed dimension."""
-        return f"{GATEWAY}/{self.endpoint_name}"
+        """Namespace of counted log lines: metrics of a metric filter can have no fixed dimension."""
+        return f"{names.NAMESPACE}/{self.endpoint_name}"
 
     def gateway(self, name: str, statistic: str = "Sum") -> Metric:
-        """A metric that the gateway writes, over all adapters."""
-        dimensions = {"Endpoint": self.endpoint_name, "Variant": self.variant}
-        return Metric(GATEWAY, name, dimensions, statistic, self.period)
+        """Make a metric of the gateway, over all adapters."""
+        dimensions = {names.ENDPOINT: self.endpoint_name, names.VARIANT: self.variant}
+        return Metric(names.NAMESPACE, name, dimensions, statistic, self.period)
 
     def invocations(self, name: str, statistic: str) -> Metric:
-        """SageMaker's own, of the requests."""
+        """Make one of SageMaker's metrics of invocations."""
         return Metric(INVOCATIONS, name, self._sagemaker, statistic)
 
     def instances(self, name: str, statistic: str) -> Metric:
-        """SageMaker's own, of the instances."""
+        """Make one of SageMaker's metrics of instances."""
         return Metric(INSTANCES, name, self._sagemaker, statistic)
 
     def logged(self, name: str) -> Metric:
-        """Lines of a log that `stacks.observability.log_metrics` counts."""
+        """Make a metric of the log lines that `stacks.observability.log_metrics` counts."""
         return Metric(self.log_namespace, name, {}, "Sum")
 
     @property

@@ -2,37 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.observability.alarm import Alarm, Thresholds, alarm_name, create_alarms
-from stacks.observability.alarm_catalog import endpoint_alarms
+from stacks.observability.alarm import Thresholds, alarm_name, create_alarms
+from stacks.observability.alarm_catalog import all_alarms
 from stacks.observability.alarm_topic import AlarmTopic, subscribe
 from stacks.observability.dashboard import dashboard_body
-from stacks.observability.log_metrics import ENDPOINT_PATTERNS, SEEDER_PATTERNS, count_log_lines
+from stacks.observability.log_metrics import ENDPOINT_PATTERNS, SEEDER_PATTERNS
 from stacks.observability.metric import Source
-from stacks.observability.resource_alarms import resource_alarms
-from stacks.observability.seeding_alarms import seeding_alarms
 
 
-def all_alarms(source: Source, thresholds: Thresholds, *, gpus: int, seeder_worker_name: str) -> list[Alarm]:
-    """Every alarm of a stage; `gpus` are an instance's."""
-    return [
-        *endpoint_alarms(source, thresholds),
-        *resource_alarms(source, thresholds, gpus),
-        *seeding_alarms(source, seeder_worker_name),
-    ]
+@dataclass(frozen=True, kw_only=True)
+class SeederNames:
+    """The seeder, as source of metrics."""
+
+    worker: str
+    """Name of the Lambda function that seeds the store."""
+    log_group: str
+    """Name of its log group."""
 
 
-class Observability(cdk.Stack):
-    """What tells people how an endpoint does.
+@dataclass(frozen=True, kw_only=True)
+class Notification:
+    """Recipients of alarms."""
 
-    The endpoint is known by its name only: alarms that roll back an update of it have to be there before. The
-    log group is made here, before SageMaker would make one that is kept for ever.
+    topic_arn: str | None
+    """An existing SNS topic; None to create one."""
+    emails: Sequence[str]
+    """Addresses to subscribe to the topic."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DashboardOptions:
+    """Content of the dashboard."""
+
+    price_per_hour: float | None
+    """Of an instance, in US dollars; None leaves out the cost."""
+
+
+class ObservabilityStack(cdk.Stack):
+    """Alarms, dashboard, metric filters and log group of an endpoint.
+
+    The endpoint is known by its name only: alarms that roll back an update must exist before the update. The
+    log group is created here, before SageMaker would create one that never expires.
     """
 
     def __init__(
@@ -40,54 +58,56 @@ class Observability(cdk.Stack):
         scope: Construct,
         construct_id: str,
         *,
-        endpoint_name: str,
-        variant: str,
-        metrics_seconds: float,
-        gpus: int,
-        price_per_hour: float | None,
+        source: Source,
         thresholds: Thresholds,
-        alarm_topic_arn: str | None,
-        alarm_emails: Sequence[str],
-        seeder_worker_name: str,
-        seeder_log_group_name: str,
+        seeder: SeederNames,
+        notification: Notification,
+        dashboard: DashboardOptions | None,
         log_retention_days: int,
-        dashboard: bool,
         env: cdk.Environment,
     ) -> None:
-        """Without `alarm_topic_arn` a topic is made.
-
-        `metrics_seconds` is the gateway's setting, `gpus` and `price_per_hour` (US dollars) are of an
-        instance, `log_retention_days` is one of the numbers that CloudWatch Logs takes.
-        """
+        """`log_retention_days` is one of the numbers that CloudWatch Logs takes."""
         super().__init__(scope, construct_id, env=env, description="Alarms of a multi-LoRA endpoint")
-        source = Source(endpoint_name, variant, metrics_seconds)
+        endpoint_name = source.endpoint_name
         log_group = logs.CfnLogGroup(
             self, "EndpointLogs", log_group_name=source.log_group, retention_in_days=log_retention_days
         )
         log_group.apply_removal_policy(cdk.RemovalPolicy.DESTROY)
-        for group, patterns in (
-            (log_group.ref, ENDPOINT_PATTERNS),
-            (seeder_log_group_name, SEEDER_PATTERNS),
-        ):
-            count_log_lines(self, log_group_name=group, namespace=source.log_namespace, patterns=patterns)
-        topic_arn = AlarmTopic(self, "AlarmTopic").arn if alarm_topic_arn is None else alarm_topic_arn
-        subscribe(self, topic_arn, alarm_emails)
-        alarms = all_alarms(source, thresholds, gpus=gpus, seeder_worker_name=seeder_worker_name)
+        self._count_log_lines(log_group.ref, source.log_namespace, ENDPOINT_PATTERNS)
+        self._count_log_lines(seeder.log_group, source.log_namespace, SEEDER_PATTERNS)
+        given = notification.topic_arn
+        topic_arn = AlarmTopic(self, "AlarmTopic").arn if given is None else given
+        subscribe(self, topic_arn, notification.emails)
+        alarms = all_alarms(source, thresholds, seeder_worker_name=seeder.worker)
         create_alarms(self, endpoint_name, alarms, topic_arn)
         self.alarm_names = names = [alarm_name(endpoint_name, alarm) for alarm in alarms]
         self.rollback_alarm_names = [alarm_name(endpoint_name, alarm) for alarm in alarms if alarm.rollback]
-        """Alarms that undo an update of the endpoint; SageMaker takes ten at most."""
+        """Alarms that roll back an update of the endpoint; SageMaker takes ten at most."""
         cdk.CfnOutput(self, "AlarmTopicArn", value=topic_arn)
-        if dashboard:
+        if dashboard is not None:
             body = dashboard_body(
                 source,
                 region=self.region,
                 thresholds=thresholds,
-                gpus=gpus,
-                price_per_hour=price_per_hour,
+                price_per_hour=dashboard.price_per_hour,
                 alarm_arns=[self._alarm_arn(name) for name in names],
             )
             self._dashboard(endpoint_name, body)
+
+    def _count_log_lines(self, group: str, namespace: str, patterns: Mapping[str, str]) -> None:
+        """Create a metric filter for each pattern; each matching line counts 1."""
+        for metric, pattern in patterns.items():
+            logs.CfnMetricFilter(
+                self,
+                f"{metric}Filter",
+                log_group_name=group,
+                filter_pattern=pattern,
+                metric_transformations=[
+                    logs.CfnMetricFilter.MetricTransformationProperty(
+                        metric_namespace=namespace, metric_name=metric, metric_value="1"
+                    )
+                ],
+            )
 
     def _dashboard(self, name: str, body: str) -> None:
         cloudwatch.CfnDashboard(self, "Dashboard", dashboard_name=name, dashboard_body=body)

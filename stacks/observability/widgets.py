@@ -1,4 +1,4 @@
-"""Parts of a CloudWatch dashboard, as its JSON has them («Dashboard Body Structure and Syntax»).
+"""Widgets of a CloudWatch dashboard in its JSON ("Dashboard Body Structure and Syntax").
 
 Data instead of `cloudwatch.Dashboard` constructs: with those the body in the template is an Fn::Join around
 regions and ARNs, and not JSON that a test can parse.
@@ -13,24 +13,31 @@ from typing import Any
 from stacks.observability.metric import Metric
 
 PERIOD_SECONDS = 300
-#: CloudWatch's own colour for what is wrong.
+#: CloudWatch's colour for errors.
 RED = "#d62728"
 
 
 @dataclass(frozen=True)
 class Line:
-    """A metric as it is shown, or with `expression` one that is worked out from those with an `id`."""
+    """A line of a chart: a metric, or a metric-math expression."""
 
     label: str | None = None
+    """None for CloudWatch's default label."""
     metric: Metric | None = None
+    """None if `expression` is given."""
     expression: str | None = None
+    """Uses the ids of other lines of the widget."""
     id: str | None = None
+    """Name in expressions."""
     hidden: bool = False
+    """Not drawn, only used by expressions."""
     right: bool = False
+    """Drawn on the right axis."""
     color: str | None = None
+    """`#rrggbb`; None for CloudWatch's choice."""
 
     def to_json(self) -> list[Any]:
-        """An element of a widget's `metrics`."""
+        """Return an element of a widget's `metrics`."""
         options: dict[str, Any] = {} if self.label is None else {"label": self.label}
         if self.id is not None:
             options["id"] = self.id
@@ -53,7 +60,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Widget:
-    """A widget without its place; sizes are in columns and rows of the dashboard's grid."""
+    """A widget; sizes and position are in columns and rows of the dashboard's grid."""
 
     type: str
     properties: Mapping[str, Any]
@@ -63,7 +70,7 @@ class Widget:
     y: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """An element of the body's `widgets`."""
+        """Return an element of the body's `widgets`."""
         return {
             "type": self.type,
             "x": self.x,
@@ -77,7 +84,7 @@ class Widget:
 def chart(
     title: str, lines: Sequence[Line], *, unit: str = "", limit: tuple[str, float] | None = None
 ) -> Widget:
-    """Lines over time; `limit` is a line across, with its label."""
+    """Make a time series; `limit` is the label and value of a horizontal line."""
     properties: dict[str, Any] = {
         "title": title,
         "view": "timeSeries",
@@ -95,7 +102,7 @@ def chart(
 
 
 def number(title: str, lines: Sequence[Line]) -> Widget:
-    """The latest value of the one line that is not hidden, above its course."""
+    """Make a number, the latest value of the one visible line, above its sparkline."""
     properties = {
         "title": title,
         "view": "singleValue",
@@ -107,18 +114,18 @@ def number(title: str, lines: Sequence[Line]) -> Widget:
 
 
 def text(markdown: str, *, width: int, height: int) -> Widget:
-    """Words."""
+    """Make a Markdown text widget."""
     return Widget("text", {"markdown": markdown}, width, height)
 
 
 def alarm_states(title: str, arns: Sequence[str], *, width: int, height: int) -> Widget:
-    """A box for each alarm, those that are raised first."""
+    """Make a widget with the state of each alarm."""
     properties = {"title": title, "alarms": list(arns), "sortBy": "stateUpdatedTimestamp"}
     return Widget("alarm", properties, width, height)
 
 
 def in_rows(rows: Sequence[Sequence[Widget]], region: str) -> list[dict[str, Any]]:
-    """Place each row below the one before it; the metrics are those of the region."""
+    """Lay out each row below the one before it; metrics are read in the region."""
     placed, y = [], 0
     for row in rows:
         x = 0

@@ -1,6 +1,7 @@
 """A rollout as SageMaker's deployment configuration.
 
-Apart from the plan itself, which every command reads with the stage file: aws_cdk takes a second to import.
+Separate from the plan (`stacks.config.rollout_plan`), which every command reads: aws_cdk takes a second to
+import.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _Endpoint = sagemaker.CfnEndpoint
 def deployment_config(
     plan: RolloutPlan, alarms: Sequence[str]
 ) -> sagemaker.CfnEndpoint.DeploymentConfigProperty:
-    """The endpoint's property; `alarms` (names) take an update back."""
+    """Make the endpoint's property; each of the `alarms` (names) rolls back an update."""
     rollback = _Endpoint.AutoRollbackConfigProperty(
         alarms=[_Endpoint.AlarmProperty(alarm_name=name) for name in alarms]
     )
@@ -25,7 +26,7 @@ def deployment_config(
         batch = _Endpoint.CapacitySizeProperty(type="CAPACITY_PERCENT", value=plan.batch_percent)
         rolling = _Endpoint.RollingUpdatePolicyProperty(
             maximum_batch_size=batch,
-            # By default the whole old fleet comes back at once, which the quota need not allow.
+            # By default a rollback starts the whole old fleet at once, beyond the instance quota.
             rollback_maximum_batch_size=batch,
             wait_interval_in_seconds=plan.step_seconds,
             maximum_execution_timeout_in_seconds=plan.timeout,

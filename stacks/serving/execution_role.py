@@ -1,23 +1,20 @@
-"""What the platform and the container may do: the endpoint's execution role."""
+"""The endpoint's execution role: permissions of SageMaker's platform and of the container."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from adapters.store.layout import ADAPTERS_PREFIX, CAPTURED_PREFIX, REGISTRY_PREFIX
+from stacks.serving.references import StoreReferences, VpcPlacement
 
 
 class ExecutionRole(iam.Role):
-    """What platform and container need, and nothing else.
+    """The least permissions for platform and container.
 
-    The container runs code of a third party and reads what callers name, so this role is what confines it
-    to the store.
+    The container runs third-party code and reads the adapters that callers name: this role confines it to
+    the store.
     """
 
     def __init__(
@@ -26,26 +23,23 @@ class ExecutionRole(iam.Role):
         construct_id: str,
         *,
         endpoint_name: str,
-        bucket: s3.IBucket,
-        key: kms.IKey | None,
-        model_prefix: str | None,
+        store: StoreReferences,
         captures: bool,
         watches_alarms: bool,
-        subnet_ids: Sequence[str],
-        security_group_ids: Sequence[str],
+        network: VpcPlacement | None,
     ) -> None:
-        """Subnets and security groups are those of the instances, if any."""
+        """`captures` allows data capture, `watches_alarms` rollback on alarms, `network` VPC interfaces."""
         stack = cdk.Stack.of(scope)
         super().__init__(
             scope,
             construct_id,
-            # Only for this account's own models: no one else can have SageMaker use the role for theirs.
+            # Confused deputy: SageMaker may not assume the role for a model of another account.
             assumed_by=iam.ServicePrincipal(
                 "sagemaker.amazonaws.com",
                 conditions={"StringEquals": {"aws:SourceAccount": stack.account}},
             ),
         )
-        self._read_store(bucket, key, model_prefix)
+        self._read_store(store)
         self._allow(
             "WriteLogs",
             ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
@@ -60,14 +54,15 @@ class ExecutionRole(iam.Role):
             {"StringEquals": {"cloudwatch:namespace": "/aws/sagemaker/Endpoints"}},
         )
         if captures:
-            self._allow("Capture", ["s3:PutObject"], [bucket.arn_for_objects(f"{CAPTURED_PREFIX}*")])
-            if key is not None:
-                self._allow("EncryptCaptured", ["kms:GenerateDataKey"], [key.key_arn])
+            captured = store.bucket.arn_for_objects(f"{CAPTURED_PREFIX}*")
+            self._allow("Capture", ["s3:PutObject"], [captured])
+            if store.key is not None:
+                self._allow("EncryptCaptured", ["kms:GenerateDataKey"], [store.key.key_arn])
         if watches_alarms:
-            # With a narrower scope it does not tell of composite alarms, and SageMaker takes either kind.
+            # With a narrower scope it leaves out composite alarms, and SageMaker accepts both kinds.
             self._allow("WatchRollout", ["cloudwatch:DescribeAlarms"], ["*"])
-        if subnet_ids:
-            self._join_network(subnet_ids, security_group_ids)
+        if network is not None:
+            self._join_network(network)
 
     def _allow(
         self, sid: str, actions: list[str], resources: list[str], conditions: dict[str, object] | None = None
@@ -76,30 +71,32 @@ class ExecutionRole(iam.Role):
             iam.PolicyStatement(sid=sid, actions=actions, resources=resources, conditions=conditions)
         )
 
-    def _read_store(self, bucket: s3.IBucket, key: kms.IKey | None, model_prefix: str | None) -> None:
-        readable = [f"{ADAPTERS_PREFIX}*", f"{REGISTRY_PREFIX}*"]
-        if model_prefix is not None:
-            readable.append(f"{model_prefix}*")
+    def _read_store(self, store: StoreReferences) -> None:
+        bucket, readable = store.bucket, [f"{ADAPTERS_PREFIX}*", f"{REGISTRY_PREFIX}*"]
+        if store.model_prefix is not None:
+            readable.append(f"{store.model_prefix}*")
         self._allow("ReadStore", ["s3:GetObject"], [bucket.arn_for_objects(name) for name in readable])
-        # Without this right S3 says 403 of a missing object instead of 404, and looks for it in a request
-        # that has no prefix: hence IfExists.
+        # Without it S3 answers 403 instead of 404 for a missing object. S3 checks it for GetObject too, a
+        # request without a prefix: hence IfExists.
         self._allow(
             "ListStore",
             ["s3:ListBucket"],
             [bucket.bucket_arn],
             {"StringLikeIfExists": {"s3:prefix": readable}},
         )
-        if key is not None:
-            self._allow("Decrypt", ["kms:Decrypt"], [key.key_arn])
+        if store.key is not None:
+            self._allow("Decrypt", ["kms:Decrypt"], [store.key.key_arn])
 
-    def _join_network(self, subnet_ids: Sequence[str], security_group_ids: Sequence[str]) -> None:
-        """SageMaker puts a network interface for each instance into the subnets."""
+    def _join_network(self, network: VpcPlacement) -> None:
+        """Allow SageMaker to create a network interface for each instance in the subnets."""
         stack = cdk.Stack.of(self)
         interfaces = _arn(stack, "ec2", "network-interface", "*")
-        # Subnets may be shared by another account; their ids say which are meant.
-        places = [_arn(stack, "ec2", "subnet", name, account="*") for name in subnet_ids]
-        places += [_arn(stack, "ec2", "security-group", name, account="*") for name in security_group_ids]
-        self._allow("MakeInterfaces", ["ec2:CreateNetworkInterface"], [interfaces, *places])
+        # Subnets may be shared by another account: any account, and the id identifies them.
+        targets = [_arn(stack, "ec2", "subnet", name, account="*") for name in network.subnet_ids]
+        targets += [
+            _arn(stack, "ec2", "security-group", name, account="*") for name in network.security_group_ids
+        ]
+        self._allow("MakeInterfaces", ["ec2:CreateNetworkInterface"], [interfaces, *targets])
         self._allow(
             "UseInterfaces",
             [
@@ -118,7 +115,7 @@ class ExecutionRole(iam.Role):
                 "ec2:DescribeSubnets",
                 "ec2:DescribeVpcs",
             ],
-            ["*"],  # EC2 knows no finer resource for these
+            ["*"],  # EC2 has no finer resource for these
         )
 
 

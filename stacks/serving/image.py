@@ -21,26 +21,26 @@ _ECR_URI = re.compile(
 
 
 class Image(Protocol):
-    """An image that a SageMaker model can name."""
+    """An image of a SageMaker model."""
 
     @property
     def uri(self) -> str:
-        """What the model's `Image` property says."""
+        """Value of the model's `Image` property."""
 
     def grant_pull(self, role: iam.IRole) -> None:
-        """Let the model's execution role pull it."""
+        """Allow the model's execution role to pull it."""
 
 
 class BuiltImage(Construct):
     """An image asset: `cdk deploy` builds it and pushes it to the bootstrap's ECR repository."""
 
     def __init__(self, scope: Construct, construct_id: str, *, engine: str, base: BaseImage) -> None:
-        """`engine` names the folder of `container/` with the Dockerfile, which starts from `base`."""
+        """Build `container/<engine>/Dockerfile` from `base`."""
         super().__init__(scope, construct_id)
         if base.digest is None:
             cdk.Annotations.of(self).add_warning_v2(
                 "lora-serving:unpinned-image",
-                f"built from the tag {base.tagged}, whatever that stands for by then: run make pin-images",
+                f"built from the tag {base.tagged}, which may move until then: run make pin-images",
             )
         self._asset = ecr_assets.DockerImageAsset(
             self,
@@ -56,7 +56,7 @@ class BuiltImage(Construct):
                 f"container/{engine}",
             ),
             ignore_mode=cdk.IgnoreMode.DOCKER,
-            # ml.g5 is x86-64; without this an image built on an arm64 laptop would not start there.
+            # ml.g5 is x86-64: an image built on an arm64 laptop without this would not start there.
             platform=ecr_assets.Platform.LINUX_AMD64,
             display_name=f"lora-serving-{engine}",
         )
@@ -67,19 +67,19 @@ class BuiltImage(Construct):
         return self._asset.image_uri
 
     def grant_pull(self, role: iam.IRole) -> None:
-        """Let the role pull from the bootstrap's repository."""
+        """Allow the role to pull from the bootstrap's repository."""
         self._asset.repository.grant_pull(role)
 
 
 @dataclass(frozen=True)
 class GivenImage:
-    """An image that somebody else has pushed; only ECR URIs need a grant."""
+    """An existing image; only one in ECR needs a grant."""
 
     scope: Construct
     uri: str
 
     def grant_pull(self, role: iam.IRole) -> None:
-        """Let the role pull from the repository that the URI names."""
+        """Allow the role to pull from the repository that the URI names."""
         match = _ECR_URI.fullmatch(self.uri)
         if match is not None:
             partition = cdk.Stack.of(self.scope).partition
@@ -90,7 +90,7 @@ class GivenImage:
 
 
 def container_image(scope: Construct, *, image: str, engine: str) -> Image:
-    """The image for a stage's `image` setting: `asset`, or a URI."""
+    """Make the image of a stage's `image` setting: `asset`, or a URI."""
     if image == "asset":
         return BuiltImage(scope, "Image", engine=engine, base=read_lock()[engine])
     return GivenImage(scope, image)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
@@ -18,11 +17,12 @@ from stacks.endpoint_arns import endpoint_arns
 from stacks.serving.deployment_config import deployment_config
 from stacks.serving.execution_role import ExecutionRole
 from stacks.serving.image import container_image
+from stacks.serving.references import StoreReferences, VpcPlacement
 
 VARIANT = "AllTraffic"
 _Config = sagemaker.CfnEndpointConfig
-#: SageMaker's names of what `DataCapture.record` says.
-_CAPTURED = {"input": ["Input"], "output": ["Output"], "input_and_output": ["Input", "Output"]}
+#: SageMaker's capture modes by the stage's `endpoint.data_capture.record`.
+_CAPTURE_MODES = {"input": ["Input"], "output": ["Output"], "input_and_output": ["Input", "Output"]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +30,23 @@ class Variant:
     """The instances of the endpoint, as CreateEndpointConfig takes them."""
 
     instance_type: str
+    """Such as `ml.g5.2xlarge`."""
     instance_count: int
+    """Instances at the start, and as long as autoscaling does not change the count."""
+    autoscaled: bool
+    """Autoscaling sets the count: an update keeps it."""
     volume_gb: int | None
+    """Size of the EBS volume; None for instance types with local storage and for SageMaker's default."""
+    volume_key: str | None
+    """Id or ARN of the KMS key of the EBS volume; None for SageMaker's own."""
     startup_health_check_seconds: int
+    """Longest time until `/ping` first answers 200."""
     model_download_seconds: int
+    """Longest time to download a mounted model."""
     inference_ami_version: str | None
+    """AMI with the driver that the engine's CUDA needs; None for the instance type's default."""
     routing: str
+    """Routing strategy in lower case: `least_outstanding_requests` or `random`."""
 
     def property(self, model_name: str) -> sagemaker.CfnEndpointConfig.ProductionVariantProperty:
         """The property of the endpoint config."""
@@ -55,11 +66,14 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsOptions:
-    """What SageMaker tells of the instances."""
+    """Metrics that SageMaker publishes for the instances."""
 
     enhanced: bool
+    """Utilization per instance and GPU in addition to the variant's."""
     detailed: bool
+    """Detailed observability, charged by the GB."""
     publish_seconds: int
+    """Interval between two values of utilization."""
 
     def property(self) -> sagemaker.CfnEndpointConfig.MetricsConfigProperty:
         """The property of the endpoint config."""
@@ -71,10 +85,42 @@ class MetricsOptions:
         )
 
 
-class Serving(cdk.Stack):
+@dataclass(frozen=True, kw_only=True)
+class ContainerSpec:
+    """The container of the model."""
+
+    image: str
+    """`asset` to build container/<engine>/Dockerfile, or the URI of an image."""
+    engine: str
+    """`lorax` or `vllm`."""
+    environment: Mapping[str, str]
+    """Environment variables without those that only the stack knows (bucket, endpoint, variant)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capture:
+    """Data capture: requests and answers stored in the adapter store's bucket."""
+
+    percent: int
+    """Share of captured requests, 1 to 100."""
+    record: str
+    """`input`, `output` or `input_and_output`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdatePolicy:
+    """Updates of the endpoint."""
+
+    plan: RolloutPlan
+    """Strategy, steps and time limits."""
+    alarms: Sequence[str]
+    """Names of existing alarms that roll back the update; none: no automatic rollback."""
+
+
+class ServingStack(cdk.Stack):
     """One SageMaker endpoint that serves the base model and every adapter of the store.
 
-    Model and endpoint config are immutable in SageMaker and have no fixed names: each change makes a new
+    Model and endpoint config are immutable in SageMaker and have generated names: each change creates a new
     one, and the endpoint is updated to it in place.
     """
 
@@ -83,95 +129,75 @@ class Serving(cdk.Stack):
         scope: Construct,
         construct_id: str,
         *,
-        bucket: s3.IBucket,
-        key: kms.IKey | None,
-        model_prefix: str | None,
-        image: str,
-        engine: str,
-        environment: Mapping[str, str],
+        store: StoreReferences,
+        container: ContainerSpec,
         variant: Variant,
-        scaled: bool,
-        volume_key: str | None,
         metrics: MetricsOptions,
-        capture_percent: int,
-        capture_record: str,
-        rollout: RolloutPlan,
-        rollback_alarms: Sequence[str],
-        subnet_ids: Sequence[str],
-        security_group_ids: Sequence[str],
+        capture: Capture | None,
+        update_policy: UpdatePolicy,
+        network: VpcPlacement | None,
         env: cdk.Environment,
     ) -> None:
-        """`environment` is the container's; `model_prefix` is where a mounted base model lies.
-
-        `scaled` says that autoscaling chooses the count; `rollback_alarms` are names of alarms that are there
-        already; subnets and security groups are those of a VPC, if there is one.
-        """
+        """Without `network` the instances are in SageMaker's own network."""
         super().__init__(scope, construct_id, env=env, description="Multi-LoRA SageMaker endpoint")
-        container = container_image(self, image=image, engine=engine)
+        image = container_image(self, image=container.image, engine=container.engine)
         role = ExecutionRole(
             self,
             "ExecutionRole",
             endpoint_name=self.stack_name,
-            bucket=bucket,
-            key=key,
-            model_prefix=model_prefix,
-            captures=capture_percent > 0,
-            watches_alarms=bool(rollback_alarms),
-            subnet_ids=subnet_ids,
-            security_group_ids=security_group_ids,
+            store=store,
+            captures=capture is not None,
+            watches_alarms=bool(update_policy.alarms),
+            network=network,
         )
-        container.grant_pull(role)
+        image.grant_pull(role)
         model = sagemaker.CfnModel(
             self,
             "Model",
             execution_role_arn=role.role_arn,
             primary_container=sagemaker.CfnModel.ContainerDefinitionProperty(
-                image=container.uri,
+                image=image.uri,
                 environment={
-                    **environment,
-                    "ADAPTER_BUCKET": bucket.bucket_name,
-                    # For the container's metrics. The endpoint has this fixed name because the model, which
-                    # is made before it, has to know it.
+                    **container.environment,
+                    "ADAPTER_BUCKET": store.bucket.bucket_name,
+                    # For the container's metrics. The model is created before the endpoint, which therefore
+                    # has this fixed name.
                     "ENDPOINT_NAME": self.stack_name,
                     "VARIANT_NAME": VARIANT,
                 },
-                model_data_source=None if model_prefix is None else _mounted(bucket, model_prefix),
+                model_data_source=_mounted_model(store),
             ),
-            vpc_config=sagemaker.CfnModel.VpcConfigProperty(
-                subnets=list(subnet_ids), security_group_ids=list(security_group_ids)
-            )
-            if subnet_ids
-            else None,
+            vpc_config=None if network is None else _vpc_config(network),
         )
-        # The model names only the role: without this, SageMaker may start to pull image and model
-        # before the role's policy exists, and may lose it before the endpoint is gone.
+        # The model refers only to the role. Without this SageMaker may pull image and model before the role's
+        # policy is created, and the policy may be deleted before the endpoint.
         model.node.add_dependency(role)
         config = _Config(
             self,
             "EndpointConfig",
             production_variants=[variant.property(model.attr_model_name)],
-            kms_key_id=volume_key,
+            kms_key_id=variant.volume_key,
             metrics_config=metrics.property(),
-            data_capture_config=_capture(bucket, capture_percent, capture_record),
+            data_capture_config=None if capture is None else _data_capture(store.bucket, capture),
         )
         self.endpoint = sagemaker.CfnEndpoint(
             self,
             "Endpoint",
             endpoint_name=self.stack_name,
             endpoint_config_name=config.attr_endpoint_config_name,
-            # Otherwise each deployment sets the count that autoscaling chose back to the initial one. What
-            # the template says of captured requests is meant, though, and of a count that nothing scales.
+            # Otherwise each deployment resets the count that autoscaling chose. Data capture follows the
+            # template all the same, and so does the count of a fleet without autoscaling.
             retain_all_variant_properties=True,
             exclude_retained_variant_properties=[
                 sagemaker.CfnEndpoint.VariantPropertyProperty(variant_property_type=kind)
-                for kind in ("DataCaptureConfig", *(() if scaled else ("DesiredInstanceCount",)))
+                for kind in ("DataCaptureConfig", *(() if variant.autoscaled else ("DesiredInstanceCount",)))
             ],
-            deployment_config=deployment_config(rollout, rollback_alarms),
+            deployment_config=deployment_config(update_policy.plan, update_policy.alarms),
         )
         self._outputs()
 
     def _outputs(self) -> None:
-        """The endpoint, and what an application's team needs to call it."""
+        """Output the endpoint's name, and a policy for the roles of its callers."""
         callers = iam.CfnManagedPolicy(
             self,
             "Callers",
@@ -181,11 +207,11 @@ class Serving(cdk.Stack):
                     iam.PolicyStatement(
                         sid="Invoke",
                         actions=["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream"],
-                        # By name, so that the endpoint can be deleted while a role still has this policy.
+                        # By name: the endpoint can then be deleted while a role still has this policy.
                         resources=endpoint_arns(self, self.stack_name),
                     ),
                     iam.PolicyStatement(
-                        sid="OpenAiClients",  # their tokens are made with it; it invokes nothing
+                        sid="OpenAiClients",  # allows to create their tokens, not to invoke
                         actions=["sagemaker:CallWithBearerToken"],
                         resources=["*"],
                     ),
@@ -198,25 +224,35 @@ class Serving(cdk.Stack):
         )
 
 
-def _mounted(bucket: s3.IBucket, prefix: str) -> sagemaker.CfnModel.ModelDataSourceProperty:
-    """SageMaker downloads this prefix to /opt/ml/model before the container starts."""
+def _mounted_model(store: StoreReferences) -> sagemaker.CfnModel.ModelDataSourceProperty | None:
+    """The prefix that SageMaker downloads to /opt/ml/model before the container starts, if any."""
+    if store.model_prefix is None:
+        return None
     return sagemaker.CfnModel.ModelDataSourceProperty(
         s3_data_source=sagemaker.CfnModel.S3DataSourceProperty(
-            s3_uri=bucket.s3_url_for_object(prefix), s3_data_type="S3Prefix", compression_type="None"
+            s3_uri=store.bucket.s3_url_for_object(store.model_prefix),
+            s3_data_type="S3Prefix",
+            compression_type="None",
         )
     )
 
 
-def _capture(
-    bucket: s3.IBucket, percent: int, record: str
-) -> sagemaker.CfnEndpointConfig.DataCaptureConfigProperty | None:
-    if percent == 0:
-        return None
+def _vpc_config(network: VpcPlacement) -> sagemaker.CfnModel.VpcConfigProperty:
+    return sagemaker.CfnModel.VpcConfigProperty(
+        subnets=list(network.subnet_ids), security_group_ids=list(network.security_group_ids)
+    )
+
+
+def _data_capture(
+    bucket: s3.IBucket, capture: Capture
+) -> sagemaker.CfnEndpointConfig.DataCaptureConfigProperty:
     return _Config.DataCaptureConfigProperty(
         enable_capture=True,
-        initial_sampling_percentage=percent,
+        initial_sampling_percentage=capture.percent,
         destination_s3_uri=bucket.s3_url_for_object(CAPTURED_PREFIX),
-        capture_options=[_Config.CaptureOptionProperty(capture_mode=mode) for mode in _CAPTURED[record]],
+        capture_options=[
+            _Config.CaptureOptionProperty(capture_mode=mode) for mode in _CAPTURE_MODES[capture.record]
+        ],
         capture_content_type_header=_Config.CaptureContentTypeHeaderProperty(
             json_content_types=["application/json"]
         ),

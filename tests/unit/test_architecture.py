@@ -12,6 +12,16 @@ import pytest
 from stacks.project import ROOT
 
 ADAPTERS = sorted((ROOT / "adapters").rglob("*.py"))
+#: `scope` and `construct_id` of a construct are positional and do not count; fields of a dataclass neither.
+MAX_KEYWORDS = 8
+#: Folders that keep to it, and those within that do not yet.
+ROOMS, NOT_YET = ("stacks",), ("stacks/sizing",)
+SHORT_KEYWORD_LISTS = sorted(
+    file
+    for room in ROOMS
+    for file in (ROOT / room).rglob("*.py")
+    if not any(file.is_relative_to(ROOT / later) for later in NOT_YET)
+)
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -33,13 +43,14 @@ def test_adapters_imports_the_standard_library_only(file: Path) -> None:
 
 def test_there_are_files_to_check() -> None:
     assert len(ADAPTERS) > 10
+    assert len(SHORT_KEYWORD_LISTS) > 40
 
 
-ROOMS = sorted({file.parent for room in ("adapters", "ingest", "stacks", "lambdas", "container", "loraserve", "laptop_cloud")
+FOLDERS = sorted({file.parent for room in ("adapters", "ingest", "stacks", "lambdas", "container", "loraserve", "laptop_cloud")
                 for file in (ROOT / room).glob("**/__init__.py")})  # fmt: skip
 
 
-@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("room", FOLDERS, ids=lambda room: room.relative_to(ROOT).as_posix())
 def test_a_room_says_what_is_in_it(room: Path) -> None:
     docstring = ast.get_docstring(ast.parse((room / "__init__.py").read_text()))
     assert docstring, f"{room.relative_to(ROOT)}/__init__.py has no docstring"
@@ -47,5 +58,25 @@ def test_a_room_says_what_is_in_it(room: Path) -> None:
 
 def test_the_architecture_page_has_each_room() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
-    missing = [room.name for room in ROOMS if room.parent == ROOT and f"| `{room.name}/` |" not in page]
+    missing = [room.name for room in FOLDERS if room.parent == ROOT and f"| `{room.name}/` |" not in page]
     assert not missing
+
+
+@pytest.mark.parametrize("file", SHORT_KEYWORD_LISTS, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_no_keyword_list_is_longer_than_eight(file: Path) -> None:
+    long = [
+        f"{function.name}, line {function.lineno}: {len(keywords)}"
+        for function in ast.walk(ast.parse(file.read_text()))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        and len(keywords := [argument.arg for argument in function.args.kwonlyargs]) > MAX_KEYWORDS
+    ]
+    assert not long, f"group keywords in a frozen dataclass beside the function: {long}"
+
+
+def test_no_two_classes_of_the_stacks_share_a_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for file in (ROOT / "stacks").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(file.relative_to(ROOT).as_posix())
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}

@@ -20,6 +20,7 @@ from prometheus_client.exposition import generate_latest
 from container.gateway.adapters.registry import Adapter
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Exchange
+from container.gateway.telemetry import names
 
 #: The values of the label for requests without an adapter of their own, UNKNOWN for those that end before
 #: it is known; adapter names never begin so.
@@ -28,7 +29,6 @@ UNKNOWN = "__unknown__"
 OTHERS = "__others__"
 #: The time at which a counter was made is of no use here, and a third of the text.
 disable_created_metrics()  # type: ignore[no-untyped-call]
-NAMESPACE = "LoraServing"
 #: EMF takes this many values of one metric in a line. Of more, a random choice is told.
 MAX_VALUES = 100
 #: Seconds; from a cached answer to SageMaker's limit for streams.
@@ -65,7 +65,7 @@ class Metrics:
 
     def __init__(self, *, endpoint: str, variant: str, max_adapters: int) -> None:
         """`endpoint` and `variant` are dimensions in CloudWatch."""
-        self._dimensions = {"Endpoint": endpoint, "Variant": variant}
+        self._dimensions = {names.ENDPOINT: endpoint, names.VARIANT: variant}
         self._max_adapters = max_adapters
         self._names: set[str] = set()
         self._intervals: dict[str, _Interval] = {}
@@ -89,12 +89,12 @@ class Metrics:
         self._prompt_tokens.labels(label).inc(usage.prompt_tokens)
         self._generated_tokens.labels(label).inc(usage.generated_tokens)
         now = self._interval(label)
-        now.counts["Requests"] += 1
-        now.counts["PromptTokens"] += usage.prompt_tokens
-        now.counts["GeneratedTokens"] += usage.generated_tokens
+        now.counts[names.REQUESTS] += 1
+        now.counts[names.PROMPT_TOKENS] += usage.prompt_tokens
+        now.counts[names.GENERATED_TOKENS] += usage.generated_tokens
         if error is not None:
-            now.counts["Errors"] += 1
-            now.counts[f"Errors.{error}"] += 1
+            now.counts[names.ERRORS] += 1
+            now.counts[names.errors_of_type(error)] += 1
             return
         # The time of an error says nothing about the model.
         self._latency.labels(label).observe(seconds)
@@ -109,8 +109,8 @@ class Metrics:
         self._loads.labels(label, error.error_type if error else "").inc()
         self._load_time.labels(label).observe(seconds)
         now = self._interval(label)
-        now.counts["AdapterLoads"] += 1
-        now.counts["AdapterLoadErrors"] += error is not None
+        now.counts[names.ADAPTER_LOADS] += 1
+        now.counts[names.ADAPTER_LOAD_ERRORS] += error is not None
         now.load_time.add(seconds)
 
     def prometheus(self) -> bytes:
@@ -125,24 +125,24 @@ class Metrics:
 
     def _emf_line(self, label: str, interval: _Interval) -> bytes:
         samples = {
-            "Latency": interval.latency,
-            "TimeToFirstToken": interval.first_token,
-            "AdapterLoadTime": interval.load_time,
+            names.LATENCY: interval.latency,
+            names.TIME_TO_FIRST_TOKEN: interval.first_token,
+            names.ADAPTER_LOAD_TIME: interval.load_time,
         }
         timed = {name: sample.values for name, sample in samples.items() if sample.values}
-        metrics = [{"Name": name, "Unit": "Count"} for name in interval.counts]
-        metrics += [{"Name": name, "Unit": "Seconds"} for name in timed]
+        metrics = [{"Name": name, "Unit": names.COUNT} for name in interval.counts]
+        metrics += [{"Name": name, "Unit": names.ADAPTER_METRICS[name]} for name in timed]
         directive = {
-            "Namespace": NAMESPACE,
+            "Namespace": names.NAMESPACE,
             # Per adapter, and for the whole variant.
-            "Dimensions": [[*self._dimensions, "Adapter"], [*self._dimensions]],
+            "Dimensions": [[*self._dimensions, names.ADAPTER], [*self._dimensions]],
             "Metrics": metrics,
         }
         return orjson.dumps(
             {
                 "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
                 **self._dimensions,
-                "Adapter": label,
+                names.ADAPTER: label,
                 **interval.counts,
                 **timed,
             },

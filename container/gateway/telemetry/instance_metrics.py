@@ -24,19 +24,26 @@ from container.gateway.admission import Admission
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import WRONG_ADAPTER
 from container.gateway.request_context import Exchange
-from container.gateway.telemetry.adapter_metrics import NAMESPACE
+from container.gateway.telemetry import names
 
-#: What is told in bytes; all else is a count.
-_BYTES = ("AdapterCacheBytes", "DiskFreeBytes")
 #: What Prometheus is told of each count that only grows; its name and its text there.
 _COUNTERS = {
-    "RequestsRefused": ("requests_refused", "Requests refused for overload"),
-    "ServerErrors": ("server_errors", "Answers with a status of 500 or more, errors in streams included"),
-    "WrongAdapters": ("wrong_adapters", "Requests that another model answered, and that failed for it"),
-    "AdapterLoadFailures": ("adapter_load_failures", "Adapter loads that failed, incompatible ones left out"),
-    "AdapterEvictions": ("adapter_evictions", "Adapters removed from the disk to make room"),
-    "RegistryStaleAnswers": ("registry_stale_answers", "Names looked up in an entry that is out of date"),
-    "RegistryErrors": ("registry_errors", "Questions to the adapter store that failed"),
+    names.REQUESTS_REFUSED: ("requests_refused", "Requests refused for overload"),
+    names.SERVER_ERRORS: (
+        "server_errors",
+        "Answers with a status of 500 or more, errors in streams included",
+    ),
+    names.WRONG_ADAPTERS: ("wrong_adapters", "Requests that another model answered, and that failed for it"),
+    names.ADAPTER_LOAD_FAILURES: (
+        "adapter_load_failures",
+        "Adapter loads that failed, incompatible ones left out",
+    ),
+    names.ADAPTER_EVICTIONS: ("adapter_evictions", "Adapters removed from the disk to make room"),
+    names.REGISTRY_STALE_ANSWERS: (
+        "registry_stale_answers",
+        "Names looked up in an entry that is out of date",
+    ),
+    names.REGISTRY_ERRORS: ("registry_errors", "Questions to the adapter store that failed"),
 }
 
 
@@ -55,7 +62,7 @@ class StateMetrics(Collector):
         cache_dir: Path,
     ) -> None:
         """`endpoint` and `variant` are dimensions in CloudWatch; `cache_dir` is on the disk that is told."""
-        self._dimensions = {"Endpoint": endpoint, "Variant": variant}
+        self._dimensions = {names.ENDPOINT: endpoint, names.VARIANT: variant}
         self._readiness = readiness
         self._admission = admission
         self._registry = registry
@@ -74,7 +81,9 @@ class StateMetrics(Collector):
 
     def emf_line(self) -> bytes:
         """The state now, and what has happened since the last line."""
-        return self._line({"Instances": 1, "EngineReady": int(self._readiness.is_ready)} | self._interval())
+        return self._line(
+            {names.INSTANCES: 1, names.ENGINE_READY: int(self._readiness.is_ready)} | self._interval()
+        )
 
     def last_emf_line(self) -> bytes:
         """What has happened since the last line, for an instance that ends: it no longer counts as one."""
@@ -106,33 +115,32 @@ class StateMetrics(Collector):
     def _totals(self) -> dict[str, int]:
         """Since the start."""
         return {
-            "RequestsRefused": self._refused,
-            "ServerErrors": self._server_errors,
-            "WrongAdapters": self._wrong_adapters,
-            "AdapterLoadFailures": self._cache.load_failures,
-            "AdapterEvictions": self._cache.evictions,
-            "RegistryStaleAnswers": self._registry.stale_answers,
-            "RegistryErrors": self._registry.errors,
+            names.REQUESTS_REFUSED: self._refused,
+            names.SERVER_ERRORS: self._server_errors,
+            names.WRONG_ADAPTERS: self._wrong_adapters,
+            names.ADAPTER_LOAD_FAILURES: self._cache.load_failures,
+            names.ADAPTER_EVICTIONS: self._cache.evictions,
+            names.REGISTRY_STALE_ANSWERS: self._registry.stale_answers,
+            names.REGISTRY_ERRORS: self._registry.errors,
         }
 
     def _interval(self) -> dict[str, int]:
         """Since the last call; a level is told as the highest that it was."""
         before, self._told = self._told, self._totals()
         return {
-            "RequestsInside": self._admission.turns.taken.take_highest(),
-            "RequestsWaiting": self._admission.turns.waiting.take_highest(),
-            "AdapterLoadsWaiting": self._cache.loads.waiting.take_highest(),
-            "AdapterCacheBytes": self._cache.bytes,
-            "AdapterCacheAdapters": self._cache.count,
-            "DiskFreeBytes": _free(self._cache_dir),
+            names.REQUESTS_INSIDE: self._admission.turns.taken.take_highest(),
+            names.REQUESTS_WAITING: self._admission.turns.waiting.take_highest(),
+            names.ADAPTER_LOADS_WAITING: self._cache.loads.waiting.take_highest(),
+            names.ADAPTER_CACHE_BYTES: self._cache.bytes,
+            names.ADAPTER_CACHE_ADAPTERS: self._cache.count,
+            names.DISK_FREE_BYTES: _free(self._cache_dir),
         } | {name: total - before[name] for name, total in self._told.items()}
 
     def _line(self, values: Mapping[str, int]) -> bytes:
-        units = {name: "Bytes" if name in _BYTES else "Count" for name in values}
         directive = {
-            "Namespace": NAMESPACE,
+            "Namespace": names.NAMESPACE,
             "Dimensions": [[*self._dimensions]],
-            "Metrics": [{"Name": name, "Unit": unit} for name, unit in units.items()],
+            "Metrics": [{"Name": name, "Unit": names.INSTANCE_METRICS[name]} for name in values],
         }
         told = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
         return orjson.dumps(

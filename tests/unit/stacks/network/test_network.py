@@ -1,47 +1,44 @@
 """The network stack: what can be reached from the instances, and by whom."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
 
-from stacks.network.network_stack import Network
+from stacks.network.network_stack import AllowedResources, ExistingVpc, NetworkStack, NewVpc
 from tests.unit.stacks.synthesis import ENV, Template, cfn_lint, of_type, synthesize
 
 ENDPOINT = "LoraServing-Dev-Serving"
+ALLOWED = AllowedResources(bucket_name="the-adapters", endpoint_name=ENDPOINT, data_capture_arn=None)
 NETWORK: dict[str, Any] = {
     "mode": "private",
-    "bucket_name": "the-adapters",
-    "endpoint_name": ENDPOINT,
-    "data_capture_arn": None,
-    "vpc_id": None,
-    "subnet_ids": [],
-    "cidr": "10.20.0.0/16",
-    "log_retention_days": 30,
+    "vpc": NewVpc(cidr="10.20.0.0/16", log_retention_days=30),
+    "allowed": ALLOWED,
     "env": ENV,
 }
-GIVEN = {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": ["subnet-0a", "subnet-0b"]}
+GIVEN = ExistingVpc(vpc_id="vpc-0123456789abcdef0", subnet_ids=["subnet-0a", "subnet-0b"])
 CAPTURE = "arn:aws:s3:::captured/dev/*"
 
 
 @pytest.fixture(scope="module")
-def stacks() -> dict[str, Network]:
+def stacks() -> dict[str, NetworkStack]:
     return {}
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory, stacks: dict[str, Network]) -> dict[str, Path]:
+def files(tmp_path_factory: pytest.TempPathFactory, stacks: dict[str, NetworkStack]) -> dict[str, Path]:
     def make(app: cdk.App) -> list[cdk.Stack]:
-        variants = {
+        variants: dict[str, dict[str, Any]] = {
             "Private": {},
             "Vpc": {"mode": "vpc"},
-            "Capture": {"data_capture_arn": CAPTURE},
-            "Given": GIVEN,
+            "Capture": {"allowed": replace(ALLOWED, data_capture_arn=CAPTURE)},
+            "Given": {"vpc": GIVEN},
         }
         for name, changed in variants.items():
-            stacks[name] = Network(app, name, **(NETWORK | changed))
+            stacks[name] = NetworkStack(app, name, **(NETWORK | changed))
         return list(stacks.values())
 
     return synthesize(tmp_path_factory.mktemp("network"), make)
@@ -157,16 +154,15 @@ def test_connections_are_logged_and_the_log_goes_with_the_stack(templates: dict[
 
 
 def test_in_a_given_vpc_only_a_security_group_is_made(
-    templates: dict[str, Template], stacks: dict[str, Network]
+    templates: dict[str, Template], stacks: dict[str, NetworkStack]
 ) -> None:
     kinds = [resource["Type"] for resource in templates["Given"]["Resources"].values()]
     assert [kind for kind in kinds if kind != "AWS::CDK::Metadata"] == ["AWS::EC2::SecurityGroup"]
-    assert stacks["Given"].subnet_ids == GIVEN["subnet_ids"]
-    assert stacks["Given"].vpc_endpoint_id is None
+    assert stacks["Given"].subnet_ids == GIVEN.subnet_ids
     assert len(stacks["Given"].security_group_ids) == 1
 
 
-def test_what_a_given_vpc_must_have_is_told(stacks: dict[str, Network], files: dict[str, Path]) -> None:
+def test_what_a_given_vpc_must_have_is_told(stacks: dict[str, NetworkStack], files: dict[str, Path]) -> None:
     (said,) = (entry.data for entry in stacks["Given"].node.metadata if entry.type == "aws:cdk:info")
     assert "S3 gateway endpoint" in str(said)
     assert "sagemaker.runtime" in str(said)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,18 @@ import pytest
 from container.gateway.adapters.registry import Adapter
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Exchange
-from container.gateway.telemetry.adapter_metrics import NAMESPACE, Metrics
+from container.gateway.telemetry.adapter_metrics import Metrics
+from container.gateway.telemetry.names import ADAPTER_METRICS, INSTANCE_METRICS, NAMESPACE
 from stacks.config.derived import METRICS_OF_LOGS, METRICS_OF_STATE, METRICS_PER_ADAPTER
 from stacks.observability.alarm import Thresholds
-from stacks.observability.log_metrics import ENDPOINT_PATTERNS, SEEDER_PATTERNS
-from stacks.observability.metric import GATEWAY
-from stacks.observability.observability_stack import Observability
+from stacks.observability.metric import Source
+from stacks.observability.observability_stack import (
+    DashboardOptions,
+    Notification,
+    ObservabilityStack,
+    SeederNames,
+)
 from stacks.project import ROOT
-from tests.unit.gateway_metrics import UNITS
 from tests.unit.stacks.synthesis import ENV, Template, cfn_lint, of_type, synthesize
 
 ENDPOINT = "LoraServing-Dev-Serving"
@@ -36,19 +41,21 @@ SAGEMAKER_METRICS = {
 GATEWAY_DIMENSIONS = {"Endpoint": ENDPOINT, "Variant": "AllTraffic"}
 SAGEMAKER_DIMENSIONS = {"EndpointName": ENDPOINT, "VariantName": "AllTraffic"}
 LOGGED = f"LoraServing/{ENDPOINT}"
+SOURCE = Source(endpoint_name=ENDPOINT, variant="AllTraffic", metrics_seconds=60, gpus=4)
+MAILS = Notification(topic_arn=None, emails=["on-call@example.com"])
 OBSERVABILITY: dict[str, Any] = {
-    "endpoint_name": ENDPOINT,
-    "variant": "AllTraffic",
-    "metrics_seconds": 60,
-    "gpus": 4,
-    "price_per_hour": 7.09,
-    "thresholds": Thresholds(target_concurrent_requests=8, max_instances=3),
-    "alarm_topic_arn": None,
-    "alarm_emails": ["on-call@example.com"],
-    "seeder_worker_name": "the-worker",
-    "seeder_log_group_name": "the-seeders-log",
+    "source": SOURCE,
+    "thresholds": Thresholds(
+        target_concurrent_requests=8,
+        max_instances=3,
+        error_percent=5,
+        gpu_memory_percent=95,
+        disk_percent=85,
+    ),
+    "notification": MAILS,
+    "seeder": SeederNames(worker="the-worker", log_group="the-seeders-log"),
+    "dashboard": DashboardOptions(price_per_hour=7.09),
     "log_retention_days": 30,
-    "dashboard": True,
     "env": ENV,
 }
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:theirs"
@@ -56,21 +63,21 @@ TOPIC = "arn:aws:sns:eu-west-1:123456789012:theirs"
 ALARMS = {
     "5xx": ("AWS/SageMaker", "Invocation5XXErrors", "Average", 0.05, ">=", "notBreaching", (3, 5)),
     "failures": ("AWS/SageMaker", "InvocationModelErrors", "Average", 0.5, ">=", "notBreaching", (3, 5)),
-    "server-errors": (GATEWAY, "ServerErrors", "Sum", 1, ">=", "notBreaching", (5, 5)),
+    "server-errors": (NAMESPACE, "ServerErrors", "Sum", 1, ">=", "notBreaching", (5, 5)),
     "engine-died": (LOGGED, "EngineDeaths", "Sum", 1, ">=", "notBreaching", (1, 1)),
-    "no-capacity": (GATEWAY, "EngineReady", "Maximum", 1, "<", "missing", (5, 5)),
+    "no-capacity": (NAMESPACE, "EngineReady", "Maximum", 1, "<", "missing", (5, 5)),
     "saturation": ("AWS/SageMaker", "ConcurrentRequestsPerModel", "Maximum", 12, ">=", "notBreaching", (20, 20)),
-    "refused": (GATEWAY, "RequestsRefused", "Sum", 1, ">=", "notBreaching", (3, 5)),
-    "wrong-adapter": (GATEWAY, "WrongAdapters", "Sum", 1, ">=", "notBreaching", (1, 1)),
-    "adapter-loads": (GATEWAY, "AdapterLoadFailures", "Sum", 1, ">=", "notBreaching", (3, 5)),
-    "stale-registry": (GATEWAY, "RegistryStaleAnswers", "Sum", 1, ">=", "notBreaching", (5, 5)),
-    "registry-errors": (GATEWAY, "RegistryErrors", "Sum", 1, ">=", "notBreaching", (3, 5)),
+    "refused": (NAMESPACE, "RequestsRefused", "Sum", 1, ">=", "notBreaching", (3, 5)),
+    "wrong-adapter": (NAMESPACE, "WrongAdapters", "Sum", 1, ">=", "notBreaching", (1, 1)),
+    "adapter-loads": (NAMESPACE, "AdapterLoadFailures", "Sum", 1, ">=", "notBreaching", (3, 5)),
+    "stale-registry": (NAMESPACE, "RegistryStaleAnswers", "Sum", 1, ">=", "notBreaching", (5, 5)),
+    "registry-errors": (NAMESPACE, "RegistryErrors", "Sum", 1, ">=", "notBreaching", (3, 5)),
     "gpu-memory": (
         "/aws/sagemaker/Endpoints", "GPUMemoryUtilization", "Maximum", 380, ">=", "notBreaching", (10, 10),
     ),
     "out-of-memory": (LOGGED, "OutOfMemory", "Sum", 1, ">=", "notBreaching", (3, 5)),
     "disk": ("/aws/sagemaker/Endpoints", "DiskUtilization", "Maximum", 85, ">=", "notBreaching", (5, 5)),
-    "disk-free": (GATEWAY, "DiskFreeBytes", "Minimum", 5e9, "<", "notBreaching", (5, 5)),
+    "disk-free": (NAMESPACE, "DiskFreeBytes", "Minimum", 5e9, "<", "notBreaching", (5, 5)),
     "seeding": ("AWS/Lambda", "Errors", "Sum", 1, ">=", "notBreaching", (1, 1)),
     "seeding-waits": (LOGGED, "SeedingWaits", "Sum", 1, ">=", "notBreaching", (2, 2)),
 }  # fmt: skip
@@ -79,21 +86,28 @@ ROLLBACK = [f"{ENDPOINT}-{name}" for name in ("5xx", "wrong-adapter", "adapter-l
 
 
 @pytest.fixture(scope="module")
-def stacks() -> dict[str, Observability]:
+def stacks() -> dict[str, ObservabilityStack]:
     return {}
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory, stacks: dict[str, Observability]) -> dict[str, Path]:
+def files(tmp_path_factory: pytest.TempPathFactory, stacks: dict[str, ObservabilityStack]) -> dict[str, Path]:
     def make(app: cdk.App) -> list[cdk.Stack]:
         variants: dict[str, dict[str, Any]] = {
             "Made": {},
             "Again": {},
-            "Theirs": {"alarm_topic_arn": TOPIC, "dashboard": False, "metrics_seconds": 90},
-            "Bare": {"gpus": 0, "price_per_hour": None},
+            "Theirs": {
+                "notification": replace(MAILS, topic_arn=TOPIC),
+                "dashboard": None,
+                "source": replace(SOURCE, metrics_seconds=90),
+            },
+            "Bare": {
+                "source": replace(SOURCE, gpus=0),
+                "dashboard": DashboardOptions(price_per_hour=None),
+            },
         }
         for name, changed in variants.items():
-            stacks[name] = Observability(app, name, **(OBSERVABILITY | changed))
+            stacks[name] = ObservabilityStack(app, name, **(OBSERVABILITY | changed))
         return list(stacks.values())
 
     return synthesize(tmp_path_factory.mktemp("observability"), make)
@@ -138,10 +152,8 @@ def emitted() -> set[str]:
         assert ["Endpoint", "Variant"] in directive["Dimensions"]
         assert ["Endpoint", "Variant", "Adapter"] in directive["Dimensions"]
         names |= {metric["Name"] for metric in directive["Metrics"]}
-    assert len([name for name in names if not name.startswith("Errors.")]) == METRICS_PER_ADAPTER
-    assert len(UNITS) == METRICS_OF_STATE
-    assert len([*ENDPOINT_PATTERNS, *SEEDER_PATTERNS]) == METRICS_OF_LOGS
-    return names | set(UNITS)
+    assert {name for name in names if not name.startswith("Errors.")} == ADAPTER_METRICS.keys()
+    return names | INSTANCE_METRICS.keys()
 
 
 def metrics_of(widget: dict[str, Any]) -> list[list[Any]]:
@@ -154,8 +166,9 @@ def shown(dashboard: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, str]]
             yield namespace, name, dict(zip(dimensions[::2], dimensions[1::2], strict=True))
 
 
-def test_the_namespace_is_the_gateways() -> None:
-    assert GATEWAY == NAMESPACE
+def test_the_cost_estimate_counts_these_metrics() -> None:
+    # AWS bills by the number: docs/requests.md names it.
+    assert (METRICS_PER_ADAPTER, METRICS_OF_STATE, METRICS_OF_LOGS) == (9, 15, 3)
 
 
 def test_there_are_these_alarms_and_no_others(alarms: dict[str, dict[str, Any]]) -> None:
@@ -177,7 +190,7 @@ def test_an_alarm_is_raised_when_it_should_be(name: str, alarms: dict[str, dict[
 def test_an_alarm_watches_this_endpoint(name: str, alarms: dict[str, dict[str, Any]]) -> None:
     dimensions = {d["Name"]: d["Value"] for d in alarms[name].get("Dimensions", [])}
     expected = {
-        GATEWAY: GATEWAY_DIMENSIONS,
+        NAMESPACE: GATEWAY_DIMENSIONS,
         LOGGED: {},
         "AWS/Lambda": {"FunctionName": "the-worker"},
         **dict.fromkeys(SAGEMAKER_METRICS, SAGEMAKER_DIMENSIONS),
@@ -205,7 +218,7 @@ def test_alarms_and_dashboard_use_only_metrics_that_there_are(
 ) -> None:
     filters = of_type(templates["Made"], "AWS::Logs::MetricFilter")
     known = {
-        GATEWAY: emitted,
+        NAMESPACE: emitted,
         LOGGED: {t["MetricName"] for f in filters for t in f["MetricTransformations"]},
         "AWS/Lambda": {"Errors"},
         **SAGEMAKER_METRICS,
@@ -216,7 +229,7 @@ def test_alarms_and_dashboard_use_only_metrics_that_there_are(
 
 
 def test_alarms_that_roll_an_update_back_are_few_and_exist(
-    stacks: dict[str, Observability], alarms: dict[str, dict[str, Any]]
+    stacks: dict[str, ObservabilityStack], alarms: dict[str, dict[str, Any]]
 ) -> None:
     assert stacks["Made"].rollback_alarm_names == ROLLBACK
     for name in ROLLBACK:
@@ -233,7 +246,7 @@ def test_an_instance_without_gpus_has_no_alarm_on_their_memory(templates: dict[s
 
 def test_a_period_holds_at_least_one_value_of_each_instance(templates: dict[str, Template]) -> None:
     for alarm in of_type(templates["Theirs"], "AWS::CloudWatch::Alarm"):
-        if alarm["Namespace"] == GATEWAY:
+        if alarm["Namespace"] == NAMESPACE:
             assert alarm["Period"] == 120
 
 
@@ -249,6 +262,20 @@ def test_the_patterns_are_what_the_code_logs(templates: dict[str, Template]) -> 
     assert f'"{_OUT_OF_MEMORY}"' in patterns
     assert '{"waiting": ' in (ROOT / "lambdas/adapter_seeder/is_complete.py").read_text()
     assert "$.waiting" in patterns
+
+
+def test_what_an_alarm_quotes_is_logged_or_on_the_dashboard(
+    alarms: dict[str, dict[str, Any]], dashboard: dict[str, Any]
+) -> None:
+    quoted = {text for alarm in alarms.values() for text in re.findall("«(.+?)»", alarm["AlarmDescription"])}
+    logged = " ".join(file.read_text() for file in (ROOT / "container/gateway").rglob("*.py"))
+    titles = {widget["properties"].get("title") for widget in dashboard["widgets"]}
+    assert len(quoted) == 3
+    assert [
+        text
+        for text in sorted(quoted)
+        if not re.search(rf'_log\.\w+\(\s*"{text}', logged) and text not in titles
+    ] == []
 
 
 def test_endpoints_log_is_made_here_and_does_not_stay_for_ever(templates: dict[str, Template]) -> None:
@@ -327,7 +354,7 @@ def test_expressions_use_ids_that_their_widget_has(dashboard: dict[str, Any]) ->
 
 def test_what_is_shown_is_of_this_endpoint_and_region(dashboard: dict[str, Any]) -> None:
     for namespace, _, dimensions in shown(dashboard):
-        assert dimensions == (GATEWAY_DIMENSIONS if namespace == GATEWAY else SAGEMAKER_DIMENSIONS)
+        assert dimensions == (GATEWAY_DIMENSIONS if namespace == NAMESPACE else SAGEMAKER_DIMENSIONS)
     for widget in dashboard["widgets"]:
         if widget["type"] == "metric":
             assert widget["properties"]["region"] == "eu-west-1"
@@ -352,11 +379,11 @@ def test_the_cost_is_that_of_the_instances_that_there_are(
     dashboard: dict[str, Any], templates: dict[str, Template]
 ) -> None:
     (cost,) = (w for w in dashboard["widgets"] if w["properties"].get("title") == "Cost")
-    told, instances, dollars = metrics_of(cost)
-    assert told[1:2] == ["Instances"]
-    assert told[-1]["stat"] == "Sum"
-    # Each instance says 1 every 60 s: in 300 s five times.
-    assert instances[0]["expression"] == "told * 60 / PERIOD(told)"
+    emitted, instances, dollars = metrics_of(cost)
+    assert emitted[1:2] == ["Instances"]
+    assert emitted[-1]["stat"] == "Sum"
+    # Each instance emits 1 every 60 s: in 300 s five times.
+    assert instances[0]["expression"] == "emitted * 60 / PERIOD(emitted)"
     assert dollars[0]["expression"] == "instances * 7.09"
     assert "Cost" not in str(body(templates["Bare"]))
 

@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from container.gateway.adapters.registry import Adapter
 from container.gateway.errors import ADAPTER_LOAD_FAILED, adapter_error
 from container.gateway.request_context import Exchange, Usage
-from container.gateway.telemetry.adapter_metrics import MAX_VALUES, NAMESPACE, Metrics
+from container.gateway.telemetry.adapter_metrics import MAX_VALUES, Metrics
+from container.gateway.telemetry.names import NAMESPACE
 from tests.unit.container.gateway.telemetry.emf import check_emf
 
 

@@ -24,9 +24,9 @@ from container.gateway.errors import (
 )
 from container.gateway.request_context import Exchange
 from container.gateway.telemetry.instance_metrics import StateMetrics
+from container.gateway.telemetry.names import INSTANCE_METRICS
 from tests.harness.registry_store import StubStore
 from tests.unit.container.gateway.telemetry.emf import check_emf
-from tests.unit.gateway_metrics import UNITS
 
 #: A wait that has no end fails its test after 10 s.
 pytestmark = pytest.mark.timeout(10, func_only=True)
@@ -129,9 +129,9 @@ async def test_line_has_exactly_these_metrics_for_whole_variant(instance: Instan
     assert directive["Namespace"] == "LoraServing"
     assert directive["Dimensions"] == [["Endpoint", "Variant"]]
     assert (line["Endpoint"], line["Variant"]) == ("lora-dev", "AllTraffic")
-    assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == UNITS
-    assert set(line) == {"_aws", "Endpoint", "Variant", *UNITS}
-    quiet = set(UNITS) - {"Instances", "DiskFreeBytes"}
+    assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == INSTANCE_METRICS
+    assert set(line) == {"_aws", "Endpoint", "Variant", *INSTANCE_METRICS}
+    quiet = set(INSTANCE_METRICS) - {"Instances", "DiskFreeBytes"}
     assert line["Instances"] == 1
     assert {name for name in quiet if line[name] != 0} == set(), "nothing has happened, and that is told"
 
@@ -149,7 +149,7 @@ async def test_an_instance_that_ends_tells_what_happened_and_does_not_count_as_o
     instance.state.served(ended(503, "engine_unavailable"))
     line = json.loads(instance.state.last_emf_line())
     check_emf(line)
-    assert set(line) == {"_aws", "Endpoint", "Variant", *UNITS} - {"Instances", "EngineReady"}
+    assert set(line) == {"_aws", "Endpoint", "Variant", *INSTANCE_METRICS} - {"Instances", "EngineReady"}
     assert line["ServerErrors"] == 1
 
 

@@ -1,0 +1,87 @@
+"""Names of the gateway's CloudWatch metrics: namespace, dimensions, metrics and units.
+
+The container emits them; alarms, dashboard and cost estimate (`stacks`) read them. Standard library only, so
+that synth can import this module. `docs/requests.md` says what each metric counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+NAMESPACE: Final = "LoraServing"
+
+# Dimensions.
+ENDPOINT: Final = "Endpoint"
+VARIANT: Final = "Variant"
+ADAPTER: Final = "Adapter"
+
+# Units.
+COUNT: Final = "Count"
+SECONDS: Final = "Seconds"
+BYTES: Final = "Bytes"
+
+# Per adapter.
+REQUESTS: Final = "Requests"
+ERRORS: Final = "Errors"
+PROMPT_TOKENS: Final = "PromptTokens"
+GENERATED_TOKENS: Final = "GeneratedTokens"
+LATENCY: Final = "Latency"
+TIME_TO_FIRST_TOKEN: Final = "TimeToFirstToken"  # noqa: S105 — no secret
+ADAPTER_LOADS: Final = "AdapterLoads"
+ADAPTER_LOAD_ERRORS: Final = "AdapterLoadErrors"
+ADAPTER_LOAD_TIME: Final = "AdapterLoadTime"
+
+# Per instance.
+INSTANCES: Final = "Instances"
+ENGINE_READY: Final = "EngineReady"
+REQUESTS_INSIDE: Final = "RequestsInside"
+REQUESTS_WAITING: Final = "RequestsWaiting"
+ADAPTER_LOADS_WAITING: Final = "AdapterLoadsWaiting"
+REQUESTS_REFUSED: Final = "RequestsRefused"
+SERVER_ERRORS: Final = "ServerErrors"
+WRONG_ADAPTERS: Final = "WrongAdapters"
+ADAPTER_LOAD_FAILURES: Final = "AdapterLoadFailures"
+ADAPTER_EVICTIONS: Final = "AdapterEvictions"
+ADAPTER_CACHE_BYTES: Final = "AdapterCacheBytes"
+ADAPTER_CACHE_ADAPTERS: Final = "AdapterCacheAdapters"
+DISK_FREE_BYTES: Final = "DiskFreeBytes"
+REGISTRY_STALE_ANSWERS: Final = "RegistryStaleAnswers"
+REGISTRY_ERRORS: Final = "RegistryErrors"
+
+#: Units of the metrics with the dimensions endpoint, variant and adapter, and again without the adapter. The
+#: rare `errors_of_type` come on top.
+ADAPTER_METRICS: Final[Mapping[str, str]] = {
+    REQUESTS: COUNT,
+    ERRORS: COUNT,
+    PROMPT_TOKENS: COUNT,
+    GENERATED_TOKENS: COUNT,
+    LATENCY: SECONDS,
+    TIME_TO_FIRST_TOKEN: SECONDS,
+    ADAPTER_LOADS: COUNT,
+    ADAPTER_LOAD_ERRORS: COUNT,
+    ADAPTER_LOAD_TIME: SECONDS,
+}
+#: Units of the metrics with the dimensions endpoint and variant: the state of an instance.
+INSTANCE_METRICS: Final[Mapping[str, str]] = {
+    INSTANCES: COUNT,
+    ENGINE_READY: COUNT,
+    REQUESTS_INSIDE: COUNT,
+    REQUESTS_WAITING: COUNT,
+    ADAPTER_LOADS_WAITING: COUNT,
+    REQUESTS_REFUSED: COUNT,
+    SERVER_ERRORS: COUNT,
+    WRONG_ADAPTERS: COUNT,
+    ADAPTER_LOAD_FAILURES: COUNT,
+    ADAPTER_EVICTIONS: COUNT,
+    ADAPTER_CACHE_BYTES: BYTES,
+    ADAPTER_CACHE_ADAPTERS: COUNT,
+    DISK_FREE_BYTES: BYTES,
+    REGISTRY_STALE_ANSWERS: COUNT,
+    REGISTRY_ERRORS: COUNT,
+}
+
+
+def errors_of_type(error_type: str) -> str:
+    """Return the name of an adapter's metric that counts one type of error."""
+    return f"{ERRORS}.{error_type}"
