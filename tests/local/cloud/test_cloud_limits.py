@@ -13,20 +13,20 @@ import aiohttp
 import pytest
 from botocore.eventstream import EventStreamBuffer
 
-from laptop_cloud.api.account import Place
+from laptop_cloud.api.account import Account
 from laptop_cloud.api.service import ServiceError
 from laptop_cloud.containers.credentials import RoleSessions
 from laptop_cloud.containers.launcher import Launcher
 from laptop_cloud.invocations.runtime import Invocation, Runtime
-from laptop_cloud.services import Places
+from laptop_cloud.services import ServiceRegistry
 
-PLACE = Place("000000000000", "us-east-1")
+ACCOUNT = Account("000000000000", "us-east-1")
 ROLE = "arn:aws:iam::000000000000:role/execution"
 ECHO = [sys.executable, str(Path(__file__).with_name("echo_container.py"))]
 LIMIT_S = 1.0
 
 
-def with_endpoint(directory: Path, then: Callable[[Runtime, Places], Awaitable[Any]]) -> Any:
+def with_endpoint(directory: Path, then: Callable[[Runtime, ServiceRegistry], Awaitable[Any]]) -> Any:
     """What `then` returns, for an endpoint `slow` behind a runtime whose limits are `LIMIT_S`."""
 
     async def run() -> Any:
@@ -39,8 +39,8 @@ def with_endpoint(directory: Path, then: Callable[[Runtime, Places], Awaitable[A
                 session=session,
                 roles=roles,
             )
-            places = Places(launcher, roles)
-            sagemaker = places.at(PLACE).sagemaker
+            registry = ServiceRegistry(launcher, roles)
+            sagemaker = registry.of(ACCOUNT).sagemaker
             variant = {
                 "VariantName": "Main",
                 "ModelName": "m",
@@ -60,10 +60,10 @@ def with_endpoint(directory: Path, then: Callable[[Runtime, Places], Awaitable[A
             await sagemaker.endpoints.get("slow").settled()
             try:
                 return await then(
-                    Runtime(places, session, answer_limit_s=LIMIT_S, stream_limit_s=LIMIT_S), places
+                    Runtime(registry, session, answer_limit_s=LIMIT_S, stream_limit_s=LIMIT_S), registry
                 )
             finally:
-                await places.abandon()
+                await registry.shut_down()
 
     return asyncio.run(run())
 
@@ -85,9 +85,9 @@ class Client:
 
 
 def test_an_answer_that_takes_too_long_is_a_model_error(tmp_path: Path) -> None:
-    async def invoke(runtime: Runtime, _: Places) -> None:
+    async def invoke(runtime: Runtime, _: ServiceRegistry) -> None:
         client = Client(sleep=30)
-        await runtime.invoke(Invocation("slow", PLACE, []), client.receive, client.send)
+        await runtime.invoke(Invocation("slow", ACCOUNT, []), client.receive, client.send)
 
     with pytest.raises(ServiceError, match="Your invocation timed out") as error:
         with_endpoint(tmp_path, invoke)
@@ -95,9 +95,9 @@ def test_an_answer_that_takes_too_long_is_a_model_error(tmp_path: Path) -> None:
 
 
 def test_a_stream_that_takes_too_long_ends_in_an_event_that_says_so(tmp_path: Path) -> None:
-    async def stream(runtime: Runtime, _: Places) -> list[dict[str, Any]]:
+    async def stream(runtime: Runtime, _: ServiceRegistry) -> list[dict[str, Any]]:
         client = Client(chunks=["one", *["more"] * 99], pause=0.3)
-        await runtime.stream(Invocation("slow", PLACE, []), client.receive, client.send)
+        await runtime.stream(Invocation("slow", ACCOUNT, []), client.receive, client.send)
         return client.sent
 
     decoder = EventStreamBuffer()
@@ -110,8 +110,8 @@ def test_a_stream_that_takes_too_long_ends_in_an_event_that_says_so(tmp_path: Pa
 
 
 def test_a_container_that_is_never_healthy_fails_within_its_limit(tmp_path: Path) -> None:
-    async def fail(_: Runtime, places: Places) -> str | None:
-        sagemaker = places.at(PLACE).sagemaker
+    async def fail(_: Runtime, registry: ServiceRegistry) -> str | None:
+        sagemaker = registry.of(ACCOUNT).sagemaker
         container = {"Image": "localhost/echo", "Environment": {"NEVER_HEALTHY": "1"}}
         sagemaker.call(
             "CreateModel", {"ModelName": "ill", "ExecutionRoleArn": ROLE, "PrimaryContainer": container}
