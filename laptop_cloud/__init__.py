@@ -11,8 +11,9 @@ Emulated: models of one container; endpoint configurations of one production var
 with blue/green and rolling updates, rollback by alarms, retained capacity and metrics; tags, which each stage
 puts on its resources; scalable targets, whose policies and scheduled actions are stored and not executed.
 
-Not emulated, and refused: pages, filters and sort orders of List and Describe operations, several variants
-per endpoint, shadow variants, serverless variants, inference pipelines, archives of model data.
+Not emulated, and refused: pages, filters and sort orders of List operations; pages and filters by name of
+Application Auto Scaling's Describe operations; several variants per endpoint, shadow variants and serverless
+variants; inference pipelines; archives of model data.
 
 Start it with `laptop_cloud.cloud.LaptopCloud`, or with `python -m laptop_cloud`.
 """
