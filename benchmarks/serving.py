@@ -17,11 +17,11 @@ from urllib.request import ProxyHandler, build_opener
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks.failure import BenchmarkFailed
-from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION, Place
+from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION, Account
 from laptop_cloud.cloud import LaptopCloud
 from laptop_cloud.containers.environment import DIRECTORIES, container_environment
-from laptop_cloud.containers.supervisor import leashed
-from laptop_cloud.process import free_port
+from laptop_cloud.containers.supervisor import supervised
+from laptop_cloud.ports import free_ports
 from stacks.project import ROOT
 from tests.harness.store import Store
 
@@ -54,11 +54,11 @@ def container(cloud: LaptopCloud, folder: Path, settings: Mapping[str, str]) -> 
     """`python -m container.vllm serve` with these settings until the block ends, however it ends."""
     for name in DIRECTORIES:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    port, engine_port = free_port(0), free_port(0)
+    port, engine_port = free_ports(2)
     environment = container_environment(
         settings,
         directory=folder,
-        place=Place(DEFAULT_ACCOUNT, DEFAULT_REGION),
+        account=Account(DEFAULT_ACCOUNT, DEFAULT_REGION),
         endpoint_url=cloud.url,
         port=port,
         engine_port=engine_port,
@@ -66,7 +66,7 @@ def container(cloud: LaptopCloud, folder: Path, settings: Mapping[str, str]) -> 
     log = folder / "container.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            leashed([sys.executable, "-m", "container.vllm", "serve"]),
+            supervised([sys.executable, "-m", "container.vllm", "serve"]),
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
@@ -101,7 +101,7 @@ def _is_ready(port: int) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """By SIGTERM; what does not heed it, by the leash's other end."""
+    """Stop the process: SIGTERM, then SIGKILL by closing the supervisor's standard input."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_STOP_SECONDS)

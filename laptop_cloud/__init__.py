@@ -1,6 +1,19 @@
-"""The laptop cloud: AWS on one port of 127.0.0.1, with SageMaker endpoints that are real processes.
+"""The laptop cloud: a SageMaker emulator for this repository's Local stage and tests.
 
-`ministack` emulates S3, CloudFormation, IAM, Lambda and the rest. This package adds SageMaker,
-SageMaker Runtime and Application Auto Scaling in front of it, and their CloudFormation types.
+Scope: what the Local stage and its tests call, nothing else. A feature of AWS that neither calls does not
+belong here, however small; a request for one is refused with an error that names it.
+
+The emulator listens on one port of 127.0.0.1. `ministack` answers for S3, CloudFormation, IAM, Lambda and the
+other services. This package adds SageMaker, SageMaker Runtime and Application Auto Scaling in front of it,
+and their CloudFormation types. An endpoint is a process: the container's own entrypoint.
+
+Emulated: models of one container; endpoint configurations of one production variant on instances; endpoints
+with blue/green and rolling updates, rollback by alarms, retained capacity and metrics; tags, which each stage
+puts on its resources; scalable targets, whose policies and scheduled actions are stored and not executed.
+
+Not emulated, and refused: pages, filters and sort orders of List operations; pages and filters by name of
+Application Auto Scaling's Describe operations; several variants per endpoint, shadow variants and serverless
+variants; inference pipelines; archives of model data.
+
 Start it with `laptop_cloud.cloud.LaptopCloud`, or with `python -m laptop_cloud`.
 """

@@ -1,4 +1,7 @@
-"""`python -m laptop_cloud --port N --state DIR`: the laptop cloud's server, until SIGTERM."""
+"""The laptop cloud's server: a SageMaker emulator on one port of 127.0.0.1, until SIGTERM or Ctrl-C.
+
+It is for this repository's Local stage and tests; docs/laptop-cloud.md says what is emulated.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ import sys
 from pathlib import Path
 
 from laptop_cloud.cloudformation.install import EmulatorChanged
-from laptop_cloud.server import PortTaken, run
+from laptop_cloud.ports import PortTaken
+from laptop_cloud.server import run
 
 
 def _image(text: str) -> tuple[str, list[str]]:
@@ -19,20 +23,22 @@ def _image(text: str) -> tuple[str, list[str]]:
 
 
 def main() -> int:
-    """Parse the arguments and serve; return the exit status."""
+    """Parse the arguments and run the server; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m laptop_cloud", description=__doc__)
-    parser.add_argument("--port", type=int, required=True, help="port of 127.0.0.1; 0 takes a free one")
-    parser.add_argument("--state", type=Path, required=True, help="directory for everything that is written")
+    parser.add_argument("--port", type=int, required=True, help="port of 127.0.0.1; 0: any free port")
+    parser.add_argument("--state", type=Path, required=True, help="directory for every file of the server")
     parser.add_argument(
         "--image",
         type=_image,
         action="append",
         default=[],
-        metavar="localhost/ROOM=COMMAND",
-        help="a further image and the command that its container runs",
+        metavar="localhost/NAME=COMMAND",
+        help="an additional image and the command of its container; may be repeated",
     )
     parser.add_argument(
-        "--enforce-iam", action="store_true", help="refuse what the caller's IAM policies do not allow"
+        "--enforce-iam",
+        action="store_true",
+        help="refuse what the caller's IAM policies do not allow",
     )
     arguments = parser.parse_args()
     try:

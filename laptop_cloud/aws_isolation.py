@@ -1,4 +1,4 @@
-"""Environments in which AWS clients can reach the laptop cloud, and never anyone's real account."""
+"""Environments in which AWS clients reach the laptop cloud and no real account."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from botocore.config import Config
+
 from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION
 
 
 class NotLoopback(ValueError):
-    """An endpoint that lies outside this machine."""
+    """An endpoint outside this machine."""
 
     def __init__(self, endpoint_url: str) -> None:
-        """`endpoint_url` is the endpoint that was given."""
+        """`endpoint_url` is the refused endpoint."""
         super().__init__(
             f"{endpoint_url!r} is not on this machine: the laptop cloud's endpoint is http://127.0.0.1:<port>"
         )
@@ -25,12 +27,12 @@ class NotLoopback(ValueError):
 def aws_variables(
     endpoint_url: str, account: str = DEFAULT_ACCOUNT, region: str = DEFAULT_REGION
 ) -> dict[str, str]:
-    """The AWS variables of a client of the laptop cloud.
+    """Return the AWS variables of a client of the laptop cloud.
 
-    The access key is the account's id. Configuration files are looked for where there are none.
+    The access key is the account's id. The paths of configuration files point to an empty file.
 
     Raises:
-        NotLoopback: `endpoint_url` is not one of this machine.
+        NotLoopback: `endpoint_url` is not on this machine.
     """
     if not _is_loopback(endpoint_url):
         raise NotLoopback(endpoint_url)
@@ -46,24 +48,29 @@ def aws_variables(
     }
 
 
+def client_config(config: Config | None = None) -> Config:
+    """Return `config` for a boto3 client of the laptop cloud: path-style S3 URLs and no proxies."""
+    return Config(s3={"addressing_style": "path"}, proxies={}).merge(config or Config())
+
+
 def clean_environment(
     environ: Mapping[str, str],
     endpoint_url: str,
     account: str = DEFAULT_ACCOUNT,
     region: str = DEFAULT_REGION,
 ) -> dict[str, str]:
-    """A copy of `environ` for a child process that is to talk to the laptop cloud and nothing else of AWS.
+    """Return a copy of `environ` for a child process that uses the laptop cloud as its only AWS.
 
-    Every AWS_* variable goes: profiles, tokens, roles, endpoints of single services. Proxies are told to
-    leave this machine's own addresses alone, and this Python's programs (`node` among them) come first.
+    Every AWS_* variable is removed: profiles, tokens, roles, endpoints of single services. Addresses of this
+    machine bypass proxies. The programs of this Python's environment (`node` among them) come first in PATH.
 
     Raises:
-        NotLoopback: `endpoint_url` is not one of this machine.
+        NotLoopback: `endpoint_url` is not on this machine.
     """
     kept = {name: value for name, value in environ.items() if not name.upper().startswith("AWS_")}
     direct = ",".join(filter(None, (kept.get("NO_PROXY") or kept.get("no_proxy"), "127.0.0.1,localhost")))
     programs = str(Path(sys.executable).parent)
-    others = [place for place in kept.get("PATH", os.defpath).split(os.pathsep) if place != programs]
+    others = [folder for folder in kept.get("PATH", os.defpath).split(os.pathsep) if folder != programs]
     return {
         **kept,
         **aws_variables(endpoint_url, account, region),

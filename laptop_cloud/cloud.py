@@ -1,4 +1,4 @@
-"""`LaptopCloud`: AWS on this machine for as long as a `with` block lasts; `Cloud`: how to reach it."""
+"""Handles of the laptop cloud: `Cloud` for a running one, `LaptopCloud` for one that a `with` block runs."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ from botocore.config import Config
 
 from laptop_cloud import process
 from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION
-from laptop_cloud.aws_isolation import clean_environment
+from laptop_cloud.aws_isolation import clean_environment, client_config
+from laptop_cloud.ports import free_port
 
-#: Seconds for the server to stop: its endpoints have thirty of them.
+#: Seconds for the server to stop: its containers have 30 of them between SIGTERM and SIGKILL.
 _STOP_LIMIT_S = 45.0
 
 
 class Cloud:
-    """A laptop cloud that is running."""
+    """A running laptop cloud."""
 
     def __init__(self, port: int, state: Path) -> None:
-        """`state` is the directory that its server writes to."""
+        """`state` is the directory with the files of its server."""
         self.port = port
         self.state = state
 
     @property
     def url(self) -> str:
-        """The one URL of every service."""
+        """The URL of every service."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """This process's environment, made safe for a child that is to use this cloud: pass it as a whole."""
+        """The environment of a child process that uses this cloud: this process's, without AWS settings."""
         return clean_environment(os.environ, self.url)
 
     def client(self, service: str, config: Config | None = None) -> Any:
-        """A boto3 client of `service` here, whatever this process's own AWS settings are."""
-        settings = Config(s3={"addressing_style": "path"}, proxies={}).merge(config or Config())
-        return _isolated_session().client(service, endpoint_url=self.url, config=settings)
+        """Return a boto3 client of `service` that ignores the AWS settings of this process."""
+        return _isolated_session().client(service, endpoint_url=self.url, config=client_config(config))
 
 
 class LaptopCloud(Cloud):
-    """A laptop cloud of one's own: `with LaptopCloud() as cloud: cloud.client("s3")`.
+    """A laptop cloud that a `with` block runs: `with LaptopCloud() as cloud: cloud.client("s3")`.
 
-    It ends with the block, and with this process, however that ends.
+    It stops at the end of the block, and with this process, even if that is killed.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class LaptopCloud(Cloud):
         images: Mapping[str, Sequence[str]] | None = None,
         enforce_iam: bool = False,
     ) -> None:
-        """Nothing is started yet.
+        """Set up the cloud; entering the block starts it.
 
         Args:
-            state: the directory for all that is written; without one, a temporary one that goes with it.
+            state: the directory for every file; by default a temporary one, deleted with the cloud.
             port: the port of 127.0.0.1; a free one by default.
-            images: further image names (`localhost/<room>`) and the commands that they stand for.
-            enforce_iam: whether a request needs its principal's IAM policies to allow it. The account's
-                root, which `client` and `environment` act as, may do everything.
+            images: names of additional images (`localhost/<name>`), and the command of each.
+            enforce_iam: refuse requests that the caller's IAM policies do not allow. The credentials of
+                `client` and `environment` are the account's root, which may do everything.
         """
         self._temporary = state is None
         super().__init__(port or 0, state or Path(tempfile.mkdtemp(prefix="laptop-cloud-")))
@@ -81,10 +81,10 @@ class LaptopCloud(Cloud):
         """Start the server and wait until it answers.
 
         Raises:
-            PortTaken: something else listens on the port.
-            CloudFailed: the server did not come up.
+            PortTaken: another process listens on the port.
+            CloudFailed: the server did not start.
         """
-        self.port = process.free_port(self.port)
+        self.port = free_port(self.port)
         self._process = process.start(
             self.port, self.state, self._images, owned=True, enforce_iam=self._enforce_iam
         )
@@ -98,11 +98,11 @@ class LaptopCloud(Cloud):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop it."""
+        """Stop the server."""
         self.stop()
 
     def stop(self) -> None:
-        """End the server and all that it started: by SIGTERM, and by SIGKILL what does not heed it."""
+        """Stop the server and every process that it started: SIGTERM, then SIGKILL."""
         if self._process is not None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -116,7 +116,7 @@ class LaptopCloud(Cloud):
 
 
 def _isolated_session() -> boto3.Session:
-    """A session that reads neither this process's AWS variables nor anyone's AWS files."""
+    """Return a session that reads no AWS variables of this process and no AWS configuration files."""
     unread = (None, None, None, None)
     nowhere = (None, None, os.devnull, None)
     session = botocore.session.Session(

@@ -1,4 +1,4 @@
-"""A laptop cloud that outlives the command that starts it: `up`, `down` and `running`."""
+"""A laptop cloud in the background, which outlives the command that starts it: `up`, `down` and `running`."""
 
 from __future__ import annotations
 
@@ -6,35 +6,34 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
 from laptop_cloud import process
 from laptop_cloud.cloud import Cloud
+from laptop_cloud.ports import free_port
 
-#: Seconds for the server to stop: its endpoints have thirty of them.
+#: Seconds for the server to stop: its containers have 30 of them between SIGTERM and SIGKILL.
 _STOP_LIMIT_S = 45.0
 
 
-def up(state: Path, *, port: int | None = None, images: Mapping[str, Sequence[str]] | None = None) -> Cloud:
-    """The laptop cloud of the directory `state`, started if it is not running; its log is `cloud.log`.
+def up(state: Path, *, port: int | None = None) -> Cloud:
+    """Return the laptop cloud of the directory `state`, started if it is not running. Its log is `cloud.log`.
 
     Args:
-        state: the directory for all that it writes.
-        port: the port of 127.0.0.1 to start it on; a free one by default.
-        images: further image names (`localhost/<room>`) and the commands that they stand for.
+        state: the directory for every file of the server.
+        port: the port of 127.0.0.1; a free one by default.
 
     Raises:
-        PortTaken: something else listens on the port.
-        CloudFailed: the server did not come up; nothing of it is left running.
+        PortTaken: another process listens on the port.
+        CloudFailed: the server did not start; no process of it is left.
     """
     already = running(state)
     if already is not None:
         return already
-    chosen = process.free_port(port or 0)
-    server = process.start(chosen, state, images or {}, owned=False)
+    chosen = free_port(port or 0)
+    server = process.start(chosen, state, {}, owned=False)
     _file(state).write_text(json.dumps({"pid": server.pid, "port": chosen}))
     try:
         process.wait_ready(server, chosen, process.log_of(state))
@@ -45,17 +44,17 @@ def up(state: Path, *, port: int | None = None, images: Mapping[str, Sequence[st
 
 
 def running(state: Path) -> Cloud | None:
-    """The laptop cloud of the directory `state`, if it is running."""
-    noted = _noted(state)
-    if noted is None or _server(state, noted["pid"]) is None:
+    """Return the laptop cloud of the directory `state` if it is running."""
+    recorded = _recorded(state)
+    if recorded is None or _server(state, recorded["pid"]) is None:
         return None
-    return Cloud(noted["port"], state)
+    return Cloud(recorded["port"], state)
 
 
 def down(state: Path) -> None:
-    """Stop the laptop cloud of the directory `state`, and all that it started; nothing if none runs."""
-    noted = _noted(state)
-    server = _server(state, noted["pid"]) if noted else None
+    """Stop the laptop cloud of the directory `state` and every process that it started, if it is running."""
+    recorded = _recorded(state)
+    server = _server(state, recorded["pid"]) if recorded else None
     if server is not None:
         server.terminate()
         with contextlib.suppress(psutil.TimeoutExpired):
@@ -69,16 +68,16 @@ def _file(state: Path) -> Path:
     return state / "cloud.json"
 
 
-def _noted(state: Path) -> dict[str, int] | None:
+def _recorded(state: Path) -> dict[str, int] | None:
     try:
-        noted: dict[str, int] = json.loads(_file(state).read_text())
+        recorded: dict[str, int] = json.loads(_file(state).read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return noted
+    return recorded
 
 
 def _server(state: Path, pid: int) -> psutil.Process | None:
-    """The process `pid`, if it is the server of `state` and not one that got its number later."""
+    """Return the process `pid` if it is the server of `state`, and not a later process with the same id."""
     with contextlib.suppress(psutil.NoSuchProcess):
         found = psutil.Process(pid)
         if found.status() != psutil.STATUS_ZOMBIE and {"laptop_cloud", str(state.resolve())} <= set(

@@ -1,4 +1,4 @@
-"""Starts the laptop cloud's server as a process, and waits until it answers."""
+"""The laptop cloud's server as a child process: start it, and wait until it answers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from urllib.request import ProxyHandler, build_opener
 
 from laptop_cloud.aws_isolation import clean_environment
 from laptop_cloud.containers.images import REPOSITORY
-from laptop_cloud.containers.supervisor import leashed
+from laptop_cloud.containers.supervisor import supervised
 from laptop_cloud.invocations.router import IDENTITY_PATH
-from laptop_cloud.server import bound_socket
 
-#: Seconds for the server to come up; it takes two or three on an idle laptop.
+#: Seconds for the server to start; it takes two or three on an idle laptop.
 _READY_LIMIT_S = 120.0
 _POLL_S = 0.1
 _TAIL_LINES = 15
@@ -28,30 +27,23 @@ _direct = build_opener(ProxyHandler({}))
 
 
 class CloudFailed(RuntimeError):
-    """The laptop cloud's server did not come up."""
+    """The laptop cloud's server did not start."""
 
     def __init__(self, what: str, log: Path) -> None:
-        """`what` happened; the message ends with the end of `log`."""
+        """`what` is the event; the message ends with the last lines of `log`."""
         lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:] if log.exists() else []
         super().__init__("\n".join((f"the laptop cloud {what}; the end of {log}:", *lines)))
 
 
 def log_of(state: Path) -> Path:
-    """Where the server of `state` logs."""
+    """Return the path of the server's log."""
     return state / "cloud.log"
-
-
-def free_port(port: int) -> int:
-    """`port` if it is free, or a free one if it is 0. Raises `PortTaken`."""
-    with bound_socket(port) as bound:
-        chosen: int = bound.getsockname()[1]
-    return chosen
 
 
 def start(
     port: int, state: Path, images: Mapping[str, Sequence[str]], *, owned: bool, enforce_iam: bool = False
 ) -> subprocess.Popen[bytes]:
-    """Start the server on `port`. An owned server dies with this process, however this process dies."""
+    """Start the server on `port`. An owned server ends with this process, even if this process is killed."""
     state.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "laptop_cloud", "--port", str(port), "--state", str(state.resolve())]
     for name, run in images.items():
@@ -60,7 +52,7 @@ def start(
         command.append("--enforce-iam")
     with log_of(state).open("ab") as log:
         return subprocess.Popen(
-            leashed(command) if owned else command,
+            supervised(command) if owned else command,
             stdin=subprocess.PIPE if owned else subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -71,7 +63,7 @@ def start(
 
 
 def wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Return when the server answers. Raises `CloudFailed` if it ends before, or takes too long."""
+    """Return when the server answers. Raises `CloudFailed` if it exits before that, or takes too long."""
     deadline = time.monotonic() + _READY_LIMIT_S
     while not answers(port):
         if process.poll() is not None:
@@ -82,7 +74,7 @@ def wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 
 def answers(port: int) -> bool:
-    """Whether a laptop cloud's server answers on `port` of 127.0.0.1."""
+    """Return True if a laptop cloud's server answers on `port` of 127.0.0.1."""
     try:
         with _direct.open(f"http://127.0.0.1:{port}{IDENTITY_PATH}", timeout=5) as answer:
             said = json.load(answer)

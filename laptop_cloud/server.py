@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -19,51 +18,28 @@ from laptop_cloud.aws_isolation import clean_environment
 from laptop_cloud.cloudformation import install as cloudformation
 from laptop_cloud.containers.credentials import CredentialsEndpoint, RoleSessions
 from laptop_cloud.containers.launcher import Launcher
-from laptop_cloud.invocations.router import Front
+from laptop_cloud.invocations.router import Router
 from laptop_cloud.invocations.runtime import Runtime
-from laptop_cloud.ministack import iam as emulated_iam
-from laptop_cloud.ministack import s3 as emulated_s3
-from laptop_cloud.services import Places
+from laptop_cloud.ministack import iam, s3
+from laptop_cloud.ports import bound_socket
+from laptop_cloud.services import ServiceRegistry
 
-#: Clients keep connections this long (seconds); `ministack`'s own figure.
+#: Seconds that an idle connection is kept; `ministack`'s figure.
 _KEEP_ALIVE_S = 75
 
 
-class PortTaken(OSError):
-    """Something else listens on the port."""
-
-    def __init__(self, port: int) -> None:
-        """`port` is the port of 127.0.0.1 that was asked for."""
-        super().__init__(
-            f"port {port} of 127.0.0.1 is taken: stop what listens there (`lsof -i :{port}` names it), "
-            "or choose another port"
-        )
-
-
-def bound_socket(port: int) -> socket.socket:
-    """A socket bound to `port` of 127.0.0.1 (0: any free one). Raises `PortTaken`."""
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind(("127.0.0.1", port))
-    except OSError as error:
-        bound.close()
-        raise PortTaken(port) from error
-    return bound
-
-
 def run(port: int, state: Path, images: Mapping[str, Sequence[str]], *, enforce_iam: bool) -> None:
-    """Serve until SIGTERM or SIGINT; then stop every endpoint's processes and return.
+    """Serve until SIGTERM or SIGINT; then stop the processes of every endpoint and return.
 
     Args:
         port: the port of 127.0.0.1.
-        state: the directory that gets every file this writes.
-        images: further image names and their commands, beside the rooms of `container/`.
-        enforce_iam: whether a request needs its principal's IAM policies to allow it.
+        state: the directory for every file.
+        images: names of additional images and their commands, beside the packages of `container/`.
+        enforce_iam: refuse requests that the caller's IAM policies do not allow.
 
     Raises:
-        PortTaken: something else listens there.
-        cloudformation.EmulatorChanged: `ministack` is not the version that this fits.
+        PortTaken: another process listens on the port.
+        cloudformation.EmulatorChanged: this version of `ministack` lacks a name that this package uses.
     """
     bound = bound_socket(port)
     endpoint_url = f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -72,7 +48,7 @@ def run(port: int, state: Path, images: Mapping[str, Sequence[str]], *, enforce_
 
 
 def _set_environment(endpoint_url: str, state: Path, enforce_iam: bool) -> None:
-    """The environment that `ministack` reads when it is imported, and that Lambda workers inherit."""
+    """Set the environment that `ministack` reads when it is imported, and that Lambda workers inherit."""
     scratch = state / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     clean = clean_environment(os.environ, endpoint_url)
@@ -87,7 +63,7 @@ def _set_environment(endpoint_url: str, state: Path, enforce_iam: bool) -> None:
             "TMPDIR": str(scratch),
             "STATE_DIR": str(state / "emulator"),
             "S3_DATA_DIR": str(state / "s3"),
-            # No Docker daemon is looked for, and nothing listens beside the one port.
+            # No Docker daemon is used, and only the one port is listened on.
             "DOCKER_HOST": f"unix://{state / 'no-docker.sock'}",
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
@@ -98,10 +74,10 @@ def _set_environment(endpoint_url: str, state: Path, enforce_iam: bool) -> None:
 async def _serve(
     file: int, endpoint_url: str, state: Path, images: Mapping[str, Sequence[str]], enforce_iam: bool
 ) -> None:
-    # Imported here because it reads its environment, and fixes its directories, as it is imported.
+    # Imported here because `ministack` reads its environment, and sets its directories, on import.
     emulator = import_module("ministack.app").app
     if enforce_iam:
-        emulator = emulated_iam.SecureTransport(emulator)
+        emulator = iam.SecureTransport(emulator)
     roles = RoleSessions(endpoint_url, enforce_iam=enforce_iam)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -109,7 +85,7 @@ async def _serve(
     config = Config()
     config.bind = [f"fd://{file}"]
     config.keep_alive_timeout = _KEEP_ALIVE_S
-    # What passes through is neither unpacked nor added to, and one caller's cookies are not another's.
+    # Bodies and headers pass unchanged, and cookies are not shared between callers.
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -123,13 +99,13 @@ async def _serve(
             session=session,
             roles=roles,
         )
-        places = Places(launcher, roles)
-        cloudformation.install(places, asyncio.get_running_loop())
+        registry = ServiceRegistry(launcher, roles)
+        cloudformation.install(registry, asyncio.get_running_loop())
         if enforce_iam:
-            emulated_s3.install()
+            s3.install()
         try:
-            front = Front(emulator, places, Runtime(places, session))
-            app: Any = CredentialsEndpoint(front, roles)
+            router = Router(emulator, registry, Runtime(registry, session))
+            app: Any = CredentialsEndpoint(router, roles)
             await serve(app, config, shutdown_trigger=stop.wait)
         finally:
-            await places.abandon()
+            await registry.shut_down()

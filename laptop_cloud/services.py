@@ -1,11 +1,11 @@
-"""The services of every place, made when a place is first used."""
+"""The emulated services of each account, created on the account's first request."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 
-from laptop_cloud.api.account import Place
+from laptop_cloud.api.account import Account
 from laptop_cloud.api.service import invalid
 from laptop_cloud.autoscaling import AutoScaling
 from laptop_cloud.containers.credentials import RoleSessions
@@ -17,44 +17,47 @@ from laptop_cloud.sagemaker.metrics import Metrics
 
 @dataclasses.dataclass(frozen=True)
 class Services:
-    """SageMaker and Application Auto Scaling of one place, which know of each other, and their metrics."""
+    """SageMaker, Application Auto Scaling and the endpoints' metrics of one account."""
 
     sagemaker: SageMaker
     autoscaling: AutoScaling
     metrics: Metrics
 
 
-class Places:
-    """The services by place. Used on the event loop only."""
+class ServiceRegistry:
+    """The services by account. Used on the event loop only."""
 
     def __init__(self, launcher: Launcher, roles: RoleSessions) -> None:
-        """`launcher` makes the instances of every place; `roles` are who watches their updates."""
+        """`launcher` makes the instances of every account; `roles` are the sessions that read alarms."""
         self._launcher = launcher
         self._roles = roles
-        self._services: dict[Place, Services] = {}
+        self._services: dict[Account, Services] = {}
 
-    def at(self, place: Place) -> Services:
-        """The services of `place`."""
-        if place not in self._services:
-            self._services[place] = self._made(place)
-        return self._services[place]
+    def of(self, account: Account) -> Services:
+        """Return the services of `account`."""
+        if account not in self._services:
+            self._services[account] = self._made(account)
+        return self._services[account]
 
-    async def abandon(self) -> None:
+    async def shut_down(self) -> None:
         """Stop every instance of every endpoint."""
-        every = [e for services in self._services.values() for e in services.sagemaker.endpoints.all()]
-        await asyncio.gather(*(endpoint.abandon() for endpoint in every))
+        endpoints = [e for services in self._services.values() for e in services.sagemaker.endpoints.all()]
+        await asyncio.gather(*(endpoint.shut_down() for endpoint in endpoints))
 
-    def _made(self, place: Place) -> Services:
+    def _made(self, account: Account) -> Services:
         def check_variant(endpoint: str, variant: str) -> None:
-            if variant not in sagemaker.endpoints.get(endpoint).variants():
+            if variant != sagemaker.endpoints.get(endpoint).fleet.name:
                 raise invalid(f"Could not find variant {variant} of endpoint {endpoint}")
 
-        def hold_within(endpoint: str, variant: str, low: int, high: int) -> None:
-            sagemaker.endpoints.get(endpoint).hold_within(variant, low, high)
+        def enforce_bounds(endpoint: str, variant: str, low: int, high: int) -> None:
+            sagemaker.endpoints.get(endpoint).enforce_bounds(variant, low, high)
 
-        cloudwatch = CloudWatch(place, self._roles)
-        autoscaling = AutoScaling(place, check_variant, hold_within)
+        cloudwatch = CloudWatch(account, self._roles)
+        autoscaling = AutoScaling(account, check_variant, enforce_bounds)
         sagemaker = SageMaker(
-            place, self._launcher.at(place), autoscaling.scaled_variants, cloudwatch.alarm_states
+            account,
+            self._launcher.for_account(account),
+            autoscaling.scaled_variants,
+            cloudwatch.alarm_states,
         )
         return Services(sagemaker, autoscaling, Metrics(cloudwatch.put))

@@ -1,4 +1,4 @@
-"""An account in a region: what a request's credentials say, and what every ARN is made of."""
+"""An AWS account in a region, read from a request's credentials, and its ARNs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ DEFAULT_REGION = "us-east-1"
 _CREDENTIAL = re.compile(r"Credential=(\d{12})?[^/]*/\d{8}/([a-z0-9-]+)/")
 
 
-class Place(NamedTuple):
-    """One account in one region. Resources of two places do not see each other."""
+class Account(NamedTuple):
+    """One account in one region. Each has separate resources."""
 
-    account: str
+    id: str
     region: str
 
     @classmethod
-    def of(cls, authorization: str) -> Place:
-        """The place that a request's SigV4 `Authorization` header names.
+    def of(cls, authorization: str) -> Account:
+        """Return the account and region in a request's SigV4 `Authorization` header.
 
-        The account is the access key where that is twelve digits (as it is for `ministack`), and the
-        default account otherwise.
+        The account is the access key where that has twelve digits (`ministack`'s rule), and the default
+        account otherwise.
         """
         found = _CREDENTIAL.search(authorization)
         if found is None:
@@ -30,5 +30,5 @@ class Place(NamedTuple):
         return cls(found[1] or DEFAULT_ACCOUNT, found[2])
 
     def arn(self, service: str, resource: str) -> str:
-        """The ARN of `resource` (such as `model/x`) of `service` in this place."""
-        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+        """Return the ARN of `resource` (such as `model/x`) of `service`."""
+        return f"arn:aws:{service}:{self.region}:{self.id}:{resource}"

@@ -1,4 +1,4 @@
-"""The few words of ASGI that this package speaks."""
+"""Minimal ASGI types, and functions to read a request and to send a response."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Headers = list[tuple[bytes, bytes]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-async def body_of(receive: Receive, limit: int) -> bytes:
-    """The whole body of a request. Raises `ServiceError` beyond `limit` bytes."""
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """Read the whole body of a request. Raises `ServiceError` beyond `limit` bytes."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -30,18 +30,18 @@ async def body_of(receive: Receive, limit: int) -> bytes:
 
 
 async def disconnected(receive: Receive) -> None:
-    """Return when the client has gone away."""
+    """Return on client disconnect."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    """A response with its whole body."""
+    """Send a response with its whole body."""
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})
 
 
 def header(headers: Headers, name: bytes) -> bytes | None:
-    """The first header of that name (lower case), if there is one."""
+    """Return the value of the first header `name` (lower case), or None."""
     return next((value for key, value in headers if key == name), None)

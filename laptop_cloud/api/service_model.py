@@ -1,7 +1,7 @@
-"""Checks a request against the service's own model, which botocore carries.
+"""Validation of a request by botocore's model of the service.
 
-botocore's client checks types, required members and lower bounds before it sends. The service checks
-patterns, enumerations and upper bounds too, and so does this.
+botocore's client validates types, required members and lower bounds before it sends a request. The service
+also validates patterns, enumerations and upper bounds, and so does this module.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 import botocore.session
 from botocore.model import ServiceModel, Shape
 
-#: Java's character classes in the words of Python's `re`, as they stand between brackets.
+#: Java's character classes in the syntax of Python's `re`, for use between brackets.
 _CLASSES: Final = {"ASCII": r"\x00-\x7F", "Print": r"\x20-\x7E", "L": r"\w", "N": r"\d", "Z": r"\s"}
 _TOKEN: Final = re.compile(r"\\p\{(?P<name>\w+)\}|\\.|[\[\]]")
 _SURROGATES: Final = (r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF")
@@ -36,13 +36,13 @@ _PYTHON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 
 @functools.cache
 def service_model(service: str) -> ServiceModel:
-    """botocore's model of `service`, such as `sagemaker`."""
+    """Return botocore's model of `service`, such as `sagemaker`."""
     return botocore.session.Session().get_service_model(service)
 
 
 @functools.cache
 def compiled(pattern: str) -> re.Pattern[str]:
-    """A pattern of a service model, which is written for Java, as Python's."""
+    """Compile a pattern of a service model. The patterns are written for Java."""
     bracketed = False
 
     def translated(token: re.Match[str]) -> str:
@@ -58,7 +58,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def violations(shape: Shape, value: object, path: str = "") -> Iterator[str]:
-    """One sentence for each constraint of `shape` that `value` breaks, naming the parameter."""
+    """Yield one sentence for each constraint of `shape` that `value` violates, with the parameter's path."""
     expected = _PYTHON_TYPES[shape.type_name]
     if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
         yield f"Value at '{path}' failed to satisfy constraint: Member must be of type {shape.type_name}"
@@ -114,10 +114,10 @@ def _bounds(shape: Shape, size: float, path: str, what: str) -> Iterator[str]:
 
 
 def coerced(shape: Shape, value: Any) -> Any:
-    """`value` from a template, with its scalars as `shape` types them.
+    """Return `value` from a template with its scalars converted to the types of `shape`.
 
-    CloudFormation accepts `"1"` for a number and `"true"` for a boolean (parameters are strings), and
-    a number where a string is wanted.
+    CloudFormation accepts `"1"` for a number and `"true"` for a boolean (parameters are strings), and a
+    number for a string.
     """
     kind = shape.type_name
     if isinstance(value, dict) and kind == "structure":

@@ -1,4 +1,4 @@
-"""Tags of the resources of one place."""
+"""Tags of the resources of one account."""
 
 from __future__ import annotations
 
@@ -6,32 +6,35 @@ from laptop_cloud.api.service import Params, invalid
 
 
 class Tags:
-    """Tags by resource ARN, and the three operations on them."""
+    """Tags by resource ARN, and the three operations on them.
+
+    Each stage puts tags on its resources, and CloudFormation changes them in place.
+    """
 
     def __init__(self) -> None:
-        """No resources yet."""
+        """Start without resources."""
         self._by_arn: dict[str, dict[str, str]] = {}
 
     def start(self, arn: str, tags: list[dict[str, str]]) -> None:
-        """Remember a new resource with the tags that it was created with."""
+        """Add a new resource with the tags of its Create request."""
         self._by_arn[arn] = {tag["Key"]: tag["Value"] for tag in tags}
 
-    def forget(self, arn: str) -> Params:
-        """Drop a resource that is gone; the answer to the call that deleted it is empty."""
+    def remove(self, arn: str) -> Params:
+        """Remove a deleted resource; return the empty response of the Delete operation."""
         self._by_arn.pop(arn, None)
         return {}
 
     def add(self, params: Params) -> Params:
-        """AddTags."""
+        """Run AddTags."""
         self._of(params).update({tag["Key"]: tag["Value"] for tag in params["Tags"]})
         return self.list(params)
 
     def list(self, params: Params) -> Params:
-        """ListTags."""
+        """Run ListTags."""
         return {"Tags": [{"Key": key, "Value": value} for key, value in self._of(params).items()]}
 
     def delete(self, params: Params) -> Params:
-        """DeleteTags."""
+        """Run DeleteTags."""
         for key in params["TagKeys"]:
             self._of(params).pop(key, None)
         return {}

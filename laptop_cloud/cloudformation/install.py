@@ -1,7 +1,7 @@
-"""Teaches `ministack`'s CloudFormation the types of SageMaker and Application Auto Scaling.
+"""Installation of the types of SageMaker and Application Auto Scaling in `ministack`'s CloudFormation.
 
-`ministack` has no public way to add a type. Only this module, `emulated_iam` and `emulated_s3` use its
-private names; `check_emulator` checks that all are there before any is used.
+`ministack` has no public way to add a type. Only this module, `ministack.iam` and `ministack.s3` of this
+package use its private names; `check_emulator` checks that all exist before any is used.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from importlib.metadata import version
 from types import FunctionType
 from typing import Any, Final
 
-from laptop_cloud.api.account import Place
+from laptop_cloud.api.account import Account
 from laptop_cloud.api.service import Params
-from laptop_cloud.cloudformation.sagemaker_types import Created, Definition, EndpointType, ResourceType
+from laptop_cloud.cloudformation.sagemaker_types import Created, DefinitionType, EndpointType, ResourceType
 from laptop_cloud.cloudformation.scaling_types import ScalableTargetType, ScalingPolicyType
-from laptop_cloud.services import Places, Services
+from laptop_cloud.services import ServiceRegistry, Services
 
 TYPES: Final[tuple[ResourceType, ...]] = (
-    Definition("Model"),
-    Definition("EndpointConfig"),
+    DefinitionType("Model"),
+    DefinitionType("EndpointConfig"),
     EndpointType(),
     ScalableTargetType(),
     ScalingPolicyType(),
 )
 
 _PACKAGE: Final = "ministack.services.cloudformation"
-#: The names of `ministack`'s modules that are used by these modules, and what each must be.
+#: The private names that these modules use, by module of `ministack`, and the type of each.
 _NAMES: Final[Mapping[str, Mapping[str, type]]] = {
     f"{_PACKAGE}.provisioners": {
         "_RESOURCE_HANDLERS": dict,
@@ -50,10 +50,10 @@ _NAMES: Final[Mapping[str, Mapping[str, type]]] = {
 
 
 class EmulatorChanged(RuntimeError):
-    """A `ministack` that lacks a name that is used here."""
+    """A private name that this package uses is missing in `ministack`."""
 
     def __init__(self, missing: list[str]) -> None:
-        """`missing` are the names, with their modules."""
+        """`missing` are the names with their modules."""
         super().__init__(
             f"ministack {version('ministack')} lacks {', '.join(missing)}, which this needs: install the "
             "version that requirements-local.txt pins, or fit laptop_cloud/cloudformation/install.py to it"
@@ -61,7 +61,7 @@ class EmulatorChanged(RuntimeError):
 
 
 def check_emulator() -> None:
-    """Raise `EmulatorChanged` unless every private name that is used here is there."""
+    """Raise `EmulatorChanged` unless `ministack` has every private name that this package uses."""
     missing = [
         f"{module}.{name}"
         for module, names in _NAMES.items()
@@ -72,17 +72,17 @@ def check_emulator() -> None:
         raise EmulatorChanged(missing)
 
 
-def install(places: Places, loop: asyncio.AbstractEventLoop) -> None:
-    """Add the types. `loop` is the event loop that the services of `places` live on.
+def install(registry: ServiceRegistry, loop: asyncio.AbstractEventLoop) -> None:
+    """Add the types. `loop` is the event loop of the services in `registry`.
 
     Raises:
-        EmulatorChanged: `ministack` is not the version that this fits.
+        EmulatorChanged: `ministack` lacks a private name that this package uses.
     """
     check_emulator()
     provisioners: Any = import_module(f"{_PACKAGE}.provisioners")
     stacks: Any = import_module(f"{_PACKAGE}.stacks")
     for kind in TYPES:
-        provisioners._RESOURCE_HANDLERS[kind.name] = _handlers(kind, places, loop)
+        provisioners._RESOURCE_HANDLERS[kind.name] = _handlers(kind, registry, loop)
         provisioners._REPLACING_PROPERTIES[kind.name] = kind.create_only()
         if kind.name_property:
             provisioners._CUSTOM_NAME_REPLACEMENT[kind.name] = {"name": kind.name_property}
@@ -94,16 +94,16 @@ def install(places: Places, loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _handlers(
-    kind: ResourceType, places: Places, loop: asyncio.AbstractEventLoop
+    kind: ResourceType, registry: ServiceRegistry, loop: asyncio.AbstractEventLoop
 ) -> dict[str, Callable[..., Any]]:
-    """The functions that `ministack` calls, on a thread of their own, for one type."""
+    """Return the handlers of one type. `ministack` calls them on a worker thread."""
     responses = import_module("ministack.core.responses")
 
     def on_loop(work: Callable[[Services], Coroutine[Any, Any, Any]]) -> Any:
-        place = Place(responses.get_account_id(), responses.get_region())
+        account = Account(responses.get_account_id(), responses.get_region())
 
         async def done() -> Any:
-            return await work(places.at(place))
+            return await work(registry.of(account))
 
         return asyncio.run_coroutine_threadsafe(done(), loop).result()
 

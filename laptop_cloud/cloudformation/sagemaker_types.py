@@ -1,7 +1,7 @@
-"""The CloudFormation types of SageMaker and Application Auto Scaling, on top of the services themselves.
+"""The CloudFormation types of SageMaker.
 
-Each type creates, updates and deletes through the same calls that a client makes, so a template is
-checked by the same rules. Physical ids and attributes are those that CloudFormation documents.
+Each type creates, updates and deletes with the service's operations, so a template is validated by the same
+rules as a request. Physical ids and attributes are those that CloudFormation documents.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UPDATE_ONLY = ("RetainAllVariantProperties", "ExcludeRetainedVariantProperties"
 
 
 class ResourceFailed(Exception):
-    """A resource that did not come up, in the service's own words."""
+    """A resource failed; the message is the service's."""
 
 
 class ResourceType(Protocol):
@@ -32,34 +32,34 @@ class ResourceType(Protocol):
 
     @property
     def name_property(self) -> str | None:
-        """The property that names the resource, where a template may choose the name."""
+        """The property with the resource's name, or None if a template cannot set the name."""
 
     @property
     def taggable(self) -> bool:
-        """Whether the type has Tags, to which CloudFormation adds the stack's."""
+        """True if the type has Tags, to which CloudFormation adds the stack's."""
 
     def create_only(self) -> tuple[str, ...]:
-        """The properties whose change replaces the resource."""
+        """Return the properties whose change replaces the resource."""
 
     async def create(self, services: Services, logical_id: str, props: Params) -> Created:
-        """Make the resource; return its physical id and its attributes."""
+        """Create the resource; return its physical id and its attributes."""
 
     async def update(self, services: Services, physical_id: str, old: Params, new: Params) -> Created:
-        """Change the resource in place."""
+        """Update the resource in place."""
 
     async def delete(self, services: Services, physical_id: str) -> None:
-        """Remove the resource, if it is still there."""
+        """Delete the resource, if it still exists."""
 
 
 def typed(service: str, operation: str, params: Params) -> Params:
-    """A template's properties with the types that the operation wants."""
+    """Return a template's properties with the types of the operation's parameters."""
     shape = service_model(service).operation_model(operation).input_shape
     typed: Params = coerced(shape, params)
     return typed
 
 
-class Definition:
-    """`AWS::SageMaker::Model` and `AWS::SageMaker::EndpointConfig`: nothing but their tags ever changes."""
+class DefinitionType:
+    """`AWS::SageMaker::Model` and `AWS::SageMaker::EndpointConfig`: immutable but for their tags."""
 
     taggable = True
 
@@ -70,19 +70,19 @@ class Definition:
         self._kind = kind
 
     def create_only(self) -> tuple[str, ...]:
-        """All but the tags."""
+        """Return all properties but the tags."""
         members = service_model("sagemaker").operation_model(f"Create{self._kind}").input_shape.members
         return tuple(name for name in members if name != "Tags")
 
     async def create(self, services: Services, logical_id: str, props: Params) -> Created:
-        """Create it under the template's name, or a generated one."""
+        """Create it with the template's name, or a generated one."""
         name = props.get(self.name_property) or _generated_name(logical_id)
         params = typed("sagemaker", f"Create{self._kind}", {**props, self.name_property: name})
         arn = services.sagemaker.call(f"Create{self._kind}", params)[f"{self._kind}Arn"]
         return self._created(arn)
 
     async def update(self, services: Services, physical_id: str, old: Params, new: Params) -> Created:
-        """Change the tags."""
+        """Update the tags."""
         _retag(services, physical_id, old, new)
         return self._created(physical_id)
 
@@ -97,18 +97,22 @@ class Definition:
 
 
 class EndpointType:
-    """`AWS::SageMaker::Endpoint`: in service, or failed with the reason."""
+    """`AWS::SageMaker::Endpoint`."""
 
     name = "AWS::SageMaker::Endpoint"
     name_property = "EndpointName"
     taggable = True
 
     def create_only(self) -> tuple[str, ...]:
-        """The name: a new configuration is an update in place."""
+        """Return the name: a new configuration is an update in place."""
         return ("EndpointName",)
 
     async def create(self, services: Services, logical_id: str, props: Params) -> Created:
-        """Create it and wait until it is in service; one that fails is deleted again."""
+        """Create it and wait until it is in service. A failed endpoint is deleted.
+
+        Raises:
+            ResourceFailed: the endpoint failed.
+        """
         name = props.get("EndpointName") or _generated_name(logical_id)
         given = {key: value for key, value in props.items() if key not in _UPDATE_ONLY}
         services.sagemaker.call(
@@ -123,9 +127,12 @@ class EndpointType:
         return self._created(endpoint.arn)
 
     async def update(self, services: Services, physical_id: str, old: Params, new: Params) -> Created:
-        """UpdateEndpoint, and wait for it, unless the wanted configuration is in force already.
+        """Run UpdateEndpoint and wait for it, unless the configuration is in force already.
 
-        It is when a stack rolls back after a deployment that SageMaker has rolled back by itself.
+        That is so when a stack rolls back after SageMaker has rolled back the deployment.
+
+        Raises:
+            ResourceFailed: the update failed.
         """
         _retag(services, physical_id, old, new)
         endpoint = services.sagemaker.endpoints.get(_name_of(physical_id))
@@ -140,7 +147,7 @@ class EndpointType:
         return self._created(physical_id)
 
     async def delete(self, services: Services, physical_id: str) -> None:
-        """Delete it and wait until its last process is gone."""
+        """Delete it and wait until its last process has ended."""
         endpoint = services.sagemaker.endpoints.find(_name_of(physical_id))
         if endpoint is not None:
             await endpoint.settled()
@@ -160,7 +167,7 @@ def _exists(services: Services, describe: str, name: Params) -> bool:
 
 
 def _retag(services: Services, arn: str, old: Params, new: Params) -> None:
-    """Make the resource's tags those of the template; tags from elsewhere stay."""
+    """Set the resource's tags to the template's; tags from other sources stay."""
     wanted: list[dict[str, Any]] = new.get("Tags", [])
     gone = {tag["Key"] for tag in old.get("Tags", [])} - {tag["Key"] for tag in wanted}
     if gone:
@@ -173,6 +180,6 @@ def _name_of(arn: str) -> str:
 
 
 def _generated_name(logical_id: str) -> str:
-    """A name as CloudFormation makes them, within SageMaker's 63 characters."""
+    """Return a name in CloudFormation's format, within SageMaker's 63 characters."""
     letters = string.ascii_letters + string.digits
     return f"{logical_id[:50]}-{''.join(secrets.choice(letters) for _ in range(12))}"

@@ -18,13 +18,13 @@ class ScalableTargetType:
     taggable = False
 
     def create_only(self) -> tuple[str, ...]:
-        """What it scales."""
+        """Return the properties that identify the target."""
         return _TARGET
 
     async def create(self, services: Services, logical_id: str, props: Params) -> Created:
-        """Register it and put its scheduled actions."""
+        """Register the target and put its scheduled actions."""
         target = {key: value for key, value in props.items() if key not in ("ScheduledActions", "Tags")}
-        if "Tags" in props:  # CloudFormation lists them, the API maps them
+        if "Tags" in props:  # a list in CloudFormation, a map in the API
             target["Tags"] = {tag["Key"]: tag["Value"] for tag in props["Tags"]}
         services.autoscaling.call("RegisterScalableTarget", typed(SERVICE, "RegisterScalableTarget", target))
         for action in props.get("ScheduledActions", []):
@@ -34,7 +34,7 @@ class ScalableTargetType:
         return ident, {"Id": ident}
 
     async def update(self, services: Services, physical_id: str, old: Params, new: Params) -> Created:
-        """Register it anew; scheduled actions that are gone from the template go."""
+        """Register the target again, and delete the scheduled actions that the template no longer has."""
         kept = {action["ScheduledActionName"] for action in new.get("ScheduledActions", [])}
         for action in old.get("ScheduledActions", []):
             if action["ScheduledActionName"] not in kept:
@@ -43,7 +43,7 @@ class ScalableTargetType:
         return await self.create(services, "", new)
 
     async def delete(self, services: Services, physical_id: str) -> None:
-        """Deregister it, and with it its policies and schedules."""
+        """Deregister the target, with its policies and scheduled actions."""
         _unless_gone(services, "DeregisterScalableTarget", _target(physical_id))
 
 
@@ -55,11 +55,11 @@ class ScalingPolicyType:
     taggable = False
 
     def create_only(self) -> tuple[str, ...]:
-        """Its name, and the target that it belongs to."""
+        """Return the properties with its name and its target."""
         return ("PolicyName", "ScalingTargetId", *_TARGET)
 
     async def create(self, services: Services, logical_id: str, props: Params) -> Created:
-        """Put it on its target, which the template names as a whole or by three properties."""
+        """Put the policy on its target, given as one id or as three properties."""
         given = {key: value for key, value in props.items() if key != "ScalingTargetId"}
         if "ScalingTargetId" in props:
             given.update(_target(props["ScalingTargetId"]))
@@ -69,11 +69,11 @@ class ScalingPolicyType:
         return arn, {"Arn": arn, "PolicyName": given["PolicyName"]}
 
     async def update(self, services: Services, physical_id: str, old: Params, new: Params) -> Created:
-        """Put it again."""
+        """Put the policy again."""
         return await self.create(services, "", new)
 
     async def delete(self, services: Services, physical_id: str) -> None:
-        """Delete it."""
+        """Delete the policy."""
         policies = services.autoscaling.call("DescribeScalingPolicies", {"ServiceNamespace": "sagemaker"})
         for policy in policies["ScalingPolicies"]:
             if policy["PolicyARN"] == physical_id:
@@ -82,7 +82,7 @@ class ScalingPolicyType:
 
 
 def _target(ident: str) -> Params:
-    """The three parameters in a target's physical id, `resource id|dimension|namespace`."""
+    """Return the three parameters in a target's physical id, `resource id|dimension|namespace`."""
     return dict(zip(_TARGET, ident.split("|"), strict=True))
 
 

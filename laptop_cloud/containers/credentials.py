@@ -1,7 +1,7 @@
-"""Credentials of the roles that SageMaker acts with: a model's execution role, for platform and container.
+"""Credentials of a model's execution role, for the platform and for the container.
 
-A container gets no keys in its environment, but an address to fetch them from, as on SageMaker: they last
-an hour, and every AWS SDK renews them by itself.
+As on SageMaker, a container has a URL for credentials in its environment instead of keys. They last an hour,
+and AWS SDKs renew them.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ import botocore.session
 from botocore.config import Config
 from botocore.credentials import CredentialResolver, RefreshableCredentials
 
-from laptop_cloud.api.account import Place
+from laptop_cloud.api.account import Account
 from laptop_cloud.api.asgi import App, Message, Receive, Send, header, respond
-from laptop_cloud.ministack import iam as emulated_iam
+from laptop_cloud.aws_isolation import client_config
+from laptop_cloud.ministack import iam
 
-#: How long credentials last: STS's default. SDKs renew them fifteen minutes before.
+#: Lifetime of credentials, STS's default. SDKs renew them fifteen minutes before they expire.
 LIFETIME: Final = timedelta(hours=1)
-#: Where containers fetch their role's credentials.
+#: Path of the containers' requests for credentials.
 PATH: Final = "/_laptop-cloud/credentials"
 SERVICE: Final = "sagemaker.amazonaws.com"
 
 
 class RoleRefused(Exception):
-    """A role that SageMaker may not assume, and what to change."""
+    """A role that SageMaker may not assume; the message says what to change."""
 
     def __init__(self, role_arn: str) -> None:
-        """`role_arn` is the role."""
+        """`role_arn` is the role's ARN."""
         super().__init__(
             f"SageMaker could not assume the role {role_arn}: make it exist, with a trust policy that allows "
             f"sts:AssumeRole to the service {SERVICE} for this account"
@@ -39,82 +40,81 @@ class RoleRefused(Exception):
 
 
 class RoleSessions:
-    """Sessions of roles, each made by SageMaker. Safe across threads."""
+    """SageMaker's sessions of roles. Safe across threads."""
 
     def __init__(self, endpoint_url: str, *, enforce_iam: bool) -> None:
         """With `enforce_iam`, a role must exist and its trust policy must allow the session."""
         self._endpoint_url = endpoint_url
         self._enforce_iam = enforce_iam
-        self._holders: dict[str, tuple[str, Place]] = {}
+        self._containers: dict[str, tuple[str, Account]] = {}
 
-    def client(self, role_arn: str, service: str, place: Place, config: Config | None = None) -> Any:
-        """A boto3 client of `service` in `place` that acts as the role, and renews its credentials.
+    def client(self, role_arn: str, service: str, account: Account, config: Config | None = None) -> Any:
+        """Return a boto3 client of `service` in `account` with the role's credentials, which it renews.
 
-        Blocks for as long as botocore takes to read the service's model: call it on a thread.
+        Blocks while botocore reads the service's model: call it on a thread.
 
         Raises:
             RoleRefused: SageMaker may not assume the role.
         """
         session = botocore.session.Session()
         session.register_component(
-            "credential_provider", CredentialResolver([_Provider(self, role_arn, place)])
+            "credential_provider", CredentialResolver([_Provider(self, role_arn, account)])
         )
-        settings = Config(s3={"addressing_style": "path"}, proxies={}).merge(config or Config())
-        return boto3.Session(botocore_session=session, region_name=place.region).client(
-            service, endpoint_url=self._endpoint_url, config=settings
+        return boto3.Session(botocore_session=session, region_name=account.region).client(
+            service, endpoint_url=self._endpoint_url, config=client_config(config)
         )
 
-    def variables(self, role_arn: str, place: Place) -> dict[str, str]:
-        """The environment variables by which a container's SDK finds the role's credentials.
+    def container_variables(self, role_arn: str, account: Account) -> dict[str, str]:
+        """Return the environment variables with which a container's SDK fetches the role's credentials.
 
         Raises:
             RoleRefused: SageMaker may not assume the role.
         """
-        self._check(role_arn, place)
+        self._check(role_arn, account)
         token = secrets.token_urlsafe(32)
-        self._holders[token] = (role_arn, place)
+        self._containers[token] = (role_arn, account)
         return {
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self._endpoint_url}{PATH}",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN": token,
         }
 
-    def held(self, token: str) -> dict[str, str] | None:
-        """New credentials for the container that `token` was given to, in the container provider's format.
+    def container_credentials(self, token: str) -> dict[str, str] | None:
+        """Return new credentials for the container with this token, in the container provider's format.
 
-        None for an unknown token.
+        Returns None for an unknown token.
 
         Raises:
             RoleRefused: SageMaker may no longer assume the role.
         """
-        if token not in self._holders:
+        if token not in self._containers:
             return None
-        made = self.new(*self._holders[token])
+        made = self.new_credentials(*self._containers[token])
         names = {"access_key": "AccessKeyId", "secret_key": "SecretAccessKey", "token": "Token"}
         return {names.get(key, "Expiration"): value for key, value in made.items()}
 
-    def new(self, role_arn: str, place: Place) -> dict[str, str]:
-        """New credentials of the role, as botocore's refreshable credentials want them.
+    def new_credentials(self, role_arn: str, account: Account) -> dict[str, str]:
+        """Return new credentials of the role, in the format of botocore's refreshable credentials.
 
         Raises:
             RoleRefused: SageMaker may not assume the role.
         """
-        self._check(role_arn, place)
+        self._check(role_arn, account)
         expiry = datetime.now(UTC) + LIFETIME
-        key, secret, token = emulated_iam.new_session(role_arn, place, expiry)
+        key, secret, token = iam.new_session(role_arn, account, expiry)
         return {"access_key": key, "secret_key": secret, "token": token, "expiry_time": expiry.isoformat()}
 
-    def _check(self, role_arn: str, place: Place) -> None:
-        if self._enforce_iam and not emulated_iam.trusts(role_arn, SERVICE, place):
+    def _check(self, role_arn: str, account: Account) -> None:
+        if self._enforce_iam and not iam.trusts(role_arn, SERVICE, account):
             raise RoleRefused(role_arn)
 
 
 class _Provider:
-    """botocore's way to ask for credentials."""
+    """A credential provider of botocore."""
 
     METHOD = CANONICAL_NAME = "assume-role"
 
-    def __init__(self, sessions: RoleSessions, role_arn: str, place: Place) -> None:
-        self._sessions, self._role_arn, self._place = sessions, role_arn, place
+    def __init__(self, sessions: RoleSessions, role_arn: str, account: Account) -> None:
+        self._sessions, self._role_arn, self._account = sessions, role_arn, account
 
     def load(self) -> RefreshableCredentials:
         return RefreshableCredentials.create_from_metadata(
@@ -122,11 +122,11 @@ class _Provider:
         )
 
     def _new(self) -> dict[str, str]:
-        return self._sessions.new(self._role_arn, self._place)
+        return self._sessions.new_credentials(self._role_arn, self._account)
 
 
 class CredentialsEndpoint:
-    """An ASGI app before another one: answers containers that ask for their role's credentials."""
+    """ASGI middleware that answers the containers' requests for credentials."""
 
     def __init__(self, app: App, sessions: RoleSessions) -> None:
         """`app` gets every other request."""
@@ -134,12 +134,14 @@ class CredentialsEndpoint:
         self._sessions = sessions
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request, or hand it on untouched."""
+        """Answer one request, or pass it on unchanged."""
         if scope["type"] != "http" or scope["path"] != PATH:
             await self._app(scope, receive, send)
             return
         try:
-            found = self._sessions.held((header(scope["headers"], b"authorization") or b"").decode("latin-1"))
+            found = self._sessions.container_credentials(
+                (header(scope["headers"], b"authorization") or b"").decode("latin-1")
+            )
         except RoleRefused as error:
             status, content = 403, {"code": "AccessDenied", "message": str(error)}
         else:

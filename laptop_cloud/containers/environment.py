@@ -1,4 +1,4 @@
-"""What a container's process sees of the world."""
+"""Environment variables of a container's process."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from laptop_cloud.api.account import Place
+from laptop_cloud.api.account import Account
 
-#: A container's own directories, under its instance's.
+#: A container's directories, under its instance's.
 DIRECTORIES = ("model", "adapters", "tmp", "home")
 
 
@@ -16,31 +16,31 @@ def container_environment(
     given: Mapping[str, str],
     *,
     directory: Path,
-    place: Place,
+    account: Account,
     endpoint_url: str,
     port: int,
     engine_port: int,
     credentials: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """A container's environment: the model's own (`given`), and what the platform sets over it.
+    """Return a container's environment: the model's variables (`given`), overridden by the platform's.
 
-    Nothing of the user's environment passes but where programs are. `port` is for the platform's calls,
-    `engine_port` a second free one for the container's own use. `credentials` are the variables by which
-    AWS SDKs find the execution role's; without them the container acts as the account's root.
+    Of the user's environment only PATH and LANG pass. `port` is for the platform's requests, `engine_port` is
+    a second free port for the container. `credentials` are the variables with which AWS SDKs fetch the
+    execution role's credentials; without them the container has those of the account's root.
     """
-    root = {"AWS_ACCESS_KEY_ID": place.account, "AWS_SECRET_ACCESS_KEY": "local"}
+    root = {"AWS_ACCESS_KEY_ID": account.id, "AWS_SECRET_ACCESS_KEY": "local"}
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": os.environ.get("LANG", "C.UTF-8"),
         "PYTHONUNBUFFERED": "1",
-        # A laptop's containers call no hub and report to nobody, unless the model asks for it.
+        # No requests to a hub and no usage reports, unless the model's variables say otherwise.
         "HF_HUB_OFFLINE": "1",
         "DO_NOT_TRACK": "1",
         **given,
         "HOME": str(directory / "home"),
         "TMPDIR": str(directory / "tmp"),
-        "AWS_REGION": place.region,
-        "AWS_DEFAULT_REGION": place.region,
+        "AWS_REGION": account.region,
+        "AWS_DEFAULT_REGION": account.region,
         "AWS_ENDPOINT_URL": endpoint_url,
         **(root if credentials is None else credentials),
         "AWS_EC2_METADATA_DISABLED": "true",

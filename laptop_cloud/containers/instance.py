@@ -1,26 +1,26 @@
-"""One instance of an endpoint: a container's process, from its model data to its last signal."""
+"""One instance of an endpoint: model data, the container's process, its health check and its end."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from laptop_cloud.api.account import Place
+from laptop_cloud.api.account import Account
 from laptop_cloud.containers.environment import DIRECTORIES, container_environment
 from laptop_cloud.containers.images import REPOSITORY
 from laptop_cloud.containers.logs import ContainerLog
 from laptop_cloud.containers.model_data import ModelDataMissing, download
-from laptop_cloud.containers.supervisor import leashed
+from laptop_cloud.containers.supervisor import supervised
+from laptop_cloud.ports import free_ports
 
-#: Seconds between SIGTERM and SIGKILL, SageMaker's figure.
+#: Seconds between SIGTERM and SIGKILL, SageMaker's limit.
 STOP_GRACE_S = 30.0
-#: Seconds in which a container must answer /ping, SageMaker's figure.
+#: Seconds in which a container must answer /ping, SageMaker's limit.
 _PING_LIMIT = aiohttp.ClientTimeout(total=2)
 _PING_INTERVAL_S = 0.5
 _TAIL_LINES = 15
@@ -28,11 +28,11 @@ _TAIL_BYTES = 8192
 
 
 class InstanceFailed(Exception):
-    """An instance that did not come into service, and why."""
+    """An instance did not come into service; the message is the reason."""
 
 
 class Instance:
-    """A process that serves one variant. It never outlives the process that made this object."""
+    """A process that serves one variant. It never outlives the process with this object."""
 
     def __init__(
         self,
@@ -46,15 +46,29 @@ class Instance:
         cloud_log: ContainerLog,
         credentials: Mapping[str, str],
         make_s3: Callable[[], Any],
-        place: Place,
+        account: Account,
         endpoint_url: str,
         session: aiohttp.ClientSession,
         download_limit_s: float,
         health_limit_s: float,
     ) -> None:
-        """`directory` is this instance's own and goes with it; `log` stays, and `cloud_log` sends it on.
+        """Set up an instance; `start` starts it.
 
-        `credentials` are the container's variables for the execution role, `make_s3` makes its client of S3.
+        Args:
+            variant: the variant's name.
+            command: the container's command.
+            environment: the model's environment variables.
+            model_data: the S3 prefix of the model data, if there is any.
+            directory: the instance's files, deleted with it.
+            log: the file with the container's output, which is kept.
+            cloud_log: sends `log` to CloudWatch Logs.
+            credentials: the environment variables for the execution role's credentials.
+            make_s3: makes an S3 client with the execution role.
+            account: the account and region.
+            endpoint_url: the URL of AWS for the container.
+            session: the HTTP client for health checks.
+            download_limit_s: seconds for the model data.
+            health_limit_s: seconds until the first successful health check.
         """
         self.variant = variant
         self.log = log
@@ -66,7 +80,7 @@ class Instance:
         self._cloud_log = cloud_log
         self._credentials = credentials
         self._make_s3 = make_s3
-        self._place = place
+        self._account = account
         self._endpoint_url = endpoint_url
         self._session = session
         self._download_limit_s = download_limit_s
@@ -75,19 +89,19 @@ class Instance:
 
     @property
     def alive(self) -> bool:
-        """Whether the process has been started and has not ended."""
+        """True if the process has started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
     async def ended(self) -> None:
-        """Return when the process has ended."""
+        """Wait until the process has ended."""
         if self._process is not None:
             await self._process.wait()
 
     async def start(self) -> None:
-        """Bring the model data, start the process, and wait until it answers /ping with 200.
+        """Download the model data, start the process, and wait until it answers /ping with 200.
 
         Raises:
-            InstanceFailed: it did not get that far; nothing of it is left running.
+            InstanceFailed: one of these steps failed; no process is left.
         """
         try:
             await self._fetch_model_data()
@@ -98,7 +112,7 @@ class Instance:
             raise
 
     async def stop(self, grace_s: float = STOP_GRACE_S) -> None:
-        """End the process: SIGTERM, `grace_s` seconds, SIGKILL for all that is left of it."""
+        """Stop the process: SIGTERM, and after `grace_s` seconds SIGKILL for it and its descendants."""
         process = self._process
         if process is not None and process.returncode is None:
             if grace_s:
@@ -111,7 +125,7 @@ class Instance:
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     def last_lines(self) -> str:
-        """The end of the container's log."""
+        """Return the last lines of the container's log."""
         if not self.log.exists():
             return ""
         tail = self.log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
@@ -135,11 +149,11 @@ class Instance:
             ) from None
 
     async def _start_process(self) -> None:
-        port, engine_port = _free_ports(2)
+        port, engine_port = free_ports(2)
         self.url = f"http://127.0.0.1:{port}"
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *leashed(self._command),
+                *supervised(self._command),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -147,7 +161,7 @@ class Instance:
                 env=container_environment(
                     self._given,
                     directory=self._directory,
-                    place=self._place,
+                    account=self._account,
                     endpoint_url=self._endpoint_url,
                     port=port,
                     engine_port=engine_port,
@@ -189,15 +203,3 @@ async def _wait(process: asyncio.subprocess.Process, limit_s: float) -> None:
         await asyncio.wait_for(process.wait(), limit_s)
     except TimeoutError:
         return
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free now; held together until all are known, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

@@ -1,4 +1,4 @@
-"""Brings a container's output to CloudWatch Logs with the model's execution role, as SageMaker does."""
+"""CloudWatch Logs of a container: its output, sent with the model's execution role, as SageMaker does."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from botocore.exceptions import BotoCoreError, ClientError
 from laptop_cloud.containers.credentials import RoleRefused
 
 _LOGGER: Final = logging.getLogger("laptop_cloud")
-#: Seconds between two looks at a container's output.
+#: Seconds between two reads of a container's output.
 _INTERVAL_S: Final = 1.0
-#: Bytes that are read at once and events that are sent at once, well within PutLogEvents' limits (1 MiB, of
-#: which each event takes 26 bytes for itself, and 10,000).
+#: Bytes of a read and events of a request, within PutLogEvents' limits: 1 MiB, of which each event takes 26
+#: bytes on top of its message, and 10,000 events.
 _CHUNK_BYTES: Final = 262_144
 _BATCH_EVENTS: Final = 2000
-#: Where nothing answers there is nothing to wait for: the next look tries again.
+#: No retries: the next read tries again.
 SETTINGS: Final = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
 
 
 class ContainerLog:
-    """One log stream, filled from the file that a container writes to."""
+    """One log stream, filled from the file with a container's output."""
 
     def __init__(self, file: Path, group: str, stream: str, client: Callable[[], Any]) -> None:
-        """`client` makes the client of CloudWatch Logs; it is called on a thread, once."""
+        """`client` makes a client of CloudWatch Logs; it is called once, on a thread."""
         self._file = file
         self._group = group
         self._stream = stream
         self._make_client = client
         self._client: Any = None
-        self._there = False
+        self._created = False
         self._position = 0
-        self._told: str | None = None
+        self._last_error: str | None = None
         self._ended = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Begin to send what the file gets, line by line."""
+        """Start to send new lines of the file."""
         self._following = asyncio.create_task(self._follow())
 
     async def end(self) -> None:
-        """Send the rest, and return when that is done."""
+        """Send the rest and stop."""
         self._ended.set()
         if self._following is not None:
             await self._following
@@ -59,22 +59,22 @@ class ContainerLog:
             await asyncio.to_thread(self._send, rest=self._ended.is_set())
 
     def _send(self, *, rest: bool) -> None:
-        """Send the new lines, with `rest` also a last one that has no end. What fails is tried again."""
+        """Send the new lines; with `rest`, also an unterminated last one. A failed request is repeated."""
         try:
             for lines, end in self._new_lines(rest):
                 self._create_stream()
                 self._put(lines)
                 self._position = end
         except BotoCoreError:
-            # Nothing answers: the laptop cloud ends.
+            # No connection: the laptop cloud is stopping.
             return
         except (ClientError, RoleRefused) as error:
-            if str(error) != self._told:
-                self._told = str(error)
+            if str(error) != self._last_error:
+                self._last_error = str(error)
                 _LOGGER.warning("no logs of %s in %s: %s", self._stream, self._group, error)
 
     def _new_lines(self, rest: bool) -> Iterator[tuple[list[str], int]]:
-        """Lines with content, and where in the file they end."""
+        """Yield the lines that are not empty, and the position in the file after them."""
         while True:
             with self._file.open("rb") as file:
                 file.seek(self._position)
@@ -88,21 +88,21 @@ class ContainerLog:
             yield [line for line in lines if line.strip()], self._position + whole
 
     def _create_stream(self) -> None:
-        if self._there:
+        if self._created:
             return
         self._client = self._client or self._make_client()
         name = {"logGroupName": self._group, "logStreamName": self._stream}
         try:
             self._client.create_log_stream(**name)
         except self._client.exceptions.ResourceNotFoundException:
-            # Another instance may be first.
+            # Another instance may have created it meanwhile.
             with contextlib.suppress(self._client.exceptions.ResourceAlreadyExistsException):
                 self._client.create_log_group(logGroupName=self._group)
             self._client.create_log_stream(**name)
         except self._client.exceptions.ResourceAlreadyExistsException:
-            # Created by a request whose answer was lost.
+            # Created by a request whose response was lost.
             pass
-        self._there = True
+        self._created = True
 
     def _put(self, lines: list[str]) -> None:
         now = round(time.time() * 1000)

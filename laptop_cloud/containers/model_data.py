@@ -1,4 +1,4 @@
-"""Brings a model's data from S3 to where its container looks for it, as the platform does."""
+"""Model data: validation, and the download from S3 to the container's model directory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from laptop_cloud.api.service import Params, invalid
 
 
 class ModelDataMissing(Exception):
-    """No object where a model says that its data is."""
+    """There is no readable object at a model's S3 prefix."""
 
 
 def check_source(container: Params) -> None:
-    """Refuse, with a `ServiceError`, model data that the laptop cloud cannot deliver."""
+    """Raise `ServiceError` for model data in a form that is not emulated."""
     if "ModelDataUrl" in container:
         raise invalid(
             "the laptop cloud does not unpack ModelDataUrl archives: give the files under a prefix, as "
@@ -36,17 +36,17 @@ def check_source(container: Params) -> None:
 
 
 def source_uri(container: Params) -> str | None:
-    """The S3 prefix of a container's model data, or None if it has none."""
+    """Return the S3 prefix of a container's model data, or None."""
     source: Any = container.get("ModelDataSource", {}).get("S3DataSource", {})
     uri: str | None = source.get("S3Uri")
     return uri
 
 
 def download(uri: str, directory: Path, s3: Any) -> None:
-    """Copy every object under the prefix `uri` into `directory`, read-only, with a boto3 client. Blocks.
+    """Download every object under the prefix `uri` into `directory`, read-only, with a boto3 client. Blocks.
 
     Raises:
-        ModelDataMissing: there is no such bucket, nothing under the prefix, or no right to read it.
+        ModelDataMissing: the bucket does not exist, the prefix is empty, or the role may not read it.
     """
     bucket, prefix = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
     found = False

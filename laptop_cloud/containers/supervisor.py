@@ -1,10 +1,10 @@
-"""Runs a command so that nothing it starts outlives it, or outlives whoever holds this standard input.
+"""Supervisor of a command: kills every descendant when it ends or when the owner of standard input ends.
 
     python -m laptop_cloud.containers.supervisor COMMAND [ARGUMENT …]
 
-This is what a container's PID namespace does for a container. SIGTERM goes on to the command and to
-nothing else. When the command ends, its descendants are killed and this exits with its status. When
-standard input closes, because its owner closed it or died in whatever way, all are killed at once.
+A container's PID namespace does the same for a container. SIGTERM is forwarded to the command only. When the
+command ends, the supervisor kills its descendants and exits with its status. When standard input closes,
+because its owner closed it or was killed, the supervisor kills the command and its descendants at once.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def _prctl(option: int, value: int) -> None:
-    """Linux's own protections, on top of those that work on every system."""
+    """Call Linux's prctl, in addition to the means that work on every system."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value)
 
 
-def _pass_on_sigterm(pid: int) -> None:
+def _forward_sigterm(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
 
@@ -41,7 +41,7 @@ def _kill_group(pid: int) -> None:
 
 
 def _kill_descendants() -> None:
-    """Kill until none is left: a process may fork between the look and the kill."""
+    """Kill until none is left: a process may fork between the listing and the kill."""
     while descendants := psutil.Process().children(recursive=True):
         for process in descendants:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -65,7 +65,7 @@ def main(command: list[str]) -> int:
         # Safe here: this process has no second thread yet.
         preexec_fn=lambda: _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),  # noqa: PLW1509
     )
-    signal.signal(signal.SIGTERM, lambda *_: _pass_on_sigterm(child.pid))
+    signal.signal(signal.SIGTERM, lambda *_: _forward_sigterm(child.pid))
     threading.Thread(target=_kill_when_input_closes, args=(child.pid,), daemon=True).start()
     status = _wait_for(child.pid)
     _kill_group(child.pid)
@@ -74,15 +74,15 @@ def main(command: list[str]) -> int:
 
 
 def _wait_for(pid: int) -> int:
-    """Reap whatever ends, orphans too, until `pid` does; return its status."""
+    """Reap children, adopted ones too, until `pid` ends; return its status."""
     while True:
         ended, status = os.wait()
         if ended == pid:
             return os.waitstatus_to_exitcode(status)
 
 
-def leashed(command: list[str]) -> list[str]:
-    """The command line that runs `command` on a leash."""
+def supervised(command: list[str]) -> list[str]:
+    """Return the command line that runs `command` under a supervisor."""
     return [sys.executable, "-m", "laptop_cloud.containers.supervisor", *command]
 
 

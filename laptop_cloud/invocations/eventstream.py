@@ -1,4 +1,4 @@
-"""Encodes messages of `application/vnd.amazon.eventstream`, which botocore only decodes.
+"""Encoder of `application/vnd.amazon.eventstream` messages, which botocore only decodes.
 
 A message is a prelude (total length, headers length, CRC-32 of both), headers, a payload and a CRC-32 of
 all before it, with numbers in network order. A header is its name's length (one byte), the name, a type
@@ -17,13 +17,13 @@ _PRELUDE_AND_CRCS = 16
 
 
 def payload_part(data: bytes) -> bytes:
-    """A PayloadPart event, whose payload is what the container sent."""
+    """Return a PayloadPart event with a chunk of the container's response."""
     headers = _PAYLOAD_PART_HEADERS
     return _message(headers, data)
 
 
 def stream_exception(name: str, members: dict[str, str]) -> bytes:
-    """An error in the stream, such as ModelStreamError; the stream ends after it."""
+    """Return an exception event, such as ModelStreamError; it is the stream's last."""
     headers = _headers(
         {":message-type": "exception", ":exception-type": name, ":content-type": "application/json"}
     )

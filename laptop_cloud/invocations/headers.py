@@ -1,4 +1,4 @@
-"""What an invocation's headers and errors become on their way between a client and a container."""
+"""Headers and errors of an invocation, translated between client and container."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Final
 from aiohttp import ClientResponse
 from aiohttp.typedefs import LooseHeaders
 
-from laptop_cloud.api.account import Place
+from laptop_cloud.api.account import Account
 from laptop_cloud.api.asgi import Headers
 from laptop_cloud.api.service import ServiceError
 from laptop_cloud.containers.instance import Instance
 
-#: What a client may send on to the container: SageMaker drops everything else.
+#: The headers of a client that reach the container: SageMaker drops all others.
 _FORWARDED: Final = frozenset(
     {
         b"content-type",
@@ -26,7 +26,7 @@ _FORWARDED: Final = frozenset(
         b"x-amzn-sagemaker-session-id",
     }
 )
-#: Where the streaming call carries the Accept that the container is to see.
+#: The header of the streaming operation with the container's Accept.
 _STREAM_ACCEPT: Final = b"x-amzn-sagemaker-accept"
 _RETURNED: Final = (
     "X-Amzn-SageMaker-Custom-Attributes",
@@ -34,14 +34,14 @@ _RETURNED: Final = (
     "X-Amzn-SageMaker-Closed-Session-Id",
 )
 
-TOO_SLOW: Final = (
+TIMEOUT_MESSAGE: Final = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency "
     "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
 )
 
 
-def to_container(headers: Headers) -> LooseHeaders:
-    """The headers that reach the container."""
+def request_headers(headers: Headers) -> LooseHeaders:
+    """Return the headers of the request to the container."""
     kept = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in headers if key in _FORWARDED]
     for key, value in headers:
         if key == _STREAM_ACCEPT:
@@ -50,8 +50,8 @@ def to_container(headers: Headers) -> LooseHeaders:
     return kept
 
 
-def to_client(answer: ClientResponse, instance: Instance, *, stream: bool) -> Headers:
-    """The headers that reach the client; a stream's own content type goes in a header of its own."""
+def response_headers(answer: ClientResponse, instance: Instance, *, stream: bool) -> Headers:
+    """Return the headers of the response to the client. A stream's content type has a separate header."""
     kind = answer.headers.get("Content-Type", "application/octet-stream").encode("latin-1")
     headers = [(b"x-amzn-invoked-production-variant", instance.variant.encode())]
     if stream:
@@ -65,14 +65,16 @@ def to_client(answer: ClientResponse, instance: Instance, *, stream: bool) -> He
     return headers
 
 
-def model_error(endpoint: str, place: Place, instance: Instance, status: int, message: str) -> ServiceError:
-    """The error for a container that answered with another status than 2xx, or (status 0) did not answer."""
+def model_error(
+    endpoint: str, account: Account, instance: Instance, status: int, message: str
+) -> ServiceError:
+    """Return the error for a container's response with another status than 2xx, or (status 0) without one."""
     side = "client" if 400 <= status < 500 else "server"
     text = (
         f'Received {side} error ({status}) from primary with message "{message}". '
         f"See {instance.log} for more information."
     )
-    group = place.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{endpoint}")
+    group = account.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{endpoint}")
     return ServiceError(
         "ModelError", text, 424, OriginalStatusCode=status, OriginalMessage=message, LogStreamArn=group
     )

@@ -1,4 +1,4 @@
-"""The port's entrance: SageMaker and Application Auto Scaling are answered here, the rest by `ministack`."""
+"""Router of requests: SageMaker and Application Auto Scaling to this package, all others to `ministack`."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ import os
 import secrets
 from typing import Any, Final
 
-from laptop_cloud.api.account import Place
-from laptop_cloud.api.asgi import App, Headers, Message, Receive, Send, body_of, header, respond
+from laptop_cloud.api.account import Account
+from laptop_cloud.api.asgi import App, Headers, Message, Receive, Send, header, read_body, respond
 from laptop_cloud.api.service import JSON_1_1, Service, ServiceError
 from laptop_cloud.invocations.runtime import INVOCATION, Invocation, Runtime
-from laptop_cloud.services import Places, Services
+from laptop_cloud.services import ServiceRegistry, Services
 
-#: Where the server says which process it is; `up` and `down` ask it.
+#: Path at which the server returns its process id; `process.answers` requests it.
 IDENTITY_PATH: Final = "/_laptop-cloud"
 
 _CONTROL_BODY_LIMIT: Final = 1_048_576
 
 
-class Front:
-    """An ASGI app before another one."""
+class Router:
+    """ASGI middleware in front of `ministack`."""
 
-    def __init__(self, emulator: App, places: Places, runtime: Runtime) -> None:
-        """`emulator` gets every request that is not for the services of `places` and `runtime`."""
+    def __init__(self, emulator: App, registry: ServiceRegistry, runtime: Runtime) -> None:
+        """`emulator` gets every request that is not for the services of `registry` or for `runtime`."""
         self._emulator = emulator
-        self._places = places
+        self._registry = registry
         self._runtime = runtime
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request, or hand it on untouched."""
+        """Answer one request, or pass it on unchanged."""
         if scope["type"] != "http":
             await self._emulator(scope, receive, send)
             return
         headers: Headers = scope["headers"]
-        called = INVOCATION.fullmatch(scope["path"]) if scope["method"] == "POST" else None
+        invocation = INVOCATION.fullmatch(scope["path"]) if scope["method"] == "POST" else None
         target = header(headers, b"x-amz-target")
-        if called is not None:
-            call = Invocation(called["endpoint"], _place(headers), headers)
-            await self._invoke(call, bool(called["stream"]), receive, send)
+        if invocation is not None:
+            call = Invocation(invocation["endpoint"], _account_of(headers), headers)
+            await self._invoke(call, bool(invocation["stream"]), receive, send)
         elif target is not None and (service := self._service(target, headers)) is not None:
             operation = target.decode("latin-1").partition(".")[2]
             await _control(service, operation, receive, send)
@@ -51,7 +51,7 @@ class Front:
         prefix = target.partition(b".")[0]
         if prefix not in (b"SageMaker", b"AnyScaleFrontendService"):
             return None
-        services: Services = self._places.at(_place(headers))
+        services: Services = self._registry.of(_account_of(headers))
         return services.sagemaker if prefix == b"SageMaker" else services.autoscaling
 
     async def _invoke(self, call: Invocation, stream: bool, receive: Receive, send: Send) -> None:
@@ -63,14 +63,14 @@ class Front:
 
 
 async def _control(service: Service, operation: str, receive: Receive, send: Send) -> None:
-    body = await body_of(receive, _CONTROL_BODY_LIMIT)
-    status, content = service.answer(operation, body)
+    body = await read_body(receive, _CONTROL_BODY_LIMIT)
+    status, content = service.handle(operation, body)
     headers: list[Any] = [(b"content-type", JSON_1_1.encode()), _request_id()]
     await respond(send, status, headers, content)
 
 
-def _place(headers: Headers) -> Place:
-    return Place.of((header(headers, b"authorization") or b"").decode("latin-1"))
+def _account_of(headers: Headers) -> Account:
+    return Account.of((header(headers, b"authorization") or b"").decode("latin-1"))
 
 
 def _error_headers(code: str) -> Headers:

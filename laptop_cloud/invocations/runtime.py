@@ -1,4 +1,4 @@
-"""SageMaker Runtime: passes an invocation to a container, and its answer back, as the platform does."""
+"""SageMaker Runtime: forwards an invocation to a container, and the container's response to the client."""
 
 from __future__ import annotations
 
@@ -6,141 +6,177 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 
-from laptop_cloud.api.account import Place
-from laptop_cloud.api.asgi import Headers, Receive, Send, body_of, disconnected, header, respond
+from laptop_cloud.api.account import Account
+from laptop_cloud.api.asgi import Headers, Receive, Send, disconnected, header, read_body, respond
 from laptop_cloud.api.service import ServiceError
 from laptop_cloud.containers.instance import Instance
 from laptop_cloud.invocations.eventstream import payload_part, stream_exception
-from laptop_cloud.invocations.headers import TOO_SLOW, model_error, to_client, to_container
-from laptop_cloud.invocations.measured import CONTAINER_BROKE, Request
+from laptop_cloud.invocations.headers import TIMEOUT_MESSAGE, model_error, request_headers, response_headers
 from laptop_cloud.sagemaker.endpoint import Endpoint
-from laptop_cloud.services import Places
+from laptop_cloud.sagemaker.metrics import Outcome
+from laptop_cloud.services import ServiceRegistry
 
-#: Seconds in which a container must have answered, SageMaker's figures.
+#: Seconds for a container's whole response, SageMaker's limits.
 ANSWER_LIMIT_S: Final = 60.0
 STREAM_LIMIT_S: Final = 480.0
-#: Bytes of a request's body, the figure of the API's model.
+#: Bytes of a request's body, the bound of the API's model.
 BODY_LIMIT: Final = 6_291_456
 
 INVOCATION: Final = re.compile(r"/endpoints/(?P<endpoint>[^/]+)/invocations(?P<stream>-response-stream)?")
 _SERVING: Final = ("InService", "Updating", "RollingBack", "UpdateRollbackFailed")
 
 
+#: The errors of a container that does not answer, or stops in the middle of its response.
+_CONTAINER_ERRORS: Final = (aiohttp.ClientError, TimeoutError)
+
+
 @dataclass(frozen=True)
 class Invocation:
-    """One call, as the client made it."""
+    """One request of a client."""
 
     endpoint: str
-    place: Place
+    account: Account
     headers: Headers
 
 
+class TimedRequest:
+    """One request to one instance: the status of the container's response, and its times."""
+
+    def __init__(self, instance: Instance, arrived: float) -> None:
+        """`arrived` is the time of the client's request, by `time.perf_counter`."""
+        self.instance = instance
+        self.status: int | None = None
+        self._arrived = arrived
+        self._model_s = 0.0
+
+    @contextlib.asynccontextmanager
+    async def response(
+        self, posted: aiohttp.client._RequestContextManager
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Yield the container's response. The block's time is the model's; an error in it is status 0."""
+        began = time.perf_counter()
+        try:
+            async with posted as answer:
+                self.status = answer.status
+                yield answer
+        except _CONTAINER_ERRORS:
+            self.status = 0
+            raise
+        finally:
+            self._model_s = time.perf_counter() - began
+
+    def outcome(self) -> Outcome:
+        """Return the outcome, once the client has its response."""
+        overhead = time.perf_counter() - self._arrived - self._model_s
+        return Outcome(self.status, self._model_s, overhead)
+
+
 class Runtime:
-    """InvokeEndpoint and InvokeEndpointWithResponseStream for every place."""
+    """InvokeEndpoint and InvokeEndpointWithResponseStream for every account."""
 
     def __init__(
         self,
-        places: Places,
+        registry: ServiceRegistry,
         session: aiohttp.ClientSession,
         *,
         answer_limit_s: float = ANSWER_LIMIT_S,
         stream_limit_s: float = STREAM_LIMIT_S,
     ) -> None:
-        """`session` keeps the connections to the containers."""
-        self._places = places
+        """`session` has the connections to the containers."""
+        self._registry = registry
         self._session = session
         self._answer_limit = aiohttp.ClientTimeout(total=answer_limit_s)
         self._stream_limit = aiohttp.ClientTimeout(total=stream_limit_s)
 
     async def invoke(self, call: Invocation, receive: Receive, send: Send) -> None:
-        """InvokeEndpoint: one answer, whole.
+        """Run InvokeEndpoint: one whole response.
 
         Raises:
-            ServiceError: there is no such endpoint, it has no instance to offer, or its container did
-                not answer with a status of 2xx in time.
+            ServiceError: there is no such endpoint, it has no healthy instance, or its container did not
+                answer with a status of 2xx in time.
         """
         arrived = time.perf_counter()
         endpoint = self._endpoint(call)
-        body = await body_of(receive, BODY_LIMIT)
+        body = await read_body(receive, BODY_LIMIT)
         with self._request(call, endpoint, arrived) as request:
             instance = request.instance
             try:
-                async with request.answered(self._post(instance, call, body, self._answer_limit)) as answer:
+                async with request.response(self._post(instance, call, body, self._answer_limit)) as answer:
                     content = await answer.read()
-            except CONTAINER_BROKE as error:
-                raise _model_error(call, instance, 0, _what_broke(error)) from error
+            except _CONTAINER_ERRORS as error:
+                raise _model_error(call, instance, 0, _reason(error)) from error
             if not answer.ok:
                 raise _model_error(call, instance, answer.status, content.decode(errors="replace"))
-            await respond(send, 200, to_client(answer, instance, stream=False), content)
+            await respond(send, 200, response_headers(answer, instance, stream=False), content)
 
     async def stream(self, call: Invocation, receive: Receive, send: Send) -> None:
-        """InvokeEndpointWithResponseStream: each chunk of the container's answer as it comes.
+        """Run InvokeEndpointWithResponseStream: forward each chunk of the container's response as it arrives.
 
-        What goes wrong before the first chunk is a `ServiceError` as for `invoke`; what goes wrong
-        later is an event in the stream. The container's request ends when the client goes away.
+        An error before the first chunk is a `ServiceError` as for `invoke`; a later one is an event in the
+        stream. The request to the container is cancelled on client disconnect.
         """
         arrived = time.perf_counter()
         endpoint = self._endpoint(call)
-        body = await body_of(receive, BODY_LIMIT)
+        body = await read_body(receive, BODY_LIMIT)
         with self._request(call, endpoint, arrived) as request:
-            passing = asyncio.create_task(self._pass_on(call, request, body, send))
+            forwarding = asyncio.create_task(self._forward(call, request, body, send))
             gone = asyncio.create_task(disconnected(receive))
-            await asyncio.wait((passing, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((forwarding, gone), return_when=asyncio.FIRST_COMPLETED)
             gone.cancel()
-            if passing.done():
-                passing.result()
+            if forwarding.done():
+                forwarding.result()
             else:
-                passing.cancel()
-                await asyncio.wait((passing,))
+                forwarding.cancel()
+                await asyncio.wait((forwarding,))
 
-    async def _pass_on(self, call: Invocation, request: Request, body: bytes, send: Send) -> None:
+    async def _forward(self, call: Invocation, request: TimedRequest, body: bytes, send: Send) -> None:
         started = False
         instance = request.instance
         try:
-            async with request.answered(self._post(instance, call, body, self._stream_limit)) as answer:
+            async with request.response(self._post(instance, call, body, self._stream_limit)) as answer:
                 if not answer.ok:
                     raise _model_error(call, instance, answer.status, await answer.text(errors="replace"))
-                headers = to_client(answer, instance, stream=True)
+                headers = response_headers(answer, instance, stream=True)
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 started = True
                 async for chunk in answer.content.iter_any():
                     await _send_event(send, payload_part(chunk))
-        except CONTAINER_BROKE as error:
+        except _CONTAINER_ERRORS as error:
             if not started:
-                raise _model_error(call, instance, 0, _what_broke(error)) from error
+                raise _model_error(call, instance, 0, _reason(error)) from error
             slow = isinstance(error, TimeoutError)
             code = "ModelInvocationTimeExceeded" if slow else "StreamBroken"
-            members = {"Message": _what_broke(error), "ErrorCode": code}
+            members = {"Message": _reason(error), "ErrorCode": code}
             await _send_event(send, stream_exception("ModelStreamError", members))
         await send({"type": "http.response.body", "body": b""})
 
     def _endpoint(self, call: Invocation) -> Endpoint:
-        endpoint = self._places.at(call.place).sagemaker.endpoints.find(call.endpoint)
+        endpoint = self._registry.of(call.account).sagemaker.endpoints.find(call.endpoint)
         if endpoint is None or endpoint.status not in _SERVING:
             raise ServiceError(
-                "ValidationError", f"Endpoint {call.endpoint} of account {call.place.account} not found."
+                "ValidationError", f"Endpoint {call.endpoint} of account {call.account.id} not found."
             )
         variant = _wanted_variant(call)
-        if variant is not None and variant not in endpoint.variants():
+        if variant is not None and variant != endpoint.fleet.name:
             raise ServiceError("ValidationError", f"Endpoint {call.endpoint} has no variant {variant}.")
         return endpoint
 
     @contextlib.contextmanager
-    def _request(self, call: Invocation, endpoint: Endpoint, arrived: float) -> Iterator[Request]:
-        """Give the call to an instance, which is not stopped before the block has ended."""
+    def _request(self, call: Invocation, endpoint: Endpoint, arrived: float) -> Iterator[TimedRequest]:
+        """Choose an instance for the request; it is not stopped before the end of the block."""
         member = endpoint.pick(_wanted_variant(call))
         if member is None:
             raise ServiceError(
                 "ServiceUnavailable", f"Endpoint {call.endpoint} has no healthy instance.", 503
             )
-        metrics = self._places.at(call.place).metrics
-        request = Request(member.instance, arrived)
+        metrics = self._registry.of(call.account).metrics
+        request = TimedRequest(member.instance, arrived)
         with member.request():
             metrics.began(endpoint.name, member)
             try:
@@ -152,7 +188,7 @@ class Runtime:
         self, instance: Instance, call: Invocation, body: bytes, limit: aiohttp.ClientTimeout
     ) -> aiohttp.client._RequestContextManager:
         return self._session.post(
-            f"{instance.url}/invocations", data=body, headers=to_container(call.headers), timeout=limit
+            f"{instance.url}/invocations", data=body, headers=request_headers(call.headers), timeout=limit
         )
 
 
@@ -166,10 +202,10 @@ async def _send_event(send: Send, event: bytes) -> None:
 
 
 def _model_error(call: Invocation, instance: Instance, status: int, message: str) -> ServiceError:
-    return model_error(call.endpoint, call.place, instance, status, message)
+    return model_error(call.endpoint, call.account, instance, status, message)
 
 
-def _what_broke(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return TOO_SLOW
+        return TIMEOUT_MESSAGE
     return f"the connection to the container broke: {error or type(error).__name__}"

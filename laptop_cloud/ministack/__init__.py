@@ -1,1 +1,1 @@
-"""Additions to ministack's IAM and S3."""
+"""Additions to `ministack`'s IAM and S3, by its private names."""

@@ -1,4 +1,4 @@
-"""What the laptop cloud needs of `ministack`'s IAM and has no API for. Its names: see `cloudformation`."""
+"""Access to parts of `ministack`'s IAM without an API. `cloudformation.install` checks the private names."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any
 
-from laptop_cloud.api.account import Place
+from laptop_cloud.api.account import Account
 from laptop_cloud.api.asgi import App, Message, Receive, Send
 
 
-def trusts(role_arn: str, service: str, place: Place) -> bool:
-    """Whether the role exists, and its trust policy lets `service` assume it on behalf of `place`'s account.
+def trusts(role_arn: str, service: str, account: Account) -> bool:
+    """Return True if the role exists and its trust policy lets `service` assume it for `account`.
 
-    `ministack`'s own AssumeRole takes the account's root for every service, and knows no aws:SourceAccount.
+    `ministack`'s AssumeRole accepts the account's root for every service, and does not know
+    aws:SourceAccount.
     """
     iam: Any = import_module("ministack.services.iam")
     evaluator: Any = import_module("ministack.core.iam_evaluator")
@@ -25,18 +26,18 @@ def trusts(role_arn: str, service: str, place: Place) -> bool:
     context = evaluator.EvalContext(
         principal_arn=service,
         principal_type="Service",
-        principal_account=place.account,
+        principal_account=account.id,
         action="sts:AssumeRole",
         resource_arn=role_arn,
-        region=place.region,
-        service_context={"aws:sourceaccount": place.account},
+        region=account.region,
+        service_context={"aws:sourceaccount": account.id},
     )
     policy = role["AssumeRolePolicyDocument"]
     return bool(evaluator.evaluate_resource_policy(policy, context, service=service).decision == "Allow")
 
 
-def new_session(role_arn: str, place: Place, expiry: datetime) -> tuple[str, str, str]:
-    """Credentials that act as the role until `expiry`: access key, secret key and session token."""
+def new_session(role_arn: str, account: Account, expiry: datetime) -> tuple[str, str, str]:
+    """Return credentials of the role until `expiry`: access key, secret key and session token."""
     sts: Any = import_module("ministack.services.sts")
     key = "ASIA" + "".join(secrets.choice(string.ascii_uppercase + "234567") for _ in range(16))
     secret, token = secrets.token_hex(20), secrets.token_urlsafe(64)
@@ -45,7 +46,7 @@ def new_session(role_arn: str, place: Place, expiry: datetime) -> tuple[str, str
         {
             "Arn": f"arn:aws:sts::{_account(role_arn)}:assumed-role/{_name(role_arn)}/SageMaker",
             "UserId": f"{sts._role_id(role_arn)}:SageMaker",
-            "AccountId": place.account,
+            "AccountId": account.id,
             "SecretAccessKey": secret,
             "SessionToken": token,
             "Expiration": expiry.timestamp(),
@@ -55,9 +56,9 @@ def new_session(role_arn: str, place: Place, expiry: datetime) -> tuple[str, str
 
 
 class SecureTransport:
-    """An ASGI app before the emulator: its requests count as made with TLS, as every request to AWS is.
+    """ASGI middleware that marks every request as made with TLS, as requests to AWS are.
 
-    Bucket policies refuse those that are not (aws:SecureTransport), CDK's bootstrap bucket's among them.
+    Bucket policies refuse others (aws:SecureTransport), that of CDK's bootstrap bucket among them.
     """
 
     def __init__(self, emulator: App) -> None:
@@ -65,7 +66,7 @@ class SecureTransport:
         self._emulator = emulator
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Hand one request on."""
+        """Pass one request on."""
         if scope["type"] == "http":
             scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
         await self._emulator(scope, receive, send)

@@ -1,6 +1,6 @@
-"""Rights that S3 demands and `ministack` does not: those on a bucket's KMS key, and those on tags.
+"""Permissions that S3 requires and `ministack` does not: on a bucket's KMS key, and on tags.
 
-Its names: see `cloudformation`.
+`cloudformation.install` checks the private names.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _ENCRYPTION: Final = (
     "<SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>{}</KMSMasterKeyID>"
     "</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
 )
-#: A further action that a request needs, and the resource that it needs it on.
+#: An additional action that a request needs, and its resource.
 _Check = tuple[str, str]
 
 
 def install() -> None:
-    """From now on, requests to S3 need these rights, and CloudFormation gives buckets their keys."""
+    """Require these permissions of requests to S3, and let CloudFormation set the buckets' keys."""
     provisioners: Any = import_module("ministack.services.cloudformation.provisioners")
     actions: Any = import_module("ministack.core.iam_actions")
     handlers = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
@@ -33,7 +33,7 @@ def install() -> None:
 
 
 def _with_key(create: Callable[[str, Params, str], tuple[str, Params]]) -> Callable[..., tuple[str, Params]]:
-    """A bucket's creation that keeps to its BucketEncryption, which `ministack` leaves out."""
+    """Return a bucket's create handler that applies BucketEncryption, which `ministack` ignores."""
     s3: Any = import_module("ministack.services.s3")
 
     def create_with_key(logical_id: str, props: Params, stack: str) -> tuple[str, Params]:
@@ -67,14 +67,14 @@ def _with_checks(others: Callable[..., list[_Check]]) -> Callable[..., list[_Che
 def _key_actions(
     action: str, method: str, path: str, query: Params, further: list[_Check]
 ) -> list[tuple[str, str]]:
-    """What a request needs to be allowed on the keys of which buckets.
+    """Return the KMS actions that a request needs, each with the bucket of the key.
 
     kms:Decrypt to read, kms:GenerateDataKey to write, and both for the parts of an upload:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html.
     """
     bucket, _, key = path.lstrip("/").partition("/")
     needed = []
-    # The answer to HEAD holds nothing that is encrypted.
+    # The response to HEAD has no encrypted content.
     if key and action in _READS and method == "GET":
         needed.append(("kms:Decrypt", bucket))
     if key and action == "s3:PutObject":

@@ -1,4 +1,4 @@
-"""CloudWatch as the platform itself uses it: to publish an endpoint's metrics and to read alarms."""
+"""The platform's client of CloudWatch: publishes metrics of endpoints and reads alarms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from laptop_cloud.api.account import Place
+from laptop_cloud.api.account import Account
 from laptop_cloud.api.service import Params
 from laptop_cloud.containers.credentials import RoleRefused, RoleSessions
 from laptop_cloud.sagemaker.rollback_alarms import AlarmsUnreadable
@@ -25,31 +25,30 @@ _ONCE = Config(proxies={}, retries={"total_max_attempts": 1}, connect_timeout=_L
 
 
 class CloudWatch:
-    """CloudWatch of one place: metrics with the credentials of its account, alarms with a model's role.
+    """CloudWatch of one account: metrics with the account's credentials, alarms with a model's role.
 
-    It is the emulator's, at the URL that this process's AWS_ENDPOINT_URL names: this very server. The
-    calls are made on a thread of their own, so that neither they nor what else waits on threads delays
-    the other.
+    The service is `ministack`'s, at AWS_ENDPOINT_URL, which is this server. Requests are made on a dedicated
+    thread, so that they do not wait for other work on threads, nor that for them.
     """
 
-    def __init__(self, place: Place, roles: RoleSessions) -> None:
-        """Nothing is connected yet."""
-        self._place = place
+    def __init__(self, account: Account, roles: RoleSessions) -> None:
+        """Set up without a connection."""
+        self._account = account
         self._roles = roles
         self._role_clients: dict[str, Any] = {}
-        self._thread = ThreadPoolExecutor(1, f"cloudwatch-{place.account}-{place.region}")
+        self._thread = ThreadPoolExecutor(1, f"cloudwatch-{account.id}-{account.region}")
 
     async def put(self, data: list[Params]) -> None:
-        """Publish metrics, in the form of PutMetricData. Raises boto's errors."""
+        """Publish metrics in the format of PutMetricData. Raises boto3's errors."""
         await self._do(lambda: self._client.put_metric_data(Namespace=_NAMESPACE, MetricData=data))
 
     async def alarm_states(self, role: str, names: Sequence[str]) -> dict[str, str]:
-        """The state of each metric or composite alarm of these names that there is.
+        """Return the state of each existing metric or composite alarm of these names.
 
-        SageMaker looks with the model's execution `role` (an ARN).
+        SageMaker reads them with the model's execution `role` (an ARN).
 
         Raises:
-            AlarmsUnreadable: the role may not, or the call was refused.
+            AlarmsUnreadable: the role may not read them, or the request failed.
         """
         kinds = ["MetricAlarm", "CompositeAlarm"]
         try:
@@ -63,12 +62,12 @@ class CloudWatch:
 
     @functools.cached_property
     def _client(self) -> Any:
-        session = boto3.Session(self._place.account, "local", region_name=self._place.region)
+        session = boto3.Session(self._account.id, "local", region_name=self._account.region)
         return session.client("cloudwatch", config=_ONCE)
 
     def _as(self, role: str) -> Any:
         if role not in self._role_clients:
-            self._role_clients[role] = self._roles.client(role, "cloudwatch", self._place, _ONCE)
+            self._role_clients[role] = self._roles.client(role, "cloudwatch", self._account, _ONCE)
         return self._role_clients[role]
 
     async def _do(self, call: Callable[[], T]) -> T:

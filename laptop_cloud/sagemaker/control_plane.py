@@ -1,17 +1,18 @@
-"""SageMaker's control plane: models, endpoint configurations and endpoints of one place."""
+"""SageMaker's control plane: models, endpoint configurations and endpoints of one account."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from laptop_cloud.api.account import Place
-from laptop_cloud.api.records import Records, now, page
-from laptop_cloud.api.service import Params, Service, invalid
+from laptop_cloud.api.account import Account
+from laptop_cloud.api.records import Records, now, summaries
+from laptop_cloud.api.service import Params, Service, invalid, refuse_others
 from laptop_cloud.api.tags import Tags
+from laptop_cloud.containers.launcher import InstanceFactory, primary_container
 from laptop_cloud.containers.model_data import check_source
 from laptop_cloud.sagemaker.descriptions import described
-from laptop_cloud.sagemaker.endpoint import Endpoint, MakeInstance, primary_container
-from laptop_cloud.sagemaker.retained_capacity import retain_sizes, retained_config, wanted_sizes
+from laptop_cloud.sagemaker.endpoint import Endpoint
+from laptop_cloud.sagemaker.retained_capacity import retain_capacity, retained_config, wanted_capacity
 from laptop_cloud.sagemaker.rollback_alarms import AlarmStates
 from laptop_cloud.sagemaker.update_policy import check_deployment
 
@@ -21,20 +22,21 @@ class SageMaker(Service):
 
     def __init__(
         self,
-        place: Place,
-        make_instance: MakeInstance,
+        account: Account,
+        make_instance: InstanceFactory,
         scaled_variants: Callable[[str], set[str]],
         alarm_states: AlarmStates,
     ) -> None:
-        """The services that it leans on are given as functions.
+        """Take the services that this one uses as functions.
 
         Args:
-            place: the account and region of its resources.
+            account: the account and region of its resources.
             make_instance: makes the endpoints' instances.
-            scaled_variants: says which variants of an endpoint Application Auto Scaling manages.
-            alarm_states: says the states of CloudWatch alarms.
+            scaled_variants: returns the variants of an endpoint that are registered with Application Auto
+                Scaling.
+            alarm_states: returns the states of CloudWatch alarms.
         """
-        self._place = place
+        self._account = account
         self._make_instance = make_instance
         self._alarm_states = alarm_states
         self._scaled_variants = scaled_variants
@@ -48,7 +50,7 @@ class SageMaker(Service):
                 "CreateModel": self._create_model,
                 "DescribeModel": lambda p: self._models.get(p["ModelName"]),
                 "ListModels": self._list_models,
-                "DeleteModel": lambda p: self._tags.forget(self._models.remove(p["ModelName"])["ModelArn"]),
+                "DeleteModel": lambda p: self._tags.remove(self._models.remove(p["ModelName"])["ModelArn"]),
                 "CreateEndpointConfig": self._create_config,
                 "DescribeEndpointConfig": lambda p: self._configs.get(p["EndpointConfigName"]),
                 "ListEndpointConfigs": self._list_configs,
@@ -66,7 +68,7 @@ class SageMaker(Service):
         )
 
     def _arn_maker(self, kind: str) -> Callable[[str], str]:
-        return lambda name: self._place.arn("sagemaker", f"{kind}/{name}")
+        return lambda name: self._account.arn("sagemaker", f"{kind}/{name}")
 
     def _create_model(self, params: Params) -> Params:
         name = params["ModelName"]
@@ -85,95 +87,102 @@ class SageMaker(Service):
         self._models.add(name, record)
         return {"ModelArn": arn}
 
-    def _list_models(self, params: Params) -> Params:
-        keys = ("ModelName", "ModelArn", "CreationTime")
-        return page([{k: m[k] for k in keys} for m in self._models.all()], params, "ModelName", "Models")
-
     def _create_config(self, params: Params) -> Params:
         name = params["EndpointConfigName"]
         self._configs.check_free(name)
-        variants = [variant["VariantName"] for variant in params["ProductionVariants"]]
-        if len(set(variants)) < len(variants):
-            raise invalid(f"Duplicate variant names in ProductionVariants: {', '.join(variants)}")
-        for variant in params["ProductionVariants"]:
-            if "ModelName" not in variant or "ServerlessConfig" in variant:
-                raise invalid(
-                    f"variant {variant['VariantName']} needs a ModelName and no ServerlessConfig: the laptop "
-                    "cloud runs models on instances"
-                )
-            self._models.get(variant["ModelName"])
+        if len(params["ProductionVariants"]) > 1 or "ShadowProductionVariants" in params:
+            names = [v["VariantName"] for v in _all_variants(params)]
+            raise invalid(
+                f"the laptop cloud does not emulate several variants of an endpoint: {name} has "
+                f"{', '.join(names)}; give it one in ProductionVariants and no ShadowProductionVariants"
+            )
+        [variant] = params["ProductionVariants"]
+        if "ModelName" not in variant or "ServerlessConfig" in variant:
+            raise invalid(
+                f"variant {variant['VariantName']} needs a ModelName and no ServerlessConfig: the laptop "
+                "cloud runs models on instances"
+            )
+        self._models.get(variant["ModelName"])
         arn = self._arn_maker("endpoint-config")(name)
         self._tags.start(arn, params.pop("Tags", []))
         record = {**params, "EndpointConfigArn": arn, "CreationTime": now()}
         self._configs.add(name, record)
         return {"EndpointConfigArn": arn}
 
-    def _list_configs(self, params: Params) -> Params:
-        keys = ("EndpointConfigName", "EndpointConfigArn", "CreationTime")
-        summaries = [{k: c[k] for k in keys} for c in self._configs.all()]
-        return page(summaries, params, "EndpointConfigName", "EndpointConfigs")
-
     def _delete_config(self, params: Params) -> Params:
-        return self._tags.forget(self._configs.remove(params["EndpointConfigName"])["EndpointConfigArn"])
+        return self._tags.remove(self._configs.remove(params["EndpointConfigName"])["EndpointConfigArn"])
 
     def _create_endpoint(self, params: Params) -> Params:
         name = params["EndpointName"]
         self.endpoints.check_free(name)
-        config, models = self._resolved(params["EndpointConfigName"])
+        config, model = self._resolved(params["EndpointConfigName"])
         arn = self._arn_maker("endpoint")(name)
-        endpoint = Endpoint(name, arn, config, models, self._make_instance, self._alarm_states)
+        endpoint = Endpoint(name, arn, config, model, self._make_instance, self._alarm_states)
         endpoint.deployment = params.get("DeploymentConfig", {})
-        check_deployment(endpoint.deployment, endpoint.fleet.counts)
+        check_deployment(endpoint.deployment, endpoint.fleet.count)
         self._tags.start(arn, params.pop("Tags", []))
         self.endpoints.add(name, endpoint)
         endpoint.create()
         return {"EndpointArn": arn}
 
-    def _resolved(self, config_name: str) -> tuple[Params, dict[str, Params]]:
-        """A configuration and its models, which the endpoint keeps even if they are deleted."""
+    def _resolved(self, config_name: str) -> tuple[Params, Params]:
+        """Return a configuration and its model. The endpoint keeps both, even if they are deleted."""
         config = self._configs.get(config_name)
-        names = {variant["ModelName"] for variant in config["ProductionVariants"]}
-        return config, {name: self._models.get(name) for name in names}
+        return config, self._models.get(config["ProductionVariants"][0]["ModelName"])
 
     def _update_endpoint(self, params: Params) -> Params:
         endpoint = self.endpoints.get(params["EndpointName"])
         endpoint.check_updatable()
-        config, models = self._resolved(params["EndpointConfigName"])
-        self._check_scaled_variants(endpoint, config)
+        config, model = self._resolved(params["EndpointConfigName"])
+        self._check_scaled_variant(endpoint, config)
         deployment = params.get("DeploymentConfig", {})
         if params.get("RetainDeploymentConfig"):
             deployment = endpoint.deployment
-        new = endpoint.fleet_of(retained_config(params, endpoint.config, config), models)
-        retain_sizes(params, endpoint.fleet, new)
-        check_deployment(deployment, new.counts)
+        new = endpoint.fleet_of(retained_config(params, endpoint.config, config), model)
+        retain_capacity(params, endpoint.fleet, new)
+        check_deployment(deployment, new.count)
         endpoint.deployment = deployment
         endpoint.update(new)
         return {"EndpointArn": endpoint.arn}
 
     def _scale_endpoint(self, params: Params) -> Params:
         endpoint = self.endpoints.get(params["EndpointName"])
-        endpoint.scale(*wanted_sizes(params, endpoint.fleet))
+        endpoint.scale(*wanted_capacity(params, endpoint.fleet))
         return {"EndpointArn": endpoint.arn}
 
-    def _check_scaled_variants(self, endpoint: Endpoint, config: Params) -> None:
-        """A variant that is registered with Application Auto Scaling keeps its instance type."""
-        old = {name: v.get("InstanceType") for name, v in endpoint.variants().items()}
-        new = {v["VariantName"]: v.get("InstanceType") for v in config["ProductionVariants"]}
-        for variant in sorted(self._scaled_variants(endpoint.name)):
-            if new.get(variant) != old.get(variant):
+    def _check_scaled_variant(self, endpoint: Endpoint, config: Params) -> None:
+        """Raise `ServiceError` if `config` changes the instance type of a scaled variant."""
+        [variant] = config["ProductionVariants"]
+        old = endpoint.fleet.variant.get("InstanceType")
+        for scaled in sorted(self._scaled_variants(endpoint.name)):
+            new = variant.get("InstanceType") if scaled == variant["VariantName"] else None
+            if new != old:
                 raise invalid(
-                    f"The variant {variant} of {endpoint.name} is registered with Application Auto Scaling, "
-                    f"so its instance type cannot change from {old.get(variant)} to "
-                    f"{new.get(variant) or 'none (the variant is removed)'}: first deregister its scalable "
+                    f"The variant {scaled} of {endpoint.name} is registered with Application Auto Scaling, "
+                    f"so its instance type cannot change from {old} to "
+                    f"{new or 'none (the variant is removed)'}: first deregister its scalable "
                     "target (deploy without autoscaling), then update the endpoint, then register it again"
                 )
 
     def _delete_endpoint(self, params: Params) -> Params:
         endpoint = self.endpoints.get(params["EndpointName"])
-        endpoint.delete(lambda: self._tags.forget(self.endpoints.remove(endpoint.name).arn))
+        endpoint.delete(lambda: self._tags.remove(self.endpoints.remove(endpoint.name).arn))
         return {}
 
+    def _list_models(self, params: Params) -> Params:
+        refuse_others("ListModels", params)
+        return {"Models": summaries(self._models.all(), "ModelName", "ModelArn", "CreationTime")}
+
+    def _list_configs(self, params: Params) -> Params:
+        refuse_others("ListEndpointConfigs", params)
+        members = ("EndpointConfigName", "EndpointConfigArn", "CreationTime")
+        return {"EndpointConfigs": summaries(self._configs.all(), *members)}
+
     def _list_endpoints(self, params: Params) -> Params:
-        keys = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
-        summaries = [{k: described(e)[k] for k in keys} for e in self.endpoints.all()]
-        return page(summaries, params, "EndpointName", "Endpoints")
+        refuse_others("ListEndpoints", params)
+        members = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
+        return {"Endpoints": summaries([described(e) for e in self.endpoints.all()], *members)}
+
+
+def _all_variants(config: Params) -> list[Params]:
+    return [*config["ProductionVariants"], *config.get("ShadowProductionVariants", [])]

@@ -1,14 +1,15 @@
-"""What DescribeEndpoint says of an endpoint."""
+"""The response of DescribeEndpoint."""
 
 from __future__ import annotations
 
 from laptop_cloud.api.service import Params
-from laptop_cloud.sagemaker.endpoint import Endpoint, primary_container
+from laptop_cloud.containers.launcher import primary_container
+from laptop_cloud.sagemaker.endpoint import Endpoint
 from laptop_cloud.sagemaker.fleet import Fleet
 
 
 def described(endpoint: Endpoint) -> Params:
-    """The answer of DescribeEndpoint."""
+    """Return the response of DescribeEndpoint."""
     description: Params = {
         "EndpointName": endpoint.name,
         "EndpointArn": endpoint.arn,
@@ -16,14 +17,14 @@ def described(endpoint: Endpoint) -> Params:
         "EndpointStatus": endpoint.status,
         "CreationTime": endpoint.created,
         "LastModifiedTime": endpoint.modified,
-        "ProductionVariants": _variants(endpoint.fleet, endpoint.modified),
+        "ProductionVariants": [_variant(endpoint.fleet, endpoint.modified)],
     }
     if endpoint.failure:
         description["FailureReason"] = endpoint.failure
-    if endpoint.coming is not None:
+    if endpoint.pending is not None:
         description["PendingDeploymentSummary"] = {
-            "EndpointConfigName": endpoint.coming.config["EndpointConfigName"],
-            "ProductionVariants": _variants(endpoint.coming, endpoint.modified),
+            "EndpointConfigName": endpoint.pending.config["EndpointConfigName"],
+            "ProductionVariants": [_variant(endpoint.pending, endpoint.modified)],
             "StartTime": endpoint.modified,
         }
     if endpoint.deployment:
@@ -33,21 +34,17 @@ def described(endpoint: Endpoint) -> Params:
     return description
 
 
-def _variants(fleet: Fleet, since: float) -> list[Params]:
-    """The variants of a fleet; it started its images at `since`."""
-    return [_variant(fleet, name, since) for name in fleet.variants]
-
-
-def _variant(fleet: Fleet, name: str, since: float) -> Params:
-    image = str(primary_container(fleet.models[fleet.variants[name]["ModelName"]])["Image"])
+def _variant(fleet: Fleet, since: float) -> Params:
+    """Return a fleet's variant; `since` is the time of its images' resolution."""
+    image = str(primary_container(fleet.model)["Image"])
     deployed = {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": since}
     variant: Params = {
-        "VariantName": name,
+        "VariantName": fleet.name,
         "DeployedImages": [deployed],
-        "CurrentWeight": fleet.weights[name],
-        "DesiredWeight": fleet.weights[name],
-        "CurrentInstanceCount": len(fleet.able(name)),
-        "DesiredInstanceCount": fleet.counts[name],
+        "CurrentWeight": fleet.weight,
+        "DesiredWeight": fleet.weight,
+        "CurrentInstanceCount": len(fleet.healthy),
+        "DesiredInstanceCount": fleet.count,
     }
     if fleet.stage is not None:
         variant["VariantStatus"] = [{"Status": fleet.stage, "StartTime": fleet.stage_since}]
@@ -55,7 +52,7 @@ def _variant(fleet: Fleet, name: str, since: float) -> Params:
 
 
 def _capture(config: Params) -> Params:
-    """The laptop cloud keeps a capture configuration and captures nothing, and says so."""
+    """Return the capture status: the configuration is stored, nothing is captured."""
     return {
         "EnableCapture": bool(config.get("EnableCapture")),
         "CaptureStatus": "Stopped",

@@ -1,26 +1,23 @@
-"""An endpoint: its status, and what is done to the fleet of instances that serves it."""
+"""An endpoint: its status, and the operations on its fleet of instances."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final
 
 from laptop_cloud.api.records import now
 from laptop_cloud.api.service import Params, invalid
 from laptop_cloud.containers.instance import Instance, InstanceFailed
-from laptop_cloud.sagemaker.fleet import Fleet
-from laptop_cloud.sagemaker.member import Member
+from laptop_cloud.containers.launcher import InstanceFactory
+from laptop_cloud.sagemaker.fleet import Fleet, Member
 from laptop_cloud.sagemaker.rollback_alarms import AlarmStates, UpdateFailed
 from laptop_cloud.sagemaker.rollout import Rollout
-from laptop_cloud.sagemaker.traffic import chosen
+from laptop_cloud.sagemaker.traffic import next_member
 
-#: Makes one instance that is not started yet: from the endpoint's name, a variant and its model.
-MakeInstance = Callable[[str, Params, Params], Instance]
-
-#: SageMaker's limit for FailureReason.
+#: SageMaker's limit of FailureReason, in characters.
 _REASON_LENGTH: Final = 1024
-#: The statuses in which nothing is under way.
+#: The statuses in which no operation is in progress.
 _IDLE: Final = ("InService", "UpdateRollbackFailed", "Failed")
 
 
@@ -32,13 +29,19 @@ class Endpoint:
         name: str,
         arn: str,
         config: Params,
-        models: dict[str, Params],
-        make_instance: MakeInstance,
+        model: Params,
+        make_instance: InstanceFactory,
         alarm_states: AlarmStates,
     ) -> None:
-        """An endpoint without instances; `create` gives it those that `config` asks for.
+        """Set up an endpoint without instances; `create` starts those of `config`.
 
-        `models` are the configuration's models by name; `alarm_states` tells alarms' states.
+        Args:
+            name: the endpoint's name.
+            arn: its ARN.
+            config: its endpoint configuration.
+            model: the model of the configuration's variant.
+            make_instance: makes its instances.
+            alarm_states: returns the states of CloudWatch alarms.
         """
         self.name = name
         self.arn = arn
@@ -48,97 +51,92 @@ class Endpoint:
         self.created = self.modified = now()
         self._alarm_states = alarm_states
         self._make_instance = make_instance
-        self._everyone: set[Instance] = set()
-        self.fleet = self.fleet_of(config, models)
-        #: The fleet that an update is bringing up, while it does.
-        self.coming: Fleet | None = None
-        self._work: asyncio.Task[None] | None = None
-        self._later: set[asyncio.Task[None]] = set()
+        self._running: set[Instance] = set()
+        self.fleet = self.fleet_of(config, model)
+        #: The new fleet during an update.
+        self.pending: Fleet | None = None
+        self._operation: asyncio.Task[None] | None = None
+        self._delayed: set[asyncio.Task[None]] = set()
 
     @property
     def config(self) -> Params:
-        """The configuration in force; a new one is when its deployment is complete."""
+        """The configuration in force; an update's replaces it when the deployment is complete."""
         return self.fleet.config
 
-    def fleet_of(self, config: Params, models: dict[str, Params]) -> Fleet:
-        """A fleet of this endpoint, without instances yet."""
-        make = self._make_instance
-        return Fleet(config, models, lambda variant, model: make(self.name, variant, model), self._everyone)
+    def fleet_of(self, config: Params, model: Params) -> Fleet:
+        """Return a fleet of this endpoint without instances."""
+        variant = config["ProductionVariants"][0]
+        return Fleet(config, model, lambda: self._make_instance(self.name, variant, model), self._running)
 
     def create(self) -> None:
         """Begin to start the instances."""
         self._begin(self._create(), "Creating")
 
     def update(self, new: Fleet) -> None:
-        """Begin to move to the fleet `new`, which this endpoint's `fleet_of` made, as `deployment` says."""
+        """Begin to move the traffic to the fleet `new` of `fleet_of`, by the policy in `deployment`."""
         self.check_updatable()
         self._begin(self._update(new), "Updating")
 
-    def scale(self, counts: Mapping[str, int], weights: Mapping[str, float]) -> None:
-        """Begin to give variants other numbers of instances, and give them other weights.
+    def scale(self, count: int, weight: float) -> None:
+        """Begin to change the number of instances, and set the weight.
 
         Raises `ServiceError` unless the endpoint is in service.
         """
         self.check_updatable()
         if self.status != "InService":
             raise invalid(f'Cannot scale endpoint "{self.arn}" in status {self.status}: update it first.')
-        self.fleet.weights.update(weights)
-        self.fleet.counts.update(counts)
-        self._begin(self._scale(counts), "Updating")
+        self.fleet.count, self.fleet.weight = count, weight
+        self._begin(self._scale(), "Updating")
 
-    def hold_within(self, variant: str, low: int, high: int) -> None:
-        """Scale `variant` to at least `low` and at most `high` instances, after what is under way."""
+    def enforce_bounds(self, variant: str, low: int, high: int) -> None:
+        """Scale `variant` to at least `low` and at most `high` instances, after the operation in progress."""
         if self.status == "InService":
-            self._hold_now(variant, low, high)
+            self._enforce_now(variant, low, high)
         else:
-            later = asyncio.create_task(self._hold_later(variant, low, high))
-            self._later.add(later)
-            later.add_done_callback(self._later.discard)
+            delayed = asyncio.create_task(self._enforce_later(variant, low, high))
+            self._delayed.add(delayed)
+            delayed.add_done_callback(self._delayed.discard)
 
-    def delete(self, on_gone: Callable[[], object]) -> None:
-        """Begin to stop every instance, then call `on_gone`.
+    def delete(self, on_deleted: Callable[[], object]) -> None:
+        """Begin to stop every instance, then call `on_deleted`.
 
         Raises `ServiceError` while the endpoint is being created, updated or deleted.
         """
         self._check_idle()
-        self._begin(self._delete(on_gone), "Deleting")
+        self._begin(self._delete(on_deleted), "Deleting")
 
     def check_updatable(self) -> None:
-        """Raise `ServiceError` unless the endpoint is in service."""
+        """Raise `ServiceError` if an operation is in progress, or the endpoint has failed."""
         self._check_idle()
         if self.status == "Failed":
             raise invalid(f'Cannot update failed endpoint "{self.arn}": it can only be deleted.')
 
     async def settled(self) -> None:
-        """Return when nothing is under way."""
-        while self._work is not None and not self._work.done():
-            await asyncio.wait([self._work])
+        """Wait until no operation is in progress."""
+        while self._operation is not None and not self._operation.done():
+            await asyncio.wait([self._operation])
 
-    async def abandon(self) -> None:
-        """Stop every instance now, whatever is under way."""
-        await _cancelled(self._later | ({self._work} if self._work else set()))
+    async def shut_down(self) -> None:
+        """Cancel the operation in progress and stop every instance."""
+        await _cancelled(self._delayed | ({self._operation} if self._operation else set()))
         for fleet in self._fleets():
-            await fleet.release()
-        await asyncio.gather(*(instance.stop() for instance in list(self._everyone)))
+            await fleet.stop_replacing()
+        await asyncio.gather(*(instance.stop() for instance in list(self._running)))
 
     def pick(self, variant: str | None) -> Member | None:
-        """The instance whose turn it is, of `variant` if one is named; None if none can take a request."""
-        return chosen(self._fleets(), variant)
-
-    def variants(self) -> dict[str, Params]:
-        """The variants of the configuration in force, by name."""
-        return self.fleet.variants
+        """Return the instance for the next request, of `variant` if one is given; None if there is none."""
+        return next_member(self._fleets(), variant)
 
     def _fleets(self) -> list[Fleet]:
-        return [self.fleet] if self.coming is None else [self.fleet, self.coming]
+        return [self.fleet] if self.pending is None else [self.fleet, self.pending]
 
     def _check_idle(self) -> None:
         if self.status not in _IDLE:
             raise invalid(f'Cannot update in-progress endpoint "{self.arn}".')
 
-    def _begin(self, work: Coroutine[Any, Any, None], status: str) -> None:
+    def _begin(self, operation: Coroutine[Any, Any, None], status: str) -> None:
         self._set(status)
-        self._work = asyncio.create_task(work)
+        self._operation = asyncio.create_task(operation)
 
     def _set(self, status: str, failure: str | None = None) -> None:
         self.status, self.modified = status, now()
@@ -147,7 +145,7 @@ class Endpoint:
     async def _create(self) -> None:
         self.fleet.share = 1.0
         try:
-            await self.fleet.fill()
+            await self.fleet.fit()
         except InstanceFailed as error:
             await self.fleet.drop()
             self._set("Failed", str(error))
@@ -155,25 +153,25 @@ class Endpoint:
             self._set("InService")
 
     async def _update(self, new: Fleet) -> None:
-        self.coming = new
+        self.pending = new
         rollout = Rollout(self.fleet, new, self.deployment, self._alarm_states)
         try:
             await rollout.run()
         except (InstanceFailed, UpdateFailed) as error:
             await self._roll_back(rollout, new, str(error))
         else:
-            self.fleet, self.coming = new, None
+            self.fleet, self.pending = new, None
             self._set("InService")
 
     async def _roll_back(self, rollout: Rollout, new: Fleet, reason: str) -> None:
         self._set("RollingBack", reason)
         kept = self.config["EndpointConfigName"]
         try:
-            await rollout.undo()
+            await rollout.roll_back()
         except InstanceFailed as error:
-            await new.release()
+            await new.stop_replacing()
             self.fleet.adopt(new.members)
-            self.coming = None
+            self.pending = None
             self.fleet.share = 1.0
             self._set(
                 "UpdateRollbackFailed",
@@ -181,39 +179,32 @@ class Endpoint:
                 f"serve until the next UpdateEndpoint. {reason} Then: {error}",
             )
         else:
-            self.coming = None
+            self.pending = None
             self._set("InService", f"The update failed and {kept} stays in force. {reason}")
 
-    async def _scale(self, counts: Mapping[str, int]) -> None:
+    async def _scale(self) -> None:
         try:
-            await self.fleet.fill()
+            await self.fleet.fit()
         except InstanceFailed as error:
-            for variant in counts:
-                self.fleet.counts[variant] = len(self.fleet.of(variant))
+            self.fleet.count = len(self.fleet.members)
             self._set("InService", f"The number of instances stays as it was. {error}")
         else:
             self._set("InService")
 
-    def _hold_now(self, variant: str, low: int, high: int) -> None:
-        count = self.fleet.counts.get(variant)
-        if count is not None and not low <= count <= high:
-            self.scale({variant: min(max(count, low), high)}, {})
+    def _enforce_now(self, variant: str, low: int, high: int) -> None:
+        count = self.fleet.count
+        if variant == self.fleet.name and not low <= count <= high:
+            self.scale(min(max(count, low), high), self.fleet.weight)
 
-    async def _hold_later(self, variant: str, low: int, high: int) -> None:
+    async def _enforce_later(self, variant: str, low: int, high: int) -> None:
         await self.settled()
         if self.status == "InService":
-            self._hold_now(variant, low, high)
+            self._enforce_now(variant, low, high)
 
-    async def _delete(self, on_gone: Callable[[], object]) -> None:
-        await _cancelled(self._later)
+    async def _delete(self, on_deleted: Callable[[], object]) -> None:
+        await _cancelled(self._delayed)
         await self.fleet.drop()
-        on_gone()
-
-
-def primary_container(model: Params) -> Params:
-    """The one container of a model."""
-    container: Params = model["PrimaryContainer"] if "PrimaryContainer" in model else model["Containers"][0]
-    return container
+        on_deleted()
 
 
 async def _cancelled(tasks: Collection[asyncio.Task[None]]) -> None:
@@ -225,7 +216,7 @@ async def _cancelled(tasks: Collection[asyncio.Task[None]]) -> None:
 
 
 def _shortened(reason: str) -> str:
-    """The reason within SageMaker's limit; what goes is the middle, where a log's older lines are."""
+    """Return the reason within SageMaker's limit; the middle is cut, with the older lines of a log."""
     if len(reason) <= _REASON_LENGTH:
         return reason
     head, _, tail = reason.partition("\n")

@@ -1,90 +1,124 @@
-"""A fleet: the instances that run one configuration of an endpoint, and the traffic that they get."""
+"""A fleet: the instances of one configuration of an endpoint, and its share of the traffic."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from laptop_cloud.api.records import now
 from laptop_cloud.api.service import Params
 from laptop_cloud.containers.instance import Instance, InstanceFailed
-from laptop_cloud.sagemaker.member import Member
 
-#: Makes one instance that is not started yet: from a variant and its model.
-Make = Callable[[Params, Params], Instance]
-
-#: Seconds before an instance that died is replaced, so that a crash loop does not spin.
+#: Seconds before a dead instance is replaced, so that a crash loop does not spin.
 _REPLACE_AFTER_S: Final = 2.0
+#: Seconds for an instance without new requests to answer those that it has accepted. It is SageMaker's limit
+#: of the longest request (a streamed one), so an update cuts none.
+DRAIN_LIMIT_S: Final = 480.0
+
+
+class Member:
+    """An instance in a fleet, and the number of its requests in flight."""
+
+    def __init__(self, instance: Instance) -> None:
+        """`instance` has been started."""
+        self.instance = instance
+        #: The credit of the weighted round robin, see `traffic.next_member`.
+        self.credit = 0.0
+        self.in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @contextlib.contextmanager
+    def request(self) -> Iterator[None]:
+        """Count one request as in flight during the block."""
+        self.in_flight += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self._idle.set()
+
+    async def drained(self) -> None:
+        """Wait until no request is in flight, at most `DRAIN_LIMIT_S`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), DRAIN_LIMIT_S)
 
 
 class Fleet:
-    """Instances of one endpoint configuration. Used on the event loop only."""
+    """Instances of one endpoint configuration, which has one variant. Used on the event loop only."""
 
     def __init__(
-        self, config: Params, models: dict[str, Params], make: Make, everyone: set[Instance]
+        self, config: Params, model: Params, make: Callable[[], Instance], running: set[Instance]
     ) -> None:
-        """No instances yet.
+        """Set up a fleet without instances.
 
         Args:
             config: the endpoint configuration.
-            models: its models by name.
-            make: makes its instances.
-            everyone: gets every instance that may have a process, until that is gone.
+            model: the model of its variant.
+            make: makes an instance, not started.
+            running: the endpoint's instances that may have a process; this fleet adds and removes its own.
         """
         self.config = config
-        self.models = models
-        self.variants: dict[str, Params] = {v["VariantName"]: v for v in config["ProductionVariants"]}
-        #: The desired number of instances, by variant.
-        self.counts = {name: int(v.get("InitialInstanceCount", 1)) for name, v in self.variants.items()}
-        self.weights = {name: float(v.get("InitialVariantWeight", 1)) for name, v in self.variants.items()}
-        #: This fleet's part of the endpoint's traffic, in proportion to the other fleet's.
+        self.model = model
+        self.variant: Params = config["ProductionVariants"][0]
+        #: The desired number of instances.
+        self.count = int(self.variant.get("InitialInstanceCount", 1))
+        #: The variant's weight. It is stored and returned; with one variant it has no effect.
+        self.weight = float(self.variant.get("InitialVariantWeight", 1))
+        #: This fleet's share of the endpoint's traffic, in proportion to the other fleet's.
         self.share = 0.0
-        #: What a deployment does with it, in the words of DescribeEndpoint, and since when.
+        #: The state of the deployment for this fleet, a VariantStatus of DescribeEndpoint, and its start
+        #: time.
         self.stage: str | None = None
         self.stage_since = now()
-        #: The instances that are in rotation.
+        #: The instances in rotation.
         self.members: list[Member] = []
         self._make = make
-        self._everyone = everyone
-        self._keepers: set[asyncio.Task[None]] = set()
+        self._running = running
+        self._replacements: set[asyncio.Task[None]] = set()
 
-    def of(self, variant: str) -> list[Member]:
-        """The instances of `variant` that are in rotation, dead ones that will be replaced included."""
-        return [member for member in self.members if member.instance.variant == variant]
+    @property
+    def name(self) -> str:
+        """The variant's name."""
+        return str(self.variant["VariantName"])
 
-    def able(self, variant: str) -> list[Member]:
-        """The instances of `variant` that can take a request."""
-        return [member for member in self.of(variant) if member.instance.alive]
+    @property
+    def healthy(self) -> list[Member]:
+        """The instances that can take a request."""
+        return [member for member in self.members if member.instance.alive]
 
-    def missing(self, variant: str) -> int:
-        """How many instances of `variant` are wanted beside those in rotation; below 0: too many."""
-        return self.counts[variant] - len(self.of(variant))
+    @property
+    def missing(self) -> int:
+        """The desired number of instances minus those in rotation, dead ones included; below 0: too many."""
+        return self.count - len(self.members)
 
     def enter(self, stage: str | None) -> None:
-        """Note what a deployment now does with this fleet."""
+        """Set the state of the deployment for this fleet."""
         self.stage, self.stage_since = stage, now()
 
-    async def grow(self, variant: str, count: int) -> None:
+    async def grow(self, count: int) -> None:
         """Start `count` instances and put them into rotation, all or none.
 
         Raises:
             InstanceFailed: one of them did not come into service.
         """
-        self.adopt(await self._started(variant, count))
+        self.adopt(await self._started(count))
 
     def adopt(self, members: Iterable[Member]) -> None:
-        """Put started instances into rotation, and replace each when its process dies."""
+        """Put started instances into rotation, and replace each when its process ends."""
         for member in members:
             self.members.append(member)
-            keeper = asyncio.create_task(self._replace_when_dead(member))
-            self._keepers.add(keeper)
-            keeper.add_done_callback(self._keepers.discard)
+            replacement = asyncio.create_task(self._replace_when_dead(member))
+            self._replacements.add(replacement)
+            replacement.add_done_callback(self._replacements.discard)
 
-    def take(self, variant: str, count: int) -> list[Member]:
+    def take(self, count: int) -> list[Member]:
         """Take up to `count` instances, the newest first, out of rotation: they get no new request."""
-        taken = self.of(variant)[-count:] if count > 0 else []
+        taken = self.members[-count:] if count > 0 else []
         self.members = [member for member in self.members if member not in taken]
         return taken
 
@@ -92,22 +126,17 @@ class Fleet:
         """Stop instances that are out of rotation, each after its last request."""
         await asyncio.gather(*(self._retire(member) for member in members))
 
-    async def fit(self, variant: str) -> None:
-        """Start or retire instances until there are as many as wanted. Raises `InstanceFailed`."""
-        missing = self.missing(variant)
-        if missing > 0:
-            await self.grow(variant, missing)
-        else:
-            await self.retire(self.take(variant, -missing))
+    async def fit(self) -> None:
+        """Start or retire instances up to the desired number.
 
-    async def fill(self) -> None:
-        """Start every instance that is wanted. Raises `InstanceFailed`; none of a variant is left then."""
-        outcomes = await asyncio.gather(
-            *(self.fit(variant) for variant in self.counts), return_exceptions=True
-        )
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        Raises:
+            InstanceFailed: an instance did not come into service; no new one is left.
+        """
+        missing = self.missing
+        if missing > 0:
+            await self.grow(missing)
+        else:
+            await self.retire(self.take(-missing))
 
     async def empty(self) -> None:
         """Retire every instance."""
@@ -115,22 +144,21 @@ class Fleet:
         await self.retire(leaving)
 
     async def drop(self) -> None:
-        """Stop every instance at once, with the requests that are under way in it."""
-        await self.release()
+        """Stop every instance at once, with its requests in flight."""
+        await self.stop_replacing()
         leaving, self.members = self.members, []
         await self._stop([member.instance for member in leaving])
 
-    async def release(self) -> None:
-        """Replace no instance any more."""
-        for keeper in self._keepers:
-            keeper.cancel()
-        if self._keepers:
-            await asyncio.wait(self._keepers)
+    async def stop_replacing(self) -> None:
+        """Stop the replacement of dead instances."""
+        for replacement in self._replacements:
+            replacement.cancel()
+        if self._replacements:
+            await asyncio.wait(self._replacements)
 
-    async def _started(self, variant: str, count: int) -> list[Member]:
-        spec = self.variants[variant]
-        instances = [self._make(spec, self.models[spec["ModelName"]]) for _ in range(count)]
-        self._everyone.update(instances)
+    async def _started(self, count: int) -> list[Member]:
+        instances = [self._make() for _ in range(count)]
+        self._running.update(instances)
         try:
             outcomes = await asyncio.gather(*(i.start() for i in instances), return_exceptions=True)
             for outcome in outcomes:
@@ -148,19 +176,19 @@ class Fleet:
             await self._stop([member.instance])
 
     async def _replace_when_dead(self, member: Member) -> None:
-        """SageMaker replaces an instance whose container has died; until then the others serve."""
+        """Replace an instance whose container has died, as SageMaker does; until then the others serve."""
         await member.instance.ended()
         while member in self.members:
             await asyncio.sleep(_REPLACE_AFTER_S)
             with contextlib.suppress(InstanceFailed):
-                [new] = await self._started(member.instance.variant, 1)
+                [new] = await self._started(1)
                 if member not in self.members:
                     await self._stop([new.instance])
                     return
                 self.members.remove(member)
-                self._everyone.discard(member.instance)
+                self._running.discard(member.instance)
                 self.adopt([new])
 
     async def _stop(self, instances: list[Instance]) -> None:
         await asyncio.gather(*(instance.stop() for instance in instances))
-        self._everyone.difference_update(instances)
+        self._running.difference_update(instances)

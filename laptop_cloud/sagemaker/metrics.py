@@ -1,8 +1,8 @@
-"""The metrics that SageMaker publishes of its endpoints, for one place.
+"""The metrics that SageMaker publishes of its endpoints, for one account.
 
 Names, units and meanings are those of "Amazon SageMaker AI metrics in Amazon CloudWatch", with the
 dimensions EndpointName and VariantName. SageMaker publishes each minute, and ConcurrentRequestsPerModel
-each ten seconds; here it is each second in which there is something to say.
+each ten seconds; here they are published each second that has data.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from laptop_cloud.api.service import Params
-from laptop_cloud.sagemaker.member import Member
+from laptop_cloud.sagemaker.fleet import Member
 
 _INTERVAL_S: Final = 1.0
 #: Values in one datum of PutMetricData, CloudWatch's limit.
@@ -29,10 +29,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one invocation went.
+    """The outcome of one invocation.
 
-    `status` is the container's, 0 if its answer did not come or broke off, and None if the client went
-    away before it; the times are in seconds.
+    `status` is the status of the container's response, 0 if the response is missing or broken, and None if
+    the client disconnected before it. Times are in seconds.
     """
 
     status: int | None
@@ -41,26 +41,26 @@ class Outcome:
 
 
 class Metrics:
-    """Collects on the request path, where it costs a few additions, and publishes in the background."""
+    """A collector of metrics: a few additions per request, published in the background."""
 
     def __init__(self, put: Callable[[list[Params]], Awaitable[None]]) -> None:
-        """`put` publishes data in the form of PutMetricData."""
+        """`put` publishes data in the format of PutMetricData."""
         self._put = put
         self._values: dict[tuple[str, str, str], Counter[float]] = {}
         self._peaks: dict[Member, tuple[str, int]] = {}
         self._flushing: asyncio.Task[None] | None = None
 
     def began(self, endpoint: str, member: Member) -> None:
-        """A request has been given to an instance, which counts it as under way already."""
+        """Count a request that has been sent to an instance; the instance has it in flight already."""
         _, peak = self._peaks.get(member, (endpoint, 0))
-        self._peaks[member] = endpoint, max(peak, member.under_way)
+        self._peaks[member] = endpoint, max(peak, member.in_flight)
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush_while_busy())
 
     def ended(self, endpoint: str, variant: str, outcome: Outcome) -> None:
-        """The answer to a request has been passed on.
+        """Record the outcome of a request.
 
-        An answer that did not come counts among the 5XX: the client is told "server error (0)".
+        A missing response counts among the 5XX errors: the client gets "server error (0)".
         """
         status = outcome.status
         broke = status is not None and (status == 0 or status >= 500)
@@ -91,8 +91,8 @@ class Metrics:
         for member, (endpoint, peak) in peaks.items():
             key = (endpoint, member.instance.variant, "ConcurrentRequestsPerModel")
             values.setdefault(key, Counter())[float(peak)] += 1
-            if member.under_way:
-                self._peaks[member] = endpoint, member.under_way
+            if member.in_flight:
+                self._peaks[member] = endpoint, member.in_flight
         return [datum for key, counts in values.items() for datum in _data(key, counts)]
 
 
@@ -113,5 +113,5 @@ def _data(key: tuple[str, str, str], counts: Counter[float]) -> list[Params]:
 
 
 def _two_digits(value: float) -> float:
-    """The value to two significant digits: of a second's latencies, many are then one value."""
+    """Round to two significant digits, so that many latencies of a second are one value."""
     return float(f"{value:.1e}")

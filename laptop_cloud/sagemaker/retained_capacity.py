@@ -1,4 +1,4 @@
-"""Instance counts and weights that outlive an endpoint configuration, or are set beside it."""
+"""Instance count and weight that an update retains, or that are set without a new configuration."""
 
 from __future__ import annotations
 
@@ -7,48 +7,42 @@ from laptop_cloud.sagemaker.fleet import Fleet
 
 
 def retained_config(update: Params, old: Params, new: Params) -> Params:
-    """The configuration `new`, with `old`'s data capture if the UpdateEndpoint call retains that."""
+    """Return the configuration `new`, with `old`'s data capture if the request retains that."""
     if "DataCaptureConfig" not in _retained(update) or "DataCaptureConfig" not in old:
         return new
     return {**new, "DataCaptureConfig": old["DataCaptureConfig"]}
 
 
-def retain_sizes(update: Params, old: Fleet, new: Fleet) -> None:
-    """Give `new` the counts and weights that its variants have in `old`, so far as the call retains them."""
-    retained = _retained(update)
-    both = set(old.variants) & set(new.variants)
+def retain_capacity(update: Params, old: Fleet, new: Fleet) -> None:
+    """Set the count and weight of `old` on `new` if the request retains them and the variant is the same."""
+    retained = _retained(update) if old.name == new.name else set()
     if "DesiredInstanceCount" in retained:
-        new.counts.update({variant: old.counts[variant] for variant in both})
+        new.count = old.count
     if "DesiredWeight" in retained:
-        new.weights.update({variant: old.weights[variant] for variant in both})
+        new.weight = old.weight
 
 
-def wanted_sizes(scaling: Params, fleet: Fleet) -> tuple[dict[str, int], dict[str, float]]:
-    """The counts and the weights in a call of UpdateEndpointWeightsAndCapacities, by variant.
+def wanted_capacity(scaling: Params, fleet: Fleet) -> tuple[int, float]:
+    """Return the count and the weight after an UpdateEndpointWeightsAndCapacities request.
 
     Raises `ServiceError` for a variant that `fleet` lacks, and for one without instances.
     """
-    counts: dict[str, int] = {}
-    weights: dict[str, float] = {}
+    count, weight = fleet.count, fleet.weight
     for wanted in scaling["DesiredWeightsAndCapacities"]:
         variant = wanted["VariantName"]
-        if variant not in fleet.variants:
-            raise invalid(
-                f"The endpoint has no variant {variant}: it has {', '.join(sorted(fleet.variants))}"
-            )
+        if variant != fleet.name:
+            raise invalid(f"The endpoint has no variant {variant}: it has {fleet.name}")
         if "ServerlessUpdateConfig" in wanted:
             raise invalid(f"variant {variant} runs on instances: give no ServerlessUpdateConfig")
-        if "DesiredInstanceCount" in wanted:
-            counts[variant] = wanted["DesiredInstanceCount"]
-            if counts[variant] < 1:
-                raise invalid(f"DesiredInstanceCount of variant {variant} must be at least 1")
-        if "DesiredWeight" in wanted:
-            weights[variant] = wanted["DesiredWeight"]
-    return counts, weights
+        count = wanted.get("DesiredInstanceCount", count)
+        if count < 1:
+            raise invalid(f"DesiredInstanceCount of variant {variant} must be at least 1")
+        weight = wanted.get("DesiredWeight", weight)
+    return count, weight
 
 
 def _retained(update: Params) -> set[str]:
-    """The kinds of variant properties that an UpdateEndpoint call keeps as the endpoint has them."""
+    """Return the kinds of variant properties that an UpdateEndpoint request retains."""
     if not update.get("RetainAllVariantProperties"):
         return set()
     excluded = {each["VariantPropertyType"] for each in update.get("ExcludeRetainedVariantProperties", [])}

@@ -1,4 +1,4 @@
-"""Watches the alarms that roll a deployment back."""
+"""Alarms that roll a deployment back."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-#: Looks, with an execution role, at the alarms of these names: the state (OK, ALARM or INSUFFICIENT_DATA)
-#: of each that there is. It raises `AlarmsUnreadable` if it may not.
+#: Returns, read with an execution role, the state (OK, ALARM or INSUFFICIENT_DATA) of each existing alarm of
+#: these names. Raises `AlarmsUnreadable`.
 AlarmStates = Callable[[str, Sequence[str]], Awaitable[dict[str, str]]]
 
 _POLL_INTERVAL_S: Final = 0.5
 
 
 class UpdateFailed(Exception):
-    """A deployment that is to be rolled back, and why."""
+    """A deployment must be rolled back; the message is the reason."""
 
 
 class AlarmsUnreadable(Exception):
-    """CloudWatch did not say the alarms' states, and what it said instead."""
+    """The alarms' states cannot be read; the message is CloudWatch's error."""
 
 
 class AlarmWatch:
     """The alarms of one deployment."""
 
     def __init__(self, names: Sequence[str], role: str, states: AlarmStates) -> None:
-        """`names` are the alarms' names, there may be none; `role` is the execution role that looks."""
+        """`names` are the alarms' names, possibly none; `role` is the execution role that reads them."""
         self._names = names
         self._role = role
         self._states = states
@@ -47,7 +47,7 @@ class AlarmWatch:
                 raise UpdateFailed(f"alarm {name} is in state ALARM")
 
     async def bake(self, seconds: float) -> None:
-        """Wait, and look at the alarms all the time. Raises `UpdateFailed` as `check` does."""
+        """Wait `seconds`, and poll the alarms meanwhile. Raises `UpdateFailed` as `check` does."""
         clock = asyncio.get_running_loop().time
         until = clock() + seconds
         await self.check()

@@ -1,4 +1,4 @@
-"""One update of an endpoint: from the fleet that serves to a new one, or back."""
+"""One update of an endpoint: traffic moves from one fleet to another, or is rolled back."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ from laptop_cloud.sagemaker.update_policy import alarm_names, batch_size, time_l
 
 
 class Rollout:
-    """Carries out a DeploymentConfig that `check_deployment` has passed."""
+    """An update by a DeploymentConfig that `check_deployment` has accepted."""
 
     def __init__(self, old: Fleet, new: Fleet, deployment: Params, alarm_states: AlarmStates) -> None:
-        """`old` has the endpoint's traffic, `new` has no instances yet."""
+        """`old` has the endpoint's traffic, `new` has no instances."""
         self._old = old
         self._new = new
         self._blue_green = deployment.get("BlueGreenUpdatePolicy", {})
         self._rolling = deployment.get("RollingUpdatePolicy", {})
-        self._steps = traffic_steps(deployment, new.counts)
+        self._steps = traffic_steps(deployment, new.count)
         self._limit = time_limit(deployment)
-        self._watch = AlarmWatch(alarm_names(deployment), _role_of(new), alarm_states)
+        self._watch = AlarmWatch(
+            alarm_names(deployment), str(new.model.get("ExecutionRoleArn", "")), alarm_states
+        )
 
     async def run(self) -> None:
-        """Move the traffic to the new fleet, by the policy, and retire the old one.
+        """Move the traffic to the new fleet by the policy, and retire the old one.
 
         Raises:
             InstanceFailed: a new instance did not come into service.
-            UpdateFailed: an alarm went off, or the time was over. After either, `undo`.
+            UpdateFailed: an alarm is in ALARM or cannot be read, or the time limit has passed.
+
+        After either error, call `roll_back`.
         """
         try:
             async with asyncio.timeout(self._limit):
@@ -42,11 +46,11 @@ class Rollout:
         await self._old.empty()
         self._new.enter(None)
 
-    async def undo(self) -> None:
-        """Bring the traffic back to the old fleet and retire the new one.
+    async def roll_back(self) -> None:
+        """Move the traffic back to the old fleet and retire the new one.
 
         Raises:
-            InstanceFailed: an old instance did not come back; both fleets go on serving.
+            InstanceFailed: an old instance did not start again; both fleets keep serving.
         """
         if self._rolling:
             await self._back_in_batches(self._rolling)
@@ -55,54 +59,46 @@ class Rollout:
         self._old.enter(None)
 
     async def _in_steps(self) -> None:
-        """Blue/green: the whole new fleet comes up, then gets more and more of the traffic."""
+        """Blue/green: start the whole new fleet, then give it the traffic in steps."""
         self._new.enter("Creating")
-        await self._new.fill()
+        await self._new.fit()
         routing = self._blue_green.get("TrafficRoutingConfiguration", {})
-        for part in self._steps:
+        for share in self._steps:
             self._new.enter("ActivatingTraffic")
-            self._new.share, self._old.share = part, 1.0 - part
+            self._new.share, self._old.share = share, 1.0 - share
             self._new.enter("Baking")
-            if part < 1:
+            if share < 1:
                 await self._watch.bake(routing["WaitIntervalInSeconds"])
         await self._watch.bake(self._blue_green.get("TerminationWaitInSeconds", 0))
 
     async def _in_batches(self, policy: Params) -> None:
-        """Rolling: a batch comes up, gets its part of the traffic, and then as many old instances go."""
-        [variant] = self._new.counts
-        size = batch_size(policy["MaximumBatchSize"], self._new.counts[variant])
-        while (missing := self._new.missing(variant)) > 0:
+        """Rolling: start a batch, give it its share of the traffic, then retire as many old instances."""
+        size = batch_size(policy["MaximumBatchSize"], self._new.count)
+        while (missing := self._new.missing) > 0:
             self._new.enter("Creating")
-            await self._new.grow(variant, min(size, missing))
+            await self._new.grow(min(size, missing))
             self._new.enter("Baking")
-            self._by_instances()
+            self._share_by_instances()
             await self._watch.bake(policy["WaitIntervalInSeconds"])
-            if self._new.missing(variant) > 0:
-                leaving = self._old.take(variant, size)
-                self._by_instances()
+            if self._new.missing > 0:
+                leaving = self._old.take(size)
+                self._share_by_instances()
                 await self._old.retire(leaving)
         self._old.share = 0.0
 
     async def _back_in_batches(self, policy: Params) -> None:
-        [variant] = self._old.counts
-        count = self._old.counts[variant]
+        count = self._old.count
         size = (
             batch_size(policy["RollbackMaximumBatchSize"], count)
             if "RollbackMaximumBatchSize" in policy
             else count
         )
-        while (missing := self._old.missing(variant)) > 0:
-            await self._old.grow(variant, min(size, missing))
-            leaving = self._new.take(variant, size)
-            self._by_instances()
+        while (missing := self._old.missing) > 0:
+            await self._old.grow(min(size, missing))
+            leaving = self._new.take(size)
+            self._share_by_instances()
             await self._new.retire(leaving)
 
-    def _by_instances(self) -> None:
-        """Let every instance of both fleets have the same part of the traffic."""
+    def _share_by_instances(self) -> None:
+        """Give every instance of both fleets the same share of the traffic."""
         self._new.share, self._old.share = float(len(self._new.members)), float(len(self._old.members))
-
-
-def _role_of(fleet: Fleet) -> str:
-    """The execution role of a fleet's first variant."""
-    first = next(iter(fleet.variants.values()))
-    return str(fleet.models[first["ModelName"]].get("ExecutionRoleArn", ""))

@@ -1,33 +1,28 @@
-"""Which instance gets the next request."""
+"""Choice of the instance for a request: smooth weighted round robin."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from laptop_cloud.sagemaker.fleet import Fleet
-from laptop_cloud.sagemaker.member import Member
+from laptop_cloud.sagemaker.fleet import Fleet, Member
 
 
-def chosen(fleets: Iterable[Fleet], variant: str | None) -> Member | None:
-    """The instance whose turn it is, of `variant` if one is named; None if none can take a request.
+def next_member(fleets: Iterable[Fleet], variant: str | None) -> Member | None:
+    """Return the instance for the next request, of `variant` if one is given; None if none is healthy.
 
-    A smooth weighted round robin: each instance gains its part of the traffic as credit, and the one
-    with the most pays for the request. So a canary of 10 % gets every tenth request, not about that many.
+    Each instance gains its share of the traffic as credit, and the one with the most credit pays for the
+    request. So a canary of 10 % gets exactly every tenth request.
     """
-    parts = [part for fleet in fleets for part in _parts(fleet, variant) if part[1] > 0]
-    if not parts:
+    shares = [
+        (member, fleet.share / len(fleet.healthy))
+        for fleet in fleets
+        if fleet.share > 0 and variant in (None, fleet.name)
+        for member in fleet.healthy
+    ]
+    if not shares:
         return None
-    for member, weight in parts:
-        member.credit += weight
-    first = max((member for member, _ in parts), key=lambda member: member.credit)
-    first.credit -= sum(weight for _, weight in parts)
+    for member, share in shares:
+        member.credit += share
+    first = max((member for member, _ in shares), key=lambda member: member.credit)
+    first.credit -= sum(share for _, share in shares)
     return first
-
-
-def _parts(fleet: Fleet, wanted: str | None) -> Iterator[tuple[Member, float]]:
-    """Each instance that can take a request, and its part; a variant that is named needs no weight."""
-    for variant in fleet.variants:
-        able = fleet.able(variant)
-        weight = fleet.share * (fleet.weights[variant] if wanted is None else float(variant == wanted))
-        for member in able:
-            yield member, weight / len(able)

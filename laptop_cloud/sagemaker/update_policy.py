@@ -1,66 +1,64 @@
-"""A DeploymentConfig: what it must keep to beyond the API's shape, and the steps that it asks for.
+"""A DeploymentConfig: the rules that the API's model does not hold, and the steps of a deployment.
 
-The figures are those of the API reference (`CapacitySize` in `TrafficRoutingConfig` and
+The bounds are those of the API reference (`CapacitySize` in `TrafficRoutingConfig` and
 `RollingUpdatePolicy`) and of the developer guide's chapter on deployment guardrails.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from laptop_cloud.api.service import Params, invalid
 
 
-def check_deployment(deployment: Params, counts: Mapping[str, int]) -> None:
-    """Raise `ServiceError` if the policy cannot be carried out on variants of `counts` instances."""
+def check_deployment(deployment: Params, count: int) -> None:
+    """Raise `ServiceError` if the policy does not fit a fleet of `count` instances."""
     blue_green, rolling = deployment.get("BlueGreenUpdatePolicy"), deployment.get("RollingUpdatePolicy")
     if blue_green and rolling:
         raise invalid(
             "DeploymentConfig has both BlueGreenUpdatePolicy and RollingUpdatePolicy: give one of them"
         )
     if blue_green:
-        _check_routing(blue_green["TrafficRoutingConfiguration"], min(counts.values()))
+        _check_routing(blue_green["TrafficRoutingConfiguration"], count)
     if rolling:
-        _check_rolling(rolling, counts)
-    _check_time(deployment, counts)
+        _check_rolling(rolling, count)
+    _check_time(deployment, count)
 
 
-def traffic_steps(deployment: Params, counts: Mapping[str, int]) -> list[float]:
-    """The parts of the traffic, up to 1.0, that a blue/green deployment gives the new fleet in turn."""
+def traffic_steps(deployment: Params, count: int) -> list[float]:
+    """Return the new fleet's shares of the traffic in a blue/green deployment, one per step, up to 1.0."""
     routing = deployment.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
     kind = routing.get("Type", "ALL_AT_ONCE")
-    smallest = min(counts.values())
     if kind == "CANARY":
-        return [fraction(routing["CanarySize"], smallest), 1.0]
+        return [fraction(routing["CanarySize"], count), 1.0]
     if kind == "LINEAR":
-        step = fraction(routing["LinearStepSize"], smallest)
-        # 1/3 + 1/3 + 1/3 are three steps, whatever the last bit says.
+        step = fraction(routing["LinearStepSize"], count)
+        # 1/3 + 1/3 + 1/3 are three steps in spite of rounding.
         number = math.ceil(round(1 / step, 6))
         return [min(1.0, step * (n + 1)) for n in range(number - 1)] + [1.0]
     return [1.0]
 
 
 def batch_size(size: Params, count: int) -> int:
-    """The instances of a batch, at least one: a size is a maximum, so a part of an instance is dropped."""
+    """Return the instances of a batch, at least one. The size is a maximum, so the result is rounded down."""
     if size["Type"] == "INSTANCE_COUNT":
         return int(size["Value"])
     return max(1, count * int(size["Value"]) // 100)
 
 
 def fraction(size: Params, count: int) -> float:
-    """The part of a fleet of `count` instances that a CapacitySize names."""
+    """Return a CapacitySize as a fraction of a fleet of `count` instances."""
     return float(size["Value"] / (count if size["Type"] == "INSTANCE_COUNT" else 100))
 
 
 def alarm_names(deployment: Params) -> list[str]:
-    """The alarms that roll a deployment back."""
+    """Return the names of the alarms that roll a deployment back."""
     alarms = deployment.get("AutoRollbackConfiguration", {}).get("Alarms", [])
     return [alarm["AlarmName"] for alarm in alarms if "AlarmName" in alarm]
 
 
 def time_limit(deployment: Params) -> int | None:
-    """MaximumExecutionTimeoutInSeconds of the one policy, if it has one."""
+    """Return MaximumExecutionTimeoutInSeconds of the policy, or None."""
     policy = deployment.get("RollingUpdatePolicy") or deployment.get("BlueGreenUpdatePolicy") or {}
     limit: int | None = policy.get("MaximumExecutionTimeoutInSeconds")
     return limit
@@ -76,13 +74,7 @@ def _check_routing(routing: Params, count: int) -> None:
     _check_size(needed, routing[needed], count, low, 50)
 
 
-def _check_rolling(policy: Params, counts: Mapping[str, int]) -> None:
-    if len(counts) > 1:
-        raise invalid(
-            "RollingUpdatePolicy is for endpoints of one variant, and this one has "
-            f"{', '.join(sorted(counts))}: use BlueGreenUpdatePolicy"
-        )
-    [count] = counts.values()
+def _check_rolling(policy: Params, count: int) -> None:
     if count < 2:
         raise invalid(
             f"RollingUpdatePolicy needs a fleet of at least 2 instances, and this one has {count}: a batch "
@@ -101,18 +93,17 @@ def _check_size(name: str, size: Params, count: int, low: int, high: int) -> Non
         raise invalid(f"{name} must be {bounds} of the variant's instances, not {size['Value']}{unit}")
 
 
-def _check_time(deployment: Params, counts: Mapping[str, int]) -> None:
-    """A deployment whose waits alone take longer than it may take can only fail."""
+def _check_time(deployment: Params, count: int) -> None:
+    """Raise `ServiceError` if the waits of the deployment exceed its time limit."""
     limit = time_limit(deployment)
     if limit is None:
         return
     if rolling := deployment.get("RollingUpdatePolicy"):
-        [count] = counts.values()
         batches = math.ceil(count / batch_size(rolling["MaximumBatchSize"], count))
         waits = batches * rolling["WaitIntervalInSeconds"]
     else:
         policy = deployment["BlueGreenUpdatePolicy"]
-        steps = len(traffic_steps(deployment, counts)) - 1
+        steps = len(traffic_steps(deployment, count)) - 1
         waits = steps * policy["TrafficRoutingConfiguration"]["WaitIntervalInSeconds"]
         waits += policy.get("TerminationWaitInSeconds", 0)
     if waits >= limit:

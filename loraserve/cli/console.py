@@ -12,8 +12,8 @@ from rich.markup import escape
 
 from adapters.errors import AdapterError
 from laptop_cloud.aws_isolation import NotLoopback
+from laptop_cloud.ports import PortTaken
 from laptop_cloud.process import CloudFailed
-from laptop_cloud.server import PortTaken
 from loraserve.cdk import CdkError
 from loraserve.client import InvocationError
 from loraserve.demo.demo import DemoFailed

@@ -89,6 +89,21 @@ def test_a_policy_is_kept_until_it_is_deleted(scaling: Any, target: Any) -> None
     assert scaling.describe_scaling_policies(**target)["ScalingPolicies"] == []
 
 
+@pytest.mark.parametrize(
+    ("operation", "parameters", "named"),
+    [
+        ("describe_scalable_targets", {"MaxResults": 5}, "MaxResults of DescribeScalableTargets"),
+        ("describe_scaling_policies", {"PolicyNames": ["x"]}, "PolicyNames of DescribeScalingPolicies"),
+        ("describe_scheduled_actions", {"NextToken": "5"}, "NextToken of DescribeScheduledActions"),
+    ],
+)
+def test_pages_and_names_are_refused_by_name(
+    scaling: Any, operation: str, parameters: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ClientError, match=f"the laptop cloud does not emulate {named}"):
+        getattr(scaling, operation)(ServiceNamespace="sagemaker", **parameters)
+
+
 def test_a_policy_needs_its_target(scaling: Any, endpoint: str) -> None:
     with pytest.raises(ClientError, match="ObjectNotFoundException.*No scalable target"):
         scaling.put_scaling_policy(

@@ -133,6 +133,16 @@ def said_by(sagemaker: Any, endpoint: str) -> Any:
     return json.load(sagemaker.runtime.invoke_endpoint(EndpointName=endpoint, Body=b"{}")["Body"])
 
 
+def generated(sagemaker: Any) -> list[str]:
+    """The names of endpoints, configurations and models that CloudFormation generated."""
+    names = [
+        *(each["EndpointName"] for each in sagemaker.api.list_endpoints()["Endpoints"]),
+        *(each["EndpointConfigName"] for each in sagemaker.api.list_endpoint_configs()["EndpointConfigs"]),
+        *(each["ModelName"] for each in sagemaker.api.list_models()["Models"]),
+    ]
+    return [name for name in names if name.startswith(("Endpoint-", "Config-", "Model-"))]
+
+
 def test_a_stack_is_created_updated_and_deleted(cloud: Any, sagemaker: Any, processes_of: Any) -> None:
     stack = Stack(cloud, "whole")
     scaling = cloud.client("application-autoscaling")
@@ -145,9 +155,9 @@ def test_a_stack_is_created_updated_and_deleted(cloud: Any, sagemaker: Any, proc
     assert outputs["TargetRef"] == (
         f"endpoint/{endpoint}/variant/Main|sagemaker:variant:DesiredInstanceCount|sagemaker"
     )
-    [policy] = scaling.describe_scaling_policies(ServiceNamespace="sagemaker", PolicyNames=["concurrency"])[
-        "ScalingPolicies"
-    ]
+    [policy] = scaling.describe_scaling_policies(
+        ServiceNamespace="sagemaker", ResourceId=f"endpoint/{endpoint}/variant/Main"
+    )["ScalingPolicies"]
     assert policy["PolicyARN"] == outputs["PolicyRef"]
     assert said_by(sagemaker, endpoint)["environment"]["GREETING"] == "one"
     tags = sagemaker.api.list_tags(ResourceArn=outputs["EndpointRef"])["Tags"]
@@ -163,9 +173,7 @@ def test_a_stack_is_created_updated_and_deleted(cloud: Any, sagemaker: Any, proc
     stack.delete()
     assert processes_of(cloud.state / "endpoints" / endpoint) == []
     assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
-    assert sagemaker.api.list_endpoints(NameContains="Endpoint-")["Endpoints"] == []
-    assert sagemaker.api.list_endpoint_configs(NameContains="Config-")["EndpointConfigs"] == []
-    assert sagemaker.api.list_models(NameContains="Model-")["Models"] == []
+    assert generated(sagemaker) == []
 
 
 def test_a_change_set_says_which_resources_it_will_replace(cloud: Any) -> None:
@@ -188,8 +196,7 @@ def test_an_endpoint_that_fails_rolls_stack_back_with_containers_words(cloud: An
     stack = Stack(cloud, "broken")
     assert stack.create(template(FAIL_WITH="out of memory, said the engine")) == "ROLLBACK_COMPLETE"
     assert "out of memory, said the engine" in stack.reasons()
-    assert sagemaker.api.list_endpoints(NameContains="Endpoint-")["Endpoints"] == []
-    assert sagemaker.api.list_models(NameContains="Model-")["Models"] == []
+    assert generated(sagemaker) == []
     stack.delete()
 
 

@@ -18,8 +18,8 @@ import pytest
 from laptop_cloud import detached
 from laptop_cloud.cloud import LaptopCloud
 from laptop_cloud.containers.images import REPOSITORY
+from laptop_cloud.ports import PortTaken
 from laptop_cloud.process import CloudFailed
-from laptop_cloud.server import PortTaken
 from tests.harness.waiting import wait_until
 
 
@@ -32,7 +32,7 @@ def taken_port() -> Iterator[int]:
 
 
 def server_of(processes: list[psutil.Process]) -> psutil.Process:
-    """The server itself, not the leash that it may be on."""
+    """The server itself, not its supervisor."""
     [server] = [
         p
         for p in processes
@@ -59,7 +59,7 @@ def test_a_server_that_is_killed_takes_its_containers_with_it(
         wait_until(lambda: processes_of(tmp_path) == [], "everything is gone")
 
 
-def test_a_leash_that_is_killed_takes_its_container_with_it(
+def test_a_supervisor_that_is_killed_takes_its_container_with_it(
     tmp_path: Path, images: Any, sagemaker_of: Any, processes_of: Any
 ) -> None:
     with LaptopCloud(tmp_path, images=images) as cloud:

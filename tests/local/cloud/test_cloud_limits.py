@@ -14,21 +14,21 @@ import aiohttp
 import pytest
 from botocore.eventstream import EventStreamBuffer
 
-from laptop_cloud.api.account import Place
+from laptop_cloud.api.account import Account
 from laptop_cloud.api.service import ServiceError
 from laptop_cloud.containers.credentials import RoleSessions
 from laptop_cloud.containers.launcher import Launcher
 from laptop_cloud.invocations.runtime import Invocation, Runtime
-from laptop_cloud.services import Places
+from laptop_cloud.services import ServiceRegistry
 
-PLACE = Place("000000000000", "us-east-1")
+ACCOUNT = Account("000000000000", "us-east-1")
 ROLE = "arn:aws:iam::000000000000:role/execution"
 ECHO = [sys.executable, str(Path(__file__).with_name("echo_container.py"))]
 LIMIT_S = 1.0
 
 
 @contextlib.asynccontextmanager
-async def slow_endpoint(directory: Path) -> AsyncIterator[tuple[Runtime, Places]]:
+async def slow_endpoint(directory: Path) -> AsyncIterator[tuple[Runtime, ServiceRegistry]]:
     """An endpoint `slow` behind a runtime whose limits are `LIMIT_S`."""
     async with aiohttp.ClientSession() as session:
         roles = RoleSessions("http://127.0.0.1:1", enforce_iam=False)
@@ -39,8 +39,8 @@ async def slow_endpoint(directory: Path) -> AsyncIterator[tuple[Runtime, Places]
             session=session,
             roles=roles,
         )
-        places = Places(launcher, roles)
-        sagemaker = places.at(PLACE).sagemaker
+        registry = ServiceRegistry(launcher, roles)
+        sagemaker = registry.of(ACCOUNT).sagemaker
         variant = {
             "VariantName": "Main",
             "ModelName": "m",
@@ -57,9 +57,9 @@ async def slow_endpoint(directory: Path) -> AsyncIterator[tuple[Runtime, Places]
         sagemaker.call("CreateEndpoint", {"EndpointName": "slow", "EndpointConfigName": "c"})
         await sagemaker.endpoints.get("slow").settled()
         try:
-            yield Runtime(places, session, answer_limit_s=LIMIT_S, stream_limit_s=LIMIT_S), places
+            yield Runtime(registry, session, answer_limit_s=LIMIT_S, stream_limit_s=LIMIT_S), registry
         finally:
-            await places.abandon()
+            await registry.shut_down()
 
 
 class AsgiClient:
@@ -82,14 +82,14 @@ async def test_an_answer_that_takes_too_long_is_a_model_error(tmp_path: Path) ->
     async with slow_endpoint(tmp_path) as (runtime, _):
         client = AsgiClient(sleep=30)
         with pytest.raises(ServiceError, match="Your invocation timed out") as error:
-            await runtime.invoke(Invocation("slow", PLACE, []), client.receive, client.send)
+            await runtime.invoke(Invocation("slow", ACCOUNT, []), client.receive, client.send)
     assert (error.value.code, error.value.status) == ("ModelError", 424)
 
 
 async def test_a_stream_that_takes_too_long_ends_in_an_event_that_says_so(tmp_path: Path) -> None:
     async with slow_endpoint(tmp_path) as (runtime, _):
         client = AsgiClient(chunks=["one", *["more"] * 99], pause=0.3)
-        await runtime.stream(Invocation("slow", PLACE, []), client.receive, client.send)
+        await runtime.stream(Invocation("slow", ACCOUNT, []), client.receive, client.send)
 
     decoder = EventStreamBuffer()
     for message in client.sent:
@@ -104,8 +104,8 @@ async def test_a_container_that_is_never_healthy_fails_within_its_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("laptop_cloud.containers.launcher._DEFAULT_HEALTH_LIMIT_S", 2.0)
-    async with slow_endpoint(tmp_path) as (_, places):
-        sagemaker = places.at(PLACE).sagemaker
+    async with slow_endpoint(tmp_path) as (_, registry):
+        sagemaker = registry.of(ACCOUNT).sagemaker
         container = {"Image": "localhost/echo", "Environment": {"NEVER_HEALTHY": "1"}}
         sagemaker.call(
             "CreateModel", {"ModelName": "ill", "ExecutionRoleArn": ROLE, "PrimaryContainer": container}

@@ -113,20 +113,51 @@ def test_an_operation_that_is_not_there_says_what_is(sagemaker: Any) -> None:
         sagemaker.api.create_trial(TrialName="t", ExperimentName="e")
 
 
-def test_lists_are_filtered_and_paged(sagemaker: Any) -> None:
-    names = {
+def test_a_list_is_whole_and_newest_first(sagemaker: Any) -> None:
+    arns = [
         sagemaker.api.create_model(
             ModelName=f"listed-{n:02}", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "localhost/echo"}
         )["ModelArn"]
         for n in range(12)
-    }
-    paginator = sagemaker.api.get_paginator("list_models")
-    pages = list(paginator.paginate(NameContains="listed-", MaxResults=5))
-    sizes = [len(page["Models"]) for page in pages]
-    assert sizes == [5, 5, 2]
-    assert {m["ModelArn"] for page in pages for m in page["Models"]} == names
-    first = sagemaker.api.list_models(NameContains="listed-", SortBy="Name", SortOrder="Ascending")
-    assert first["Models"][0]["ModelName"] == "listed-00"
+    ]
+    pages = list(sagemaker.api.get_paginator("list_models").paginate())
+    assert len(pages) == 1
+    assert [m["ModelArn"] for m in pages[0]["Models"]][:12] == arns[::-1]
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters", "named"),
+    [
+        ("list_models", {"NameContains": "x"}, "NameContains of ListModels"),
+        ("list_models", {"MaxResults": 5, "NextToken": "5"}, "MaxResults, NextToken of ListModels"),
+        ("list_endpoint_configs", {"SortBy": "Name"}, "SortBy of ListEndpointConfigs"),
+        ("list_endpoints", {"StatusEquals": "InService"}, "StatusEquals of ListEndpoints"),
+    ],
+)
+def test_a_filter_of_a_list_is_refused_by_name(
+    sagemaker: Any, operation: str, parameters: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ClientError) as error:
+        getattr(sagemaker.api, operation)(**parameters)
+    assert refusal(error) == f"the laptop cloud does not emulate {named}"
+
+
+@pytest.mark.parametrize("kind", ["ProductionVariants", "ShadowProductionVariants"])
+def test_a_second_variant_is_refused_by_name(sagemaker: Any, kind: str) -> None:
+    first, second = (
+        {
+            "VariantName": name,
+            "ModelName": sagemaker.model(),
+            "InstanceType": "ml.g5.xlarge",
+            "InitialInstanceCount": 1,
+        }
+        for name in ("First", "Second")
+    )
+    variants = {"ProductionVariants": [first]}
+    variants[kind] = [*variants.get(kind, []), second]
+    with pytest.raises(ClientError) as error:
+        sagemaker.api.create_endpoint_config(EndpointConfigName="two", **variants)
+    assert "does not emulate several variants of an endpoint: two has First, Second" in refusal(error)
 
 
 def test_accounts_and_regions_do_not_see_each_other(cloud: Any, sagemaker: Any) -> None:

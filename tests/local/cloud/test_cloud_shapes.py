@@ -91,6 +91,6 @@ def test_a_string_that_is_no_number_is_left_for_check_to_name() -> None:
 
 
 def test_a_body_that_is_not_json_is_refused() -> None:
-    status, body = Service("sagemaker", {}).answer("CreateModel", b"{")
+    status, body = Service("sagemaker", {}).handle("CreateModel", b"{")
     assert status == 400
     assert b"SerializationException" in body
