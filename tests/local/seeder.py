@@ -11,14 +11,15 @@ from typing import Any
 from adapters.files import BytesFile
 from adapters.source import HubSource, PackedSource, parse_source
 from adapters.store.layout import ADAPTER_FILES, WEIGHTS_FILE, RegistryEntry, content_digest
-from adapters.store.registry import Registry
+from adapters.store.registry import AdapterRegistry
 from adapters.validation.check_adapter import Rules
 from ingest.archive import Archive
 from ingest.hub import Hub
 from ingest.model_files import ModelFiles
-from lambdas.adapter_seeder.desired_state import Desired, DesiredAdapter
+from lambdas.adapter_seeder.desired_state import DesiredAdapter, DesiredState
 from lambdas.adapter_seeder.outcome import Report
-from lambdas.adapter_seeder.seeder import Seeding
+from lambdas.adapter_seeder.seeder import Seeder
+from lambdas.adapter_seeder.served_model import ServedModel
 from stacks.project import ROOT
 from tests import made
 
@@ -47,7 +48,7 @@ class Store:
         self.s3 = s3
         self.bucket = f"store-{uuid.uuid4().hex[:12]}"
         self.rules = rules
-        self.registry = Registry(s3, self.bucket)
+        self.registry = AdapterRegistry(s3, self.bucket)
         s3.create_bucket(Bucket=self.bucket)
         s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
 
@@ -67,7 +68,7 @@ class Store:
         base_model: Callable[[], ModelFiles] = made.no_base_model,
         model_prefix: str | None = None,
         has_time: Callable[[], bool] = lambda: True,
-    ) -> Seeding:
+    ) -> Seeder:
         """The seeder's work; an adapter is its files, which come with the manifest asset, or a source."""
         archive = io.BytesIO()
         desired = []
@@ -84,17 +85,16 @@ class Store:
                         if path not in asset.namelist():
                             asset.writestr(path, content)
                 desired.append(DesiredAdapter(name, source, known, (labels or {}).get(name, {})))
-        return Seeding(
+        return Seeder(
             self.s3,
             self.bucket,
             owner=owner,
-            manifest=manifest or repr(desired),
-            desired=Desired(desired, {}, Archive(BytesFile(archive.getvalue()))),
+            desired=DesiredState(
+                manifest or repr(desired), desired, archive=Archive(BytesFile(archive.getvalue()))
+            ),
             rules=self.rules,
             hub=hub or Hub("http://127.0.0.1:9"),
-            base_model=base_model,
-            base_revision="0" * 40,
-            model_prefix=model_prefix,
+            base_model=ServedModel(base_model, revision="0" * 40, mirror_prefix=model_prefix),
             has_time=has_time,
         )
 

@@ -12,8 +12,9 @@ import boto3
 
 from adapters.source import parse_source
 from ingest.hub import Hub
-from lambdas.adapter_seeder.desired_state import Desired, DesiredAdapter
-from lambdas.adapter_seeder.seeder import Seeding
+from lambdas.adapter_seeder.desired_state import DesiredAdapter, DesiredState
+from lambdas.adapter_seeder.seeder import Seeder
+from lambdas.adapter_seeder.served_model import ServedModel
 from tests import made
 from tests.local.seeder import MADE_RULES
 
@@ -21,17 +22,14 @@ from tests.local.seeder import MADE_RULES
 def seed(bucket: str, hub: str, adapters: dict[str, str]) -> None:
     """One invocation's work."""
     desired = [DesiredAdapter(name, parse_source(source)) for name, source in adapters.items()]
-    Seeding(
+    Seeder(
         boto3.client("s3"),
         bucket,
         owner="stack",
-        manifest=json.dumps(adapters),
-        desired=Desired(desired, {}),
+        desired=DesiredState(json.dumps(adapters), desired),
         rules=MADE_RULES,
         hub=Hub(hub),
-        base_model=made.base_model,
-        base_revision="0" * 40,
-        model_prefix=None,
+        base_model=ServedModel(made.base_model, revision="0" * 40),
     ).run()
 
 

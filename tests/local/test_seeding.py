@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.store.layout import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, adapter_prefix
-from adapters.store.registry import PublishConflict, Published, Registry
+from adapters.store.registry import AdapterRegistry, PublishConflict, Published
 from adapters.store.retention import RETIRED_TAG, Retention
 from adapters.store.transfer import OutOfTime
 from adapters.validation.check_adapter import Rules
@@ -361,7 +361,7 @@ def test_a_conflict_takes_back_what_an_earlier_invocation_had_written(store: Sto
     class Cut(Exception):
         """The invocation is killed after its second write."""
 
-    class Killed(Registry):
+    class Killed(AdapterRegistry):
         written = 0
 
         def put(self, entry: RegistryEntry, replaces: Published | None) -> Published:
@@ -395,3 +395,11 @@ def test_a_damaged_entry_stops_only_whom_it_belongs_to(store: Store) -> None:
     assert "registry/broken.json is damaged" in str(store.status()["warnings"])
     with pytest.raises(SeedingFailed, match="registry/broken.json is damaged; bring back"):
         store.seed({"whole": sample("otter"), "broken": sample("heron")})
+
+
+def test_a_damaged_version_of_an_entry_that_was_repaired_is_left_out_of_its_history(store: Store) -> None:
+    store.seed({"house": sample("otter")})
+    entry = store.entry("house")
+    store.s3.put_object(Bucket=store.bucket, Key="registry/house.json", Body=b"{")
+    store.s3.put_object(Bucket=store.bucket, Key="registry/house.json", Body=entry.to_json())
+    assert [version.entry for version in store.registry.history("house")] == [entry, entry]

@@ -1,5 +1,10 @@
+import json
+
+import pytest
+
 from adapters.store.layout import (
     RegistryEntry,
+    UnreadableEntry,
     adapter_prefix,
     content_digest,
     model_prefix,
@@ -19,6 +24,27 @@ def test_an_entry_survives_the_way_through_the_bucket() -> None:
 def test_an_entry_written_by_a_later_version_can_still_be_read() -> None:
     body = ENTRY.to_json().replace(b"{", b'{"later": 1, ', 1)
     assert RegistryEntry.from_json(body) == ENTRY
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no JSON",
+        b"\xff",
+        b"[]",
+        b"null",
+        b"{}",
+        b"[" * 100_000,
+        json.dumps({"name": "otter"}).encode(),
+        ENTRY.to_json().replace(b"0123456789abcdef", b"latest"),
+        ENTRY.to_json().replace(b'"rank": 8', b'"rank": null'),
+        ENTRY.to_json().replace(b'"size": 100', b'"size": 1e400'),
+    ],
+)
+def test_a_damaged_entry_is_one_error_whatever_is_wrong_with_it(body: bytes) -> None:
+    with pytest.raises(UnreadableEntry):
+        RegistryEntry.from_json(body)
 
 
 def test_prefixes_end_with_a_slash_so_that_no_adapters_prefix_is_the_start_of_another() -> None:
