@@ -93,5 +93,5 @@ def parse_source(text: str) -> Source:
     if text.startswith("s3://") and not text.endswith("/"):
         raise SourceError(text, "the prefix does not end with '/'", f"write {text}/")
     raise SourceError(
-        text, "it is no source", "write hf://org/repo@commit, s3://bucket/prefix/ or a local directory"
+        text, "it is not a source", "write hf://org/repo@commit, s3://bucket/prefix/ or a local directory"
     )

@@ -11,7 +11,7 @@ from adapters.source import HubSource, LocalSource, PackedSource, S3Source, Sour
 from adapters.store.layout import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE, RegistryEntry
 from adapters.store.s3 import S3Client
 from adapters.store.transfer import TransferableFile
-from adapters.validation.check_adapter import MAX_CONFIG_BYTES
+from adapters.validation.adapter_config import MAX_CONFIG_BYTES
 from ingest.archive import Archive
 from ingest.hub import Hub, HubFile
 from ingest.s3_object import S3File
@@ -116,5 +116,5 @@ def _bounded(source: Source, config: TransferableFile | HubFile) -> None:
         raise SourceError(
             str(source),
             f"its {CONFIG_FILE} has {config.size} bytes",
-            "it is no PEFT config: check the source",
+            "it is not a PEFT config: check the source",
         )

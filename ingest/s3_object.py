@@ -54,5 +54,5 @@ class S3File:
         return SourceError(
             f"s3://{self.bucket}/{self.key}",
             f"S3 answers {error_code(error)}",
-            "check that it exists, that nobody is writing it, and that it may be read from here",
+            "check that it exists, that no process is writing it, and that it may be read from here",
         )

@@ -76,7 +76,7 @@ class Uploader:
             raise SourceError(
                 f"s3://{weights.bucket}/{weights.key}",
                 f"S3 answers {error_code(error)} to a copy",
-                "check that nobody is writing it, and that it may be read from here",
+                "check that no process is writing it, and that it may be read from here",
             ) from error
 
     def _copy_object(self, key: str, source: dict[str, str], **condition: str) -> None:

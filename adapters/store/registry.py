@@ -138,4 +138,5 @@ class AdapterRegistry:
 
 
 def _changed(name: str) -> PublishConflict:
-    return PublishConflict(name, "somebody else has published or removed it just now", "look, and try again")
+    problem = "another publisher has published or removed it just now"
+    return PublishConflict(name, problem, "check what is published, and try again")

@@ -115,8 +115,8 @@ class Transfers:
                 return
         raise AdapterError(
             f"s3://{self._bucket}/{key}",
-            "somebody else has ended or damaged the upload each time",
-            "see who else writes to this bucket, and try again",
+            "another process has ended or damaged the upload each time",
+            "check which other processes write to this bucket, and try again",
         )
 
     def verify(self, key: str, sha256: str) -> None:

@@ -150,6 +150,6 @@ def _check_layout(name: str, tensors: Mapping[str, Tensor], data_size: int) -> N
     if position != data_size:
         raise InvalidAdapter(
             name,
-            f"its weights file has {data_size} bytes of tensors, its header tells of {position}",
+            f"its weights file has {data_size} bytes of tensors, its header describes {position}",
             _DAMAGED,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from adapters.validation.check_adapter import Rules
+from adapters.validation.rules import Rules
 
 
 class MissingProperty(Exception):

@@ -221,7 +221,7 @@ class Seeder:
 
     def _revive(self, prefix: str) -> None:
         if not self._retention.revive(prefix):
-            problem = f"{prefix} has just been deleted by somebody else"
+            problem = f"{prefix} has just been deleted by another process"
             raise AdapterError(name_of(prefix), problem, "deploy again")
 
     def _fail(self, errors: Sequence[AdapterError]) -> NoReturn:

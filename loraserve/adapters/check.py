@@ -108,7 +108,7 @@ def _on_disk(path: str) -> AdapterFiles:
                 raise SourceError(path, f"it has no {file}", "save the adapter with PEFT as safetensors")
         config = LocalFile(directory / CONFIG_FILE)
         if config.size > MAX_CONFIG_BYTES:
-            raise SourceError(path, f"its {CONFIG_FILE} has {config.size} bytes", "it is no PEFT config")
+            raise SourceError(path, f"its {CONFIG_FILE} has {config.size} bytes", "it is not a PEFT config")
         weights = LocalFile(directory / WEIGHTS_FILE)
         weights.read(0, 1)
         return AdapterFiles(path, "", config.read(0, config.size), weights, None)

@@ -12,7 +12,7 @@ from adapters.files import BytesFile
 from adapters.source import HubSource, PackedSource, parse_source
 from adapters.store.layout import ADAPTER_FILES, WEIGHTS_FILE, RegistryEntry, content_digest
 from adapters.store.registry import AdapterRegistry
-from adapters.validation.check_adapter import Rules
+from adapters.validation.rules import Rules
 from ingest.archive import Archive
 from ingest.hub import Hub
 from ingest.model_files import ModelFiles

@@ -10,7 +10,7 @@ from adapters.store.layout import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE, Regi
 from adapters.store.registry import AdapterRegistry, PublishConflict, Published
 from adapters.store.retention import RETIRED_TAG, Retention
 from adapters.store.transfer import OutOfTime
-from adapters.validation.check_adapter import Rules
+from adapters.validation.rules import Rules
 from lambdas.adapter_seeder.outcome import MAX_MESSAGE_BYTES, Report, SeedingFailed
 from laptop_cloud.cloud import LaptopCloud
 from tests import made
@@ -282,7 +282,7 @@ def test_a_name_that_somebody_takes_meanwhile_is_told_and_all_is_taken_back(stor
             other.update(entry=Store.seed(store, {"taken": sample("lynx")}, owner="other"))
         return True
 
-    with pytest.raises(SeedingFailed, match="'taken': somebody else has published"):
+    with pytest.raises(SeedingFailed, match="'taken': another publisher has published"):
         store.seed(
             {"kept": sample("badger"), "new": sample("heron"), "taken": sample("falcon")}, has_time=take_over
         )
@@ -384,7 +384,7 @@ def test_a_conflict_takes_back_what_an_earlier_invocation_had_written(store: Sto
             store.s3.put_object(Bucket=store.bucket, Key=untouched, Body=theirs)
         return True
 
-    with pytest.raises(SeedingFailed, match="somebody else has published"):
+    with pytest.raises(SeedingFailed, match="another publisher has published"):
         store.seed(wanted, has_time=take)
     assert store.objects("registry/") == before | {untouched: theirs}
 
