@@ -1,4 +1,4 @@
-"""A fresh store and the seeder's call on it, for tests."""
+"""A fresh store, and a seeder for it."""
 
 import hashlib
 import io
@@ -42,7 +42,7 @@ def digest_of(files: Mapping[str, bytes]) -> str:
 
 
 class Store:
-    """One bucket, as a stack's seeder and those who look at it see it."""
+    """One bucket, its registry, and seedings into it."""
 
     def __init__(self, s3: Any, *, rules: Rules = SAMPLE_RULES) -> None:
         self.s3 = s3
@@ -69,7 +69,7 @@ class Store:
         model_prefix: str | None = None,
         has_time: Callable[[], bool] = lambda: True,
     ) -> Seeder:
-        """The seeder's work; an adapter is its files, which come with the manifest asset, or a source."""
+        """Return a seeder; an adapter is its files, which the manifest asset then has, or a source."""
         archive = io.BytesIO()
         desired = []
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as asset:
@@ -121,7 +121,7 @@ class Store:
         return found
 
     def check(self) -> None:
-        """Every published revision is complete, is what its entry says, and has no third file."""
+        """Check that every published revision is complete, matches its entry, and has no third file."""
         for name in self.names():
             entry = self.entry(name)
             found = {

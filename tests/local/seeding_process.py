@@ -1,4 +1,4 @@
-"""`python -m tests.local.seeding_process`: seeds in processes of their own, which a test can kill.
+"""`python -m tests.local.seeding_process`: seeds in separate processes, which a test can kill.
 
 Each line of standard input is a JSON object: bucket, hub, adapters (source by name). The process that seeds
 is forked from this one, so that nothing is imported again; its id and then its exit status are answered.
@@ -20,7 +20,7 @@ from tests.local.seeder import MADE_RULES
 
 
 def seed(bucket: str, hub: str, adapters: dict[str, str]) -> None:
-    """One invocation's work."""
+    """Run one invocation's seeding."""
     desired = [DesiredAdapter(name, parse_source(source)) for name, source in adapters.items()]
     Seeder(
         boto3.client("s3"),

@@ -1,4 +1,4 @@
-"""The seeder against a real S3 protocol: what it brings, what it leaves, what it refuses."""
+"""The seeder against a real S3 protocol: uploads, retention, refusals."""
 
 import json
 import time
@@ -329,7 +329,7 @@ def test_time_that_runs_out_after_publishing_leaves_no_current_revision_to_expir
 
 
 def test_what_a_failed_deploy_left_ready_and_was_retired_since_is_brought_back(store: Store) -> None:
-    """`gc` retires what no name stands for; a later deploy may publish it after all."""
+    """`gc` retires a revision that no name points to; a later deploy may publish it."""
     adapters = {"house": sample("otter"), "lodge": sample("otter"), "tower": sample("lynx")}
     with pytest.raises(OutOfTime):
         store.seed(adapters, has_time=lambda: not complete(store))
