@@ -31,7 +31,7 @@ class HubSource:
 
     @property
     def is_pinned(self) -> bool:
-        """Whether it names a commit; branches and tags move."""
+        """True for a commit; branches and tags move."""
         return _COMMIT.fullmatch(self.revision) is not None
 
     def at(self, commit: str) -> HubSource:

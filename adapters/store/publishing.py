@@ -40,7 +40,7 @@ class Change:
 
     @property
     def is_one(self) -> bool:
-        """Whether before and after differ."""
+        """True if the entries before and after differ."""
         return self.original != self.after
 
     @property

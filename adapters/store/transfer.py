@@ -50,7 +50,7 @@ class TransferableFile(ReadableFile, Protocol):
     """A file to upload."""
 
     sequential: bool
-    """Whether it must be read from start to end, because seeking back means reading it again."""
+    """True if it must be read from start to end, because seeking back means reading it again."""
 
 
 class Transfers:

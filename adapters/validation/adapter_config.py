@@ -34,13 +34,13 @@ class AdapterConfig:
     target_modules: frozenset[str] | None
     """Names or ends of names of the modules it changes; None if the config has a regular expression."""
     excludes_modules: bool
-    """Whether it may leave out some of the target modules."""
+    """True if it may leave out some of the target modules."""
     rank_pattern: Mapping[str, tuple[int, int]]
     """By name or end of name of modules with another rank than `rank`: position in the pattern, and rank."""
     pattern_keys: int
     """Number of different names in the patterns of rank and alpha."""
     is_transposed: bool
-    """Whether the base model stores weights as (in_features, out_features)."""
+    """True if the base model stores weights as (in_features, out_features)."""
     architecture: str | None
     """Class of the model that it was trained on; None if PEFT did not save it."""
 

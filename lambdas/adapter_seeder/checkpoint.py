@@ -93,7 +93,7 @@ class Checkpoint:
 
     @property
     def has_work(self) -> bool:
-        """Whether a seeding has begun and not ended."""
+        """True if a seeding has begun and not ended."""
         return bool(
             self.commits
             or self.passed
