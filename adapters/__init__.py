@@ -1,5 +1,5 @@
-"""What synth, the seeder, the containers and the command line must agree on about adapters.
+"""Adapter names, the layout of the store, and the validation of adapters.
 
-Adapter names, the layout of the store, and what a valid adapter is. Standard library only, because
-this package runs in four places with four sets of dependencies.
+Synth, the seeder, the containers and the command line share this package. It imports the standard library
+only, because each of the four has another set of dependencies.
 """

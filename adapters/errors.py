@@ -1,10 +1,25 @@
-"""The errors of this package, each a sentence for the person who has to act on it."""
+"""The errors about adapters. Each message names the adapter, the problem and the remedy.
+
+    AdapterError                     raised as such where no caller distinguishes it
+        InvalidName                  adapters.errors: a name or a revision
+        InvalidAdapter               adapters.errors: the content of an adapter's files
+        SourceError                  adapters.source: a malformed or unreadable source
+        InvalidBaseModel             adapters.validation.base_model: the base model's files
+        DamagedEntry                 adapters.store.registry: a registry entry
+        PublishConflict              adapters.store.registry: another owner or publisher
+        UnknownAdapter               loraserve.adapters.stage_store: a name that is not published
+        NoRevision                   loraserve.adapters.rollback: no revision to roll back to
+
+Other exceptions of the store are signals between its callers, and no user sees them: `OutOfTime` and
+`ContentMismatch` (adapters.store.transfer), `NotAnObject` (adapters.strict_json), `UnreadableEntry`
+(adapters.store.layout).
+"""
 
 from __future__ import annotations
 
 
 class AdapterError(Exception):
-    """An adapter, a name or a reference that cannot be used, and what would be right."""
+    """An adapter, a name or a reference that cannot be used."""
 
     def __init__(self, adapter: str, problem: str, remedy: str) -> None:
         """`adapter` is the name, reference or path that the caller wrote."""
@@ -19,4 +34,4 @@ class InvalidName(AdapterError):
 
 
 class InvalidAdapter(AdapterError):
-    """Files that are not a LoRA adapter which the engine can serve."""
+    """Files that are not a LoRA adapter, or not one that the engine can serve."""

@@ -1,25 +1,25 @@
-"""Files that are read by range, wherever they lie: on disk, in S3, on the Hub, in a zip."""
+"""Files that are read by range, on disk or in memory; others are in `ingest` (S3, the Hub, a zip archive)."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-#: Each may be a request of its own.
+#: Each chunk may be a separate request.
 _CHUNK_BYTES = 8 * 1024 * 1024
 
 
 class ReadableFile(Protocol):
-    """A file of known size, of which any range can be read, by several threads at once."""
+    """A file of known size; any range can be read, by several threads at once."""
 
     @property
     def size(self) -> int:
         """Bytes of the whole file."""
 
     def read(self, start: int, length: int) -> bytes | bytearray:
-        """Exactly the bytes `start` … `start + length`; fewer only where the file ends."""
+        """Return exactly the bytes `start` … `start + length`; fewer only at the end of the file."""
 
 
 class LocalFile:
@@ -33,18 +33,33 @@ class LocalFile:
         self.size = path.stat().st_size
 
     def read(self, start: int, length: int) -> bytes:
-        """See `ReadableFile.read`."""
+        """Read a range, as `ReadableFile.read`."""
         with self.path.open("rb") as file:
             file.seek(start)
             return file.read(length)
 
 
 def sha256_of(file: ReadableFile, before_each: Callable[[], None] = lambda: None) -> str:
-    """SHA-256 (hex) of a file, read in chunks; `before_each` is called before each, and may raise."""
+    """Return the SHA-256 (hex) of a file; `before_each` is called before each chunk, and may raise."""
+
+    def chunks() -> Iterator[bytes | bytearray]:
+        for start in range(0, file.size, _CHUNK_BYTES):
+            before_each()
+            yield file.read(start, _CHUNK_BYTES)
+
+    return sha256_of_chunks(chunks())
+
+
+def sha256_of_chunks(
+    chunks: Iterable[bytes | bytearray], received: Callable[[int], None] = lambda _: None
+) -> str:
+    """Return the SHA-256 (hex) over chunks; `received` gets the bytes of each chunk, and may raise."""
     digest = hashlib.sha256()
-    for start in range(0, file.size, _CHUNK_BYTES):
-        before_each()
-        digest.update(file.read(start, _CHUNK_BYTES))
+    for chunk in chunks:
+        received(len(chunk))
+        digest.update(chunk)
+        # Before the next chunk is read: two of them would need the memory twice.
+        del chunk
     return digest.hexdigest()
 
 
@@ -59,5 +74,5 @@ class BytesFile:
         self._content = content
 
     def read(self, start: int, length: int) -> bytes:
-        """See `ReadableFile.read`."""
+        """Read a range, as `ReadableFile.read`."""
         return self._content[start : start + length]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from adapters.errors import InvalidName
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*$"
-#: Our own limit: leaves room for prefix, revision and file name in S3's 1,024-byte keys.
+#: A limit of this project: leaves room for prefix, revision and file name in S3's 1,024-byte keys.
 MAX_NAME_LENGTH = 200
-#: Hexadecimal digits of the content digest that make a revision.
+#: Hexadecimal digits of a revision, which are the first of the content digest.
 REVISION_LENGTH = 16
 #: A module's own name, the last part of its path: `q_proj`, not `model.layers.0.self_attn.q_proj`.
 MODULE_PATTERN = r"[A-Za-z0-9_]+"
@@ -35,13 +35,14 @@ def check_name(name: str) -> str:
     if "--" in name:
         raise InvalidName(name, "'--' is not allowed in a name", "use a single '-'")
     if any(_REVISION.fullmatch(part) for part in name.split("/")):
-        # Its objects would lie below another adapter's revision, and LoRAX downloads all that lies there.
+        # Its keys would start with the prefix of another adapter's revision, and LoRAX downloads all keys
+        # with that prefix.
         raise InvalidName(name, "a part of it looks like a revision", "add a letter above f, e.g. 'v'")
     return name
 
 
 def check_revision(name: str, revision: str) -> str:
-    """Return `revision` if it looks like one; raise `InvalidName` otherwise."""
+    """Return `revision` if it has the form of one; raise `InvalidName` otherwise."""
     if _REVISION.fullmatch(revision) is None:
         raise InvalidName(
             f"{name}@{revision}",
@@ -60,7 +61,7 @@ def check_module(module: str) -> str:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a caller may write to pick an adapter: a name, or a name pinned to a revision."""
+    """A reference to an adapter: a name, or a name pinned to a revision."""
 
     name: str
     revision: str | None = None

@@ -1,4 +1,4 @@
-"""Where an adapter's files come from, as a manifest writes it."""
+"""Sources of an adapter's files, as a manifest writes them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
 class SourceError(AdapterError):
-    """A source that is not written as one, or that cannot be read."""
+    """A source that is malformed, or that cannot be read."""
 
     def __init__(self, source: str, problem: str, remedy: str) -> None:
-        """`source` is what was written, or the part of it that is at fault."""
+        """`source` is the text of the source, or the part of it that is at fault."""
         super().__init__(source, problem, remedy)
         self.args = (f"source {source!r}: {problem}; {remedy}",)
 
@@ -31,27 +31,27 @@ class HubSource:
 
     @property
     def is_pinned(self) -> bool:
-        """Whether it names a commit: branches and tags move."""
+        """True for a commit; branches and tags move."""
         return _COMMIT.fullmatch(self.revision) is not None
 
     def at(self, commit: str) -> HubSource:
-        """The same repository at this commit."""
+        """Return the same repository at this commit."""
         return HubSource(self.repo, commit)
 
     def __str__(self) -> str:
-        """As a manifest writes it."""
+        """Return it as a manifest writes it."""
         return f"hf://{self.repo}@{self.revision}"
 
 
 @dataclass(frozen=True)
 class S3Source:
-    """A prefix of a bucket, which ends with a slash."""
+    """A prefix of a bucket; it ends with a slash."""
 
     bucket: str
     prefix: str
 
     def __str__(self) -> str:
-        """As a manifest writes it."""
+        """Return it as a manifest writes it."""
         return f"s3://{self.bucket}/{self.prefix}"
 
 
@@ -62,7 +62,7 @@ class PackedSource:
     digest: str
 
     def __str__(self) -> str:
-        """As the packed manifest writes it."""
+        """Return it as the packed manifest writes it."""
         return f"asset://{self.digest}/"
 
 
@@ -73,7 +73,7 @@ class LocalSource:
     path: str
 
     def __str__(self) -> str:
-        """As a manifest writes it."""
+        """Return it as a manifest writes it."""
         return self.path
 
 
@@ -81,7 +81,7 @@ Source = HubSource | S3Source | PackedSource | LocalSource
 
 
 def parse_source(text: str) -> Source:
-    """Read a source; raise `SourceError` if it is none."""
+    """Parse a source; raise `SourceError` if it is malformed."""
     if match := _HUB.fullmatch(text):
         return HubSource(match["repo"], match["revision"])
     if match := _S3.fullmatch(text):
@@ -93,5 +93,5 @@ def parse_source(text: str) -> Source:
     if text.startswith("s3://") and not text.endswith("/"):
         raise SourceError(text, "the prefix does not end with '/'", f"write {text}/")
     raise SourceError(
-        text, "it is no source", "write hf://org/repo@commit, s3://bucket/prefix/ or a local directory"
+        text, "it is not a source", "write hf://org/repo@commit, s3://bucket/prefix/ or a local directory"
     )

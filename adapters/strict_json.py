@@ -1,4 +1,4 @@
-"""JSON that strangers wrote, read without surprises: no guessing of encodings, no key twice."""
+"""Strict JSON parsing for untrusted input: UTF-8 only, no duplicate keys."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _SHOWN_CHARACTERS = 80
 
 
 class NotAnObject(Exception):
-    """Bytes that are not one JSON object; the message says why."""
+    """Bytes that are not one JSON object; the message has the reason."""
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
-    """The JSON object in `data`; raises `NotAnObject`, and nothing else.
+    """Parse the JSON object in `data`; raises `NotAnObject`, and nothing else.
 
     The caller bounds the length of `data`, and with it time and memory: nesting ends at Python's recursion
     limit, and integers at its limit of 4,300 digits.
@@ -32,11 +32,11 @@ def parse_object(data: bytes) -> dict[str, Any]:
 
 
 def shown(value: object) -> str:
-    """A value from such a file as a message may quote it: short and on one line, whatever it is."""
+    """Return an untrusted value as a message may quote it: short and on one line."""
     if isinstance(value, str):
         return repr(value) if len(value) <= _SHOWN_CHARACTERS else repr(value[:_SHOWN_CHARACTERS]) + "…"
     if isinstance(value, list | dict):
-        # Their repr can be long, and nested more deeply than repr can follow.
+        # Their repr can be long, and nested more deeply than repr can recurse.
         return "a list" if isinstance(value, list) else "an object"
     text = repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
@@ -45,6 +45,6 @@ def shown(value: object) -> str:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        # Which of the two counts is up to the reader, so two readers could see two files.
+        # Parsers differ in which of the two they keep, so two readers would see two values.
         raise NotAnObject("a key is there twice")
     return found

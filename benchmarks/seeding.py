@@ -32,7 +32,7 @@ from adapters.store.layout import ADAPTER_FILES, WEIGHTS_FILE
 from adapters.store.s3 import checksum
 from adapters.store.transfer import PARALLEL_PARTS
 from benchmarks import seeding_process
-from lambdas.adapter_seeder.empty_bucket import empty
+from lambdas.adapter_seeder.empty_bucket import empty_bucket
 from lambdas.adapter_seeder.outcome import Report
 from lambdas.adapter_seeder.seeder import CONNECTIONS
 from laptop_cloud.cloud import LaptopCloud
@@ -94,7 +94,7 @@ def bucket(s3: Any) -> Iterator[str]:
     """A fresh bucket, emptied afterwards: this S3 keeps all in memory."""
     name = Store(s3).bucket
     yield name
-    empty(s3, name, has_time=lambda: True)
+    empty_bucket(s3, name, has_time=lambda: True)
 
 
 def article(s3: Any, bucket: str, endpoint: str, adapters: Adapters) -> float:

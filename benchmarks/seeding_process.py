@@ -18,12 +18,13 @@ from botocore.config import Config
 
 from adapters.source import HubSource, SourceError
 from adapters.store.s3 import S3Client
-from adapters.validation.check_adapter import Rules
+from adapters.validation.rules import Rules
 from ingest.hub import Hub
 from ingest.model_files import ModelFiles
-from lambdas.adapter_seeder.desired_state import Desired, DesiredAdapter
+from lambdas.adapter_seeder.desired_state import DesiredAdapter, DesiredState
 from lambdas.adapter_seeder.outcome import Report
-from lambdas.adapter_seeder.seeder import CONNECTIONS, Seeding
+from lambdas.adapter_seeder.seeder import CONNECTIONS, Seeder
+from lambdas.adapter_seeder.served_model import ServedModel
 
 
 def peak_mebibytes() -> float:
@@ -48,17 +49,14 @@ def seed(
     desired = [DesiredAdapter(name, source) for name, source in adapters.items()]
     started = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
-        report = Seeding(
+        report = Seeder(
             s3,
             bucket,
             owner="benchmark",
-            manifest="manifest",
-            desired=Desired(desired, {}),
+            desired=DesiredState("manifest", desired),
             rules=Rules("vllm", 64, "acme/wide"),
             hub=Hub(hub),
-            base_model=base_model,
-            base_revision="0" * 40,
-            model_prefix=None,
+            base_model=ServedModel(base_model, revision="0" * 40),
         ).run()
     return time.perf_counter() - started, report
 

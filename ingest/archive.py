@@ -1,4 +1,4 @@
-"""Files inside a zip archive that is read where it lies, without a copy on disk."""
+"""Files inside a zip archive that is read by range, without a copy on disk."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ class Archive:
     """A zip archive."""
 
     def __init__(self, file: ReadableFile) -> None:
-        """Reads the archive's directory, which lies at its end."""
+        """Read the archive's directory, which is at its end."""
         self._zip = zipfile.ZipFile(io.BufferedReader(_Seekable(file), _BUFFER_BYTES))
 
     def file(self, path: str) -> ArchivedFile:
-        """One file of the archive; `KeyError` if there is none of this path."""
+        """Return one file of the archive; raises `KeyError` if the path is absent."""
         return ArchivedFile(self._zip, self._zip.getinfo(path))
 
     def read(self, path: str) -> bytes:
-        """The content of a small file; `KeyError` if there is none of this path."""
+        """Return the content of a small file; raises `KeyError` if the path is absent."""
         return self._zip.read(path)
 
 
 class ArchivedFile:
-    """A compressed file: reading on is cheap, going back starts again."""
+    """A compressed file: reading forward is cheap, seeking back decompresses from the start."""
 
     sequential = True
 
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-        """`info` is the file's record in the archive's directory."""
+        """`info` is the file's entry in the archive's directory."""
         self.size = info.file_size
         self._archive = archive
         self._info = info
@@ -43,12 +43,12 @@ class ArchivedFile:
         self._lock = threading.Lock()
 
     def read(self, start: int, length: int) -> bytes | bytearray:
-        """See `adapters.files.ReadableFile.read`."""
+        """Read a range, as `adapters.files.ReadableFile.read`."""
         with self._lock:
             if self._stream is None:
                 self._stream = self._archive.open(self._info)
             self._stream.seek(start)
-            # Filled in place: zipfile would put the whole together from pieces, and hold both.
+            # Filled in place: joining the pieces, as zipfile does, needs the memory twice.
             data = bytearray(max(0, min(length, self.size - start)))
             view, filled = memoryview(data), 0
             while filled < len(data):

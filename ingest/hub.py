@@ -1,7 +1,7 @@
-"""Reading repositories of the Hugging Face Hub: what is in them, and any range of any file.
+"""A client of the Hugging Face Hub: lists repositories, and reads any range of any file.
 
-Files are read by range from where the Hub redirects to. The Hub may be slow, busy or cut answers off: what
-arrived is kept, and the rest is asked for again.
+A file is read by range from the URL that the Hub redirects to. The Hub may be slow or busy, and a response
+may end early: the bytes that arrived are kept, and the rest is requested again.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ from adapters.source import HubSource, SourceError
 from adapters.store.transfer import OutOfTime
 
 HUGGING_FACE = "https://huggingface.co"
-#: Longer silence than this is a failure.
+#: Read and connect timeout: the longest time without a byte.
 TIMEOUT_SECONDS = 30.0
-#: Failures in a row, without a byte in between, after which a file or a repository is given up.
+#: Consecutive failures, without a byte in between, after which a request is not repeated.
 MAX_FAILURES = 8
-#: What is lost of a body that ends early is less than this.
+#: Bytes that are read at a time; of a body that ends early, fewer than these are lost.
 CHUNK_BYTES = 128 * 1024
-#: Redirects are followed, without the token where they lead elsewhere; all else is retried here.
+#: urllib3 follows redirects, without the token to another origin; every other retry is in this module.
 _REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
 _LONGEST_PAUSE_SECONDS = 30.0
-#: However long the Hub asks to wait; its own windows are five minutes.
+#: Upper bound of a pause that the Hub asks for; its rate limit windows are five minutes.
 _LONGEST_ASKED_SECONDS = 900.0
-_OF_THE_ENCODING = {"content-encoding", "content-length", "transfer-encoding"}
+_ENCODING_HEADERS = {"content-encoding", "content-length", "transfer-encoding"}
 _BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT}
 _CONNECTIONS = 32
-#: What a CDN answers to a link that has expired.
+#: A CDN's responses to a presigned URL that has expired.
 _EXPIRED = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 
 T = TypeVar("T")
@@ -64,13 +64,13 @@ class Snapshot:
     """A repository at one commit."""
 
     source: HubSource
-    """With the commit, whatever the caller asked for."""
+    """With the commit, also if the caller named a branch or a tag."""
     files: dict[str, HubFile]
     """By path inside the repository."""
 
 
 class Hub:
-    """One Hub, asked with one token. Waits and asks again where that can help."""
+    """A Hub at one endpoint, with one token; retries what may succeed later."""
 
     def __init__(
         self,
@@ -80,20 +80,20 @@ class Hub:
         has_time: Callable[[], bool] = lambda: True,
         how_to_log_in: str = "put a Hub read token into the secret that the stage's hub_token_secret names",
     ) -> None:
-        """`has_time` is asked while waiting; once it is false, `OutOfTime` is raised.
+        """`has_time` is called during pauses; once it returns false, `OutOfTime` is raised.
 
-        `how_to_log_in` tells a person how to give a token.
+        `how_to_log_in` is the remedy in the message of an error that a token would solve.
         """
         self.endpoint = endpoint
         self._token = token
         self._has_time = has_time
         self._how_to_log_in = how_to_log_in
-        # False instead of None: a token that happens to lie on this machine is not sent.
+        # False instead of None: a token that is stored on this machine is not sent.
         self._headers = build_hf_headers(token=token or False, library_name="lora-serving-sagemaker")
         self._api = HfApi(endpoint, token=token or False, library_name="lora-serving-sagemaker")
 
     def snapshot(self, source: HubSource) -> Snapshot:
-        """What the repository holds at the commit that the source names now; raises `SourceError`."""
+        """List the repository at the commit that the source names now; raises `SourceError`."""
 
         def ask() -> Snapshot:
             info = self._api.model_info(
@@ -108,10 +108,10 @@ class Hub:
                 return ask()
             except (HfHubHTTPError, httpx2.HTTPError) as error:
                 self.wait_after(error, failures, source)
-        raise AssertionError("wait_after gives up before")
+        raise AssertionError("wait_after raises at MAX_FAILURES")
 
     def stream(self, url: str, start: int, end: int) -> Iterator[bytes]:
-        """The bytes `start` … `end` of a file in chunks; the token goes to the Hub alone.
+        """Yield the bytes `start` … `end` of a file in chunks; the token is sent to the Hub only.
 
         Raises urllib3's errors and huggingface_hub's.
         """
@@ -124,7 +124,7 @@ class Hub:
         complete = False
         try:
             _raise_for_status(url, response)
-            # A server that does not know ranges sends all from the start.
+            # A server without range requests sends the file from its start.
             skipped = 0 if response.status == HTTPStatus.PARTIAL_CONTENT else start
             wanted = end - start
             for chunk in response.stream(CHUNK_BYTES):
@@ -141,7 +141,7 @@ class Hub:
             response.release_conn()
 
     def location(self, url: str) -> str:
-        """Where the Hub sends those who ask for a file; the URL itself if it answers on its own."""
+        """Return the URL that the Hub redirects to; the URL itself if it does not redirect."""
         response = get_session().head(
             url, headers=self._headers, follow_redirects=False, timeout=TIMEOUT_SECONDS
         )
@@ -149,11 +149,11 @@ class Hub:
         return urljoin(url, response.headers["Location"]) if response.is_redirect else url
 
     def wait_after(self, error: Exception, failures: int, source: HubSource) -> None:
-        """Wait before the next attempt, or raise `SourceError` where another attempt cannot help."""
+        """Wait before the next attempt; raises `SourceError` if another attempt cannot succeed."""
         response = error.response if isinstance(error, HfHubHTTPError) else None
         retryable = response is None or response.status_code in _BUSY or response.is_server_error
         if not retryable or failures >= MAX_FAILURES:
-            raise self._told(error, source, failures) from error
+            raise self._source_error(error, source, failures) from error
         pause = min(0.5 * 2 ** (failures - 1), _LONGEST_PAUSE_SECONDS)
         if response is not None:
             pause = _asked_to_wait(response) or pause
@@ -167,8 +167,8 @@ class Hub:
         if not self._has_time():
             raise OutOfTime
 
-    def _told(self, error: Exception, source: HubSource, failures: int) -> SourceError:
-        """The error for a person. Its text is ours alone: a library's may quote a URL with a signature."""
+    def _source_error(self, error: Exception, source: HubSource, failures: int) -> SourceError:
+        """Return the error with problem and remedy. It quotes no library: its URL may have a signature."""
         page = f"{self.endpoint}/{source.repo}"
         status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
         if isinstance(error, GatedRepoError):
@@ -205,12 +205,12 @@ class Hub:
 
 
 class HubFile:
-    """A file of a repository at a commit; it never changes."""
+    """A file of a repository at a commit; immutable."""
 
     sequential = False
 
     def __init__(self, hub: Hub, source: HubSource, info: RepoSibling) -> None:
-        """`info` is what the Hub says of the file."""
+        """`info` is the Hub's metadata of the file."""
         self.size = info.size or 0
         self._hub = hub
         self._source = source
@@ -225,13 +225,13 @@ class HubFile:
 
     @property
     def sha256(self) -> str | None:
-        """SHA-256 (hex) by the Hub's LFS metadata; None for the small files that lie in git itself."""
+        """SHA-256 (hex) from the Hub's LFS metadata; None for a small file, which git itself stores."""
         return self._info.lfs.sha256 if self._info.lfs is not None else None
 
     def read(self, start: int, length: int) -> bytes | bytearray:
-        """See `adapters.files.ReadableFile.read`; raises `SourceError` or `OutOfTime`."""
+        """Read a range, as `adapters.files.ReadableFile.read`; raises `SourceError` or `OutOfTime`."""
         end = min(start + length, self.size)
-        # Filled in place: a list of chunks would hold everything twice when it is joined.
+        # Filled in place: joining a list of chunks would need the memory twice.
         data = bytearray(max(0, end - start))
         received = failures = 0
         relocated = False
@@ -239,7 +239,7 @@ class HubFile:
             before = received
             error: Exception = httpx2.RemoteProtocolError("the body ended early")
             try:
-                for chunk in self._hub.stream(self._where(), start + received, end):
+                for chunk in self._hub.stream(self._current_url(), start + received, end):
                     self._hub.check_time()
                     data[received : received + len(chunk)] = chunk
                     received += len(chunk)
@@ -258,7 +258,7 @@ class HubFile:
         return data
 
     def content(self) -> bytes:
-        """The whole of a small file, checked against git's own hash of it; raises `SourceError`."""
+        """Return the whole of a small file, checked against its git hash; raises `SourceError`."""
         data = bytes(self.read(0, self.size))
         blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
         if self._info.lfs is None and self._info.blob_id and blob != self._info.blob_id:
@@ -267,8 +267,8 @@ class HubFile:
             )
         return data
 
-    def _where(self) -> str:
-        """Where a large file lies; asked for once, as long as the answer is good."""
+    def _current_url(self) -> str:
+        """Return the URL of a large file; the Hub is asked once, until that URL expires."""
         if self._info.lfs is None:
             return self._url
         with self._lock:
@@ -277,7 +277,7 @@ class HubFile:
             return self._location
 
     def _forget_location(self) -> bool:
-        """Forget an expired link; false if there was none, so that the refusal is the Hub's own."""
+        """Drop an expired URL; false if there was none, so that the response is the Hub's own."""
         with self._lock:
             known = self._location not in {None, self._url}
             self._location = None
@@ -286,25 +286,25 @@ class HubFile:
 
 @cache
 def _connections(proxy: str | None) -> urllib3.PoolManager:
-    """Kept connections. urllib3 instead of httpx2, because it takes half the processor time per byte."""
+    """Return the connection pool. urllib3, because it takes half of httpx2's processor time per byte."""
     if proxy is not None:
         return urllib3.ProxyManager(proxy, maxsize=_CONNECTIONS)
     return urllib3.PoolManager(maxsize=_CONNECTIONS)
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy that this machine's environment names for a URL."""
+    """Return the proxy for a URL, from the environment."""
     parts = urlsplit(url)
     return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
 def _raise_for_status(url: str, response: urllib3.BaseHTTPResponse) -> None:
-    """huggingface_hub knows what the Hub's answers mean."""
+    """Raise huggingface_hub's error for a response: it knows the Hub's error headers."""
     if response.status >= HTTPStatus.BAD_REQUEST:
         request = httpx2.Request("GET", url)
         # urllib3 has decoded the body: it must not be decoded again.
         headers = {
-            name: value for name, value in response.headers.items() if name.lower() not in _OF_THE_ENCODING
+            name: value for name, value in response.headers.items() if name.lower() not in _ENCODING_HEADERS
         }
         content = response.read(CHUNK_BYTES)
         hf_raise_for_status(
@@ -318,7 +318,7 @@ def _origin(url: str) -> tuple[str, str]:
 
 
 def _asked_to_wait(response: httpx2.Response) -> float | None:
-    """Seconds that a busy Hub asks to wait, by either of its headers."""
+    """Return the seconds that a busy Hub asks to wait, by either of its headers."""
     after = response.headers.get("Retry-After", "")
     if after.isdigit():
         return float(after)

@@ -1,4 +1,4 @@
-"""The base model: what adapters are checked against, and its files in the bucket where it is mirrored."""
+"""The files of a base model: read to check adapters against, uploaded where the model is mirrored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adapters.validation.base_model import BaseModelFacts
 from ingest.archive import Archive
 from ingest.hub import Hub, HubFile
 
-#: Put last: where it is, the model is complete.
+#: Uploaded last: if it is in the bucket, the model is complete.
 MODEL_CONFIG = "config.json"
 _INDEX = "model.safetensors.index.json"
 #: Configs, tokenizers and chat templates; `.model` is SentencePiece's, `.tiktoken` and `.bpe` are others'.
@@ -23,12 +23,12 @@ _TEXTS = {".json", ".txt", ".jinja", ".model", ".tiktoken", ".bpe"}
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files of a model that an engine needs, where they lie."""
+    """The files of a model that an engine needs, at their source."""
 
     name: str
     files: Mapping[str, TransferableFile]
     sha256: Mapping[str, str]
-    """SHA-256 (hex) of each file, as far as it is known without reading."""
+    """SHA-256 (hex) of each file for which the source states it."""
 
     @property
     def weights(self) -> list[str]:
@@ -36,28 +36,28 @@ class ModelFiles:
         return [file for file in self.files if file.endswith(".safetensors")]
 
     def facts(self) -> BaseModelFacts:
-        """What adapters have to fit; reads the config and the headers of the weights."""
+        """Read the config and the headers of the weights; raises `InvalidBaseModel` and `SourceError`."""
         config = self.files[MODEL_CONFIG]
         return BaseModelFacts.read(
             self.name, bytes(config.read(0, config.size)), [self.files[file] for file in self.weights]
         )
 
     def put(self, file: str, prefix: str, transfers: Transfers) -> None:
-        """Upload one file below a prefix; raises as `Transfers.put` does."""
+        """Upload one file under a prefix; raises as `Transfers.put` does."""
         source, sha256 = self.files[file], self.sha256.get(file)
         if sha256 is None and isinstance(source, HubFile):
-            # A small file that lies in git: its own hash is checked here, its SHA-256 is computed.
+            # A small file stored in git: `content` checks its git hash, and its SHA-256 is computed below.
             source = BytesFile(source.content())
         transfers.put(prefix + file, source, sha256 or sha256_of(source))
 
 
 def packed_model(name: str, archive: Archive, sha256: Mapping[str, str]) -> ModelFiles:
-    """A local model that synth has packed into the manifest asset, with the hashes that synth saw."""
+    """Return a local model that synth packed into the manifest asset, with the hashes from synth."""
     return ModelFiles(name, {file: archive.file(f"model/{file}") for file in sha256}, sha256)
 
 
 def hub_model(hub: Hub, source: HubSource, *, with_code: bool) -> ModelFiles:
-    """A model on the Hub, of which only safetensors weights are taken; raises `SourceError`."""
+    """Locate a model on the Hub, with safetensors weights only; raises `SourceError`."""
     found = hub.snapshot(source).files
     if MODEL_CONFIG not in found:
         raise SourceError(str(source), f"the repository has no {MODEL_CONFIG}", "name a model's repository")
@@ -76,7 +76,7 @@ def _suffixes(with_code: bool) -> set[str]:
 
 
 def _weights(source: HubSource, found: Mapping[str, HubFile]) -> list[str]:
-    """The index knows which shards make the model: some repositories hold the same weights twice."""
+    """Return the weights files. The index lists them: some repositories have the same weights twice."""
     if _INDEX in found:
         try:
             shards = sorted(

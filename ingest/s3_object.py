@@ -1,4 +1,4 @@
-"""Files that lie in S3 already: the manifest asset, adapters of another bucket, mirrored models."""
+"""Readable S3 objects: the manifest asset, adapters of another bucket, mirrored models."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from adapters.store.s3 import S3Client, error_code, is_outage
 
 
 class S3File:
-    """One object, as it was when it was found: if it is replaced while it is read, reading fails."""
+    """One object at the ETag that it had when it was located: if it is replaced, reading fails."""
 
     sequential = False
 
     def __init__(self, s3: S3Client, bucket: str, key: str) -> None:
-        """Asks S3 for the object; raises `SourceError` if it is not there or may not be read."""
+        """Request the object's metadata; raises `SourceError` if it is absent or may not be read."""
         self._s3 = s3
         self.bucket = bucket
         self.key = key
@@ -30,13 +30,13 @@ class S3File:
 
     @property
     def sha256(self) -> str | None:
-        """SHA-256 (hex) of the whole object, where S3 knows it: of one uploaded in parts it does not."""
+        """SHA-256 (hex) of the whole object; None if S3 has none, as for an upload in parts."""
         if not self._checksum or "-" in self._checksum:
             return None
         return base64.b64decode(self._checksum).hex()
 
     def read(self, start: int, length: int) -> bytes:
-        """See `adapters.files.ReadableFile.read`; raises `SourceError`."""
+        """Read a range, as `adapters.files.ReadableFile.read`; raises `SourceError`."""
         end = min(start + length, self.size) - 1
         if end < start:
             return b""
@@ -54,5 +54,5 @@ class S3File:
         return SourceError(
             f"s3://{self.bucket}/{self.key}",
             f"S3 answers {error_code(error)}",
-            "check that it exists, that nobody is writing it, and that it may be read from here",
+            "check that it exists, that no process is writing it, and that it may be read from here",
         )

@@ -2,13 +2,14 @@
 
     adapters/<name>/<revision>/adapter_config.json         immutable
     adapters/<name>/<revision>/adapter_model.safetensors   immutable
-    registry/<name>.json                                   which revision the name stands for now
-    models/<model>/<revision>/…                            a base model, where it is mirrored
-    seeding/<stack>/…                                      what a stage's seeder did, and does just now
-    captured/…                                             requests and answers, where a stage records them
+    registry/<name>.json                                   the revision that the name points to
+    models/<model>/<revision>/…                            a base model, if it is mirrored
+    seeding/<stack>/…                                      checkpoint, status and report of a stage's seeder
+    captured/…                                             requests and responses, if a stage captures them
 
-Adapter objects are never overwritten: both engines cache adapters on disk and do not look again. Of a
-revision and of a model the config is put last, after all else has been checked: where it is, all is there.
+Adapter objects are never overwritten: both engines cache adapters on disk and do not refresh them. The config
+of a revision, and that of a model, is uploaded last, after all other files are verified: if the config is in
+the bucket, the revision is complete.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from adapters.names import REVISION_LENGTH
+from adapters.errors import InvalidName
+from adapters.names import REVISION_LENGTH, check_revision
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
-#: An adapter is these two files and nothing else: LoRAX downloads all that lies under the prefix.
+#: An adapter has these two files and no other: LoRAX downloads every object under the prefix.
 ADAPTER_FILES = (CONFIG_FILE, WEIGHTS_FILE)
 
 ADAPTERS_PREFIX = "adapters/"
@@ -34,47 +36,57 @@ CAPTURED_PREFIX = "captured/"
 
 
 def content_digest(sha256_by_file: Mapping[str, str]) -> str:
-    """One SHA-256 (hex) over a set of files, from their names and their own SHA-256 digests (hex)."""
+    """Return one SHA-256 (hex) over a set of files, from their names and their SHA-256 digests (hex)."""
     lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(sha256_by_file.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def revision_of(digest: str) -> str:
-    """The revision that a content digest gives."""
+    """Return the revision of a content digest."""
     return digest[:REVISION_LENGTH]
 
 
 def adapter_prefix(name: str, revision: str) -> str:
-    """The prefix of one revision's objects, which is also its engine id.
+    """Return the prefix of one revision's objects, which is also its engine id.
 
-    The trailing slash is part of it: LoRAX lists by prefix, and without it `x/1` also matches `x/10`.
+    It ends with a slash: LoRAX lists by prefix, and without the slash `x/1` also matches `x/10`.
     """
     return f"{ADAPTERS_PREFIX}{name}/{revision}/"
 
 
 def name_of(prefix: str) -> str:
-    """The name whose revision lies below this prefix; see `adapter_prefix`."""
+    """Return the name in the prefix of a revision; see `adapter_prefix`."""
     return prefix.removeprefix(ADAPTERS_PREFIX).rstrip("/").rpartition("/")[0]
 
 
 def registry_key(name: str) -> str:
-    """The key of a name's registry entry."""
+    """Return the key of a name's registry entry."""
     return f"{REGISTRY_PREFIX}{name}.json"
 
 
 def registered_name(key: str) -> str:
-    """The name whose registry entry has this key."""
+    """Return the name whose registry entry has this key."""
     return key.removeprefix(REGISTRY_PREFIX).removesuffix(".json")
 
 
 def model_prefix(model: str, revision: str) -> str:
-    """The prefix of a mirrored base model; the slash at its end is what SageMaker's S3Prefix wants."""
+    """Return the prefix of a mirrored base model; SageMaker's S3Prefix requires the slash at its end."""
     return f"{MODELS_PREFIX}{model}/{revision}/"
+
+
+#: Each of these is raised for some body that is not JSON, or that is other JSON.
+_MALFORMED = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, InvalidName,
+)  # fmt: skip
+
+
+class UnreadableEntry(ValueError):
+    """The body of a registry entry that is not JSON, lacks a field, or has a value of another type."""
 
 
 @dataclass(frozen=True)
 class RegistryEntry:
-    """What the registry says of one adapter name."""
+    """The registry entry of one adapter name."""
 
     name: str
     revision: str
@@ -85,17 +97,17 @@ class RegistryEntry:
     """Bytes of the weights file."""
     base_model: str
     source: str
-    """Where the files came from, with the resolved commit if from the Hub."""
+    """Source of the files; a Hub source with its resolved commit."""
     sha256: str = ""
-    """SHA-256 (hex) of the weights file; empty in entries of before it was kept."""
+    """SHA-256 (hex) of the weights file; empty in entries that older versions wrote."""
     source_version: str = ""
-    """What tells whether a source that can change has changed: the ETags of an S3 source."""
+    """State of a source that can change: the ETags of an S3 source."""
     checked_for: str = ""
-    """The rules that it was last checked by; see `adapters.validation.check_adapter.Rules`."""
+    """The rules that it was last checked by; see `adapters.validation.rules.Rules.checked_for`."""
     owner: str = ""
-    """The stack that published it, whose manifest decides over it; or `by-hand`."""
+    """The stack whose manifest published it; or `by-hand`."""
     labels: dict[str, str] = field(default_factory=dict)
-    """What its manifest says of it, for people."""
+    """Labels from the manifest or the command line; nothing depends on them."""
 
     @property
     def prefix(self) -> str:
@@ -103,15 +115,20 @@ class RegistryEntry:
         return adapter_prefix(self.name, self.revision)
 
     def to_json(self) -> bytes:
-        """The entry as it lies in the bucket."""
+        """Return the entry as it is stored in the bucket."""
         return json.dumps(asdict(self), sort_keys=True).encode()
 
     @classmethod
     def from_json(cls, body: bytes) -> RegistryEntry:
-        """Read an entry; fields of a later version are ignored."""
-        return cls.from_dict(json.loads(body))
+        """Parse an entry; fields of a later version are ignored. Raises `UnreadableEntry`."""
+        try:
+            entry = cls.from_dict(json.loads(body))
+            check_revision(str(entry.name), entry.revision)
+            return replace(entry, size=int(entry.size), rank=int(entry.rank))
+        except _MALFORMED as error:
+            raise UnreadableEntry("it is not a registry entry") from error
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RegistryEntry:
-        """Make an entry of what `dataclasses.asdict` gave."""
+        """Build an entry from the result of `dataclasses.asdict`; later versions' fields are ignored."""
         return cls(**{known.name: data[known.name] for known in fields(cls) if known.name in data})

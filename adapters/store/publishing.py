@@ -1,6 +1,6 @@
-"""Changing what is published: all of a set of changes, or none.
+"""Publishing a set of changes to the registry: all of them, or none.
 
-The objects of every revision must lie in the bucket, complete and checked, before this is called.
+The objects of every revision must be in the bucket, complete and checked, before this is called.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from adapters.store.layout import RegistryEntry
-from adapters.store.registry import PublishConflict, Published, Registry
+from adapters.store.registry import AdapterRegistry, PublishConflict, Published
 
-#: Entries written at once: each is one small request.
+#: Entries written in parallel: each is one small request.
 PARALLEL_WRITES = 16
-#: The owner of what people publish with the command line.
+#: The owner of an adapter that was published with the command line.
 BY_HAND = "by-hand"
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a name stands for before, as the caller saw it, and after; None is not published."""
+    """A name's entry before the change, as the caller read it, and after; None is not published."""
 
     before: Published | None
     after: RegistryEntry | None
 
     @property
     def name(self) -> str:
-        """The name; a change has at least one of both."""
+        """The name; a change has at least one of the two entries."""
         entry = self.after or self.original
-        assert entry is not None  # noqa: S101 — nothing before and nothing after is no change
+        assert entry is not None  # noqa: S101 — a change has an entry before or after
         return entry.name
 
     @property
@@ -40,34 +40,35 @@ class Change:
 
     @property
     def is_one(self) -> bool:
-        """Whether before and after differ."""
+        """True if the entries before and after differ."""
         return self.original != self.after
 
     @property
     def superseded(self) -> str | None:
-        """The prefix of the revision that the name no longer stands for."""
+        """The prefix of the revision that the name no longer points to; None if it keeps its revision."""
         if self.before is None or (self.after and self.after.revision == self.before.entry.revision):
             return None
         return self.before.entry.prefix
 
     @property
     def introduced(self) -> str | None:
-        """The prefix of the revision that the name did not stand for before."""
+        """The prefix of the revision that the name newly points to; None if it keeps its revision."""
         if self.after is None or (self.before and self.before.entry.revision == self.after.revision):
             return None
         return self.after.prefix
 
 
 def publish(
-    registry: Registry,
+    registry: AdapterRegistry,
     changes: Iterable[Change],
     originals: Mapping[str, RegistryEntry | None] | None = None,
 ) -> dict[str, Published]:
-    """Write every change that is one, and return the entries written, by name.
+    """Write every change whose entries differ, and return the entries written, by name.
 
-    If a name has changed since the caller looked, what was written is taken back and `PublishConflict` is
-    raised. `originals` are what names stood for before an earlier call wrote some of these changes and was
-    cut off: they are taken back, too. Any other error leaves what is written, for the next call to go on.
+    If a name has changed since the caller read it, the written entries are rolled back and `PublishConflict`
+    is raised. `originals` are the entries before an earlier call, which wrote some of these changes and was
+    interrupted: they are restored, too. Any other error leaves the written entries, and the next call
+    continues.
     """
     changes = list(changes)
     needed = [change for change in changes if change.is_one]
@@ -84,12 +85,12 @@ def publish(
         if conflicts:
             before = {change.name: change.original for change in needed} | dict(originals or {})
             ours = [change for change in changes if change.name in before]
-            list(pool.map(lambda change: _take_back(registry, change, before[change.name]), ours))
+            list(pool.map(lambda change: _roll_back(registry, change, before[change.name]), ours))
             raise conflicts[0]
     return {result.entry.name: result for result in results if isinstance(result, Published)}
 
 
-def _write(registry: Registry, change: Change) -> Published | None:
+def _write(registry: AdapterRegistry, change: Change) -> Published | None:
     if change.after is not None:
         return registry.put(change.after, change.before)
     if change.before is not None:
@@ -97,12 +98,12 @@ def _write(registry: Registry, change: Change) -> Published | None:
     return None
 
 
-def _take_back(registry: Registry, change: Change, original: RegistryEntry | None) -> None:
-    """Restore what a name stood for, where it is as we have written it."""
+def _roll_back(registry: AdapterRegistry, change: Change, original: RegistryEntry | None) -> None:
+    """Restore the entry of a name, unless it has changed since this process wrote it."""
     now = registry.get(change.name)
     if (now.entry if now is not None else None) != change.after:
         return
-    # Where somebody else writes at this moment, theirs stays.
+    # An entry that another publisher writes at this moment stays.
     with suppress(PublishConflict):
         if original is not None:
             registry.put(original, now)

@@ -1,7 +1,7 @@
-"""The registry: for each published name, the revision that it stands for now.
+"""The registry: for each published name, the revision that it points to.
 
-An entry is one object, replaced by a conditional write: a reader sees the old or the new revision, and of
-two publishers one is told that the other was first.
+An entry is one object, replaced by a conditional write: a reader sees the old or the new revision, and of two
+publishers at the same time one gets `PublishConflict`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ from datetime import datetime
 from typing import Any
 
 from adapters.errors import AdapterError
-from adapters.store.layout import REGISTRY_PREFIX, RegistryEntry, registered_name, registry_key
+from adapters.store.layout import (
+    REGISTRY_PREFIX,
+    RegistryEntry,
+    UnreadableEntry,
+    registered_name,
+    registry_key,
+)
 from adapters.store.s3 import S3Client, is_absent, is_conflict, listing
 
 
@@ -21,27 +27,27 @@ class DamagedEntry(AdapterError):
 
 
 class PublishConflict(AdapterError):
-    """Somebody else owns the name, or has changed it in the meantime."""
+    """A name that has another owner, or whose entry another publisher has changed in the meantime."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """An entry as it lies in the registry."""
+    """An entry as it is stored in the registry."""
 
     entry: RegistryEntry
     etag: str
-    """Changes with each write: the condition of the next one."""
+    """ETag of the object, the condition of the next write: each write changes it."""
 
 
 @dataclass(frozen=True)
 class EntryVersion:
-    """What an entry was at some time; `entry` is None where it was removed."""
+    """A past version of an entry; `entry` is None if it was removed then."""
 
     entry: RegistryEntry | None
     since: datetime
 
 
-class Registry:
+class AdapterRegistry:
     """The registry of one bucket."""
 
     def __init__(self, s3: S3Client, bucket: str) -> None:
@@ -50,12 +56,12 @@ class Registry:
         self._bucket = bucket
 
     def etags(self) -> dict[str, str]:
-        """Every published name, with the ETag of its entry."""
+        """Return every published name, with the ETag of its entry."""
         found = listing(self._s3, self._bucket, REGISTRY_PREFIX)
         return {registered_name(item["Key"]): item["ETag"] for item in found}
 
     def get(self, name: str) -> Published | None:
-        """The entry of a name, None if it is not published; raises `DamagedEntry`."""
+        """Return the entry of a name, None if it is not published; raises `DamagedEntry`."""
         try:
             answer = self._s3.get_object(Bucket=self._bucket, Key=registry_key(name))
         except self._s3.exceptions.ClientError as error:
@@ -64,7 +70,7 @@ class Registry:
             raise
         try:
             entry = RegistryEntry.from_json(answer["Body"].read())
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        except UnreadableEntry as error:
             raise DamagedEntry(
                 name,
                 f"its registry entry {registry_key(name)} is damaged",
@@ -73,9 +79,9 @@ class Registry:
         return Published(entry, answer["ETag"])
 
     def put(self, entry: RegistryEntry, replaces: Published | None) -> Published:
-        """Write an entry in the place of what the caller has seen; raises `PublishConflict`.
+        """Write an entry if the name's entry is still `replaces`; raises `PublishConflict` otherwise.
 
-        Written twice (a retried event), the second time changes nothing.
+        Idempotent: the second write of a retried event changes nothing.
         """
         condition = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces.etag}
         try:
@@ -96,7 +102,7 @@ class Registry:
         return Published(entry, answer["ETag"])
 
     def delete(self, seen: Published) -> None:
-        """Remove an entry that is still what the caller has seen; raises `PublishConflict` otherwise."""
+        """Remove an entry if it is still `seen`; raises `PublishConflict` otherwise."""
         name = seen.entry.name
         try:
             self._s3.delete_object(Bucket=self._bucket, Key=registry_key(name), IfMatch=seen.etag)
@@ -108,21 +114,29 @@ class Registry:
             raise
 
     def history(self, name: str) -> Iterator[EntryVersion]:
-        """What the entry was, newest first, as far back as the bucket keeps old versions."""
+        """Yield the versions of an entry, newest first, as far back as the bucket keeps them.
+
+        Damaged versions are left out.
+        """
         key = registry_key(name)
         found: list[dict[str, Any]] = []
         for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=key):
             found += [item for kind in ("Versions", "DeleteMarkers") for item in page.get(kind, [])]
-        # S3 dates to the second, so the date alone does not tell which is the latest.
+        # S3's dates have seconds: of two versions of one second, IsLatest marks the later one.
         for item in sorted(found, key=lambda item: (item["IsLatest"], item["LastModified"]), reverse=True):
             if item["Key"] != key:
                 continue
             entry = None
             if "Size" in item:
                 body = self._s3.get_object(Bucket=self._bucket, Key=key, VersionId=item["VersionId"])["Body"]
-                entry = RegistryEntry.from_json(body.read())
+                try:
+                    entry = RegistryEntry.from_json(body.read())
+                except UnreadableEntry:
+                    # A damaged version that was repaired since.
+                    continue
             yield EntryVersion(entry, item["LastModified"])
 
 
 def _changed(name: str) -> PublishConflict:
-    return PublishConflict(name, "somebody else has published or removed it just now", "look, and try again")
+    problem = "another publisher has published or removed it just now"
+    return PublishConflict(name, problem, "check what is published, and try again")

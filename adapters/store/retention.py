@@ -1,13 +1,13 @@
-"""Revisions that no name stands for any more: kept for a while, so that a rollback finds them.
+"""Retention of superseded revisions: kept for some days, so that a rollback finds them.
 
 S3's lifecycle counts days from an object's creation, so a tag on an old object would delete it at once.
-Retiring therefore copies each object onto itself, with the tag: the same content, a new date.
+Retiring therefore copies each object onto itself, with the tag: the same content with a new date.
 """
 
 from __future__ import annotations
 
 from adapters.store.layout import ADAPTER_FILES, name_of
-from adapters.store.registry import Registry
+from adapters.store.registry import AdapterRegistry
 from adapters.store.s3 import S3Client, is_absent
 
 #: The tag that the bucket's lifecycle rule looks for.
@@ -15,18 +15,18 @@ RETIRED_TAG = ("lora-serving-retired", "true")
 
 
 class Retention:
-    """Retires revisions of one bucket and brings them back."""
+    """Retires and revives revisions of one bucket."""
 
     def __init__(self, s3: S3Client, bucket: str) -> None:
         """`s3` is boto3's client."""
         self._s3 = s3
         self._bucket = bucket
-        self._registry = Registry(s3, bucket)
+        self._registry = AdapterRegistry(s3, bucket)
 
     def retire(self, prefix: str) -> None:
-        """Start the retention period of a revision, unless its name stands for it (again)."""
+        """Start the retention period of a revision, unless its name points to it (again)."""
         if self._is_current(prefix):
-            # A retirement that was cut off, and overtaken by a rollback, may have left the tag.
+            # An interrupted retirement, followed by a rollback, may have left the tag.
             self.revive(prefix)
             return
         for file in ADAPTER_FILES:
@@ -43,12 +43,12 @@ class Retention:
             except self._s3.exceptions.ClientError as error:
                 if not is_absent(error):
                     raise
-        # Somebody may have rolled back to it in between, and before the tag.
+        # A rollback to it may have revived it between the first check and the tag.
         if self._is_current(prefix):
             self.revive(prefix)
 
     def revive(self, prefix: str) -> bool:
-        """End the retention period of a revision, if it has begun; false if a file is not there any more."""
+        """End the retention period of a revision, if it has begun; false if a file has been deleted."""
         there = True
         for file in ADAPTER_FILES:
             try:
@@ -60,7 +60,7 @@ class Retention:
         return there
 
     def is_retired(self, prefix: str) -> bool:
-        """Whether a file of the revision has the tag; a missing one has none."""
+        """Return whether a file of the revision has the tag; a deleted file has none."""
         return any(self._has_tag(prefix + file) for file in ADAPTER_FILES)
 
     def _has_tag(self, key: str) -> bool:

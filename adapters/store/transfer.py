@@ -1,7 +1,7 @@
 """Uploading files to immutable keys of S3, in parts.
 
-What the parts are follows from the file alone, so an upload goes on wherever an earlier one stopped: in the
-next invocation, or in another process. A file is held in memory part by part and never on disk.
+The parts follow from the file alone, so an upload resumes where an earlier one stopped: in the next
+invocation, or in another process. A file is in memory part by part, and never on disk.
 """
 
 from __future__ import annotations
@@ -15,26 +15,25 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from adapters.errors import AdapterError
-from adapters.files import ReadableFile
-from adapters.store.s3 import S3Client, checksum, is_absent, is_conflict, is_stale_part
+from adapters.files import ReadableFile, sha256_of_chunks
+from adapters.store.s3 import S3Client, checksum, chunks_of, is_absent, is_conflict, is_stale_part
 
-#: S3 allows 10,000 parts of at least 5 MiB: this is enough for files of 320 GB. Most adapters are one part,
+#: S3 allows 10,000 parts of at least 5 MiB: this suffices for files of 320 GB. Most adapters have one part,
 #: which is one request instead of three.
 PART_BYTES = 32 * 1024 * 1024
 #: Bytes in memory at once, over all files: four whole parts, or more of small files.
 MEMORY_BYTES = 4 * PART_BYTES
 PARALLEL_PARTS = MEMORY_BYTES // PART_BYTES
-_CHUNK_BYTES = 1024 * 1024
-#: How often an upload that somebody else has ended is begun again.
+#: Attempts at an upload that another process ends.
 _ATTEMPTS = 3
 
 
 class OutOfTime(Exception):
-    """The caller's time is over; the same call goes on from what has been uploaded."""
+    """The caller's time is over; the same call resumes from the parts that are uploaded."""
 
 
 class ContentMismatch(Exception):
-    """A file's content is not what its SHA-256 says; nothing of it stays in the bucket."""
+    """A file's content that does not have the expected SHA-256; nothing of it stays in the bucket."""
 
     def __init__(self, key: str, found: str, expected: str) -> None:
         """Both digests in hexadecimal."""
@@ -44,21 +43,18 @@ class ContentMismatch(Exception):
 
 
 class _DamagedUpload(Exception):
-    """An upload that went on from parts of an earlier process gave the wrong content."""
+    """An upload that resumed from parts of an earlier process has the wrong content."""
 
 
 class TransferableFile(ReadableFile, Protocol):
     """A file to upload."""
 
     sequential: bool
-    """Whether it must be read from start to end, because going back means reading it anew."""
+    """True if it must be read from start to end, because seeking back means reading it again."""
 
 
 class Transfers:
-    """Uploads to one bucket; a context manager, because it has threads.
-
-    `moved` is told the bytes of each part that reached S3.
-    """
+    """Uploads to one bucket; a context manager, because it has threads."""
 
     def __init__(
         self,
@@ -68,7 +64,10 @@ class Transfers:
         has_time: Callable[[], bool] = lambda: True,
         moved: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """`has_time` is asked before each part; once it is false, `OutOfTime` is raised."""
+        """`has_time` is called before each part; once it returns false, `OutOfTime` is raised.
+
+        `moved` is called with the bytes of each part that reached S3.
+        """
         self._s3 = s3
         self._bucket = bucket
         self._has_time = has_time
@@ -77,22 +76,22 @@ class Transfers:
         self._memory = _Budget(MEMORY_BYTES)
         self._lock = threading.Lock()
         self._unfinished: dict[str, str] | None = None
-        """Upload id by key, once S3 has been asked."""
+        """Upload id by key; None until S3 has been asked."""
 
     def __enter__(self) -> Transfers:
-        """Nothing to start: threads come with the first part."""
+        """Return itself: threads start with the first part."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Wait for the parts that are on their way."""
+        """Wait for the parts that are being uploaded."""
         self._pool.shutdown(cancel_futures=True)
 
     def put(self, key: str, file: TransferableFile, sha256: str) -> None:
-        """Upload a file to a key where nothing is yet, and check that its SHA-256 (hex) is right.
+        """Upload a file to a key that has no object yet, and verify its SHA-256 (hex).
 
-        If another process has put the key in the meantime, its content is checked instead. Raises
+        If another process has uploaded the key in the meantime, its content is verified instead. Raises
         `ContentMismatch`, `OutOfTime`, `AdapterError`, and what `file.read` raises.
         """
         if file.size <= PART_BYTES:
@@ -105,36 +104,35 @@ class Transfers:
             except self._s3.exceptions.ClientError as error:
                 if not (is_absent(error) or is_conflict(error) or is_stale_part(error)):
                     raise
-                # Another process has completed, aborted or changed this upload, or has put the key.
+                # Another process has completed, aborted or changed this upload, or has uploaded the key.
                 with self._lock:
                     self._unfinished = None
             except _DamagedUpload:
-                # Parts of an earlier process were wrong: nothing of them is left, so once more from nothing.
+                # Parts of an earlier process were wrong, and are deleted: start again.
                 continue
             if self._is_there(key):
                 self.verify(key, sha256)
                 return
         raise AdapterError(
             f"s3://{self._bucket}/{key}",
-            "somebody else has ended or damaged the upload each time",
-            "see who else writes to this bucket, and try again",
+            "another process has ended or damaged the upload each time",
+            "check which other processes write to this bucket, and try again",
         )
 
     def verify(self, key: str, sha256: str) -> None:
         """Read an object back and check its SHA-256 (hex); if wrong, delete it, raise `ContentMismatch`."""
-        digest = hashlib.sha256()
-        for chunk in self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].iter_chunks(_CHUNK_BYTES):
-            if not self._has_time():
-                raise OutOfTime
-            digest.update(chunk)
-        if digest.hexdigest() != sha256:
+        found = sha256_of_chunks(chunks_of(self._s3, self._bucket, key), lambda _: self._check_time())
+        if found != sha256:
             self._s3.delete_object(Bucket=self._bucket, Key=key)
-            raise ContentMismatch(key, digest.hexdigest(), sha256)
+            raise ContentMismatch(key, found, sha256)
+
+    def _check_time(self) -> None:
+        if not self._has_time():
+            raise OutOfTime
 
     def _put_whole(self, key: str, file: TransferableFile, sha256: str) -> None:
         with self._memory.taken(file.size):
-            if not self._has_time():
-                raise OutOfTime
+            self._check_time()
             data = file.read(0, file.size)
             found = hashlib.sha256(data).hexdigest()
             if found != sha256:
@@ -154,12 +152,12 @@ class Transfers:
         target = {"Bucket": self._bucket, "Key": key, "UploadId": self._upload_id(key)}
         done = self._parts_done(target, file.size)
         numbers = [number for number in range(1, _part_count(file.size) + 1) if number not in done]
-        # Parts that came with an earlier process were hashed there; the whole is read back in the end.
+        # An earlier process hashed the parts that it uploaded; then the whole is read back at the end.
         whole = _InOrder(numbers)
         try:
             done |= _results(self._begin_parts(target, file, numbers, whole), whole)
         except BaseException:
-            # After Ctrl-C, too, no part may wait for one that then fails.
+            # Also after Ctrl-C: no part may wait for an earlier one that will not be read.
             whole.fail()
             raise
         if len(numbers) == len(done) and whole.sha256() != sha256:
@@ -186,7 +184,7 @@ class Transfers:
         """Start the upload of each part as memory allows, until one fails."""
         futures: dict[int, Future[dict[str, Any]]] = {}
         for number in numbers:
-            # Taken here, in order: the part that all others wait for always has its memory.
+            # Taken here, in order: the part that all others wait for has its memory.
             self._memory.take(PART_BYTES)
             future = self._pool.submit(self._put_part, target, file, number, whole)
             future.add_done_callback(lambda _: self._memory.give(PART_BYTES))
@@ -198,8 +196,7 @@ class Transfers:
     def _put_part(
         self, target: dict[str, str], file: TransferableFile, number: int, whole: _InOrder
     ) -> dict[str, Any]:
-        if not self._has_time():
-            raise OutOfTime
+        self._check_time()
         if file.sequential and not whole.wait_for(number):
             raise OutOfTime
         data = file.read((number - 1) * PART_BYTES, PART_BYTES)
@@ -228,14 +225,14 @@ class Transfers:
         return {upload["Key"]: upload["UploadId"] for page in pages for upload in page.get("Uploads", [])}
 
     def _parts_done(self, target: dict[str, str], size: int) -> dict[int, dict[str, Any]]:
-        """The parts that S3 has already, as CompleteMultipartUpload wants them."""
+        """Return the parts that S3 has, in the form that CompleteMultipartUpload requires."""
         pages = self._s3.get_paginator("list_parts").paginate(**target)
         return {
             part["PartNumber"]: {name: part[name] for name in ("PartNumber", "ETag", "ChecksumSHA256")}
             for page in pages
             for part in page.get("Parts", [])
             if part["Size"] == min(PART_BYTES, size - (part["PartNumber"] - 1) * PART_BYTES)
-            # Without one, it is not a part that was uploaded here.
+            # This module uploads no part without a checksum.
             and "ChecksumSHA256" in part
         }
 
@@ -250,7 +247,7 @@ class Transfers:
 
 
 class _Budget:
-    """An amount of which callers take a share, and wait while too little is left."""
+    """A semaphore over an amount: callers take a share, and block while too little is left."""
 
     def __init__(self, amount: int) -> None:
         self._left = amount
@@ -276,43 +273,43 @@ class _Budget:
 
 
 class _InOrder:
-    """One SHA-256 over parts that arrive in any order, without keeping them: each waits for its turn.
+    """One SHA-256 over parts that arrive in any order, without keeping them: a part blocks until it is next.
 
-    Parts are begun in order, so the one that all others wait for is always under way.
+    Parts are started in order, so the part that all others wait for is always being read.
     """
 
     def __init__(self, numbers: list[int]) -> None:
         self._waiting = list(numbers)
         self._digest = hashlib.sha256()
-        self._turn = threading.Condition()
+        self._changed = threading.Condition()
         self._failed = False
 
     def wait_for(self, number: int) -> bool:
-        """Wait until all parts before this one are in; false if one of them will not come."""
-        with self._turn:
-            self._turn.wait_for(lambda: self._failed or self._waiting[0] == number)
+        """Wait until all parts before this one are hashed; false if one of them has failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._failed or self._waiting[0] == number)
             return not self._failed
 
     def add(self, number: int, data: bytes | bytearray) -> None:
-        with self._turn:
-            # A part that has been read is uploaded even if one before it failed: the next attempt has it.
+        with self._changed:
+            # A part that has been read is uploaded even if one before it failed: the next attempt skips it.
             if self.wait_for(number):
                 self._digest.update(data)
                 self._waiting.pop(0)
-                self._turn.notify_all()
+                self._changed.notify_all()
 
     def fail(self) -> None:
-        """Let all that wait go: a part before them will not come."""
-        with self._turn:
+        """Release every waiting part: one before it has failed."""
+        with self._changed:
             self._failed = True
-            self._turn.notify_all()
+            self._changed.notify_all()
 
     def sha256(self) -> str:
         return self._digest.hexdigest()
 
 
 def _results(futures: dict[int, Future[dict[str, Any]]], whole: _InOrder) -> dict[int, dict[str, Any]]:
-    """All parts, or the first error after those that are under way have ended."""
+    """Return all parts; raises the first error, after the parts that are being uploaded have ended."""
     finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
     failed = [future for future in finished if future.exception() is not None]
     if failed:

@@ -14,14 +14,14 @@ from adapters.strict_json import NotAnObject, parse_object, shown
 from adapters.validation.features import refuse_features
 from adapters.validation.rules import ENGINES, Rules
 
-#: A PEFT config is a few kB; a larger file is something else.
+#: A PEFT config has a few kB.
 MAX_CONFIG_BYTES = 256 * 1024
 
-#: vLLM matches the keys of patterns as regular expressions, in the process that serves everybody
-#: (`lora/peft_helper.py`, `_match_pattern`): nothing that could keep it busy is let through.
+#: vLLM matches the keys of patterns as regular expressions, in the process that serves every request
+#: (`lora/peft_helper.py`, `_match_pattern`): an expression that could block it is refused.
 _PATTERN_KEY = re.compile(r"\^?(?:[\w-]|\\?\.){1,256}\$?", re.ASCII)
 #: It tries all keys on each module, and keeps 500 expressions compiled. Measured: 480 keys for 480 modules
-#: take 3 s, 520 keys for 520 modules two minutes, in which nobody is answered.
+#: take 3 s, 520 keys for 520 modules two minutes, in which vLLM answers no request.
 MAX_PATTERN_KEYS = 400
 
 
@@ -32,20 +32,20 @@ class AdapterConfig:
     rank: int
     alpha: float
     target_modules: frozenset[str] | None
-    """Names or ends of names of the modules it changes; None where the config has a regular expression."""
+    """Names or ends of names of the modules it changes; None if the config has a regular expression."""
     excludes_modules: bool
-    """Whether some of the target modules may be left out."""
+    """True if it may leave out some of the target modules."""
     rank_pattern: Mapping[str, tuple[int, int]]
-    """Place in the pattern and rank, by name or end of name of the modules with another rank than `rank`."""
+    """By name or end of name of modules with another rank than `rank`: position in the pattern, and rank."""
     pattern_keys: int
-    """How many different names the patterns of rank and alpha have."""
+    """Number of different names in the patterns of rank and alpha."""
     is_transposed: bool
-    """Whether the base model stores weights as (in_features, out_features)."""
+    """True if the base model stores weights as (in_features, out_features)."""
     architecture: str | None
-    """The class of the model it was trained on, where PEFT noted that."""
+    """Class of the model that it was trained on; None if PEFT did not save it."""
 
     def rank_of(self, path: str) -> int:
-        """The rank of the module with this path: the first pattern that fits, as PEFT and vLLM have it."""
+        """Return the rank of a module, by the first pattern that matches its path, as in PEFT and vLLM."""
         if not self.rank_pattern:
             return self.rank
         found = [
@@ -55,13 +55,13 @@ class AdapterConfig:
 
 
 def module_ends(path: str) -> list[str]:
-    """What names a module in `target_modules`: its path, and each end of the path that starts after a dot."""
+    """Return the names of a module in `target_modules`: its path, and each end of it after a dot."""
     parts = path.split(".")
     return [".".join(parts[start:]) for start in range(len(parts))]
 
 
 def read_config(name: str, data: bytes, rules: Rules) -> AdapterConfig:
-    """Parse and check a config; raises `InvalidAdapter` with the first thing that is wrong."""
+    """Parse and check a config; raises `InvalidAdapter` for the first problem."""
     if len(data) > MAX_CONFIG_BYTES:
         raise InvalidAdapter(
             name, f"its {CONFIG_FILE} is longer than {MAX_CONFIG_BYTES} bytes", "it is not a PEFT config"
@@ -139,7 +139,7 @@ def _check_rank(name: str, rank: int, rules: Rules) -> None:
 
 
 def _pattern(name: str, config: Mapping[str, Any], key: str, check: Any) -> dict[str, Any]:
-    """A mapping from module names to values; names without the signs of a regular expression."""
+    """Return a mapping from module names to values; the names without a regular expression's signs."""
     pattern = config.get(key) or {}
     if not isinstance(pattern, dict):
         raise InvalidAdapter(name, f"{key} is {shown(pattern)}", "it must map module names to numbers")
@@ -158,7 +158,7 @@ def _pattern(name: str, config: Mapping[str, Any], key: str, check: Any) -> dict
 
 def _target_modules(name: str, value: Any) -> frozenset[str] | None:
     if isinstance(value, str) and value:
-        # "all-linear" or a regular expression. A stranger's: it is not run, the tensors tell as much.
+        # "all-linear" or a regular expression. It is untrusted and is not run: the tensors name the modules.
         return None
     if isinstance(value, list) and value and all(isinstance(module, str) for module in value):
         return frozenset(value)

@@ -1,4 +1,4 @@
-"""What a base model is like, as far as an adapter has to fit it: read from its headers alone."""
+"""Facts of a base model that an adapter must be compatible with, read from headers only."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from adapters.validation.safetensors import Tensor, read_header
 
 #: Names under which the weights of a layer are stored. Quantized: GPTQ and AWQ; compressed-tensors.
 _WEIGHTS = (".weight", ".qweight", ".weight_packed")
-#: Stored one number per weight, so that the tensor's shape is the layer's. Others are packed.
+#: Dtypes with one number per weight, so that the tensor's shape is the layer's. Others are packed.
 _UNPACKED = frozenset({"F64", "F32", "F16", "BF16", "F8_E5M2", "F8_E4M3", "F8_E5M2FNUZ", "F8_E4M3FNUZ"})
 _NUMBER = re.compile(r"(?<![^.])[0-9]+(?![^.])")
 
 
 def kind_of(path: str) -> str:
-    """What a layer is called in every block, e.g. `model.layers.*.self_attn.q_proj`."""
+    """Return the name of a layer without its block, e.g. `model.layers.*.self_attn.q_proj`."""
     return _NUMBER.sub("*", path)
 
 
@@ -36,17 +36,17 @@ class InvalidBaseModel(AdapterError):
 
 @dataclass(frozen=True)
 class BaseModelFacts:
-    """What is known of a base model."""
+    """The facts of one base model."""
 
     architecture: str | None
     """The first of `architectures` in its config.json, e.g. `MistralForCausalLM`."""
     layers: Mapping[str, tuple[int, int] | None]
-    """(out_features, in_features) by module path, e.g. `model.layers.0.self_attn.q_proj`; None where the
-    shape is not known because the weights are packed. Empty: the layers are not known."""
+    """(out_features, in_features) by module path, e.g. `model.layers.0.self_attn.q_proj`; None if the shape
+    is unknown because the weights are packed. Empty if the layers are unknown."""
 
     @cached_property
     def kinds(self) -> Counter[str]:
-        """How many layers there are of each kind; see `kind_of`."""
+        """Number of layers of each kind; see `kind_of`."""
         return Counter(map(kind_of, self.layers))
 
     @classmethod
@@ -66,7 +66,7 @@ class BaseModelFacts:
                 layers |= _layers(read_header(model, file))
             except InvalidAdapter as error:
                 raise InvalidBaseModel(model, error.problem, remedy) from error
-        # A head that is tied to the embeddings is not stored, but adapters can change it.
+        # A head that is tied to the embeddings is not stored, but an adapter can change it.
         if "model.embed_tokens" in layers:
             layers.setdefault("lm_head", layers["model.embed_tokens"])
         first = architectures[0] if isinstance(architectures, list) and architectures else None

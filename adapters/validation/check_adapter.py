@@ -1,8 +1,8 @@
-"""What a valid LoRA adapter is, decided from its config and its weights file's header alone.
+"""Validation of a LoRA adapter from its config and the header of its weights file.
 
-The same for local folders at synth, for the seeder and for the command line. Checked in this order: the
-config on its own (`adapter_config`, `features`), the weights file (`safetensors`), its tensors
-(`lora_layers`), and how both fit each other, the engine and the base model (`fitting`).
+Synth (local directories), the seeder and the command line use the same checks, in this order: the config
+(`adapter_config`, `features`), the weights file (`safetensors`), its tensors (`lora_layers`), and the
+compatibility of all of them with each other, the engine and the base model (`compatibility`).
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ __all__ = [
     "check_adapter",
 ]
 
-#: S3 copies no larger object in one request.
+#: S3's limit of a copy in one request (CopyObject).
 MAX_WEIGHTS_BYTES = 5 * 1024**3
 
 
 @dataclass(frozen=True)
 class AdapterFacts:
-    """What validation learnt about an adapter."""
+    """The facts of an adapter that passed validation."""
 
     rank: int
     """The highest of any layer."""
     alpha: float
     base_model: str
     target_modules: tuple[str, ...]
-    """The modules that its weights change, by their own names, in alphabetical order."""
+    """The modules that its weights change, by the last part of their names, in alphabetical order."""
     tensors: int
 
 
@@ -49,8 +49,8 @@ def check_adapter(
 ) -> AdapterFacts:
     """Check an adapter: `config` is its adapter_config.json, `weights` its adapter_model.safetensors.
 
-    Of the weights only the header is read. Without `base` it is not checked whether the base model has these
-    layers. Raises `InvalidAdapter` with the first thing that is wrong, and what would be right.
+    Only the header of the weights is read. Without `base` it is not checked whether the base model has these
+    layers. Raises `InvalidAdapter` for the first problem.
     """
     if name == rules.base_model:
         raise InvalidAdapter(name, "the base model has this name", "give the adapter another one")

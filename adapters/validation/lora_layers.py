@@ -10,14 +10,14 @@ from adapters.errors import InvalidAdapter
 from adapters.strict_json import shown
 from adapters.validation.safetensors import Tensor
 
-#: As both engines look for them: LoRAX in `adapters/lora.py` (map_weights_for_model), vLLM in `lora/utils.py`
-#: (parse_fine_tuned_lora_name). Longer and deeper than in any model, and still cheap to take apart.
+#: The names that both engines look for: LoRAX in `adapters/lora.py` (map_weights_for_model), vLLM in
+#: `lora/utils.py` (parse_fine_tuned_lora_name). No model has longer or deeper ones, and they parse fast.
 _LORA = re.compile(r"base_model\.model\.((?:[\w-]+\.){1,24})lora_([AB])\.weight", re.ASCII)
 _MAX_NAME_LENGTH = 256
-#: What the engines convert to the dtype that they compute in.
+#: The dtypes that both engines convert to the one that they compute in.
 _DTYPES = ("F32", "F16", "BF16")
 
-#: Tensors that PEFT saves and the engines leave out or fail on, by a part of their name.
+#: Tensors that PEFT saves and that the engines skip or fail on, by a part of their name.
 _KNOWN_OTHERS = (
     ("lora_magnitude_vector", "it is DoRA's", "train without use_dora"),
     ("lora_embedding_", "it changes the embeddings", "train linear layers alone, e.g. q_proj and v_proj"),
@@ -42,9 +42,9 @@ class LoraLayer:
 
 
 def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer]:
-    """The layers by path in the base model, e.g. `model.layers.0.self_attn.q_proj`.
+    """Return the layers by path in the base model, e.g. `model.layers.0.self_attn.q_proj`.
 
-    Raises `InvalidAdapter` if a tensor is anything but half of such a layer, or lacks its other half.
+    Raises `InvalidAdapter` if a tensor is not one of a layer's two matrices, or if one of the two is missing.
     """
     halves: dict[str, dict[str, tuple[int, int]]] = {}
     for key, tensor in tensors.items():

@@ -1,7 +1,7 @@
-"""The header of a safetensors file: what tensors are in it. Tensor data is never read.
+"""The header of a safetensors file, which lists its tensors. Tensor data is never read.
 
-The file may come from anyone. Nothing in it is believed: not the header's length, not a tensor's shape, not
-where it says the tensor lies. https://github.com/huggingface/safetensors#format
+The file is untrusted: the header's length and each tensor's shape and offsets are checked before use.
+https://github.com/huggingface/safetensors#format
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ HEADER_LENGTH_BYTES = 8
 #: Longest header that is read. An adapter for every layer of a 70B model has one of about 0.3 MB, one for
 #: every expert of a large mixture of experts 7 MB; the format itself allows 100 MB.
 MAX_HEADER_BYTES = 10 * 1024 * 1024
-#: Parsed, a header takes up to eight times its bytes: large ones are read one after another.
+#: A parsed header needs up to eight times its bytes of memory: large ones are read one after another.
 _LARGE_HEADER_BYTES = 512 * 1024
 _LARGE_HEADERS = threading.Lock()
-#: A header of 10 MiB has room for not many more.
+#: About as many as fit into a header of 10 MiB.
 MAX_TENSORS = 100_000
 
-#: Bits per element by dtype, as safetensors 0.8.0 knows them.
+#: Bits per element by dtype, from safetensors 0.8.0.
 _BITS = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 8),
     **dict.fromkeys(("F8_E5M2FNUZ", "F8_E4M3FNUZ"), 8),
@@ -38,30 +38,30 @@ _BITS = {
 }
 _MAX_DIMENSIONS = 16
 _MAX_SIDE = 2**63 - 1
-#: How often these occur at most in the JSON for one tensor. Counted before parsing: an empty list is three
-#: bytes in a file, and sixty in memory.
+#: The most occurrences of a character in the JSON of one tensor. Counted before parsing: an empty list has
+#: three bytes in a file, and sixty in memory.
 _PER_TENSOR = {b"{": 1, b"[": 2, b'"': 10, b",": 8}
-#: Room for `__metadata__`, counted in tensors.
+#: Allowance for `__metadata__`, counted in tensors.
 _OTHER_ENTRIES = 1_000
 _DAMAGED = "it was cut off or damaged on the way: save or upload it again"
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor, as the header describes it."""
+    """One tensor of the header."""
 
     dtype: str
     shape: tuple[int, ...]
     start: int
-    """Where its bytes start, counted from the end of the header."""
+    """Offset of its first byte from the end of the header."""
     end: int
 
 
 def read_header(name: str, file: ReadableFile) -> dict[str, Tensor]:
-    """The tensors of a safetensors file by name; `name` is the adapter's, for messages.
+    """Return the tensors of a safetensors file by name; `name` is the adapter's, for messages.
 
-    Reads at most 8 and then `MAX_HEADER_BYTES` bytes. Raises `InvalidAdapter` if the file is none, or if
-    header and file do not fit each other to the byte.
+    Reads 8 bytes and then at most `MAX_HEADER_BYTES`. Raises `InvalidAdapter` if it is not a safetensors
+    file, or if the header does not describe every byte of it.
     """
     first = bytes(file.read(0, HEADER_LENGTH_BYTES))
     length = int.from_bytes(first, "little")
@@ -91,7 +91,7 @@ def _read_tensors(name: str, file: ReadableFile, length: int, data_size: int) ->
 
 
 def _no_header(name: str, first: bytes, length: int, size: int) -> InvalidAdapter:
-    # Not before the length was found impossible: a header of 128 bytes starts with \x80, too.
+    # Only after the length was found impossible: a header of 128 bytes starts with \x80, too.
     if first.startswith((b"PK", b"\x80")):
         return InvalidAdapter(
             name,
@@ -137,7 +137,7 @@ def _are_sizes(value: Any) -> TypeGuard[list[int]]:
 
 
 def _check_layout(name: str, tensors: Mapping[str, Tensor], data_size: int) -> None:
-    """The tensors must lie one after the other, without holes, from the header to the end of the file."""
+    """Check that the tensors are contiguous, from the header to the end of the file."""
     position = 0
     for key, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
         if tensor.start != position:
@@ -150,6 +150,6 @@ def _check_layout(name: str, tensors: Mapping[str, Tensor], data_size: int) -> N
     if position != data_size:
         raise InvalidAdapter(
             name,
-            f"its weights file has {data_size} bytes of tensors, its header tells of {position}",
+            f"its weights file has {data_size} bytes of tensors, its header describes {position}",
             _DAMAGED,
         )

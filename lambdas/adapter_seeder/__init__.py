@@ -1,1 +1,1 @@
-"""Makes the adapter store match a stage's manifest: the custom resource behind AdapterStore."""
+"""The custom resource behind `AdapterStore`: makes the adapter store match a stage's manifest."""

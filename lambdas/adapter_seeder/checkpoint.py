@@ -1,7 +1,7 @@
-"""What a stage's seeder remembers from one invocation to the next, and from one deploy to the next.
+"""The seeder's checkpoint: its state between two invocations, and between two deployments.
 
-It only saves work: all that it says is checked against listings of the bucket, and without it everything is
-looked up again.
+It only saves work: its content is checked against listings of the bucket, and without it everything is looked
+up again.
 """
 
 from __future__ import annotations
@@ -16,44 +16,44 @@ from adapters.store.publishing import Change
 from adapters.store.registry import Published
 from adapters.store.s3 import S3Client, is_absent
 
-#: A record of another version is not read.
+#: A checkpoint of another version is not read.
 _VERSION = 1
 
 
 @dataclass
-class Record:
-    """One object in the bucket per seeding stack."""
+class Checkpoint:
+    """The content of `seeding/<owner>/record.json`; see `Seeder` for what it has after each phase."""
 
     manifest: str = ""
-    """The manifest asset that this seeding works on."""
+    """Key of the manifest asset of this seeding."""
     commits: dict[str, str] = field(default_factory=dict)
-    """What the manifest's branches were found to mean when this seeding began, by source."""
+    """By source that names a branch: its commit when this seeding began."""
     rules: str = ""
-    """The rules by which sources passed."""
+    """The rules by which the sources in `passed` were checked."""
     passed: dict[str, bool] = field(default_factory=dict)
-    """Sources that were examined and found good, before anything of them was transferred."""
+    """Sources that passed the check, before anything of them was transferred."""
     ready: dict[str, RegistryEntry] = field(default_factory=dict)
-    """By name: whose objects are all there, to be published when all others are."""
+    """By name: entries whose objects are complete, to be published once all others are."""
     model_files: list[str] = field(default_factory=list)
     """Keys of the base model's files that are in the bucket and checked."""
     originals: dict[str, RegistryEntry | None] = field(default_factory=dict)
-    """What names stood for before this seeding began to write the registry."""
+    """By name: the entries before this seeding began to write the registry."""
     introduced: list[str] = field(default_factory=list)
-    """Prefixes of revisions that names stand for once the registry is written. Some may have been retired."""
+    """Prefixes of revisions that become current with this seeding. Some may have been retired before."""
     superseded: list[str] = field(default_factory=list)
-    """Prefixes of revisions to retire once the registry is written."""
+    """Prefixes of revisions to retire after the registry is written."""
     kept_before: dict[str, bool] = field(default_factory=dict)
-    """Those of `introduced` that were looked after before the registry was written."""
+    """Those of `introduced` that were revived before the registry was written."""
     kept_after: dict[str, bool] = field(default_factory=dict)
-    """And again after it."""
+    """Those of `introduced` that were revived after the registry was written."""
     retired: dict[str, bool] = field(default_factory=dict)
     """Those of `superseded` that are retired."""
     registry: dict[str, Published] = field(default_factory=dict)
-    """The registry's entries when they were last seen."""
+    """By name: the registry's entries when they were last read."""
 
     @classmethod
-    def load(cls, s3: S3Client, bucket: str, owner: str) -> Record:
-        """Read the record of a stack; an empty one if there is none that can be read."""
+    def load(cls, s3: S3Client, bucket: str, owner: str) -> Checkpoint:
+        """Read the checkpoint of a stack; an empty one if it is absent or cannot be read."""
         try:
             body = s3.get_object(Bucket=bucket, Key=_key(owner))["Body"].read()
         except s3.exceptions.ClientError as error:
@@ -66,7 +66,7 @@ class Record:
             return cls()
 
     @classmethod
-    def _from_json(cls, data: dict[str, Any]) -> Record:
+    def _from_json(cls, data: dict[str, Any]) -> Checkpoint:
         if data["version"] != _VERSION:
             return cls()
         return cls(
@@ -93,7 +93,7 @@ class Record:
 
     @property
     def has_work(self) -> bool:
-        """Whether a seeding has begun and not ended."""
+        """True if a seeding has begun and not ended."""
         return bool(
             self.commits
             or self.passed
@@ -104,7 +104,7 @@ class Record:
         )
 
     def begin(self, manifest: str, rules: str) -> None:
-        """Forget what was found out for another manifest or by other rules; what is ready stays ready."""
+        """Drop the results for another manifest or by other rules; entries that are ready stay."""
         if self.manifest != manifest:
             self.manifest, self.commits = manifest, {}
             self.kept_before, self.kept_after, self.retired = {}, {}, {}
@@ -112,7 +112,7 @@ class Record:
             self.rules, self.passed = rules, {}
 
     def note(self, changes: Sequence[Change]) -> bool:
-        """Note what is about to be published, for whoever has to go on; false if there is nothing to do."""
+        """Add what is about to be published, for a later invocation; false if there is nothing to do."""
         needed = [change for change in changes if change.is_one]
         if not (needed or self.has_work):
             return False
@@ -120,20 +120,20 @@ class Record:
             self.originals.setdefault(change.name, change.original)
         introduced = [change.introduced for change in needed if change.introduced is not None]
         superseded = [change.superseded for change in needed if change.superseded is not None]
-        # What was made ready for another manifest, and is in none, must not stay for ever.
+        # A revision that was uploaded for another manifest, and that no manifest has, must not stay for ever.
         left = [entry.prefix for name, entry in self.ready.items() if entry.prefix not in introduced]
         self.introduced = sorted({*self.introduced, *introduced})
         self.superseded = sorted({*self.superseded, *superseded, *left})
         return True
 
     def end(self) -> None:
-        """Forget what only this seeding had to know."""
+        """Drop everything but the registry."""
         self.commits, self.passed, self.ready = {}, {}, {}
         self.model_files, self.originals, self.introduced, self.superseded = [], {}, [], []
         self.kept_before, self.kept_after, self.retired = {}, {}, {}
 
     def save(self, s3: S3Client, bucket: str, owner: str) -> None:
-        """Write the record; other threads may go on adding to it."""
+        """Write the checkpoint; other threads may add to it at the same time."""
         copy = replace(
             self,
             commits=dict(self.commits),

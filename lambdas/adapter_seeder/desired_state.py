@@ -1,4 +1,4 @@
-"""What the store must hold: the manifest asset, read where it lies."""
+"""The desired content of the store: the manifest asset that synth packed."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ class DesiredAdapter:
     name: str
     source: Source
     sha256: str | None = None
-    """Of the weights (hex), if the manifest says it."""
+    """SHA-256 (hex) of the weights, if the manifest states it."""
     labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Desired:
-    """The manifest, and the archive that local adapters and a local model came in."""
+class DesiredState:
+    """The manifest, and the archive with its local adapters and its local model."""
 
+    manifest: str
+    """Identity of the manifest: the key of its asset, which follows from its content."""
     adapters: list[DesiredAdapter]
-    model_sha256: Mapping[str, str]
-    """The packed model's files, with their SHA-256 (hex); empty if there is none."""
+    model_sha256: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 (hex) of each file of the packed model; empty if the manifest asset has no model."""
     archive: Archive | None = None
 
     @classmethod
-    def read(cls, archive: Archive) -> Desired:
-        """Read the manifest that `stacks.config.manifest` packed."""
+    def read(cls, manifest: str, archive: Archive) -> DesiredState:
+        """Read the manifest that `stacks.config.manifest` packed; `manifest` is the key of its asset."""
         data: dict[str, Any] = json.loads(archive.read("manifest.json"))
         adapters = [
             DesiredAdapter(name, parse_source(item["source"]), item["sha256"], item["labels"])
             for item in data["adapters"]
             for name in item["names"]
         ]
-        return cls(adapters, data["model"], archive)
+        return cls(manifest, adapters, data["model"], archive)

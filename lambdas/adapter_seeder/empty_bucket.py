@@ -1,4 +1,4 @@
-"""Emptying the bucket of a stage that does not keep its data, before CloudFormation deletes it."""
+"""Emptying the bucket of a stage that does not retain its data, before CloudFormation deletes it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from adapters.store.transfer import OutOfTime
 
 
-def empty(s3: Any, bucket: str, *, has_time: Callable[[], bool]) -> int:
-    """Delete every version of every object; returns how many. Raises `OutOfTime` between two pages."""
+def empty_bucket(s3: Any, bucket: str, *, has_time: Callable[[], bool]) -> int:
+    """Delete every version of every object; return the number. Raises `OutOfTime` between two pages."""
     deleted = 0
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         if not has_time():

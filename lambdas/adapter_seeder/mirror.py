@@ -1,48 +1,50 @@
-"""Copying the base model into the bucket, for SageMaker to mount."""
+"""Mirroring the base model into the bucket, for SageMaker to mount."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from adapters.errors import InvalidAdapter
 from adapters.store.transfer import ContentMismatch, Transfers
-from ingest.model_files import MODEL_CONFIG, ModelFiles
-from lambdas.adapter_seeder.checkpoint import Record
-from lambdas.adapter_seeder.thread_pool import Workers
+from ingest.model_files import MODEL_CONFIG
+from lambdas.adapter_seeder.checkpoint import Checkpoint
+from lambdas.adapter_seeder.served_model import ServedModel
+from lambdas.adapter_seeder.thread_pool import ThreadPool
 
 
 def mirror(
-    base_model: Callable[[], ModelFiles],
+    served: ServedModel,
     prefix: str,
     *,
-    workers: Workers,
+    pool: ThreadPool,
     transfers: Transfers,
     stored: Mapping[str, int],
-    record: Record,
+    checkpoint: Checkpoint,
 ) -> None:
-    """Bring every file of the model below a prefix, its config last.
+    """Upload every file of the model under a prefix, its config last.
 
-    `stored` are the keys that are there with their sizes. Raises `BadAdapters` (a `SourceError` if the model
-    cannot be read) or `OutOfTime`.
+    `stored` has the keys in the bucket with their sizes in bytes. Raises `BadAdapters` (a `SourceError` if
+    the model cannot be read) or `OutOfTime`.
     """
     if prefix + MODEL_CONFIG in stored:
         return
 
     def put(file: str) -> None:
-        key, model = prefix + file, base_model()
+        key, model = prefix + file, served.files()
         is_there = stored.get(key) == model.files[file].size
-        if is_there and key in record.model_files:
+        if is_there and key in checkpoint.model_files:
             return
         try:
             if is_there and file in model.sha256:
-                # Left by an attempt that ended before it had written that it had checked the file.
+                # Uploaded by an invocation that ended before it saved that the file is checked.
                 transfers.verify(key, model.sha256[file])
             else:
                 model.put(file, prefix, transfers)
         except ContentMismatch as mismatch:
             raise InvalidAdapter(model.name, f"base model: {mismatch}", "deploy again") from mismatch
-        record.model_files.append(key)
+        checkpoint.model_files.append(key)
 
-    [files] = workers.map(lambda find: list(find().files), [base_model])
-    workers.map(put, (file for file in files if file != MODEL_CONFIG))
-    workers.map(put, [MODEL_CONFIG])
+    # In the pool, so that a model that cannot be read is reported as a bad adapter is.
+    [files] = pool.map(lambda model: list(model.files().files), [served])
+    pool.map(put, (file for file in files if file != MODEL_CONFIG))
+    pool.map(put, [MODEL_CONFIG])

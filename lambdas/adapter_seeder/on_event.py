@@ -1,4 +1,4 @@
-"""The first handler of the seeding custom resource, which starts CloudFormation's waiter."""
+"""The first handler of the seeding custom resource: names the resource and starts CloudFormation's waiter."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from lambdas.adapter_seeder.properties import Properties
 
 
 def handle(event: dict[str, Any], _context: Any) -> dict[str, Any]:
-    """Name the resource: another bucket is another resource. A property that is missing fails it here.
+    """Return the resource's physical id, which follows from the bucket; raises `MissingProperty`.
 
-    A deletion may bring the properties of an older version of this stack, so only the bucket is read then.
-    CDK's provider hands what is returned here on to the second handler.
+    On Delete only the bucket is read: CloudFormation sends the properties of the version of this stack that
+    is installed, which may be an older one. CDK's provider adds what is returned here to the event of the
+    second handler.
     """
     properties = event["ResourceProperties"]
     if event["RequestType"] != "Delete":

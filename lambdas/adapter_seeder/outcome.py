@@ -1,4 +1,4 @@
-"""How a seeding ended."""
+"""The outcome of a seeding: a report, or the failures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from adapters.errors import AdapterError
 
-#: CloudFormation takes 4 kB as a custom resource's whole answer.
+#: Bytes of the failure message. CloudFormation accepts 4 kB as a custom resource's whole response.
 MAX_MESSAGE_BYTES = 2500
 
 
@@ -16,7 +16,7 @@ class SeedingFailed(Exception):
     """At least one adapter cannot be published; the message lists them with reason and remedy."""
 
     def __init__(self, errors: Sequence[AdapterError], report: str) -> None:
-        """Lists as many as fit into CloudFormation's answer; `report` is where all are."""
+        """List as many as fit into CloudFormation's response; `report` is the S3 URI of the full list."""
         head = f"{len(errors)} adapter(s) cannot be published; nothing was changed. All of them: {report}"
         text = "\n".join([head, *map(str, errors)]).encode()
         cut = text[:MAX_MESSAGE_BYTES].decode(errors="ignore") + "…"
@@ -26,7 +26,7 @@ class SeedingFailed(Exception):
 
 @dataclass(frozen=True)
 class Report:
-    """What a seeding did."""
+    """The figures of a completed seeding."""
 
     adapters: int
     """Names in the manifest."""
@@ -35,8 +35,8 @@ class Report:
     unpublished: int
     """Registry entries removed."""
     bytes_moved: int
-    """Bytes that this invocation brought into the bucket; copies inside S3 are none."""
+    """Bytes that this invocation uploaded; copies inside S3 do not count."""
 
     def to_json(self) -> str:
-        """One log line."""
+        """Return one log line."""
         return json.dumps({"seeded": asdict(self)})

@@ -1,9 +1,9 @@
-"""Phase one of a seeding: for every name of the manifest a revision in the bucket, and its entry."""
+"""Phase one of a seeding: a revision in the bucket for every name of the manifest, and its entry."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -12,21 +12,22 @@ from adapters.source import S3Source, SourceError
 from adapters.store.layout import RegistryEntry
 from adapters.store.registry import PublishConflict
 from adapters.validation.base_model import BaseModelFacts
-from adapters.validation.check_adapter import Rules
-from ingest.candidate import Examined, examine
+from adapters.validation.rules import Rules
+from ingest.candidate import Candidate, check_candidate
 from ingest.locator import Locator
-from ingest.upload import Revisions
-from lambdas.adapter_seeder.checkpoint import Record
+from ingest.upload import Uploader
+from lambdas.adapter_seeder.checkpoint import Checkpoint
 from lambdas.adapter_seeder.desired_state import DesiredAdapter
-from lambdas.adapter_seeder.progress import Tracker
-from lambdas.adapter_seeder.thread_pool import Workers
+from lambdas.adapter_seeder.progress import Progress
+from lambdas.adapter_seeder.served_model import ServedModel
+from lambdas.adapter_seeder.thread_pool import ThreadPool
 
-#: Adapters of one content, which is examined and transferred once.
+#: Adapters of one content, which is checked and uploaded once.
 Group = list[DesiredAdapter]
 
 
 class Preparation:
-    """Examines what is not known, then brings it into the bucket; in this order, for all adapters."""
+    """Checks every adapter that is not known, and only then uploads the first of them."""
 
     def __init__(
         self,
@@ -34,59 +35,54 @@ class Preparation:
         *,
         owner: str,
         rules: Rules,
-        base_revision: str,
-        record: Record,
+        base_model: ServedModel,
+        checkpoint: Checkpoint,
         locator: Locator,
-        revisions: Revisions,
-        facts: Callable[[], BaseModelFacts | None],
-        tracker: Tracker,
+        uploader: Uploader,
+        progress: Progress,
     ) -> None:
-        """`record` holds what was published before, and is told what is ready now.
-
-        `base_revision` tells one state of the base model from another; `facts` is called when it is needed.
-        """
+        """`checkpoint` has the entries that are published, and gets those that are ready."""
         self._adapters = adapters
         self._owner = owner
         self._rules = rules
-        self._base_revision = base_revision
-        self._record = record
+        self._base_model = base_model
+        self._checkpoint = checkpoint
         self._locator = locator
-        self._revisions = revisions
-        self._facts = facts
-        self._tracker = tracker
+        self._uploader = uploader
+        self._progress = progress
         self._known_entries: dict[str, RegistryEntry] = {}
         self._donors: dict[str, RegistryEntry] = {}
-        """By source: an entry whose revision in the bucket is what the source holds."""
-        self._examined: list[tuple[Group, Examined | None]] = []
+        """By source: an entry whose revision in the bucket has the content of the source."""
+        self._checked: list[tuple[Group, Candidate | None]] = []
 
-    def examine(self, workers: Workers) -> None:
-        """Find and check every adapter that is not known; nothing is transferred yet."""
-        workers.map(self._check_owner, self._adapters)
-        known = workers.map(self._known, self._adapters)
+    def check(self, pool: ThreadPool) -> None:
+        """Locate and check every adapter that is not known; nothing is uploaded yet."""
+        pool.map(self._check_owner, self._adapters)
+        known = pool.map(self._known, self._adapters)
         self._known_entries = {entry.name: entry for entry in known if entry is not None}
-        self._tracker.count(ready=len(self._known_entries))
+        self._progress.count(ready=len(self._known_entries))
         groups: dict[object, Group] = defaultdict(list)
         for adapter in self._adapters:
             if adapter.name not in self._known_entries:
                 groups[(adapter.source, adapter.sha256)].append(adapter)
-        examined = workers.map(self._examine_once, groups.values())
-        self._examined = list(zip(groups.values(), examined, strict=True))
+        checked = pool.map(self._check_once, groups.values())
+        self._checked = list(zip(groups.values(), checked, strict=True))
 
-    def put(self, workers: Workers) -> list[RegistryEntry]:
-        """Bring what was examined into the bucket; returns the entry of every adapter."""
-        firsts = workers.map(lambda pair: self._put(*pair), self._examined)
+    def upload(self, pool: ThreadPool) -> list[RegistryEntry]:
+        """Upload what was checked; return the entry of every adapter."""
+        firsts = pool.map(lambda pair: self._upload(*pair), self._checked)
         copies = [
-            (group[0], adapter, found)
-            for (group, _), (found, _) in zip(self._examined, firsts, strict=True)
+            (group[0], adapter, candidate)
+            for (group, _), (candidate, _) in zip(self._checked, firsts, strict=True)
             for adapter in group[1:]
         ]
-        others = workers.map(lambda copy: self._copy(*copy), copies)
+        others = pool.map(lambda copy: self._copy(*copy), copies)
         new = [entry for _, entry in firsts] + others
         entries = self._known_entries | {entry.name: entry for entry in new}
         return [entries[adapter.name] for adapter in self._adapters]
 
     def _check_owner(self, adapter: DesiredAdapter) -> None:
-        published = self._record.registry.get(adapter.name)
+        published = self._checkpoint.registry.get(adapter.name)
         if published is not None and published.entry.owner != self._owner:
             raise PublishConflict(
                 adapter.name,
@@ -95,22 +91,22 @@ class Preparation:
             )
 
     def _known(self, adapter: DesiredAdapter) -> RegistryEntry | None:
-        """The adapter's entry, if it was examined before by the same rules and its objects are there."""
-        published = self._record.registry.get(adapter.name)
-        candidates = [self._record.ready.get(adapter.name), published.entry if published else None]
-        for entry in candidates:
+        """Return the adapter's entry, if it was checked by the same rules and its objects are there."""
+        published = self._checkpoint.registry.get(adapter.name)
+        entries = [self._checkpoint.ready.get(adapter.name), published.entry if published else None]
+        for entry in entries:
             if (
                 entry is not None
-                and self._revisions.is_complete(entry.prefix)
-                and self._holds(entry, adapter)
+                and self._uploader.is_complete(entry.prefix)
+                and self._matches(entry, adapter)
             ):
                 self._donors[entry.source] = entry
-                if entry.checked_for == self._rules.checked_for(self._base_revision):
+                if entry.checked_for == self._rules.checked_for(self._base_model.revision):
                     return replace(entry, owner=self._owner, labels=adapter.labels)
         return None
 
-    def _holds(self, entry: RegistryEntry, adapter: DesiredAdapter) -> bool:
-        """Whether an entry's content is what the adapter's source holds now."""
+    def _matches(self, entry: RegistryEntry, adapter: DesiredAdapter) -> bool:
+        """Return whether an entry's revision has the content that the adapter's source has now."""
         source = self._locator.pinned(adapter.source)
         return (
             entry.source == str(source)
@@ -118,55 +114,58 @@ class Preparation:
             and (not isinstance(source, S3Source) or entry.source_version == self._locator.version(source))
         )
 
-    def _examine_once(self, group: Group) -> Examined | None:
-        """Examine, unless an earlier invocation has: so that even the checks of thousands come to an end."""
+    def _check_once(self, group: Group) -> Candidate | None:
+        """Check a group, unless an earlier invocation has: the checks of thousands may need several."""
         key = f"{self._locator.pinned(group[0].source)} {group[0].sha256}"
-        if key in self._record.passed:
+        if key in self._checkpoint.passed:
             return None
-        examined = self._examine(group)
-        self._record.passed[key] = True
-        return examined
+        candidate = self._check(group)
+        self._checkpoint.passed[key] = True
+        return candidate
 
-    def _examine(self, group: Group) -> Examined:
+    def _check(self, group: Group) -> Candidate:
         adapter = group[0]
         donor = self._donors.get(str(self._locator.pinned(adapter.source)))
-        with _named(group):
+        with _naming(group):
             if donor is not None and adapter.sha256 in {None, donor.sha256}:
-                located = self._locator.stored(donor)
+                files = self._locator.stored(donor)
             else:
-                located = self._locator.locate(adapter.source)
-            examined = examine(adapter.name, located, self._rules, self._facts(), adapter.sha256)
-        self._tracker.count(examined=1)
-        return examined
+                files = self._locator.locate(adapter.source)
+            candidate = check_candidate(adapter.name, files, self._rules, self._facts(), adapter.sha256)
+        self._progress.count(examined=1)
+        return candidate
 
-    def _put(self, group: Group, examined: Examined | None) -> tuple[Examined, RegistryEntry]:
-        found = examined or self._examine(group)
-        with _named(group):
-            self._revisions.put(group[0].name, found)
-        return found, self._ready(group[0], found)
+    def _upload(self, group: Group, candidate: Candidate | None) -> tuple[Candidate, RegistryEntry]:
+        checked = candidate or self._check(group)
+        with _naming(group):
+            self._uploader.put(group[0].name, checked)
+        return checked, self._ready(group[0], checked)
 
-    def _copy(self, first: DesiredAdapter, adapter: DesiredAdapter, examined: Examined) -> RegistryEntry:
-        self._revisions.copy(first.name, adapter.name, examined)
-        return self._ready(adapter, examined)
+    def _copy(self, first: DesiredAdapter, adapter: DesiredAdapter, candidate: Candidate) -> RegistryEntry:
+        self._uploader.copy(first.name, adapter.name, candidate)
+        return self._ready(adapter, candidate)
 
-    def _ready(self, adapter: DesiredAdapter, examined: Examined) -> RegistryEntry:
-        entry = examined.entry(
+    def _ready(self, adapter: DesiredAdapter, candidate: Candidate) -> RegistryEntry:
+        entry = candidate.entry(
             adapter.name,
             base_model=self._rules.base_model,
             checked_for=self._rules.checked_for(
-                self._base_revision, dimensions_known=self._facts() is not None
+                self._base_model.revision, dimensions_known=self._facts() is not None
             ),
             owner=self._owner,
             labels=adapter.labels,
         )
-        self._record.ready[adapter.name] = entry
-        self._tracker.count(ready=1)
+        self._checkpoint.ready[adapter.name] = entry
+        self._progress.count(ready=1)
         return entry
+
+    def _facts(self) -> BaseModelFacts | None:
+        return self._base_model.facts(self._progress.warn)
 
 
 @contextmanager
-def _named(group: Group) -> Iterator[None]:
-    """Say of a source that cannot be read whose it is."""
+def _naming(group: Group) -> Iterator[None]:
+    """Add the adapter's name to a `SourceError`."""
     try:
         yield
     except SourceError as error:

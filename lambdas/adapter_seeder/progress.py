@@ -1,4 +1,4 @@
-"""How far a seeding is: for the log, for an object in the bucket, and for progress bars."""
+"""Progress of a seeding: log lines, and `status.json` and `report.json` in the bucket."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from adapters.store.s3 import S3Client
 
 @dataclass
 class Status:
-    """The figures of one seeding; see `Tracker`."""
+    """The content of `status.json`; see `Progress`."""
 
     phase: str = "reading the manifest"
     adapters: int = 0
     """Names in the manifest."""
     examined: int = 0
-    """Sources found and checked in this invocation, of those that were not known."""
+    """Sources located and checked in this invocation, of those that were not known."""
     ready: int = 0
     """Names whose objects are all in the bucket."""
     published: int = 0
@@ -31,15 +31,15 @@ class Status:
     failed: int = 0
     """Names that cannot be published."""
     bytes_moved: int = 0
-    """Bytes that this invocation brought into the bucket; copies inside S3 are none."""
+    """Bytes that this invocation uploaded; copies inside S3 do not count."""
     warnings: tuple[str, ...] = ()
 
 
-class Tracker:
-    """Counts, from several threads, and tells the log and the bucket."""
+class Progress:
+    """Counters of one seeding, for several threads; reported to the log and to the bucket."""
 
     def __init__(self, s3: S3Client, bucket: str, owner: str) -> None:
-        """The status object is `seeding/<owner>/status.json`."""
+        """The objects are `seeding/<owner>/status.json` and `seeding/<owner>/report.json`."""
         self.status = Status()
         self._s3 = s3
         self._bucket = bucket
@@ -52,7 +52,7 @@ class Tracker:
             for name, more in figures.items():
                 setattr(self.status, name, getattr(self.status, name) + more)
 
-    def moved(self, count: int) -> None:
+    def add_bytes(self, count: int) -> None:
         """Count bytes that reached the bucket."""
         self.count(bytes_moved=count)
 
@@ -62,16 +62,16 @@ class Tracker:
             if message not in self.status.warnings:
                 self.status.warnings += (message,)
 
-    def tell(self, phase: str | None = None) -> None:
-        """Write the status to the log and to the bucket."""
+    def report(self, phase: str | None = None) -> None:
+        """Write the status to the log and to the bucket; `phase` replaces the current one."""
         with self._lock:
             self.status.phase = phase or self.status.phase
             figures = asdict(self.status)
         print(json.dumps({"seeding": figures}))
         self._put("status.json", figures | {"updated": datetime.now(UTC).isoformat(timespec="seconds")})
 
-    def report(self, errors: Sequence[AdapterError]) -> str:
-        """Write every failure into the bucket, and return where: a custom resource's answer is short."""
+    def report_failures(self, errors: Sequence[AdapterError]) -> str:
+        """Write every failure to `report.json` and return its S3 URI: CloudFormation's response is short."""
         failures = [
             {"adapter": error.adapter, "problem": error.problem, "remedy": error.remedy} for error in errors
         ]

@@ -1,20 +1,20 @@
-"""The custom resource's properties: all read before anything is done."""
+"""The custom resource's properties, all of them read before any work begins."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from adapters.validation.check_adapter import Rules
+from adapters.validation.rules import Rules
 
 
 class MissingProperty(Exception):
-    """The template and the seeder do not fit together."""
+    """The template lacks a property that this version of the seeder needs."""
 
 
 @dataclass(frozen=True)
 class Properties:
-    """The resource's properties (set in `stacks.adapter_store`); CloudFormation passes each as a string."""
+    """The properties that `stacks.adapter_store` sets; CloudFormation passes each as a string."""
 
     bucket: str
     manifest_bucket: str
@@ -28,7 +28,7 @@ class Properties:
     base_model_revision: str
     """The Hub commit; empty for a local model."""
     model_prefix: str
-    """Where the model is mirrored to; empty if it is not."""
+    """Key prefix that the model is mirrored to; empty if it is not mirrored."""
     trust_remote_code: str
     hub_endpoint: str
     hub_token_secret: str
@@ -38,7 +38,7 @@ class Properties:
 
     @classmethod
     def read(cls, properties: Mapping[str, str]) -> Properties:
-        """Read them all; raises `MissingProperty` naming the first that is not there."""
+        """Read all properties; raises `MissingProperty` with the name of the first that is missing."""
         values = {}
         for field in fields(cls):
             key = "".join(word.capitalize() for word in field.name.split("_"))
@@ -49,7 +49,7 @@ class Properties:
 
     @property
     def rules(self) -> Rules:
-        """What the stage demands of an adapter."""
+        """The rules by which this stage checks adapters."""
         modules = tuple(self.adapter_target_modules.split(",")) if self.adapter_target_modules else None
         return Rules(
             self.engine,

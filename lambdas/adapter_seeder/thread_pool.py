@@ -1,4 +1,4 @@
-"""Doing one thing for many adapters at once, for as long as there is time."""
+"""A thread pool with a deadline, which tries every item and collects the errors of bad adapters."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ R = TypeVar("R")
 
 
 class BadAdapters(Exception):
-    """Work that could not be done for some adapters, for reasons of their own."""
+    """The errors of all adapters that are bad, after the work was tried for every adapter."""
 
     def __init__(self, errors: Sequence[AdapterError]) -> None:
-        """One error for each that is bad."""
+        """`errors` has one error for each bad adapter."""
         super().__init__(f"{len(errors)} adapter(s) are bad")
         self.errors = errors
 
 
-class Workers:
-    """Threads; a context manager."""
+class ThreadPool:
+    """Worker threads; a context manager."""
 
     def __init__(
         self,
@@ -34,27 +34,31 @@ class Workers:
         tick: Callable[[], None],
         tick_seconds: float,
     ) -> None:
-        """`tick` is called every `tick_seconds` while work is under way."""
+        """Start at most `count` threads.
+
+        `has_time` is asked before each item; once it is false, `OutOfTime` is raised. `tick` is called every
+        `tick_seconds` while items are being worked on.
+        """
         self._pool = ThreadPoolExecutor(count, "worker")
         self._has_time = has_time
         self._tick = tick
         self._tick_seconds = tick_seconds
 
-    def __enter__(self) -> Workers:
-        """Threads come with the first work."""
+    def __enter__(self) -> ThreadPool:
+        """Return itself: threads start with the first item."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Wait for what is under way."""
+        """Cancel the items that have not started, and wait for those that have."""
         self._pool.shutdown(cancel_futures=True)
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """The results of the work for all items, in their order.
+        """Return the results of the work for all items, in their order.
 
-        All items are tried. Raises the first error that is nobody's fault, `OutOfTime` before others; or
-        `BadAdapters` with all that are.
+        All items are tried. Raises the first error that is not an `AdapterError`, and `OutOfTime` before any
+        other; `BadAdapters` with every `AdapterError` if there is no other error.
         """
 
         def one(item: T) -> R:

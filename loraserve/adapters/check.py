@@ -14,9 +14,9 @@ from adapters.store.layout import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE
 from adapters.store.transfer import OutOfTime
 from adapters.validation.base_model import BaseModelFacts
 from adapters.validation.check_adapter import MAX_CONFIG_BYTES
-from ingest.candidate import Examined, examine
+from ingest.candidate import Candidate, check_candidate
 from ingest.hub import Hub
-from ingest.locator import Located, Locator
+from ingest.locator import AdapterFiles, Locator
 from ingest.model_files import ModelFiles, hub_model
 from loraserve.adapters.stage_store import StageStore
 from stacks.config.local_model import LocalModel
@@ -44,13 +44,13 @@ class Base:
         return f"not checked against the base model's dimensions: {self.unknown}"
 
 
-def check(store: StageStore, name: str, source: str, base: Base, sha256: str | None = None) -> Examined:
+def check(store: StageStore, name: str, source: str, base: Base, sha256: str | None = None) -> Candidate:
     """Find an adapter and check it; `sha256` (hex) is what its weights must hash to.
 
     `source` is a directory, or what a manifest may say. `name` is for messages. Raises `SourceError` or
     `InvalidAdapter`.
     """
-    return examine(name, locate(store, source), store.rules, base.facts, sha256)
+    return check_candidate(name, locate(store, source), store.rules, base.facts, sha256)
 
 
 def checked_for(store: StageStore, base: Base) -> str:
@@ -58,7 +58,7 @@ def checked_for(store: StageStore, base: Base) -> str:
     return store.rules.checked_for(base.revision, dimensions_known=base.facts is not None)
 
 
-def locate(store: StageStore, text: str) -> Located:
+def locate(store: StageStore, text: str) -> AdapterFiles:
     """The files of a directory or another source; raises `SourceError`."""
     source = parse_source(text)
     match source:
@@ -98,7 +98,7 @@ def _hub(stage: LoadedStage, until: float = float("inf")) -> Hub:
     )
 
 
-def _on_disk(path: str) -> Located:
+def _on_disk(path: str) -> AdapterFiles:
     directory = Path(path)
     try:
         if not directory.is_dir():
@@ -108,9 +108,9 @@ def _on_disk(path: str) -> Located:
                 raise SourceError(path, f"it has no {file}", "save the adapter with PEFT as safetensors")
         config = LocalFile(directory / CONFIG_FILE)
         if config.size > MAX_CONFIG_BYTES:
-            raise SourceError(path, f"its {CONFIG_FILE} has {config.size} bytes", "it is no PEFT config")
+            raise SourceError(path, f"its {CONFIG_FILE} has {config.size} bytes", "it is not a PEFT config")
         weights = LocalFile(directory / WEIGHTS_FILE)
         weights.read(0, 1)
-        return Located(path, "", config.read(0, config.size), weights, None)
+        return AdapterFiles(path, "", config.read(0, config.size), weights, None)
     except OSError as error:
         raise SourceError(path, f"it cannot be read ({error.strerror})", "check its permissions") from error

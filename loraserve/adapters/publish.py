@@ -10,8 +10,8 @@ from adapters.store.layout import adapter_prefix
 from adapters.store.publishing import BY_HAND, Change, publish
 from adapters.store.registry import Published
 from adapters.store.transfer import Transfers
-from ingest.candidate import Examined
-from ingest.upload import Revisions
+from ingest.candidate import Candidate
+from ingest.upload import Uploader
 from loraserve.adapters.check import Base, checked_for
 from loraserve.adapters.rollback import Outcome, refuse_stack_owned
 from loraserve.adapters.stage_store import StageStore
@@ -34,7 +34,7 @@ class Publication:
             refuse_stack_owned(store, before.entry)
         return cls(store, name, before)
 
-    def transfer(self, examined: Examined, moved: Callable[[int], None] = lambda _: None) -> None:
+    def transfer(self, examined: Candidate, moved: Callable[[int], None] = lambda _: None) -> None:
         """Bring the files into the bucket; called again, it goes on where it stopped.
 
         `moved` is told the bytes of each part. Raises `InvalidAdapter` or `SourceError`.
@@ -43,9 +43,9 @@ class Publication:
         found = store.revision(self.name, examined.revision)
         stored = {prefix + file: known.size for file, known in found.objects.items()}
         with Transfers(store.s3, store.bucket, moved=moved) as transfers:
-            Revisions(store.s3, store.bucket, transfers, stored).put(self.name, examined)
+            Uploader(store.s3, store.bucket, transfers, stored).put(self.name, examined)
 
-    def finish(self, examined: Examined, base: Base, labels: Mapping[str, str] | None = None) -> Outcome:
+    def finish(self, examined: Candidate, base: Base, labels: Mapping[str, str] | None = None) -> Outcome:
         """Point the name to the revision, and retire the one before; raises `PublishConflict`.
 
         Without `labels`, those that the name has stay. If it stands for this content already, nothing is

@@ -21,7 +21,7 @@ from adapters.store.layout import (
     adapter_prefix,
     registered_name,
 )
-from adapters.store.registry import Published, Registry
+from adapters.store.registry import AdapterRegistry, Published
 from adapters.store.retention import Retention
 from adapters.store.s3 import S3Client, listing
 from adapters.validation.check_adapter import Rules
@@ -95,9 +95,9 @@ class StageStore:
     bucket: str
 
     @cached_property
-    def registry(self) -> Registry:
+    def registry(self) -> AdapterRegistry:
         """Which revision each name stands for."""
-        return Registry(self.s3, self.bucket)
+        return AdapterRegistry(self.s3, self.bucket)
 
     @cached_property
     def retention(self) -> Retention:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from adapters.errors import AdapterError
+from adapters.files import sha256_of_chunks
 from adapters.store.layout import (
     ADAPTER_FILES,
     CONFIG_FILE,
@@ -16,6 +16,7 @@ from adapters.store.layout import (
     revision_of,
 )
 from adapters.store.registry import DamagedEntry
+from adapters.store.s3 import chunks_of
 from adapters.validation.base_model import BaseModelFacts
 from adapters.validation.check_adapter import MAX_CONFIG_BYTES, check_adapter
 from ingest.s3_object import S3File
@@ -23,7 +24,6 @@ from loraserve.adapters.stage_store import Revision, StageStore, in_parallel
 
 #: Each reads one file at a time.
 PARALLEL_ADAPTERS = 4
-_CHUNK_BYTES = 1024 * 1024
 _BRING_BACK = "somebody wrote into the bucket: bring back the object's former version, or roll back"
 _SHOWN_DIGITS = 12
 
@@ -107,7 +107,10 @@ def _findings(
 def _content(
     store: StageStore, entry: RegistryEntry, found: Revision, moved: Callable[[int], None]
 ) -> Iterator[str]:
-    sha256 = {file: _sha256(store, entry.prefix + file, moved) for file in ADAPTER_FILES}
+    sha256 = {
+        file: sha256_of_chunks(chunks_of(store.s3, store.bucket, entry.prefix + file), moved)
+        for file in ADAPTER_FILES
+    }
     if sha256[WEIGHTS_FILE] != entry.sha256:
         size, digest = found.objects[WEIGHTS_FILE].size, sha256[WEIGHTS_FILE][:_SHOWN_DIGITS]
         yield (
@@ -118,11 +121,3 @@ def _content(
         yield f"{CONFIG_FILE} is not what was published"
     if revision_of(entry.digest) != entry.revision:
         yield f"its registry entry has the digest {entry.digest}, which is that of another revision"
-
-
-def _sha256(store: StageStore, key: str, moved: Callable[[int], None]) -> str:
-    digest = hashlib.sha256()
-    for chunk in store.s3.get_object(Bucket=store.bucket, Key=key)["Body"].iter_chunks(_CHUNK_BYTES):
-        digest.update(chunk)
-        moved(len(chunk))
-    return digest.hexdigest()

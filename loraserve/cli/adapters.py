@@ -132,14 +132,14 @@ def validate(context: typer.Context, source: Source, as_json: AsJson = False) ->
         base = checking.read_base(store.stage)
         examined = checking.check(store, source, source, base)
         facts = {
-            "source": examined.located.source,
+            "source": examined.files.source,
             "revision": examined.revision,
             "sha256": examined.sha256,
-            "size": examined.located.weights.size,
+            "size": examined.files.weights.size,
             **asdict(examined.facts),
         }
         warn(as_json, base.warning)
-        shown = facts | {"size": tables.size(examined.located.weights.size)}
+        shown = facts | {"size": tables.size(examined.files.weights.size)}
         shown["target_modules"] = ", ".join(examined.facts.target_modules)
         table = tables.facts({key.replace("_", " "): str(value) for key, value in shown.items()})
         show_either(
@@ -178,7 +178,7 @@ def publish_command(
         base = checking.read_base(store.stage)
         examined = checking.check(store, name, source, base, sha256)
         warn(as_json, base.warning)
-        with progress_of("uploading", examined.located.weights.size, as_json) as moved:
+        with progress_of("uploading", examined.files.weights.size, as_json) as moved:
             publication.transfer(examined, moved)
     with told_plainly(f"the command show {name} says whether it is published"):
         outcome = publication.finish(examined, base, labels)

@@ -11,14 +11,15 @@ from typing import Any
 from adapters.files import BytesFile
 from adapters.source import PackedSource, parse_source
 from adapters.store.layout import ADAPTER_FILES, WEIGHTS_FILE, RegistryEntry
-from adapters.store.registry import Registry
-from adapters.validation.check_adapter import Rules
+from adapters.store.registry import AdapterRegistry
+from adapters.validation.rules import Rules
 from ingest.archive import Archive
 from ingest.hub import Hub
 from ingest.model_files import ModelFiles
-from lambdas.adapter_seeder.desired_state import Desired, DesiredAdapter
+from lambdas.adapter_seeder.desired_state import DesiredAdapter, DesiredState
 from lambdas.adapter_seeder.outcome import Report
-from lambdas.adapter_seeder.seeder import Seeding
+from lambdas.adapter_seeder.seeder import Seeder
+from lambdas.adapter_seeder.served_model import ServedModel
 from tests.harness import factories
 from tests.harness.sample_adapters import digest_of
 
@@ -27,13 +28,13 @@ MADE_RULES = Rules("vllm", 64, factories.BASE, None)
 
 
 class Store:
-    """One bucket with a registry, and the seeder that fills it."""
+    """One bucket, its registry, and seedings into it."""
 
     def __init__(self, s3: Any, *, rules: Rules = SAMPLE_RULES) -> None:
         self.s3 = s3
         self.bucket = f"store-{uuid.uuid4().hex[:12]}"
         self.rules = rules
-        self.registry = Registry(s3, self.bucket)
+        self.registry = AdapterRegistry(s3, self.bucket)
         s3.create_bucket(Bucket=self.bucket)
         s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
 
@@ -53,8 +54,8 @@ class Store:
         base_model: Callable[[], ModelFiles] = factories.no_base_model,
         model_prefix: str | None = None,
         has_time: Callable[[], bool] = lambda: True,
-    ) -> Seeding:
-        """Prepare the seeder's run; an adapter is its files, packed into the manifest asset, or a source."""
+    ) -> Seeder:
+        """Return the seeder of one run; an adapter is its files, packed into the manifest asset, or a source."""
         archive = io.BytesIO()
         desired = []
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as asset:
@@ -70,17 +71,16 @@ class Store:
                         if path not in asset.namelist():
                             asset.writestr(path, content)
                 desired.append(DesiredAdapter(name, source, known, (labels or {}).get(name, {})))
-        return Seeding(
+        return Seeder(
             self.s3,
             self.bucket,
             owner=owner,
-            manifest=manifest or repr(desired),
-            desired=Desired(desired, {}, Archive(BytesFile(archive.getvalue()))),
+            desired=DesiredState(
+                manifest or repr(desired), desired, archive=Archive(BytesFile(archive.getvalue()))
+            ),
             rules=self.rules,
             hub=hub or Hub("http://127.0.0.1:9"),
-            base_model=base_model,
-            base_revision="0" * 40,
-            model_prefix=model_prefix,
+            base_model=ServedModel(base_model, revision="0" * 40, mirror_prefix=model_prefix),
             has_time=has_time,
         )
 

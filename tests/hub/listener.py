@@ -1,4 +1,4 @@
-"""A listener of the test Hub: requests in, answers out, and the faults of a body on its way."""
+"""An HTTP listener of the test Hub: requests, responses, and faults in the transfer of a body."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TRUNCATED_FROM_BYTES = 1000
 
 @dataclass
 class HubRequest:
-    """A request as its listener saw it, and what it was answered."""
+    """A request as its listener received it, and its response."""
 
     host: Literal["hub", "cdn"]
     route: Literal["api", "resolve", "cdn"]
@@ -34,7 +34,7 @@ class HubRequest:
     """By lower-case name."""
     status: int = 0
     bytes_sent: int = 0
-    """Of the body, up to what the client may have seen just now."""
+    """Of the body: at least as many as the client has received."""
 
     @property
     def token(self) -> str | None:
@@ -53,12 +53,12 @@ class Reply:
     flipped: int = -1
 
     def __post_init__(self) -> None:
-        """All bytes, where the body is bytes."""
+        """All bytes, if the body is bytes."""
         if isinstance(self.body, bytes):
             self.span = range(len(self.body))
 
     def pieces(self, span: range) -> list[tuple[bytes | Path, range]]:
-        """What to send for a part of the span."""
+        """Return the bytes to send for a part of the span."""
         if isinstance(self.body, bytes):
             return [(self.body, span)]
         if self.flipped not in span:
@@ -71,16 +71,16 @@ class Reply:
 
 
 class Refusal(Exception):
-    """An error answer: of the Hub with its headers and JSON, or of the CDN with its XML."""
+    """An error response: of the Hub with its headers and JSON, or of the CDN with its XML."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        """`answer` is what to send."""
+        """`answer` is the response to send."""
         super().__init__(status)
         self.answer = Reply(status, headers, body)
 
     @classmethod
     def of_hub(cls, status: int, code: str | None, message: str, **headers: str) -> Refusal:
-        """As the Hub words it, some errors without a code; underscores in names of headers are hyphens."""
+        """Return an error of the Hub, some without a code; underscores in names of headers become hyphens."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         sent |= {"Content-Type": "application/json; charset=utf-8", "X-Error-Message": message}
         if code:
@@ -89,20 +89,20 @@ class Refusal(Exception):
 
     @classmethod
     def of_storage(cls, status: int, code: str, message: str, **headers: str) -> Refusal:
-        """As S3 and CloudFront word it."""
+        """Return an error of S3 and CloudFront."""
         body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         return cls(status, sent | {"Content-Type": "application/xml"}, body.encode())
 
 
 class Application(Protocol):
-    """What answers the requests of a listener."""
+    """The handler of a listener's requests."""
 
     closing: threading.Event
     faults: Faults
 
     def answer(self, request: HubRequest, form: bytes) -> Reply:
-        """The answer to a request; `form` is the body of a POST."""
+        """Return the response to a request; `form` is the body of a POST."""
 
 
 class Listener(ThreadingHTTPServer):
@@ -120,7 +120,7 @@ class Listener(ThreadingHTTPServer):
         self._connections: set[Any] = set()
 
     def server_bind(self) -> None:
-        """Bind without the look-up of the host's name that HTTPServer adds."""
+        """Bind without the host name lookup that HTTPServer adds."""
         socketserver.TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -134,7 +134,7 @@ class Listener(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients may go away whenever they like."""
+        """Ignore a client that disconnects."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 

@@ -1,4 +1,4 @@
-"""The repositories of the test Hub, and the faults that it can be told to show: plain data."""
+"""The repositories of the test Hub, and the faults that it injects: plain data."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _RANGE = re.compile(r"\s*bytes=(\d*)-(\d*)\s*")
 
 
 def git_blob_id(content: bytes) -> str:
-    """The id that git gives to a file of this content."""
+    """Return the git blob id of this content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def byte_range(header: str | None, size: int) -> range | None:
-    """The bytes a `Range` header asks for; empty if there are none, None if the header is to be ignored."""
+    """Parse a `Range` header; an empty range if it cannot be satisfied, None if it is to be ignored."""
     match = _RANGE.fullmatch(header or "")
     if match is None or match.groups() == ("", ""):
         return None
@@ -43,9 +43,9 @@ class HubFile:
     content: bytes | Path
     size: int
     blob_id: str
-    """Of git: of the content, or of its LFS pointer."""
+    """Git blob id of the content, or of its LFS pointer."""
     sha256: str | None = None
-    """Of the content of an LFS file; None for a file that git holds itself."""
+    """SHA-256 (hex) of an LFS file; None for a file that git itself stores."""
     pointer_size: int = 0
 
     @classmethod
@@ -95,20 +95,20 @@ class Commit:
 
     @classmethod
     def of(cls, files: Mapping[str, bytes | Path], parent: str) -> Commit:
-        """A commit with an id from the content and the parent."""
+        """Return a commit whose id follows from the content and the parent."""
         made = {path: HubFile.of(path, content) for path, content in sorted(files.items())}
         lines = [f"parent {parent}", *(f"{file.blob_id} {path}" for path, file in made.items())]
         return cls(hashlib.sha1("\n".join(lines).encode(), usedforsecurity=False).hexdigest(), made)
 
     def folder_id(self, folder: str) -> str:
-        """An id for a folder, as a tree has it in git."""
+        """Return an id for a folder, as for a git tree."""
         below = [
             f"{file.blob_id} {path}" for path, file in self.files.items() if path.startswith(f"{folder}/")
         ]
         return git_blob_id("\n".join(below).encode())
 
     def tree(self, folder: str = "", *, recursive: bool) -> list[dict[str, Any]]:
-        """The files and folders below a folder; empty if there is no such folder."""
+        """Return the files and folders in a folder; empty if there is no such folder."""
         prefix = f"{folder}/" if folder else ""
         entries: dict[str, dict[str, Any]] = {}
         for path, file in self.files.items():
@@ -143,11 +143,11 @@ class Repository:
         return commit.id
 
     def at(self, revision: str) -> Commit | None:
-        """The commit of a branch, a tag or a commit id."""
+        """Return the commit of a branch, a tag or a commit id."""
         return self.commits.get(self.branches.get(revision) or self.tags.get(revision) or revision)
 
     def info(self, commit: Commit, *, blobs: bool) -> dict[str, Any]:
-        """What `model_info` reads."""
+        """Return the response that `model_info` reads."""
         return {
             "_id": git_blob_id(self.id.encode())[:24],
             "id": self.id,
@@ -166,7 +166,7 @@ class Repository:
         }
 
     def refs(self) -> dict[str, Any]:
-        """What `list_repo_refs` reads."""
+        """Return the response that `list_repo_refs` reads."""
 
         def entries(kind: str, refs: dict[str, str]) -> list[dict[str, str]]:
             return [
@@ -182,20 +182,20 @@ class Repository:
 
 @dataclass
 class Faults:
-    """What goes wrong, all off by default; `…_every` is n for each n-th time."""
+    """The faults to inject, all off by default; `…_every` is n for each n-th time."""
 
     latency_seconds: float = 0
-    """Waited before each response of both listeners."""
+    """Latency of each response of both listeners."""
     rate_limit_every: int = 0
     """Requests on the Hub that get a 429."""
     retry_after_seconds: int = 1
-    """What a 429 tells to wait."""
+    """Retry-After of a 429."""
     server_error_every: int = 0
     """Requests on either listener that get a 500 or a 503, in turn."""
     truncate_every: int = 0
     """Bodies of more than 1 kB, of either listener, after half of which the connection is closed."""
     expire_links_after: int = 0
-    """How many times a link to the CDN answers before it has expired."""
+    """Requests that a link to the CDN serves before it expires."""
     corrupt: set[str] = field(default_factory=set)
     """Paths of files that are served with the byte in the middle flipped, whatever the range."""
     refuse_ranges: bool = False
@@ -207,7 +207,7 @@ class Faults:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def due(self, fault: str) -> int:
-        """Count one more event: 0 if it goes well, else how many faults of this kind there were by now."""
+        """Count one more event; return 0 if it succeeds, else the number of faults of this kind so far."""
         every: int = getattr(self, f"{fault}_every")
         if every <= 0:
             return 0

@@ -1,4 +1,4 @@
-"""The repository that the tests of the Hub have in it, and how they read it."""
+"""The repository of the Hub's tests, and how they read it."""
 
 import json
 from pathlib import Path

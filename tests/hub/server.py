@@ -29,13 +29,13 @@ class HubServer:
     """The Hub and the CDN, serving inside of a `with` block."""
 
     def __init__(self) -> None:
-        """Both ports are bound at once."""
+        """Bind both ports."""
         self.repositories: dict[str, Repository] = {}
         self.tokens: dict[str, set[str]] = {}
         """Valid tokens, and the gated and private repositories that they may read."""
         self.faults = Faults()
         self.link_seconds: float = 3600
-        """How long a link to the CDN is good for."""
+        """Seconds until a link to the CDN expires."""
         self.closing = threading.Event()
         self._lock = threading.Lock()
         self._requests: list[HubRequest] = []
@@ -47,7 +47,7 @@ class HubServer:
         self.cdn = f"http://localhost:{cdn.port}"
 
     def __enter__(self) -> Self:
-        """Start to serve."""
+        """Start serving."""
         for listener in self._listeners:
             threading.Thread(target=listener.serve_forever, args=(0.02,), daemon=True).start()
         return self
@@ -65,7 +65,7 @@ class HubServer:
             return list(self._requests)
 
     def reset_requests(self) -> None:
-        """Forget the requests so far."""
+        """Clear the log of requests."""
         with self._lock:
             self._requests.clear()
 
@@ -89,7 +89,7 @@ class HubServer:
         self.repositories[repo_id].tags[name] = commit
 
     def answer(self, request: HubRequest, form: bytes) -> Reply:
-        """Log the request and find its answer."""
+        """Log the request and return its response."""
         with self._lock:
             self._requests.append(request)
         self.closing.wait(self.faults.latency_seconds)
@@ -153,7 +153,7 @@ class HubServer:
         return Reply(302, headers, f"Found. Redirecting to {link}".encode())
 
     def _storage(self, request: HubRequest) -> Reply:
-        """A file, to whoever has a link that the Hub signed and that has not expired."""
+        """Serve a file to a request with a link that the Hub signed and that has not expired."""
         signed, _, signature = f"{request.path}?{request.query}".rpartition("&Signature=")
         if not hmac.compare_digest(self._signature(signed).encode(), signature.encode()):
             raise Refusal.of_storage(403, "AccessDenied", "Access denied")
@@ -169,7 +169,7 @@ class HubServer:
         )
 
     def _send(self, request: HubRequest, file: HubFile, headers: dict[str, str]) -> Reply:
-        """The file, or the range that is asked for."""
+        """Return the file, or the requested range."""
         flipped = file.size // 2 if file.path in self.faults.corrupt else -1
         if self.faults.refuse_ranges:
             return Reply(200, headers, file, range(file.size), flipped)
@@ -185,7 +185,7 @@ class HubServer:
         return Reply(206, headers, file, span, flipped)
 
     def _link(self, path: str) -> str:
-        """A link to the CDN that no other answer has."""
+        """Return a link to the CDN that no other response has."""
         with self._lock:
             self._links += 1
             signed = f"{path}?Expires={int(time.time() + self.link_seconds)}&Key-Pair-Id=K{self._links}"

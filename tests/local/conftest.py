@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from adapters.store.registry import Registry
+from adapters.store.registry import AdapterRegistry
 from laptop_cloud.cloud import LaptopCloud
 from loraserve import local_stage
 from loraserve.client import EndpointClient, runtime_config
@@ -36,7 +36,7 @@ class Deployed:
 
     def revision(self, adapter: str) -> str:
         """The registered revision of an adapter."""
-        published = Registry(self.cloud.client("s3"), self.bucket).get(adapter)
+        published = AdapterRegistry(self.cloud.client("s3"), self.bucket).get(adapter)
         assert published is not None
         return published.entry.revision
 

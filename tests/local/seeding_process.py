@@ -1,4 +1,4 @@
-"""`python -m tests.local.seeding_process`: seeds in processes of their own, which a test can kill.
+"""`python -m tests.local.seeding_process`: seeds in separate processes, which a test can kill.
 
 Each line of standard input is a JSON object: bucket, hub, adapters (source by name). The process that seeds
 is forked from this one, so that nothing is imported again; its id and then its exit status are answered.
@@ -12,26 +12,24 @@ import boto3
 
 from adapters.source import parse_source
 from ingest.hub import Hub
-from lambdas.adapter_seeder.desired_state import Desired, DesiredAdapter
-from lambdas.adapter_seeder.seeder import Seeding
+from lambdas.adapter_seeder.desired_state import DesiredAdapter, DesiredState
+from lambdas.adapter_seeder.seeder import Seeder
+from lambdas.adapter_seeder.served_model import ServedModel
 from tests.harness import factories
 from tests.harness.store import MADE_RULES
 
 
 def seed(bucket: str, hub: str, adapters: dict[str, str]) -> None:
-    """One invocation's work."""
+    """Run one invocation's seeding."""
     desired = [DesiredAdapter(name, parse_source(source)) for name, source in adapters.items()]
-    Seeding(
+    Seeder(
         boto3.client("s3"),
         bucket,
         owner="stack",
-        manifest=json.dumps(adapters),
-        desired=Desired(desired, {}),
+        desired=DesiredState(json.dumps(adapters), desired),
         rules=MADE_RULES,
         hub=Hub(hub),
-        base_model=factories.base_model,
-        base_revision="0" * 40,
-        model_prefix=None,
+        base_model=ServedModel(factories.base_model, revision="0" * 40),
     ).run()
 
 

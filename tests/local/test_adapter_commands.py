@@ -308,7 +308,7 @@ def test_what_cannot_be_published_is_told_with_a_remedy(shop: Shop) -> None:
         assert "other" in shop.fails(*command)
     (broken / CONFIG_FILE).write_text("x" * 300_000)
     assert "300000 bytes" in shop.fails("validate", str(broken))
-    assert "no source" in shop.fails("validate", "ftp://somewhere")
+    assert "not a source" in shop.fails("validate", "ftp://somewhere")
     assert "name the directory" in shop.fails("validate", "asset://" + "0" * 64 + "/")
     assert "hash to" in shop.fails("publish", str(SAMPLES / "otter"), "--name", "otter", "--sha256", "0" * 64)
     assert shop.json("list")["adapters"] == []
@@ -417,7 +417,10 @@ def test_of_two_publishers_of_one_name_one_wins_and_the_other_is_told(shop: Shop
         results = list(pool.map(one, ("otter", "heron")))
     (winner,) = (result for result in results if isinstance(result, RegistryEntry))
     (conflict,) = (result for result in results if isinstance(result, PublishConflict))
-    assert "somebody else has published or removed it just now; look, and try again" in str(conflict)
+    assert (
+        "another publisher has published or removed it just now; check what is published, and try again"
+        in str(conflict)
+    )
     assert store.get("contested").entry == winner
     assert shop.verified() == []
     # The loser's files are there, and a clean-up finds them.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.store.layout import ADAPTER_FILES, RegistryEntry
-from adapters.store.registry import Registry
+from adapters.store.registry import AdapterRegistry
 from loraserve import local_stage
 from loraserve.client import InvocationError
 from loraserve.demo import load_test as benchmark
@@ -22,7 +22,7 @@ UNKNOWN = "nobody-published-this"
 
 def registered(deployed: Deployed, s3: Any) -> dict[str, RegistryEntry]:
     """Every entry of the registry."""
-    registry = Registry(s3, deployed.bucket)
+    registry = AdapterRegistry(s3, deployed.bucket)
     found = {name: registry.get(name) for name in registry.etags()}
     return {name: published.entry for name, published in found.items() if published is not None}
 
@@ -36,7 +36,7 @@ def publish_again(deployed: Deployed, s3: Any, published: str, name: str) -> Non
             Key=f"adapters/{name}/{entry.revision}/{file}",
             CopySource={"Bucket": deployed.bucket, "Key": entry.prefix + file},
         )
-    Registry(s3, deployed.bucket).put(replace(entry, name=name, owner="somebody"), None)
+    AdapterRegistry(s3, deployed.bucket).put(replace(entry, name=name, owner="somebody"), None)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Adapters and base models from a Hub, as it is on good and on bad days."""
+"""Adapters and base models from a Hub, with and without faults."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def server() -> Iterator[HubServer]:
 
 @pytest.fixture(autouse=True)
 def no_real_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What the seeder would have slept; a real Hub's pauses would make the tests long."""
+    """The pauses that the seeder asks for, in seconds; sleeping them would make the tests long."""
     slept: list[float] = []
     now = time.monotonic
 
@@ -241,7 +241,7 @@ def test_the_token_goes_to_the_hub_alone(
 
 
 def base_files() -> dict[str, bytes]:
-    """A model whose weights have several parts, and what else lies in such repositories."""
+    """A model whose weights have several parts, and other files that such repositories have."""
     model = factories.base_model(layers=3)
     weights = model.files["model.safetensors"]
     first = weights.read(0, weights.size)

@@ -1,4 +1,4 @@
-"""A seeder that is killed anywhere, again and again, ends where an undisturbed one does."""
+"""A seeder that is killed repeatedly, at any point, has the result of an undisturbed one."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def seeder(laptop: LaptopCloud) -> Iterator[Seeder]:
 
 @contextmanager
 def watched(store: Store, revisions: dict[str, str]) -> Iterator[list[str]]:
-    """Look at the registry all the time; collects what must never be seen.
+    """Poll the registry, and collect every state that must never be visible.
 
     `revisions` are those of the manifest that is being seeded, by name: once one of them is published, all
     of them must lie in the bucket.
@@ -121,7 +121,7 @@ def watched(store: Store, revisions: dict[str, str]) -> Iterator[list[str]]:
 
 
 def content(store: Store) -> dict[str, bytes]:
-    """All that a reader of the store sees."""
+    """Return every object that a reader of the store sees."""
     return store.objects("adapters/") | store.objects("registry/")
 
 

@@ -1,4 +1,4 @@
-"""The seeder against a real S3 protocol: what it brings, what it leaves, what it refuses."""
+"""The seeder against a real S3 protocol: uploads, retention, refusals."""
 
 import json
 import time
@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from adapters.store.layout import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, adapter_prefix
-from adapters.store.registry import PublishConflict, Published, Registry
+from adapters.store.registry import AdapterRegistry, PublishConflict, Published
 from adapters.store.retention import RETIRED_TAG, Retention
 from adapters.store.transfer import OutOfTime
-from adapters.validation.check_adapter import Rules
+from adapters.validation.rules import Rules
 from lambdas.adapter_seeder.outcome import MAX_MESSAGE_BYTES, Report, SeedingFailed
 from laptop_cloud.cloud import LaptopCloud
 from samples.spec import ADAPTERS_DIR
@@ -35,7 +35,7 @@ def wide(laptop: LaptopCloud) -> Store:
 def complete(store: Store) -> list[str]:
     """The prefixes of the revisions that are in the bucket as a whole.
 
-    Time that ends with the first ends before copies are made.
+    Time that ends with the first ends before copies are factories.
     """
     return [key.removesuffix(CONFIG_FILE) for key in store.objects("adapters/") if key.endswith(CONFIG_FILE)]
 
@@ -294,7 +294,7 @@ def test_a_name_that_somebody_takes_meanwhile_is_told_and_all_is_taken_back(stor
             other.update(entry=Store.seed(store, {"taken": sample_files("lynx")}, owner="other"))
         return True
 
-    with pytest.raises(SeedingFailed, match="'taken': somebody else has published"):
+    with pytest.raises(SeedingFailed, match="'taken': another publisher has published"):
         store.seed(
             {"kept": sample_files("badger"), "new": sample_files("heron"), "taken": sample_files("falcon")},
             has_time=take_over,
@@ -342,7 +342,7 @@ def test_time_that_runs_out_after_publishing_leaves_no_current_revision_to_expir
 
 
 def test_what_a_failed_deploy_left_ready_and_was_retired_since_is_brought_back(store: Store) -> None:
-    """`gc` retires what no name stands for; a later deploy may publish it after all."""
+    """`gc` retires a revision that no name points to; a later deploy may publish it."""
     adapters = {"house": sample_files("otter"), "lodge": sample_files("otter"), "tower": sample_files("lynx")}
     with pytest.raises(OutOfTime):
         store.seed(adapters, has_time=lambda: not complete(store))
@@ -380,7 +380,7 @@ def test_a_conflict_takes_back_what_an_earlier_invocation_had_written(store: Sto
     class Cut(Exception):
         """The invocation is killed after its second write."""
 
-    class Killed(Registry):
+    class Killed(AdapterRegistry):
         written = 0
 
         def put(self, entry: RegistryEntry, replaces: Published | None) -> Published:
@@ -403,7 +403,7 @@ def test_a_conflict_takes_back_what_an_earlier_invocation_had_written(store: Sto
             store.s3.put_object(Bucket=store.bucket, Key=untouched, Body=theirs)
         return True
 
-    with pytest.raises(SeedingFailed, match="somebody else has published"):
+    with pytest.raises(SeedingFailed, match="another publisher has published"):
         store.seed(wanted, has_time=take)
     assert store.objects("registry/") == before | {untouched: theirs}
 
@@ -414,3 +414,11 @@ def test_a_damaged_entry_stops_only_whom_it_belongs_to(store: Store) -> None:
     assert "registry/broken.json is damaged" in str(store.status()["warnings"])
     with pytest.raises(SeedingFailed, match="registry/broken.json is damaged; bring back"):
         store.seed({"whole": sample_files("otter"), "broken": sample_files("heron")})
+
+
+def test_a_damaged_version_of_an_entry_that_was_repaired_is_left_out_of_its_history(store: Store) -> None:
+    store.seed({"house": sample_files("otter")})
+    entry = store.entry("house")
+    store.s3.put_object(Bucket=store.bucket, Key="registry/house.json", Body=b"{")
+    store.s3.put_object(Bucket=store.bucket, Key="registry/house.json", Body=entry.to_json())
+    assert [version.entry for version in store.registry.history("house")] == [entry, entry]

@@ -25,7 +25,7 @@ from adapters.store.layout import (
     content_digest,
     revision_of,
 )
-from adapters.store.registry import Registry
+from adapters.store.registry import AdapterRegistry
 from adapters.store.s3 import is_absent
 from adapters.validation.safetensors import read_header
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, ADAPTER_MISSING
@@ -69,7 +69,7 @@ class AdapterDownload:
         modules that the engine has slots for, None for all.
         """
         self._client = client
-        self._registry = Registry(client, bucket)
+        self._registry = AdapterRegistry(client, bucket)
         self._bucket = bucket
         self._cache = cache
         self._directory = directory

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from adapters.errors import InvalidName
-from adapters.names import Reference, check_revision
+from adapters.names import Reference
 from adapters.store.layout import (
     CONFIG_FILE,
     REGISTRY_PREFIX,
     WEIGHTS_FILE,
     RegistryEntry,
+    UnreadableEntry,
     adapter_prefix,
     registered_name,
     registry_key,
@@ -32,12 +33,6 @@ PATIENCE_SECONDS = 1.0
 STALE_SECONDS = 300.0
 
 _log = logging.getLogger(__name__)
-
-
-#: What comes of an entry that is no JSON, or other JSON.
-_UNREADABLE = (
-    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, InvalidName,
-)  # fmt: skip
 
 
 class StoreError(Exception):
@@ -225,11 +220,11 @@ class Registry:
 def _read(name: str, body: bytes) -> Adapter:
     try:
         entry = RegistryEntry.from_json(body)
-        return Adapter(name, check_revision(name, entry.revision), int(entry.size), int(entry.rank))
-    except _UNREADABLE as error:
+    except UnreadableEntry as error:
         raise GatewayError(
             500, "registry_entry_invalid", f"The registry entry of adapter {name!r} is damaged"
         ) from error
+    return Adapter(name, entry.revision, entry.size, entry.rank)
 
 
 def _unavailable(error: Exception) -> GatewayError:

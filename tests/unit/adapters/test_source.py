@@ -27,9 +27,9 @@ def test_a_source_is_read_and_written_back_as_it_was(text: str, source: object) 
         ("hf://org/repo", "write hf://org/repo@commit"),
         ("hf://repo@main", "write hf://org/repo@commit"),
         ("s3://bucket/prefix", "does not end with '/'; write s3://bucket/prefix/"),
-        ("s3://Bucket!/prefix/", "it is no source"),
-        ("ftp://host/x/", "it is no source"),
-        ("asset://short/", "it is no source"),
+        ("s3://Bucket!/prefix/", "it is not a source"),
+        ("ftp://host/x/", "it is not a source"),
+        ("asset://short/", "it is not a source"),
     ],
 )
 def test_what_is_no_source_is_told_with_what_would_be(text: str, told: str) -> None:

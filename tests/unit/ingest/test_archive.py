@@ -12,7 +12,7 @@ CONTENT = random.Random(0).randbytes(300_000) + bytes(700_000)
 
 
 class Counting(BytesFile):
-    """Tells what was read of it."""
+    """Counts the bytes that are read of it."""
 
     read_bytes = 0
 

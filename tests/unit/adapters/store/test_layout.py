@@ -1,5 +1,10 @@
+import json
+
+import pytest
+
 from adapters.store.layout import (
     RegistryEntry,
+    UnreadableEntry,
     adapter_prefix,
     content_digest,
     model_prefix,
@@ -21,7 +26,28 @@ def test_an_entry_written_by_a_later_version_can_still_be_read() -> None:
     assert RegistryEntry.from_json(body) == ENTRY
 
 
-def test_prefixes_end_with_a_slash_so_that_no_adapters_prefix_is_start_of_another() -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no JSON",
+        b"\xff",
+        b"[]",
+        b"null",
+        b"{}",
+        b"[" * 100_000,
+        json.dumps({"name": "otter"}).encode(),
+        ENTRY.to_json().replace(b"0123456789abcdef", b"latest"),
+        ENTRY.to_json().replace(b'"rank": 8', b'"rank": null'),
+        ENTRY.to_json().replace(b'"size": 100', b'"size": 1e400'),
+    ],
+)
+def test_a_damaged_entry_is_one_error_whatever_is_wrong_with_it(body: bytes) -> None:
+    with pytest.raises(UnreadableEntry):
+        RegistryEntry.from_json(body)
+
+
+def test_prefixes_end_with_a_slash_so_that_no_adapters_prefix_is_the_start_of_another() -> None:
     assert adapter_prefix("x/1", "a" * 16) == f"adapters/x/1/{'a' * 16}/"
     assert not adapter_prefix("x/10", "a" * 16).startswith(adapter_prefix("x/1", "a" * 16))
     assert model_prefix("m", "r") == "models/m/r/"

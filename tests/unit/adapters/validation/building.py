@@ -33,7 +33,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class RecordingFile:
-    """A `ReadableFile` that remembers how much was read of it."""
+    """A `ReadableFile` that counts the bytes read of it."""
 
     def __init__(self, content: bytes, size: int | None = None) -> None:
         self.content = content

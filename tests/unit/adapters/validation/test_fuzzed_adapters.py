@@ -1,4 +1,4 @@
-"""Whatever a stranger uploads: it is valid, or it is refused with a sentence; quickly, and in little memory."""
+"""Fuzzed adapters are valid, or refused with a message; fast, and in little memory."""
 
 import gc
 import json
@@ -44,7 +44,7 @@ ENGINES = st.sampled_from(["lorax", "vllm"])
 def verdict(
     config: bytes, content: bytes, engine: str = "vllm", size: int | None = None, base: Any = BASE
 ) -> str | None:
-    """Why the adapter is refused, None if it is not. Any other exception, or one read too many, fails."""
+    """Return the reason of the refusal, None if there is none; fail on any other exception or a read too many."""
     file = RecordingFile(content, size)
     try:
         check_adapter("otter", config, file, Rules(engine, 64, "tiny-mistral", ("q_proj", "v_proj")), base)
@@ -144,7 +144,7 @@ def test_a_base_model_of_any_bytes_is_read_or_refused(config: bytes, weights: by
 
 
 def full(pattern: bytes, size: int = MAX_CONFIG_BYTES - 500) -> bytes:
-    """The valid config with a long setting in it, as full as it may be."""
+    """Return the valid config with one setting as long as the limit allows."""
     return VALID_CONFIG[:-1] + b', "rank_pattern2": ' + pattern + b"}" if len(pattern) <= size else b""
 
 
@@ -202,7 +202,7 @@ def test_a_header_as_full_as_it_may_be_is_read_in_bounded_time_and_memory(unit: 
 
 
 def check_is_cheap(config: bytes, content: bytes, memory: int) -> None:
-    """Fails if deciding over this adapter takes long, or more memory than `memory`."""
+    """Fail if checking this adapter takes long, or more bytes of memory than `memory`."""
     # The collector would look at all that other tests have left in this process, too.
     gc.disable()
     try:

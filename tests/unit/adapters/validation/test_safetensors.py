@@ -88,7 +88,7 @@ def test_tensors_that_overlap_or_leave_holes_are_refused(offsets: list[int]) -> 
 @pytest.mark.parametrize("size", [0, 15, 17, 10**6])
 def test_a_file_that_ends_elsewhere_than_its_tensors_is_refused(size: int) -> None:
     with pytest.raises(
-        InvalidAdapter, match=rf"has {size} bytes of tensors, its header tells of 16; it was cut"
+        InvalidAdapter, match=rf"has {size} bytes of tensors, its header describes 16; it was cut"
     ):
         read(safetensors({"t": ENTRY}, size))
 

@@ -1,4 +1,4 @@
-"""What the second handler makes of errors that are nobody's fault."""
+"""The second handler's response to errors of S3."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
 
 
 class Answering(BaseHTTPRequestHandler):
-    """An S3 that has one answer to everything."""
+    """An S3 with one response to every request."""
 
     status = 503
 

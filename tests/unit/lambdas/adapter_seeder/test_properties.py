@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from adapters.validation.check_adapter import Rules
+from adapters.validation.rules import Rules
 from lambdas.adapter_seeder.on_event import handle
 from lambdas.adapter_seeder.properties import MissingProperty, Properties
 

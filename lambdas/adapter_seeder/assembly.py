@@ -1,0 +1,79 @@
+"""Assembly of the seeder: the AWS clients, the Hub and the value objects that a seeding needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from adapters.source import HubSource
+from ingest.archive import Archive
+from ingest.hub import Hub
+from ingest.model_files import ModelFiles, hub_model, packed_model
+from ingest.s3_object import S3File
+from lambdas.adapter_seeder.desired_state import DesiredState
+from lambdas.adapter_seeder.properties import Properties
+from lambdas.adapter_seeder.seeder import CONNECTIONS, Seeder
+from lambdas.adapter_seeder.served_model import ServedModel
+
+
+class SecretUnreadable(Exception):
+    """The secret with the Hub token cannot be read; the message never contains any of its content."""
+
+
+def assemble_seeder(properties: Properties, has_time: Callable[[], bool]) -> Seeder:
+    """Build the seeder of one event; raises `SecretUnreadable`, and boto3's errors."""
+    s3 = boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS))
+    archive = Archive(S3File(s3, properties.manifest_bucket, properties.manifest_key))
+    desired = DesiredState.read(properties.manifest_key, archive)
+    hub = Hub(properties.hub_endpoint, _hub_token(properties.hub_token_secret), has_time=has_time)
+    return Seeder(
+        s3,
+        properties.bucket,
+        owner=properties.owner,
+        desired=desired,
+        rules=properties.rules,
+        base_model=_served_model(properties, desired, archive, hub),
+        hub=hub,
+        has_time=has_time,
+    )
+
+
+def _served_model(properties: Properties, desired: DesiredState, archive: Archive, hub: Hub) -> ServedModel:
+    def find() -> ModelFiles:
+        if not properties.base_model_revision:
+            return packed_model(properties.base_model, archive, desired.model_sha256)
+        source = HubSource(properties.base_model, properties.base_model_revision)
+        return hub_model(hub, source, with_code=properties.trust_remote_code == "true")
+
+    return ServedModel(
+        find,
+        # The prefix of a local model follows from its content.
+        revision=properties.base_model_revision or properties.model_prefix,
+        mirror_prefix=properties.model_prefix or None,
+    )
+
+
+def _hub_token(secret: str) -> str | None:
+    """Return the Hub token; it is read for each event and stored nowhere."""
+    if not secret:
+        return None
+    try:
+        value = (
+            boto3.client("secretsmanager").get_secret_value(SecretId=secret).get("SecretString", "").strip()
+        )
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        remedy = "create it in this account and region with a Hub read token as its plain text"
+        if code == "AccessDeniedException":
+            remedy = "if it is encrypted with a dedicated key, name that key in the stage's decrypt_keys"
+        raise SecretUnreadable(
+            f"hub_token_secret: the secret {secret!r} cannot be read ({code}); {remedy}"
+        ) from None
+    if not value or any(character.isspace() or character in "{}\"'" for character in value):
+        raise SecretUnreadable(
+            f"hub_token_secret: the secret {secret!r} holds no token; store the token as plain text, no JSON"
+        )
+    return str(value)
