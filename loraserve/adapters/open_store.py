@@ -10,10 +10,9 @@ from botocore.exceptions import ClientError
 
 from adapters.store.s3 import S3Client, error_code
 from adapters.store.transfer import PARALLEL_PARTS
-from laptop_cloud.detached import running
 from loraserve import local_stage
 from loraserve.adapters.stage_store import PARALLEL_REQUESTS, StageStore, store_stack
-from loraserve.cli.console import NotDeployed
+from loraserve.errors import NotDeployed
 from stacks.config.stage_config import LoadedStage, load_stage, load_stages
 from stacks.project import ROOT
 from stacks.typed_yaml import ConfigError
@@ -43,7 +42,7 @@ def find_stage(stage: str) -> LoadedStage:
 
 
 def _in_laptop_cloud(stage: LoadedStage, bucket: str | None) -> StageStore:
-    cloud = running(local_stage.STATE)
+    cloud = local_stage.running()
     if cloud is None:
         raise NotDeployed(
             "no laptop cloud is running here: start it with 'make up', or name another stage with --stage"

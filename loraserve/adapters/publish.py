@@ -13,7 +13,7 @@ from adapters.store.transfer import Transfers
 from ingest.candidate import Examined
 from ingest.upload import Revisions
 from loraserve.adapters.check import Base, checked_for
-from loraserve.adapters.rollback import Outcome, refuse_stack_owned
+from loraserve.adapters.rollback import PublishResult, refuse_stack_owned
 from loraserve.adapters.stage_store import StageStore
 
 
@@ -45,7 +45,9 @@ class Publication:
         with Transfers(store.s3, store.bucket, moved=moved) as transfers:
             Revisions(store.s3, store.bucket, transfers, stored).put(self.name, examined)
 
-    def finish(self, examined: Examined, base: Base, labels: Mapping[str, str] | None = None) -> Outcome:
+    def finish(
+        self, examined: Examined, base: Base, labels: Mapping[str, str] | None = None
+    ) -> PublishResult:
         """Point the name to the revision, and retire the one before; raises `PublishConflict`.
 
         Without `labels`, those that the name has stay. If it stands for this content already, nothing is
@@ -63,7 +65,7 @@ class Publication:
         )
         if now is not None and now.revision == entry.revision and now.labels == entry.labels:
             self.store.retention.revive(now.prefix)
-            return Outcome(now, None, changed=False)
+            return PublishResult(now, None, changed=False)
         change = Change(self.before, entry)
         publish(self.store.registry, [change])
         # The revision may have been there before, retired, and a gc may have deleted it until a moment ago.
@@ -72,4 +74,4 @@ class Publication:
         self.transfer(examined)
         if change.superseded is not None:
             self.store.retention.retire(change.superseded)
-        return Outcome(entry, now.revision if now else None, changed=True)
+        return PublishResult(entry, now.revision if now else None, changed=True)

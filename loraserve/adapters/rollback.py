@@ -19,7 +19,7 @@ class NoRevision(AdapterError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PublishResult:
     """What a name stands for now."""
 
     entry: RegistryEntry
@@ -33,7 +33,7 @@ class PastVersion:
     """What an entry was at some time, and whether it can be again."""
 
     version: EntryVersion
-    is_there: bool
+    is_complete: bool
     """Whether all of the revision's objects are in the bucket."""
 
 
@@ -48,7 +48,7 @@ def history(store: StageStore, name: str) -> list[PastVersion]:
     ]
 
 
-def rollback(store: StageStore, name: str, to: str | None = None) -> Outcome:
+def rollback(store: StageStore, name: str, to: str | None = None) -> PublishResult:
     """Point a name to a revision that it stood for: to this one, or to the last one that it does not now.
 
     A removed name is published again. Raises `NoRevision` or `PublishConflict`.
@@ -59,12 +59,12 @@ def rollback(store: StageStore, name: str, to: str | None = None) -> Outcome:
         raise store.unknown(name)
     now = before.entry if before else None
     if now is not None and to == now.revision:
-        return Outcome(now, None, changed=False)
+        return PublishResult(now, None, changed=False)
     entry = _wanted(name, past, now, check_revision(name, to) if to else None)
     if now is not None:
         entry = replace(entry, owner=now.owner)
     _point(store, before, entry)
-    return Outcome(entry, now.revision if now else None, changed=True)
+    return PublishResult(entry, now.revision if now else None, changed=True)
 
 
 def remove(store: StageStore, name: str) -> RegistryEntry:
@@ -118,15 +118,15 @@ def _wanted(
 ) -> RegistryEntry:
     """The newest of the entries that name the wanted revision, whose objects must be there."""
     others = [
-        (seen.version.entry, seen.is_there)
+        (seen.version.entry, seen.is_complete)
         for seen in past
         if seen.version.entry is not None and not (now and seen.version.entry.revision == now.revision)
     ]
-    possible = list(dict.fromkeys(entry.revision for entry, is_there in others if is_there))
+    possible = list(dict.fromkeys(entry.revision for entry, is_complete in others if is_complete))
     remedy = f"it can be rolled back to {', '.join(possible)}" if possible else "publish it again"
-    for entry, is_there in others:
+    for entry, is_complete in others:
         if to in {None, entry.revision}:
-            if is_there:
+            if is_complete:
                 return entry
             problem = f"the files of revision {entry.revision} are no longer in the bucket"
             raise NoRevision(name, problem, remedy)

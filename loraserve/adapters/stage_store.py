@@ -78,7 +78,7 @@ class Revision:
 
 
 @dataclass(frozen=True)
-class Listed:
+class PublishedAdapter:
     """A published adapter."""
 
     entry: RegistryEntry
@@ -133,7 +133,7 @@ class StageStore:
         remedy = f"did you mean {', '.join(map(repr, close))}?" if close else "the command list shows all"
         return UnknownAdapter(name, "it is not published in this store", remedy)
 
-    def list(self, prefix: str = "") -> list[Listed]:
+    def list(self, prefix: str = "") -> list[PublishedAdapter]:
         """Every published adapter whose name begins like this, by name."""
         times = {
             registered_name(item["Key"]): item["LastModified"]
@@ -141,7 +141,7 @@ class StageStore:
         }
         found = in_parallel(self.published, sorted(times))
         # One may have been removed since the listing.
-        return [Listed(now.entry, times[now.entry.name]) for now in found if now is not None]
+        return [PublishedAdapter(now.entry, times[now.entry.name]) for now in found if now is not None]
 
     def revisions(self, prefix: str = ADAPTERS_PREFIX) -> dict[str, Revision]:
         """What lies below a prefix, by the prefix of each revision; what lies elsewhere is passed over."""

@@ -24,7 +24,7 @@ NEW_TOKENS = 64
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RequestOutcome:
     """What came of one request."""
 
     adapter: str
@@ -73,7 +73,7 @@ def run(
     clients: int,
     seed: int,
     advance: Callable[[], None],
-) -> tuple[Run, list[Outcome]]:
+) -> tuple[Run, list[RequestOutcome]]:
     """Send the requests, spread evenly at random over `adapters`; `advance` is called after each.
 
     The draw of problems and adapters depends on `seed` alone.
@@ -84,17 +84,17 @@ def run(
     rng.shuffle(chosen)
     jobs = [(adapter, random_problem(rng)) for adapter in chosen]
 
-    def one(job_index: int) -> Outcome:
+    def one(job_index: int) -> RequestOutcome:
         adapter, problem = jobs[job_index]
         started = time.perf_counter()
         try:
             answer = client.generate(problem.prompt, adapter=adapter, max_new_tokens=NEW_TOKENS)
         except InvocationError as error:
-            return Outcome(adapter, time.perf_counter() - started, 0, str(error), False, False)
+            return RequestOutcome(adapter, time.perf_counter() - started, 0, str(error), False, False)
         finally:
             advance()
         verdict = check(answer.text, problem, adapter)
-        return Outcome(
+        return RequestOutcome(
             adapter, answer.seconds, answer.tokens, None, verdict.right_answer, verdict.right_adapter
         )
 
@@ -104,7 +104,7 @@ def run(
     return summarize(outcomes, time.perf_counter() - started), outcomes
 
 
-def summarize(outcomes: Sequence[Outcome], total_s: float) -> Run:
+def summarize(outcomes: Sequence[RequestOutcome], total_s: float) -> Run:
     """Counts, rates and percentiles of a run that took `total_s` seconds."""
     good = [outcome for outcome in outcomes if outcome.error is None]
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
