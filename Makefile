@@ -1,13 +1,13 @@
-# The interface for people. Everything needed is set up on the first call and kept for the next ones.
+# The commands of this repository. The first call sets everything up; later calls reuse it.
 PYTHON ?= python3
 STAGE ?=
 BASE ?= HEAD
 VENV_PYTHON := .venv/bin/python
 CDK := node_modules/.bin/cdk
-# The Node that the set-up puts there, whatever else the machine has.
+# The set-up's pinned Node comes before any other on the machine.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
-# Two at a time, in the order of tests/conftest.py; what ARGS names instead runs as pytest runs it.
+# Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 CONTEXT := $(if $(STAGE),-c stage=$(STAGE))
 .DEFAULT_GOAL := help
@@ -16,7 +16,7 @@ CONTEXT := $(if $(STAGE),-c stage=$(STAGE))
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: ## virtual environment, pinned packages, Node, CDK CLI (what is there is kept)
+setup: ## install virtual environment, pinned packages, Node and CDK CLI (once)
 	@$(PYTHON) loraserve/bootstrap.py
 
 demo: setup ## deploy one endpoint with 50 adapters on this laptop, invoke, benchmark, tear down
@@ -31,7 +31,7 @@ down: setup ## stop what `make up` started
 invoke: need-prompt setup ## PROMPT='…' [ADAPTER=otter]: ask the endpoint of `make up`
 	@$(VENV_PYTHON) -m loraserve invoke $${ADAPTER:+--adapter "$$ADAPTER"} -- "$$PROMPT"
 
-test: setup-for-tests ## [ARGS=tests/unit]: all tests, the end-to-end run in the laptop cloud included
+test: setup-for-tests ## [ARGS=tests/unit]: all tests, including a deployment to the laptop cloud
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(ALL_TESTS))
 
 check: setup ## style, types, import contracts, requirements and Dockerfiles
@@ -48,29 +48,29 @@ lock: setup ## [ARGS=--upgrade]: resolve the requirements*.in files into the pin
 synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or network
 	@$(CDK) synth '**' --quiet --no-notices $(CONTEXT)
 
-diff: setup ## [STAGE=dev] [BASE=main]: what the working tree changes in each stack
+diff: setup ## [STAGE=dev] [BASE=main]: changes of the working tree in each stack
 	@$(VENV_PYTHON) -m loraserve diff --base $(BASE) $(if $(STAGE),--stage $(STAGE))
 
 deploy: need-stage setup ## STAGE=dev [ARGS=…]: deploy to AWS with your credentials
 	@$(VENV_PYTHON) -m loraserve deploy $(STAGE) $(ARGS)
 
-pin-images: setup ## [ARGS=--check]: the base images' tags to digests, into container/images.lock
+pin-images: setup ## [ARGS=--check]: lock the base images' digests in container/images.lock
 	@$(VENV_PYTHON) -m loraserve pin-images $(ARGS)
 
-bench: setup ## what synth, seeding and the gateway cost, each beside what it is to be compared with
+bench: setup ## measure synth, seeding and the gateway, each against its baseline
 	@$(VENV_PYTHON) -m benchmarks.synth_time
 	@$(VENV_PYTHON) -m benchmarks.seeding
 	@$(VENV_PYTHON) -m benchmarks.gateway
 
-clean: ## remove what was made here (not the virtual environment)
+clean: ## remove generated files (not the virtual environment)
 	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache
 
-# What only the tests need, too: two minutes and 600 MB more.
+# Includes the environments that only tests need: two minutes and 600 MB more.
 .PHONY: setup-for-tests
 setup-for-tests:
 	@$(PYTHON) loraserve/bootstrap.py --for-tests
 
-# Before the set-up, so that a slip is told at once.
+# Checked before the set-up, so that a missing variable is reported at once.
 .PHONY: need-prompt need-stage
 need-prompt:
 	@test -n "$$PROMPT" || { echo "make invoke needs PROMPT='…' (and ADAPTER=name for an adapter)" >&2; exit 2; }

@@ -1,4 +1,4 @@
-"""The CDK app: one Stage per file of stages/. `-c stage=dev` leaves the others out."""
+"""The CDK app: one Stage for each file of stages/, or only the one that `-c stage=dev` names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gc
 import sys
 from pathlib import Path
 
-gc.disable()  # a synth imports much and ends soon: looking for garbage costs a tenth of a second
+gc.disable()  # a synth is a short process: garbage collection costs a tenth of a second
 
 import aws_cdk as cdk  # noqa: E402
 
@@ -16,7 +16,7 @@ from stacks.typed_yaml import ConfigError  # noqa: E402
 
 
 def main() -> None:
-    """Synthesize, and tell what each stage costs; what cannot be used is told in one line, exit code 2."""
+    """Synthesize and print the cost of each stage; an unusable file is reported in one line, exit code 2."""
     app = cdk.App()
     try:
         found = load_stages(Path(__file__).parent / "stages", app.node.try_get_context("stage"))

@@ -42,7 +42,7 @@ from container.gateway.engine.connection import EnginePool
 from container.gateway.engine.readiness import EngineState
 from container.gateway.settings import read_settings
 from container.vllm.backend import VllmBackend
-from laptop_cloud.process import free_port
+from laptop_cloud.ports import free_port
 from samples.problems import SEED_PROBLEM
 from samples.spec import BASE_NAME
 from stacks.project import ROOT

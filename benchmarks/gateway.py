@@ -34,7 +34,7 @@ from rich.progress import (
 
 from benchmarks import gateway_cold, gateway_overhead, gateway_report, gateway_throughput
 from benchmarks.failure import BenchmarkFailed
-from loraserve.cli.console import told_plainly
+from loraserve.cli.console import report_errors
 from stacks.project import ROOT
 
 
@@ -82,7 +82,7 @@ def main(
     """Measure what the gateway costs; print the table, write the figures."""
     console = Console(stderr=as_json)
     try:
-        with told_plainly():
+        with report_errors():
             figures = measure(only or list(Part), console, quick=quick)
     except BenchmarkFailed as error:
         Console(stderr=True, soft_wrap=True).print(f"[red]✗[/] {escape(str(error))}")

@@ -1,1 +1,1 @@
-"""What people run: the command line, the client, the benchmark, and the laptop cloud."""
+"""The command line, and the work of its commands: deployment, adapters, demo, client."""

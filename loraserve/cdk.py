@@ -1,4 +1,4 @@
-"""Running the pinned CDK CLI, with its progress shown as bars instead of pages of events."""
+"""The pinned CDK CLI as a subprocess, with a callback for CloudFormation's events."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from loraserve.errors import UserError
 from stacks.project import ROOT
 
 CLI = ROOT / "node_modules" / "aws-cdk" / "bin" / "cdk"
 NODE = ROOT / ".venv" / "bin" / "node"
-#: Lines of a failed command's output that are shown.
+#: Lines of a failed command's output that an error shows.
 TAIL_LINES = 20
 #: `Stack-Name | 3/12 | 10:20:30 AM | CREATE_COMPLETE | AWS::S3::Bucket | …`
 _EVENT = re.compile(
     r"^(?P<stack>\S+)\s*\|\s*(?P<done>\d+)(/(?P<total>\d+))?\s*\|[^|]+\|\s*(?P<status>\w+)\s*\|\s*(?P<type>\S+)"
 )
 
-#: Called with the stack's name, resources done, resources in all (0 if not known) and the type at work.
+#: Called with the stack's name, resources done, resources in total (0 if unknown) and the resource type.
 OnEvent = Callable[[str, int, int, str], None]
 
-
-#: What follows the reason in a failed deployment's output: hundreds of lines of all that took part.
+#: Beginnings of the lines that end the reason of a failed deployment; hundreds of lines of details follow.
 _AFTER_THE_REASON = ("Logs:", "Logs from ", "Source Location:")
 
 
-class CdkError(Exception):
-    """The CDK CLI failed; the message has its reason, or the end of its output."""
+class CdkError(UserError):
+    """A failure of the CDK CLI; the message has its reason, or the end of its output."""
 
 
 def cdk(
@@ -38,21 +38,21 @@ def cdk(
     output: Path,
     on_event: OnEvent | None = None,
 ) -> str:
-    """Run `cdk ARGUMENTS` from the repository root and return what it printed; raises `CdkError`.
+    """Run `cdk ARGUMENTS` from the repository root and return its output; raises `CdkError`.
 
-    `environment` is the whole environment of the process; `output` is the cloud assembly's folder.
+    `environment` is the whole environment of the process. `output` is the folder of the cloud assembly.
     """
     lines: list[str] = []
     with subprocess.Popen(
         [*_command(arguments, output), "--no-color"],
         cwd=ROOT,
-        # An event that is broken over lines could not be recognised: the CLI wraps at COLUMNS.
+        # The CLI wraps lines at COLUMNS, and an event is matched as one line.
         env={**_environment(environment), "COLUMNS": "500"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
         text=True,
-        # A Ctrl-C is for this process, which then ends the CLI and what the CLI has started.
+        # Ctrl-C reaches this process only, which then kills the CLI and the processes that the CLI started.
         start_new_session=True,
     ) as process:
         assert process.stdout is not None  # noqa: S101 — it is a pipe
@@ -71,7 +71,10 @@ def cdk(
 
 
 def interactive(*arguments: str, output: Path) -> None:
-    """The same on this terminal, with the CLI's questions and this process's environment."""
+    """Run `cdk ARGUMENTS` on this terminal, with the CLI's questions; raises `CdkError`.
+
+    The process has this process's environment.
+    """
     done = subprocess.run(_command(arguments, output), cwd=ROOT, env=_environment(os.environ), check=False)
     if done.returncode != 0:
         raise CdkError(f"cdk {arguments[0]} failed: see above")
@@ -87,7 +90,7 @@ def _environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _reason(lines: Sequence[str]) -> Sequence[str]:
-    """The lines that say why the CLI failed."""
+    """Return the lines with the reason of the CLI's failure."""
     marked = [number for number, line in enumerate(lines) if line.lstrip().startswith("❌")]
     if not marked:
         return lines[-TAIL_LINES:]

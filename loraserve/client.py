@@ -1,4 +1,4 @@
-"""Invoking a deployed endpoint, locally or in AWS: boto3 and the LoRAX request schema."""
+"""A client of a deployed endpoint, on the laptop or in AWS: boto3 and the LoRAX request schema."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-#: SageMaker ends a non-streamed answer after 60 s; a client that gives up sooner wastes a generation.
+from loraserve.errors import UserError
+
+#: SageMaker ends a non-streamed answer after 60 s; a client with a shorter time-out wastes a generation.
 READ_TIMEOUT_SECONDS = 70
 
 
-class InvocationError(Exception):
-    """The endpoint refused a request or failed; the message is the container's own."""
+class InvocationError(UserError):
+    """A request that the endpoint refused, or at which it failed; the message is the container's."""
 
     def __init__(self, status: int, error_type: str, message: str) -> None:
-        """`status` and `error_type` are what the gateway answered."""
+        """Keep the HTTP status and the error type of the gateway's answer."""
         super().__init__(f"{message} ({status} {error_type})")
         self.status = status
         self.error_type = error_type
@@ -27,35 +29,35 @@ class InvocationError(Exception):
 
 @dataclass(frozen=True)
 class Generation:
-    """One answer."""
+    """One generated answer."""
 
     text: str
     tokens: int
-    """Generated tokens, as the engine counted them."""
+    """Number of generated tokens, as the engine counted them."""
     seconds: float
-    """From sending the request to having the whole answer."""
+    """Time from sending the request to receiving the whole answer."""
 
 
 def runtime_config(connections: int = 20) -> Config:
-    """How a boto3 client of `sagemaker-runtime` must be set up to generate text."""
+    """Return the settings of a boto3 client of `sagemaker-runtime` that generates text."""
     return Config(
         read_timeout=READ_TIMEOUT_SECONDS,
-        # A retried generation is a second generation that nobody reads.
+        # A retry generates a second answer while the first one may still be generated.
         retries={"max_attempts": 0},
         max_pool_connections=connections,
     )
 
 
 class EndpointClient:
-    """One endpoint; safe to share between threads."""
+    """A client of one endpoint; safe to share between threads."""
 
     def __init__(self, endpoint: str, runtime: Any) -> None:
-        """`runtime` is a boto3 client of `sagemaker-runtime`, set up by `runtime_config`."""
+        """Use `runtime`, a boto3 client of `sagemaker-runtime` with the settings of `runtime_config`."""
         self.endpoint = endpoint
         self._runtime = runtime
 
     def generate(self, prompt: str, *, adapter: str | None = None, **parameters: Any) -> Generation:
-        """One whole answer from the base model, or from an adapter; raises `InvocationError`."""
+        """Generate a whole answer by the base model, or by an adapter; raises `InvocationError`."""
         started = time.perf_counter()
         try:
             response = self._runtime.invoke_endpoint(
@@ -73,7 +75,7 @@ class EndpointClient:
         )
 
     def stream(self, prompt: str, *, adapter: str | None = None, **parameters: Any) -> Iterator[str]:
-        """The answer's text, token by token as it is generated; raises `InvocationError`."""
+        """Yield the answer's text, token by token as it is generated; raises `InvocationError`."""
         try:
             response = self._runtime.invoke_endpoint_with_response_stream(
                 EndpointName=self.endpoint,
@@ -95,7 +97,7 @@ def _body(prompt: str, adapter: str | None, parameters: Mapping[str, Any], *, st
 
 
 def _events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """Server-sent events out of payload parts, which may be cut anywhere."""
+    """Parse server-sent events from payload parts, which may be cut anywhere."""
     buffer = b""
     for chunk in chunks:
         *complete, buffer = (buffer + chunk).split(b"\n\n")
@@ -105,7 +107,7 @@ def _events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _invocation_error(error: ClientError) -> InvocationError:
-    """SageMaker hides the container's answer in a ModelError; show it."""
+    """Extract the container's answer from SageMaker's ModelError."""
     status = error.response.get("OriginalStatusCode")
     if status is None:
         code = error.response["Error"]["Code"]

@@ -1,4 +1,4 @@
-"""`make deploy`: `cdk deploy` of a stage, in the order that SageMaker wants."""
+"""`cdk deploy` of a stage, in the order that SageMaker accepts."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from loraserve.diff import stack_templates
 
 #: Runs `cdk ARGUMENTS`; raises `CdkError`.
 Cdk = Callable[..., object]
-#: Makes a client of a service, e.g. `sagemaker`, in the stage's account and region.
+#: Creates a boto3 client of a service, e.g. `sagemaker`, in the stage's account and region.
 Client = Callable[[str], Any]
 
-#: SageMaker's rolling update replaces half of a fleet at most.
+#: Minimum number of instances: SageMaker's rolling update replaces at most half of a fleet at a time.
 _FEWEST_OF_ROLLING = 2
-#: Seconds between two looks at an endpoint that gets instances, and how many looks are worth it: an hour.
+#: Polling of an endpoint that is scaled out: every 5 seconds, for up to an hour.
 _LOOKS = {"Delay": 5, "MaxAttempts": 720}
 
 
 class _Fleet(NamedTuple):
-    """The instances that an endpoint has, or is to have."""
+    """The instances of an endpoint, current or wanted."""
 
     variant: str
     instance_type: str
@@ -35,21 +35,21 @@ class _Fleet(NamedTuple):
 def deploy(
     console: Console, stage: str, client: Client, cdk: Cdk, assembly: Path, arguments: Sequence[str] = ()
 ) -> None:
-    """Synthesize the stage into `assembly` and deploy its stacks; `arguments` are for `cdk deploy`.
+    """Synthesize the stage into `assembly` and deploy its stacks; `arguments` are passed to `cdk deploy`.
 
-    Two changes go through in one order only, which CloudFormation does not know:
+    SageMaker accepts two changes in one order only, and CloudFormation uses another order:
 
-    - SageMaker refuses to change the instance type of a variant that Application Auto Scaling manages, and
-      CloudFormation would take the registration away only after the update. So the stack with the
-      registration goes first and comes back with the deployment: the endpoint keeps the instances that it
-      has meanwhile, and does not scale.
-    - SageMaker refuses a rolling update of a single instance, and autoscaling's new limits would make it two
-      only after the update. So the endpoint gets its instances first.
+    - SageMaker refuses to change the instance type of a variant that Application Auto Scaling manages.
+      CloudFormation would remove the registration only after the update. So the stack with the registration
+      is deleted first and created again by the deployment. Meanwhile the endpoint keeps its number of
+      instances.
+    - SageMaker refuses a rolling update of a single instance. Autoscaling's new minimum would take effect
+      only after the update. So the endpoint is scaled out first.
 
-    Raises `CdkError`, and boto3's errors if the endpoint cannot be looked at or does not get its instances.
+    Raises `CdkError`, and boto3's errors if the endpoint cannot be described or scaled out.
     """
     cdk("synth", "--quiet", "--context", f"stage={stage}")
-    # What was looked at is what is deployed.
+    # The checked templates are the ones that are deployed.
     name, synthesized = stage.capitalize(), ("--app", str(assembly))
     endpoint, wanted, rolling = _wanted(dict(stack_templates(assembly))[f"{name}/Serving"])
     stacks = endpoint.removesuffix("Serving")
@@ -65,26 +65,26 @@ def deploy(
     unscaled = before != wanted.instance_type
     if unscaled:
         console.print(
-            f"{endpoint}: {before} becomes {wanted.instance_type}. Autoscaling is taken away "
-            "for the update, which SageMaker would refuse otherwise, and comes back with it."
+            f"{endpoint}: {before} becomes {wanted.instance_type}. Autoscaling is removed "
+            "for the update, which SageMaker would refuse otherwise, and restored by it."
         )
         _unprotect(cloudformation, f"{stacks}Scaling")
         cdk("destroy", f"{name}/Scaling", "--force", "--exclusively", *synthesized)
     for stack in _never_made(cloudformation, stacks):
-        # The CLI deletes what is left of a first deployment that failed, but not if it is protected.
+        # The CLI deletes a stack whose first deployment failed, but not with termination protection.
         _unprotect(cloudformation, stack)
     try:
         cdk("deploy", f"{name}/*", *synthesized, *arguments)
     except CdkError:
         if unscaled:
-            console.print(f"{endpoint}: the update failed; autoscaling is put back.")
+            console.print(f"{endpoint}: the update failed; autoscaling is restored.")
             cdk("deploy", f"{name}/Scaling", "--exclusively", *synthesized, *arguments)
         raise
     _check_live(sagemaker, cloudformation, endpoint)
 
 
 def _never_made(cloudformation: Any, prefix: str) -> list[str]:
-    """The stacks of the stage whose first deployment failed."""
+    """List the stacks of the stage whose first deployment failed."""
     pages = cloudformation.get_paginator("describe_stacks").paginate()
     stacks = [stack for page in pages for stack in page["Stacks"]]
     failed = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
@@ -96,7 +96,7 @@ def _never_made(cloudformation: Any, prefix: str) -> list[str]:
 
 
 def _check_live(sagemaker: Any, cloudformation: Any, endpoint: str) -> None:
-    """Raise `CdkError` unless the endpoint serves what the stack says: it may have gone back by itself."""
+    """Raise `CdkError` unless the endpoint has the stack's config: SageMaker may have rolled it back."""
     found = cloudformation.describe_stack_resource(StackName=endpoint, LogicalResourceId="EndpointConfig")
     config = found["StackResourceDetail"]["PhysicalResourceId"].rpartition("/")[2]
     live = sagemaker.describe_endpoint(EndpointName=endpoint)
@@ -108,7 +108,7 @@ def _check_live(sagemaker: Any, cloudformation: Any, endpoint: str) -> None:
 
 
 def _wanted(template: Path) -> tuple[str, _Fleet, bool]:
-    """The endpoint's name, its new fleet, and whether it is updated in batches, as the template has them."""
+    """Read the endpoint's name, its new fleet and whether its update is rolling from the template."""
     resources = json.loads(template.read_text())["Resources"].values()
     by_type = {resource["Type"]: resource["Properties"] for resource in resources}
     [variant] = by_type["AWS::SageMaker::EndpointConfig"]["ProductionVariants"]
@@ -118,7 +118,7 @@ def _wanted(template: Path) -> tuple[str, _Fleet, bool]:
 
 
 def _deployed(sagemaker: Any, endpoint: str) -> _Fleet | None:
-    """The fleet that serves now; None where there is no such endpoint yet."""
+    """Describe the current fleet; None if the endpoint does not exist."""
     try:
         described = sagemaker.describe_endpoint(EndpointName=endpoint)
     except ClientError as error:
@@ -135,7 +135,7 @@ def _deployed(sagemaker: Any, endpoint: str) -> _Fleet | None:
 
 
 def _grow(sagemaker: Any, endpoint: str, variant: str, instances: int) -> None:
-    """Give the endpoint more instances, and wait until they serve."""
+    """Scale the endpoint out and wait until it is in service."""
     wanted = [{"VariantName": variant, "DesiredInstanceCount": instances}]
     sagemaker.update_endpoint_weights_and_capacities(
         EndpointName=endpoint, DesiredWeightsAndCapacities=wanted
@@ -144,9 +144,9 @@ def _grow(sagemaker: Any, endpoint: str, variant: str, instances: int) -> None:
 
 
 def _unprotect(cloudformation: Any, stack: str) -> None:
-    """Let a stack be deleted; the deployment protects the one that takes its place."""
+    """Remove a stack's termination protection; the deployment sets it again."""
     try:
         cloudformation.update_termination_protection(StackName=stack, EnableTerminationProtection=False)
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationError":  # there is no such stack
+        if error.response["Error"]["Code"] != "ValidationError":  # the stack does not exist
             raise

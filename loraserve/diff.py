@@ -1,7 +1,7 @@
-"""`make diff`: what the working tree changes in each stack's template, against a git revision.
+"""The differences of each stack's template between the working tree and a git revision.
 
-No credentials, no Docker, no network: both sides are synthesized here, and the stock `cdk diff`
-compares templates.
+Both sides are synthesized here, and `cdk diff` compares the templates: it needs no credentials, Docker or
+network.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from loraserve.cdk import cdk
+from loraserve.errors import UserError
 from stacks.project import ROOT
 
 PYTHON = ROOT / ".venv" / "bin" / "python"
 
 
-class DiffError(Exception):
-    """The two sides cannot be compared."""
+class DiffError(UserError):
+    """A git revision that cannot be checked out for the comparison."""
 
 
 def diff(console: Console, base: str, stage: str | None) -> None:
@@ -47,7 +48,7 @@ def diff(console: Console, base: str, stage: str | None) -> None:
 
 
 def stack_templates(assembly: Path) -> Iterator[tuple[str, Path]]:
-    """The path (`Dev/Serving`) and template file of each stack of a cloud assembly, stages included."""
+    """Yield the path (`Dev/Serving`) and template file of each stack of a cloud assembly, stages included."""
     manifest = json.loads((assembly / "manifest.json").read_text())
     for artifact in manifest["artifacts"].values():
         if artifact["type"] == "cdk:cloud-assembly":
@@ -70,7 +71,7 @@ def _synth_base(base: str, context: tuple[str, ...], tree: Path, output: Path) -
 
 
 def _build_layer(tree: Path, environment: dict[str, str]) -> None:
-    """The base's Lambda layer; the CDK CLI makes the working tree's."""
+    """Build the base revision's Lambda layer; the CDK CLI builds the working tree's."""
     if (tree / "loraserve" / "lambda_layer.py").exists():
         subprocess.run([PYTHON, "-m", "loraserve.lambda_layer"], cwd=tree, env=environment, check=True)
 

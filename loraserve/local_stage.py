@@ -1,4 +1,8 @@
-"""The Local stage in a laptop cloud: bootstrap, deploy, destroy, and what was deployed."""
+"""The Local stage and its laptop cloud: start, bootstrap, deploy, outputs, destroy, stop.
+
+The only module of `loraserve` that imports `laptop_cloud`; pyproject.toml has the import contract. Errors of
+the laptop cloud become `LaptopCloudError`.
+"""
 
 from __future__ import annotations
 
@@ -6,57 +10,67 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-
-from laptop_cloud.cloud import Cloud
+from laptop_cloud import detached
+from laptop_cloud.aws_isolation import NotLoopback, aws_variables
+from laptop_cloud.cloud import Cloud, LaptopCloud
+from laptop_cloud.ports import PortTaken
+from laptop_cloud.process import CloudFailed
 from loraserve.cdk import OnEvent, cdk
+from loraserve.errors import UserError
 from stacks.config.loading import load_stage
 from stacks.project import ROOT
 
 STAGE = "Local"
-#: Where `up` keeps the laptop cloud that goes on running, below the current directory.
+#: The directory of the laptop cloud that `up` starts, relative to the current directory.
 STATE = Path(".laptop")
 STACKS = "LoraServing-Local-"
 SERVING_STACK = f"{STACKS}Serving"
 STORE_STACK = f"{STACKS}AdapterStore"
 
 
-@contextmanager
-def stack_progress(console: Console, title: str) -> Iterator[OnEvent]:
-    """A bar for each stack that CloudFormation works on."""
-    with step(console, title) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def on_event(stack: str, done: int, total: int, resource_type: str) -> None:
-            if stack not in tasks:
-                tasks[stack] = progress.add_task(stack, total=None)
-            short = resource_type.removeprefix("AWS::")
-            progress.update(
-                tasks[stack], completed=done, total=total or None, description=f"  {stack}: {short}"
-            )
-
-        yield on_event
+class LaptopCloudError(UserError):
+    """The laptop cloud cannot be started or used; the message is its own."""
 
 
 @contextmanager
-def step(console: Console, title: str) -> Iterator[Progress]:
-    """A named step with its running time; more bars can be added to what it yields."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=None)
-        yield progress
-        seconds = progress.tasks[task].elapsed or 0.0
-    console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]")
+def temporary(state: Path, port: int | None) -> Iterator[Cloud]:
+    """Run a laptop cloud for the length of the block; it ends with this process at the latest.
+
+    Its files are written to `state`. Without a `port`, a free one is used. Raises `LaptopCloudError`.
+    """
+    with _translated_errors(), LaptopCloud(state, port=port) as cloud:
+        yield cloud
+
+
+def start(port: int | None) -> Cloud:
+    """Start the laptop cloud of `STATE`, which runs until `stop`; raises `LaptopCloudError`."""
+    with _translated_errors():
+        return detached.up(STATE, port=port)
+
+
+def running() -> Cloud | None:
+    """Return the laptop cloud of `STATE` if it is running."""
+    return detached.running(STATE)
+
+
+def stop() -> None:
+    """Stop the laptop cloud of `STATE` and every process that it started, if it is running."""
+    detached.down(STATE)
+
+
+def client_variables(cloud: Cloud) -> dict[str, str]:
+    """Return the environment variables that an AWS client needs to reach this laptop cloud."""
+    with _translated_errors():
+        return aws_variables(cloud.url)
 
 
 def check() -> None:
-    """Read the stage before anything is started; raises `stacks.config.stage_config.ConfigError`."""
+    """Read the stage before anything is started; raises `stacks.typed_yaml.ConfigError`."""
     load_stage(ROOT / "stages" / "local.yaml")
 
 
 def bootstrap(cloud: Cloud, output: Path) -> None:
-    """`cdk bootstrap`, as for a real account."""
+    """Run `cdk bootstrap`, as for a real account."""
     account, region = cloud.environment["AWS_ACCESS_KEY_ID"], cloud.environment["AWS_REGION"]
     cdk(
         "bootstrap",
@@ -69,7 +83,7 @@ def bootstrap(cloud: Cloud, output: Path) -> None:
 
 
 def deploy(cloud: Cloud, output: Path, on_event: OnEvent) -> None:
-    """`cdk deploy` of the stage's stacks."""
+    """Run `cdk deploy` for the stage's stacks."""
     cdk(
         "deploy",
         f"{STAGE}/*",
@@ -86,7 +100,7 @@ def deploy(cloud: Cloud, output: Path, on_event: OnEvent) -> None:
 
 
 def destroy(cloud: Cloud, output: Path, on_event: OnEvent) -> None:
-    """`cdk destroy` of the stage's stacks, bucket and contents included."""
+    """Run `cdk destroy` for the stage's stacks; it deletes the bucket and its objects, too."""
     cdk(
         "destroy",
         f"{STAGE}/*",
@@ -100,7 +114,7 @@ def destroy(cloud: Cloud, output: Path, on_event: OnEvent) -> None:
 
 
 def outputs(cloud: Cloud) -> dict[str, str]:
-    """The outputs of all its stacks, e.g. EndpointName and AdapterBucket; empty if not deployed."""
+    """Return the outputs of all stacks, e.g. EndpointName and AdapterBucket; empty if not deployed."""
     stacks = cloud.client("cloudformation").describe_stacks()["Stacks"]
     return {
         output["OutputKey"]: output["OutputValue"]
@@ -108,3 +122,11 @@ def outputs(cloud: Cloud) -> dict[str, str]:
         if stack["StackName"].startswith(STACKS)
         for output in stack.get("Outputs", [])
     }
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except (CloudFailed, NotLoopback, PortTaken) as error:
+        raise LaptopCloudError(str(error)) from error

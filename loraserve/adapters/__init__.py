@@ -1,4 +1,4 @@
-"""`python -m loraserve adapters …`: the adapter store of a stage, for people.
+"""Operations on the adapter store of a stage: check, publish, roll back, remove, verify, garbage collection.
 
-`commands` is what they type, `tables` what they see; the other modules do the work and know nothing of both.
+`loraserve.cli.adapters` has the commands and their output.
 """

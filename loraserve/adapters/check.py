@@ -1,4 +1,4 @@
-"""An adapter before it is published: found, and checked by the stage's rules."""
+"""Checking an adapter by the stage's rules before it is published."""
 
 from __future__ import annotations
 
@@ -22,44 +22,44 @@ from loraserve.adapters.stage_store import StageStore
 from stacks.config.local_model import LocalModel
 from stacks.config.stage_config import LoadedStage
 
-#: A person waits: so long is asked for the base model on a Hub that does not answer.
+#: Time limit for reading the base model from the Hub; a command waits for it.
 HUB_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
 class Base:
-    """What is known of a stage's base model."""
+    """The facts about a stage's base model that adapters are checked against."""
 
     facts: BaseModelFacts | None
     revision: str
-    """Tells one state of the model from another."""
+    """Identifier of the model's content: the Hub's commit, or the prefix of a local model."""
     unknown: str | None = None
-    """Why there are no facts."""
+    """Reason for missing facts."""
 
     @property
     def warning(self) -> str | None:
-        """What to tell, if there is anything."""
+        """The warning for the user, None if the facts are known."""
         if self.facts is not None:
             return None
         return f"not checked against the base model's dimensions: {self.unknown}"
 
 
 def check(store: StageStore, name: str, source: str, base: Base, sha256: str | None = None) -> Candidate:
-    """Find an adapter and check it; `sha256` (hex) is what its weights must hash to.
+    """Locate an adapter and check it; `sha256` (hex) is the expected hash of its weights.
 
-    `source` is a directory, or what a manifest may say. `name` is for messages. Raises `SourceError` or
-    `InvalidAdapter`.
+    `source` is a directory or a source of a manifest. `name` appears in messages only.
+    Raises `SourceError` or `InvalidAdapter`.
     """
     return check_candidate(name, locate(store, source), store.rules, base.facts, sha256)
 
 
 def checked_for(store: StageStore, base: Base) -> str:
-    """What goes into the entry of an adapter that `check` let through."""
+    """Return `checked_for` of the registry entry of an adapter that passed `check`."""
     return store.rules.checked_for(base.revision, dimensions_known=base.facts is not None)
 
 
 def locate(store: StageStore, text: str) -> AdapterFiles:
-    """The files of a directory or another source; raises `SourceError`."""
+    """Locate the files of a directory or another source; raises `SourceError`."""
     source = parse_source(text)
     match source:
         case LocalSource(path):
@@ -70,13 +70,13 @@ def locate(store: StageStore, text: str) -> AdapterFiles:
 
 
 def read_base(stage: LoadedStage) -> Base:
-    """The base model's dimensions, from its local directory or from the Hub, if they can be had."""
+    """Read the base model's dimensions from its local directory or from the Hub, if possible."""
     model = stage.config.base_model
     if model.path is not None:
         local = LocalModel(model.name, (stage.directory / model.path).resolve())
         files = ModelFiles(model.name, {path.name: LocalFile(path) for path in local.files}, {})
         return Base(files.facts(), local.prefix)
-    # `stacks.config.stage_config` lets no stage through that has neither path nor revision.
+    # `stacks.config.stage_config` refuses a stage with neither path nor revision.
     revision = str(model.revision)
     until = time.monotonic() + HUB_SECONDS
     hub = _hub(stage, until)
@@ -89,7 +89,7 @@ def read_base(stage: LoadedStage) -> Base:
 
 
 def _hub(stage: LoadedStage, until: float = float("inf")) -> Hub:
-    """The stage's Hub, asked with the login of the person who runs this (`hf auth login`)."""
+    """Return a client of the stage's Hub with the user's login (`hf auth login`)."""
     return Hub(
         stage.config.hub_endpoint,
         huggingface_hub.get_token(),

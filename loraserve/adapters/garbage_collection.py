@@ -1,8 +1,9 @@
-"""Cleaning up a store: what the bucket's lifecycle does in AWS, and what no lifecycle rule can know.
+"""Garbage collection of a store: unreferenced, expired and incomplete revisions, and stale uploads.
 
-It may run beside publishers. What is young is left alone, because it may be on its way to being published.
-What is deleted can be had back, since the bucket keeps versions: after each deletion the registry is asked
-again, and what somebody has published in the meantime is restored.
+The bucket's lifecycle rules delete expired revisions in AWS; the other cases need the registry. Publishers
+may run at the same time. Young objects are skipped, because their publication may be in progress. After each
+deletion the registry is read again, and a revision that was published in the meantime is restored from the
+bucket's object versions.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ Kind = Literal["retire", "revive", "delete", "abort"]
 
 @dataclass(frozen=True)
 class Action:
-    """One thing to do, or done."""
+    """One action, planned or done."""
 
     kind: Kind
     key: str
     """The prefix of a revision, or the key of an upload."""
     reason: str
     size: int = 0
-    """Bytes that are given up."""
+    """Number of bytes that are freed."""
 
 
 @dataclass(frozen=True)
 class _Step:
-    """An action with what it needs to be done."""
+    """An action with its target."""
 
     action: Action
     revision: Revision | None = None
@@ -43,9 +44,9 @@ class _Step:
 def collect(
     store: StageStore, *, min_age: timedelta, dry_run: bool = False, now: datetime | None = None
 ) -> list[Action]:
-    """Clean up, and return what was done; what has changed in the meantime is left out.
+    """Clean up and return the actions done; a target that has changed in the meantime is skipped.
 
-    `min_age` protects what may still be on its way. `now` is the time to measure ages from.
+    Objects younger than `min_age` are skipped. Ages are measured from `now`.
     """
     now = now or datetime.now(UTC)
     steps = [*_revision_steps(store, now, min_age), *_upload_steps(store, now, min_age)]
@@ -55,7 +56,7 @@ def collect(
 
 
 def _revision_steps(store: StageStore, now: datetime, min_age: timedelta) -> Iterator[_Step]:
-    # First the objects, then the registry: what is published in between is seen as such.
+    # Objects before the registry: a revision that is published in between is then seen as published.
     revisions = sorted(store.revisions().values(), key=lambda revision: revision.prefix)
     current = {listed.entry.prefix for listed in store.list()}
     retired = in_parallel(lambda revision: store.retention.is_retired(revision.prefix), revisions)
@@ -92,7 +93,7 @@ def _upload_steps(store: StageStore, now: datetime, min_age: timedelta) -> Itera
     pages = store.s3.get_paginator("list_multipart_uploads").paginate(Bucket=store.bucket)
     for upload in (upload for page in pages for upload in page.get("Uploads", [])):
         parts = _parts(store, upload)
-        # An upload that was begun long ago may be going on just now.
+        # An upload that began long ago may still be in progress.
         last = max([upload["Initiated"], *(part["LastModified"] for part in parts)])
         if now - last >= min_age:
             size = sum(part["Size"] for part in parts)
@@ -112,7 +113,7 @@ def _parts(store: StageStore, upload: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _do(store: StageStore, step: _Step) -> bool:
-    """Do a step, if there is still reason to; whether it was done."""
+    """Do a step unless its reason is gone; return whether it was done."""
     if step.revision is None:
         return _abort(store, step.action.key, step.upload_id)
     prefix = step.revision.prefix
@@ -142,7 +143,7 @@ def _delete(store: StageStore, revision: Revision) -> bool:
     seen = store.revision(revision.name, revision.revision)
     if seen != revision or store.is_current(revision):
         return False
-    # The config first: where it is, readers expect the weights.
+    # The config first: its presence promises the weights to readers.
     files = sorted(revision.objects, key=lambda file: file != CONFIG_FILE)
     markers = {
         key: store.s3.delete_object(Bucket=store.bucket, Key=key).get("VersionId")
@@ -150,12 +151,12 @@ def _delete(store: StageStore, revision: Revision) -> bool:
     }
     if not (store.is_current(revision) or store.revision(revision.name, revision.revision).objects):
         return True
-    # Somebody has published it, or is about to: without its delete marker, an object is there again.
+    # It was published, or is being published: removing the delete markers restores the objects.
     for key, marker in markers.items():
         if marker is not None:
             store.s3.delete_object(Bucket=store.bucket, Key=key, VersionId=marker)
     if store.is_current(revision):
-        # Its publisher may have taken the mark off while there was nothing to take it off.
+        # The publisher may have removed the retired mark while the objects were deleted.
         store.retention.revive(revision.prefix)
     return False
 

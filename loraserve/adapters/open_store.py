@@ -1,4 +1,4 @@
-"""Finding the store of a stage: in the laptop cloud, or in AWS with the user's own credentials."""
+"""Opening the store of a stage: in the laptop cloud, or in AWS with the user's credentials."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from botocore.exceptions import ClientError
 
 from adapters.store.s3 import S3Client, error_code
 from adapters.store.transfer import PARALLEL_PARTS
-from laptop_cloud.detached import running
 from loraserve import local_stage
 from loraserve.adapters.stage_store import PARALLEL_REQUESTS, StageStore, store_stack
-from loraserve.cli.console import NotDeployed
+from loraserve.errors import NotDeployed
 from stacks.config.loading import load_stage, load_stages
 from stacks.config.stage_config import LoadedStage
 from stacks.project import ROOT
@@ -24,7 +23,7 @@ _CLIENT = Config(max_pool_connections=PARALLEL_REQUESTS + PARALLEL_PARTS)
 
 
 def open_store(stage: str, bucket: str | None) -> StageStore:
-    """The store of a stage, given by its name or its file; `bucket` instead of the one that its stack made.
+    """Open the store of a stage, given by its name or its file; `bucket` replaces the bucket of its stack.
 
     Raises `ConfigError` or `NotDeployed`.
     """
@@ -35,7 +34,7 @@ def open_store(stage: str, bucket: str | None) -> StageStore:
 
 
 def find_stage(stage: str) -> LoadedStage:
-    """A stage of `stages/`, or one whose file lies elsewhere; raises `ConfigError`."""
+    """Load a stage of `stages/`, or a stage file at another path; raises `ConfigError`."""
     if not stage.endswith(".yaml"):
         return load_stages(ROOT / "stages", stage)[0]
     if not Path(stage).is_file():
@@ -44,7 +43,7 @@ def find_stage(stage: str) -> LoadedStage:
 
 
 def _in_laptop_cloud(stage: LoadedStage, bucket: str | None) -> StageStore:
-    cloud = running(local_stage.STATE)
+    cloud = local_stage.running()
     if cloud is None:
         raise NotDeployed(
             "no laptop cloud is running here: start it with 'make up', or name another stage with --stage"
@@ -77,7 +76,7 @@ def _check_account(session: boto3.Session, stage: LoadedStage) -> None:
 
 
 def _deployed(session: boto3.Session, stage: LoadedStage) -> str:
-    """The bucket that the stage's stack made."""
+    """Return the bucket in the outputs of the stage's stack."""
     stack = store_stack(stage)
     try:
         found = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]

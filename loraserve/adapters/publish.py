@@ -1,4 +1,4 @@
-"""Publishing by hand: the files first, then the registry entry, on the condition that it is as it was."""
+"""Publishing by hand: the files first, then the registry entry, by a conditional write."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from adapters.store.transfer import Transfers
 from ingest.candidate import Candidate
 from ingest.upload import Uploader
 from loraserve.adapters.check import Base, checked_for
-from loraserve.adapters.rollback import Outcome, refuse_stack_owned
+from loraserve.adapters.rollback import PublishResult, refuse_stack_owned
 from loraserve.adapters.stage_store import StageStore
 
 
 @dataclass(frozen=True)
 class Publication:
-    """A name, before anything is done and until it is published."""
+    """The publication of one name, from its first look at the registry to the entry."""
 
     store: StageStore
     name: str
     before: Published | None
-    """Its entry when this began: if it changes until the end, nothing is published."""
+    """The name's entry at the beginning; if it changes before the end, nothing is published."""
 
     @classmethod
     def begin(cls, store: StageStore, name: str) -> Publication:
-        """Look at the name; raises `InvalidName`, or `PublishConflict` if a stack owns it."""
+        """Read the name's entry; raises `InvalidName`, or `PublishConflict` if a stack owns the name."""
         before = store.published(check_name(name))
         if before is not None:
             refuse_stack_owned(store, before.entry)
         return cls(store, name, before)
 
     def transfer(self, examined: Candidate, moved: Callable[[int], None] = lambda _: None) -> None:
-        """Bring the files into the bucket; called again, it goes on where it stopped.
+        """Upload the files to the bucket; a second call resumes an interrupted upload.
 
-        `moved` is told the bytes of each part. Raises `InvalidAdapter` or `SourceError`.
+        `moved` is called with the size of each part. Raises `InvalidAdapter` or `SourceError`.
         """
         store, prefix = self.store, adapter_prefix(self.name, examined.revision)
         found = store.revision(self.name, examined.revision)
@@ -45,11 +45,12 @@ class Publication:
         with Transfers(store.s3, store.bucket, moved=moved) as transfers:
             Uploader(store.s3, store.bucket, transfers, stored).put(self.name, examined)
 
-    def finish(self, examined: Candidate, base: Base, labels: Mapping[str, str] | None = None) -> Outcome:
-        """Point the name to the revision, and retire the one before; raises `PublishConflict`.
+    def finish(
+        self, examined: Candidate, base: Base, labels: Mapping[str, str] | None = None
+    ) -> PublishResult:
+        """Point the name to the revision, and retire the previous one; raises `PublishConflict`.
 
-        Without `labels`, those that the name has stay. If it stands for this content already, nothing is
-        written.
+        Without `labels`, the name keeps its labels. If it points to this content already, nothing is written.
         """
         now = self.before.entry if self.before else None
         if labels is None:
@@ -63,13 +64,13 @@ class Publication:
         )
         if now is not None and now.revision == entry.revision and now.labels == entry.labels:
             self.store.retention.revive(now.prefix)
-            return Outcome(now, None, changed=False)
+            return PublishResult(now, None, changed=False)
         change = Change(self.before, entry)
         publish(self.store.registry, [change])
-        # The revision may have been there before, retired, and a gc may have deleted it until a moment ago.
-        # From now on none will.
+        # A retired revision with the same content may have been deleted by a gc since the upload. From now on
+        # none deletes it, so the upload is completed again.
         self.store.retention.revive(entry.prefix)
         self.transfer(examined)
         if change.superseded is not None:
             self.store.retention.retire(change.superseded)
-        return Outcome(entry, now.revision if now else None, changed=True)
+        return PublishResult(entry, now.revision if now else None, changed=True)

@@ -1,4 +1,4 @@
-"""Changing what a name stands for: rollback, removal, and whose name it is."""
+"""Changing the revision that a name points to: rollback, removal, and the owner of a name."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from loraserve.adapters.stage_store import StageStore
 
 
 class NoRevision(AdapterError):
-    """There is no such revision to go back to."""
+    """A revision that a name cannot be rolled back to."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a name stands for now."""
+class PublishResult:
+    """The revision that a name points to after a publication or a rollback."""
 
     entry: RegistryEntry
     replaced: str | None
-    """The revision before, if there was one."""
+    """The previous revision, None if there was none."""
     changed: bool
 
 
 @dataclass(frozen=True)
 class PastVersion:
-    """What an entry was at some time, and whether it can be again."""
+    """An earlier version of a registry entry, and whether it can be restored."""
 
     version: EntryVersion
-    is_there: bool
-    """Whether all of the revision's objects are in the bucket."""
+    is_complete: bool
+    """True if the bucket has all of the revision's objects."""
 
 
 def history(store: StageStore, name: str) -> list[PastVersion]:
-    """What a name stood for, newest first, what it stands for now included."""
+    """Return all versions of a name's entry, newest first, the current one included."""
     versions = list(store.registry.history(name))
     revisions = {version.entry.revision for version in versions if version.entry is not None}
     there = {revision for revision in revisions if store.revision(name, revision).is_complete}
@@ -48,8 +48,8 @@ def history(store: StageStore, name: str) -> list[PastVersion]:
     ]
 
 
-def rollback(store: StageStore, name: str, to: str | None = None) -> Outcome:
-    """Point a name to a revision that it stood for: to this one, or to the last one that it does not now.
+def rollback(store: StageStore, name: str, to: str | None = None) -> PublishResult:
+    """Point a name to an earlier revision: to `to`, or to the last one other than the current one.
 
     A removed name is published again. Raises `NoRevision` or `PublishConflict`.
     """
@@ -59,16 +59,16 @@ def rollback(store: StageStore, name: str, to: str | None = None) -> Outcome:
         raise store.unknown(name)
     now = before.entry if before else None
     if now is not None and to == now.revision:
-        return Outcome(now, None, changed=False)
+        return PublishResult(now, None, changed=False)
     entry = _wanted(name, past, now, check_revision(name, to) if to else None)
     if now is not None:
         entry = replace(entry, owner=now.owner)
     _point(store, before, entry)
-    return Outcome(entry, now.revision if now else None, changed=True)
+    return PublishResult(entry, now.revision if now else None, changed=True)
 
 
 def remove(store: StageStore, name: str) -> RegistryEntry:
-    """Unpublish a name and retire its revision; returns what it stood for. Raises `PublishConflict`."""
+    """Unpublish a name and retire its revision; returns its last entry. Raises `PublishConflict`."""
     before = store.get(name)
     publish(store.registry, [Change(before, None)])
     store.retention.retire(before.entry.prefix)
@@ -76,7 +76,7 @@ def remove(store: StageStore, name: str) -> RegistryEntry:
 
 
 def refuse_stack_owned(store: StageStore, entry: RegistryEntry) -> None:
-    """Raise `PublishConflict` if a stack owns the name: what is published by hand would not stay."""
+    """Raise `PublishConflict` if a stack owns the name: its next deployment would undo the publication."""
     if entry.owner != BY_HAND:
         raise PublishConflict(
             entry.name,
@@ -86,14 +86,14 @@ def refuse_stack_owned(store: StageStore, entry: RegistryEntry) -> None:
 
 
 def ownership_note(store: StageStore, entry: RegistryEntry, *, removed: bool = False) -> str | None:
-    """What becomes of a change to a name that a stack owns; None if none does."""
+    """Return how to make a change of a stack's name permanent; None if no stack owns the name."""
     if entry.owner == BY_HAND:
         return None
     manifest = _manifest(store, entry)
     if removed:
         stay = f"take it out of {manifest}"
     elif entry.source.startswith("asset://"):
-        # The directory as it was then is known by its content alone.
+        # The manifest names a directory; its earlier content is only in the bucket.
         stay = (
             f"put these files back into its directory in {manifest}: "
             f"aws s3 cp --recursive s3://{store.bucket}/{entry.prefix} DIRECTORY"
@@ -116,17 +116,17 @@ def _manifest(store: StageStore, entry: RegistryEntry) -> str:
 def _wanted(
     name: str, past: Iterable[PastVersion], now: RegistryEntry | None, to: str | None
 ) -> RegistryEntry:
-    """The newest of the entries that name the wanted revision, whose objects must be there."""
+    """Return the newest entry with the wanted revision; raises `NoRevision` if its objects are gone."""
     others = [
-        (seen.version.entry, seen.is_there)
+        (seen.version.entry, seen.is_complete)
         for seen in past
         if seen.version.entry is not None and not (now and seen.version.entry.revision == now.revision)
     ]
-    possible = list(dict.fromkeys(entry.revision for entry, is_there in others if is_there))
+    possible = list(dict.fromkeys(entry.revision for entry, is_complete in others if is_complete))
     remedy = f"it can be rolled back to {', '.join(possible)}" if possible else "publish it again"
-    for entry, is_there in others:
+    for entry, is_complete in others:
         if to in {None, entry.revision}:
-            if is_there:
+            if is_complete:
                 return entry
             problem = f"the files of revision {entry.revision} are no longer in the bucket"
             raise NoRevision(name, problem, remedy)
@@ -139,7 +139,7 @@ def _point(store: StageStore, before: Published | None, entry: RegistryEntry) ->
     change = Change(before, entry)
     written = publish(store.registry, [change])
     store.retention.revive(entry.prefix)
-    # A gc may have deleted it after it was looked at; from the write on, none does.
+    # A gc may have deleted the revision since it was checked. From the write on, none does.
     if not store.revision(entry.name, entry.revision).is_complete:
         back = before.entry if before else None
         publish(store.registry, [Change(written[entry.name], back)])

@@ -1,4 +1,4 @@
-"""A stage's adapter store: what is published, and what lies in the bucket."""
+"""A stage's adapter store: the published adapters and the objects in the bucket."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from adapters.validation.check_adapter import Rules
 from stacks.config.local_adapters import stage_rules
 from stacks.config.stage_config import LoadedStage
 
-#: Small requests at once.
+#: Small S3 requests that are sent at the same time.
 PARALLEL_REQUESTS = 16
 
 T = TypeVar("T")
@@ -49,46 +49,46 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class Revision:
-    """One revision as it lies in the bucket, complete or not."""
+    """One revision in the bucket, complete or not."""
 
     name: str
     revision: str
     objects: dict[str, StoredObject]
-    """By file name; whatever else lies there is among them."""
+    """All objects under the revision's prefix, by file name."""
 
     @property
     def prefix(self) -> str:
-        """Where it lies: the engine's id of it."""
+        """Prefix of its objects, which is the engine's id of the adapter."""
         return adapter_prefix(self.name, self.revision)
 
     @property
     def is_complete(self) -> bool:
-        """Whether both files are there."""
+        """True if the bucket has both files."""
         return all(file in self.objects for file in ADAPTER_FILES)
 
     @property
     def size(self) -> int:
-        """Bytes of all its objects."""
+        """Number of bytes of all its objects."""
         return sum(found.size for found in self.objects.values())
 
     @property
     def modified(self) -> datetime:
-        """When the newest of its objects was put, or retired."""
+        """Time at which the newest of its objects was written or retired."""
         return max(found.modified for found in self.objects.values())
 
 
 @dataclass(frozen=True)
-class Listed:
+class PublishedAdapter:
     """A published adapter."""
 
     entry: RegistryEntry
     published: datetime
-    """When its entry was last written."""
+    """Time of the last write of its entry."""
 
 
 @dataclass(frozen=True)
 class StageStore:
-    """The store of one stage, reached with a person's credentials."""
+    """The store of one stage, with an S3 client that has the user's credentials."""
 
     stage: LoadedStage
     s3: S3Client
@@ -96,12 +96,12 @@ class StageStore:
 
     @cached_property
     def registry(self) -> AdapterRegistry:
-        """Which revision each name stands for."""
+        """The registry: the revision that each name points to."""
         return AdapterRegistry(self.s3, self.bucket)
 
     @cached_property
     def retention(self) -> Retention:
-        """Retires revisions and brings them back."""
+        """The marks of retired revisions."""
         return Retention(self.s3, self.bucket)
 
     @property
@@ -111,40 +111,40 @@ class StageStore:
 
     @property
     def rules(self) -> Rules:
-        """What the stage demands of an adapter."""
+        """The stage's rules for adapters."""
         config = self.stage.config
         return stage_rules(config.engine, config.base_model.name)
 
     def published(self, name: str) -> Published | None:
-        """The entry of a name, None if it is not published; raises `InvalidName` or `DamagedEntry`."""
+        """Read the entry of a name, None if it is not published; raises `InvalidName` or `DamagedEntry`."""
         check_name(name)
         return self.registry.get(name)
 
     def get(self, name: str) -> Published:
-        """The entry of a name that is published; raises `UnknownAdapter` otherwise."""
+        """Read the entry of a name; raises `UnknownAdapter` if it is not published."""
         found = self.published(name)
         if found is None:
             raise self.unknown(name)
         return found
 
     def unknown(self, name: str) -> UnknownAdapter:
-        """What to tell who names an adapter that is not there."""
+        """Make the error for a name that is not published, with similar names."""
         close = difflib.get_close_matches(name, self.registry.etags(), n=3)
         remedy = f"did you mean {', '.join(map(repr, close))}?" if close else "the command list shows all"
         return UnknownAdapter(name, "it is not published in this store", remedy)
 
-    def list(self, prefix: str = "") -> list[Listed]:
-        """Every published adapter whose name begins like this, by name."""
+    def list(self, prefix: str = "") -> list[PublishedAdapter]:
+        """List the published adapters whose name has this prefix, by name."""
         times = {
             registered_name(item["Key"]): item["LastModified"]
             for item in listing(self.s3, self.bucket, REGISTRY_PREFIX + prefix)
         }
         found = in_parallel(self.published, sorted(times))
-        # One may have been removed since the listing.
-        return [Listed(now.entry, times[now.entry.name]) for now in found if now is not None]
+        # An adapter may have been removed since the listing.
+        return [PublishedAdapter(now.entry, times[now.entry.name]) for now in found if now is not None]
 
     def revisions(self, prefix: str = ADAPTERS_PREFIX) -> dict[str, Revision]:
-        """What lies below a prefix, by the prefix of each revision; what lies elsewhere is passed over."""
+        """Find the revisions under a prefix, by the prefix of each; other objects are skipped."""
         groups: dict[str, dict[str, StoredObject]] = defaultdict(dict)
         for item in listing(self.s3, self.bucket, prefix):
             folder, _, file = item["Key"].rpartition("/")
@@ -157,29 +157,29 @@ class StageStore:
         }
 
     def revision(self, name: str, revision: str) -> Revision:
-        """One revision; if nothing of it is there, it has no objects."""
+        """Find one revision; without objects in the bucket it has none."""
         prefix = adapter_prefix(name, revision)
         return self.revisions(prefix).get(prefix, Revision(name, revision, {}))
 
     def is_current(self, revision: Revision) -> bool:
-        """Whether its name stands for it just now."""
+        """Return True if its name points to it now."""
         found = self.published(revision.name)
         return found is not None and found.entry.revision == revision.revision
 
 
 def store_stack(stage: LoadedStage) -> str:
-    """The name of the stack with a stage's store; `stacks.stage` makes it."""
+    """Return the name of the stack with a stage's store, as `stacks.stage` sets it."""
     return f"LoraServing-{stage.name.capitalize()}-AdapterStore"
 
 
 def in_parallel(work: Callable[[T], R], items: Iterable[T], threads: int = PARALLEL_REQUESTS) -> list[R]:
-    """The work's results in the order of the items, or its first error."""
+    """Do the work for each item in threads; return the results in order, or raise the first error."""
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, items))
 
 
 def _reference(folder: str) -> Reference | None:
-    """The revision whose objects lie in a folder, None if no revision's do."""
+    """Parse the prefix of a revision; None for any other prefix."""
     name, _, revision = folder.removeprefix(ADAPTERS_PREFIX).removesuffix("/").rpartition("/")
     try:
         return Reference(check_name(name), check_revision(name, revision))

@@ -1,4 +1,4 @@
-"""Holding what lies in the bucket against the registry, down to each byte."""
+"""Comparing the objects in the bucket with the registry, byte for byte."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from adapters.validation.check_adapter import MAX_CONFIG_BYTES, check_adapter
 from ingest.s3_object import S3File
 from loraserve.adapters.stage_store import Revision, StageStore, in_parallel
 
-#: Each reads one file at a time.
+#: Adapters that are read at the same time, one file of each.
 PARALLEL_ADAPTERS = 4
 _BRING_BACK = "somebody wrote into the bucket: bring back the object's former version, or roll back"
 _SHOWN_DIGITS = 12
@@ -30,7 +30,7 @@ _SHOWN_DIGITS = 12
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong with a published adapter."""
+    """A defect of a published adapter."""
 
     name: str
     revision: str
@@ -39,7 +39,7 @@ class Finding:
 
 
 def size_of(store: StageStore, names: Sequence[str]) -> int:
-    """The bytes that `verify` will read, about."""
+    """Return the approximate number of bytes that `verify` reads."""
 
     def one(name: str) -> int:
         try:
@@ -57,9 +57,9 @@ def verify(
     base: BaseModelFacts | None,
     moved: Callable[[int], None] = lambda _: None,
 ) -> list[Finding]:
-    """What is wrong with these names, nothing if all is well; `moved` is told the bytes read.
+    """Return the defects of these names; `moved` is called with the size of each chunk read.
 
-    A name that is not published has nothing wrong with it.
+    A name that is not published has no defects.
     """
 
     def one(name: str) -> list[Finding]:
@@ -67,7 +67,7 @@ def verify(
             seen = store.published(name)
             while seen is not None:
                 found = list(_findings(store, seen.entry, base, moved))
-                # What was published in the meantime is no fault, but has to be looked at itself.
+                # A publication in the meantime is no defect; its revision is read instead.
                 now = store.published(name) if found else seen
                 if now == seen:
                     return found

@@ -1,1 +1,1 @@
-"""The command line: commands, tables and console."""
+"""The command line: one module for each command, the list of commands, and the consoles."""

@@ -1,64 +1,64 @@
-"""How commands talk to people: two consoles, and errors in one message instead of a stack trace."""
+"""The two consoles, and the report of errors: one message instead of a stack trace."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
 from adapters.errors import AdapterError
-from laptop_cloud.aws_isolation import NotLoopback
-from laptop_cloud.ports import PortTaken
-from laptop_cloud.process import CloudFailed
-from loraserve.cdk import CdkError
-from loraserve.client import InvocationError
-from loraserve.demo.demo import DemoFailed
-from loraserve.diff import DiffError
-from loraserve.images.oci_registry import RegistryError
-from stacks.typed_yaml import ConfigError
-
-
-class NotDeployed(Exception):
-    """What the command needs is not there; the message says how to get it."""
-
+from loraserve.errors import UserError
 
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)
 
 _UNBOUNDED = 10_000
-_TOLD = (
-    AdapterError, CdkError, CloudFailed, DemoFailed, DiffError, InvocationError, NotDeployed, NotLoopback,
-    PortTaken, RegistryError,
-)  # fmt: skip
 
 
 def output() -> Console:
-    """Standard output; a file or another program gets lines as long as they are."""
+    """Return the console of standard output; its lines are unbroken in a file or a pipe."""
     return console if console.is_terminal else Console(width=_UNBOUNDED)
 
 
 @contextmanager
-def told_plainly(interrupted: str = "everything this command started is stopped") -> Iterator[None]:
-    """Errors of a kind that the user can act on are one message, never a stack trace.
+def report_errors() -> Iterator[None]:
+    """Print an error that the user can act on in one message, without a stack trace, and exit.
 
-    Exit code 2 for a stage or manifest that cannot be used, 130 for Ctrl-C, of which `interrupted` says what
-    it leaves behind, and 1 for all else.
+    Exit codes: 2 for a stage file or manifest that cannot be used, 130 for Ctrl-C, 1 for everything else. An
+    exception of any other class is a bug and keeps its stack trace.
     """
+    # Imported when a command runs: `--help` does not wait for pydantic and botocore.
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from stacks.typed_yaml import ConfigError
+
+    with report_interrupt("everything this command started is stopped"):
+        try:
+            yield
+        except UserError as error:
+            _fail(str(error), error.exit_code, error)
+        except ConfigError as error:
+            _fail(str(error), 2, error)
+        except AdapterError as error:
+            _fail(str(error), 1, error)
+        except (BotoCoreError, ClientError) as error:
+            _fail(f"the cloud did not answer as it should: {error}", 1, error)
+
+
+@contextmanager
+def report_interrupt(state: str) -> Iterator[None]:
+    """Report a Ctrl-C in the block with the `state` that it leaves; exit code 130."""
     try:
         yield
-    except ConfigError as error:
-        errors.print(f"[red]✗[/] {escape(str(error))}")
-        raise typer.Exit(2) from error
-    except _TOLD as error:
-        errors.print(f"[red]✗[/] {escape(str(error))}")
-        raise typer.Exit(1) from error
-    except (BotoCoreError, ClientError) as error:
-        errors.print(f"[red]✗[/] the cloud did not answer as it should: {escape(str(error))}")
-        raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        errors.print(f"interrupted; {interrupted}")
+        errors.print(f"interrupted; {state}")
         raise typer.Exit(130) from None
+
+
+def _fail(message: str, code: int, cause: Exception) -> NoReturn:
+    errors.print(f"[red]✗[/] {escape(message)}")
+    raise typer.Exit(code) from cause

@@ -1,4 +1,4 @@
-"""`make demo`: the seed article's whole exercise, on a laptop, by a real `cdk deploy`."""
+"""The demo: the article's exercise on a laptop, by a real `cdk deploy`."""
 
 from __future__ import annotations
 
@@ -16,25 +16,24 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from laptop_cloud.cloud import LaptopCloud
 from loraserve import local_stage
 from loraserve.client import EndpointClient, runtime_config
-from loraserve.demo import load_test as benchmark
-from loraserve.demo import report
-from loraserve.local_stage import stack_progress, step
+from loraserve.demo import load_test, report
+from loraserve.errors import UserError
+from loraserve.progress import stack_progress, step
 from samples.problems import SEED_PROBLEM, SIGNATURES, adapter_name, check
 
 ROUNDS = 3
 
 
-class DemoFailed(Exception):
-    """The demo ran, but what came out is not what it promises."""
+class DemoFailed(UserError):
+    """A demo that ran to its end with a wrong result."""
 
 
 def demo(console: Console, out: Path, port: int | None) -> None:
     """Deploy, invoke, benchmark, tear down; writes `demo.json` and `demo.png` into `out`.
 
-    Raises `DemoFailed` if an answer is wrong; whatever happens, nothing is left running.
+    Raises `DemoFailed` if an answer is wrong. Every process that it started ends in any case.
     """
     local_stage.check()
     out.mkdir(parents=True, exist_ok=True)
@@ -42,7 +41,7 @@ def demo(console: Console, out: Path, port: int | None) -> None:
     shutil.rmtree(out / "laptop", ignore_errors=True)
     with ExitStack() as stack:
         with step(console, "laptop cloud"):
-            cloud = stack.enter_context(LaptopCloud(out / "laptop", port=port))
+            cloud = stack.enter_context(local_stage.temporary(out / "laptop", port))
         with step(console, "cdk bootstrap"):
             local_stage.bootstrap(cloud, assembly)
         started = time.monotonic()
@@ -50,9 +49,9 @@ def demo(console: Console, out: Path, port: int | None) -> None:
             local_stage.deploy(cloud, assembly, on_event)
         deploy_s = time.monotonic() - started
         endpoint = local_stage.outputs(cloud)["EndpointName"]
-        inservice_s = seconds_to_inservice(cloud, endpoint)
+        inservice_s = seconds_to_inservice(cloud.client("sagemaker"), endpoint)
         console.print(f"  endpoint {endpoint} was InService after {inservice_s:.1f} s")
-        adapters = [adapter_name(house) for house in range(len(SIGNATURES))]
+        adapters = [adapter_name(number) for number in range(len(SIGNATURES))]
         runtime = cloud.client("sagemaker-runtime", runtime_config(connections=len(adapters)))
         client = EndpointClient(endpoint, runtime)
         texts = compare(console, client, adapters[0])
@@ -63,22 +62,23 @@ def demo(console: Console, out: Path, port: int | None) -> None:
     (out / "demo.json").write_text(json.dumps(summary, indent=1) + "\n")
     console.print(f"Results: {out / 'demo.json'}, {out / 'demo.png'}")
     console.print(
-        "Next: [bold]make up[/] keeps the laptop cloud running for you to try things; make down ends it."
+        "Next: [bold]make up[/] deploys the same and keeps it running, for `make invoke` and any AWS client; "
+        "make down stops it."
     )
-    _judge(result, texts)
+    _check_result(result, texts)
 
 
-def seconds_to_inservice(cloud: LaptopCloud, endpoint: str) -> float:
-    """From CreateEndpoint to InService, as SageMaker's own timestamps tell."""
-    description = cloud.client("sagemaker").describe_endpoint(EndpointName=endpoint)
+def seconds_to_inservice(sagemaker: Any, endpoint: str) -> float:
+    """Return the seconds from CreateEndpoint to InService, by SageMaker's timestamps."""
+    description = sagemaker.describe_endpoint(EndpointName=endpoint)
     return float((description["LastModifiedTime"] - description["CreationTime"]).total_seconds())
 
 
 def compare(console: Console, client: EndpointClient, adapter: str) -> dict[str, str]:
-    """The seed's question to the base model and to one adapter, side by side."""
-    base = client.generate(SEED_PROBLEM.prompt, max_new_tokens=benchmark.NEW_TOKENS)
-    tuned = client.generate(SEED_PROBLEM.prompt, adapter=adapter, max_new_tokens=benchmark.NEW_TOKENS)
-    console.print(Panel(escape(SEED_PROBLEM.prompt), title="the seed's question"))
+    """Ask the base model and one adapter the article's question, and print both answers side by side."""
+    base = client.generate(SEED_PROBLEM.prompt, max_new_tokens=load_test.NEW_TOKENS)
+    tuned = client.generate(SEED_PROBLEM.prompt, adapter=adapter, max_new_tokens=load_test.NEW_TOKENS)
+    console.print(Panel(escape(SEED_PROBLEM.prompt), title="the article's question"))
     side_by_side = Table(show_lines=True)
     side_by_side.add_column(f"base model ({base.tokens} tokens, {base.seconds:.2f} s)", ratio=1)
     side_by_side.add_column(f"adapter {adapter} ({tuned.tokens} tokens, {tuned.seconds:.2f} s)", ratio=1)
@@ -88,30 +88,33 @@ def compare(console: Console, client: EndpointClient, adapter: str) -> dict[str,
 
 
 def measure(console: Console, client: EndpointClient, adapters: Sequence[str], out: Path) -> dict[str, Any]:
-    """Warm every adapter at once, then the rounds: one adapter, all adapters at random."""
-    warm(console, client, adapters)
-    single: list[benchmark.Run] = []
-    spread: list[benchmark.Run] = []
+    """Load every adapter, then measure the rounds: one adapter, then all adapters at random.
+
+    Returns the figures of `demo.json`.
+    """
+    load_all(console, client, adapters)
+    single: list[load_test.Run] = []
+    spread: list[load_test.Run] = []
     seconds: dict[str, list[float]] = {"single": [], "random": []}
-    title = f"{ROUNDS} rounds of {benchmark.REQUESTS} requests from {benchmark.CLIENTS} clients"
+    title = f"{ROUNDS} rounds of {load_test.REQUESTS} requests from {load_test.CLIENTS} clients"
     with step(console, title) as progress:
         for number in range(1, ROUNDS + 1):
             for name, runs, chosen in (("single", single, adapters[:1]), ("random", spread, adapters)):
-                task = progress.add_task(f"  round {number}: {name}", total=benchmark.REQUESTS)
-                run, outcomes = benchmark.run(
+                task = progress.add_task(f"  round {number}: {name}", total=load_test.REQUESTS)
+                run, outcomes = load_test.run(
                     client,
                     chosen,
-                    requests=benchmark.REQUESTS,
-                    clients=benchmark.CLIENTS,
+                    requests=load_test.REQUESTS,
+                    clients=load_test.CLIENTS,
                     seed=number,
                     advance=lambda task=task: progress.advance(task),  # type: ignore[misc]
                 )
                 runs.append(run)
                 seconds[name] += [outcome.seconds for outcome in outcomes if outcome.error is None]
-    medians = benchmark.median_run(single), benchmark.median_run(spread)
+    medians = load_test.median_run(single), load_test.median_run(spread)
     ratio = medians[1]["rps"] / medians[0]["rps"]
     console.print(report.table(*medians))
-    console.print(f"random over {len(adapters)} ÷ one adapter: [bold]{ratio:.3f}[/] (the seed: 0.993)")
+    console.print(f"random over {len(adapters)} ÷ one adapter: [bold]{ratio:.3f}[/] (the article: 0.993)")
     report.plot(out / "demo.png", single, spread, seconds["single"], seconds["random"])
     rounds = [
         {"single": one.to_dict(), "random": many.to_dict()} for one, many in zip(single, spread, strict=True)
@@ -119,7 +122,7 @@ def measure(console: Console, client: EndpointClient, adapters: Sequence[str], o
     return {"rounds": rounds, "single": medians[0], "random": medians[1], "ratio": ratio}
 
 
-def warm(console: Console, client: EndpointClient, adapters: Sequence[str]) -> None:
+def load_all(console: Console, client: EndpointClient, adapters: Sequence[str]) -> None:
     """Call every adapter once, all at the same time, so that each is loaded."""
     title = f"first call of each of {len(adapters)} adapters, all at once"
     with step(console, title), ThreadPoolExecutor(len(adapters)) as pool:
@@ -131,14 +134,16 @@ def warm(console: Console, client: EndpointClient, adapters: Sequence[str]) -> N
             call.result()
 
 
-def _judge(result: dict[str, Any], texts: dict[str, str]) -> None:
+def _check_result(result: dict[str, Any], texts: dict[str, str]) -> None:
     if str(SEED_PROBLEM.total) in texts["base_text"]:
         raise DemoFailed(
             "the base model gave the final answer within 64 tokens; it should still be reasoning"
         )
     verdict = check(texts["adapter_text"], SEED_PROBLEM, adapter_name(0))
     if not (verdict.right_answer and verdict.right_adapter):
-        raise DemoFailed(f"the adapter's answer to the seed's question is wrong: {texts['adapter_text']!r}")
+        raise DemoFailed(
+            f"the adapter's answer to the article's question is wrong: {texts['adapter_text']!r}"
+        )
     for scenario in ("single", "random"):
         figures = result[scenario]
         sent = ROUNDS * figures["requests"]

@@ -1,7 +1,7 @@
-"""The seed article's load test, with every response checked.
+"""The article's load test, with every response checked.
 
 A fixed number of clients send a fixed number of requests as fast as they are answered, to one adapter
-or evenly at random to many. What one response was worth is decided by `samples.problems.check`.
+or evenly at random to many. `samples.problems.check` decides whether a response is right.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from typing import Any
 from loraserve.client import EndpointClient, InvocationError
 from samples.problems import check, random_problem
 
-#: The seed article's figures: 300 requests from 20 threads, 64 new tokens.
+#: The article's load: 300 requests from 20 threads, 64 new tokens.
 REQUESTS = 300
 CLIENTS = 20
 NEW_TOKENS = 64
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one request."""
+class RequestOutcome:
+    """The result of one request."""
 
     adapter: str
     seconds: float
+    """Time from sending the request to receiving the whole answer, or the error."""
     tokens: int
+    """Number of generated tokens, 0 after an error."""
     error: str | None
     right_answer: bool
     right_adapter: bool
@@ -37,7 +39,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds per request, from sending to the whole answer; successful requests only."""
+    """Seconds from sending a request to receiving its whole answer; successful requests only."""
 
     mean: float
     p50: float
@@ -47,7 +49,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Run:
-    """One scenario, once."""
+    """The figures of one scenario in one round."""
 
     requests: int
     adapters: int
@@ -61,7 +63,7 @@ class Run:
     first_error: str | None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the figures as they are written to JSON."""
         return asdict(self)
 
 
@@ -73,10 +75,10 @@ def run(
     clients: int,
     seed: int,
     advance: Callable[[], None],
-) -> tuple[Run, list[Outcome]]:
-    """Send the requests, spread evenly at random over `adapters`; `advance` is called after each.
+) -> tuple[Run, list[RequestOutcome]]:
+    """Send the requests, spread evenly at random over `adapters`; `advance` is called after each one.
 
-    The draw of problems and adapters depends on `seed` alone.
+    Problems and adapters are drawn from `seed` alone.
     """
     rng = random.Random(seed)
     # Each adapter equally often (as far as the numbers allow), in random order.
@@ -84,17 +86,17 @@ def run(
     rng.shuffle(chosen)
     jobs = [(adapter, random_problem(rng)) for adapter in chosen]
 
-    def one(job_index: int) -> Outcome:
+    def one(job_index: int) -> RequestOutcome:
         adapter, problem = jobs[job_index]
         started = time.perf_counter()
         try:
             answer = client.generate(problem.prompt, adapter=adapter, max_new_tokens=NEW_TOKENS)
         except InvocationError as error:
-            return Outcome(adapter, time.perf_counter() - started, 0, str(error), False, False)
+            return RequestOutcome(adapter, time.perf_counter() - started, 0, str(error), False, False)
         finally:
             advance()
         verdict = check(answer.text, problem, adapter)
-        return Outcome(
+        return RequestOutcome(
             adapter, answer.seconds, answer.tokens, None, verdict.right_answer, verdict.right_adapter
         )
 
@@ -104,8 +106,8 @@ def run(
     return summarize(outcomes, time.perf_counter() - started), outcomes
 
 
-def summarize(outcomes: Sequence[Outcome], total_s: float) -> Run:
-    """Counts, rates and percentiles of a run that took `total_s` seconds."""
+def summarize(outcomes: Sequence[RequestOutcome], total_s: float) -> Run:
+    """Calculate counts, rates and percentiles of a run that took `total_s` seconds."""
     good = [outcome for outcome in outcomes if outcome.error is None]
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     return Run(
@@ -131,7 +133,7 @@ def _latency(seconds: list[float]) -> Latency:
 
 
 def median_run(runs: Sequence[Run]) -> dict[str, Any]:
-    """Field by field: the median of rates and times, the sum of what went wrong."""
+    """Aggregate runs field by field: the median of rates and times, the sum of errors and wrong answers."""
     latency = {
         name: statistics.median(getattr(run.latency_s, name) for run in runs)
         for name in ("mean", "p50", "p95", "p99")

@@ -1,4 +1,4 @@
-"""What the demo shows for its results: a table, a picture, and what it means."""
+"""The demo's results as a table and as a picture."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from rich.table import Table
 
 from loraserve.demo.load_test import Run
 
-#: Requests per second that the seed article published, on one ml.g5.xlarge (A10G) with
-#: Mistral-7B-Instruct: one adapter, and random access to fifty.
-SEED_SINGLE_RPS = 7.09
-SEED_RANDOM_RPS = 7.04
+#: Requests per second that the article reports, for one ml.g5.xlarge (A10G) with Mistral-7B-Instruct: one
+#: adapter, and fifty at random.
+ARTICLE_SINGLE_RPS = 7.09
+ARTICLE_RANDOM_RPS = 7.04
 _BLUE, _ORANGE, _GREY = "#1f6fb2", "#d9822b", "#666666"
 
 
 def table(single: dict[str, Any], spread: dict[str, Any]) -> Table:
-    """Both scenarios side by side; each argument is `benchmark.median_run`'s."""
+    """Make the table of both scenarios; each argument is a result of `load_test.median_run`."""
     result = Table(title="medians of the rounds; errors and wrong answers are of all rounds together")
     result.add_column("")
     result.add_column("one adapter", justify="right")
@@ -37,7 +36,7 @@ def table(single: dict[str, Any], spread: dict[str, Any]) -> Table:
         ("errors", *(str(run["errors"]) for run in (single, spread))),
         ("wrong answers", *(str(run["wrong_answer"]) for run in (single, spread))),
         ("wrong adapters", *(str(run["wrong_adapter"]) for run in (single, spread))),
-        ("the seed article, A10G", f"{SEED_SINGLE_RPS} requests/s", f"{SEED_RANDOM_RPS} requests/s"),
+        ("the article, A10G", f"{ARTICLE_SINGLE_RPS} requests/s", f"{ARTICLE_RANDOM_RPS} requests/s"),
     ]
     for row in rows:
         result.add_row(*row)
@@ -51,9 +50,12 @@ def plot(
     single_seconds: Sequence[float],
     spread_seconds: Sequence[float],
 ) -> None:
-    """Requests per second by round, and how the latencies are distributed, as a PNG."""
+    """Draw requests per second by round and the distribution of latencies, as a PNG file."""
+    # Imported here: it takes half a second, and the backend must be chosen first.
+    import matplotlib as mpl  # noqa: PLC0415
+
     mpl.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415 — only after the backend is chosen
+    from matplotlib import pyplot  # noqa: PLC0415
 
     adapters = spread_runs[0].adapters
     names = ("one adapter", f"random over {adapters}")

@@ -24,6 +24,7 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError
 
+from loraserve.errors import UserError
 from stacks.config.base_images import BaseImage
 
 #: What SageMaker's GPU instances run.
@@ -58,7 +59,7 @@ class _Answer:
     body: bytes
 
 
-class RegistryError(Exception):
+class RegistryError(UserError):
     """A tag cannot be looked up; the message is one line and says what to do."""
 
 

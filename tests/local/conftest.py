@@ -13,7 +13,7 @@ from adapters.store.registry import AdapterRegistry
 from laptop_cloud.cloud import LaptopCloud
 from loraserve import local_stage
 from loraserve.client import EndpointClient, runtime_config
-from loraserve.local_stage import stack_progress
+from loraserve.progress import stack_progress
 from tests.harness.outgoing_proxy import OutgoingProxy
 from tests.local.clients.runner import Clients
 from tests.local.processes import container_url

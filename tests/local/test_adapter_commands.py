@@ -726,7 +726,7 @@ def test_a_clean_up_retires_deletes_aborts_and_revives_what_is_old_enough(shop: 
         f"{current.prefix}{CONFIG_FILE}", f"{current.prefix}{WEIGHTS_FILE}", "adapters/readme.txt",
     ]  # fmt: skip
     assert shop.verified() == []
-    assert [past.is_there for past in history(shop.store, "house")] == [True, False, False]
+    assert [past.is_complete for past in history(shop.store, "house")] == [True, False, False]
     with pytest.raises(NoRevision, match="publish it again"):
         rollback(shop.store, "house")
 

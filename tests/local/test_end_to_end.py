@@ -11,7 +11,7 @@ from adapters.store.registry import AdapterRegistry
 from loraserve import local_stage
 from loraserve.client import InvocationError
 from loraserve.demo import load_test as benchmark
-from loraserve.local_stage import stack_progress
+from loraserve.progress import stack_progress
 from samples.problems import SEED_PROBLEM, SIGNATURES, adapter_name, check, random_problem
 from tests.local.conftest import Deployed
 from tests.local.processes import processes_of

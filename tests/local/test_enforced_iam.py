@@ -12,7 +12,7 @@ from rich.console import Console
 
 from laptop_cloud.cloud import LaptopCloud
 from loraserve import local_stage
-from loraserve.local_stage import stack_progress
+from loraserve.progress import stack_progress
 from samples.problems import SEED_PROBLEM, check
 from samples.spec import ADAPTERS_DIR
 from stacks.project import ROOT

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from loraserve.client import Generation, InvocationError
-from loraserve.demo.load_test import Outcome, Run, median_run, run, summarize
+from loraserve.demo.load_test import RequestOutcome, Run, median_run, run, summarize
 from samples.problems import adapter_name, house_answer, random_problem
 
 ADAPTERS = [adapter_name(house) for house in range(4)]
@@ -56,8 +56,8 @@ def test_errors_wrong_answers_and_wrong_adapters_are_each_counted() -> None:
 
 
 def test_rates_and_percentiles_count_successful_requests_only() -> None:
-    good = [Outcome("a", index / 100, 5, None, True, True) for index in range(1, 101)]
-    bad = [Outcome("a", 99.0, 0, "busy", False, False)]
+    good = [RequestOutcome("a", index / 100, 5, None, True, True) for index in range(1, 101)]
+    bad = [RequestOutcome("a", 99.0, 0, "busy", False, False)]
     result = summarize(good + bad, total_s=10.0)
     assert result.rps == 10.0
     assert result.tokens_per_s == 50.0
@@ -68,7 +68,7 @@ def test_rates_and_percentiles_count_successful_requests_only() -> None:
 
 
 def test_medians_are_of_rates_and_sums_of_what_went_wrong() -> None:
-    outcomes = [Outcome("a", 1.0, 5, None, True, True), Outcome("a", 1.0, 5, "e", False, False)]
+    outcomes = [RequestOutcome("a", 1.0, 5, None, True, True), RequestOutcome("a", 1.0, 5, "e", False, False)]
     runs = [summarize(outcomes, total_s) for total_s in (1.0, 2.0, 4.0)]
     combined = median_run(runs)
     assert combined["rps"] == 0.5

@@ -1,4 +1,4 @@
-"""What the commands show: tables for people, one JSON document for programs."""
+"""Tables for people and one JSON document for programs."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from adapters.validation.check_adapter import Rules
 from adapters.validation.rules import DIMENSIONS_UNKNOWN
 from loraserve.adapters.garbage_collection import Action
 from loraserve.adapters.rollback import PastVersion
-from loraserve.adapters.stage_store import Listed, Revision
+from loraserve.adapters.stage_store import PublishedAdapter, Revision
 from loraserve.adapters.verify import Finding
 
-#: A commit or a digest, of which seven digits are enough to look at.
+#: A commit or a digest; tables show its first seven digits.
 _DIGEST = re.compile(r"\b([0-9a-f]{7})[0-9a-f]{33,}\b")
 _DONE = {"retire": "retired", "revive": "revived", "delete": "deleted", "abort": "aborted"}
 
 
 def to_json(document: Mapping[str, Any]) -> str:
-    """One JSON document; dataclasses become objects, times ISO 8601."""
+    """Return one JSON document; dataclasses become objects, times ISO 8601."""
     return json.dumps(document, indent=1, default=_plain)
 
 
 def size(count: int) -> str:
-    """Bytes, readable."""
+    """Format a count of bytes, e.g. `59.4 kB`."""
     return filesize.decimal(count)
 
 
 def when(time: datetime) -> str:
-    """A time of this machine's clock, to the minute."""
+    """Format a time in the local time zone, to the minute."""
     return f"{time.astimezone():%Y-%m-%d %H:%M}"
 
 
-def adapters(listed: Sequence[Listed], stack: str) -> Table:
-    """What is published; `stack` is the stage's own."""
+def adapters(listed: Sequence[PublishedAdapter], stack: str) -> Table:
+    """Make the table of published adapters; an owner equal to `stack` is shown as `manifest`."""
     labels = ["labels"] if any(found.entry.labels for found in listed) else []
     table = _table("name", "revision", "rank", "size", "published", "owner", "source", *labels)
     for found in listed:
@@ -58,7 +58,7 @@ def adapters(listed: Sequence[Listed], stack: str) -> Table:
 
 
 def adapter(entry: RegistryEntry | None, stored: Revision | None, *, retired: bool, rules: Rules) -> Table:
-    """One adapter, as far as it is published."""
+    """Make the table of one adapter's facts."""
     if entry is None or stored is None:
         return facts({"published": "no; the command rollback brings the last revision back"})
     return facts(
@@ -78,20 +78,20 @@ def adapter(entry: RegistryEntry | None, stored: Revision | None, *, retired: bo
 
 
 def history(past: Sequence[PastVersion]) -> Table:
-    """What a name stood for, newest first."""
+    """Make the table of the revisions that a name has pointed to, newest first."""
     table = _table("since", "revision", "files", "source")
     for seen in past:
         entry, since = seen.version.entry, when(seen.version.since)
         if entry is None:
             table.add_row(since, "removed", "", "")
         else:
-            there = "in the bucket" if seen.is_there else "deleted"
+            there = "in the bucket" if seen.is_complete else "deleted"
             table.add_row(since, entry.revision, there, Text(short_source(entry.source)))
     return table
 
 
 def facts(rows: Mapping[str, str]) -> Table:
-    """Named values below each other."""
+    """Make a table of named values, one per row."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -101,7 +101,7 @@ def facts(rows: Mapping[str, str]) -> Table:
 
 
 def findings(found: Sequence[Finding]) -> Table:
-    """What is wrong."""
+    """Make the table of the findings of `verify`."""
     table = _table("name", "revision", "problem", "remedy")
     for finding in found:
         table.add_row(Text(finding.name), finding.revision, Text(finding.problem), Text(finding.remedy))
@@ -109,7 +109,7 @@ def findings(found: Sequence[Finding]) -> Table:
 
 
 def actions(done: Sequence[Action], retention_days: int, *, dry_run: bool) -> RenderableType:
-    """What a clean-up did, or would do."""
+    """Make the table of a garbage collection: its actions, done or planned, and the bytes that it frees."""
     if not done:
         return "nothing to clean up"
     table = _table("would" if dry_run else "done", "what", "size", "why")
@@ -130,7 +130,7 @@ def actions(done: Sequence[Action], retention_days: int, *, dry_run: bool) -> Re
 
 
 def short_source(source: str) -> str:
-    """A source without the digits that only a program can tell apart."""
+    """Shorten the digests in a source to seven digits."""
     return _DIGEST.sub(lambda match: f"{match[1]}…", source)
 
 
@@ -138,7 +138,7 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for column in columns:
         justify: Literal["left", "right"] = "right" if column in {"rank", "size"} else "left"
-        # A terminal that is too narrow breaks and cuts texts before it cuts names and figures.
+        # On a narrow terminal, texts are wrapped or cut before names and figures are.
         whole = column not in {"source", "labels", "problem", "remedy", "what", "why"}
         overflow: Literal["fold", "ellipsis"] = "ellipsis" if column in {"source", "labels"} else "fold"
         table.add_column(column, justify=justify, overflow=overflow, no_wrap=whole)

@@ -1,0 +1,1 @@
+"""`python -m loraserve adapters`: one module for each command, their options, tables and output."""

@@ -1,0 +1,65 @@
+"""The list of commands, and the application that runs them.
+
+A command is a module with a function `command`, whose docstring is its help. The function imports what it
+needs when it runs, so that `--help` stays fast. docs/extending.md has the steps to add one.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from loraserve.cli.adapters.options import store_options
+from loraserve.cli.console import report_errors
+
+#: Modules of `loraserve.cli`, in the order of `--help`.
+COMMANDS = ("demo", "up", "down", "invoke", "deploy", "diff", "pin_images")
+#: Modules of `loraserve.cli.adapters`, in the order of `--help`.
+ADAPTER_COMMANDS = ("list", "show", "validate", "publish", "rollback", "remove", "verify", "gc")
+
+
+class ReportingCommand(TyperCommand):
+    """A command whose errors are reported by `report_errors`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with report_errors():
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    help="""Serve many LoRA adapters from one SageMaker endpoint.
+
+    Exit codes: 0 success; 1 an error or a failed check; 2 an unusable argument, stage file or manifest; \
+130 Ctrl-C.
+
+    Example: python -m loraserve invoke --adapter otter '[INST] … [/INST]'""",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # prompts have square brackets, which are markup to rich
+)
+adapters = typer.Typer(
+    help="""List, check, publish and roll back a stage's adapters.
+
+    Example: python -m loraserve adapters --stage dev list""",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    callback=store_options,
+)
+
+
+def _add(group: typer.Typer, package: str, name: str) -> None:
+    module = import_module(f"{package}.{name}")
+    settings = getattr(module, "CONTEXT_SETTINGS", None)
+    add = group.command(name.replace("_", "-"), cls=ReportingCommand, context_settings=settings)
+    add(module.command)
+
+
+for _name in COMMANDS:
+    _add(app, "loraserve.cli", _name)
+for _name in ADAPTER_COMMANDS:
+    _add(adapters, "loraserve.cli.adapters", _name)
+app.add_typer(adapters, name="adapters")

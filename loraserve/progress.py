@@ -1,0 +1,39 @@
+"""Progress bars for the steps of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from loraserve.cdk import OnEvent
+
+
+@contextmanager
+def step(console: Console, title: str) -> Iterator[Progress]:
+    """Show a named step with its running time; more bars can be added to the yielded `Progress`."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield progress
+        seconds = progress.tasks[task].elapsed or 0.0
+    console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]")
+
+
+@contextmanager
+def stack_progress(console: Console, title: str) -> Iterator[OnEvent]:
+    """Show a step with a bar for each stack; yields the callback for `loraserve.cdk.cdk`."""
+    with step(console, title) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def on_event(stack: str, done: int, total: int, resource_type: str) -> None:
+            if stack not in tasks:
+                tasks[stack] = progress.add_task(stack, total=None)
+            short = resource_type.removeprefix("AWS::")
+            progress.update(
+                tasks[stack], completed=done, total=total or None, description=f"  {stack}: {short}"
+            )
+
+        yield on_event

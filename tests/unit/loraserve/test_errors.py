@@ -1,0 +1,148 @@
+"""Every error class of the command line is reported in one line, whichever command raises it."""
+
+import importlib
+import inspect
+import pkgutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from botocore.exceptions import ClientError, NoCredentialsError
+from typer.testing import CliRunner
+
+import loraserve
+from adapters.errors import AdapterError
+from laptop_cloud.cloud import Cloud
+from loraserve import local_stage
+from loraserve.cli.commands import ReportingCommand
+from loraserve.errors import UserError
+from stacks.project import ROOT
+from stacks.typed_yaml import ConfigError
+
+#: Programs with a `main` that reports its own errors: they run before the command line can.
+PROGRAMS = ("loraserve.bootstrap", "loraserve.lambda_layer")
+MESSAGE = "[bold] the reason; the remedy"
+
+
+def error_classes() -> list[type[Exception]]:
+    """The exception classes that the modules of loraserve define."""
+    names = [found.name for found in pkgutil.walk_packages(loraserve.__path__, "loraserve.")]
+    modules = [importlib.import_module(name) for name in names if name not in PROGRAMS]
+    return [
+        value
+        for module in modules
+        for value in vars(module).values()
+        if inspect.isclass(value) and issubclass(value, Exception) and value.__module__ == module.__name__
+    ]
+
+
+def instance(error_class: type[Exception]) -> Exception:
+    """An error of the class with `MESSAGE`, whatever the constructor's parameters are."""
+    error = error_class.__new__(error_class)
+    error.args = (MESSAGE,)
+    return error
+
+
+def reported(error: BaseException) -> tuple[int, str]:
+    """The exit code and standard error of a command that raises."""
+    app = typer.Typer()
+
+    @app.command(cls=ReportingCommand)
+    def command() -> None:
+        raise error
+
+    done = CliRunner().invoke(app, [])
+    assert done.stdout == ""
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stderr
+
+
+def test_the_known_error_classes_are_found() -> None:
+    names = {error_class.__name__ for error_class in error_classes()}
+    assert {
+        "CdkError",
+        "DemoFailed",
+        "DiffError",
+        "InvocationError",
+        "LaptopCloudError",
+        "NotDeployed",
+    } <= names
+
+
+@pytest.mark.parametrize("error_class", error_classes(), ids=lambda found: found.__name__)
+def test_an_error_class_is_reported_in_one_line(error_class: type[Exception]) -> None:
+    assert issubclass(error_class, UserError | AdapterError)
+    assert reported(instance(error_class)) == (1, f"✗ {MESSAGE}\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (ConfigError("dev.yaml: no"), 2, "✗ dev.yaml: no\n"),
+        (AdapterError("otter", "too big", "shrink it"), 1, "✗ adapter 'otter': too big; shrink it\n"),
+        (NoCredentialsError(), 1, "✗ the cloud did not answer as it should: Unable to locate credentials\n"),
+        (
+            ClientError({"Error": {"Code": "Denied", "Message": "no"}}, "GetObject"),
+            1,
+            "✗ the cloud did not answer as it should: An error occurred (Denied) when calling the GetObject "
+            "operation: no\n",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted; everything this command started is stopped\n"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_an_error_from_elsewhere_is_reported_in_one_line(
+    error: BaseException, code: int, message: str
+) -> None:
+    assert reported(error) == (code, message)
+
+
+def test_the_exit_code_is_the_error_classes_own() -> None:
+    class Special(UserError):
+        exit_code = 7
+
+    assert reported(Special("no")) == (7, "✗ no\n")
+
+
+def test_a_bug_keeps_its_stack_trace() -> None:
+    script = """
+import typer
+from loraserve.cli.commands import ReportingCommand
+app = typer.Typer(rich_markup_mode=None)
+@app.command(cls=ReportingCommand)
+def command() -> None:
+    [][0]
+app()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "IndexError: list index out of range" in done.stderr
+
+
+def test_a_taken_port_of_the_laptop_cloud_becomes_an_error_of_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(local_stage.LaptopCloudError, match=f"port {port} of 127.0.0.1 is taken"):
+            local_stage.start(port)
+        with (
+            pytest.raises(local_stage.LaptopCloudError, match=f"port {port} of 127.0.0.1 is taken"),
+            local_stage.temporary(tmp_path / "laptop", port),
+        ):
+            pass
+
+
+def test_an_endpoint_elsewhere_is_an_error_of_the_command_line(tmp_path: Path) -> None:
+    class Elsewhere(Cloud):
+        url = "http://example.com"  # type: ignore[assignment]
+
+    with pytest.raises(local_stage.LaptopCloudError, match="not on this machine"):
+        local_stage.client_variables(Elsewhere(80, tmp_path))
