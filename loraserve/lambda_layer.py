@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from loraserve.errors import UserError
 from stacks.project import LAMBDA_LAYER as ARCHIVE
 from stacks.project import ROOT
 
@@ -42,7 +43,7 @@ TAIL_LINES = 6
 _OF_THE_INSTALLATION = ("RECORD", "INSTALLER", "REQUESTED")
 
 
-class LayerError(Exception):
+class LayerError(UserError):
     """The layer cannot be built; the message has pip's reason and the remedy."""
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
+from loraserve.errors import UserError
 from loraserve.lambda_layer import RUNTIME
 from stacks.project import ROOT
 
@@ -49,7 +50,7 @@ _EXACT = re.compile(r"^==[^*]+$")
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 
 
-class LockError(Exception):
+class LockError(UserError):
     """No set of versions fits, or the index does not answer; the message is uv's or pip's."""
 
 

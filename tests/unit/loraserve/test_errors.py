@@ -23,7 +23,7 @@ from stacks.project import ROOT
 from stacks.typed_yaml import ConfigError
 
 #: Programs with a `main` that reports its own errors: they run before the command line can.
-PROGRAMS = ("loraserve.bootstrap", "loraserve.lambda_layer")
+PROGRAMS = ("loraserve.bootstrap",)
 MESSAGE = "[bold] the reason; the remedy"
 
 
