@@ -1,4 +1,4 @@
-"""The AWS CLI, which knows the laptop cloud from its environment variables only."""
+"""The AWS CLI, with the laptop cloud in its environment variables only."""
 
 import json
 
@@ -17,7 +17,7 @@ def body(problem: Problem, adapter: str | None = None) -> str:
 
 
 def invoke(clients: Clients, deployed: Deployed, text: str, body_argument: str = "") -> tuple[int, str, str]:
-    """Exit code, what the CLI says, and what it has written of the answer."""
+    """Invoke the endpoint; return the exit code, the output of the CLI, and the file with the answer."""
     answer = clients.home / "answer.json"
     answer.write_text("")
     (clients.home / "request.json").write_text(text)

@@ -60,7 +60,7 @@ def stream(runtime: Any, deployed: Deployed, request: dict[str, Any]) -> bytes:
 
 
 def content(chunks: list[dict[str, Any]], kind: str) -> str:
-    """A streamed OpenAI answer's text; each chunk is of that kind."""
+    """Return a streamed OpenAI answer's text; assert the object type of each chunk."""
     assert {chunk["object"] for chunk in chunks} == {kind}
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
     if kind == "text_completion":

@@ -1,4 +1,4 @@
-"""The seeder as Lambda runs it: the deployed function, called as CloudFormation's waiter calls it."""
+"""The seeder in Lambda: the deployed function, called like CloudFormation's waiter calls it."""
 
 import io
 import json
@@ -24,7 +24,7 @@ TOKEN = "hf_averysecrettoken"
 
 @dataclass
 class Function:
-    """The deployed worker, and a store of its own to work on."""
+    """The deployed worker, and a separate store for it."""
 
     deployed: Deployed
     store: Store
@@ -38,7 +38,7 @@ class Function:
         started_at: float | None = None,
         **properties: str,
     ) -> dict[str, Any]:
-        """Call it with a manifest; its answer, or its error as `{"errorMessage": …}`."""
+        """Call the worker with a manifest; return its answer, or its error as `{"errorMessage": …}`."""
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as asset:
             listed = [
@@ -91,7 +91,7 @@ class Function:
         return str(name)
 
     def logs(self) -> str:
-        """All that the function has written."""
+        """Return the log of the function."""
         client = self.deployed.cloud.client("logs")
         groups = [group["logGroupName"] for group in client.describe_log_groups()["logGroups"]]
         return "\n".join(

@@ -1,4 +1,4 @@
-"""Three scanners of other people's have nothing to say about any stage but what acknowledged.py gives a reason for."""
+"""Three third-party scanners find nothing in any stage except the acknowledged findings."""
 
 import pytest
 
