@@ -103,7 +103,7 @@ async def _whole(pool: EnginePool, count: int) -> None:
         for _ in range(count // CALLERS):
             async with pool.request("POST", "/v1/completions", body) as response:
                 if b'"usage"' not in await response.read():
-                    raise BenchmarkFailed("a response without its end")
+                    raise BenchmarkFailed("a response is incomplete")
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
 
@@ -119,7 +119,7 @@ async def _streams(pool: EnginePool) -> None:
             async for chunk in response.chunks():
                 events += chunk.count(b"data: {")
         if events != EVENTS:
-            raise BenchmarkFailed(f"{events} events of {EVENTS}")
+            raise BenchmarkFailed(f"{events} of {EVENTS} events of a stream arrived")
 
     await asyncio.gather(*(caller(0.0013 * number) for number in range(STREAMS)))
 
@@ -174,7 +174,7 @@ def _used(process: psutil.Process, job: LoadJob) -> tuple[float, float]:
     if result.errors:
         raise BenchmarkFailed(f"{result.errors} of {job.count} requests failed: {result.first_error}")
     if job.kind == "stream" and len(result.delays) != job.count * EVENTS:
-        raise BenchmarkFailed(f"{len(result.delays)} events of {job.count * EVENTS}")
+        raise BenchmarkFailed(f"{len(result.delays)} of {job.count * EVENTS} events arrived")
     return after.user + after.system - before.user - before.system, result.rps
 
 

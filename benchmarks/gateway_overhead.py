@@ -160,7 +160,7 @@ def _round(
             targets.job(side, "stream", stream=True, tokens=size.events, count=STREAMS, clients=STREAMS)
         )
         if len(streamed.delays) != STREAMS * size.events:
-            raise BenchmarkFailed(f"{len(streamed.delays)} events of {STREAMS * size.events} arrived: {side}")
+            raise BenchmarkFailed(f"{len(streamed.delays)} of {STREAMS * size.events} events arrived: {side}")
         for percent in (50, 99):
             figures[f"{side}_event_p{percent}_ms"] = percentile(streamed.delays, percent) * 1e3
         advance()

@@ -32,9 +32,12 @@ def invoke(clients: Clients, deployed: Deployed, text: str, body_argument: str =
 def test_an_adapter_answers(clients: Clients, deployed: Deployed, adapter: str, problem: Problem) -> None:
     code, said, answer = invoke(clients, deployed, body(problem, adapter))
     assert code == 0, said
-    told = json.loads(said)
-    assert (told["ContentType"], told["InvokedProductionVariant"]) == ("application/json", "AllTraffic")
-    assert told["CustomAttributes"].startswith(f"adapter={adapter}@{deployed.revision(adapter)};")
+    response = json.loads(said)
+    assert (response["ContentType"], response["InvokedProductionVariant"]) == (
+        "application/json",
+        "AllTraffic",
+    )
+    assert response["CustomAttributes"].startswith(f"adapter={adapter}@{deployed.revision(adapter)};")
     assert_right(json.loads(answer)[0]["generated_text"], problem, adapter)
 
 

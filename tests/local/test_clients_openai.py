@@ -48,9 +48,9 @@ def user(problem: Problem) -> list[Any]:
 
 def reason(error: openai.APIStatusError) -> str:
     """Return the gateway's message, which the client keeps in `body`."""
-    told = error.response.json()
-    assert sorted(told) == ["error", "error_type"]
-    assert error.body == told["error"]
+    body = error.response.json()
+    assert sorted(body) == ["error", "error_type"]
+    assert error.body == body["error"]
     return str(error.body)
 
 

@@ -101,4 +101,4 @@ def test_no_answer_is_of_another_adapter_or_revision_while_names_change(
     assert publisher.failure is None
     assert judge.complaints == []
     assert judge.wrong_results <= WRONG_RESULTS * REQUESTS
-    assert len(publisher.made) == len(KINDS), "too short to be of use"
+    assert len(publisher.made) == len(KINDS), "the run was too short: a kind of change is missing"

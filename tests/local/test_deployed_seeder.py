@@ -138,20 +138,20 @@ def test_it_seeds_a_gated_adapter_and_mirrors_a_gated_model_with_a_token_from_se
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         (None, "cannot be read (ResourceNotFoundException); create it in this account and region"),
         ('{"token": "hf_averysecrettoken"}', "holds no token; store the token as plain text, no JSON"),
     ],
 )
 def test_a_secret_that_cannot_be_used_is_told_without_its_content(
-    function: Function, value: str | None, told: str
+    function: Function, value: str | None, message: str
 ) -> None:
     secret = f"hub/{uuid.uuid4().hex}"
     if value is not None:
         function.deployed.cloud.client("secretsmanager").create_secret(Name=secret, SecretString=value)
     answer = function.call(adapters={}, HubTokenSecret=secret)
-    assert told in answer["errorMessage"]
+    assert message in answer["errorMessage"]
     assert TOKEN not in json.dumps(answer)
 
 

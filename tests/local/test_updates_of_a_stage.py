@@ -151,9 +151,9 @@ def test_make_deploy_brings_an_endpoint_of_one_instance_to_its_new_least_number(
     lab.scale(1)
     lab.edit(endpoint={"instance_count": 2}, autoscaling={"min_instances": 2})
     with lab.callers() as callers:
-        told = make_deploy(lab, lab.cdk)
+        output = make_deploy(lab, lab.cdk)
     assert callers.lost == []
-    assert f"{lab.endpoint}: it gets 2 instances before the update" in told
+    assert f"{lab.endpoint}: it gets 2 instances before the update" in output
     assert "RollingUpdatePolicy" in lab.described()["LastDeploymentConfig"]
     assert lab.limits() == (2, 3)
     assert lab.count() == 2
@@ -161,10 +161,10 @@ def test_make_deploy_brings_an_endpoint_of_one_instance_to_its_new_least_number(
 
 def make_deploy(stage: Stage, run: Callable[..., object]) -> str:
     """Run `make deploy` of a stage with `run` as the CDK CLI; return its output."""
-    told = io.StringIO()
-    console = Console(file=told, width=500)
+    output = io.StringIO()
+    console = Console(file=output, width=500)
     deploy(console, "lab", stage.boto3, run, stage.assembly, ("--require-approval", "never"))
-    return told.getvalue()
+    return output.getvalue()
 
 
 def test_an_alarm_during_an_update_takes_it_back_and_fails_deployment(cloud: LaptopCloud, lab: Stage) -> None:
@@ -224,10 +224,10 @@ def test_make_deploy_takes_autoscaling_away_for_another_instance_type(lab: Stage
         limits.append((arguments[0], lab.limits()))
 
     with lab.callers() as callers:
-        told = make_deploy(lab, run)
+        output = make_deploy(lab, run)
     assert callers.lost == []
     assert limits == [("synth", (2, 3)), ("destroy", None), ("deploy", (2, 3))]
-    assert f"{lab.endpoint}: ml.g5.xlarge becomes ml.g5.2xlarge" in told
+    assert f"{lab.endpoint}: ml.g5.xlarge becomes ml.g5.2xlarge" in output
     config = lab.sagemaker.describe_endpoint_config(EndpointConfigName=lab.config())
     assert config["ProductionVariants"][0]["InstanceType"] == "ml.g5.2xlarge"
     assert lab.count() == 2

@@ -43,7 +43,7 @@ class Finding:
 def cdk_nag(app: cdk.App) -> list[Finding]:
     """Synthesize the app with the AWS Solutions rules; its templates are then in `app.outdir`.
 
-    Raises what a synth without these rules would raise.
+    Raises the error of a synth without these rules, if there is one.
     """
     pack = AwsSolutionsChecks(app)
     cdk.Validations.of(app).add_plugins(pack)
@@ -155,7 +155,7 @@ def checkov(assembly: Path, home: Path) -> list[Finding]:
     # A template that checkov cannot read would have no findings.
     assert report["summary"]["parsing_errors"] == 0
     if report["summary"]["resource_count"] == 0:
-        pytest.fail("checkov has seen no resource at all")
+        pytest.fail("checkov found no resource")
     constructs = _constructs(assembly)
     return sorted(
         Finding(

@@ -39,7 +39,7 @@ def anonymous(path: str, templates: dict[str, dict[str, Any]]) -> dict[str, Any]
     """Normalise a template and replace the name of its stage by `<Stage>` and `<stage>`."""
     stage = path.partition("/")[0]
     text = json.dumps(normalised(templates[path]))
-    assert not PLACEHOLDER.search(text), "the name of the stage could not be put back"
+    assert not PLACEHOLDER.search(text), "the template contains the placeholder of the stage's name"
     text = re.sub(rf"\b{stage}\b", "<Stage>", text)
     result: dict[str, Any] = json.loads(re.sub(rf"\b{stage.lower()}\b", "<stage>", text))
     return result

@@ -99,7 +99,7 @@ class Roles:
                 else:
                     iam.delete_role_policy(RoleName=role, PolicyName=name)
                 taken = True
-        assert taken, f"the deployed role {role} has no {right.action} to take away"
+        assert taken, f"the deployed role {role} has no {right.action} to remove"
 
     def _template(self, stack: str) -> Policy:
         body = self.client("cloudformation").get_template(StackName=stack)["TemplateBody"]

@@ -17,7 +17,7 @@ from tests.local.isolation.history import Change, History
 
 #: Seconds between two changes.
 PAUSE_SECONDS = 0.4
-#: What is done.
+#: Kinds of changes.
 KINDS = ("publish", "roll back", "remove", "publish again")
 #: Names that may be removed at the same time.
 MOST_REMOVED = 5

@@ -8,7 +8,7 @@ from benchmarks.summary import medians, percentile
 
 
 @pytest.mark.parametrize(("percent", "value"), [(0, 1), (25, 2), (50, 3), (62.5, 3.5), (99, 4.96), (100, 5)])
-def test_a_percentile_lies_between_its_neighbours(percent: float, value: float) -> None:
+def test_a_percentile_is_between_its_neighbours(percent: float, value: float) -> None:
     assert percentile([5, 3, 1, 4, 2], percent) == pytest.approx(value)
 
 
