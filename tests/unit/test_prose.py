@@ -29,11 +29,11 @@ ROOMS = (
     "tests/unit/samples",
 )
 
-#: First words that make a docstring a riddle, and what to begin with instead.
+#: First words that a docstring must not have, and the replacement.
 QUESTION_WORDS = frozenset({"who", "what", "where", "how", "why", "whether", "whose", "whom", "when"})
 NOUN_OR_VERB = "begin with a verb (function) or a noun (class, module, attribute)"
 
-#: Words that are not used, and what to write instead.
+#: Words that prose must not have, and their replacements.
 REPLACEMENTS = {
     "whoever": "the role: the client, the caller, the operator",
     "nobody": "no client, no caller; or name what is not done",
@@ -46,7 +46,7 @@ REPLACEMENTS = {
     "leash": "supervisor",
 }
 _UNUSED = {
-    re.compile(rf"\b{word.replace(' ', chr(92) + 's+')}\b", re.IGNORECASE): (word, instead)
+    re.compile(r"\b" + r"\s+".join(word.split()) + r"\b", re.IGNORECASE): (word, instead)
     for word, instead in REPLACEMENTS.items()
 }
 
@@ -66,7 +66,8 @@ class Passage:
             yield f"{self.line}: {first[1]} → {NOUN_OR_VERB}"
         for pattern, (word, instead) in _UNUSED.items():
             for found in pattern.finditer(self.text):
-                yield f"{self.line + self.text.count(chr(10), 0, found.start())}: {word} → {instead}"
+                line = self.line + self.text[: found.start()].count("\n")
+                yield f"{line}: {word} → {instead}"
 
 
 def docstrings(source: str) -> Iterator[Passage]:

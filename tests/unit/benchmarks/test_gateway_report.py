@@ -1,4 +1,4 @@
-"""The rows of the gateway benchmark's report."""
+"""Rows of the gateway benchmark's report."""
 
 from typing import Any
 
