@@ -57,7 +57,7 @@ deploy: need-stage setup ## STAGE=dev [ARGS=…]: deploy to AWS with your creden
 pin-images: setup ## [ARGS=--check]: the base images' tags to digests, into container/images.lock
 	@$(VENV_PYTHON) -m loraserve pin-images $(ARGS)
 
-bench: setup ## measure synth, seeding and the gateway, each compared with a reference
+bench: setup ## what synth, seeding and the gateway cost, each beside what it is to be compared with
 	@$(VENV_PYTHON) -m benchmarks.synth_time
 	@$(VENV_PYTHON) -m benchmarks.seeding
 	@$(VENV_PYTHON) -m benchmarks.gateway
