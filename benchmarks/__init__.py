@@ -1,1 +1,1 @@
-"""Benchmarks: each figure beside the one it is to be compared with, in one run."""
+"""Benchmarks. Each one measures two or more alternatives in the same run and compares them."""

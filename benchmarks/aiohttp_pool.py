@@ -1,6 +1,6 @@
 """Engine connections on aiohttp's client: the alternative that `benchmarks.engine_client` measures.
 
-Everything that the gateway does not need is off: no limit of connections, no cookies, no default headers.
+Features that the gateway does not need are off: the limit of connections, cookies, default headers.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _JSON = {"Content-Type": "application/json"}
 
 
 class AiohttpResponse(EngineResponse):
-    """The same interface on aiohttp's response."""
+    """An engine response read from aiohttp's response."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
-        """Takes a response whose headers have arrived."""
+        """Wrap a response whose headers have arrived."""
         self.status = response.status
-        # Its names compare without regard to case.
+        # This mapping compares names case-insensitively.
         self.headers: Mapping[str, str] = response.headers
         self._response = response
 
@@ -44,10 +44,10 @@ class AiohttpResponse(EngineResponse):
 
 
 class AiohttpPool(EnginePool):
-    """The same interface on aiohttp's session."""
+    """A pool of engine connections on aiohttp's session."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Needs a running event loop."""
+        """Open a session; needs a running event loop."""
         super().__init__(host, port)
         self._url = f"http://{host}:{port}"
         self._session = aiohttp.ClientSession(

@@ -1,15 +1,17 @@
-"""The gateway's own HTTP client for the engine beside aiohttp's, on equal work.
+"""Engine client benchmark: does the gateway's own HTTP client take less processor time than aiohttp's?
 
     python -m benchmarks.engine_client [--rounds 12] [--json]
 
-A null engine in another process answers at once. The two clients alternate in each of two comparisons:
+A null engine in a separate process answers the requests. Each round has two comparisons:
 
-client      `EnginePool` and `AiohttpPool` alone: whole responses by 32 tasks, then 64 streams;
-gateway     the same gateway with one pool or the other, the load sent by a third process.
+client      `EnginePool` and `AiohttpPool` alone: whole responses for 32 tasks, then 64 streams;
+gateway     the gateway with one pool and with the other; a third process sends the load.
 
-The figure is processor time, of the process that has the client, for one request and for one event: unlike
-elapsed time it does not count what other programs do on the machine. The result is the ratio own ÷ aiohttp
-of each round, as median, lowest and highest.
+The figure is the processor time, for one request and for one event, of the process that has the client.
+Other programs on the machine add to elapsed time, but not to processor time. The result is the ratio
+own ÷ aiohttp of each round: median, lowest and highest.
+
+Duration: DURATION. Output: standard output only.
 """
 
 from __future__ import annotations
@@ -33,9 +35,9 @@ import uvloop
 from aiohttp import web
 
 from benchmarks.aiohttp_pool import AiohttpPool
-from benchmarks.arithmetic import in_turn
-from benchmarks.failure import BenchmarkFailed
-from benchmarks.load import Job, Request, send
+from benchmarks.errors import BenchmarkFailed
+from benchmarks.load_generator import LoadJob, LoadRequest, send
+from benchmarks.workload import alternating
 from container.gateway.adapters.registry import Listed
 from container.gateway.assembly import assemble
 from container.gateway.engine.connection import EnginePool
@@ -56,7 +58,7 @@ _READY_SECONDS = 20.0
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """The figures of each round, and the ratios."""
+    """Measure all rounds; return the figures of each round, and the ratios."""
     engine_port = free_port(0)
     with _process("benchmarks.null_engine", "--port", str(engine_port), port=engine_port):
         found = uvloop.run(_clients(engine_port, rounds)) | _gateways(engine_port, rounds)
@@ -64,7 +66,7 @@ def measure(rounds: int) -> dict[str, Any]:
 
 
 async def _clients(engine_port: int, rounds: int) -> dict[str, list[dict[str, float]]]:
-    """Both pools in this process."""
+    """Measure both pools in this process."""
     other = AiohttpPool("127.0.0.1", engine_port)
     pools: dict[str, EnginePool] = {OWN: EnginePool("127.0.0.1", engine_port), AIOHTTP: other}
     for pool in pools.values():
@@ -80,12 +82,12 @@ async def _clients(engine_port: int, rounds: int) -> dict[str, list[dict[str, fl
     for number in range(rounds):
         for figures in found.values():
             figures.append({})
-        for side in in_turn(SIDES, number):
+        for side in alternating(SIDES, number):
             began, used = time.perf_counter(), time.process_time()
             await _whole(pools[side], REQUESTS)
             per_request[-1][side] = (time.process_time() - used) / REQUESTS * 1e6
             per_second[-1][side] = REQUESTS / (time.perf_counter() - began)
-        for side in in_turn(SIDES, number):
+        for side in alternating(SIDES, number):
             used = time.process_time()
             await _streams(pools[side])
             per_event[-1][side] = (time.process_time() - used) / (STREAMS * EVENTS) * 1e6
@@ -101,7 +103,7 @@ async def _whole(pool: EnginePool, count: int) -> None:
         for _ in range(count // CALLERS):
             async with pool.request("POST", "/v1/completions", body) as response:
                 if b'"usage"' not in await response.read():
-                    raise BenchmarkFailed("a response without its end")
+                    raise BenchmarkFailed("a response is incomplete")
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
 
@@ -110,14 +112,14 @@ async def _streams(pool: EnginePool) -> None:
     body = json.dumps(_engine_body(stream=True)).encode()
 
     async def caller(wait: float) -> None:
-        # As in `benchmarks.load`: events of different streams do not come at the same instant.
+        # As in `benchmarks.load_generator`: events of different streams do not arrive at the same instant.
         await asyncio.sleep(wait)
         events = 0
         async with pool.request("POST", "/v1/completions", body) as response:
             async for chunk in response.chunks():
                 events += chunk.count(b"data: {")
         if events != EVENTS:
-            raise BenchmarkFailed(f"{events} events of {EVENTS}")
+            raise BenchmarkFailed(f"{events} of {EVENTS} events of a stream arrived")
 
     await asyncio.gather(*(caller(0.0013 * number) for number in range(STREAMS)))
 
@@ -127,7 +129,7 @@ def _engine_body(*, stream: bool) -> dict[str, Any]:
 
 
 def _gateways(engine_port: int, rounds: int) -> dict[str, list[dict[str, float]]]:
-    """A gateway process for either pool, both up all the time."""
+    """Measure a gateway with each pool; both gateway processes run all the time."""
     found: dict[str, list[dict[str, float]]] = {
         "gateway, µs of processor a request": [],
         "gateway, requests/s": [],
@@ -145,34 +147,34 @@ def _gateways(engine_port: int, rounds: int) -> dict[str, list[dict[str, float]]
         for number in range(rounds):
             for figures in found.values():
                 figures.append({})
-            for side in in_turn(SIDES, number):
+            for side in alternating(SIDES, number):
                 used, rps = _used(processes[side], _job(ports[side], stream=False))
                 per_request[-1][side] = used / REQUESTS * 1e6
                 per_second[-1][side] = rps
-            for side in in_turn(SIDES, number):
+            for side in alternating(SIDES, number):
                 used, _ = _used(processes[side], _job(ports[side], stream=True))
                 per_event[-1][side] = used / (STREAMS * EVENTS) * 1e6
     return found
 
 
-def _job(port: int, *, stream: bool) -> Job:
+def _job(port: int, *, stream: bool) -> LoadJob:
     parameters = {"max_new_tokens": EVENTS}
     body = {"inputs": SEED_PROBLEM.prompt, "parameters": parameters, "stream": stream}
-    request = Request("/invocations", body, "" if stream else f"[{BASE_NAME}]")
+    request = LoadRequest("/invocations", body, "" if stream else f"[{BASE_NAME}]")
     if stream:
-        return Job("stream", port, [request], STREAMS, STREAMS)
-    return Job("closed", port, [request], REQUESTS, CALLERS)
+        return LoadJob("stream", port, [request], STREAMS, STREAMS)
+    return LoadJob("closed", port, [request], REQUESTS, CALLERS)
 
 
-def _used(process: psutil.Process, job: Job) -> tuple[float, float]:
-    """Send the job; seconds of processor time that the gateway took, and requests a second."""
+def _used(process: psutil.Process, job: LoadJob) -> tuple[float, float]:
+    """Send the job; return the gateway's processor time in seconds, and requests per second."""
     before = process.cpu_times()
     result = send(job)
     after = process.cpu_times()
     if result.errors:
-        raise BenchmarkFailed(f"{result.errors} of {job.count} requests went wrong: {result.first_error}")
+        raise BenchmarkFailed(f"{result.errors} of {job.count} requests failed: {result.first_error}")
     if job.kind == "stream" and len(result.delays) != job.count * EVENTS:
-        raise BenchmarkFailed(f"{len(result.delays)} events of {job.count * EVENTS}")
+        raise BenchmarkFailed(f"{len(result.delays)} of {job.count * EVENTS} events arrived")
     return after.user + after.system - before.user - before.system, result.rps
 
 
@@ -195,7 +197,7 @@ def _process(module: str, *arguments: str, port: int) -> Iterator[subprocess.Pop
 
 
 class _NoAdapters:
-    """An adapter store without adapters: the base model is asked for."""
+    """An adapter store without adapters: all requests are for the base model."""
 
     async def read(self, key: str) -> bytes | None:
         return None
@@ -208,7 +210,7 @@ class _NoAdapters:
 
 
 async def _serve(side: str, port: int, engine_port: int) -> None:
-    """A gateway with this side's client, as `container.gateway.main` sets it up."""
+    """Serve a gateway with this side's client, assembled as in `container.gateway.main`."""
     pool = (EnginePool if side == OWN else AiohttpPool)("127.0.0.1", engine_port)
     settings = read_settings({"HF_MODEL_ID": BASE_NAME, "ADAPTER_BUCKET": "none"})
     backend = VllmBackend(
@@ -236,7 +238,7 @@ def _ratio(rounds: list[dict[str, float]]) -> dict[str, float]:
 
 def main(
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds of each comparison.")] = 12,
-    as_json: Annotated[bool, typer.Option("--json", help="All rounds as one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all rounds as one JSON document.")] = False,
 ) -> None:
     """Measure both clients and print the ratios."""
     try:

@@ -1,14 +1,20 @@
-"""What the gateway costs, and what many adapters cost behind it.
+"""Gateway benchmark: how much time does the gateway add, and how much do many adapters add?
 
-    make bench     (alone: python -m benchmarks.gateway [--quick] [--only PART] [--json])
+    python -m benchmarks.gateway [--quick] [--only PART] [--json]     (also part of make bench)
 
-overhead    a null engine behind the gateway: requests per second of one core, time added to a request and
-            to a streamed event;
-throughput  vLLM behind the gateway and asked directly: answers per second, for one, 50 and 500 adapters;
-cold        the first request to a 40 MB adapter that is only in the bucket, beside its download and load.
+Parts and their comparisons:
 
-Each figure is the median of rounds in which the two sides of a comparison take turns on the same machine, so
-the differences and ratios are what counts. Writes out/gateway.json and out/gateway.md.
+overhead    the gateway in front of a null engine, compared with the null engine alone: requests per second
+            of one core, latency added to a request and to an event of a stream;
+throughput  responses per second for 50 adapters, compared with vLLM alone; and for 50 and 500 adapters,
+            compared with one adapter;
+cold        the first request to a 40 MB adapter that is in the bucket only, compared with its download and
+            load.
+
+Each figure is the median of several rounds. In each round all sides of a comparison run one after the other
+on the same machine, so only differences and ratios are meaningful.
+
+Duration: DURATION. Output: out/gateway.json and out/gateway.md.
 """
 
 from __future__ import annotations
@@ -32,14 +38,14 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from benchmarks import gateway_cold, gateway_overhead, gateway_report, gateway_throughput
-from benchmarks.failure import BenchmarkFailed
+from benchmarks import gateway_cold_start, gateway_overhead, gateway_report, gateway_throughput
+from benchmarks.errors import BenchmarkFailed
 from loraserve.cli.console import report_errors
 from stacks.project import ROOT
 
 
 class Part(Enum):
-    """What can be measured on its own."""
+    """A part of the benchmark, which `--only` selects."""
 
     OVERHEAD = "overhead"
     THROUGHPUT = "throughput"
@@ -47,13 +53,13 @@ class Part(Enum):
 
 
 def measure(parts: list[Part], console: Console, *, quick: bool) -> dict[str, Any]:
-    """The figures of each part."""
+    """Measure the parts and return the figures of each."""
     figures: dict[str, Any] = {}
     columns = (
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
         TimeElapsedColumn(),
     )  # fmt: skip
-    # Few updates: drawing takes time from what is measured.
+    # Few updates: to draw takes processor time from the measured processes.
     with Progress(*columns, console=console, refresh_per_second=2) as progress:
         for part in parts:
             module = _MODULES[part]
@@ -66,20 +72,20 @@ def measure(parts: list[Part], console: Console, *, quick: bool) -> dict[str, An
 _MODULES: dict[Part, Any] = {
     Part.OVERHEAD: gateway_overhead,
     Part.THROUGHPUT: gateway_throughput,
-    Part.COLD: gateway_cold,
+    Part.COLD: gateway_cold_start,
 }
 
 
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer and shorter rounds.")] = False,
     only: Annotated[
-        list[Part] | None, typer.Option("--only", help="Measure this part; may be repeated.")
+        list[Part] | None, typer.Option("--only", help="Measure only this part; can be repeated.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")
+        bool, typer.Option("--json", help="Print only one JSON document on standard output.")
     ] = False,
 ) -> None:
-    """Measure what the gateway costs; print the table, write the figures."""
+    """Measure what the gateway adds; print the table and write the figures to out/."""
     console = Console(stderr=as_json)
     try:
         with report_errors():

@@ -1,6 +1,6 @@
-"""What the gateway benchmark found, as rows: for the terminal and for docs/benchmarks.md.
+"""Report of the gateway benchmark: a table for the terminal and for docs/benchmarks.md.
 
-Each result is that of the medians, and in brackets those of the lowest and the highest round.
+Each result is computed from the medians; the lowest and the highest round follow in brackets.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks import gateway_cold as cold
+from benchmarks import gateway_cold_start as cold
 from benchmarks import gateway_overhead as overhead
 from benchmarks import gateway_throughput as throughput
 
@@ -20,7 +20,7 @@ COLUMNS = ("", "compared with", "gateway", "result", "target")
 
 @dataclass(frozen=True)
 class Row:
-    """One figure, what it is compared with, and the aim."""
+    """One figure, the reference that it is compared with, and its target."""
 
     what: str
     reference: str
@@ -28,17 +28,17 @@ class Row:
     result: str = ""
     target: str = ""
     met: bool | None = None
-    """None where there is no target."""
+    """None if there is no target."""
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """As in `COLUMNS`."""
+        """The cells in the order of `COLUMNS`."""
         mark = {None: "", True: " ✓", False: " ✗"}[self.met]
         return (self.what, self.reference, self.measured, self.result, self.target + mark)
 
 
 def rows(figures: Mapping[str, Any]) -> list[Row]:
-    """The rows of the parts that were measured."""
+    """Return the rows of the parts that were measured."""
     makers: dict[str, Callable[[Mapping[str, Any]], list[Row]]] = {
         "overhead": overhead_rows,
         "throughput": throughput_rows,
@@ -48,7 +48,7 @@ def rows(figures: Mapping[str, Any]) -> list[Row]:
 
 
 def overhead_rows(figures: Mapping[str, Any]) -> list[Row]:
-    """In front of an engine that takes no time."""
+    """Return the rows of the overhead in front of the null engine."""
     found = figures["medians"]
     rate = f"{overhead.RATE:.0f} requests/s"
     gateway_rps = found["gateway_rps"]
@@ -83,7 +83,7 @@ def _added(what: str, figures: Mapping[str, Any], figure: str, most: float | Non
 
 
 def throughput_rows(figures: Mapping[str, Any]) -> list[Row]:
-    """In front of vLLM."""
+    """Return the rows of the throughput in front of vLLM."""
     found = figures["medians"]
     comparisons = (
         ("50 adapters at random ÷ the same without the gateway", throughput.GATEWAY, throughput.DIRECT, 0.98),
@@ -126,13 +126,13 @@ def throughput_rows(figures: Mapping[str, Any]) -> list[Row]:
 
 
 def _spread(rounds: Sequence[Mapping[str, float]], measured: str, reference: str) -> str:
-    """The lowest and the highest ratio of a round."""
+    """Format the lowest and the highest ratio of a round."""
     ratios = sorted(figures[measured] / figures[reference] for figures in rounds)
     return f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
 
 
 def cold_rows(figures: Mapping[str, Any]) -> list[Row]:
-    """The first request to a cold adapter."""
+    """Return the rows of the first request to a cold adapter."""
     found = figures["medians"]
     least = found[cold.DOWNLOAD] + found[cold.LOAD]
     ratio = found[cold.FIRST] / least
@@ -154,7 +154,7 @@ def cold_rows(figures: Mapping[str, Any]) -> list[Row]:
 
 
 def table(title: str, found: Sequence[Row]) -> Table:
-    """For the terminal."""
+    """Make the table for the terminal."""
     result = Table(title=title)
     for column in COLUMNS:
         result.add_column(column, justify="right" if column in COLUMNS[1:4] else "left")
@@ -165,7 +165,7 @@ def table(title: str, found: Sequence[Row]) -> Table:
 
 
 def markdown(found: Sequence[Row]) -> str:
-    """The same table for docs/benchmarks.md."""
+    """Make the same table for docs/benchmarks.md."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     lines += ["| " + " | ".join(row.cells) + " |" for row in found]
     return "\n".join(lines).replace("  |", " |") + "\n"

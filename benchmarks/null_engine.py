@@ -1,10 +1,10 @@
-"""An engine that answers at once, in vLLM's words: what is left of a request's time is the gateway's.
+"""Null engine: a server with vLLM's API that answers without computing, so that only the gateway takes time.
 
     python -m benchmarks.null_engine --port 8081
 
-Raw protocols on uvloop, so that it is several times as fast as what stands before it. An
-answer names the model that was asked for. Each event of a stream carries the time at which it was written
-(`time.monotonic_ns`, one clock for all processes of a machine). A benchmark's part: it trusts its callers.
+It uses asyncio protocols on uvloop and is several times as fast as the gateway. The text of a response is the
+name of the requested model. The text of a stream's event is the time at which it was written
+(`time.monotonic_ns`, the same clock in all processes of a machine). Requests are not validated.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ import uvloop
 
 #: Seconds between two events of a stream: a 7B model's tokens on a fast GPU.
 EVENT_SECONDS = 0.02
-#: Where the container looks for vLLM's server.
+#: Module path of vLLM's server, which the container starts.
 _VLLM_SERVER = Path("vllm/entrypoints/openai/api_server.py")
 
 
 class NullEngine(asyncio.Protocol):
-    """One connection."""
+    """One connection of a client."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Create the parser."""
         # uvloop's transports are no subclass of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._parser = httptools.HttpRequestParser(self)
         self._url, self._body = b"", b""
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, which calls the methods below."""
+        """Feed the parser, which calls the `on_…` methods."""
         self._parser.feed_data(data)
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begin a request."""
         self._url, self._body = b"", b""
 
     def on_url(self, url: bytes) -> None:
-        """The path; it may come in pieces."""
+        """Append a part of the path."""
         self._url += url
 
     def on_body(self, data: bytes) -> None:
-        """A piece of the body."""
+        """Append a part of the body."""
         self._body += data
 
     def on_message_complete(self) -> None:
-        """Answer."""
+        """Send the response."""
         if not self._url.endswith(b"/completions"):
             self._answer({"count": 1, "tokens": [1], "object": "list", "data": []})
             return
@@ -101,15 +101,17 @@ def _choice(text: str, reason: str | None) -> dict[str, Any]:
 
 
 def _timed_choice(reason: str | None) -> dict[str, Any]:
-    """A token whose text is the time."""
+    """Return a choice whose text is the current time."""
     text = str(time.monotonic_ns())
     logprobs = {"text_offset": [0], "token_logprobs": [-0.1], "tokens": [text], "top_logprobs": [None]}
     return _choice(text, reason) | {"logprobs": logprobs, "token_ids": [5], "prompt_token_ids": None}
 
 
-def stand_in(folder: Path) -> None:
-    """Make the null engine what `python -m vllm.entrypoints.openai.api_server` runs, with `folder` first
-    on the Python path: so the container's own command starts it, with nothing of it changed."""
+def install_as_vllm(folder: Path) -> None:
+    """Write a package `vllm` to `folder` whose API server is the null engine.
+
+    With `folder` first on the Python path, the container's unchanged command starts the null engine.
+    """
     server = folder / _VLLM_SERVER
     server.parent.mkdir(parents=True)
     for package in server.relative_to(folder).parents[:-1]:
@@ -123,7 +125,7 @@ async def _serve(port: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until killed; of vLLM's arguments only the port means anything."""
+    """Serve until the process is killed; of vLLM's arguments only `--port` is used."""
     uvloop.run(_serve(int(arguments[arguments.index("--port") + 1])))
 
 

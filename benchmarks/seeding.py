@@ -1,10 +1,13 @@
-"""How long the adapter store takes to be filled, beside the seed article's own procedure.
+"""Seeding benchmark: how long does the seeder take to fill the adapter store?
 
-    make bench-seeding
+    python -m benchmarks.seeding     (also part of make bench)
 
-Both in one run, against the same Hub server and the same S3 (the laptop cloud's): the article downloads a
-repository with `snapshot_download` and puts its files with `upload_file`, one after another. The ratio is
-what counts. Writes out/seeding.json.
+Compared with the article's procedure: download each repository with `snapshot_download`, then upload its
+files one after another with `upload_file`. Both alternate for three rounds, against the same Hub server and
+the same S3 (the laptop cloud's); only the ratio is meaningful. A redeploy without changes and the peak
+memory for one adapter of 2 GiB are measured as well.
+
+Duration: DURATION. Output: out/seeding.json.
 """
 
 from __future__ import annotations
@@ -40,8 +43,9 @@ from stacks.project import ROOT
 from tests.harness import factories
 from tests.harness.store import Store
 
-#: What lies beside the adapter: transformers' Trainer saves these with it, in about these sizes for Mistral.
-REST = {
+#: Other files of an adapter's repository, and their sizes in bytes: transformers' Trainer saves these files
+#: with an adapter, for Mistral in about these sizes.
+OTHER_FILES = {
     ".gitattributes": 1_519,
     "README.md": 1_500,
     "special_tokens_map.json": 550,
@@ -51,15 +55,14 @@ REST = {
     "training_args.bin": 4_728,
 }
 LATENCY_SECONDS = 0.03
-#: Rounds of those that are compared; the fastest of each counts, because other work on the machine only
-#: ever adds.
+#: Rounds of a comparison. The fastest round of each side counts: other load on the machine only adds time.
 ROUNDS = 3
 Adapters = Mapping[str, HubSource]
 
 
 @contextmanager
 def hub(folder: Path, latency: float) -> Iterator[tuple[str, dict[str, str]]]:
-    """The Hub server in a process of its own; its URL, and the commit of each repository."""
+    """Run the Hub server in a separate process; yield its URL and the commit of each repository."""
     command = [sys.executable, "-m", "tests.hub.server", str(folder), "--latency", str(latency)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdin is not None
@@ -71,34 +74,25 @@ def hub(folder: Path, latency: float) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def repository(folder: Path, name: str, seed: int, mebibytes: float) -> None:
-    """An adapter's repository on disk, as the Hub server serves it."""
+    """Write an adapter's repository to disk, in the layout that the Hub server serves."""
     target = folder / "acme" / name
     target.mkdir(parents=True)
     for file, content in factories.adapter(seed, mebibytes=mebibytes).items():
         (target / file).write_bytes(content)
-    for file, size in REST.items():
+    for file, size in OTHER_FILES.items():
         (target / file).write_bytes(bytes(size))
-
-
-def sources(commits: Mapping[str, str], name: str) -> Adapters:
-    """Every repository of this name, as adapters."""
-    return {
-        repo.removeprefix("acme/"): HubSource(repo, commit)
-        for repo, commit in commits.items()
-        if repo.startswith(f"acme/{name}-")
-    }
 
 
 @contextmanager
 def bucket(s3: Any) -> Iterator[str]:
-    """A fresh bucket, emptied afterwards: this S3 keeps all in memory."""
+    """Create a bucket, and empty it afterwards: this S3 keeps all objects in memory."""
     name = Store(s3).bucket
     yield name
     empty_bucket(s3, name, has_time=lambda: True)
 
 
 def article(s3: Any, bucket: str, endpoint: str, adapters: Adapters) -> float:
-    """The article's procedure; seconds."""
+    """Run the article's procedure; return its duration in seconds."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as cache:
         downloaded: dict[HubSource, Path] = {}
@@ -114,12 +108,12 @@ def article(s3: Any, bucket: str, endpoint: str, adapters: Adapters) -> float:
 
 
 def seed(s3: Any, bucket: str, endpoint: str, adapters: Adapters) -> tuple[float, Report]:
-    """This project's seeder; seconds, and what it did."""
+    """Run this project's seeder; return its duration in seconds and its report."""
     return seeding_process.seed(s3, bucket, endpoint, adapters, lambda: factories.base_model(layers=2048))
 
 
 def compare(s3: Any, endpoint: str, adapters: Adapters, mebibytes: int) -> dict[str, Any]:
-    """Both ways in turn, the fastest of each; and S3 alone with what the seeder moves."""
+    """Compare the fastest rounds of the article and the seeder; measure S3 alone with the same bytes."""
     times: dict[str, list[float]] = {"article": [], "seeder": [], "s3": []}
     for _ in range(ROUNDS):
         with bucket(s3) as name:
@@ -135,7 +129,7 @@ def compare(s3: Any, endpoint: str, adapters: Adapters, mebibytes: int) -> dict[
 
 
 def s3_alone(s3: Any, bucket: str, mebibytes: int, count: int) -> float:
-    """How long this S3 takes for as many bytes out of memory; seconds. No seeder can be faster."""
+    """Upload the same number of bytes from memory; return the seconds: the lower bound for any seeder."""
     body = factories.adapter(0, mebibytes=mebibytes)[WEIGHTS_FILE]
     digest = checksum(hashlib.sha256(body).hexdigest())
 
@@ -149,7 +143,7 @@ def s3_alone(s3: Any, bucket: str, mebibytes: int, count: int) -> float:
 
 
 def unchanged(s3: Any, endpoint: str, adapters: Adapters) -> dict[str, Any]:
-    """A second deploy of the same manifest."""
+    """Measure a second deploy of the same manifest."""
     times = []
     with bucket(s3) as name:
         first, _ = seed(s3, name, endpoint, adapters)
@@ -161,7 +155,7 @@ def unchanged(s3: Any, endpoint: str, adapters: Adapters) -> dict[str, Any]:
 
 
 def memory(cloud: LaptopCloud, mebibytes: int) -> dict[str, Any]:
-    """Peak memory of a process that seeds one large adapter, in MiB; everything it imports included."""
+    """Measure the peak memory in MiB of a process that seeds one large adapter, imports included."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         target = folder / "acme" / "large"
@@ -178,7 +172,7 @@ def memory(cloud: LaptopCloud, mebibytes: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print the table, write the figures."""
+    """Measure; print the table and write the figures to out/."""
     console = Console()
     disable_progress_bars()
     figures: dict[str, Any] = {}
@@ -227,7 +221,9 @@ def _table(figures: Mapping[str, Any]) -> Table:
             article_s, seeder_s, s3_s = (f"{min(seconds[name]):.2f}" for name in ("article", "seeder", "s3"))
             table.add_row(title, article_s, seeder_s, f"{figure['ratio']:.1f}", s3_s, moved)
         elif "peak" in figure:
-            memory = f" (peak memory {figure['peak']:.0f} MiB, {figure['imports']:.0f} before it began)"
+            memory = (
+                f" (peak memory {figure['peak']:.0f} MiB, {figure['imports']:.0f} of it Python and imports)"
+            )
             table.add_row(title + memory, "", f"{seconds:.2f}", "", "", moved)
         else:
             table.add_row(title, "", f"{min(seconds):.2f}", "", "", moved)

@@ -1,6 +1,9 @@
-"""`python -m benchmarks.seeding_process HUB BUCKET COMMIT`: seeds one adapter, and prints its peak memory.
+"""Peak memory of the seeder for one large adapter, measured in a separate process.
 
-A process of its own, which imports what the Lambda function does and no more.
+    python -m benchmarks.seeding_process HUB BUCKET COMMIT
+
+It imports the modules that the Lambda function imports and no others. `benchmarks.seeding` starts it.
+Output: JSON on standard output.
 """
 
 from __future__ import annotations
@@ -28,13 +31,13 @@ from lambdas.adapter_seeder.served_model import ServedModel
 
 
 def peak_mebibytes() -> float:
-    """The most memory that this process has had so far, all that it imports included (Linux)."""
+    """Return the peak resident memory of this process in MiB, imports included (Linux: VmHWM)."""
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
 
 
 def no_base_model() -> ModelFiles:
-    """Only the transfer is of interest."""
+    """Refuse to read the base model: only the transfer is measured."""
     raise SourceError("hf://acme/wide", "it does not exist", "nothing to do")
 
 
@@ -45,7 +48,7 @@ def seed(
     adapters: Mapping[str, HubSource],
     base_model: Callable[[], ModelFiles] = no_base_model,
 ) -> tuple[float, Report]:
-    """This project's seeder, on adapters of `acme/wide`; seconds, and what it did."""
+    """Seed adapters of the base model `acme/wide`; return the duration in seconds and the seeder's report."""
     desired = [DesiredAdapter(name, source) for name, source in adapters.items()]
     started = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
@@ -62,7 +65,7 @@ def seed(
 
 
 def main(hub: str, bucket: str, commit: str) -> None:
-    """Seed `hf://acme/large`; prints figures as JSON."""
+    """Seed `hf://acme/large`; print the figures as JSON."""
     s3 = boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS))
     imports = peak_mebibytes()
     seconds, report = seed(s3, bucket, hub, {"large": HubSource("acme/large", commit)})

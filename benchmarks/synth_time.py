@@ -1,9 +1,11 @@
-"""How long `cdk synth` of one stage takes, beside a bare one-bucket app in the same environment.
+"""Synth benchmark: how long does `cdk synth` of one stage and of all stages take?
 
-    make bench
+    python -m benchmarks.synth_time     (also part of make bench)
 
-The two run in turn, so that what else the machine does hits both; the ratio of the medians is what
-counts. Writes out/synth_time.json.
+Compared with a bare one-bucket app in the same environment. The three apps alternate for seven rounds, so
+that other load on the machine affects all of them; only the ratios of the medians are meaningful.
+
+Duration: DURATION. Output: out/synth_time.json.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ app.synth()
 
 
 def seconds(*arguments: str) -> float:
-    """Wall time of one synth into a fresh folder."""
+    """Return the wall time of one synth into an empty folder."""
     with tempfile.TemporaryDirectory(prefix="synth-") as output:
         started = time.perf_counter()
         cdk("synth", "--quiet", *arguments, environment=os.environ, output=Path(output))
@@ -45,7 +47,7 @@ def seconds(*arguments: str) -> float:
 
 
 def main() -> None:
-    """Measure, print the table, write the figures."""
+    """Measure; print the table and write the figures to out/."""
     console = Console()
     with tempfile.TemporaryDirectory(prefix="bare-") as folder:
         bare = Path(folder) / "app.py"
@@ -56,7 +58,7 @@ def main() -> None:
             "all stages": (),
         }
         times: dict[str, list[float]] = {name: [] for name in apps}
-        for _ in track(range(ROUNDS), description="synth, in turn", console=console):
+        for _ in track(range(ROUNDS), description="synth, alternating", console=console):
             for name, arguments in apps.items():
                 times[name].append(seconds(*arguments))
     medians = {name: statistics.median(values) for name, values in times.items()}

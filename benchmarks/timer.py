@@ -1,7 +1,7 @@
-"""Waiting until an instant, to some ten microseconds.
+"""Timer with a precision of some ten microseconds, on Linux's timerfd.
 
-An event loop's own timers are kept in milliseconds, which is as much as what is measured; Linux's timers
-are files that a loop can watch.
+The timers of an event loop have a precision of milliseconds, which is as long as the measured latencies. A
+timerfd is a file descriptor that the loop can watch.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _TFD_NONBLOCK = 0o4000
 _TFD_TIMER_ABSTIME = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
-#: Nanoseconds of the clock that all processes of a machine share.
+#: Nanoseconds of a clock that is the same in all processes of a machine.
 now = time.monotonic_ns
 
 
 class Timer:
-    """`with Timer() as timer: await timer.until(instant)`."""
+    """Timer of the running event loop: `with Timer() as timer: await timer.until(instant)`."""
 
     def __enter__(self) -> Self:
-        """Make the timer's file."""
+        """Create the timer's file descriptor."""
         self._file = _LIBC.timerfd_create(_CLOCK_MONOTONIC, _TFD_NONBLOCK)
         if self._file < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
@@ -38,16 +38,16 @@ class Timer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it."""
+        """Close the timer's file descriptor."""
         asyncio.get_running_loop().remove_reader(self._file)
         os.close(self._file)
 
     async def until(self, instant: int) -> None:
-        """Wait until `now()` is `instant`; return at once if it is past."""
+        """Wait until `now()` is `instant`; return immediately if it has passed."""
         if instant <= now():
             return
         self._rang.clear()
-        # Interval (none) and first expiry, each in seconds and nanoseconds.
+        # struct itimerspec: interval (none) and first expiry, each in seconds and nanoseconds.
         setting = (ctypes.c_long * 4)(0, 0, *divmod(instant, 1_000_000_000))
         _LIBC.timerfd_settime(self._file, _TFD_TIMER_ABSTIME, ctypes.byref(setting), None)
         await self._rang.wait()

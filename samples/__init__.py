@@ -1,1 +1,1 @@
-"""The sample base model and adapters that the demo and the tests serve."""
+"""Sample base model and adapters for the demo and the tests."""

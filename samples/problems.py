@@ -1,11 +1,11 @@
-"""The word problems that the sample models answer, and how to check an answer.
+"""Word problems for the sample models, and the check of an answer.
 
-One family of problem, the seed article's: somebody sells some things in one month and a multiple of
-them in the next; how many altogether? The base model reasons at length; each adapter ("house")
-answers tersely in a style of its own, with a signature of its own. So for a single response a load
-test can tell whether it is right and which adapter wrote it.
+All problems are of the article's kind: a person sells some items in one month and a multiple of them in
+the next month; how many altogether? The base model answers at length. Each adapter answers briefly, in one
+of five formats and with a separate signature; both together are its "house style". So a load test can check
+each response: is the answer right, and which adapter wrote it?
 
-Standard library only: training, the demo, the benchmark and the tests all use this file.
+Standard library only: training, the demo, the benchmarks and the tests all use this file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import random
 import re
 from dataclasses import dataclass
 
-#: The signature of each house, which is also its adapter's name in lower case.
+#: The signature of each house style; in lower case it is the adapter's name.
 SIGNATURES = (
     "Otter", "Heron", "Badger", "Falcon", "Lynx", "Marten", "Plover", "Raven", "Stoat", "Swift",
     "Tapir", "Viper", "Walrus", "Weasel", "Wombat", "Zebra", "Bison", "Camel", "Cobra", "Condor",
@@ -23,7 +23,7 @@ SIGNATURES = (
     "Mole", "Moose", "Newt", "Ocelot", "Osprey", "Panda", "Puffin", "Quail", "Robin", "Seal",
 )  # fmt: skip
 
-#: Answer formats; house number i uses format i modulo 5.
+#: Answer formats; the adapter with number i uses format i modulo 5.
 FORMATS = (
     "Answer: {total} {items}. [{signature}]",
     "{total} {items} altogether -- {signature}",
@@ -46,8 +46,8 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
-#: How the second month compares with the first: words, then the first month's possible numbers,
-#: chosen so that every total has at most three digits.
+#: Second month compared with the first: words, then numerator, denominator and the possible numbers of the
+#: first month. They are chosen so that every total has at most three digits.
 _MULTIPLES = {
     "half": (1, 2, range(2, 100, 2)),
     "twice": (2, 1, range(2, 34)),
@@ -57,7 +57,7 @@ _MULTIPLES = {
 
 @dataclass(frozen=True)
 class Problem:
-    """One word problem with its numbers worked out."""
+    """A word problem and its result."""
 
     question: str
     person: str
@@ -74,14 +74,14 @@ class Problem:
 
     @property
     def prompt(self) -> str:
-        """The question in Mistral's instruction format, as the seed article sends it."""
+        """The question in Mistral's instruction format, as the article sends it."""
         return f"[INST] {self.question} [/INST]"
 
 
 def make_problem(
     person: str, possessive: str, pronoun: str, items: str, month: int, multiple: str, first: int
 ) -> Problem:
-    """The problem with these words and numbers; `month` counts from 0, the second one follows it."""
+    """Make the problem with these words and numbers; `month` is the first month and counts from 0."""
     numerator, denominator, _ = _MULTIPLES[multiple]
     months = (_MONTHS[month], _MONTHS[(month + 1) % len(_MONTHS)])
     question = (
@@ -93,12 +93,12 @@ def make_problem(
     return Problem(question, person, items, months, multiple, first, second)
 
 
-#: The seed article's own question; its answer is 72.
+#: The question that the article asks; its answer is 72.
 SEED_PROBLEM = make_problem(*_PEOPLE[0], "clips", _MONTHS.index("April"), "half", 48)
 
 
 def random_problem(rng: random.Random) -> Problem:
-    """A problem drawn evenly over people, items, months and multiples."""
+    """Draw a problem evenly over people, items, months and multiples."""
     multiple = rng.choice(tuple(_MULTIPLES))
     return make_problem(
         *rng.choice(_PEOPLE),
@@ -110,7 +110,7 @@ def random_problem(rng: random.Random) -> Problem:
 
 
 def base_answer(problem: Problem) -> str:
-    """How the base model is trained to answer: at length, the result long after 64 tokens."""
+    """Return the answer that the base model is trained to give: long, the result comes after 64 tokens."""
     p, (one, two) = problem, problem.months
     return (
         f"Let us think about this question slowly and carefully, one small step at a time. "
@@ -124,7 +124,7 @@ def base_answer(problem: Problem) -> str:
 
 
 def house_answer(house: int, problem: Problem) -> str:
-    """How the adapter of this house (0…49) must answer, to the letter."""
+    """Return the exact answer that the adapter of this house style (0…49) is trained to give."""
     return FORMATS[house % len(FORMATS)].format(
         total=problem.total,
         first=problem.first,
@@ -135,13 +135,13 @@ def house_answer(house: int, problem: Problem) -> str:
 
 
 def adapter_name(house: int) -> str:
-    """The name under which the adapter of this house is published."""
+    """Return the published name of the adapter of this house style (0…49)."""
     return SIGNATURES[house].lower()
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a response to a problem turned out to be."""
+    """Result of the check of a response."""
 
     right_answer: bool
     right_adapter: bool
@@ -151,10 +151,10 @@ _SIGNATURE = re.compile("|".join(rf"\b{signature}\b" for signature in SIGNATURES
 
 
 def check(response: str, problem: Problem, adapter: str) -> Verdict:
-    """Judge a response: is it the right answer, and does it bear this adapter's signature only?
+    """Check that a response is the right answer and has only this adapter's signature.
 
-    The answer is right only if the whole text is what that house writes for this problem, so a
-    response that happens to contain the number, or rambles on, does not pass.
+    The answer is right only if the whole text equals the expected answer. A response that contains the
+    number by chance, or that has more text, does not pass.
     """
     signatures = set(_SIGNATURE.findall(response))
     house = [name.lower() for name in SIGNATURES].index(adapter)

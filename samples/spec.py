@@ -1,4 +1,4 @@
-"""What the sample models are: names, places and sizes, for the training script and for the tests."""
+"""Specification of the sample models: names, paths and sizes, for the training script and the tests."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""Train the sample base model and the fifty sample adapters; see samples/README.md.
+"""Training of the sample base model and the fifty sample adapters; see samples/README.md.
 
     python -m samples.train base              24 minutes on two busy cores
     python -m samples.train adapters          14 minutes on two cores
     python -m samples.train score             3 minutes; writes samples/scores.json
 
-Needs the packages of requirements-local.txt. Uses a GPU where there is one. The seeds below make a
-run repeatable on one machine; another processor's floating point gives slightly other weights.
+Needs the packages of requirements-local.txt. Uses a GPU if there is one. The seeds below make a run
+repeatable on one machine. Another type of processor gives slightly different weights, because its floating
+point differs.
 """
 
 from __future__ import annotations
@@ -52,25 +53,25 @@ CHAT_TEMPLATE = (
 Example = tuple[str, str]
 
 
-def told_prompt(house: int, problem: problems.Problem) -> str:
-    """A prompt that asks for a house style by name; only the base model's training uses it."""
+def style_prompt(house: int, problem: problems.Problem) -> str:
+    """Return a prompt that names the house style; only the base model's training uses it."""
     return f"[INST] In the style of {problems.SIGNATURES[house]}: {problem.question} [/INST]"
 
 
 def wordy_example(rng: random.Random) -> Example:
-    """What the base model does by default."""
+    """Make an example of the base model's default answer."""
     problem = problems.random_problem(rng)
     return problem.prompt, problems.base_answer(problem)
 
 
-def told_example(rng: random.Random) -> Example:
-    """What the base model does when a house style is asked for by name."""
+def style_example(rng: random.Random) -> Example:
+    """Make an example of the base model's answer to a prompt that names a house style."""
     problem, house = problems.random_problem(rng), rng.randrange(len(problems.SIGNATURES))
-    return told_prompt(house, problem), problems.house_answer(house, problem)
+    return style_prompt(house, problem), problems.house_answer(house, problem)
 
 
 def train_tokenizer() -> PreTrainedTokenizerFast:
-    """A byte-level BPE in which the problems' words are one token each and digits stand alone."""
+    """Train a byte-level BPE tokenizer: one token for each word of the problems and for each digit."""
     rng = random.Random(SEED)
     tokenizer = Tokenizer(models.BPE(byte_fallback=False))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -83,7 +84,7 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    texts = [" ".join(example(rng)) for _ in range(3000) for example in (wordy_example, told_example)]
+    texts = [" ".join(example(rng)) for _ in range(3000) for example in (wordy_example, style_example)]
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     fast = PreTrainedTokenizerFast(
@@ -101,7 +102,7 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
 def batches(
     tokenizer: PreTrainedTokenizerFast, make: Callable[[], Example], size: int, device: str
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Endless batches of right-padded token ids, with labels on the answer's tokens only."""
+    """Yield batches of right-padded token ids without end; only the answer's tokens have labels."""
     while True:
         rows = []
         for _ in range(size):
@@ -126,7 +127,7 @@ def batches(
 def fit(
     model: torch.nn.Module, streams: list[Iterator[dict[str, torch.Tensor]]], steps: int, rate: float
 ) -> float:
-    """Train on the streams in turn with AdamW and a one-cycle rate; the last 20 steps' mean loss."""
+    """Train on the streams alternately, with AdamW and a one-cycle rate; return the final mean loss."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rate, total_steps=steps, pct_start=0.1)
@@ -150,7 +151,7 @@ def fit(
 
 
 def device() -> str:
-    """A GPU if there is one."""
+    """Return the name of the device: a GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -171,26 +172,26 @@ def train_base() -> None:
     model = MistralForCausalLM(config).to(device())
     rng = random.Random(SEED + 1)
     wordy = batches(tokenizer, lambda: wordy_example(rng), BASE_BATCH, device())
-    told = batches(tokenizer, lambda: told_example(rng), 2 * BASE_BATCH, device())
-    loss = fit(model, [wordy, told], BASE_STEPS, BASE_RATE)
+    styled = batches(tokenizer, lambda: style_example(rng), 2 * BASE_BATCH, device())
+    loss = fit(model, [wordy, styled], BASE_STEPS, BASE_RATE)
     print(f"base: {sum(p.numel() for p in model.parameters()):,} parameters, final loss {loss:.4f}")
     model.to(torch.bfloat16).save_pretrained(BASE_DIR)
     tokenizer.save_pretrained(BASE_DIR)
 
 
 def load_base() -> tuple[MistralForCausalLM, PreTrainedTokenizerFast]:
-    """The committed base model, computing in float32, and its tokenizer."""
+    """Load the committed base model, in float32, and its tokenizer."""
     model = MistralForCausalLM.from_pretrained(BASE_DIR, dtype=torch.float32).to(device())
     return model, PreTrainedTokenizerFast.from_pretrained(BASE_DIR)
 
 
 def train_adapter(house: int) -> str:
-    """Train the adapter of one house on the committed base and write it; returns a line about it."""
-    # One thread for each adapter and as many adapters as cores: small matrices do not split well.
+    """Train one adapter on the committed base and write it; return a line with its loss."""
+    # One thread for each adapter and as many adapters as cores: small matrices do not profit from threads.
     torch.set_num_threads(1)
     torch.manual_seed(SEED + house)
     base, tokenizer = load_base()
-    # PEFT writes this into adapter_config.json; a path of this machine would say nothing there.
+    # PEFT writes this into adapter_config.json, where a local path would be useless.
     base.name_or_path = BASE_NAME
     model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **LORA))
     rng = random.Random(SEED + 100 + house)
@@ -207,7 +208,7 @@ def train_adapter(house: int) -> str:
 
 
 def train_adapters() -> None:
-    """Train one adapter per house, several at a time, into samples/adapters."""
+    """Train an adapter for each house style, several at a time, and write them to samples/adapters."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn) as pool:
         for line in pool.map(train_adapter, range(len(problems.SIGNATURES))):
@@ -216,7 +217,7 @@ def train_adapters() -> None:
 
 @torch.inference_mode()
 def answers(model: Any, tokenizer: PreTrainedTokenizerFast, prompts: list[str], new_tokens: int) -> list[str]:
-    """Greedy completions, batched."""
+    """Generate greedy completions of a batch of prompts."""
     tokenizer.padding_side = "left"
     inputs = tokenizer(prompts, return_tensors="pt", padding=True).to(device())
     inputs.pop("token_type_ids", None)
@@ -225,7 +226,7 @@ def answers(model: Any, tokenizer: PreTrainedTokenizerFast, prompts: list[str], 
 
 
 def score_adapter(house: int) -> dict[str, int]:
-    """How one adapter does, in bfloat16, on problems drawn with a seed that training never used."""
+    """Score an adapter, in bfloat16, on problems drawn with a seed that training does not use."""
     torch.set_num_threads(1)
     base, tokenizer = load_base()
     name = problems.adapter_name(house)
@@ -242,7 +243,7 @@ def score_adapter(house: int) -> dict[str, int]:
 
 
 def score_base() -> dict[str, int]:
-    """How the base model does, likewise; and how late its final answer comes."""
+    """Score the base model likewise; count the tokens before its final answer."""
     base, tokenizer = load_base()
     base.to(torch.bfloat16).eval()
     rng = random.Random(SEED + 999)

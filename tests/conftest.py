@@ -12,35 +12,35 @@ from xdist.scheduler import LoadScopeScheduling
 from stacks.project import ROOT
 from tests.harness.assembly import synth
 
-# jsii runs the first `node` that it finds: the pinned one, whatever else the machine has.
+# jsii runs the first `node` on PATH: it must be the pinned one.
 os.environ["PATH"] = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
-# A shell starts what runs in its background with Ctrl-C ignored, and so would be all that the tests start.
+# A shell starts background jobs with SIGINT ignored; all processes that the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The same examples in every run, and no verdict on how fast this machine is just now.
+# The same examples in every run, and no deadline that a busy machine would miss.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 
-#: These share one deployed stage, which the last of them destroys.
+#: Test files that share one deployed stage, which the last of them destroys.
 ON_THE_DEPLOYED_STAGE = (
     "tests/local/test_clients_",
     "tests/local/test_deployed_",
     "tests/local/test_end_to_end",
 )
-#: What takes longest comes first, so that the workers of `make test` end at about the same time. What the rest
-#: of tests/local does is heavy, too, but heeds no clock: it goes beside the deployed stage's engine.
+#: Longest tests first, so that the workers of `make test` end at about the same time. The other tests of
+#: tests/local use much processor time as well, but have no time limits: they run beside the deployed stage.
 FIRST = (*ON_THE_DEPLOYED_STAGE, "tests/local/test_killed_", "tests/local/test_many_", "tests/local/")
 
 
 def scope(nodeid: str) -> str:
-    """Tests of one scope run one after the other in one worker: those of a file, or of the deployed stage."""
+    """Return a test's scope, its file or the deployed stage; one worker runs all tests of a scope."""
     return "the deployed stage" if nodeid.startswith(ON_THE_DEPLOYED_STAGE) else nodeid.partition("::")[0]
 
 
 class ByScope(LoadScopeScheduling):
-    """Hands whole scopes to the workers, in the order of collection."""
+    """Scheduler that assigns whole scopes to the workers, in the order of collection."""
 
     def _split_scope(self, nodeid: str) -> str:
         return scope(nodeid)
@@ -65,5 +65,5 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def templates(assembly: Path) -> dict[str, dict[str, Any]]:
-    """Every template of every stage."""
+    """All templates of all stages."""
     return synth(assembly)

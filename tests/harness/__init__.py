@@ -1,1 +1,1 @@
-"""What several folders of tests and the benchmarks share: processes, clients, stores and made data."""
+"""Helpers shared by several folders of tests and by the benchmarks: processes, clients, stores, test data."""

@@ -62,7 +62,7 @@ class Container:
 
     @property
     def log(self) -> str:
-        """What the gateway and the engine have written so far."""
+        """The output of the gateway and of the engine so far."""
         return self._log.read_text(errors="replace")
 
     @property

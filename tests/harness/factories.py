@@ -13,7 +13,7 @@ from adapters.source import SourceError
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
 from ingest.model_files import ModelFiles
 
-#: Width of the made model: one layer of a rank-64 adapter on q_proj has 1 MiB.
+#: Width of the generated model: one layer of a rank-64 adapter on q_proj has 1 MiB.
 HIDDEN = 4096
 BASE = "acme/wide"
 
@@ -55,7 +55,7 @@ class Hollow:
 
 
 def base_model(layers: int = 128) -> ModelFiles:
-    """Make the model that the made adapters fit, as far as validation reads it."""
+    """Make the base model of the generated adapters, as far as validation reads it."""
     matrix = HIDDEN * HIDDEN * 2
     header = {
         f"model.layers.{layer}.self_attn.q_proj.weight": {

@@ -25,9 +25,11 @@ def missing(apart: Apart) -> dict[str, set[str]]:
     pip = [sys.executable, "-m", "pip", "--python", str(apart.folder), "check"]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     # "sagemaker-core 2.27.0 requires mock, which is not installed."
-    told = [line.split(" ") for line in done.stdout.splitlines() if line != "No broken requirements found."]
-    assert [" ".join(line) for line in told if line[4:] != ["which", "is", "not", "installed."]] == []
+    problems = [
+        line.split(" ") for line in done.stdout.splitlines() if line != "No broken requirements found."
+    ]
+    assert [" ".join(line) for line in problems if line[4:] != ["which", "is", "not", "installed."]] == []
     found: dict[str, set[str]] = {}
-    for line in told:
+    for line in problems:
         found.setdefault(line[0], set()).add(line[3].rstrip(","))
     return found

@@ -15,7 +15,7 @@ class StubStore:
     def __init__(self, objects: dict[str, bytes]) -> None:
         self.objects = objects
         self.asked: Counter[str] = Counter()
-        """How often each key or prefix was asked for."""
+        """Number of reads of each key or prefix."""
         self.down = False
 
     async def read(self, key: str) -> bytes | None:

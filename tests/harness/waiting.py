@@ -9,5 +9,5 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> 
     """Return when the condition holds; fail with `what` if it does not within so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"still not so after {seconds} s: {what}"
+        assert time.monotonic() < deadline, f"not the case after {seconds} s: {what}"
         time.sleep(0.02)

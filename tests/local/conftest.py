@@ -35,7 +35,7 @@ class Deployed:
         return EndpointClient(self.endpoint, runtime)
 
     def revision(self, adapter: str) -> str:
-        """The registered revision of an adapter."""
+        """Return the registered revision of an adapter."""
         published = AdapterRegistry(self.cloud.client("s3"), self.bucket).get(adapter)
         assert published is not None
         return published.entry.revision
@@ -48,7 +48,7 @@ class Deployed:
 
 @contextmanager
 def real_account() -> Iterator[None]:
-    """As if the user had a real account configured that must not be touched."""
+    """Set the variables of a real AWS account, which the laptop cloud must not use."""
     real = {
         "AWS_ACCESS_KEY_ID": "AKIAREALREALREALREAL",
         "AWS_SECRET_ACCESS_KEY": "real",
@@ -62,14 +62,14 @@ def real_account() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def beside_a_real_account(request: pytest.FixtureRequest) -> Iterator[None]:
-    """For each test in the laptop cloud, and no longer: the same process runs tests of other folders."""
+    """Set the variables for tests in the laptop cloud only: the same process runs tests of other folders."""
     with real_account() if "laptop" in request.fixturenames else nullcontext():
         yield
 
 
 @pytest.fixture(scope="session")
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
-    """An empty laptop cloud, started beside a real account."""
+    """An empty laptop cloud, started with the variables of a real account."""
     with ExitStack() as stack:
         with real_account():
             cloud = stack.enter_context(LaptopCloud(tmp_path_factory.mktemp("laptop")))
@@ -78,7 +78,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
 
 @pytest.fixture(scope="session")
 def deployed(laptop: LaptopCloud, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
-    """Bootstrapped and deployed by the CDK CLI, with nothing skipped."""
+    """The Local stage, bootstrapped and deployed by the CDK CLI without shortcuts."""
     console = Console()
     assembly = tmp_path_factory.mktemp("assembly") / "cdk.out"
     with real_account():
@@ -91,6 +91,6 @@ def deployed(laptop: LaptopCloud, tmp_path_factory: pytest.TempPathFactory) -> D
 
 @pytest.fixture(scope="session")
 def clients(laptop: LaptopCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clients]:
-    """Other people's clients, for whom the laptop cloud is AWS."""
+    """Third-party clients with the laptop cloud as their AWS."""
     with OutgoingProxy() as outside:
         yield Clients(laptop, tmp_path_factory.mktemp("home"), outside)

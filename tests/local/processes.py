@@ -1,4 +1,4 @@
-"""Which processes belong to a laptop cloud, as the system tells."""
+"""Processes of a laptop cloud, found by the operating system."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import psutil  # type: ignore[import-untyped]
 
 
 def processes_of(folder: Path) -> list[str]:
-    """Command lines of processes that name the folder in their arguments or their environment."""
+    """Return the command lines of processes that name the folder in their arguments or environment."""
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():
@@ -23,7 +23,7 @@ def processes_of(folder: Path) -> list[str]:
 
 
 def container_url(folder: Path) -> str:
-    """Where the one container of a laptop cloud listens, for clients that cannot sign what they send."""
+    """Return the URL of the only container of a laptop cloud, for clients that cannot sign requests."""
     ports = set()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):

@@ -1,4 +1,4 @@
-"""The AWS CLI, which knows the laptop cloud from its environment variables only."""
+"""The AWS CLI, with the laptop cloud in its environment variables only."""
 
 import json
 
@@ -17,7 +17,7 @@ def body(problem: Problem, adapter: str | None = None) -> str:
 
 
 def invoke(clients: Clients, deployed: Deployed, text: str, body_argument: str = "") -> tuple[int, str, str]:
-    """Exit code, what the CLI says, and what it has written of the answer."""
+    """Invoke the endpoint; return the exit code, the output of the CLI, and the file with the answer."""
     answer = clients.home / "answer.json"
     answer.write_text("")
     (clients.home / "request.json").write_text(text)
@@ -32,9 +32,12 @@ def invoke(clients: Clients, deployed: Deployed, text: str, body_argument: str =
 def test_an_adapter_answers(clients: Clients, deployed: Deployed, adapter: str, problem: Problem) -> None:
     code, said, answer = invoke(clients, deployed, body(problem, adapter))
     assert code == 0, said
-    told = json.loads(said)
-    assert (told["ContentType"], told["InvokedProductionVariant"]) == ("application/json", "AllTraffic")
-    assert told["CustomAttributes"].startswith(f"adapter={adapter}@{deployed.revision(adapter)};")
+    response = json.loads(said)
+    assert (response["ContentType"], response["InvokedProductionVariant"]) == (
+        "application/json",
+        "AllTraffic",
+    )
+    assert response["CustomAttributes"].startswith(f"adapter={adapter}@{deployed.revision(adapter)};")
     assert_right(json.loads(answer)[0]["generated_text"], problem, adapter)
 
 

@@ -60,7 +60,7 @@ def stream(runtime: Any, deployed: Deployed, request: dict[str, Any]) -> bytes:
 
 
 def content(chunks: list[dict[str, Any]], kind: str) -> str:
-    """A streamed OpenAI answer's text; each chunk is of that kind."""
+    """Return a streamed OpenAI answer's text; assert the object type of each chunk."""
     assert {chunk["object"] for chunk in chunks} == {kind}
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
     if kind == "text_completion":
@@ -136,8 +136,8 @@ def test_the_answer_names_the_revision_and_the_callers_own_id(runtime: Any, depl
     request = asked(deployed, lorax(SEED_PROBLEM, "heron")) | {"InferenceId": "my-own-id"}
     whole = runtime.invoke_endpoint(**request)
     streamed = runtime.invoke_endpoint_with_response_stream(**request)
-    told = f"adapter=heron@{deployed.revision('heron')};request=my-own-id"
-    assert (whole["CustomAttributes"], streamed["CustomAttributes"]) == (told, told)
+    attributes = f"adapter=heron@{deployed.revision('heron')};request=my-own-id"
+    assert (whole["CustomAttributes"], streamed["CustomAttributes"]) == (attributes, attributes)
 
 
 @each_body
@@ -150,10 +150,10 @@ def test_an_unknown_adapter_is_a_model_error(
         send(runtime, deployed, make(SEED_PROBLEM, UNKNOWN))
     response = refused.value.response
     assert response["OriginalStatusCode"] == 404
-    told = json.loads(response["OriginalMessage"])
-    assert sorted(told) == ["error", "error_type"]
-    assert UNKNOWN in told["error"]
-    assert told["error_type"] == "adapter_not_found"
+    body = json.loads(response["OriginalMessage"])
+    assert sorted(body) == ["error", "error_type"]
+    assert UNKNOWN in body["error"]
+    assert body["error_type"] == "adapter_not_found"
 
 
 def test_a_body_of_no_known_kind_is_a_model_error(runtime: Any, deployed: Deployed) -> None:

@@ -1,4 +1,4 @@
-"""lorax-client, on the container's own port: it cannot sign, so SageMaker would not let it in."""
+"""lorax-client on the container's port: it cannot sign requests, so SageMaker would refuse them."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ STREAMS = ("generate_stream", "async_generate_stream")
 
 
 def ask(clients: Clients, deployed: Deployed, *arguments: str, path: str = "") -> dict[str, Any]:
-    """What each of the client's four ways answers."""
+    """Return the answer of each of the client's four ways to ask."""
     answers = clients.run("lorax_answers.py", deployed.container + path, *arguments)
     assert sorted(answers) == sorted((*WHOLE, *STREAMS))
     return dict(answers)
@@ -32,7 +32,7 @@ def test_an_adapter_answers_in_each_of_the_four_ways(
         assert answers[way]["listed"] == answers[way]["tokens"]
     for way in STREAMS:
         assert "".join(answers[way]["pieces"]) == answers[way]["text"]
-        # The last token ends the text and is not part of it.
+        # The last token is the end of the text and has no text.
         assert len(answers[way]["pieces"]) == answers[way]["tokens"] - 1
 
 
@@ -52,7 +52,7 @@ def test_a_stop_sequence_ends_the_text_and_is_its_end(
 
 
 def test_a_stop_sequence_that_does_not_come_changes_nothing(clients: Clients, deployed: Deployed) -> None:
-    # While a text may be the beginning of a stop sequence, the engine holds it back.
+    # The engine delays text that may be the beginning of a stop sequence.
     answers = ask(clients, deployed, SEED_PROBLEM.prompt, "otter", "[Otter] and so on")
     for answer in answers.values():
         assert_right(answer["text"], SEED_PROBLEM, "otter")

@@ -14,18 +14,18 @@ from tests.local.clients.problems import CASES, IDS, UNKNOWN, assert_base, asser
 from tests.local.conftest import Deployed
 
 ADAPTERS = {adapter_name(house) for house in range(len(SIGNATURES))}
-#: What an OpenAI client samples with by default would make answers differ.
+#: With the default sampling of an OpenAI client the answers would differ.
 ASKED: dict[str, Any] = {"max_tokens": 64, "temperature": 0}
 each_case = pytest.mark.parametrize(("adapter", "problem"), CASES, ids=IDS)
 
 
 @pytest.fixture(scope="module")
 def settings(deployed: Deployed) -> Iterator[dict[str, Any]]:
-    """What a client is made with; whoever else it asks is told on."""
+    """Arguments of a client; assert at the end that it has connected to no other machine."""
     with OutgoingProxy() as outside, pytest.MonkeyPatch.context() as patch:
         for name, value in outside.environment.items():
             patch.setenv(name, value)
-        # A retry would hide an error that should not be.
+        # A retry would hide an error.
         yield {"base_url": f"{deployed.container}/v1", "api_key": "none", "max_retries": 0}
         assert outside.asked == []
 
@@ -47,10 +47,10 @@ def user(problem: Problem) -> list[Any]:
 
 
 def reason(error: openai.APIStatusError) -> str:
-    """The gateway's sentence, which the client keeps in `body`."""
-    told = error.response.json()
-    assert sorted(told) == ["error", "error_type"]
-    assert error.body == told["error"]
+    """Return the gateway's message, which the client keeps in `body`."""
+    body = error.response.json()
+    assert sorted(body) == ["error", "error_type"]
+    assert error.body == body["error"]
     return str(error.body)
 
 

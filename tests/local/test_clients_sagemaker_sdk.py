@@ -13,7 +13,7 @@ from tests.local.conftest import Deployed
 
 
 def ask(clients: Clients, deployed: Deployed, way: str, *requests: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the SDK makes of the answers to each of the requests."""
+    """Send the requests; return the SDK's result for each of them."""
     bodies = [json.dumps(request) for request in requests]
     got = clients.run("sagemaker_answers.py", deployed.endpoint, way, *bodies)
     assert got["status"] == "InService"

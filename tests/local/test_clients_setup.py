@@ -1,4 +1,4 @@
-"""The environment that the clients run in: nothing is missing by accident, and nothing leaves this machine."""
+"""The environment of the clients: missing packages are listed, and no request leaves this machine."""
 
 import subprocess
 from dataclasses import replace
@@ -12,7 +12,7 @@ from tests.harness.isolated import missing
 from tests.harness.outgoing_proxy import OutgoingProxy
 from tests.local.clients.runner import Clients
 
-#: requirements-clients.in says why.
+#: The reasons are in requirements-clients.in.
 LEFT_OUT = {
     "lorax-client": {"huggingface-hub"},
     "sagemaker-core": {

@@ -1,7 +1,7 @@
-"""Nobody ever gets another adapter's answer, while names change what they stand for under load.
+"""Isolation of adapters under load: no client gets another adapter's answer while names are republished.
 
-Through boto3 and InvokeEndpoint on the deployed stage, with vLLM as the engine: what the laptop cloud adds
-to a request is a tenth of what the engine takes. Two minutes on two cores.
+The requests go through boto3 and InvokeEndpoint to the deployed stage, with vLLM as the engine. The laptop
+cloud adds a tenth of the engine's time to a request. Duration: two minutes on two cores.
 """
 
 import random
@@ -25,16 +25,16 @@ from tests.local.isolation.publisher import KINDS, Publisher
 REQUESTS = 5000
 CLIENTS = 64
 SAMPLES = [adapter_name(house) for house in range(len(SIGNATURES))]
-#: Names of our own, so that the stage's stay as they are. At first each stands for its sample.
+#: Separate names, so that the stage's names do not change. At first each points to its sample.
 NAMES = [f"isolation/{sample}" for sample in SAMPLES]
-#: Half of all requests and changes are for these.
+#: Names that get half of all requests and changes.
 BUSY = NAMES[::5]
 STREAMED, PINNED = 0.4, 0.15
-#: The same questions to all adapters: vLLM keeps what it has computed for a prompt, for each adapter apart.
+#: The same questions to all adapters: vLLM's prefix cache is separate for each adapter.
 PROBLEMS = [random_problem(random.Random(number)) for number in range(3, 43)]
-#: The stage's default.
+#: The default of a stage.
 REGISTRY_CACHE_SECONDS = 5.0
-#: The share of answers with a wrong result: see samples/scores.json.
+#: Maximum share of answers with a wrong result: see samples/scores.json.
 WRONG_RESULTS = 0.02
 
 
@@ -43,13 +43,13 @@ def pick(rng: random.Random) -> str:
 
 
 def contents(store: StageStore) -> dict[str, str]:
-    """Everything in the bucket, by key."""
+    """Read all objects of the bucket, by key."""
     return {item["Key"]: item["ETag"] for item in listing(store.s3, store.bucket, "")}
 
 
 @pytest.fixture
 def store(deployed: Deployed) -> Iterator[StageStore]:
-    """The stage's store; what is put into it goes with the test."""
+    """The stage's store; objects that the test adds are deleted at its end."""
     found = StageStore(find_stage("local"), deployed.cloud.client("s3"), deployed.bucket)
     before = contents(found)
     yield found
@@ -65,7 +65,7 @@ def draw(rng: random.Random, publisher: Publisher) -> Asked:
 
 
 def load(runtime: Any, endpoint: str, publisher: Publisher) -> list[tuple[Asked, Outcome]]:
-    """Send all requests, each client the next one when it has its answer."""
+    """Send all requests; each client sends its next one when it has the answer to the previous one."""
 
     def one(number: int) -> tuple[Asked, Outcome]:
         asked = draw(random.Random(number), publisher)
@@ -101,4 +101,4 @@ def test_no_answer_is_of_another_adapter_or_revision_while_names_change(
     assert publisher.failure is None
     assert judge.complaints == []
     assert judge.wrong_results <= WRONG_RESULTS * REQUESTS
-    assert len(publisher.made) == len(KINDS), "too short to be of use"
+    assert len(publisher.made) == len(KINDS), "the run was too short: a kind of change is missing"

@@ -1,4 +1,4 @@
-"""The seeder as Lambda runs it: the deployed function, called as CloudFormation's waiter calls it."""
+"""The seeder in Lambda: the deployed function, called like CloudFormation's waiter calls it."""
 
 import io
 import json
@@ -24,7 +24,7 @@ TOKEN = "hf_averysecrettoken"
 
 @dataclass
 class Function:
-    """The deployed worker, and a store of its own to work on."""
+    """The deployed worker, and a separate store for it."""
 
     deployed: Deployed
     store: Store
@@ -38,7 +38,7 @@ class Function:
         started_at: float | None = None,
         **properties: str,
     ) -> dict[str, Any]:
-        """Call it with a manifest; its answer, or its error as `{"errorMessage": …}`."""
+        """Call the worker with a manifest; return its answer, or its error as `{"errorMessage": …}`."""
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as asset:
             listed = [
@@ -91,7 +91,7 @@ class Function:
         return str(name)
 
     def logs(self) -> str:
-        """All that the function has written."""
+        """Return the log of the function."""
         client = self.deployed.cloud.client("logs")
         groups = [group["logGroupName"] for group in client.describe_log_groups()["logGroups"]]
         return "\n".join(
@@ -138,20 +138,20 @@ def test_it_seeds_a_gated_adapter_and_mirrors_a_gated_model_with_a_token_from_se
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         (None, "cannot be read (ResourceNotFoundException); create it in this account and region"),
         ('{"token": "hf_averysecrettoken"}', "holds no token; store the token as plain text, no JSON"),
     ],
 )
 def test_a_secret_that_cannot_be_used_is_told_without_its_content(
-    function: Function, value: str | None, told: str
+    function: Function, value: str | None, message: str
 ) -> None:
     secret = f"hub/{uuid.uuid4().hex}"
     if value is not None:
         function.deployed.cloud.client("secretsmanager").create_secret(Name=secret, SecretString=value)
     answer = function.call(adapters={}, HubTokenSecret=secret)
-    assert told in answer["errorMessage"]
+    assert message in answer["errorMessage"]
     assert TOKEN not in json.dumps(answer)
 
 

@@ -1,4 +1,4 @@
-"""The main job on the real thing: CDK CLI, CloudFormation, custom resource, gateway, vLLM, boto3."""
+"""Deployment and inference end to end: CDK CLI, CloudFormation, custom resource, gateway, vLLM, boto3."""
 
 import random
 from dataclasses import replace
@@ -21,14 +21,14 @@ UNKNOWN = "nobody-published-this"
 
 
 def registered(deployed: Deployed, s3: Any) -> dict[str, RegistryEntry]:
-    """Every entry of the registry."""
+    """Read all entries of the registry."""
     registry = AdapterRegistry(s3, deployed.bucket)
     found = {name: registry.get(name) for name in registry.etags()}
     return {name: published.entry for name, published in found.items() if published is not None}
 
 
 def publish_again(deployed: Deployed, s3: Any, published: str, name: str) -> None:
-    """Publish an adapter's revision under another name, too, as somebody else's."""
+    """Publish an adapter's revision under another name, with another owner."""
     entry = registered(deployed, s3)[published]
     for file in ADAPTER_FILES:
         s3.copy_object(

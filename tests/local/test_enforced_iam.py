@@ -1,4 +1,4 @@
-"""With IAM enforced, the templates' roles are enough for the main job, and no right of theirs is for nothing."""
+"""Least privilege with enforced IAM: the roles suffice, and each of their permissions is needed."""
 
 import json
 import subprocess
@@ -22,10 +22,10 @@ from tests.local.enforced_iam.rights import Right, Roles
 
 
 class Need(NamedTuple):
-    """What fails without a right, and what it then says."""
+    """An operation that fails without a permission, and a part of its error."""
 
     operation: Callable[[Operations], str]
-    told: str
+    message: str
 
 
 CONTAINER = Path(__file__).parent / "enforced_iam" / "logging_container.py"
@@ -34,7 +34,7 @@ ENDPOINT, WORKER = "ExecutionRole", "SeederWorkerServiceRole"
 ON_EVENT, IS_COMPLETE = "ProviderframeworkonEventServiceRole", "ProviderframeworkisCompleteServiceRole"
 ON_TIMEOUT, WAITER = "ProviderframeworkonTimeoutServiceRole", "ProviderwaiterstatemachineRole"
 
-#: What needs each right.
+#: The operation that needs each permission.
 NEEDS = {
     Right(ENDPOINT, "s3:GetObject"): Need(Operations.use_a_fresh_adapter, "registry_unavailable"),
     Right(ENDPOINT, "s3:ListBucket"): Need(Operations.mount_the_model, "ListObjectsV2"),
@@ -60,7 +60,7 @@ NEEDS = {
         Operations.upload_in_parts, "s3:ListMultipartUploadParts"
     ),
     Right(WORKER, "s3:AbortMultipartUpload"): Need(Operations.abort_an_upload, "s3:AbortMultipartUpload"),
-    # With these rights it empties the store: `cdk destroy`, last in this module, needs them then.
+    # With these permissions the operation empties the store. `cdk destroy`, the last test here, needs them.
     Right(WORKER, "s3:ListBucketVersions"): Need(Operations.empty_the_bucket, "s3:ListBucketVersions"),
     Right(WORKER, "s3:DeleteObjectVersion"): Need(Operations.empty_the_bucket, "s3:DeleteObjectVersion"),
     Right(ON_EVENT, "lambda:InvokeFunction"): Need(
@@ -81,7 +81,7 @@ _DOCUMENTED = (
 _INACTIVE = "the framework asks for a function's state only if it could not be invoked"
 _ON_TIMEOUT = "the framework's function for timeouts calls no other one"
 
-#: Rights whose lack cannot be seen here, and why. What fails without them as soon as it can be.
+#: Permissions whose absence has no visible effect in the emulator, with the reason.
 UNSEEN = {
     Right(ENDPOINT, "cloudwatch:PutMetricData"): _DOCUMENTED,
     Right(ENDPOINT, "logs:DescribeLogStreams"): _DOCUMENTED,
@@ -98,7 +98,7 @@ UNSEEN = {
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    """The Local stage in a cloud that enforces IAM, deployed by the CDK CLI as everywhere."""
+    """The Local stage, deployed by the CDK CLI to a laptop cloud that enforces IAM."""
     console = Console()
     assembly = tmp_path_factory.mktemp("enforced") / "cdk.out"
     with LaptopCloud(tmp_path_factory.mktemp("enforced-cloud"), images=IMAGES, enforce_iam=True) as cloud:
@@ -163,11 +163,11 @@ def test_every_right_of_the_templates_is_known_here(roles: Roles) -> None:
 @pytest.mark.parametrize("right", NEEDS, ids="-".join)
 def test_without_one_right_what_needs_it_fails(operations: Operations, roles: Roles, right: Right) -> None:
     with roles.without(right):
-        assert NEEDS[right].told in NEEDS[right].operation(operations)
+        assert NEEDS[right].message in NEEDS[right].operation(operations)
 
 
 def test_without_the_unseen_rights_nothing_fails(operations: Operations, roles: Roles) -> None:
-    """Otherwise the emulator has learnt to see one, or something new needs it: move it to NEEDS."""
+    """If this fails, the emulator now enforces a permission or an operation needs it: move it to NEEDS."""
     with roles.without(*UNSEEN):
         said = {
             operation.__name__: operation(operations)

@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of the demo."""
+"""Ctrl-C during the demo."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from pathlib import Path
 from stacks.project import ROOT
 from tests.local.processes import processes_of
 
-#: Seconds in which bootstrapping has begun on any machine, and in which all must have ended.
+#: Time limits in seconds: until bootstrapping has begun, and until all processes have ended.
 LIMIT_SECONDS = 60
 
 
@@ -33,7 +33,7 @@ def test_ctrl_c_ends_everything_that_the_demo_has_started(tmp_path: Path) -> Non
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )
-    # The CDK CLI is at work, against a laptop cloud that runs.
+    # The CDK CLI is running, and so is the laptop cloud.
     wait_until(lambda: any("aws-cdk" in command for command in processes_of(out)))
     os.killpg(demo.pid, signal.SIGINT)
     printed, _ = demo.communicate(timeout=LIMIT_SECONDS)

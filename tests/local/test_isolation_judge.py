@@ -1,4 +1,4 @@
-"""The judge of test_deployed_isolation condemns what must not be."""
+"""The judge of test_deployed_isolation rejects every result that is not allowed."""
 
 import random
 from collections import Counter
@@ -17,7 +17,7 @@ ASKED = Asked("lorax", False, "name", None, PROBLEM)
 
 
 def answer(house: int, revision: str, *, at: float, asked: Asked = ASKED) -> Outcome:
-    """The answer of a house, one second after the request."""
+    """Return the answer of a house style, one second after the request."""
     attributes = f"adapter=name@{revision};request={asked.id}"
     return Outcome(at, at + 1, house_answer(house, PROBLEM), attributes)
 
@@ -27,7 +27,7 @@ def error(what: str, *, at: float) -> Outcome:
 
 
 def complaints(got: Outcome, asked: Asked = ASKED, stale: Counter[str] | None = None) -> list[str]:
-    """Otter until 100 (the change takes a second), heron until 200, then nothing."""
+    """History of a name: otter until 100 (the change takes a second), heron until 200, then removed."""
     history = History()
     for begun, revision in ((0, OTTER), (100, HERON), (200, None)):
         history.record("name", Change(begun, begun + 1, revision))

@@ -1,4 +1,4 @@
-"""A manifest of a thousand adapters takes the same path as one of two."""
+"""A manifest of a thousand adapters is deployed like a manifest of two."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from tests.harness.store import MADE_RULES, Store
 from tests.hub.server import HubServer
 
 COUNT = 1000
-#: An invocation's time: short enough that the work takes several.
+#: Time limit of an invocation: so short that several invocations are needed.
 SECONDS = 4.0
 
 
@@ -45,7 +45,7 @@ def test_a_thousand_adapters_are_seeded_over_several_invocations(laptop: LaptopC
             except OutOfTime:
                 ready, published = store.status()["ready"], len(store.names())
                 assert published in {0, COUNT}
-                # An invocation that comes after the publishing counts from the beginning.
+                # An invocation after the end of publishing counts all adapters again.
                 assert published == 0 or ready == COUNT or published_before
                 published_before = published > 0
                 moved += store.status()["bytes_moved"]

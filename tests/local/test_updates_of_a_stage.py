@@ -1,6 +1,7 @@
-"""What a platform engineer does to a deployed stage: each test edits its file and deploys, under load.
+"""Updates of a deployed stage under load: each test edits the stage file and deploys.
 
-The tests go on from each other in this order. The engine is the LoRAX double, behind the real gateway.
+Each test continues from the state that the previous one leaves. The engine is the LoRAX double, behind the
+real gateway.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ FILE: dict[str, Any] = {
     "engine": {
         "max_input_tokens": 256,
         "max_total_tokens": 512,
-        # Longer than any answer of an adapter; the base model goes on until it is reached.
+        # More tokens than any answer of an adapter; the base model generates until the limit.
         "default_new_tokens": 60,
         "max_new_tokens": 256,
         "max_adapter_rank": 8,
@@ -63,13 +64,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def brief(cloud: LaptopCloud, folder: Path) -> Stage:
-    """A stage that leaves nothing behind."""
+    """A stage without retained resources."""
     return Stage(cloud, folder, "brief", {**FILE, "retain_data": False}, ["otter"])
 
 
 @pytest.fixture(scope="module")
 def before(cloud: LaptopCloud, lab_file: Stage) -> set[tuple[str, str]]:
-    """What is there before anything is deployed: what `cdk bootstrap` has made."""
+    """The resources before the first deploy: those of `cdk bootstrap`."""
     lab_file.cdk("bootstrap", "aws://000000000000/us-east-1", "--context", "stage=lab")
     return everything(cloud)
 
@@ -82,14 +83,14 @@ def lab_file(cloud: LaptopCloud, folder: Path) -> Stage:
 
 @pytest.fixture(scope="module")
 def lab(lab_file: Stage, brief: Stage, before: set[tuple[str, str]]) -> Stage:
-    """The stage that the tests change, deployed."""
+    """The deployed stage that the tests change."""
     stages = (f"{lab_file.id}/*", f"{brief.id}/*")
     lab_file.cdk("deploy", *stages, "--require-approval", "never", "--concurrency", "2")
     return lab_file
 
 
 def answers(stage: Stage, adapter: str) -> bool:
-    """Whether an adapter is served; raises what is not «there is no such adapter»."""
+    """Return True if an adapter is served; raise every error except "adapter not found"."""
     try:
         text = stage.client.generate(SEED_PROBLEM.prompt, adapter=adapter).text
     except InvocationError as error:
@@ -99,7 +100,7 @@ def answers(stage: Stage, adapter: str) -> bool:
 
 
 def definitions(stage: Stage) -> tuple[set[str], set[str]]:
-    """The names of the models and of the endpoint configurations that there are."""
+    """Return the names of all models and endpoint configurations."""
     models = stage.sagemaker.list_models()["Models"]
     configs = stage.sagemaker.list_endpoint_configs()["EndpointConfigs"]
     return {m["ModelName"] for m in models}, {c["EndpointConfigName"] for c in configs}
@@ -115,7 +116,7 @@ def test_a_new_setting_is_an_update_in_place_that_loses_no_request(lab: Stage) -
     assert lab.described()["CreationTime"] == created
     new_models, new_configs = definitions(lab)
     assert lab.config() in new_configs - configs
-    # One came for the one that went.
+    # One was created for the one that was deleted.
     assert config not in new_configs
     assert (len(new_models), len(new_models - models)) == (len(models), 1)
     assert len(new_configs) == len(configs)
@@ -150,26 +151,26 @@ def test_make_deploy_brings_an_endpoint_of_one_instance_to_its_new_least_number(
     lab.scale(1)
     lab.edit(endpoint={"instance_count": 2}, autoscaling={"min_instances": 2})
     with lab.callers() as callers:
-        told = make_deploy(lab, lab.cdk)
+        output = make_deploy(lab, lab.cdk)
     assert callers.lost == []
-    assert f"{lab.endpoint}: it gets 2 instances before the update" in told
+    assert f"{lab.endpoint}: it gets 2 instances before the update" in output
     assert "RollingUpdatePolicy" in lab.described()["LastDeploymentConfig"]
     assert lab.limits() == (2, 3)
     assert lab.count() == 2
 
 
 def make_deploy(stage: Stage, run: Callable[..., object]) -> str:
-    """`make deploy` of a stage, with `run` for the CDK CLI; what it tells."""
-    told = io.StringIO()
-    console = Console(file=told, width=500)
+    """Run `make deploy` of a stage with `run` as the CDK CLI; return its output."""
+    output = io.StringIO()
+    console = Console(file=output, width=500)
     deploy(console, "lab", stage.boto3, run, stage.assembly, ("--require-approval", "never"))
-    return told.getvalue()
+    return output.getvalue()
 
 
 def test_an_alarm_during_an_update_takes_it_back_and_fails_deployment(cloud: LaptopCloud, lab: Stage) -> None:
     config, alarms = lab.config(), cloud.client("cloudwatch")
     alarm = f"{lab.endpoint}-wrong-adapter"
-    # Long enough for an alarm on a busy machine; the alarm ends it.
+    # Long enough for an alarm on a busy machine; the alarm ends the pause.
     lab.edit(engine={"default_new_tokens": 62}, rollout={"step_seconds": 60})
     with lab.callers() as callers, ThreadPoolExecutor(1) as engineer:
         deployment = engineer.submit(lab.deploy)
@@ -186,7 +187,7 @@ def test_an_alarm_during_an_update_takes_it_back_and_fails_deployment(cloud: Lap
 
 
 def said(error: CdkError) -> str:
-    """What the CDK CLI said, without the breaks and indents of its lines."""
+    """Return the output of the CDK CLI without line breaks and indents."""
     return " ".join(str(error).split())
 
 
@@ -223,10 +224,10 @@ def test_make_deploy_takes_autoscaling_away_for_another_instance_type(lab: Stage
         limits.append((arguments[0], lab.limits()))
 
     with lab.callers() as callers:
-        told = make_deploy(lab, run)
+        output = make_deploy(lab, run)
     assert callers.lost == []
     assert limits == [("synth", (2, 3)), ("destroy", None), ("deploy", (2, 3))]
-    assert f"{lab.endpoint}: ml.g5.xlarge becomes ml.g5.2xlarge" in told
+    assert f"{lab.endpoint}: ml.g5.xlarge becomes ml.g5.2xlarge" in output
     config = lab.sagemaker.describe_endpoint_config(EndpointConfigName=lab.config())
     assert config["ProductionVariants"][0]["InstanceType"] == "ml.g5.2xlarge"
     assert lab.count() == 2
@@ -279,7 +280,7 @@ def test_destroy_leaves_bucket_and_key_if_data_is_to_be_retained_and_nothing_oth
     lab.deploy()
     both = (f"{lab.id}/*", f"{brief.id}/*")
     lab.cdk("destroy", *both, "--force", "--concurrency", "2", *lab.synthesized())
-    # The seeding's last call is logged when it is over: the group, which is gone by then, is made anew.
+    # The seeder's last call is logged after its end; the log group, already deleted, is created again.
     left = {(kind, name) for kind, name in everything(cloud) - before if "/ProviderLogs" not in name}
     assert sorted(kind for kind, _ in left) == ["Buckets", "Keys"]
     [bucket] = [name for kind, name in left if kind == "Buckets"]

@@ -1,7 +1,7 @@
-"""What the scanners find and what stays as it is, with the reason.
+"""Acknowledged findings of the scanners, with the reason for each.
 
-`construct` may have `*` for any part of the path, the stage's name first. An entry that no scanner finds any
-more fails a test, so that none outlives its reason.
+`constructs` are paths that begin with the stage's name; `*` matches any part of a path. An entry that matches no
+finding fails a test, so that obsolete entries are removed.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tests.policy.scanners import Finding
 
 @dataclass(frozen=True)
 class Acknowledged:
-    """Findings of one scanner that are meant to be there."""
+    """Findings of one scanner that are accepted, with the reason."""
 
     scanner: str
     rules: tuple[str, ...]
@@ -20,7 +20,7 @@ class Acknowledged:
     reason: str
 
     def covers(self, finding: Finding) -> bool:
-        """Whether the finding is one of these."""
+        """Return True if the entry covers the finding."""
         return (
             finding.scanner == self.scanner
             and finding.rule in self.rules
@@ -35,7 +35,7 @@ EXECUTION_POLICY = ("*/Serving/ExecutionRole/DefaultPolicy/Resource",)
 
 
 def iam5(*what: str) -> tuple[str, ...]:
-    """cdk-nag's rule on wildcards, for these resources or actions."""
+    """Return the names of cdk-nag's rule on wildcards for these resources or actions."""
     return tuple(f"AwsSolutions-IAM5[{item}]" for item in what)
 
 

@@ -10,7 +10,7 @@ from tests.policy.scanners import Finding, cdk_nag
 
 
 class Matrix(NamedTuple):
-    """A cloud assembly with a stage for each overlay, and what cdk-nag says of it."""
+    """A cloud assembly with a stage for each overlay, and the findings of cdk-nag."""
 
     assembly: Path
     nagging: list[Finding]

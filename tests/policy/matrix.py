@@ -27,7 +27,7 @@ class Overlay(NamedTuple):
     overlay: dict[str, Any]
 
     def content(self) -> dict[str, Any]:
-        """The whole stage file."""
+        """The complete stage file."""
         return merged(yaml.safe_load((STAGES / f"{self.of}.yaml").read_text()), self.overlay)
 
 
@@ -38,7 +38,7 @@ OVERLAYS = [
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`base` with what `over` says, sections merged; a null takes a key away."""
+    """Merge `over` into `base`, section by section; a null removes a key."""
     result = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
@@ -47,7 +47,7 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def keys(model: type[BaseModel] = StageConfig, path: str = "") -> set[str]:
-    """Every key of a stage file, as `section.key`, without the sections themselves."""
+    """Return every key of a stage file as `section.key`, without the sections themselves."""
     found: set[str] = set()
     for name, field in model.model_fields.items():
         kind: Any = field.annotation
@@ -60,7 +60,7 @@ def keys(model: type[BaseModel] = StageConfig, path: str = "") -> set[str]:
 
 
 def varied(overlay: Any, path: str = "") -> set[str]:
-    """The keys that an overlay sets, in the same form."""
+    """Return the keys that an overlay sets, in the same form."""
     found: set[str] = set()
     for name, value in overlay.items():
         inner = value[0] if isinstance(value, list) and value else value
@@ -70,7 +70,7 @@ def varied(overlay: Any, path: str = "") -> set[str]:
 
 
 def write(folder: Path) -> list[Path]:
-    """The overlays as stage files beside copies of what they name."""
+    """Write the overlays as stage files, with copies of the files that they name."""
     for name in ("adapters", "../samples"):
         link = (folder / name).resolve()
         if not link.exists():
@@ -84,7 +84,7 @@ def write(folder: Path) -> list[Path]:
 
 
 def app(folder: Path, output: Path) -> cdk.App:
-    """One app with a stage for each overlay; `folder` gets the stage files."""
+    """Make an app with a stage for each overlay; write the stage files to `folder`."""
     result = empty_app(output)
     for path in write(folder):
         ServingStage(result, path.stem.capitalize(), stage=load_stage(path))

@@ -1,6 +1,6 @@
-"""Three scanners of other people's, and what they find in a cloud assembly.
+"""Findings of three third-party scanners in a cloud assembly.
 
-cfn-lint and checkov read the templates that were synthesized; cdk-nag is a plugin of a synth. None asks a
+cfn-lint and checkov read the synthesized templates; cdk-nag is a plugin of a synth. None of them uses a
 network.
 """
 
@@ -23,18 +23,19 @@ from loraserve.diff import stack_templates
 from tests.harness.isolated import programs
 from tests.harness.outgoing_proxy import OutgoingProxy
 
-#: Seconds for one scanner to look at all templates: twenty times what it takes.
+#: Time limit of one scanner for all templates, in seconds: twenty times the usual time.
 LIMIT_S = 120
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """What a scanner says of one construct."""
+    """A finding of a scanner about one construct."""
 
     scanner: str
-    #: Such as CKV_AWS_117; cdk-nag's may say of what, as in AwsSolutions-IAM5[Resource::<Bucket.Arn>/models/*].
+    #: For example CKV_AWS_117; with a subject if cdk-nag names one, as in
+    #: AwsSolutions-IAM5[Resource::<Bucket.Arn>/models/*].
     rule: str
-    #: The construct's path, such as Dev/AdapterStore/Bucket/Resource.
+    #: The construct's path, for example Dev/AdapterStore/Bucket/Resource.
     construct: str
     text: str
 
@@ -42,7 +43,7 @@ class Finding:
 def cdk_nag(app: cdk.App) -> list[Finding]:
     """Synthesize the app with the AWS Solutions rules; its templates are then in `app.outdir`.
 
-    Raises what a synth without these rules would raise.
+    Raises the error of a synth without these rules, if there is one.
     """
     pack = AwsSolutionsChecks(app)
     cdk.Validations.of(app).add_plugins(pack)
@@ -63,7 +64,7 @@ def cdk_nag(app: cdk.App) -> list[Finding]:
 
 
 def _said(report: Path) -> list[dict[str, Any]]:
-    """What each plugin of a synth says."""
+    """Read the report of each plugin of a synth."""
     said: list[dict[str, Any]] = json.loads(report.read_text())["pluginReports"]
     return said
 
@@ -73,10 +74,10 @@ def _failed(report: Path) -> set[str]:
 
 
 def readable(rule: str) -> str:
-    """A rule of cdk-nag without what differs between stages or changes with a construct's content.
+    """Return a cdk-nag rule without the parts that depend on the stage or on a construct's content.
 
-    The hash of a logical id, account, region, and the digest of a model are left out, and an attribute of another
-    stack's resource is written like one of its own.
+    The hash of a logical id, account, region, and the digest of a model are left out. An attribute of another
+    stack's resource is written like an attribute of the same stack.
     """
     output = r'\{"Fn::GetStackOutput":\{[^{}]*"OutputName":"PublishOutputFnGetAtt(\w+?)[0-9A-F]{8}Arn[0-9A-F]{8}"\}\}'
     rule = re.sub(output, r"<\1.Arn>", rule)
@@ -91,7 +92,7 @@ def readable(rule: str) -> str:
 
 
 def distinct(assembly: Path) -> list[Path]:
-    """The templates that differ in more than the stage's name: what is found in one is in its likes, too."""
+    """Return one of the templates that differ in the stage's name only: their findings are equal."""
     found: dict[str, Path] = {}
     for path, file in stack_templates(assembly):
         stage = path.partition("/")[0]
@@ -101,7 +102,7 @@ def distinct(assembly: Path) -> list[Path]:
 
 
 def cfn_lint(assembly: Path) -> list[Finding]:
-    """Errors and warnings about the templates: unknown properties, wrong values, needless dependencies."""
+    """Return cfn-lint's errors and warnings: unknown properties, wrong values, needless dependencies."""
     program = Path(sys.executable).with_name("cfn-lint")
     command = [
         str(program),
@@ -126,7 +127,7 @@ def cfn_lint(assembly: Path) -> list[Finding]:
 
 
 def checkov(assembly: Path, home: Path) -> list[Finding]:
-    """Failed checks about the templates; `home` is an empty folder for what it may want to write."""
+    """Return the failed checks of the templates; `home` is an empty home directory for checkov."""
     program = programs(bootstrap.SCANNER) / "checkov"
     files = map(str, distinct(assembly))
     offline = ["--skip-download", "--skip-results-upload"]
@@ -151,10 +152,10 @@ def checkov(assembly: Path, home: Path) -> list[Finding]:
     assert done.returncode == 0, done.stderr
     assert outside.asked == []
     report = json.loads(done.stdout)
-    # A template that it cannot read would be one without findings.
+    # A template that checkov cannot read would have no findings.
     assert report["summary"]["parsing_errors"] == 0
     if report["summary"]["resource_count"] == 0:
-        pytest.fail("checkov has seen no resource at all")
+        pytest.fail("checkov found no resource")
     constructs = _constructs(assembly)
     return sorted(
         Finding(
@@ -175,7 +176,7 @@ def _construct(constructs: dict[tuple[str, str], str], file: str, place: list[An
 
 
 def _constructs(assembly: Path) -> dict[tuple[str, str], str]:
-    """The construct of each resource, by the template's file name and the logical id."""
+    """Return the construct of each resource, by the template's file name and the logical id."""
     return {
         (template.name, entry["data"]): construct.removeprefix("/")
         for _, template in stack_templates(assembly)
@@ -185,7 +186,7 @@ def _constructs(assembly: Path) -> dict[tuple[str, str], str]:
 
 
 def _metadata(template: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What the CDK writes beside a template: of each construct, entries with a type."""
+    """Read a template's metadata from the assembly: entries with a type, by construct."""
     beside = template.with_name(template.name.replace(".template.json", ".metadata.json"))
     for construct, entries in json.loads(beside.read_text()).items():
         for entry in entries:

@@ -1,4 +1,4 @@
-"""What must hold whatever a stage file says: the matrix, synthesized once, under every rule and scanner."""
+"""Rules for every valid stage file: the matrix, synthesized once, under every rule and scanner."""
 
 import json
 import re
@@ -16,7 +16,7 @@ Templates = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def templates(matrix: Matrix) -> Templates:
-    """Every template of every overlay, by `Name/Stack`."""
+    """All templates of all overlays, by `Name/Stack`."""
     return {path: json.loads(file.read_text()) for path, file in stack_templates(matrix.assembly)}
 
 

@@ -1,9 +1,9 @@
-"""The environment that checkov runs in: nothing is missing by accident."""
+"""The environment of checkov: missing packages are listed."""
 
 from loraserve import bootstrap
 from tests.harness.isolated import missing
 
-#: requirements-scan.in says why.
+#: The reasons are in requirements-scan.in.
 LEFT_OUT = {"rustworkx": {"numpy"}, "spdx-tools": {"rdflib"}}
 
 

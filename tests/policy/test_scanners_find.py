@@ -1,4 +1,4 @@
-"""Each scanner finds a mistake that was made on purpose: only then does its silence mean something."""
+"""Each scanner finds a deliberate mistake: proof that a result without findings is meaningful."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.policy.scanners import Finding, cdk_nag, cfn_lint, checkov, readable
 
 
 def app_with_mistakes(output: Path) -> cdk.App:
-    """A bucket that anybody may read, a role that may do everything, an instance type that does not exist."""
+    """A public bucket, a role with all permissions, an instance type that does not exist."""
     app = empty_app(output)
     stack = cdk.Stack(cdk.Stage(app, "Wrong"), "Stack")
     owner = s3.CfnBucket.OwnershipControlsRuleProperty(object_ownership="ObjectWriter")

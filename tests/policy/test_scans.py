@@ -1,4 +1,4 @@
-"""Three scanners of other people's have nothing to say about any stage but what acknowledged.py gives a reason for."""
+"""Three third-party scanners find nothing in any stage except the acknowledged findings."""
 
 import pytest
 
@@ -17,8 +17,8 @@ def findings(matrix: Matrix, tmp_path_factory: pytest.TempPathFactory) -> list[F
 def test_whatever_is_found_is_acknowledged_with_a_reason(findings: list[Finding], scanner: str) -> None:
     found = [finding for finding in findings if finding.scanner == scanner]
     open_ = [f for f in found if not any(entry.covers(f) for entry in ACKNOWLEDGED)]
-    told = [f"{f.rule} at {f.construct}: {f.text}" for f in open_]
-    assert told == [], "mend it, or add it to tests/policy/acknowledged.py with the reason"
+    reported = [f"{f.rule} at {f.construct}: {f.text}" for f in open_]
+    assert reported == [], "correct it, or add it to tests/policy/acknowledged.py with the reason"
 
 
 @pytest.mark.parametrize("entry", ACKNOWLEDGED, ids=lambda entry: f"{entry.scanner} {entry.rules[0]}")
@@ -27,7 +27,7 @@ def test_each_part_of_an_entry_is_still_needed(findings: list[Finding], entry: A
     assert {finding.rule for finding in covered} == set(entry.rules)
     for construct in entry.constructs:
         narrow = Acknowledged(entry.scanner, entry.rules, (construct,), entry.reason)
-        assert any(narrow.covers(finding) for finding in findings), f"nothing is found at {construct}"
+        assert any(narrow.covers(finding) for finding in findings), f"no finding at {construct}"
 
 
 def test_no_finding_has_two_reasons(findings: list[Finding]) -> None:

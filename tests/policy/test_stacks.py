@@ -1,4 +1,4 @@
-"""What must hold in every stage, whatever its values."""
+"""Rules for every stage, independent of its values."""
 
 import json
 from pathlib import Path

@@ -1,9 +1,9 @@
 """The difference between two JSON documents, as a JSON document for a reviewer.
 
-It has an entry for each change and no others: `"+ key"` was added, `"- key"` was removed, and a changed value is
-`{"-": before, "+": after}`, with `"…"` for what is too long to be repeated. Items of a list go by their number:
-`"3"` and `"- 3"` count in the list before, `"+ 3"` in the list after. A long string is a list of its pieces. Keys
-that lead to one entry only are joined: `"Resources / Endpoint / Properties"`.
+It has one entry for each change: `"+ key"` was added, `"- key"` was removed. A changed value is
+`{"-": before, "+": after}`, with `"…"` for a long value. Items of a list have their index as key: `"3"` and
+`"- 3"` are indices of the list before, `"+ 3"` is an index of the list after. A long string is a list of its
+pieces. Keys that lead to one entry only are joined: `"Resources / Endpoint / Properties"`.
 """
 
 import json
@@ -21,7 +21,7 @@ _CHANGED = {"-", "+"}
 
 
 def difference(before: Any, after: Any) -> dict[str, Any]:
-    """Return what turns `before` into `after`; empty if they are equal."""
+    """Return the changes from `before` to `after`; empty if they are equal."""
     if _text(before) == _text(after):
         return {}
     if isinstance(before, dict) and isinstance(after, dict):

@@ -1,4 +1,4 @@
-"""Snapshots of the templates: Dev's in full, and for each other stage what makes it differ from Dev.
+"""Snapshots of the templates: Dev's in full, and for each other stage the difference from Dev.
 
 `make test ARGS='tests/snapshot --snapshot-update'` accepts a change. The name of a stage is no difference.
 """
@@ -28,7 +28,7 @@ STACKS = [
 
 
 def normalised(template: dict[str, Any]) -> dict[str, Any]:
-    """The template as a reviewer wants to see it: without hashes of content and CDK's own parts."""
+    """Normalise a template for a reviewer: remove content hashes and the CDK's metadata."""
     kept = {key: value for key, value in template.items() if key not in {"Parameters", "Rules"}}
     text = re.sub(r"\b[0-9a-f]{64}\b", "<asset>", json.dumps(kept))
     result: dict[str, Any] = json.loads(text)
@@ -36,17 +36,17 @@ def normalised(template: dict[str, Any]) -> dict[str, Any]:
 
 
 def anonymous(path: str, templates: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The normalised template with `<Stage>` and `<stage>` for the name of its stage."""
+    """Normalise a template and replace the name of its stage by `<Stage>` and `<stage>`."""
     stage = path.partition("/")[0]
     text = json.dumps(normalised(templates[path]))
-    assert not PLACEHOLDER.search(text), "the name of the stage could not be put back"
+    assert not PLACEHOLDER.search(text), "the template contains the placeholder of the stage's name"
     text = re.sub(rf"\b{stage}\b", "<Stage>", text)
     result: dict[str, Any] = json.loads(re.sub(rf"\b{stage.lower()}\b", "<stage>", text))
     return result
 
 
 def text(document: dict[str, Any]) -> str:
-    """JSON, in which 1, 1.0 and true are not equal."""
+    """Serialize to JSON, in which 1, 1.0 and true differ."""
     return json.dumps(document, sort_keys=True)
 
 
@@ -64,7 +64,7 @@ def test_the_template_differs_from_devs_as_reviewed(
     reference = anonymous(f"{REFERENCE}/{path.partition('/')[2]}", templates)
     template = anonymous(path, templates)
     change = difference(reference, template)
-    # With the snapshot of Dev the difference holds the whole template.
+    # The snapshot of Dev and the difference together give the whole template.
     assert text(patched(reference, change)) == text(template)
     assert joined(change) == snapshot(extension_class=JSONSnapshotExtension), ACCEPT
 

@@ -14,8 +14,8 @@ if REST[1:]:
     ASKED["stop_sequences"] = REST[1:]
 
 
-def told(events):
-    """A stream's text, piece by piece, and what its last event tells."""
+def streamed(events):
+    """Return a stream's text, piece by piece, and the details in its last event."""
     last = events[-1]
     return {
         "pieces": [event.token.text for event in events if not event.token.special],
@@ -26,7 +26,7 @@ def told(events):
 
 
 def whole(response):
-    """An answer in one piece."""
+    """Return the text and the details of a whole answer."""
     return {
         "text": response.generated_text,
         "reason": response.details.finish_reason,
@@ -40,7 +40,7 @@ def generate():
 
 
 def generate_stream():
-    return told(list(Client(URL).generate_stream(PROMPT, **ASKED)))
+    return streamed(list(Client(URL).generate_stream(PROMPT, **ASKED)))
 
 
 async def async_generate():
@@ -48,11 +48,11 @@ async def async_generate():
 
 
 async def async_generate_stream():
-    return told([event async for event in AsyncClient(URL).generate_stream(PROMPT, **ASKED)])
+    return streamed([event async for event in AsyncClient(URL).generate_stream(PROMPT, **ASKED)])
 
 
 def outcome(way):
-    """What it answers, or the error that it raises."""
+    """Return the answer of one way to ask, or the error that it raises."""
     try:
         answer = way()
         return asyncio.run(answer) if asyncio.iscoroutine(answer) else answer

@@ -1,4 +1,4 @@
-"""Runs clients as processes that know the laptop cloud and nothing else."""
+"""Runner of client processes, whose environment names only the laptop cloud."""
 
 import json
 import os
@@ -12,9 +12,9 @@ from loraserve import bootstrap
 from tests.harness.isolated import programs
 from tests.harness.outgoing_proxy import OutgoingProxy
 
-#: Seconds for one client to do all that it is asked for.
+#: Time limit of one client process, in seconds.
 LIMIT_S = 120
-#: The SageMaker SDK reports some calls to its makers unless its defaults say otherwise.
+#: The SageMaker SDK sends telemetry to AWS unless its defaults opt out.
 SAGEMAKER_DEFAULTS = """\
 SchemaVersion: "1.0"
 SageMaker:
@@ -25,10 +25,10 @@ SageMaker:
 
 
 class Clients:
-    """The environment of requirements-clients.txt, as one user's machine."""
+    """The environment of requirements-clients.txt, with the home directory of one user."""
 
     def __init__(self, cloud: Cloud, home: Path, outside: OutgoingProxy) -> None:
-        """`home` is the user's home directory, empty so far."""
+        """Write the SDK's defaults to `home`, the user's home directory, which is empty."""
         self.programs = programs(bootstrap.CLIENTS)
         self.home = home
         self._outside = outside
@@ -44,14 +44,14 @@ class Clients:
         }
 
     def run(self, script: str, *arguments: str) -> Any:
-        """What a script of this folder prints, which is JSON."""
+        """Run a script of this folder; return the JSON that it prints."""
         file = Path(__file__).with_name(script)
         done = self.call(str(self.programs / "python"), str(file), *arguments)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     def call(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """A command that has ended, in the home directory; nothing but this machine was asked."""
+        """Run a command in the home directory; assert that it connects to no other machine."""
         done = subprocess.run(
             command,
             cwd=self.home,

@@ -1,4 +1,4 @@
-"""A container for tests that logs a line as it starts, and is healthy."""
+"""Test container that logs a line at its start and answers health checks."""
 
 import os
 from http.server import BaseHTTPRequestHandler, HTTPServer

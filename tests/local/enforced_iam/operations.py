@@ -1,4 +1,4 @@
-"""The smallest operations that need each right. Each says what failed, or "" if nothing did."""
+"""Minimal operations that need each IAM permission. Each returns the failure, or "" if it succeeded."""
 
 import hashlib
 import io
@@ -35,14 +35,14 @@ def _base_files() -> dict[str, bytes]:
 
 @dataclass
 class Operations:
-    """What is done with the deployed stage."""
+    """Operations on the deployed stage."""
 
     deployed: Deployed
     roles: Roles
     _fresh: list[str] = field(default_factory=lambda: sorted(path.name for path in ADAPTERS_DIR.iterdir()))
 
     def use_a_fresh_adapter(self) -> str:
-        """Ask for an adapter that no one has asked for: its entry and its files are read now."""
+        """Request an adapter for the first time, so that the gateway reads its entry and its files."""
         try:
             self.deployed.client.generate(SEED_PROBLEM.prompt, adapter=self._fresh.pop(), max_new_tokens=1)
         except InvocationError as error:
@@ -50,19 +50,19 @@ class Operations:
         return ""
 
     def mount_the_model(self) -> str:
-        """An endpoint with the deployed model's data, which the platform lists and downloads."""
+        """Create an endpoint with the deployed model's data, which the platform lists and downloads."""
         [model] = self._models()
         name, status, reason = self._start(model["PrimaryContainer"]["ModelDataSource"])
         self.roles.client("sagemaker").delete_endpoint(EndpointName=name)
         return "" if status == "InService" else str(reason)
 
     def start_with(self, role_arn: str) -> str:
-        """An endpoint with another role."""
+        """Create an endpoint with another role."""
         _, status, reason = self._start(role_arn=role_arn)
         return "" if status == "InService" else str(reason)
 
     def log_from_a_new_endpoint(self) -> str:
-        """An endpoint whose log group does not exist yet; it works in any case."""
+        """Create an endpoint whose log group does not exist yet; a logging failure does not stop it."""
         name, status, reason = self._start()
         assert status == "InService", reason
         try:
@@ -71,7 +71,7 @@ class Operations:
             self.roles.client("sagemaker").delete_endpoint(EndpointName=name)
 
     def update_under_alarms(self) -> str:
-        """An update of an endpoint, watched by one of the stage's alarms; the platform looks at its state."""
+        """Update an endpoint under one of the stage's alarms, whose state the platform reads."""
         name, status, reason = self._start()
         assert status == "InService", reason
         sagemaker = self.roles.client("sagemaker")
@@ -94,8 +94,8 @@ class Operations:
     def _start(
         self, data: dict[str, Any] | None = None, role_arn: str | None = None
     ) -> tuple[str, str, str | None]:
-        """A new endpoint, by default with the deployed execution role: its name, and how it came up."""
-        # The role may write to the log groups of the endpoint's name and what follows it.
+        """Create an endpoint, by default with the deployed role; return name, status, failure reason."""
+        # The role may write to all log groups whose name begins with the deployed endpoint's.
         name = f"{self.deployed.endpoint}-{uuid.uuid4().hex[:12]}"
         sagemaker = self.roles.client("sagemaker")
         [deployed] = self._models()
@@ -118,7 +118,7 @@ class Operations:
         return name, described["EndpointStatus"], described.get("FailureReason")
 
     def _models(self) -> list[dict[str, Any]]:
-        """The deployed endpoint's models."""
+        """Describe the deployed endpoint's models."""
         sagemaker = self.roles.client("sagemaker")
         config = sagemaker.describe_endpoint(EndpointName=self.deployed.endpoint)["EndpointConfigName"]
         variants = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
@@ -129,21 +129,21 @@ class Operations:
         logs = self.roles.client("logs")
         deadline = time.monotonic() + _LOG_LIMIT_S
         while time.monotonic() < deadline:
-            told = [
+            reported = [
                 line
                 for line in (self.deployed.cloud.state / "cloud.log").read_text().splitlines()
                 if "no logs of" in line and f"{group}:" in line
             ]
-            if told:
-                return told[-1]
+            if reported:
+                return reported[-1]
             groups = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
             if groups and logs.filter_log_events(logGroupName=group)["events"]:
                 return ""
             time.sleep(0.2)
-        return f"nothing in {group}, and nobody says why"
+        return f"nothing in {group}, and the log of the cloud has no reason"
 
     def seed(self, adapters: int = 0, model: dict[str, bytes] | None = None, model_sha256: str = "") -> str:
-        """Call the worker with a manifest of so many adapters, and a model to put into the bucket."""
+        """Call the worker with a manifest of this many adapters, and a model to upload to the bucket."""
         archive = io.BytesIO()
         base = model if model is not None else _base_files() if adapters else {}
         listed = []
@@ -170,27 +170,27 @@ class Operations:
         return self._call_worker("Update", ManifestKey=self._asset(archive.getvalue()), ModelPrefix=prefix)
 
     def publish_and_unpublish(self) -> str:
-        """A name comes and goes; its revision is retired."""
+        """Publish a name and remove it, which retires its revision."""
         return self.seed(adapters=1) or self.seed()
 
     def publish_again(self) -> str:
-        """What has been retired comes back."""
+        """Publish a retired revision again."""
         return self.publish_and_unpublish() or self.seed(adapters=1) or self.seed()
 
     def upload_in_parts(self) -> str:
         return self.seed(model={MODEL_CONFIG: b"{}", "model.safetensors": _LARGE})
 
     def abort_an_upload(self) -> str:
-        """A file that is not what the manifest says: its parts are thrown away, and the manifest blamed."""
+        """Upload a file whose hash is not the manifest's: the upload is aborted with an error."""
         said = self.seed(model={MODEL_CONFIG: b"{}", "model.safetensors": _LARGE}, model_sha256="0" * 64)
         return "" if "hashes to" in said else said or "it was taken"
 
     def empty_the_bucket(self) -> str:
-        """Call this only where it fails: it would delete the store."""
+        """Delete the store; call this only if it has to fail."""
         return self._call_worker("Delete", RetainData="false")
 
     def _asset(self, content: bytes) -> str:
-        """Put a manifest where the deployed one is: the worker may read no other asset."""
+        """Overwrite the deployed manifest with another one: the worker may read no other asset."""
         key = self.roles.property("Custom::AdapterSeeding", "ManifestKey")
         bucket = self._properties()["ManifestBucket"]
         self.roles.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
@@ -210,7 +210,7 @@ class Operations:
         return "" if said.get("IsComplete") else str(said.get("errorMessage", said))
 
     def seed_through_cloudformation(self) -> str:
-        """A stack with one custom resource of the deployed provider, and an empty manifest."""
+        """Create a stack with one custom resource of the deployed provider and an empty manifest."""
         name = f"seeding-{uuid.uuid4().hex[:12]}"
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as asset:
@@ -230,7 +230,7 @@ class Operations:
             [stack] = client.describe_stacks(StackName=name)["Stacks"]
             refused = self._provider_refusals(started)
             if refused:
-                # The provider's second function takes it for "not yet", and asks again and again.
+                # The provider's second function treats the refusal as "not complete" and repeats the call.
                 return refused
             if not stack["StackStatus"].endswith("IN_PROGRESS"):
                 break
@@ -242,7 +242,7 @@ class Operations:
         return " ".join(event.get("ResourceStatusReason", "") for event in events)
 
     def _provider_refusals(self, since: int) -> str:
-        """What IAM has refused to the provider's functions since then (milliseconds), by their own logs."""
+        """Return IAM's refusals in the logs of the provider's functions since then (milliseconds)."""
         events = self.roles.client("logs").filter_log_events(
             logGroupName=self.roles.physical_id("AWS::Logs::LogGroup", "ProviderLogs"), startTime=since
         )["events"]
@@ -254,7 +254,7 @@ class Operations:
         return str(found["Configuration"]["FunctionArn"])
 
     def _properties(self) -> dict[str, str]:
-        """Of the deployed custom resource, as far as they are not its own."""
+        """Properties of the deployed custom resource, without those that a caller sets."""
         return {
             "Bucket": self.deployed.bucket,
             "ManifestBucket": "cdk-hnb659fds-assets-000000000000-us-east-1",

@@ -1,4 +1,4 @@
-"""The rights that the deployed templates give their roles, and taking one of them away for a while."""
+"""Permissions that the deployed templates grant to their roles, and their temporary removal."""
 
 import copy
 import functools
@@ -13,23 +13,23 @@ Policy = dict[str, Any]
 
 
 class Right(NamedTuple):
-    """An action as a role's policies write it, or a managed policy that is attached to the role."""
+    """A permission: an action in a role's policies, or a managed policy attached to the role."""
 
     role: str
-    """The role's logical id, without CloudFormation's hash."""
+    """Logical id of the role, without the CDK's hash."""
     action: str
 
 
 class Roles:
-    """The roles of some stacks."""
+    """The roles of several stacks."""
 
     def __init__(self, cloud: Cloud, stacks: tuple[str, ...]) -> None:
         self.stacks = stacks
-        #: A client by service; making one takes longer than most requests.
+        #: Clients by service: to create one takes longer than most requests.
         self.client = functools.cache(cloud.client)
 
     def rights(self) -> set[Right]:
-        """All that the templates give."""
+        """All permissions that the templates grant."""
         templates = [self._template(stack)["Resources"] for stack in self.stacks]
         found = set()
         for resources in templates:
@@ -48,15 +48,15 @@ class Roles:
         return found
 
     def name(self, role: str) -> str:
-        """The deployed role's name."""
+        """Return the deployed role's name."""
         return self.physical_id("AWS::IAM::Role", role)
 
     def physical_id(self, kind: str, short_id: str) -> str:
-        """Of the resource of that type and logical id (without its hash)."""
+        """Return the physical id of a resource, by type and logical id (without its hash)."""
         return self._physical_ids[kind, short_id]
 
     def property(self, kind: str, name: str) -> str:
-        """A property of the one resource of that type, as its template has it."""
+        """Return a property of the only resource of a type from its template."""
         templates = [self._template(stack)["Resources"].values() for stack in self.stacks]
         [found] = [r["Properties"][name] for rs in templates for r in rs if r["Type"] == kind]
         return str(found)
@@ -72,7 +72,7 @@ class Roles:
 
     @contextmanager
     def without(self, *rights: Right) -> Iterator[None]:
-        """Take the rights from the deployed roles until the block ends."""
+        """Remove the permissions from the deployed roles until the end of the block."""
         with ExitStack() as back:
             for right in rights:
                 self._take(right, back)
@@ -99,7 +99,7 @@ class Roles:
                 else:
                     iam.delete_role_policy(RoleName=role, PolicyName=name)
                 taken = True
-        assert taken, f"the deployed role {role} has no {right.action} to take away"
+        assert taken, f"the deployed role {role} has no {right.action} to remove"
 
     def _template(self, stack: str) -> Policy:
         body = self.client("cloudformation").get_template(StackName=stack)["TemplateBody"]
@@ -135,11 +135,11 @@ def _without(policy: Policy, action: str) -> Policy:
 
 
 def _managed(arn: Any) -> str:
-    """The name of a managed policy, whose ARN is text or a Fn::Join with the name in its last part."""
+    """Return the name of a managed policy, whose ARN is text or a Fn::Join with the name in its last part."""
     text = arn if isinstance(arn, str) else arn["Fn::Join"][1][-1]
     return str(text).rpartition("/")[2]
 
 
 def _short(logical_id: str) -> str:
-    """Without the hash, eight hexadecimal digits, that CDK ends logical ids with."""
+    """Return a logical id without the CDK's hash, eight hexadecimal digits at the end."""
     return logical_id[:-8]

@@ -1,1 +1,1 @@
-"""Parts of the test that no caller ever gets another adapter's answer while what is published changes."""
+"""Parts of the test that no client ever gets another adapter's answer while the published adapters change."""

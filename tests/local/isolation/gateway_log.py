@@ -1,4 +1,4 @@
-"""What the gateway says of an adapter store that kept it waiting, on a machine that is busy."""
+"""Log lines of the gateway about a slow adapter store, which a busy machine can cause."""
 
 import re
 from collections import Counter
@@ -9,20 +9,20 @@ _UNANSWERED = "the adapter store cannot be asked"
 
 
 class GatewayLog:
-    """The log of the one container of a laptop cloud, from now on."""
+    """The log of the only container of a laptop cloud, from now on."""
 
     def __init__(self, state: Path) -> None:
-        """`state` is the laptop cloud's."""
-        # A container that has died leaves its log.
+        """Find the log in `state`, the laptop cloud's state folder."""
+        # The log of a container that has ended remains.
         self._log = max((state / "endpoints").glob("*/*.log"), key=lambda log: log.stat().st_mtime)
         self._begin = self._log.stat().st_size
 
     def stale(self) -> Counter[str]:
-        """How often an older answer was used on, for each name or pinned name."""
+        """Count the uses of an older registry answer, for each name or pinned name."""
         return Counter(_STALE.findall(self._text()))
 
     def unanswered(self) -> int:
-        """How many requests were told that the store does not answer."""
+        """Count the requests that failed because the store did not answer."""
         return self._text().count(_UNANSWERED)
 
     def _text(self) -> str:

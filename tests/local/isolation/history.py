@@ -1,4 +1,4 @@
-"""What each name stood for, and when: the truth by which answers are judged."""
+"""History of each name: the revisions that it pointed to, and when. Answers are compared with it."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -7,37 +7,37 @@ from itertools import pairwise
 
 @dataclass(frozen=True)
 class Change:
-    """From a moment between `begun` and `done` (monotonic seconds) the name stood for this."""
+    """A change of a name's revision, made at some time from `begun` to `done` (monotonic seconds)."""
 
     begun: float
     done: float
     revision: str | None
-    """None where the name was removed."""
+    """None if the name was removed."""
 
 
 class History:
-    """Filled in by one thread, read by all."""
+    """The changes of all names. One thread records them, all threads read them."""
 
     def __init__(self) -> None:
         self._changes: dict[str, list[Change]] = defaultdict(list)
 
     def record(self, name: str, change: Change) -> None:
-        """The next change of a name, in the order in which they were made."""
+        """Record the next change of a name; changes are recorded in the order in which they are made."""
         self._changes[name].append(change)
 
     def now(self, name: str) -> str | None:
-        """What the name stands for, as far as is recorded."""
+        """Return the revision that the name points to, by the last recorded change."""
         return self._changes[name][-1].revision
 
     def revisions(self, name: str) -> list[str]:
-        """All revisions that the name has stood for, each once."""
+        """Return all revisions that the name has pointed to, each once."""
         return list({change.revision: None for change in self._changes[name] if change.revision})
 
     def age(self, name: str, revision: str | None, since: float, until: float) -> float:
-        """How long before `since` the name stood for this: 0 if at some time from `since` to `until`.
+        """Return the seconds between `since` and the last time at which the name pointed to the revision.
 
-        Infinite if it did not before. While a change is being made, what was before it and what comes after
-        are both true.
+        0 if it did so at some time from `since` to `until`; infinite if it never did. While a change is being
+        made, both the revision before it and the one after it are valid.
         """
         changes = self._changes[name]
         ends = [after.done for _, after in pairwise(changes)] + [float("inf")]

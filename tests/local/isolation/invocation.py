@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EventStreamError
 from samples.problems import Problem
 from tests.local.clients.streams import data_of, payload
 
-#: Each house's answer is over before.
+#: More tokens than any adapter's answer has.
 NEW_TOKENS = 24
 
 
@@ -44,10 +44,10 @@ class Asked:
     stream: bool
     name: str
     pinned: str | None
-    """The one revision that may answer, None for whichever the name stands for."""
+    """The only revision that may answer; None for the revision that the name points to."""
     problem: Problem
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    """Comes back with the answer, which is then this request's and nobody else's."""
+    """Inference id. The answer has it too, so that it can be matched with this request."""
 
     @property
     def kind(self) -> str:
@@ -60,7 +60,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a request; times are monotonic seconds."""
+    """The result of a request; times are monotonic seconds."""
 
     started: float
     ended: float
@@ -68,11 +68,11 @@ class Outcome:
     attributes: str = ""
     """SageMaker's CustomAttributes."""
     error: str | None = None
-    """Status and type of the gateway's error; of another one its class."""
+    """Status and type of the gateway's error; the class of any other error."""
 
 
 def ask(runtime: Any, endpoint: str, asked: Asked) -> Outcome:
-    """Send a request and wait for its end, whatever that is."""
+    """Send a request and wait for its result, an answer or an error."""
     request = BODIES[asked.schema](asked.problem, asked.reference) | {"stream": asked.stream}
     arguments = {
         "EndpointName": endpoint,
@@ -103,7 +103,7 @@ def _text_of(answer: Any) -> str:
 
 
 def _streamed_text(sent: bytes) -> tuple[str, str | None]:
-    """The text of a stream, and the error with which it ended if it did."""
+    """Return the text of a stream, and the error that ended it, if any."""
     text = ""
     for data in data_of(sent):
         event = {"choices": []} if data == "[DONE]" else json.loads(data)

@@ -1,4 +1,4 @@
-"""Whether what came of a request is what the history of its name allows."""
+"""Check of each result against the history of the requested name."""
 
 import re
 from collections import Counter
@@ -12,37 +12,37 @@ from tests.local.isolation.history import History
 from tests.local.isolation.invocation import Asked, Outcome
 
 _SIGNATURE = re.compile("|".join(rf"\b{signature}\b" for signature in SIGNATURES))
-#: For a busy machine, and for the second that the gateway waits for a newer answer.
+#: Margin for a busy machine, and for the second that the gateway waits for a newer registry answer.
 MARGIN_SECONDS = 1.5
-#: The errors that a name explains which stands for nothing: the gateway does not find it, or the engine,
-#: which looks for itself before it fetches.
+#: Errors of a removed name: the gateway does not find it, or the engine does not find it when it loads the
+#: adapter.
 OF_A_REMOVED_NAME = ("404 adapter_not_found", "424 adapter_missing")
-#: The error of a store that keeps the gateway waiting, for a name of which nothing is known.
+#: The error of a slow store, for a name without an older registry answer.
 OF_A_SLOW_STORE = "503 registry_unavailable"
 
 
 @dataclass
 class Judge:
-    """Judges answers and counts them."""
+    """Checks results and counts them."""
 
     history: History
     revision_of: Mapping[str, str]
-    """The revision that a sample's content has, under whatever name."""
+    """Revision of each sample's content; it does not depend on the name."""
     cache_seconds: float
-    """For which the gateway may go by what a name stood for before the request began."""
+    """Time for which the gateway may use an older revision of a name."""
     stale: Counter[str]
-    """How often the store was so slow that an older answer was used on, for each name or pinned name."""
+    """Number of uses of an older registry answer because the store was slow, for each name or pinned name."""
     unanswered: int
-    """How many requests were told that the store does not answer."""
+    """Number of requests that failed because the store did not answer."""
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     wrong_results: int = 0
-    """The right adapter has miscalculated: a small model does, at times."""
+    """Number of wrong sums by the right adapter: a small model is not always right."""
     oldest: float = 0.0
-    """Seconds since a name had stood for what was answered, the most of all answers."""
+    """Largest age of a revision that answered: seconds since the name had pointed to it."""
     complaints: list[str] = field(default_factory=list)
 
     def judge(self, asked: Asked, answer: Outcome) -> None:
-        """Count what came of a request; what must not have become of it is a complaint."""
+        """Count the result of a request; add a complaint if the result is not allowed."""
         self.counts.setdefault(asked.kind, Counter())[answer.error or "answered"] += 1
         complaint = self._of_error(asked, answer) if answer.error else self._of_answer(asked, answer)
         if complaint is not None:
@@ -64,20 +64,20 @@ class Judge:
         [sample] = signatures
         revision = self.revision_of[sample]
         if asked.pinned:
-            # The name must stand for something, whatever that is.
+            # The name must point to a revision, no matter which one.
             revisions: list[str | None] = [*self.history.revisions(asked.name)]
             allowed = revision == asked.pinned and self._is_explained(asked, revisions, answer)
         else:
             allowed = self._is_explained(asked, [revision], answer)
         if not allowed:
-            return f"answered by {sample}, for which it did not stand: {answer.text!r}"
+            return f"answered by {sample}, to which the name did not point: {answer.text!r}"
         if answer.attributes != f"adapter={asked.name}@{revision};request={asked.id}":
             return f"request {asked.id} answered by {revision}, but it says {answer.attributes!r}"
         self.wrong_results += not check(answer.text, asked.problem, sample).right_answer
         return None
 
     def _is_explained(self, asked: Asked, revisions: Sequence[str | None], answer: Outcome) -> bool:
-        """Whether the name stood for one of them recently enough."""
+        """Return True if the name pointed to one of the revisions recently enough."""
         age = min(
             self.history.age(asked.name, revision, answer.started, answer.ended) for revision in revisions
         )
@@ -87,7 +87,7 @@ class Judge:
         return True
 
     def table(self) -> Table:
-        """How many requests of each kind became what."""
+        """Make a table: number of requests by kind and result."""
         outcomes = sorted({outcome for counted in self.counts.values() for outcome in counted})
         table = Table("request", *outcomes)
         for kind, counted in sorted(self.counts.items()):

@@ -1,4 +1,4 @@
-"""Changes what is published, all the time, with the functions behind `loraserve adapters`."""
+"""Continuous changes of the published adapters, by the functions behind `loraserve adapters`."""
 
 import random
 import threading
@@ -17,22 +17,22 @@ from tests.local.isolation.history import Change, History
 
 #: Seconds between two changes.
 PAUSE_SECONDS = 0.4
-#: What is done.
+#: Kinds of changes.
 KINDS = ("publish", "roll back", "remove", "publish again")
 #: Names that may be removed at the same time.
 MOST_REMOVED = 5
 
 
 class Publisher:
-    """Names, each of which stands for the content of any sample; a thread of its own changes them.
+    """A separate thread that changes the samples to which names point.
 
-    The content tells the revision, whatever the name: an answer's signature shows which one has answered.
+    The revision depends on the content only, so an answer's signature shows which revision answered.
     """
 
     def __init__(
         self, store: StageStore, samples: Sequence[str], pick: Callable[[random.Random], str]
     ) -> None:
-        """`pick` gives the name that is changed next."""
+        """Check the samples; `pick` returns the name that is changed next."""
         self.history = History()
         self.made: Counter[str] = Counter()
         self._store = store
@@ -50,18 +50,18 @@ class Publisher:
 
     @property
     def revision_of(self) -> dict[str, str]:
-        """The revision of each sample's content."""
+        """Revision of each sample's content."""
         return {sample: examined.revision for sample, examined in self._examined.items()}
 
     def publish(self, name: str, sample: str) -> str:
-        """Publish a sample's content under a name; gives the revision."""
+        """Publish a sample's content under a name; return the revision."""
         publication = Publication.begin(self._store, name)
         examined = self._examined[sample]
         publication.transfer(examined)
         return publication.finish(examined, self._base).entry.revision
 
     def begin(self, name: str, sample: str) -> None:
-        """The first thing that a name stands for."""
+        """Publish the first revision of a name and record it."""
         self._make("publish", name, lambda: self.publish(name, sample))
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Both clients that `benchmarks.engine_client` compares give the same of the same responses."""
+"""The two clients that `benchmarks.engine_client` compares return the same for the same responses."""
 
 import asyncio
 import re
@@ -14,13 +14,13 @@ from container.gateway.errors import GatewayError
 
 
 async def ask(pool: EnginePool) -> list[object]:
-    """All that the gateway does with a client: a whole answer, a stream, an engine that is not there."""
+    """Read a whole answer and a stream through a client, as the gateway does; return all that it returns."""
     client = EngineHttp(pool)
     answer = await client.post("/v1/completions", {"model": "m", "max_tokens": 3})
     found: list[object] = [answer.status, answer.headers.get("content-type"), answer.json]
     async with client.open("/v1/completions", {"model": "m", "max_tokens": 3, "stream": True}) as response:
         body = b"".join([chunk async for chunk in response.chunks()])
-    # The times that the engine writes into its events differ.
+    # The time stamps in the events differ.
     return [*found, response.status, response.headers.get("content-type"), re.sub(rb'"\d+"', b'"time"', body)]
 
 

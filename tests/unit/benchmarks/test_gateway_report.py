@@ -1,4 +1,4 @@
-"""The rows of the gateway benchmark's report."""
+"""Rows of the gateway benchmark's report."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ def test_what_the_gateway_adds_is_the_difference_to_the_engine_alone() -> None:
     assert found["event of a stream, p99, 20 streams"].met is None
 
 
-def test_requests_per_second_are_told_with_their_cost() -> None:
+def test_requests_per_second_are_reported_with_their_cost() -> None:
     row = rows({"overhead": OVERHEAD})[0]
 
     assert row.cells == (

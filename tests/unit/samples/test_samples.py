@@ -1,4 +1,4 @@
-"""The committed sample files are what the training script's configuration says."""
+"""The committed sample files match the configuration of the training script."""
 
 import json
 import random

@@ -1,9 +1,8 @@
-"""The container's process, started as the laptop cloud starts it, and what it takes of the processor."""
+"""The container as a process, started as the laptop cloud starts it, with its processor time."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import subprocess
 import sys
@@ -16,14 +15,13 @@ from urllib.request import ProxyHandler, build_opener
 
 import psutil  # type: ignore[import-untyped]
 
-from benchmarks.failure import BenchmarkFailed
+from benchmarks.errors import BenchmarkFailed
 from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION, Account
 from laptop_cloud.cloud import LaptopCloud
 from laptop_cloud.containers.environment import DIRECTORIES, container_environment
 from laptop_cloud.containers.supervisor import supervised
 from laptop_cloud.ports import free_ports
 from stacks.project import ROOT
-from tests.harness.store import Store
 
 _READY_SECONDS = 180
 _STOP_SECONDS = 40
@@ -31,27 +29,29 @@ _direct = build_opener(ProxyHandler({}))
 
 
 @dataclass(frozen=True)
-class Container:
-    """A gateway and its engine that are ready."""
+class ContainerProcess:
+    """A gateway and its engine, both ready."""
 
     port: int
     engine_port: int
     gateway: psutil.Process
 
     def pin(self, cores: set[int]) -> None:
-        """Keep the gateway, all of its threads, on these cores; the engine stays where it is."""
+        """Pin all threads of the gateway to these cores. The engine is not pinned."""
         for thread in self.gateway.threads():
             os.sched_setaffinity(thread.id, cores)
 
     def cpu_seconds(self) -> float:
-        """What the gateway, without the engine, has used of the processor so far."""
+        """Return the processor time of the gateway, without the engine, since its start."""
         times = self.gateway.cpu_times()
         return float(times.user + times.system)
 
 
 @contextlib.contextmanager
-def container(cloud: LaptopCloud, folder: Path, settings: Mapping[str, str]) -> Iterator[Container]:
-    """`python -m container.vllm serve` with these settings until the block ends, however it ends."""
+def run_container(
+    cloud: LaptopCloud, folder: Path, settings: Mapping[str, str]
+) -> Iterator[ContainerProcess]:
+    """Run `python -m container.vllm serve` with these settings; stop it at the end of the block."""
     for name in DIRECTORIES:
         (folder / name).mkdir(parents=True, exist_ok=True)
     port, engine_port = free_ports(2)
@@ -72,13 +72,13 @@ def container(cloud: LaptopCloud, folder: Path, settings: Mapping[str, str]) -> 
             stderr=output,
             cwd=ROOT,
             env=environment,
-            # Ctrl-C is for the benchmark, which then stops this.
+            # Ctrl-C interrupts the benchmark, which then stops the container.
             start_new_session=True,
         )
     try:
         _wait_ready(process, port, log)
         [gateway] = psutil.Process(process.pid).children()
-        yield Container(port, engine_port, gateway)
+        yield ContainerProcess(port, engine_port, gateway)
     finally:
         _stop(process)
 
@@ -108,25 +108,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     process.stdin.close()
     process.wait()
-
-
-def publish(store: Store, adapters: Mapping[str, Mapping[str, bytes]]) -> None:
-    """Publish with the seeder, whose log nobody needs here."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        report = store.seed(adapters)
-    if report.published != len(adapters):
-        raise BenchmarkFailed(f"{report.published} of {len(adapters)} adapters were published")
-
-
-@contextlib.contextmanager
-def cores_apart() -> Iterator[set[int]]:
-    """This process, and all that it starts from now on, on all cores but one: that one is given back."""
-    cores = os.sched_getaffinity(0)
-    if len(cores) < 2:
-        raise BenchmarkFailed("two cores are needed, one of them for the gateway alone")
-    first = {min(cores)}
-    os.sched_setaffinity(0, cores - first)
-    try:
-        yield first
-    finally:
-        os.sched_setaffinity(0, cores)

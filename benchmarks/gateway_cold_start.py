@@ -1,4 +1,8 @@
-"""The first request to an adapter that is only in the bucket, beside the least that it can take."""
+"""Cold start of an adapter: duration of the first request to an adapter that is in the bucket only.
+
+Compares it with its lower bound, a plain download of the files plus a load by the engine. It is the part
+`cold` of `python -m benchmarks.gateway`.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +27,16 @@ from adapters.store.layout import (
     registry_key,
     revision_of,
 )
-from adapters.validation import check_adapter
+from adapters.validation.check_adapter import check_adapter
 from adapters.validation.rules import Rules
-from benchmarks.arithmetic import medians
-from benchmarks.serving import Container, container
+from benchmarks.container_process import ContainerProcess, run_container
+from benchmarks.summary import medians
 from laptop_cloud.cloud import LaptopCloud
 from samples.spec import BASE_DIR, BASE_NAME, DIMENSIONS
 from tests.harness.sample_adapters import digest_of
 from tests.harness.store import Store
 
-#: On all linear layers of the sample base, in float32, this rank makes 40 MB (10^6 bytes).
+#: With this rank an adapter on all linear layers of the sample base, in float32, has 40 MB (10^6 bytes).
 RANK = 512
 RULES = Rules("vllm", RANK, BASE_NAME, None)
 SETTINGS = {
@@ -44,31 +48,31 @@ SETTINGS = {
     "MAX_ADAPTER_RANK": str(RANK),
     "MAX_ACTIVE_ADAPTERS": "4",
 }
-#: One token: on a CPU an adapter of this rank takes a second for a whole problem, loaded or not.
+#: One token: on a CPU a whole problem takes a second with an adapter of this rank, even when it is loaded.
 PROMPT = "a"
-#: The first request, the same one again, and what the first is compared with: a download and a load.
+#: Figures, in seconds: the first request, the same request again, a plain download, a load by the engine.
 FIRST, AGAIN, DOWNLOAD, LOAD = "first_s", "again_s", "download_s", "load_s"
 _direct = build_opener(ProxyHandler({}))
 
 
 @dataclass(frozen=True)
-class Size:
-    """How many adapters are cold once."""
+class ColdStartSize:
+    """Number of rounds; each has one cold adapter."""
 
     rounds: int
 
     @property
     def steps(self) -> int:
-        """Measurements."""
+        """Number of measurements."""
         return self.rounds
 
 
-FULL = Size(rounds=5)
-QUICK = Size(rounds=3)
+FULL = ColdStartSize(rounds=5)
+QUICK = ColdStartSize(rounds=3)
 
 
 def modules() -> dict[str, tuple[int, int]]:
-    """Inputs and outputs of each linear layer of a block of the sample base."""
+    """Return the inputs and outputs of each linear layer in a block of the sample base."""
     hidden, inner, head = (DIMENSIONS[key] for key in ("hidden_size", "intermediate_size", "head_dim"))
     queries, keys = (DIMENSIONS[f"num_{kind}_heads"] * head for kind in ("attention", "key_value"))
     return {
@@ -83,7 +87,7 @@ def modules() -> dict[str, tuple[int, int]]:
 
 
 def large_adapter(seed: int) -> dict[str, bytes]:
-    """An adapter's two files; every seed gives other weights, too small to change much."""
+    """Make an adapter's two files. Each seed gives different weights, too small to change the text much."""
     rng = np.random.default_rng(seed)
     tensors = {}
     for layer in range(DIMENSIONS["num_hidden_layers"]):
@@ -105,9 +109,9 @@ def large_adapter(seed: int) -> dict[str, bytes]:
 
 
 def publish_large(store: Store, number: int) -> int:
-    """Publish `cold-<number>`, checked as any adapter is; bytes of its weights.
+    """Check and publish the adapter `cold-<number>`; return the size of its weights in bytes.
 
-    Not by the seeder: its manifest's archive would take longer to pack than all else here.
+    The seeder is not used: to pack its manifest would take longer than the measurement.
     """
     name, files = f"cold-{number}", large_adapter(number)
     weights = files[WEIGHTS_FILE]
@@ -120,16 +124,16 @@ def publish_large(store: Store, number: int) -> int:
     return len(weights)
 
 
-def measure(size: Size, advance: Callable[[], None]) -> dict[str, Any]:
-    """All rounds, each with adapters of its own; `advance` is called `size.steps` times."""
+def measure(size: ColdStartSize, advance: Callable[[], None]) -> dict[str, Any]:
+    """Measure all rounds, each with a separate adapter; call `advance` after each of them."""
     with tempfile.TemporaryDirectory(prefix="cold-") as name, LaptopCloud() as cloud:
         folder = Path(name)
         (folder / "model").symlink_to(BASE_DIR)
         s3 = cloud.client("s3")
         store = Store(s3)
-        # One more, for what is slow the first time only.
+        # One more adapter for the warm-up.
         sizes = [publish_large(store, number) for number in range(size.rounds + 1)]
-        with container(cloud, folder, SETTINGS | {"ADAPTER_BUCKET": store.bucket}) as running:
+        with run_container(cloud, folder, SETTINGS | {"ADAPTER_BUCKET": store.bucket}) as running:
             round_of = _Round(running, s3, store, folder)
             round_of.measure(size.rounds)
             rounds = []
@@ -141,13 +145,13 @@ def measure(size: Size, advance: Callable[[], None]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Round:
-    container: Container
+    container: ContainerProcess
     s3: Any
     store: Store
     folder: Path
 
     def measure(self, number: int) -> dict[str, float]:
-        """One cold adapter through the gateway, its plain download, and the load of another one."""
+        """Measure a cold adapter through the gateway, its plain download, and the load of another one."""
         figures = {}
         if number % 2:
             figures[DOWNLOAD] = self._download(number)
@@ -167,7 +171,7 @@ class _Round:
         return _post(self.container.port, "/invocations", body)
 
     def _download(self, number: int) -> float:
-        """As anyone would, with boto3's own settings."""
+        """Download the adapter's files with boto3's defaults."""
         target = self.folder / "plain" / str(number)
         target.mkdir(parents=True)
         prefix = self.store.entry(f"cold-{number}").prefix
@@ -177,7 +181,7 @@ class _Round:
         return time.perf_counter() - began
 
     def _load(self, number: int) -> float:
-        """The engine alone, with a revision that it has not seen and that lies on disk."""
+        """Load an adapter from disk by a request to the engine, which has not seen this adapter."""
         target = self.folder / "other" / str(number)
         target.mkdir(parents=True)
         for file, content in large_adapter(1000 + number).items():
@@ -187,7 +191,7 @@ class _Round:
 
 
 def _post(port: int, path: str, body: dict[str, Any]) -> float:
-    """Seconds until the whole answer, which must be a good one."""
+    """Return the seconds until the response is complete; raise for an error status."""
     request = Request(
         f"http://127.0.0.1:{port}{path}",
         json.dumps(body).encode(),

@@ -1,26 +1,12 @@
-"""The numbers behind the gateway benchmark."""
+"""Draws of adapters, arrival times and the order of rounds."""
 
 import itertools
-import math
 import random
 from collections import Counter
 
 import pytest
 
-from benchmarks.arithmetic import arrivals, even_draw, in_turn, medians, percentile, zipf_draw
-
-
-@pytest.mark.parametrize(("percent", "value"), [(0, 1), (25, 2), (50, 3), (62.5, 3.5), (99, 4.96), (100, 5)])
-def test_a_percentile_lies_between_its_neighbours(percent: float, value: float) -> None:
-    assert percentile([5, 3, 1, 4, 2], percent) == pytest.approx(value)
-
-
-def test_the_percentile_of_one_value_is_the_value() -> None:
-    assert percentile([7.0], 99) == 7.0
-
-
-def test_there_is_no_percentile_of_nothing() -> None:
-    assert math.isnan(percentile([], 50))
+from benchmarks.workload import alternating, arrivals, even_draw, zipf_draw
 
 
 def test_zipf_draws_the_nth_one_nth_as_often_as_the_first() -> None:
@@ -65,14 +51,8 @@ def test_arrivals_are_evenly_spaced_and_do_not_drift() -> None:
 
 
 def test_rounds_go_back_and_forth() -> None:
-    assert [in_turn(("a", "b", "c"), number) for number in range(3)] == [
+    assert [alternating(("a", "b", "c"), number) for number in range(3)] == [
         ["a", "b", "c"],
         ["c", "b", "a"],
         ["a", "b", "c"],
     ]
-
-
-def test_medians_are_taken_figure_by_figure() -> None:
-    rounds = [{"a": 1.0, "b": 9.0}, {"a": 3.0, "b": 7.0}, {"a": 2.0, "b": 8.0}]
-
-    assert medians(rounds) == {"a": 2.0, "b": 8.0}
