@@ -14,13 +14,12 @@ from pathlib import Path
 
 from adapters.store.layout import ADAPTERS_PREFIX
 from container.gateway.adapters.download import Download, DownloadError, parse_engine_id
-from container.gateway.engine.backend import ONE_TOKEN, Json, Request
 from container.gateway.engine.connection import EnginePool
 from container.gateway.engine.http_client import EngineAnswer, EngineHttp, read_answer
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
 from container.gateway.request_context import Usage
-from container.gateway.schemas.lorax import GenerateRequest
-from container.gateway.schemas.openai import ChatRequest, TextRequest
+from container.gateway.schemas.lorax import ONE_TOKEN, GenerateRequest
+from container.gateway.schemas.openai import ChatRequest, Json, Request, TextRequest
 from container.gateway.sse import read_events
 from container.lorax.chat import ChatAnswer, chat_body
 from container.lorax.refusals import refusal
@@ -115,14 +114,14 @@ class LoraxBackend:
                 ADAPTER_LOAD_FAILED, "LoRAX could not load the adapter; the endpoint's log has the reason"
             ) from error
 
-    async def forget(self, engine_id: str) -> None:
+    async def unload(self, engine_id: str) -> None:
         """LoRAX has no way to be told, and need not: the files are back before it is asked for them again."""
 
     def files(self, engine_id: str) -> Path:
         """See `Backend`."""
         return adapter_directory(self._cache, engine_id).parent
 
-    def leftovers(self) -> Iterable[Path]:
+    def files_at_start(self) -> Iterable[Path]:
         """See `Backend`. The base model, which lies in the same directory, stays."""
         return self._cache.glob(f"models--{ADAPTERS_PREFIX.replace('/', '--')}*")
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from container.gateway.engine.backend import Json
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Usage
-from container.gateway.schemas.openai import ChatRequest
+from container.gateway.schemas.openai import ChatRequest, Json
 from container.lorax.openai_answer import OpenAIAnswer, StopText
 from container.lorax.text import check_supported
 

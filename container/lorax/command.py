@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from container.gateway.adapters.download import AdapterDownload, download_client
-from container.gateway.engine.launch import Launch
+from container.gateway.engine.backend import EngineLaunch
 from container.gateway.schemas.lorax import MAX_BEST_OF, MAX_STOP_SEQUENCES
 from container.gateway.settings import Settings
 from container.lorax.backend import LoraxBackend, adapter_directory
@@ -21,9 +21,9 @@ LOG_LEVEL = "info,lorax_router::server=off,lorax_router::infer=off"
 SHARD = Path(__file__).parent / "shard"
 
 
-def lorax_launch(settings: Settings) -> Launch:
+def lorax_launch(settings: Settings) -> EngineLaunch:
     """LoRAX with these settings; raises `SettingsError` for what LoRAX cannot do."""
-    return Launch(
+    return EngineLaunch(
         command=lorax_command(settings),
         environment=lorax_environment(settings, os.environ),
         connect=partial(

@@ -6,9 +6,8 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 
-from container.gateway.engine.backend import Json
 from container.gateway.request_context import Usage
-from container.gateway.schemas.openai import ChatRequest, OpenAIRequest
+from container.gateway.schemas.openai import ChatRequest, Json, OpenAIRequest
 
 
 class OpenAIAnswer:

@@ -6,7 +6,6 @@ tell an adapter that is not there from one that does not fit and from a full GPU
 
 from __future__ import annotations
 
-from container.gateway.engine.backend import Json
 from container.gateway.errors import (
     ADAPTER_INCOMPATIBLE,
     ADAPTER_LOAD_FAILED,
@@ -14,6 +13,7 @@ from container.gateway.errors import (
     GatewayError,
     adapter_error,
 )
+from container.gateway.schemas.openai import Json
 
 #: Words of 0.12.1 and what they tell; the first that occurs counts.
 _ADAPTER_WORDS = {

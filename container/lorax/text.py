@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from container.gateway.engine.backend import Json
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Usage
 from container.gateway.schemas.lorax import GenerateRequest, Parameters
-from container.gateway.schemas.openai import OpenAIRequest, TextRequest
+from container.gateway.schemas.openai import Json, OpenAIRequest, TextRequest
 from container.lorax.openai_answer import OpenAIAnswer, StopText
 
 #: LoRAX's reason for the end, in OpenAI's words.

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from adapters.store.layout import ADAPTERS_PREFIX
-from container.gateway.engine.backend import ONE_TOKEN, Json, Request
 from container.gateway.engine.connection import EnginePool, EngineResponse
 from container.gateway.engine.http_client import EngineAnswer, EngineHttp, encode, read_answer
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, GatewayError, adapter_error
 from container.gateway.request_context import Usage
-from container.gateway.schemas.lorax import GenerateRequest
-from container.gateway.schemas.openai import ChatRequest, OpenAIRequest
+from container.gateway.schemas.lorax import ONE_TOKEN, GenerateRequest
+from container.gateway.schemas.openai import ChatRequest, Json, OpenAIRequest, Request
 from container.gateway.sse import read_events
 from container.vllm.generate import check_supported, completion_body, generated
 from container.vllm.problems import take_problem
@@ -110,7 +109,7 @@ class VllmBackend:
             problem = take_problem(self._cache, engine_id)
             raise problem or error from None
 
-    async def forget(self, engine_id: str) -> None:
+    async def unload(self, engine_id: str) -> None:
         """Without it vLLM would look for the files again when the adapter has left its memory."""
         with contextlib.suppress(GatewayError):
             await self._http.post("/v1/unload_lora_adapter", {"lora_name": engine_id})
@@ -119,7 +118,7 @@ class VllmBackend:
         """See `Backend`; where `container.vllm.resolver` puts them."""
         return self._cache / engine_id
 
-    def leftovers(self) -> Iterable[Path]:
+    def files_at_start(self) -> Iterable[Path]:
         """See `Backend`."""
         return (self._cache / ADAPTERS_PREFIX, *self._cache.glob("fetching-*"))
 

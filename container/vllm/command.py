@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
-from container.gateway.engine.launch import Launch
+from container.gateway.engine.backend import EngineLaunch
 from container.gateway.settings import Settings
 from container.vllm.backend import VllmBackend
 from container.vllm.settings_check import check_settings, slot_rank
@@ -22,14 +22,14 @@ CPU_DTYPE = "float32"
 PLUGIN = "adapter_store_resolver"
 
 
-def vllm_launch(settings: Settings) -> Launch:
+def vllm_launch(settings: Settings) -> EngineLaunch:
     """vLLM with these settings, for the build of vLLM that is installed here.
 
     Raises `SettingsError` for what vLLM cannot do.
     """
     check_settings(settings, os.environ)
     on_cpu = _is_cpu_build()
-    return Launch(
+    return EngineLaunch(
         command=(sys.executable, *vllm_arguments(settings, on_cpu=on_cpu)),
         environment=vllm_environment(settings, os.environ, on_cpu=on_cpu),
         connect=partial(

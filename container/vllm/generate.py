@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from container.gateway.engine.backend import Json
 from container.gateway.errors import GatewayError
 from container.gateway.schemas.lorax import GenerateRequest
+from container.gateway.schemas.openai import Json
 from container.vllm.tokens import finish_reason, tokens_of
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from container.gateway.engine.backend import Json
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Usage
 from container.gateway.schemas.lorax import GenerateRequest
+from container.gateway.schemas.openai import Json
 
 
 def finish_reason(choice: Json) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter
 from container.gateway.admission import Admission
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
-from container.gateway.request_context import Exchange
+from container.gateway.request_context import RequestContext
 
 #: A wait that has no end fails its test after 5 s.
 pytestmark = pytest.mark.timeout(5, func_only=True)
@@ -33,7 +34,7 @@ class Loader:
         self.files(engine_id).mkdir(parents=True)
         (self.files(engine_id) / "weights").write_bytes(b"x" * FIRST.size)
 
-    async def forget(self, engine_id: str) -> None:
+    async def unload(self, engine_id: str) -> None:
         pass
 
     def files(self, engine_id: str) -> Path:
@@ -45,9 +46,9 @@ class Room:
 
     def __init__(self, directory: Path) -> None:
         self.loader = Loader(directory)
+        self._admission = Admission(running=10, queued=10)
         self._cache = AdapterCache(
             self.loader,
-            Admission(running=10, queued=10),
             max_bytes=FIRST.size,
             max_loads=2,
             max_rank=8,
@@ -60,7 +61,8 @@ class Room:
         return first, second
 
     async def _use(self, adapter: Adapter) -> None:
-        async with self._cache.keep(adapter, Exchange("/")):
+        waiting = partial(self._admission.waiting_for_load, RequestContext("/"))
+        async with self._cache.keep(adapter, waiting):
             await asyncio.sleep(0.01)
 
 

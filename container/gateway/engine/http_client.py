@@ -11,9 +11,12 @@ from typing import Any
 
 import orjson
 
-from container.gateway.engine.backend import HEALTH_SECONDS, Json
 from container.gateway.engine.connection import EnginePool, EngineResponse
 from container.gateway.errors import GatewayError
+from container.gateway.schemas.openai import Json
+
+#: Time limit of a health check, in seconds.
+HEALTH_SECONDS = 2.0
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import logging
 import time
 from enum import Enum
 
-from container.gateway.engine.backend import ONE_TOKEN, Backend
+from container.gateway.engine.backend import Backend
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Usage
+from container.gateway.schemas.lorax import ONE_TOKEN
 
 #: Seconds between two looks at an engine that starts, and at most at one that runs.
 STARTING_INTERVAL = 0.25
@@ -41,13 +42,13 @@ class Readiness:
         self._backend = backend
         self._idle_seconds = idle_seconds
         self._silence_seconds = silence_seconds
-        self._heard_at = time.monotonic()
+        self._token_seen_at = time.monotonic()
         self._probe: asyncio.Task[bool] | None = None
         self.state = EngineState.STARTING
 
-    def heard(self) -> None:
+    def saw_token(self) -> None:
         """The engine has just given an answer or a part of one."""
-        self._heard_at = time.monotonic()
+        self._token_seen_at = time.monotonic()
 
     @property
     def is_ready(self) -> bool:
@@ -77,7 +78,7 @@ class Readiness:
             self._look()
 
     def _look(self) -> None:
-        quiet = time.monotonic() - self._heard_at
+        quiet = time.monotonic() - self._token_seen_at
         if quiet < self._idle_seconds:
             self._change(EngineState.SILENT, EngineState.READY)
             return
@@ -99,7 +100,7 @@ class Readiness:
         except GatewayError as error:
             _log.warning("the engine does not generate: %s", error.error_type)
             return False
-        self.heard()
+        self.saw_token()
         return True
 
     def _change(self, old: EngineState, new: EngineState) -> None:

@@ -87,6 +87,10 @@ class GenerateRequest(BaseModel):
         return self.parameters.max_new_tokens or default
 
 
+#: The request for one token: it warms the engine up, checks that it generates, and has it load an adapter.
+ONE_TOKEN = GenerateRequest(inputs="Hello", parameters=Parameters(max_new_tokens=1))
+
+
 def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = False) -> GenerateRequest:
     """Check a request's JSON; `stream` makes it one for a stream whatever it says.
 

@@ -15,12 +15,15 @@ from container.gateway.schemas.lorax import (
     BASE_MODEL_IDS,
     MAX_SEED,
     MAX_STOP_SEQUENCES,
+    GenerateRequest,
     Penalty,
     Positive,
     Text,
 )
 from container.gateway.schemas.validation import validated
 
+#: One JSON object as it goes to the client: the answer, or one event of a stream.
+Json = dict[str, Any]
 #: Choices that one request may ask for; each is a generation of its own.
 MAX_CHOICES = 8
 #: OpenAI's limits for the alternatives that are told for each token.
@@ -155,6 +158,8 @@ class TextRequest(OpenAIRequest):
 
 
 Kind = type[ChatRequest] | type[TextRequest]
+#: A checked request of any schema.
+Request = GenerateRequest | OpenAIRequest
 
 
 def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_tokens: int) -> OpenAIRequest:

@@ -7,10 +7,9 @@ from typing import Any
 
 import orjson
 
-from container.gateway.engine.backend import Request
 from container.gateway.errors import GatewayError
 from container.gateway.schemas.lorax import read_generate_request
-from container.gateway.schemas.openai import ChatRequest, Kind, TextRequest, read_openai_request
+from container.gateway.schemas.openai import ChatRequest, Kind, Request, TextRequest, read_openai_request
 
 Read = Callable[[Any], Request]
 #: Items of lists and members of objects. A chat of a thousand messages with its tools has fewer. All are

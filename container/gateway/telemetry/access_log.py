@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import orjson
 
-from container.gateway.request_context import Exchange, Phase
+from container.gateway.request_context import Phase, RequestContext
 
 #: Lines are written together: at a thousand requests a second each write would cost as much as a request.
 FLUSH_SECONDS = 0.1
@@ -25,11 +25,11 @@ class AccessLog:
         self._write = write
         self._lines: list[bytes] = []
 
-    def add(self, exchange: Exchange) -> None:
+    def add(self, context: RequestContext) -> None:
         """Log a request that is over; needs a running event loop."""
         if not self._lines:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-        self._lines.append(orjson.dumps(access_line(exchange), option=orjson.OPT_APPEND_NEWLINE))
+        self._lines.append(orjson.dumps(access_line(context), option=orjson.OPT_APPEND_NEWLINE))
 
     def flush(self) -> None:
         """Write what has been collected."""
@@ -38,26 +38,26 @@ class AccessLog:
             self._write(b"".join(lines))
 
 
-def access_line(exchange: Exchange) -> dict[str, object]:
+def access_line(context: RequestContext) -> dict[str, object]:
     """What is logged of a request; times are seconds, null where something did not happen."""
-    waited = exchange.waited
+    waited = context.waited
     return {
         "log": "access",
         "time": round(time.time(), 3),
-        "request_id": exchange.request_id,
-        "route": exchange.route,
-        "adapter": exchange.adapter,
-        "revision": exchange.revision,
-        "stream": exchange.stream,
-        "status": exchange.status,
-        "error_type": exchange.error_type,
-        "seconds": round(exchange.seconds, 4),
+        "request_id": context.request_id,
+        "route": context.route,
+        "adapter": context.adapter,
+        "revision": context.revision,
+        "stream": context.stream,
+        "status": context.status,
+        "error_type": context.error_type,
+        "seconds": round(context.seconds, 4),
         "load_seconds": _rounded(waited.get(Phase.LOADING)),
         "queue_seconds": _rounded(waited.get(Phase.QUEUE)),
         "engine_seconds": _rounded(waited.get(Phase.ENGINE)),
-        "first_token_seconds": _rounded(exchange.first_token_seconds),
-        "prompt_tokens": exchange.usage.prompt_tokens,
-        "generated_tokens": exchange.usage.generated_tokens,
+        "first_token_seconds": _rounded(context.first_token_seconds),
+        "prompt_tokens": context.usage.prompt_tokens,
+        "generated_tokens": context.usage.generated_tokens,
     }
 
 

@@ -19,7 +19,7 @@ from prometheus_client.exposition import generate_latest
 
 from container.gateway.adapters.registry import Adapter
 from container.gateway.errors import GatewayError
-from container.gateway.request_context import Exchange
+from container.gateway.request_context import RequestContext
 from container.gateway.telemetry import names
 
 #: The values of the label for requests without an adapter of their own, UNKNOWN for those that end before
@@ -60,7 +60,7 @@ class _Interval:
     load_time: _Sample = field(default_factory=_Sample)
 
 
-class Metrics:
+class AdapterMetrics:
     """Counts requests and adapter loads."""
 
     def __init__(self, *, endpoint: str, variant: str, max_adapters: int) -> None:
@@ -81,10 +81,10 @@ class Metrics:
         self._loads = self._counter("adapter_loads", "Adapters loaded, by how that ended", kind)
         self._load_time = self._histogram("adapter_load_seconds", "Fetching and loading an adapter", one)
 
-    def served(self, exchange: Exchange) -> None:
+    def served(self, context: RequestContext) -> None:
         """Count a request that is over."""
-        label = BASE_MODEL if exchange.base_model else self._label(exchange.adapter)
-        error, usage, seconds = exchange.error_type, exchange.usage, exchange.seconds
+        label = BASE_MODEL if context.base_model else self._label(context.adapter)
+        error, usage, seconds = context.error_type, context.usage, context.seconds
         self._requests.labels(label, error or "").inc()
         self._prompt_tokens.labels(label).inc(usage.prompt_tokens)
         self._generated_tokens.labels(label).inc(usage.generated_tokens)
@@ -99,9 +99,9 @@ class Metrics:
         # The time of an error says nothing about the model.
         self._latency.labels(label).observe(seconds)
         now.latency.add(seconds)
-        if exchange.first_token_seconds is not None:
-            self._first_token.labels(label).observe(exchange.first_token_seconds)
-            now.first_token.add(exchange.first_token_seconds)
+        if context.first_token_seconds is not None:
+            self._first_token.labels(label).observe(context.first_token_seconds)
+            now.first_token.add(context.first_token_seconds)
 
     def loaded(self, adapter: Adapter, seconds: float, error: GatewayError | None) -> None:
         """Count an adapter that was loaded, or was not."""

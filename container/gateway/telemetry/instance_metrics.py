@@ -23,7 +23,7 @@ from container.gateway.adapters.registry import Registry
 from container.gateway.admission import Admission
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import WRONG_ADAPTER
-from container.gateway.request_context import Exchange
+from container.gateway.request_context import RequestContext
 from container.gateway.telemetry import names
 
 #: What Prometheus is told of each count that only grows; its name and its text there.
@@ -47,7 +47,7 @@ _COUNTERS = {
 }
 
 
-class StateMetrics(Collector):
+class InstanceMetrics(Collector):
     """Reads what the gateway's parts count; counts itself how requests end."""
 
     def __init__(
@@ -73,11 +73,11 @@ class StateMetrics(Collector):
         self._prometheus = CollectorRegistry()
         self._prometheus.register(self)
 
-    def served(self, exchange: Exchange) -> None:
+    def served(self, context: RequestContext) -> None:
         """Count a request that is over."""
-        self._refused += exchange.status == HTTPStatus.TOO_MANY_REQUESTS
-        self._server_errors += exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        self._wrong_adapters += exchange.error_type == WRONG_ADAPTER
+        self._refused += context.status == HTTPStatus.TOO_MANY_REQUESTS
+        self._server_errors += context.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        self._wrong_adapters += context.error_type == WRONG_ADAPTER
 
     def emf_line(self) -> bytes:
         """The state now, and what has happened since the last line."""
@@ -95,13 +95,16 @@ class StateMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """See `Collector`."""
-        admission, cache = self._admission, self._cache
+        cache, slots = self._cache, self._admission.engine_slots
         gauges = {
             "engine_ready": ("Whether /ping answers 200", self._readiness.is_ready),
-            "requests_inside": ("Requests under way, those that wait included", admission.inside),
-            "requests_at_engine": ("Requests at the engine", admission.turns.taken.now),
-            "requests_waiting": ("Requests that wait for a turn at the engine", admission.turns.waiting.now),
-            "adapter_loads_waiting": ("Adapter loads that wait for others to end", cache.loads.waiting.now),
+            "requests_inside": ("Requests under way, those that wait included", self._admission.in_flight),
+            "requests_at_engine": ("Requests at the engine", slots.in_use.value),
+            "requests_waiting": (
+                "Requests that wait for a turn at the engine",
+                slots.waiting.value,
+            ),
+            "adapter_loads_waiting": ("Adapter loads that wait for others to end", cache.loads.waiting.value),
             "adapter_cache_bytes": ("Adapter files on the disk", cache.bytes),
             "adapter_cache_adapters": ("Adapters on the disk", cache.count),
             "disk_free_bytes": ("Free bytes of the disk with the adapter files", _free(self._cache_dir)),
@@ -128,9 +131,9 @@ class StateMetrics(Collector):
         """Since the last call; a level is told as the highest that it was."""
         before, self._told = self._told, self._totals()
         return {
-            names.REQUESTS_INSIDE: self._admission.turns.taken.take_highest(),
-            names.REQUESTS_WAITING: self._admission.turns.waiting.take_highest(),
-            names.ADAPTER_LOADS_WAITING: self._cache.loads.waiting.take_highest(),
+            names.REQUESTS_INSIDE: self._admission.engine_slots.in_use.take_peak(),
+            names.REQUESTS_WAITING: self._admission.engine_slots.waiting.take_peak(),
+            names.ADAPTER_LOADS_WAITING: self._cache.loads.waiting.take_peak(),
             names.ADAPTER_CACHE_BYTES: self._cache.bytes,
             names.ADAPTER_CACHE_ADAPTERS: self._cache.count,
             names.DISK_FREE_BYTES: _free(self._cache_dir),
