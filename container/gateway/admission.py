@@ -28,9 +28,9 @@ class Admission:
     at engine  `engine_slot`        `_admitted` and `engine_slots.in_use`    running
 
     A request is admitted, then queued, then at the engine. One whose adapter is not loaded goes through
-    loading first (`AdapterCache.keep`): it gives up its place in `_admitted`, so that slow loads do not keep
-    out requests for loaded adapters. It returns without a check, so `_admitted` may exceed its bound, by as many
-    as `_loading` allows: a 429 at that point would waste the load that the request waited for.
+    loading first (`AdapterCache.keep`): it does not count in `_admitted` meanwhile, so that slow loads do not
+    keep out requests for loaded adapters. It returns without a check, so `_admitted` may exceed its bound, by
+    as many as `_loading` allows: a 429 at that point would waste the load that the request waited for.
 
     Leaving a block, by an error or a cancellation too, undoes what entering it counted. Cancelling a request
     that is loading leaves the load running; one that is queued never takes a slot. One at the engine holds

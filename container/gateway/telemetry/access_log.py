@@ -1,6 +1,6 @@
-"""One JSON line on stdout for each request: who asked what of which adapter, how it ended, how long it took.
+"""Access log: one JSON line on stdout for each request, with adapter, status, times and token counts.
 
-Never a prompt, an answer or a token.
+It never has a prompt, an answer or a token.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import orjson
 
 from container.gateway.request_context import Phase, RequestContext
 
-#: Lines are written together: at a thousand requests a second each write would cost as much as a request.
+#: Seconds between writes: at a thousand requests per second a write each would cost as much as a request.
 FLUSH_SECONDS = 0.1
 
 
 class AccessLog:
-    """Collects lines and hands them to `write` together."""
+    """Buffers lines and writes them in batches."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         """`write` takes whole lines."""
@@ -26,20 +26,20 @@ class AccessLog:
         self._lines: list[bytes] = []
 
     def add(self, context: RequestContext) -> None:
-        """Log a request that is over; needs a running event loop."""
+        """Log a finished request; needs a running event loop."""
         if not self._lines:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
         self._lines.append(orjson.dumps(access_line(context), option=orjson.OPT_APPEND_NEWLINE))
 
     def flush(self) -> None:
-        """Write what has been collected."""
+        """Write the buffered lines."""
         lines, self._lines = self._lines, []
         if lines:
             self._write(b"".join(lines))
 
 
 def access_line(context: RequestContext) -> dict[str, object]:
-    """What is logged of a request; times are seconds, null where something did not happen."""
+    """Return the line of a request; times are seconds, null for a phase that it did not enter."""
     waited = context.waited
     return {
         "log": "access",
