@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from crowd import request
-from faulty_container import Container, container
-from faulty_vllm import FLOOD, FLOOD_BYTES
 
+from tests.contract.concurrent_connections import request
+from tests.contract.faulty_container import FaultyContainer, container
+from tests.contract.faulty_vllm import FLOOD, FLOOD_BYTES
 from tests.harness.waiting import wait_until
 
 MIB = 1024 * 1024
@@ -26,14 +26,14 @@ MOST_MEMORY = 16 * MIB
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyContainer]:
     with container(tmp_path_factory.mktemp("container")) as started:
         started.wait_until_ready()
         yield started
 
 
 @contextlib.contextmanager
-def caller(running: Container, events: int) -> Iterator[socket.socket]:
+def caller(running: FaultyContainer, events: int) -> Iterator[socket.socket]:
     """Ask for a stream of so many events, and read nothing of it."""
     messages = [{"role": "user", "content": f"{FLOOD}{events}"}]
     with socket.socket() as connection:
@@ -44,7 +44,7 @@ def caller(running: Container, events: int) -> Iterator[socket.socket]:
         yield connection
 
 
-def until_stalled(running: Container) -> int:
+def until_stalled(running: FaultyContainer) -> int:
     """Wait until the engine can send nothing for a second; the events that it has sent since it started."""
     before, now = -1, running.counts()["flooded"]
     deadline = time.monotonic() + 60
@@ -55,7 +55,7 @@ def until_stalled(running: Container) -> int:
     return now
 
 
-def test_a_caller_who_does_not_read_makes_the_engine_wait(running: Container) -> None:
+def test_a_caller_who_does_not_read_makes_the_engine_wait(running: FaultyContainer) -> None:
     memory, flooded = running.memory(), running.counts()["flooded"]
     with caller(running, MANY):
         wait_until(lambda: running.counts()["flooded"] > flooded, "the stream has begun")
@@ -67,7 +67,7 @@ def test_a_caller_who_does_not_read_makes_the_engine_wait(running: Container) ->
     running.wait_until_empty()
 
 
-def test_a_caller_who_reads_late_gets_every_event_in_order(running: Container) -> None:
+def test_a_caller_who_reads_late_gets_every_event_in_order(running: FaultyContainer) -> None:
     events = 3 * MOST_BYTES // FLOOD_BYTES
     flooded = running.counts()["flooded"]
     with caller(running, events) as connection:
