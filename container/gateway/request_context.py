@@ -36,7 +36,7 @@ class RequestContext:
     """The registered name; None for the base model, and until the registry has resolved the name."""
     revision: str | None = None
     base_model: bool = False
-    """Whether the request is for the base model."""
+    """True for a request for the base model."""
     stream: bool = False
     status: int = 0
     error_type: str | None = None

@@ -19,7 +19,7 @@ class Backend(Protocol):
     """
 
     reads_to_end: bool
-    """Whether a request that has reached the engine must be read to its end after a client disconnect."""
+    """True if a request that has reached the engine must be read to its end after a client disconnect."""
 
     async def generate(self, request: Request, adapter: str | None, usage: Usage) -> Json:
         """Return the whole answer in the shape of the request's schema; fill in `usage`."""
