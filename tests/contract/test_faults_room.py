@@ -1,4 +1,4 @@
-"""An adapter cache with room for one adapter only: who waits for room gets it, whatever becomes of the other."""
+"""An adapter cache with disk space for one adapter: a waiting load gets the space, however the other load ends."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ FIRST, SECOND = (Adapter(name, "0" * 16, 100) for name in ("first", "second"))
 
 
 class Loader:
-    """Loads when it is told to; the first load fails if it is told so."""
+    """Loads once `go` is set; the first load fails if `fails` is set."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -42,7 +42,7 @@ class Loader:
 
 
 class Room:
-    """The cache, and both adapters asked for: the first is being loaded, the second waits for room."""
+    """The cache, and both adapters asked for: the first is being loaded, the second waits for disk space."""
 
     def __init__(self, directory: Path) -> None:
         self.loader = Loader(directory)

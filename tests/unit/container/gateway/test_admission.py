@@ -1,4 +1,4 @@
-"""The queue in front of the engine."""
+"""Admission control in front of the engine."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from container.gateway.request_context import RequestContext
 pytestmark = pytest.mark.timeout(10, func_only=True)
 
 
-async def test_who_finds_the_queue_full_is_told_so_at_once() -> None:
+async def test_full_queue_refuses_at_once() -> None:
     admission = Admission(running=2, queued=1)
     with contextlib.ExitStack() as admitted:
         for _ in range(3):
@@ -27,7 +27,7 @@ async def test_who_finds_the_queue_full_is_told_so_at_once() -> None:
 
 
 async def test_retry_after_grows_with_the_queue_and_has_an_end() -> None:
-    async def told(seconds: float) -> int:
+    async def retry_after(seconds: float) -> int:
         admission = Admission(running=1, queued=1)
         admission._mean_slot_seconds = seconds
         with admission.admit(), admission.admit(), pytest.raises(GatewayError) as caught, admission.admit():
@@ -35,12 +35,12 @@ async def test_retry_after_grows_with_the_queue_and_has_an_end() -> None:
         assert caught.value.retry_after_seconds is not None
         return caught.value.retry_after_seconds
 
-    assert await told(0.01) == 1
-    assert await told(4.0) == 8
-    assert await told(1000.0) == MAX_RETRY_AFTER_SECONDS
+    assert await retry_after(0.01) == 1
+    assert await retry_after(4.0) == 8
+    assert await retry_after(1000.0) == MAX_RETRY_AFTER_SECONDS
 
 
-async def test_turns_are_taken_in_order_of_arrival_and_no_more_at_once_than_allowed() -> None:
+async def test_engine_slots_are_given_in_order_of_arrival_and_bounded() -> None:
     admission = Admission(running=2, queued=10)
     order: list[int] = []
     at_once = most = 0
@@ -59,7 +59,7 @@ async def test_turns_are_taken_in_order_of_arrival_and_no_more_at_once_than_allo
     assert most == 2
 
 
-async def test_one_who_leaves_the_queue_takes_no_turn() -> None:
+async def test_a_request_cancelled_in_the_queue_takes_no_slot() -> None:
     admission = Admission(running=1, queued=10)
     context = RequestContext("/")
     async with admission.engine_slot(RequestContext("/")):
@@ -71,7 +71,7 @@ async def test_one_who_leaves_the_queue_takes_no_turn() -> None:
     assert context.phase.name == "ENGINE"
 
 
-async def test_who_waits_for_a_load_takes_no_place_from_others() -> None:
+async def test_a_request_that_waits_for_a_load_does_not_count_in_the_queue() -> None:
     admission = Admission(running=1, queued=0)
     with admission.admit(), admission.waiting_for_load(RequestContext("/")):
         with admission.admit():
@@ -82,11 +82,11 @@ async def test_who_waits_for_a_load_takes_no_place_from_others() -> None:
             admission.waiting_for_load(RequestContext("/")),
         ):
             pass
-        assert caught.value.status == 429, "these have an end, too"
+        assert caught.value.status == 429, "waiting loads are bounded, too"
     assert admission.in_flight == 0
 
 
-async def test_an_empty_house_is_waited_for() -> None:
+async def test_waiting_until_no_request_is_in_flight() -> None:
     admission = Admission(running=1, queued=1)
     await admission.wait_until_empty()
     with admission.admit():

@@ -1,4 +1,4 @@
-"""How many run and how many wait, and the most of each."""
+"""The limiter, and its gauges of running and waiting blocks."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(10, func_only=True)
 
 
 class Waiting:
-    """Tasks that take a turn and keep it until they are told to go."""
+    """Tasks that take a slot and hold it until `go` is set."""
 
     def __init__(self, limiter: Limiter) -> None:
         self.limiter = limiter
@@ -31,7 +31,7 @@ class Waiting:
             await self.go.wait()
 
 
-def test_the_highest_is_told_once_and_what_has_not_fallen_is_told_again() -> None:
+def test_the_peak_is_taken_once_and_the_next_interval_starts_at_the_current_value() -> None:
     gauge = Gauge()
     for _ in range(3):
         gauge.increment()
@@ -44,7 +44,7 @@ def test_the_highest_is_told_once_and_what_has_not_fallen_is_told_again() -> Non
     assert gauge.take_peak() == 0
 
 
-async def test_who_finds_a_turn_free_has_not_waited() -> None:
+async def test_a_free_slot_counts_no_wait() -> None:
     limiter = Limiter(2)
     for _ in range(10):
         async with limiter, limiter:
@@ -52,7 +52,7 @@ async def test_who_finds_a_turn_free_has_not_waited() -> None:
     assert (limiter.in_use.take_peak(), limiter.waiting.take_peak()) == (2, 0)
 
 
-async def test_those_who_wait_and_those_who_have_a_turn_are_told_apart() -> None:
+async def test_waiting_and_running_blocks_are_counted_separately() -> None:
     waiting = Waiting(Limiter(2))
     await waiting.add(5)
     limiter = waiting.limiter
@@ -62,7 +62,7 @@ async def test_those_who_wait_and_those_who_have_a_turn_are_told_apart() -> None
     assert (limiter.in_use.take_peak(), limiter.waiting.take_peak()) == (2, 3)
 
 
-async def test_one_who_stops_waiting_is_not_counted_any_more() -> None:
+async def test_a_cancelled_wait_is_no_longer_counted() -> None:
     waiting = Waiting(Limiter(1))
     await waiting.add(3)
     waiting.tasks[1].cancel()
@@ -72,10 +72,10 @@ async def test_one_who_stops_waiting_is_not_counted_any_more() -> None:
     await waiting.end()
     assert (waiting.limiter.in_use.value, waiting.limiter.waiting.value) == (0, 0)
     await waiting.add(1)
-    assert (waiting.limiter.in_use.value, waiting.limiter.waiting.value) == (0, 0), "no turn is lost"
+    assert (waiting.limiter.in_use.value, waiting.limiter.waiting.value) == (0, 0), "no slot is lost"
 
 
-async def test_an_error_gives_the_turn_back() -> None:
+async def test_an_error_releases_the_slot() -> None:
     limiter = Limiter(1)
     with pytest.raises(ValueError, match="broken"):
         async with limiter:

@@ -1,4 +1,4 @@
-"""Which adapters are loaded, when, and which have to go."""
+"""Loading of adapters, and their removal from the disk."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ def adapter(name: str, size: int = SIZE, rank: int | None = 8) -> Adapter:
 
 
 class DiskLoader:
-    """Writes files as an engine would; waits for `go` where a test says so."""
+    """Writes files as an engine would; a load waits until `go` is set."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -67,14 +67,14 @@ class DiskLoader:
 class Subject:
     def __init__(self, directory: Path, *, adapters: int = 3, max_loads: int = 2) -> None:
         self.loader = DiskLoader(directory)
-        self.told: list[tuple[str, GatewayError | None]] = []
+        self.reported: list[tuple[str, GatewayError | None]] = []
         self.admission = Admission(running=100, queued=100)
         self.cache = AdapterCache(
             self.loader,
             max_bytes=adapters * SIZE,
             max_loads=max_loads,
             max_rank=16,
-            on_load=lambda loaded, seconds, error: self.told.append((loaded.name, error)),
+            on_load=lambda loaded, seconds, error: self.reported.append((loaded.name, error)),
         )
 
     @contextlib.asynccontextmanager
@@ -94,7 +94,7 @@ async def test_an_adapter_is_loaded_once_for_all_who_ask(tmp_path: Path) -> None
     await asyncio.gather(*(subject.use("otter") for _ in range(20)))
     await subject.use("otter")
     assert subject.loader.loaded == [adapter("otter").engine_id]
-    assert subject.told == [("otter", None)]
+    assert subject.reported == [("otter", None)]
 
 
 async def test_the_least_recently_used_makes_room(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ async def test_a_failed_load_is_told_to_all_and_not_tried_again_at_once(
     assert results == [subject.loader.failure] * 3
     with pytest.raises(GatewayError):
         await subject.use("otter")
-    assert subject.told == [("otter", subject.loader.failure)], "once"
+    assert subject.reported == [("otter", subject.loader.failure)], "once"
     subject.loader.failure = None
     await asyncio.sleep(0.2)
     await subject.use("otter")
@@ -192,7 +192,7 @@ async def test_what_can_never_fit_is_409_and_not_loaded(tmp_path: Path, asked: A
     with pytest.raises(GatewayError, match=reason) as caught:
         await _enter(subject, asked, RequestContext("/"))
     assert (caught.value.status, caught.value.error_type) == (409, "adapter_incompatible")
-    assert not subject.told
+    assert not subject.reported
 
 
 async def test_an_adapter_that_the_engine_has_lost_is_loaded_again(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Work at the engine, when the one who asked for it leaves."""
+"""Engine tasks when the client disconnects."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(10, func_only=True)
 
 
 class Engine:
-    """Gives events while it may, and remembers how it ended."""
+    """Yields events until `go` is set; records its end."""
 
     def __init__(self, events: int = 3, failure: Exception | None = None) -> None:
         self.events = events
@@ -81,7 +81,7 @@ async def test_an_answer_is_given_and_so_is_what_went_wrong(reads_to_end: bool) 
         (True, Phase.ENGINE, "finished"),
     ],
 )
-async def test_work_ends_with_its_caller_unless_engine_must_be_read_to_end(
+async def test_task_ends_with_its_client_unless_engine_must_be_read_to_end(
     reads_to_end: bool, phase: Phase, ended: str
 ) -> None:
     engine, context = Engine(), RequestContext("/")
@@ -105,7 +105,7 @@ async def test_a_stream_that_is_left_ends_or_is_read_to_its_end(
     source = EngineTask.events(engine.stream(), at_engine(), reads_to_end=reads_to_end)
     async with contextlib.aclosing(source) as stream:
         assert await anext(stream) == {"event": 0}
-        # A caller who reads slowly makes the engine wait.
+        # A slow client makes the engine wait.
         await asyncio.sleep(0.01)
         assert engine.given < 100
     engine.go.set()

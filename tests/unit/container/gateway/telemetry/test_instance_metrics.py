@@ -38,7 +38,7 @@ ENTRY = RegistryEntry("otter", REVISION, REVISION * 4, 8, 1, "base", "here").to_
 
 
 class StubLoader:
-    """Loads adapters when it is told to."""
+    """Loads adapters when a test allows it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -61,7 +61,7 @@ class StubLoader:
 
 
 class Instance:
-    """The parts whose state is told; room for two adapters on the disk."""
+    """The parts whose state is emitted; the cache holds two adapters."""
 
     def __init__(self, directory: Path) -> None:
         self.clock = 0.0
@@ -95,7 +95,7 @@ class Instance:
         return found
 
     def gauge(self, name: str) -> float:
-        """What Prometheus is told."""
+        """Return a gauge of the Prometheus endpoint."""
         families = text_string_to_metric_families(self.state.prometheus().decode())
         (value,) = [
             each.value for family in families for each in family.samples if each.name == f"lora_{name}"
@@ -134,7 +134,7 @@ async def test_line_has_exactly_these_metrics_for_whole_variant(instance: Instan
     assert set(line) == {"_aws", "Endpoint", "Variant", *INSTANCE_METRICS}
     quiet = set(INSTANCE_METRICS) - {"Instances", "DiskFreeBytes"}
     assert line["Instances"] == 1
-    assert {name for name in quiet if line[name] != 0} == set(), "nothing has happened, and that is told"
+    assert {name for name in quiet if line[name] != 0} == set(), "nothing has happened, and that is emitted"
 
 
 async def test_the_line_is_one_line_that_a_pipe_keeps_together(instance: Instance) -> None:
@@ -293,8 +293,8 @@ async def test_how_requests_end_is_told_where_it_matters(instance: Instance) -> 
 async def test_the_free_bytes_are_those_of_the_disk_with_the_adapters(tmp_path: Path, place: str) -> None:
     instance = Instance(tmp_path / place)
     free = shutil.disk_usage(tmp_path).free
-    for told in (instance.line()["DiskFreeBytes"], instance.gauge("disk_free_bytes")):
-        assert abs(told - free) < 1e9, "others write to the disk meanwhile"
+    for free_bytes in (instance.line()["DiskFreeBytes"], instance.gauge("disk_free_bytes")):
+        assert abs(free_bytes - free) < 1e9, "others write to the disk meanwhile"
 
 
 async def test_a_disk_that_can_not_be_asked_ends_nothing_and_has_no_room(tmp_path: Path) -> None:
