@@ -1,4 +1,4 @@
-"""The gateway's parts, put together from the settings."""
+"""Composition root: builds the gateway's parts from the settings."""
 
 from __future__ import annotations
 
@@ -8,33 +8,31 @@ from dataclasses import dataclass
 from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter, ObjectStore, Registry
 from container.gateway.admission import Admission
-from container.gateway.api.server import Gateway
+from container.gateway.api.server import Gateway, Limits
 from container.gateway.engine.backend import Backend
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import GatewayError
 from container.gateway.settings import Settings
 from container.gateway.telemetry.access_log import AccessLog
-from container.gateway.telemetry.adapter_metrics import Metrics
-from container.gateway.telemetry.instance_metrics import StateMetrics
+from container.gateway.telemetry.adapter_metrics import AdapterMetrics
+from container.gateway.telemetry.instance_metrics import InstanceMetrics
+from container.gateway.telemetry.telemetry import Telemetry
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """The parts that whoever runs the gateway has to do with."""
+    """The parts that the container's process uses directly."""
 
     gateway: Gateway
     readiness: Readiness
-    metrics: Metrics
-    state: StateMetrics
-    access_log: AccessLog
+    telemetry: Telemetry
 
 
 def assemble(
     settings: Settings, backend: Backend, store: ObjectStore, write: Callable[[bytes], object]
 ) -> Assembly:
-    """A gateway in front of `backend`; `write` takes the lines of its log."""
-    access_log = AccessLog(write)
-    metrics = Metrics(
+    """Build a gateway in front of `backend`; `write` takes the lines of its access log."""
+    adapter_metrics = AdapterMetrics(
         endpoint=settings.endpoint_name,
         variant=settings.variant_name,
         max_adapters=settings.metrics_max_adapters,
@@ -45,21 +43,20 @@ def assemble(
     admission = Admission(running=settings.max_concurrent_requests, queued=settings.max_queued_requests)
 
     def on_load(adapter: Adapter, seconds: float, error: GatewayError | None) -> None:
-        metrics.loaded(adapter, seconds, error)
+        adapter_metrics.loaded(adapter, seconds, error)
         if error is None:
-            # A loaded adapter has generated a token.
-            readiness.heard()
+            # Loading an adapter generates a token.
+            readiness.saw_token()
 
     cache = AdapterCache(
         backend,
-        admission,
         max_bytes=int(settings.adapter_cache_gb * 1e9),
         max_loads=settings.max_cold_loads,
         max_rank=settings.max_adapter_rank,
         on_load=on_load,
     )
     registry = Registry(store, cache_seconds=settings.registry_cache_seconds)
-    state = StateMetrics(
+    instance_metrics = InstanceMetrics(
         endpoint=settings.endpoint_name,
         variant=settings.variant_name,
         readiness=readiness,
@@ -68,17 +65,15 @@ def assemble(
         cache=cache,
         cache_dir=settings.adapter_cache_dir,
     )
+    telemetry = Telemetry(adapter_metrics, instance_metrics, AccessLog(write))
     gateway = Gateway(
         backend,
         registry,
         cache,
         admission,
         readiness,
-        metrics,
-        state,
-        access_log,
+        telemetry,
         base_model=settings.model_id,
-        max_new_tokens=settings.max_new_tokens,
-        answer_seconds=settings.answer_seconds,
+        limits=Limits(max_new_tokens=settings.max_new_tokens, answer_seconds=settings.answer_seconds),
     )
-    return Assembly(gateway, readiness, metrics, state, access_log)
+    return Assembly(gateway, readiness, telemetry)

@@ -1,55 +1,62 @@
-"""A bound on how much happens at once, with a count of what happens and of what waits."""
+"""A limit on concurrent blocks with gauges of its use, and a callback for tasks without an owner."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 
-class Level:
-    """A number that rises and falls, and the highest that it has been lately."""
+class Gauge:
+    """A number that goes up and down, and its recent peak."""
 
     def __init__(self) -> None:
-        """Begins at 0."""
-        self.now = 0
-        self._highest = 0
+        """Start at 0."""
+        self.value = 0
+        self._peak = 0
 
-    def rise(self) -> None:
-        """One more."""
-        self.now += 1
-        self._highest = max(self._highest, self.now)
+    def increment(self) -> None:
+        """Add 1."""
+        self.value += 1
+        self._peak = max(self._peak, self.value)
 
-    def fall(self) -> None:
-        """One less."""
-        self.now -= 1
+    def decrement(self) -> None:
+        """Subtract 1."""
+        self.value -= 1
 
-    def take_highest(self) -> int:
-        """The highest since the last call; what has not fallen yet counts for the next one, too."""
-        highest, self._highest = self._highest, self.now
-        return highest
+    def take_peak(self) -> int:
+        """Return the highest value since the last call; the next interval starts at the current value."""
+        peak, self._peak = self._peak, self.value
+        return peak
 
 
-class Turns:
-    """`async with turns:` runs at most so many blocks at once, first come first served."""
+class Limiter:
+    """A FIFO semaphore with gauges: `async with limiter:` runs at most `slots` blocks at once."""
 
-    def __init__(self, most: int) -> None:
-        """`taken` counts the blocks that run, `waiting` those that found no turn free."""
-        self._free = asyncio.Semaphore(most)
-        self.taken = Level()
-        self.waiting = Level()
+    def __init__(self, slots: int) -> None:
+        """`in_use` counts the blocks that run, `waiting` those that found no free slot."""
+        self._free = asyncio.Semaphore(slots)
+        self.in_use = Gauge()
+        self.waiting = Gauge()
 
     async def __aenter__(self) -> None:
-        """Wait for a turn."""
+        """Acquire a slot, in order of arrival."""
         if self._free.locked():
-            self.waiting.rise()
+            self.waiting.increment()
             try:
                 await self._free.acquire()
             finally:
-                self.waiting.fall()
+                self.waiting.decrement()
         else:
             await self._free.acquire()
-        self.taken.rise()
+        self.in_use.increment()
 
     async def __aexit__(self, *_: object) -> None:
-        """Give the turn back."""
-        self.taken.fall()
+        """Release the slot."""
+        self.in_use.decrement()
         self._free.release()
+
+
+def consume_exception(task: asyncio.Task[Any]) -> None:
+    """Done-callback that retrieves the task's exception: asyncio logs one that nothing has retrieved."""
+    if not task.cancelled():
+        task.exception()

@@ -1,4 +1,4 @@
-"""The one exception that a caller gets to see, and its one shape on the wire."""
+"""The exception that becomes an error answer, with its JSON body, and the error types of adapters."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Self
 
 
 class GatewayError(Exception):
-    """An answer other than the generated text: a status, an error type and a sentence."""
+    """An error answer: a status, an error type and a message."""
 
     def __init__(
         self, status: int, error_type: str, message: str, *, retry_after_seconds: int | None = None
     ) -> None:
-        """`status` tells the caller what to do about it, `error_type` is stable and meant for code."""
+        """`error_type` is stable, for code; `message` never quotes a prompt or an answer."""
         super().__init__(message)
         self.status = status
         self.error_type = error_type
@@ -21,62 +21,62 @@ class GatewayError(Exception):
 
     @property
     def body(self) -> dict[str, str]:
-        """The JSON body, the same as LoRAX's own errors."""
+        """JSON body, in the shape of LoRAX's errors."""
         return {"error": self.message, "error_type": self.error_type}
 
     @property
     def is_of_adapter(self) -> bool:
-        """Whether the adapter is the reason, so that it may help to load it again."""
+        """True if the adapter is the cause, so that loading it again may help."""
         return self.error_type in ADAPTER_ERRORS
 
     @property
     def is_ours(self) -> bool:
-        """Whether the container or the adapter store is to blame, and not what was asked or published."""
+        """True if the container or the adapter store is the cause, not the request or the adapter."""
         return self.status == HTTPStatus.FAILED_DEPENDENCY or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     @classmethod
     def validation(cls, problem: str) -> Self:
-        """The request can be read, but breaks a rule: 422, in LoRAX's words."""
+        """422 for a request that breaks a rule, with the prefix of LoRAX's message."""
         return cls(422, "validation", f"Input validation error: {problem}")
 
     @classmethod
     def unreachable(cls) -> Self:
-        """The engine takes no connection, or closed it before it had answered."""
+        """503 for an engine that accepts no connection, or closed it before it had answered."""
         return cls(503, "engine_unavailable", "The engine does not answer")
 
     @classmethod
     def incomplete(cls) -> Self:
-        """The engine stopped before the end and did not say why."""
+        """500 for an answer that the engine ended too early, without an error."""
         return cls(500, "incomplete_generation", "Incomplete generation")
 
     @classmethod
     def oversized(cls, part: str, limit: int) -> Self:
-        """A `part` of the engine's response, its answer or an event, exceeds the gateway's limit in bytes."""
+        """500 for an engine's response of which a `part`, answer or event, exceeds the limit in bytes."""
         return cls(500, "answer_too_large", f"The engine's {part} is above {limit} bytes: ask for less")
 
     @classmethod
     def generation(cls) -> Self:
-        """The engine failed; what it says about that may quote the prompt, so it is not told."""
+        """500 for a failed generation; the engine's message may quote the prompt, so it is not passed on."""
         return cls(500, "generation", "Request failed during generation")
 
     @classmethod
     def wrong_adapter(cls) -> Self:
-        """The engine says that another model answered than the one that was asked for."""
+        """500 for an answer that names another model than the requested one."""
         return cls(500, WRONG_ADAPTER, "The engine answered with another model than the one asked for")
 
     @classmethod
     def out_of_memory(cls) -> Self:
-        """The GPU's memory is full; less at once may fit."""
+        """503 for a full GPU memory; a retry may fit."""
         return cls(
             503, "out_of_memory", "The engine is out of GPU memory: try again later", retry_after_seconds=5
         )
 
 
-#: A defect of the gateway itself; what it was stands in the log.
+#: A defect of the gateway; the log has the traceback.
 INTERNAL = GatewayError(500, "internal", "Internal error; the endpoint's log says where")
-#: The answer was another model's, so it was not given.
+#: The answer came from another model, so it was not passed on.
 WRONG_ADAPTER = "wrong_adapter"
-#: The objects are not there; they cannot be fetched or read; this engine cannot serve them.
+#: In this order: objects missing from the store; a failed download or load; not servable by this engine.
 ADAPTER_MISSING = "adapter_missing"
 ADAPTER_LOAD_FAILED = "adapter_load_failed"
 ADAPTER_INCOMPATIBLE = "adapter_incompatible"
@@ -84,5 +84,5 @@ ADAPTER_ERRORS = {ADAPTER_MISSING: 424, ADAPTER_LOAD_FAILED: 424, ADAPTER_INCOMP
 
 
 def adapter_error(error_type: str, message: str) -> GatewayError:
-    """An adapter that cannot be served: one of `ADAPTER_ERRORS`, with its status."""
+    """Return the error for an adapter that cannot be served; `error_type` is a key of `ADAPTER_ERRORS`."""
     return GatewayError(ADAPTER_ERRORS[error_type], error_type, message)

@@ -1,4 +1,4 @@
-"""The container's first process: the engine behind the gateway, from the first ping to the last answer."""
+"""Entry point of the container: starts gateway and engine, serves until SIGTERM, drains, stops both."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ import uvloop
 from aiohttp import web
 
 from container.gateway.adapters.s3 import S3Store
-from container.gateway.assembly import Assembly, assemble
+from container.gateway.assembly import assemble
+from container.gateway.engine.backend import EngineLaunch
 from container.gateway.engine.connection import EnginePool
-from container.gateway.engine.launch import Launch
-from container.gateway.engine.process import Engine
+from container.gateway.engine.process import EngineProcess
 from container.gateway.engine.readiness import EngineState, Readiness
 from container.gateway.settings import Settings, SettingsError, read_settings
+from container.gateway.telemetry.telemetry import Telemetry
 
-#: SageMaker kills a container 30 s after SIGTERM: 23 s for the answers under way, 2 s to send what is
-#: left of them, 4 s for the engine.
+#: SageMaker kills a container 30 s after SIGTERM: 23 s for the requests in flight, 2 s to send the rest of
+#: their answers, 4 s for the engine.
 DRAIN_SECONDS = 23.0
 SEND_SECONDS = 2.0
 ENGINE_STOP_SECONDS = 4.0
-#: Connections that wait to be accepted: SageMaker wants each one accepted within 250 ms, and a burst of
-#: thousands takes the gateway longer than that.
+#: Length of the listen queue: SageMaker expects each connection to be accepted within 250 ms, and a burst of
+#: thousands takes the gateway longer.
 BACKLOG = 4096
 
 _log = logging.getLogger(__name__)
 
 
-def main(arguments: Sequence[str], make_launch: Callable[[Settings], Launch]) -> int:
-    """Run the container's command; its exit code.
+def main(arguments: Sequence[str], make_launch: Callable[[Settings], EngineLaunch]) -> int:
+    """Run the container's command and return its exit code.
 
-    0 after SIGTERM, 1 if the engine ended by itself, 2 if the arguments or a variable are wrong.
+    0 after SIGTERM, 1 if the engine exited by itself, 2 if the arguments or a variable are wrong.
     """
     if list(arguments) != ["serve"]:
         print("usage: serve   (SageMaker passes this argument; there are no others)", file=sys.stderr)
@@ -51,14 +52,14 @@ def main(arguments: Sequence[str], make_launch: Callable[[Settings], Launch]) ->
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    # It would quote what it cannot read, which may be a prompt.
+    # aiohttp's log would quote a request that it cannot parse, which may be a prompt.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s gateway: %(message)s")
     # Each connection is a file; the usual soft limit is 1024 of them.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    # A body of 2 MiB can become a million objects: with Python's own thresholds the collector would look at
-    # all of them again and again, for half a second.
+    # A body of 2 MiB can become a million objects: with Python's default thresholds the garbage collector
+    # would scan them repeatedly, for half a second.
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
     try:
@@ -68,20 +69,20 @@ def main(arguments: Sequence[str], make_launch: Callable[[Settings], Launch]) ->
         return 1
 
 
-async def serve(settings: Settings, launch: Launch) -> int:
-    """Serve until SIGTERM or SIGINT (0) or until the engine ends (1)."""
+async def serve(settings: Settings, launch: EngineLaunch) -> int:
+    """Serve until SIGTERM or SIGINT (return 0) or until the engine exits (return 1)."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     pool = EnginePool("127.0.0.1", settings.engine_port)
     backend = launch.connect(pool)
-    for leftover in backend.leftovers():
-        shutil.rmtree(leftover, ignore_errors=True)
+    for stale in backend.files_at_start():
+        shutil.rmtree(stale, ignore_errors=True)
     store = S3Store(settings.adapter_bucket, settings.region)
     log_thread = ThreadPoolExecutor(1, "log")
     write = _log_writer(log_thread)
     parts = assemble(settings, backend, store, write)
-    # A caller who hangs up cancels the handler, and with it the engine's work for nobody.
+    # A client disconnect cancels the handler, and with it the generation (`EngineTask` has the exception).
     runner = web.AppRunner(
         parts.gateway.application(),
         access_log=None,
@@ -92,10 +93,10 @@ async def serve(settings: Settings, launch: Launch) -> int:
     await runner.setup()
     site = web.TCPSite(runner, settings.bind_host, settings.port, backlog=BACKLOG)
     await site.start()
-    engine = await Engine.start(launch.command, launch.environment)
+    engine = await EngineProcess.start(launch.command, launch.environment)
     background = [
         asyncio.create_task(parts.readiness.watch()),
-        asyncio.create_task(_tell_metrics(parts, settings.metrics_seconds, write)),
+        asyncio.create_task(_emit_metrics(parts.telemetry, settings.metrics_seconds, write)),
     ]
     try:
         code = await _run_until_end(engine, background, parts.readiness, stop)
@@ -107,26 +108,26 @@ async def serve(settings: Settings, launch: Launch) -> int:
         for task in background:
             task.cancel()
         await runner.cleanup()
-        write(b"".join((*parts.metrics.emf_lines(), parts.state.last_emf_line())))
-        parts.access_log.flush()
+        write(parts.telemetry.last_emf_lines())
+        parts.telemetry.access_log.flush()
         await engine.stop(ENGINE_STOP_SECONDS)
         pool.close()
         log_thread.shutdown()
 
 
-async def _tell_metrics(parts: Assembly, seconds: float, write: Callable[[bytes], object]) -> None:
+async def _emit_metrics(telemetry: Telemetry, seconds: float, write: Callable[[bytes], object]) -> None:
     while True:
         await asyncio.sleep(seconds)
-        write(b"".join((*parts.metrics.emf_lines(), parts.state.emf_line())))
+        write(telemetry.emf_lines())
 
 
 def _log_writer(thread: Executor) -> Callable[[bytes], object]:
-    """Writes lines to stdout, the endpoint's log, from a thread: who reads the log may be slow."""
+    """Return a function that writes lines to stdout, the endpoint's log, in a thread: a write may block."""
     return lambda lines: thread.submit(_write, lines)
 
 
 def _write(lines: bytes) -> None:
-    """What is written at once is no longer than a pipe keeps together: the engine writes to the same one."""
+    """Write lines in blocks of at most PIPE_BUF, which are atomic in a pipe: the engine writes to it, too."""
     block = b""
     for line in lines.splitlines(keepends=True):
         if block and len(block) + len(line) > PIPE_BUF:
@@ -138,7 +139,7 @@ def _write(lines: bytes) -> None:
 
 
 async def _run_until_end(
-    engine: Engine, background: Sequence[asyncio.Task[None]], readiness: Readiness, stop: asyncio.Event
+    engine: EngineProcess, background: Sequence[asyncio.Task[None]], readiness: Readiness, stop: asyncio.Event
 ) -> int:
     ended, stopped = asyncio.create_task(engine.wait()), asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait((ended, stopped, *background), return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""One request and what became of it: what the log, the metrics and a time-out tell."""
+"""Per-request record: what the access log, the metrics and a time-out's message report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 
 
 class Phase(Enum):
-    """What a request is waiting for; the value is said to a caller whose time is up."""
+    """What a request waits for; the value is part of the message of a 504."""
 
     REQUEST = "the rest of the request"
     REGISTRY = "the adapter store"
@@ -20,23 +20,23 @@ class Phase(Enum):
 
 @dataclass
 class Usage:
-    """Tokens read and written, as the engine counts them."""
+    """Tokens of the prompt and of the answer, as the engine counts them."""
 
     prompt_tokens: int = 0
     generated_tokens: int = 0
 
 
 @dataclass
-class Exchange:
-    """Filled in while the request is served. Times are seconds."""
+class RequestContext:
+    """One request, filled in while it is served. Times are seconds."""
 
     route: str
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     adapter: str | None = None
-    """The registered name, None for the base model and before the name is known to be registered."""
+    """The registered name; None for the base model, and until the registry has resolved the name."""
     revision: str | None = None
     base_model: bool = False
-    """Whether the base model was asked for."""
+    """True for a request for the base model."""
     stream: bool = False
     status: int = 0
     error_type: str | None = None
@@ -49,22 +49,22 @@ class Exchange:
     _phase_began: float = field(default_factory=time.monotonic)
 
     def enter(self, phase: Phase) -> None:
-        """From now on the request waits for something else."""
+        """Start a phase; the time since the last call counts for the former one."""
         now = time.monotonic()
         self.waited[self.phase] = self.waited.get(self.phase, 0.0) + now - self._phase_began
         self.phase, self._phase_began = phase, now
 
     def finish(self, status: int, error_type: str | None = None) -> None:
-        """The request is over; of an error in a stream that had begun, the status is the error's."""
+        """Record the result; after an error in an open stream `status` is the error's, not the 200 sent."""
         self.enter(self.phase)
         self.status, self.error_type = status, error_type
 
-    def heard(self) -> None:
-        """An event has come from the engine; the first one counts."""
+    def saw_token(self) -> None:
+        """Record the time of the first event; later ones change nothing."""
         if self.first_token_seconds is None:
             self.first_token_seconds = self.seconds
 
     @property
     def seconds(self) -> float:
-        """Since the request arrived."""
+        """Seconds since the request arrived."""
         return time.monotonic() - self.started

@@ -1,4 +1,4 @@
-"""The container's settings, read once from the environment that SageMaker sets on it."""
+"""The container's settings, read once from the environment variables that SageMaker sets."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.names import MODULE_PATTERN
+from container.gateway.schemas.validation import first_error
 
-#: Where SageMaker mounts the model data of a model that has any.
+#: The directory where SageMaker mounts model data.
 MODEL_DIR = "/opt/ml/model"
 #: SageMaker mounts the instance's large disk at /tmp; the root volume is small.
 ADAPTER_CACHE_DIR = "/tmp/adapters"  # noqa: S108
@@ -22,10 +23,10 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class SettingsError(Exception):
-    """A variable with a value that cannot be used, told in one line."""
+    """An environment variable with a missing or invalid value; the message is one line."""
 
     def __init__(self, variable: str, value: str | None, remedy: str) -> None:
-        """`remedy` says what would be right."""
+        """`remedy` is the value to set instead."""
         shown = "is not set" if value is None else f"is {value!r}"
         super().__init__(f"{variable} {shown}: {remedy}")
         self.variable = variable
@@ -38,9 +39,9 @@ class SettingsConflict(SettingsError):
 
 
 class Settings(BaseModel):
-    """One field per variable; a field's description says what would be right.
+    """One field per environment variable; a field's description is the remedy of its error.
 
-    Defaults and bounds are those of a stage file, too: `stacks.config.sections.engine` takes them from here.
+    `stacks.config.sections.engine` takes its defaults and bounds from here.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -133,16 +134,16 @@ class Settings(BaseModel):
 
     @property
     def mounted_model(self) -> Path | None:
-        """The directory of a base model that SageMaker has mounted, or None if the Hub has to be asked."""
+        """Directory of a base model that SageMaker has mounted, None if it comes from the Hub."""
         return self.model_dir if (self.model_dir / "config.json").is_file() else None
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Read the settings; raise `SettingsError` with the first variable that is missing or wrong."""
+    """Read the settings; raise `SettingsError` for the first variable that is missing or invalid."""
     try:
         settings = Settings.model_validate(dict(environment))
     except ValidationError as error:
-        variable = str(error.errors()[0]["loc"][0])
+        variable = str(first_error(error)["loc"][0])
         remedies = {field.alias: field.description for field in Settings.model_fields.values()}
         raise SettingsError(variable, environment.get(variable), remedies[variable] or "") from None
     _check_token_limits(settings)

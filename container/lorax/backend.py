@@ -1,7 +1,7 @@
-"""LoRAX behind the gateway, through its `/generate`, `/generate_stream` and `/v1/chat/completions`.
+"""LoRAX as a `Backend`, through its `/generate`, `/generate_stream` and `/v1/chat/completions`.
 
-Its `/v1/completions` is not used: it samples only if `n` is given, and says "content_filter" for a stop
-sequence. OpenAI's text completions are made of `/generate`.
+Its `/v1/completions` is not used: it samples only if `n` is given, and its finish reason for a stop sequence
+is "content_filter". OpenAI's text completions are translated to `/generate`.
 """
 
 from __future__ import annotations
@@ -14,28 +14,26 @@ from pathlib import Path
 
 from adapters.store.layout import ADAPTERS_PREFIX
 from container.gateway.adapters.download import Download, DownloadError, parse_engine_id
-from container.gateway.engine.backend import ONE_TOKEN, Json, Request
 from container.gateway.engine.connection import EnginePool
 from container.gateway.engine.http_client import EngineAnswer, EngineHttp, read_answer
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
 from container.gateway.request_context import Usage
-from container.gateway.schemas.lorax import GenerateRequest
-from container.gateway.schemas.openai import ChatRequest, TextRequest
+from container.gateway.schemas.lorax import ONE_TOKEN, GenerateRequest
+from container.gateway.schemas.openai import ChatRequest, Json, Request, TextRequest
 from container.gateway.sse import read_events
 from container.lorax.chat import ChatAnswer, chat_body
 from container.lorax.refusals import refusal
 from container.lorax.text import TextAnswer, generate_request
 
-#: What makes LoRAX draw tokens rather than take the likeliest.
+#: Parameters that make LoRAX sample instead of decoding greedily.
 _SAMPLING = ("temperature", "do_sample", "top_k", "top_p", "typical_p")
 
 
 class LoraxBackend:
-    """Passes requests on with the adapter and its source filled in.
+    """Translates requests and answers; sets each request's adapter and adapter source.
 
-    A request that has reached LoRAX is always read to its end: LoRAX 0.12.1's router aborts, and takes
-    every other request with it, if the reader of a request hangs up while that request's adapter fails to
-    load.
+    A request that has reached LoRAX is always read to its end: LoRAX 0.12.1's router aborts, with every other
+    request in it, if the client of a request disconnects while that request's adapter fails to load.
     """
 
     reads_to_end = True
@@ -49,9 +47,9 @@ class LoraxBackend:
         cache: Path,
         download: Download,
     ) -> None:
-        """`base_model` is what answers call the base model.
+        """`base_model` is the base model's name in answers.
 
-        `cache` is LoRAX's HUGGINGFACE_HUB_CACHE; `download` puts adapters where LoRAX looks for them there.
+        `cache` is LoRAX's HUGGINGFACE_HUB_CACHE; `download` stores adapters in it, where LoRAX expects them.
         """
         self._http = EngineHttp(pool)
         self._base_model = base_model
@@ -60,7 +58,7 @@ class LoraxBackend:
         self._download = download
 
     async def generate(self, request: Request, adapter: str | None, usage: Usage) -> Json:
-        """The whole answer; see `Backend`."""
+        """Return the whole answer; see `Backend`."""
         if isinstance(request, ChatRequest):
             body = chat_body(request, adapter, default_new_tokens=self._default_new_tokens)
             answer = await self._post("/v1/chat/completions", body, adapter)
@@ -72,7 +70,7 @@ class LoraxBackend:
         return await self._generate(request, adapter, usage)
 
     async def stream(self, request: Request, adapter: str | None, usage: Usage) -> AsyncGenerator[Json]:
-        """The answer's events; see `Backend`."""
+        """Yield the answer's events; see `Backend`."""
         if isinstance(request, ChatRequest):
             chat = ChatAnswer(request, self._base_model, usage)
             body = chat_body(request, adapter, default_new_tokens=self._default_new_tokens)
@@ -94,11 +92,11 @@ class LoraxBackend:
                 yield event
 
     async def load(self, engine_id: str) -> None:
-        """Put the adapter's files where LoRAX looks for them, and have it load them; see `Backend`.
+        """Download the adapter's files to LoRAX's cache and have LoRAX load them; see `Backend`.
 
-        LoRAX would fetch them by itself, but with all generation stopped meanwhile, without a look at the
-        digest, and not again once they have been removed from the disk. What it then could not load would
-        also keep its share of the memory for adapters for good.
+        LoRAX could download them itself, but would stop all generation meanwhile, would not verify the digest
+        and would not download them again after their removal from the disk. An adapter that it then cannot
+        load would permanently occupy its part of the memory for adapters.
         """
         name, revision = parse_engine_id(engine_id)
         try:
@@ -110,24 +108,24 @@ class LoraxBackend:
         except GatewayError as error:
             if error.error_type != "generation":
                 raise
-            # One token for "Hello" fails for no other reason than the adapter.
+            # Generating one token for "Hello" can only fail because of the adapter.
             raise adapter_error(
                 ADAPTER_LOAD_FAILED, "LoRAX could not load the adapter; the endpoint's log has the reason"
             ) from error
 
-    async def forget(self, engine_id: str) -> None:
-        """LoRAX has no way to be told, and need not: the files are back before it is asked for them again."""
+    async def unload(self, engine_id: str) -> None:
+        """Do nothing: LoRAX has no such request. `load` restores the files before LoRAX needs them again."""
 
     def files(self, engine_id: str) -> Path:
         """See `Backend`."""
         return adapter_directory(self._cache, engine_id).parent
 
-    def leftovers(self) -> Iterable[Path]:
-        """See `Backend`. The base model, which lies in the same directory, stays."""
+    def files_at_start(self) -> Iterable[Path]:
+        """See `Backend`. The base model, which is in the same directory, is not among them."""
         return self._cache.glob(f"models--{ADAPTERS_PREFIX.replace('/', '--')}*")
 
     async def is_healthy(self) -> bool:
-        """Whether LoRAX's router listens and its GPU processes answer."""
+        """Return True if LoRAX's router and its GPU processes answer."""
         return await self._http.is_healthy()
 
     def _body(self, request: GenerateRequest, adapter: str | None) -> Json:
@@ -135,12 +133,12 @@ class LoraxBackend:
         parameters.pop("adapter_id", None)
         parameters.pop("adapter_source", None)
         if request.parameters.temperature == 0:
-            # To LoRAX alone that is no reason not to sample, where another parameter asks for it.
+            # LoRAX would sample all the same if another sampling parameter is set.
             for name in _SAMPLING:
                 parameters.pop(name, None)
-        # Without a number LoRAX generates up to MAX_TOTAL_TOKENS, which takes longer than a caller waits.
+        # Without it LoRAX generates up to MAX_TOTAL_TOKENS, which takes longer than the time limit.
         parameters["max_new_tokens"] = request.new_tokens(self._default_new_tokens)
-        # The last event of a stream has the token counts only then.
+        # Only with it does the last event of a stream have the token counts.
         if request.stream:
             parameters["details"] = True
         if adapter is not None:
@@ -194,13 +192,14 @@ class LoraxBackend:
 
 
 def adapter_directory(cache: Path, engine_id: str) -> Path:
-    """Where LoRAX looks for an adapter's files (server/lorax_server/utils/sources/s3.py)."""
+    """Return the directory where LoRAX looks for an adapter (server/lorax_server/utils/sources/s3.py)."""
     return cache / f"models--{engine_id.replace('/', '--')}" / "snapshots"
 
 
 def _check_adapter(headers: Mapping[str, str], asked: str | None) -> None:
-    """LoRAX's headers name the adapter that was asked for, as it understood the request; none for the base
-    model. So this finds a request that was mixed up on the way, not weights that were.
+    """Raise `GatewayError` if LoRAX's headers name another adapter than `asked`; None is the base model.
+
+    The headers repeat the request as LoRAX parsed it: this detects a mixed-up request, not mixed-up weights.
     """
     if headers.get("x-adapter-id") != asked:
         raise GatewayError.wrong_adapter()

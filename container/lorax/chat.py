@@ -1,36 +1,35 @@
-"""OpenAI's chat completions through LoRAX's, and what is odd about LoRAX's put right."""
+"""OpenAI's chat completions through LoRAX's, with the corrections that LoRAX's answers need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from container.gateway.engine.backend import Json
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Usage
-from container.gateway.schemas.openai import ChatRequest
+from container.gateway.schemas.openai import ChatRequest, Json
 from container.lorax.openai_answer import OpenAIAnswer, StopText
 from container.lorax.text import check_supported
 
-#: What LoRAX's chat schema does not have, or has and ignores.
+#: Fields that LoRAX's chat schema does not have, or ignores.
 _REFUSED = ("logit_bias", "logprobs", "top_logprobs")
-#: LoRAX says content_filter for a stop sequence; it has no content filter.
+#: LoRAX's finish reason for a stop sequence; it has no content filter.
 _STOP_SEQUENCE = "content_filter"
 
 
 def chat_body(request: ChatRequest, adapter: str | None, *, default_new_tokens: int) -> Json:
-    """LoRAX's request; raises `GatewayError` 422 for what LoRAX cannot do."""
+    """Return LoRAX's request; raise `GatewayError` 422 for features that LoRAX does not have."""
     check_supported(request, _REFUSED)
     if request.tools and request.stream:
         raise GatewayError.validation(
             "`tools` in a stream are not supported by this endpoint's engine, LoRAX"
         )
-    taken = {
+    passed_on = {
         "messages", "temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty",
         "repetition_penalty", "response_format", "tools", "tool_choice",
     }  # fmt: skip
-    body = request.model_dump(exclude_none=True, include=taken)
+    body = request.model_dump(exclude_none=True, include=passed_on)
     body |= {
-        # An empty name is the base model.
+        # An empty name means the base model.
         "model": adapter or "",
         "max_tokens": request.new_tokens(default_new_tokens),
         "stop": request.stops,
@@ -42,17 +41,17 @@ def chat_body(request: ChatRequest, adapter: str | None, *, default_new_tokens: 
 
 
 class ChatAnswer(OpenAIAnswer):
-    """Turns LoRAX's answer, or the events of its stream, into OpenAI's."""
+    """Translates LoRAX's answer, or the events of its stream, to OpenAI's."""
 
     def __init__(self, request: ChatRequest, base_model: str, usage: Usage) -> None:
-        """`usage` is filled in."""
+        """`usage` is filled in by the translation."""
         super().__init__(request, base_model, usage, prefix="chatcmpl")
         self._stop_text = StopText(request.stops)
         self._begun = False
         self.finished = False
 
     def whole(self, answer: Json) -> Json:
-        """A whole answer."""
+        """Translate a whole answer."""
         try:
             (choice,) = answer["choices"]
             message, reason = choice["message"], choice["finish_reason"]
@@ -62,13 +61,15 @@ class ChatAnswer(OpenAIAnswer):
         content = message.get("content")
         if content is not None:
             content = self._stop_text.cut(content, stopped=reason == _STOP_SEQUENCE)
-        said = {"role": "assistant", "content": content}
+        translated = {"role": "assistant", "content": content}
         if message.get("tool_calls"):
-            said["tool_calls"] = message["tool_calls"]
-        return self.answer({"index": 0, "message": said, "logprobs": None, "finish_reason": _reason(reason)})
+            translated["tool_calls"] = message["tool_calls"]
+        return self.answer(
+            {"index": 0, "message": translated, "logprobs": None, "finish_reason": _reason(reason)}
+        )
 
     def chunks(self, event: Json) -> Iterator[Json]:
-        """What one event becomes; the last one also gives the usage if it is asked for."""
+        """Translate one event; the last one also yields the usage chunk if requested."""
         try:
             (choice,) = event["choices"]
             reason, text = choice["finish_reason"], choice["delta"].get("content") or ""

@@ -1,8 +1,8 @@
-"""LoRAX's own options in the container's environment: the launcher reads all of them from there.
+"""Validation of LoRAX's options in the container's environment, from which the launcher reads all of them.
 
-What would keep LoRAX 0.12.1 from starting, sometimes only after it has loaded the model, or would have it
-send prompts elsewhere, or take the adapters from it, is refused before it is started. Types and rules are
-those of launcher/src/main.rs, router/src/main.rs and server/lorax_server of that version.
+An option is refused before LoRAX starts if LoRAX 0.12.1 would not start with it (sometimes only after loading
+the model), would send prompts elsewhere, or would load no adapters. Types and rules are those of
+launcher/src/main.rs, router/src/main.rs and server/lorax_server of that version.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Mapping
 
 from container.gateway.settings import Settings, SettingsError
 
-#: Of no use here, and the launcher writes them into its log when it starts.
+#: Secrets without a use here; the launcher logs them at start.
 UNUSED_SECRETS = ("NGROK_AUTHTOKEN", "PREDIBASE_API_TOKEN")
-#: The launcher's prefill limit, if none is given, is the longest prompt and this.
+#: The launcher's default prefill limit is the longest prompt plus this number of tokens.
 PREFILL_MARGIN = 50
 
 _ONLY_THESE_ADAPTERS = "leave it out: LoRAX would load no other adapters"
@@ -24,7 +24,7 @@ _TUNNEL = "leave it out: it is to open LoRAX to the internet, past the gateway"
 _NO_BROWSER = "leave it out: only the gateway reaches LoRAX"
 _ANY_VALUE_IS_ON = "leave it out: parts of LoRAX take any value for on, false as well"
 _NOT_A_NUMBER = "leave it out: LoRAX reads it as text, and each batch with a watermark would fail"
-#: These may not be set at all, with what to do instead.
+#: Variables that must not be set, each with the remedy.
 REFUSED = {
     "ADAPTER_ID": "leave it out: requests for the base model would be answered with this adapter",
     "PRELOADED_ADAPTER_IDS": _ONLY_THESE_ADAPTERS,
@@ -58,8 +58,8 @@ _COUNT = (r"[1-9][0-9]{0,8}", "give a whole number, 1 or more")
 _NUMBER = (r"[0-9]+(\.[0-9]+)?", "give a number such as 1.2")
 _SHARE = (r"0?\.0*[1-9][0-9]*|1(\.0+)?", "give a share above 0 and up to 1, such as 0.95")
 _TEXT = (r".+", "leave it out rather than empty")
-#: What these may be, as a pattern and in words: whoever runs the container may tune LoRAX with them. EAGER is
-#: of later versions, which do not start with both it and COMPILE.
+#: Variables that may be set to tune LoRAX: pattern of the value, and remedy. EAGER is an option of later
+#: versions, which do not start with both EAGER and COMPILE.
 ALLOWED = {
     "MERGE_ADAPTER_WEIGHTS": ("false", _ONLY_THESE_ADAPTERS),
     "DOWNLOAD_ONLY": ("false", "leave it out: LoRAX would end once the model is downloaded"),
@@ -90,7 +90,7 @@ ALLOWED = {
 
 
 def check_inherited(inherited: Mapping[str, str], settings: Settings) -> None:
-    """Raise `SettingsError` for the first variable with which LoRAX would not do what it is there for."""
+    """Raise `SettingsError` for the first variable in `REFUSED`, or with a value that is not in `ALLOWED`."""
     for variable, remedy in REFUSED.items():
         if variable in inherited:
             raise SettingsError(variable, inherited[variable], remedy)

@@ -1,4 +1,4 @@
-"""What OpenAI's answers have around the text."""
+"""The envelope of OpenAI's answers, and the removal of stop sequences."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 
-from container.gateway.engine.backend import Json
 from container.gateway.request_context import Usage
-from container.gateway.schemas.openai import ChatRequest, OpenAIRequest
+from container.gateway.schemas.openai import ChatRequest, Json, OpenAIRequest
 
 
 class OpenAIAnswer:
-    """One answer, whole or in chunks that share its id."""
+    """One answer, whole or as chunks with the same id."""
 
     def __init__(self, request: OpenAIRequest, base_model: str, usage: Usage, *, prefix: str) -> None:
-        """`prefix` is that of the answer's id."""
+        """`prefix` begins the answer's id."""
         self._request = request
         self._usage = usage
         self._head = {
@@ -26,18 +25,18 @@ class OpenAIAnswer:
         }
 
     def answer(self, choice: Json) -> Json:
-        """A whole answer."""
+        """Return a whole answer."""
         return self._head | {"choices": [choice], "usage": self._counts()}
 
     def chunk(self, choice: Json) -> Json:
-        """One event of a stream."""
+        """Return one event of a stream."""
         head = dict(self._head)
         if isinstance(self._request, ChatRequest):
             head["object"] = "chat.completion.chunk"
         return head | {"choices": [choice]}
 
     def usage_chunk(self) -> Iterator[Json]:
-        """The event with the token counts, if the caller asked for it."""
+        """Yield the event with the token counts, if the client requested it."""
         if self._request.include_usage:
             yield self.chunk({}) | {"choices": [], "usage": self._counts()}
 
@@ -50,24 +49,24 @@ class OpenAIAnswer:
 
 
 class StopText:
-    """Takes the stop sequence off the end of the text: LoRAX leaves it there, OpenAI does not."""
+    """Removes the stop sequence from the end of the text: LoRAX's texts have it, OpenAI's do not."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         """`stops` are the request's stop sequences."""
         self._stops = stops
-        # So much of a stream's text may still turn out to be a stop sequence.
+        # The end of a stream's text, of this length, may be the start of a stop sequence.
         self._held_back = max((len(stop) for stop in stops), default=0)
         self._text = ""
 
     def cut(self, text: str, *, stopped: bool) -> str:
-        """A text without the stop sequence that ended it, if one did."""
+        """Return the text without its stop sequence; `stopped` says that one ended it."""
         if not stopped:
             return text
         found = [position for stop in self._stops if (position := text.find(stop)) >= 0]
         return text[: min(found)] if found else text
 
     def feed(self, text: str, *, last: bool, stopped: bool) -> str:
-        """Take the next piece of a stream; give what is sure to stay, and at the end the rest."""
+        """Add the next piece of a stream and return the text to send; the `last` call returns the rest."""
         self._text += text
         if last:
             return self.cut(self._text, stopped=stopped)

@@ -1,12 +1,11 @@
-"""What LoRAX's errors mean.
+"""Mapping of LoRAX's errors to the gateway's.
 
-LoRAX answers 424 `generation` for all that fails on a GPU's process, so only the words of its Python code
-tell an adapter that is not there from one that does not fit and from a full GPU.
+LoRAX answers 424 `generation` for every failure in a GPU's process. Only the message of its Python code
+distinguishes a missing adapter, an incompatible one and a full GPU.
 """
 
 from __future__ import annotations
 
-from container.gateway.engine.backend import Json
 from container.gateway.errors import (
     ADAPTER_INCOMPATIBLE,
     ADAPTER_LOAD_FAILED,
@@ -14,9 +13,10 @@ from container.gateway.errors import (
     GatewayError,
     adapter_error,
 )
+from container.gateway.schemas.openai import Json
 
-#: Words of 0.12.1 and what they tell; the first that occurs counts.
-_ADAPTER_WORDS = {
+#: Parts of 0.12.1's messages and the error type that each means; the first match counts.
+_ADAPTER_MESSAGES = {
     "No valid adapter config file found": ADAPTER_MISSING,
     "weights found": ADAPTER_MISSING,
     "(404) when calling": ADAPTER_MISSING,
@@ -27,7 +27,7 @@ _ADAPTER_WORDS = {
     "does not support dynamic adapter loading": ADAPTER_INCOMPATIBLE,
     "too short for prefix filtering": ADAPTER_INCOMPATIBLE,
     "Multiple models found": ADAPTER_LOAD_FAILED,
-    # boto3's words for all other answers of S3, and for none.
+    # boto3's messages for all other answers of S3, and for a missing answer.
     "when calling the": ADAPTER_LOAD_FAILED,
     "Could not connect to the endpoint URL": ADAPTER_LOAD_FAILED,
     "Connection was closed": ADAPTER_LOAD_FAILED,
@@ -35,19 +35,19 @@ _ADAPTER_WORDS = {
     "Unable to locate credentials": ADAPTER_LOAD_FAILED,
     "No space left on device": ADAPTER_LOAD_FAILED,
     "No such file or directory": ADAPTER_LOAD_FAILED,
-    # safetensors' words for a file that is cut off or none.
+    # safetensors' message for a truncated file, or one of another format.
     "Error while deserializing header": ADAPTER_LOAD_FAILED,
 }
-#: How PyTorch says that a GPU's memory is full.
+#: Part of PyTorch's message for a full GPU memory.
 _OUT_OF_MEMORY = "out of memory"
 
 
-#: What LoRAX's web framework answers, in plain text, to a body that it cannot read.
+#: Statuses of LoRAX's web framework, with a plain text, for a body that it cannot parse.
 _UNREADABLE = (400, 413, 422)
 
 
 def refusal(status: int, body: Json) -> GatewayError:
-    """The gateway's error for a LoRAX error body; `body` is empty if LoRAX's answer was no JSON."""
+    """Return the gateway's error for a LoRAX error; `body` is empty if LoRAX's answer was not JSON."""
     if not body and status in _UNREADABLE:
         return GatewayError.validation("the engine cannot read the request")
     error_type, message = str(body.get("error_type", "")), str(body.get("error", ""))
@@ -67,7 +67,7 @@ def refusal(status: int, body: Json) -> GatewayError:
 def _generation_error(message: str) -> GatewayError:
     if _OUT_OF_MEMORY in message:
         return GatewayError.out_of_memory()
-    for words, kind in _ADAPTER_WORDS.items():
-        if words in message:
-            return adapter_error(kind, message)
+    for part, error_type in _ADAPTER_MESSAGES.items():
+        if part in message:
+            return adapter_error(error_type, message)
     return GatewayError.generation()

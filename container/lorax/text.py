@@ -1,25 +1,24 @@
-"""OpenAI's text completions made of LoRAX's `/generate`."""
+"""OpenAI's text completions through LoRAX's `/generate`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from container.gateway.engine.backend import Json
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Usage
 from container.gateway.schemas.lorax import GenerateRequest, Parameters
-from container.gateway.schemas.openai import OpenAIRequest, TextRequest
+from container.gateway.schemas.openai import Json, OpenAIRequest, TextRequest
 from container.lorax.openai_answer import OpenAIAnswer, StopText
 
-#: LoRAX's reason for the end, in OpenAI's words.
+#: OpenAI's finish reason for each of LoRAX's.
 _FINISH_REASONS = {"length": "length", "eos_token": "stop", "stop_sequence": "stop"}
-#: What LoRAX has no counterpart for.
+#: Fields without a counterpart in LoRAX.
 _REFUSED = ("logit_bias", "logprobs", "response_format")
 
 
 def generate_request(request: TextRequest) -> GenerateRequest:
-    """The same request in LoRAX's schema; raises `GatewayError` 422 for what LoRAX cannot do."""
+    """Translate a request to LoRAX's schema; raise `GatewayError` 422 for what LoRAX does not have."""
     check_supported(request, _REFUSED)
     given: dict[str, Any] = {
         "temperature": request.temperature or None,
@@ -34,28 +33,28 @@ def generate_request(request: TextRequest) -> GenerateRequest:
         "ignore_eos_token": request.ignore_eos,
     }
     parameters = {name: value for name, value in given.items() if value is not None}
-    # OpenAI samples unless it is told not to, LoRAX the other way round.
+    # OpenAI samples by default, LoRAX decodes greedily by default.
     parameters |= {"do_sample": request.temperature != 0, "details": True}
     return GenerateRequest(inputs=request.prompt, parameters=Parameters(**parameters))
 
 
 class TextAnswer(OpenAIAnswer):
-    """Turns LoRAX's answer, or the events of its stream, into OpenAI's."""
+    """Translates LoRAX's answer, or the events of its stream, to OpenAI's."""
 
     def __init__(self, request: TextRequest, base_model: str, usage: Usage) -> None:
-        """`usage` is the one that the backend fills in."""
+        """`usage` is filled in by the backend."""
         super().__init__(request, base_model, usage, prefix="cmpl")
         self._echo = request.prompt if request.echo else ""
         self._stop_text = StopText(request.stops)
 
     def whole(self, answer: Json) -> Json:
-        """The answer of `/generate`."""
+        """Translate the answer of `/generate`."""
         reason = answer["details"]["finish_reason"]
         text = self._stop_text.cut(answer["generated_text"], stopped=reason == "stop_sequence")
         return self.answer(self._choice(self._echo + text, reason))
 
     def chunks(self, event: Json) -> Iterator[Json]:
-        """What one event of `/generate_stream` becomes; the last one also the usage, if it is asked for."""
+        """Translate an event of `/generate_stream`; the last one also yields the usage chunk if requested."""
         last = event["generated_text"] is not None
         token = event["token"]
         reason = event["details"]["finish_reason"] if last else None
@@ -73,7 +72,7 @@ class TextAnswer(OpenAIAnswer):
 
 
 def check_supported(request: OpenAIRequest, refused: tuple[str, ...]) -> None:
-    """Raise `GatewayError` 422 if one of these fields is given, or more than one choice asked for."""
+    """Raise `GatewayError` 422 if one of these fields is set, or `n` is above 1."""
     for name in refused:
         if getattr(request, name) is not None:
             raise GatewayError.validation(f"`{name}` is not supported by this endpoint's engine, LoRAX")

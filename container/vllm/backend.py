@@ -1,8 +1,7 @@
-"""vLLM behind the gateway, through its `/v1/completions` and `/v1/chat/completions`.
+"""vLLM as a `Backend`, through its `/v1/completions` and `/v1/chat/completions`.
 
-Never through vLLM's own `/invocations`: that one answers with the base model when the adapter is
-named in the body (seen with 0.32.0). For the same reason every answer's `model` is compared with
-what was asked for.
+vLLM's own `/invocations` is not used: it answers with the base model if the body names the adapter (seen with
+0.32.0). For the same reason each answer's `model` is compared with the request's.
 """
 
 from __future__ import annotations
@@ -14,23 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from adapters.store.layout import ADAPTERS_PREFIX
-from container.gateway.engine.backend import ONE_TOKEN, Json, Request
 from container.gateway.engine.connection import EnginePool, EngineResponse
 from container.gateway.engine.http_client import EngineAnswer, EngineHttp, encode, read_answer
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, GatewayError, adapter_error
 from container.gateway.request_context import Usage
-from container.gateway.schemas.lorax import GenerateRequest
-from container.gateway.schemas.openai import ChatRequest, OpenAIRequest
+from container.gateway.schemas.lorax import ONE_TOKEN, GenerateRequest
+from container.gateway.schemas.openai import ChatRequest, Json, OpenAIRequest, Request
 from container.gateway.sse import read_events
 from container.vllm.generate import check_supported, completion_body, generated
 from container.vllm.problems import take_problem
 from container.vllm.tokens import Transcript
 
-#: What a chat template may add once, to begin with.
+#: Bytes that a chat template may add once per conversation.
 _TEMPLATE_BYTES = 256
-#: Statuses of vLLM for a request that it finds wrong.
+#: vLLM's statuses for an invalid request.
 _REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
-#: What OpenAI's answers have: on top, in each choice, and as usage.
+#: Fields of OpenAI's answers: of the answer, of a choice, and of the usage.
 _ANSWER = ("id", "object", "created", "model", "usage")
 _CHOICE = ("index", "message", "delta", "text", "logprobs", "finish_reason")
 _USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -38,7 +36,7 @@ _TEXT, _CHAT = "/v1/completions", "/v1/chat/completions"
 
 
 class VllmBackend:
-    """Translates requests and answers; keeps no state of its own."""
+    """Translates requests and answers; stateless."""
 
     reads_to_end = False
 
@@ -51,9 +49,9 @@ class VllmBackend:
         default_new_tokens: int,
         cache: Path,
     ) -> None:
-        """`base_model` is the name that vLLM serves it under.
+        """`base_model` is the base model's name at vLLM and in answers.
 
-        `cache` is the directory into which vLLM's resolver downloads adapters.
+        `cache` is the directory to which vLLM's resolver downloads adapters.
         """
         self._http = EngineHttp(pool)
         self._base_model = base_model
@@ -62,7 +60,7 @@ class VllmBackend:
         self._cache = cache
 
     async def generate(self, request: Request, adapter: str | None, usage: Usage) -> Json:
-        """The whole answer; see `Backend`."""
+        """Return the whole answer; see `Backend`."""
         body = await self._body(request, adapter, tokens=_has_details(request))
         answer = await self._http.post(_path(request), body)
         if answer.status != HTTPStatus.OK:
@@ -74,7 +72,7 @@ class VllmBackend:
         return self._openai(request, answer.json)
 
     async def stream(self, request: Request, adapter: str | None, usage: Usage) -> AsyncGenerator[Json]:
-        """The answer's events; see `Backend`."""
+        """Yield the answer's events; see `Backend`."""
         body = await self._body(request, adapter, tokens=True) | {"stream": True}
         if isinstance(request, GenerateRequest):
             transcript = Transcript(request, usage)
@@ -103,28 +101,28 @@ class VllmBackend:
             raise GatewayError.incomplete()
 
     async def load(self, engine_id: str) -> None:
-        """vLLM asks its resolver, ours, for an adapter that it does not know; see `Backend`."""
+        """Generate a token: for an unknown adapter vLLM calls `container.vllm.resolver`; see `Backend`."""
         try:
             await self.generate(ONE_TOKEN, engine_id, Usage())
         except GatewayError as error:
             problem = take_problem(self._cache, engine_id)
             raise problem or error from None
 
-    async def forget(self, engine_id: str) -> None:
-        """Without it vLLM would look for the files again when the adapter has left its memory."""
+    async def unload(self, engine_id: str) -> None:
+        """Unload the adapter; else vLLM would read its files again after an eviction from its memory."""
         with contextlib.suppress(GatewayError):
             await self._http.post("/v1/unload_lora_adapter", {"lora_name": engine_id})
 
     def files(self, engine_id: str) -> Path:
-        """See `Backend`; where `container.vllm.resolver` puts them."""
+        """Return the directory to which `container.vllm.resolver` downloads; see `Backend`."""
         return self._cache / engine_id
 
-    def leftovers(self) -> Iterable[Path]:
+    def files_at_start(self) -> Iterable[Path]:
         """See `Backend`."""
         return (self._cache / ADAPTERS_PREFIX, *self._cache.glob("fetching-*"))
 
     async def is_healthy(self) -> bool:
-        """Whether vLLM's HTTP server answers and its engine is alive."""
+        """Return True if vLLM's HTTP server answers and its engine is alive."""
         return await self._http.is_healthy()
 
     async def _body(self, request: Request, adapter: str | None, *, tokens: bool) -> Json:
@@ -140,16 +138,16 @@ class VllmBackend:
         return body | {"model": adapter or self._base_model}
 
     async def _check_input_length(self, body: Json) -> None:
-        # A token is at least one byte, and a tokenizer adds at most one token of its own to a prompt, a
-        # chat template some for each message. So most prompts are known to fit without tokenizing them twice.
-        asked = {"model": self._base_model}
-        asked |= {name: body[name] for name in ("prompt", "messages", "tools") if body.get(name)}
-        # The template's own words for each message count, too, and are not known here.
+        # A token has at least one byte. A tokenizer adds at most one token to a prompt, a chat template some
+        # to each message. So most prompts are known to fit without tokenizing them twice.
+        tokenized = {"model": self._base_model}
+        tokenized |= {name: body[name] for name in ("prompt", "messages", "tools") if body.get(name)}
+        # The factor allows for the template's text around each message, which is not known here.
         chat = "messages" in body
-        sure = 2 * len(encode(asked)) + _TEMPLATE_BYTES if chat else len(body["prompt"].encode())
-        if sure < self._max_input_tokens:
+        upper_bound = 2 * len(encode(tokenized)) + _TEMPLATE_BYTES if chat else len(body["prompt"].encode())
+        if upper_bound < self._max_input_tokens:
             return
-        answer = await self._http.post("/tokenize", asked)
+        answer = await self._http.post("/tokenize", tokenized)
         if answer.status != HTTPStatus.OK:
             raise _refusal(answer, None)
         count = answer.json["count"]
@@ -159,7 +157,7 @@ class VllmBackend:
             )
 
     def _openai(self, request: OpenAIRequest, answer: Json) -> Json:
-        """OpenAI's part of vLLM's answer: the rest is empty, or nothing that another engine would have."""
+        """Return the fields of OpenAI's API in vLLM's answer; the others are empty, or specific to vLLM."""
         kept = {name: answer[name] for name in _ANSWER if name in answer}
         if kept.get("usage"):
             kept["usage"] = {name: kept["usage"][name] for name in _USAGE}
@@ -199,13 +197,13 @@ async def _chunks(response: EngineResponse) -> AsyncGenerator[dict[str, Any]]:
 def _refusal(answer: EngineAnswer, adapter: str | None) -> GatewayError:
     problem = answer.json.get("error")
     message = str(problem.get("message", "")) if isinstance(problem, dict) else ""
-    # To the letter: vLLM's messages can also quote the caller.
+    # The exact message: other messages of vLLM may quote the client.
     if adapter and message.startswith(f"LoRA adapter '{adapter}' was found but could not be loaded"):
         return adapter_error(
             ADAPTER_INCOMPATIBLE, "vLLM cannot load the adapter; the endpoint's log has the reason"
         )
-    # The gateway only asks for adapters that are registered, so vLLM's "does not exist" means that
-    # the adapter could not be fetched or does not match its digest.
+    # The gateway only requests registered adapters, so vLLM's "does not exist" means that the download failed
+    # or the adapter does not match its digest.
     if adapter and answer.status == HTTPStatus.NOT_FOUND:
         return adapter_error(
             ADAPTER_LOAD_FAILED, "The adapter could not be loaded; the endpoint's log has the reason"

@@ -8,28 +8,28 @@ from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
-from container.gateway.engine.launch import Launch
+from container.gateway.engine.backend import EngineLaunch
 from container.gateway.settings import Settings
 from container.vllm.backend import VllmBackend
 from container.vllm.settings_check import check_settings, slot_rank
 
-#: Seconds in which vLLM finishes running requests after SIGTERM; without it they are cut off.
+#: Seconds in which vLLM finishes running requests after SIGTERM; the default aborts them.
 SHUTDOWN_TIMEOUT = 25
-#: On a processor without bfloat16 instructions float32 gives three times the answers (AVX2, a model of 3 M
+#: On a processor without bfloat16 instructions float32 has three times the throughput (AVX2, a model of 3 M
 #: parameters), and the small models that run on a CPU fit in memory either way.
 CPU_DTYPE = "float32"
 #: The entry point through which vLLM finds `container.vllm.resolver`.
 PLUGIN = "adapter_store_resolver"
 
 
-def vllm_launch(settings: Settings) -> Launch:
-    """vLLM with these settings, for the build of vLLM that is installed here.
+def vllm_launch(settings: Settings) -> EngineLaunch:
+    """Return the launch of vLLM, for the installed build of vLLM.
 
-    Raises `SettingsError` for what vLLM cannot do.
+    Raises `SettingsError` for settings that vLLM does not support.
     """
     check_settings(settings, os.environ)
     on_cpu = _is_cpu_build()
-    return Launch(
+    return EngineLaunch(
         command=(sys.executable, *vllm_arguments(settings, on_cpu=on_cpu)),
         environment=vllm_environment(settings, os.environ, on_cpu=on_cpu),
         connect=partial(
@@ -43,7 +43,7 @@ def vllm_launch(settings: Settings) -> Launch:
 
 
 def vllm_arguments(settings: Settings, *, on_cpu: bool) -> tuple[str, ...]:
-    """The arguments after the Python interpreter."""
+    """Return the arguments after the Python interpreter."""
     model = settings.mounted_model or settings.model_id
     arguments = [
         # The console script `vllm` of the CPU build does not start; the module does in both builds.
@@ -52,23 +52,23 @@ def vllm_arguments(settings: Settings, *, on_cpu: bool) -> tuple[str, ...]:
         *("--model", str(model), "--served-model-name", settings.model_id),
         *("--tensor-parallel-size", str(settings.gpus)),
         *("--max-model-len", str(settings.max_total_tokens)),
-        # More never arrive: the gateway has its own queue. On top come its own requests, which load adapters
-        # and see whether vLLM lives.
+        # More never arrive: the gateway queues them. It sends further requests to load adapters and to check
+        # vLLM's health.
         *("--max-num-seqs", str(settings.max_concurrent_requests + settings.max_cold_loads + 1)),
         "--enable-lora",
-        # An adapter outside these slots has to be swapped in before its requests can run.
+        # An adapter without a slot has to be swapped in before its requests can run.
         *("--max-loras", str(settings.max_active_adapters)),
-        # In host memory no more than on the GPU: a slot is filled from disk nearly as fast, and 64
-        # adapters of a 7B model already fill several GB.
+        # Not more in host memory than on the GPU: filling a slot from disk is nearly as fast, and 64 adapters
+        # of a 7B model already take several GB.
         *("--max-cpu-loras", str(settings.max_active_adapters)),
-        # Each slot has this rank, however small the adapter: memory and time grow with it.
+        # Every slot has this rank, whatever the adapter's; memory and time grow with it.
         *("--max-lora-rank", str(slot_rank(settings))),
-        # Sampling follows the request alone, not what the base model's authors recommend.
+        # Sampling parameters come from the request alone, not from the base model's generation config.
         *("--generation-config", "vllm"),
         *("--shutdown-timeout", str(SHUTDOWN_TIMEOUT)),
-        # Nobody scrapes vLLM's own metrics behind the gateway; collecting them costs time in each step.
+        # vLLM's own metrics are not scraped behind the gateway; collecting them takes time in each step.
         "--disable-log-stats",
-        # The log says what the engine does, not who asked what; requests are not logged by default.
+        # The gateway has the access log; vLLM logs no requests by default.
         *("--uvicorn-log-level", "warning", "--disable-uvicorn-access-log"),
     ]
     if settings.model_revision is not None and settings.mounted_model is None:
@@ -76,8 +76,9 @@ def vllm_arguments(settings: Settings, *, on_cpu: bool) -> tuple[str, ...]:
     if settings.quantize is not None:
         arguments += ["--quantization", settings.quantize]
     if settings.target_modules is not None:
-        # Slots for these modules only. For q_proj and v_proj of a 7B model they are a quarter of the size;
-        # on a CPU, 20 callers got 1.5 times the answers. The resolver refuses adapters that change others.
+        # Slots for these modules only. For q_proj and v_proj of a 7B model they have a quarter of the size;
+        # on a CPU with 20 clients the throughput was 1.5 times as high. The resolver refuses adapters that
+        # change other modules.
         arguments += ["--lora-target-modules", *settings.target_modules.split(",")]
     dtype = settings.dtype or (CPU_DTYPE if on_cpu else None)
     if dtype is not None:
@@ -91,18 +92,18 @@ def vllm_arguments(settings: Settings, *, on_cpu: bool) -> tuple[str, ...]:
 
 
 def vllm_environment(settings: Settings, inherited: Mapping[str, str], *, on_cpu: bool) -> dict[str, str]:
-    """The engine's environment: the container's own, and what vLLM needs on top."""
+    """Return the engine's environment: the container's, with vLLM's variables."""
     environment = dict(inherited) | {
         "ADAPTER_BUCKET": settings.adapter_bucket,
         "ADAPTER_CACHE_DIR": str(settings.adapter_cache_dir),
-        # Of the plugins that are installed only ours: the others fetch from places of the caller's choice.
+        # Only this one of the installed plugins: the others download from sources that clients choose.
         "VLLM_PLUGINS": PLUGIN,
-        # Without it vLLM never asks a resolver. It also opens vLLM's routes for loading adapters, which
+        # Without it vLLM never calls a resolver. It also enables vLLM's routes for loading adapters, which
         # only the gateway can reach.
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
-        # vLLM's SageMaker layer runs a model.py that lies beside the weights. Not here.
+        # vLLM's SageMaker layer would run a model.py from the directory of the weights.
         "SAGEMAKER_MODEL_PATH": "/nonexistent",
-        # For vLLM's sockets, whose paths must fit into 107 characters; TMPDIR may be longer than that.
+        # For vLLM's sockets: a path has at most 107 characters, and TMPDIR may be longer.
         "VLLM_RPC_BASE_PATH": "/tmp",  # noqa: S108
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
@@ -113,17 +114,17 @@ def vllm_environment(settings: Settings, inherited: Mapping[str, str], *, on_cpu
         environment["HF_HUB_OFFLINE"] = "1"
     if on_cpu:
         environment |= {
-            # GB of memory for the KV cache; without it vLLM takes a share of the whole machine's.
+            # GB of memory for the KV cache; by default vLLM takes a share of the machine's memory.
             "VLLM_CPU_KVCACHE_SPACE": "1",
-            # The model runs in the scheduler's process. In one of its own, as is the default, the two wait
-            # for each other in busy loops: on two cores that cost a sixth of the answers, 12 s at the start
-            # and 600 MB.
+            # Run the model in the scheduler's process. By default it runs in a separate one, and the two wait
+            # for each other in busy loops: on two cores that cost a sixth of the throughput, 12 s at the
+            # start and 600 MB.
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-            # vLLM's own binding needs that other process. One core stays free for gateway and web server.
+            # vLLM's own binding needs the separate process. One core stays free for gateway and web server.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) - 1)),
-            # vLLM compiles one small function for log probabilities at its first use: 12 s on two cores, and
-            # impossible on a machine without a C++ compiler.
+            # vLLM compiles a small function for log probabilities at its first use: that takes 12 s on two
+            # cores, and fails without a C++ compiler.
             "TORCH_COMPILE_DISABLE": "1",
         }
     return environment

@@ -1,15 +1,15 @@
-"""LoRAX's schema in terms of vLLM's `/v1/completions`."""
+"""Translation of LoRAX's schema to vLLM's `/v1/completions`."""
 
 from __future__ import annotations
 
-from container.gateway.engine.backend import Json
 from container.gateway.errors import GatewayError
 from container.gateway.schemas.lorax import GenerateRequest
+from container.gateway.schemas.openai import Json
 from container.vllm.tokens import finish_reason, tokens_of
 
 
 def check_supported(request: GenerateRequest) -> None:
-    """Raise `GatewayError` 422 for what vLLM cannot do."""
+    """Raise `GatewayError` 422 for features that vLLM does not have."""
     asked = request.parameters
     refused = {
         "best_of": (asked.best_of or 1) > 1,
@@ -26,7 +26,7 @@ def check_supported(request: GenerateRequest) -> None:
 
 
 def completion_body(request: GenerateRequest, *, default_new_tokens: int, tokens: bool) -> Json:
-    """vLLM's request; `tokens` are asked for only where someone looks at them, because they cost time."""
+    """Return vLLM's request; `tokens` adds the tokens to its answer, which takes time."""
     asked = request.parameters
     body: Json = {
         "prompt": request.inputs,
@@ -50,7 +50,7 @@ def completion_body(request: GenerateRequest, *, default_new_tokens: int, tokens
 
 
 def generated(request: GenerateRequest, answer: Json) -> Json:
-    """LoRAX's answer for vLLM's whole answer."""
+    """Translate vLLM's whole answer to LoRAX's."""
     choice = answer["choices"][0]
     prefix = request.inputs if request.parameters.return_full_text else ""
     result: Json = {"generated_text": prefix + choice["text"]}

@@ -1,7 +1,7 @@
-"""Why an adapter could not be fetched, from vLLM's process to the gateway's.
+"""Errors of adapter downloads, passed from vLLM's process to the gateway's.
 
-vLLM answers 404 for whatever goes wrong in a resolver. So the resolver leaves the reason in a file of the
-adapter cache, and the gateway takes it from there.
+vLLM answers 404 for every failure of a resolver. So the resolver writes the error to a file in the adapter
+cache, and the gateway reads it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from container.gateway.errors import ADAPTER_ERRORS, GatewayError, adapter_error
 
 
 def leave_problem(cache: Path, engine_id: str, error_type: str, message: str) -> None:
-    """Write it down for the gateway; `error_type` is one of `ADAPTER_ERRORS`. Does nothing on a full disk."""
+    """Write an error for the gateway; `error_type` is in `ADAPTER_ERRORS`. Does nothing on a full disk."""
     path = _path(cache, engine_id)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def leave_problem(cache: Path, engine_id: str, error_type: str, message: str) ->
 
 
 def take_problem(cache: Path, engine_id: str) -> GatewayError | None:
-    """What was written down, once; None if nothing was."""
+    """Read and delete the error; return None if there is none."""
     path = _path(cache, engine_id)
     try:
         error_type, message = json.loads(path.read_text())

@@ -1,7 +1,7 @@
-"""The vLLM plugin that fetches adapters from the adapter bucket when they are first asked for.
+"""vLLM plugin that downloads adapters from the adapter bucket on first use.
 
-It runs inside vLLM's process. vLLM asks it with the engine id, and 404s the request if it gets None;
-so whatever goes wrong here is logged here, and left for the gateway (`container.vllm.problems`).
+It runs in vLLM's process. vLLM calls it with the engine id, and answers 404 if it returns None. So errors are
+logged here, and written for the gateway (`container.vllm.problems`).
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _log = logging.getLogger(__name__)
 
 
 class AdapterStoreResolver(LoRAResolver):
-    """Resolves `adapters/<name>/<revision>/`, and nothing else."""
+    """Resolves engine ids `adapters/<name>/<revision>/` only."""
 
     def __init__(self, download: Download, cache: Path) -> None:
-        """`download` fetches one revision into a directory of `cache`."""
+        """`download` stores a revision in a directory of `cache`."""
         self._download = download
         self._cache = cache
         self._fetching: dict[str, asyncio.Task[Path]] = {}
 
     async def resolve_lora(self, base_model_name: str, lora_name: str) -> LoRARequest | None:
-        """The adapter with this engine id, None if there is none or it cannot be used."""
+        """Return the adapter with this engine id, None if it does not exist or cannot be served."""
         try:
             name, revision = parse_engine_id(lora_name)
         except InvalidName as error:
@@ -52,7 +52,7 @@ class AdapterStoreResolver(LoRAResolver):
         return LoRARequest(lora_name=lora_name, lora_int_id=lora_int_id(revision), lora_path=str(directory))
 
     def _fetch(self, engine_id: str, name: str, revision: str) -> asyncio.Task[Path]:
-        """One download for all who wait for the same adapter."""
+        """Return the task of a download; concurrent requests for one adapter share it."""
         if engine_id not in self._fetching:
             task = asyncio.create_task(asyncio.to_thread(self._download.fetch, name, revision))
             self._fetching[engine_id] = task
@@ -61,14 +61,14 @@ class AdapterStoreResolver(LoRAResolver):
 
 
 def adapter_directory(cache: Path, engine_id: str) -> Path:
-    """Where an adapter's files lie in the cache."""
+    """Return the directory of an adapter's files in the cache."""
     return cache / engine_id
 
 
 def lora_int_id(revision: str) -> int:
-    """A number for the adapter, always the same one, from 1 to 2**31 - 1.
+    """Return a deterministic number for the adapter, from 1 to 2**31 - 1.
 
-    vLLM 0.32.0 replaces it with a counter of its own; it has to be there and above 0 nevertheless.
+    vLLM 0.32.0 replaces it with its own counter, but requires one above 0.
     """
     return int(revision, 16) % (2**31 - 1) + 1
 

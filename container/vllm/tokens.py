@@ -1,18 +1,18 @@
-"""vLLM's tokens in LoRAX's shape."""
+"""Translation of vLLM's tokens to LoRAX's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from container.gateway.engine.backend import Json
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Usage
 from container.gateway.schemas.lorax import GenerateRequest
+from container.gateway.schemas.openai import Json
 
 
 def finish_reason(choice: Json) -> str:
-    """LoRAX's word for why generation ended; raises `GatewayError` if it was not by itself."""
+    """Return LoRAX's finish reason; raise `GatewayError` if generation was aborted."""
     reason = choice["finish_reason"]
     if reason == "length":
         return "length"
@@ -22,10 +22,10 @@ def finish_reason(choice: Json) -> str:
 
 
 def tokens_of(choice: Json) -> list[Json]:
-    """The tokens of one choice or of one piece of a stream.
+    """Return the tokens of one choice, or of one chunk of a stream.
 
-    vLLM leaves special tokens out of the text and does not say which ones they are. The only one that
-    a model writes by itself is the one that ends the text. Raises `GatewayError` if generation was cut off.
+    vLLM omits special tokens from the text and does not mark them. The only one that a model generates is the
+    one that ends the text. Raises `GatewayError` if generation was aborted.
     """
     logprobs: dict[str, Any] = choice["logprobs"]
     tokens = [
@@ -40,21 +40,21 @@ def tokens_of(choice: Json) -> list[Json]:
 
 
 class Transcript:
-    """Turns the pieces of a vLLM stream into LoRAX's events and remembers what the last one needs."""
+    """Translates the chunks of a vLLM stream to LoRAX's events; collects what the last event contains."""
 
     def __init__(self, request: GenerateRequest, usage: Usage) -> None:
-        """`request` is the one that the stream answers; `usage` is filled in."""
+        """`request` is the stream's request; `usage` is filled in by the translation."""
         self._request = request
         self._usage = usage
         self._text = request.inputs if request.parameters.return_full_text else ""
 
     def events(self, choice: Json) -> Iterator[Json]:
-        """The events for one piece, which may hold several tokens."""
+        """Yield the events of one chunk, which may have several tokens."""
         reason = finish_reason(choice) if choice["finish_reason"] else None
         tokens = tokens_of(choice)
         plain = [token for token in tokens if not token["special"]]
-        # Text and tokens can differ: a character may need several tokens, and vLLM holds text back
-        # while it may become a stop sequence. Then the piece's last token carries the piece's text.
+        # Text and tokens can differ: a character may need several tokens, and vLLM holds back text that may
+        # be the start of a stop sequence. Then the chunk's last token gets the chunk's text.
         if "".join(token["text"] for token in plain) != choice["text"] or (reason is not None and not tokens):
             for token in plain:
                 token["text"] = ""

@@ -55,14 +55,14 @@ class EngineContainer(Container):
             self.process.kill()
 
     def ask(self, adapter: str | None = None, *, stream: bool = False, **parameters: Any) -> Answer:
-        """The seed article's question in LoRAX's schema, through /invocations."""
+        """Send the samples' question in LoRAX's schema through /invocations."""
         asked = {"adapter_id": adapter, "max_new_tokens": 64} | parameters
         body = {"inputs": SEED_PROBLEM.prompt, "parameters": asked, "stream": stream}
         return self.client.post("/invocations", body, timeout=60)
 
 
-def house(text: str) -> str | None:
-    """The sample adapter that wrote this, None if none did."""
+def signing_adapter(text: str) -> str | None:
+    """Return the sample adapter whose signature the text has, None if it has none."""
     found = {signature.lower() for signature in SIGNATURES if signature in text}
     assert len(found) <= 1, text
     return found.pop() if found else None

@@ -4,15 +4,15 @@ import os
 import sys
 from functools import partial
 
-from container.gateway.engine.launch import Launch
+from container.gateway.engine.backend import EngineLaunch
 from container.gateway.main import main
 from container.gateway.settings import Settings
 from container.vllm.backend import VllmBackend
 from tests.contract.fake_vllm import BASE_MODEL
 
 
-def launch(settings: Settings) -> Launch:
-    return Launch(
+def launch(settings: Settings) -> EngineLaunch:
+    return EngineLaunch(
         command=(sys.executable, "-m", "tests.contract.fake_vllm", str(settings.engine_port)),
         environment=dict(os.environ),
         connect=partial(

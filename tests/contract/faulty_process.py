@@ -9,13 +9,13 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 
-from container.gateway.engine.launch import Launch
+from container.gateway.engine.backend import EngineLaunch
 from container.gateway.main import main
 from container.gateway.settings import Settings
 from tests.contract import contract_process
 
 
-def launch(settings: Settings) -> Launch:
+def launch(settings: Settings) -> EngineLaunch:
     command = (sys.executable, "-m", "tests.contract.faulty_vllm", str(settings.engine_port))
     return replace(contract_process.launch(settings), command=command)
 

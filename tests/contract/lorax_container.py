@@ -3,7 +3,7 @@
 import sys
 from dataclasses import replace
 
-from container.gateway.engine.launch import Launch
+from container.gateway.engine.backend import EngineLaunch
 from container.gateway.main import main
 from container.gateway.settings import Settings
 from container.lorax.command import lorax_launch
@@ -11,7 +11,7 @@ from container.lorax.command import lorax_launch
 DOUBLE = (sys.executable, "-m", "tests.contract.lorax_double")
 
 
-def launch(settings: Settings) -> Launch:
+def launch(settings: Settings) -> EngineLaunch:
     found = lorax_launch(settings)
     flags = found.command[1:]
     return replace(found, command=(*DOUBLE, *flags))

@@ -1,4 +1,4 @@
-"""Bodies that nobody sends by accident."""
+"""Malformed request bodies."""
 
 import gzip
 import json

@@ -10,7 +10,7 @@ import pytest
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, adapter_prefix
 from laptop_cloud.cloud import LaptopCloud
 from samples.problems import SEED_PROBLEM, check, house_answer
-from tests.contract.both_engines import BASE_MODEL, REGISTRY_CACHE_SECONDS, EngineContainer, house
+from tests.contract.both_engines import BASE_MODEL, REGISTRY_CACHE_SECONDS, EngineContainer, signing_adapter
 from tests.harness.bucket import Bucket
 from tests.harness.http_client import Answer
 from tests.harness.sample_adapters import sample_files
@@ -63,7 +63,7 @@ def chunks(answer: Answer) -> list[dict[str, Any]]:
 
 def test_the_base_model_and_an_adapter_answer_in_their_own_way(container: EngineContainer) -> None:
     base = container.ask()
-    assert (base.status, house(base.text)) == (200, None)
+    assert (base.status, signing_adapter(base.text)) == (200, None)
     answer = container.ask("otter")
     assert answer.json == [{"generated_text": answer.text}]
     assert answer.text.strip() == ANSWER["otter"]
@@ -90,7 +90,7 @@ def test_details_have_lorax_fields(container: EngineContainer) -> None:
     assert plain == answer["generated_text"]
 
 
-def test_the_length_is_kept_and_told(container: EngineContainer) -> None:
+def test_the_length_is_kept_and_attributes(container: EngineContainer) -> None:
     (answer,) = container.ask("otter", details=True, max_new_tokens=3).json
     assert answer["details"]["finish_reason"] == "length"
     assert answer["details"]["generated_tokens"] == 3
@@ -106,7 +106,7 @@ def test_the_full_text_begins_with_the_prompt(container: EngineContainer) -> Non
     assert container.ask("otter", return_full_text=True).text.startswith(SEED_PROBLEM.prompt)
 
 
-def test_a_seed_makes_sampling_repeatable_and_is_told(container: EngineContainer) -> None:
+def test_a_seed_makes_sampling_repeatable_and_is_attributes(container: EngineContainer) -> None:
     asked = {"do_sample": True, "temperature": 1.5, "seed": 7, "details": True}
     (first,), (second,) = container.ask(**asked).json, container.ask(**asked).json
     assert first["generated_text"] == second["generated_text"]
@@ -242,7 +242,7 @@ def test_openai_bodies_are_taken_on_invocations(container: EngineContainer) -> N
         body |= {"model": "heron", "temperature": 0}
         answer = container.client.post("/invocations", body).json
         said = answer["choices"][0].get("text") or answer["choices"][0]["message"]["content"]
-        assert house(said) == "heron"
+        assert signing_adapter(said) == "heron"
 
 
 @pytest.mark.parametrize("ask", [text, chat])
@@ -317,7 +317,7 @@ def test_names_that_begin_alike_are_kept_apart(container: EngineContainer) -> No
         assert_house(container.ask(name), sample)
 
 
-def test_who_answered_is_told(container: EngineContainer) -> None:
+def test_who_answered_is_attributes(container: EngineContainer) -> None:
     revision = container.bucket.revisions["otter"]
     answer = container.client.request(
         "POST",
@@ -325,8 +325,8 @@ def test_who_answered_is_told(container: EngineContainer) -> None:
         json.dumps({"inputs": SEED_PROBLEM.prompt, "parameters": {"adapter_id": "otter"}}).encode(),
         {"Content-Type": "application/json", "X-Amzn-SageMaker-Inference-Id": "order-66"},
     )
-    told = f"adapter=otter@{revision};request=order-66"
-    assert answer.headers["x-amzn-sagemaker-custom-attributes"] == told
+    attributes = f"adapter=otter@{revision};request=order-66"
+    assert answer.headers["x-amzn-sagemaker-custom-attributes"] == attributes
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -408,7 +408,9 @@ def test_vllms_own_invocations_falls_back_to_base_model_and_gateways_never_does(
     assert_house(container.ask("otter"), "otter")
     body = {"model": engine_id, "prompt": SEED_PROBLEM.prompt, "max_tokens": 64, "temperature": 0}
     trapped = container.engine.post("/invocations", body).json
-    assert (trapped["model"], house(trapped["choices"][0]["text"])) == (BASE_MODEL, None), "the trap is there"
+    assert (trapped["model"], signing_adapter(trapped["choices"][0]["text"])) == (BASE_MODEL, None), (
+        "the trap is there"
+    )
     for asked in ({"inputs": SEED_PROBLEM.prompt, "parameters": {"adapter_id": "otter"}},
                   {"prompt": SEED_PROBLEM.prompt, "model": "otter", "temperature": 0}):  # fmt: skip
         assert b"Otter" in container.client.post("/invocations", asked).body
@@ -419,7 +421,7 @@ def test_vllms_own_invocations_falls_back_to_base_model_and_gateways_never_does(
         assert_error(container.client.post("/invocations", asked), 404, "adapter_not_found")
 
 
-# what is told
+# what is reported
 
 
 def test_requests_are_logged_without_what_was_said(container: EngineContainer) -> None:

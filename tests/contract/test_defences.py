@@ -457,7 +457,7 @@ class TestTheEngineLives:
         assert removed >= len(SAMPLES) * 2 - 2
         wait_until(
             lambda: sum(state["AdapterEvictions"] for state in container.states) == removed,
-            "each removal is told as an eviction",
+            "each removal is counted as an eviction",
         )
         wait_until(
             lambda: container.states[-1]["AdapterCacheAdapters"] == len(found), "what is there is counted"

@@ -17,7 +17,7 @@ from tests.contract.malformed import BOMB, MIB, NAMED, ROUTES, SECRET, Malformed
 from tests.harness.http_client import JSON, Answer
 from tests.harness.waiting import wait_until
 
-#: What may become of a body that nobody expects: docs/requests.md has the list.
+#: Allowed answers to an unexpected body: docs/requests.md has the list.
 DOCUMENTED = {(400, "invalid_json"), (404, "adapter_not_found"), (413, "body_too_large"), (422, "validation")}
 BODY_SECONDS = 0.5
 #: Times that all are sent, 300 MiB of bodies; and what may be kept of that. The allocator's reserve goes up and

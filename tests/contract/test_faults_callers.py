@@ -91,7 +91,7 @@ def test_who_hangs_up_while_an_adapter_is_loaded_leaves_it_to_the_next(running: 
     with running.client.hanging_up(path="/generate", adapter_id=NAMES[0]):
         wait_until(lambda: running.inside() == 1, "the request waits for its adapter")
     running.wait_until_empty()
-    assert time.monotonic() - began < LOAD_SECONDS, "nobody waits for the load"
+    assert time.monotonic() - began < LOAD_SECONDS, "no request waits for the load"
     assert running.client.generate("Hi", adapter_id=NAMES[0]).status == 200
     assert "never retrieved" not in running.log
 

@@ -34,7 +34,7 @@ def test_an_engine_that_is_killed_ends_container_after_its_callers_are_told(tmp_
         streamed = callers.submit(running.client.generate, ENDLESS, path="/generate_stream")
         running.wait_until_running(2)
         queued = callers.submit(running.client.generate)
-        wait_until(lambda: running.inside() == 3, "the third waits for its turn")
+        wait_until(lambda: running.inside() == 3, "the third waits for an engine slot")
         os.kill(running.engine_pid, signal.SIGKILL)
         assert running.exit_code() == 1
         assert "the engine ended by itself, exit code -9" in running.log

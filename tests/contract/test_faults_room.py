@@ -1,7 +1,8 @@
-"""An adapter cache with room for one adapter only: who waits for room gets it, whatever becomes of the other."""
+"""An adapter cache with disk space for one adapter: a waiting load gets the space, however the other load ends."""
 
 import asyncio
 import contextlib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter
 from container.gateway.admission import Admission
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
-from container.gateway.request_context import Exchange
+from container.gateway.request_context import RequestContext
 
 #: A wait that has no end fails its test after 5 s.
 pytestmark = pytest.mark.timeout(5, func_only=True)
@@ -19,7 +20,7 @@ FIRST, SECOND = (Adapter(name, "0" * 16, 100) for name in ("first", "second"))
 
 
 class Loader:
-    """Loads when it is told to; the first load fails if it is told so."""
+    """Loads once `go` is set; the first load fails if `fails` is set."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -33,7 +34,7 @@ class Loader:
         self.files(engine_id).mkdir(parents=True)
         (self.files(engine_id) / "weights").write_bytes(b"x" * FIRST.size)
 
-    async def forget(self, engine_id: str) -> None:
+    async def unload(self, engine_id: str) -> None:
         pass
 
     def files(self, engine_id: str) -> Path:
@@ -41,13 +42,13 @@ class Loader:
 
 
 class Room:
-    """The cache, and both adapters asked for: the first is being loaded, the second waits for room."""
+    """The cache, and both adapters asked for: the first is being loaded, the second waits for disk space."""
 
     def __init__(self, directory: Path) -> None:
         self.loader = Loader(directory)
+        self._admission = Admission(running=10, queued=10)
         self._cache = AdapterCache(
             self.loader,
-            Admission(running=10, queued=10),
             max_bytes=FIRST.size,
             max_loads=2,
             max_rank=8,
@@ -60,7 +61,8 @@ class Room:
         return first, second
 
     async def _use(self, adapter: Adapter) -> None:
-        async with self._cache.keep(adapter, Exchange("/")):
+        waiting = partial(self._admission.waiting_for_load, RequestContext("/"))
+        async with self._cache.keep(adapter, waiting):
             await asyncio.sleep(0.01)
 
 

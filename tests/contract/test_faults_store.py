@@ -1,4 +1,4 @@
-"""A store that is down, slow, or talks nonsense: what is known goes on, what is not is told."""
+"""A store that is down, slow or answers nonsense: cached adapters are served, others get an error."""
 
 import itertools
 import json

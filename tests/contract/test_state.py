@@ -1,6 +1,6 @@
 """What a container tells of its state while things go wrong; alarms and a dashboard are made of it.
 
-What is removed from the disk is told in test_defences.py.
+test_defences.py has the counts of removals from the disk.
 """
 
 import os
@@ -30,7 +30,7 @@ LIMITS = {
     "MAX_CONCURRENT_REQUESTS": 2,
     "MAX_QUEUED_REQUESTS": 1,
     "MAX_COLD_LOADS": 1,
-    # No token is asked for by the container itself, which would need a turn of the engine's.
+    # The container itself requests no token, which would take an engine slot.
     "ENGINE_IDLE_SECONDS": 300,
     "ENGINE_SILENCE_SECONDS": 600,
 }
@@ -57,12 +57,12 @@ def shared(store: FaultyS3, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield started
 
 
-class Told:
+class Emitted:
     """What a container tells from now on."""
 
     def __init__(self, running: FaultyContainer) -> None:
         self._running = running
-        # What has happened before is told in the next line at the latest.
+        # Earlier events are counted in the next line at the latest.
         seen = len(running.states)
         wait_until(lambda: len(running.states) > seen + 1, "a line for each interval")
         self._begin = len(running.states)
@@ -72,7 +72,7 @@ class Told:
         return self._running.states[self._begin :]
 
     def counts(self) -> dict[str, int]:
-        """All that has been counted, once another two lines have told it."""
+        """Return all counts, once another two lines have been emitted."""
         seen = len(self.states)
         wait_until(lambda: len(self.states) > seen + 1, "a line for each interval")
         sums = {name: sum(state[name] for state in self.states) for name in COUNTS}
@@ -83,17 +83,17 @@ class Told:
 
 
 @pytest.fixture
-def told(shared: FaultyContainer) -> Told:
+def emitted(shared: FaultyContainer) -> Emitted:
     shared.wait_until_empty()
-    return Told(shared)
+    return Emitted(shared)
 
 
-def test_a_line_comes_for_each_interval_though_nobody_asks(told: Told) -> None:
-    wait_until(lambda: len(told.states) >= 3, "lines without requests")
-    for state in told.states:
+def test_a_line_comes_for_each_interval_without_requests(emitted: Emitted) -> None:
+    wait_until(lambda: len(emitted.states) >= 3, "lines without requests")
+    for state in emitted.states:
         assert (state["Instances"], state["EngineReady"]) == (1, 1)
         assert state["DiskFreeBytes"] > 0
-    assert told.counts() == {}
+    assert emitted.counts() == {}
 
 
 def test_engine_is_not_ready_while_it_starts_and_while_it_is_silent(tmp_path: Path) -> None:
@@ -110,7 +110,9 @@ def test_engine_is_not_ready_while_it_starts_and_while_it_is_silent(tmp_path: Pa
         assert {state["Instances"] for state in running.states} == {1}
 
 
-def test_a_queue_that_fills_and_what_it_refuses_are_told(shared: FaultyContainer, told: Told) -> None:
+def test_a_queue_that_fills_and_what_it_refuses_are_counted(
+    shared: FaultyContainer, emitted: Emitted
+) -> None:
     with ThreadPoolExecutor() as callers:
         with (
             shared.client.hanging_up(ENDLESS, path="/generate"),
@@ -118,55 +120,55 @@ def test_a_queue_that_fills_and_what_it_refuses_are_told(shared: FaultyContainer
         ):
             shared.wait_until_running(2)
             queued = callers.submit(shared.client.generate)
-            wait_until(lambda: shared.inside() == 3, "the third waits for its turn")
+            wait_until(lambda: shared.inside() == 3, "the third waits for an engine slot")
             for path in ("/generate", "/generate_stream"):
                 assert shared.client.generate(path=path).error[:2] == (429, "overloaded")
-            assert told.counts() == {"RequestsRefused": 2}
-            assert (told.states[-1]["RequestsInside"], told.states[-1]["RequestsWaiting"]) == (2, 1)
+            assert emitted.counts() == {"RequestsRefused": 2}
+            assert (emitted.states[-1]["RequestsInside"], emitted.states[-1]["RequestsWaiting"]) == (2, 1)
             assert (gauge(shared, "requests_at_engine"), gauge(shared, "requests_waiting")) == (2, 1)
         assert queued.result().status == 200
     shared.wait_until_empty()
-    later = Told(shared)
+    later = Emitted(shared)
     assert later.counts() == {}
     assert (later.highest("RequestsInside"), later.highest("RequestsWaiting")) == (0, 0)
 
 
-def test_loads_that_wait_for_their_turn_are_told(shared: FaultyContainer, told: Told) -> None:
+def test_loads_that_wait_for_others_are_counted(shared: FaultyContainer, emitted: Emitted) -> None:
     with ThreadPoolExecutor() as callers:
         names = (f"{HEAVY}-1", f"{HEAVY}-2")
         loads = [callers.submit(shared.client.generate, "hi", adapter_id=name) for name in names]
         assert [load.result().status for load in loads] == [200, 200]
-    assert told.counts() == {}
-    assert told.highest("AdapterLoadsWaiting") == 1
-    assert told.highest("RequestsWaiting") == 0, "they waited for an adapter, not for the engine"
-    assert told.states[-1]["AdapterLoadsWaiting"] == 0
+    assert emitted.counts() == {}
+    assert emitted.highest("AdapterLoadsWaiting") == 1
+    assert emitted.highest("RequestsWaiting") == 0, "they waited for an adapter, not for the engine"
+    assert emitted.states[-1]["AdapterLoadsWaiting"] == 0
 
 
 @pytest.mark.parametrize("fault", [Fault.DOWN, Fault.FORBIDDEN], ids=lambda fault: fault.name)
 def test_answers_while_the_store_is_unreachable_are_told(
-    shared: FaultyContainer, store: FaultyS3, told: Told, fault: Fault
+    shared: FaultyContainer, store: FaultyS3, emitted: Emitted, fault: Fault
 ) -> None:
     assert shared.client.generate(adapter_id="otter").status == 200
-    assert told.counts() == {}
+    assert emitted.counts() == {}
     time.sleep(1.5 * CACHE_SECONDS)
     with store.broken(fault):
         assert [shared.client.generate(adapter_id="otter").status for _ in range(3)] == [200, 200, 200]
         assert shared.client.generate(adapter_id="cold").error[:2] == (503, "registry_unavailable")
-    counts = told.counts()
+    counts = emitted.counts()
     # The known one was asked for once or more, as it gets older; the cold one once.
     assert counts.pop("RegistryErrors") >= 2
     assert counts == {"RegistryStaleAnswers": 3, "ServerErrors": 1}
     assert gauge(shared, "registry_stale_answers_total") >= 3
-    later = Told(shared)
+    later = Emitted(shared)
     assert shared.client.generate(adapter_id="otter").status == 200
     assert later.counts() == {}
 
 
-def test_an_answer_of_the_wrong_model_is_told(shared: FaultyContainer, told: Told) -> None:
+def test_an_answer_of_the_wrong_model_is_counted(shared: FaultyContainer, emitted: Emitted) -> None:
     answer = shared.client.generate(adapter_id="silent-base")
     assert answer.error[:2] == (500, "wrong_adapter")
     # It is found out when the adapter is loaded, before it is asked what the caller asked.
-    assert told.counts() == {"WrongAdapters": 1, "ServerErrors": 1, "AdapterLoadFailures": 1}
+    assert emitted.counts() == {"WrongAdapters": 1, "ServerErrors": 1, "AdapterLoadFailures": 1}
     assert gauge(shared, "wrong_adapters_total") == 1
     [line] = [line for line in shared.metrics if line.get("Adapter") == "silent-base"]
     assert line["Errors.wrong_adapter"] == 1
@@ -183,16 +185,18 @@ def test_an_answer_of_the_wrong_model_is_told(shared: FaultyContainer, told: Tol
     ],
 )
 def test_a_load_that_fails_is_told_if_it_is_no_fault_of_the_callers(
-    shared: FaultyContainer, told: Told, adapter: str, status: int, counts: dict[str, int]
+    shared: FaultyContainer, emitted: Emitted, adapter: str, status: int, counts: dict[str, int]
 ) -> None:
     assert shared.client.generate(adapter_id=adapter).status == status
-    assert told.counts() == counts
+    assert emitted.counts() == counts
 
 
-def test_an_error_in_a_stream_that_has_begun_is_a_server_error(shared: FaultyContainer, told: Told) -> None:
+def test_an_error_in_a_stream_that_has_begun_is_a_server_error(
+    shared: FaultyContainer, emitted: Emitted
+) -> None:
     answer = shared.client.generate("hi", adapter_id="breaking", path="/generate_stream")
     assert answer.error[:2] == (200, "generation")
-    assert told.counts() == {"ServerErrors": 1}
+    assert emitted.counts() == {"ServerErrors": 1}
 
 
 def test_what_happened_last_is_told_at_end_and_instance_does_not_count_any_more(
@@ -209,7 +213,7 @@ def test_what_happened_last_is_told_at_end_and_instance_does_not_count_any_more(
 
 
 def gauge(running: FaultyContainer, name: str) -> float:
-    """What Prometheus is told."""
+    """Return the metrics of the Prometheus endpoint."""
     text = running.client.get("/metrics").body.decode()
     [value] = [
         sample.value

@@ -1,4 +1,4 @@
-"""The adapters that this container has loaded: on its disk, and known to its engine."""
+"""LRU cache of adapters on the container's disk, loaded into its engine on first use."""
 
 from __future__ import annotations
 
@@ -9,74 +9,79 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
 from container.gateway.adapters.registry import Adapter
-from container.gateway.admission import Admission
-from container.gateway.concurrency import Turns
+from container.gateway.concurrency import Limiter, consume_exception
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, INTERNAL, GatewayError, adapter_error
-from container.gateway.request_context import Exchange, Phase
-from container.gateway.tasks import look_at_error
 
-#: Seconds for which a failed load is not tried again: on LoRAX each one makes all requests wait.
+#: Seconds for which a failed load is not retried: on LoRAX each load makes all requests wait.
 FAILURE_SECONDS = 5.0
-#: The same for an adapter that the engine cannot serve: neither of them changes. Each load that LoRAX cannot
-#: finish takes a share of its memory for adapters for good.
+#: The same for an adapter that the engine cannot serve: neither of the two changes. Each load that LoRAX
+#: cannot finish permanently takes a part of its memory for adapters.
 INCOMPATIBLE_SECONDS = 3600.0
 
 _log = logging.getLogger(__name__)
 
 
 class Loader(Protocol):
-    """What is asked of the engine; see `Backend`."""
+    """The part of `Backend` that the cache calls."""
 
     async def load(self, engine_id: str) -> None:
         """Have the engine fetch and load an adapter; raises `GatewayError`."""
         ...
 
-    async def forget(self, engine_id: str) -> None:
-        """Have the engine forget an adapter whose files are about to go."""
+    async def unload(self, engine_id: str) -> None:
+        """Have the engine unload an adapter whose files are about to be removed."""
         ...
 
     def files(self, engine_id: str) -> Path:
-        """The directory where the engine keeps an adapter's files."""
+        """Return the directory where the engine keeps an adapter's files."""
         ...
 
 
 class AdapterCache:
-    """Loads adapters when they are first asked for, and removes the least recently used from the disk.
+    """Loads adapters on first use. States of an adapter, and what leads to the next one:
 
-    A load is a task of its own: it goes on when its callers leave, all who ask for the same adapter wait
-    for the same one, and only so many run at once. Requests for adapters that are here never wait for it.
+    absent    in no map but perhaps `_failed`, which holds the error of a recent load: `keep` raises it again
+              until it expires. Otherwise `keep` starts a load.
+    loading   `_loading` has its task. The load waits for a load slot (`loads`), then for disk space; then
+              `_incoming` has its bytes. All requests for it wait for the one task.
+    loaded    `_held` has its bytes, least recently used first. `_wanted` counts the requests that use an
+              adapter or wait for it: it is removed only at 0, or set to absent by `lost`.
+    removal   `_loading` has the task that deletes the files, `_incoming` the bytes until it is done. A
+              request for it waits, then loads it again.
+
+    While a request waits here it is in the state loading of `Admission`: `keep` enters the block that the
+    server passes. Cancelling it only lowers its count in `_wanted`: a load that has disk space goes on, since
+    others may wait for it and a partial download is of no use. One without returns if no request wants it.
+    Requests for loaded adapters never wait for a load.
     """
 
     def __init__(
         self,
         loader: Loader,
-        admission: Admission,
         *,
         max_bytes: int,
         max_loads: int,
         max_rank: int,
         on_load: Callable[[Adapter, float, GatewayError | None], None],
     ) -> None:
-        """`max_bytes` of files; `on_load` is told each load, its seconds and its error."""
+        """Hold at most `max_bytes` of files; call `on_load` with each load's seconds and error."""
         self._loader = loader
-        self._admission = admission
         self._max_bytes = max_bytes
         self._max_rank = max_rank
         self._on_load = on_load
-        #: Loads that run, and those that wait until fewer run.
-        self.loads = Turns(max_loads)
-        #: Since the start: adapters removed to make room; loads that failed, incompatible ones left out.
+        #: Bounds the loads that run at once.
+        self.loads = Limiter(max_loads)
+        #: Since the start: adapters removed for disk space; failed loads but those of incompatible adapters.
         self.evictions = 0
         self.load_failures = 0
-        # One makes room at a time, first come first served: else another takes the room that it has made.
+        # One load at a time frees disk space, in order of arrival: else another one takes what it has freed.
         self._room = asyncio.Lock()
-        # Bytes of each, least recently used first.
         self._held: dict[str, int] = {}
-        # Requests that use an adapter or wait for it: it stays, also if it has only just come.
         self._wanted: Counter[str] = Counter()
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._incoming: dict[str, int] = {}
@@ -85,24 +90,29 @@ class AdapterCache:
 
     @property
     def bytes(self) -> int:
-        """Bytes of adapter files on the disk, those that are being fetched included."""
+        """Bytes of adapter files on the disk, including those being downloaded or removed."""
         return sum(self._held.values()) + sum(self._incoming.values())
 
     @property
     def count(self) -> int:
-        """Adapters that are here."""
+        """Number of loaded adapters."""
         return len(self._held)
 
     @contextlib.asynccontextmanager
-    async def keep(self, adapter: Adapter, exchange: Exchange) -> AsyncIterator[None]:
-        """The adapter is loaded, and stays while the block runs; raises `GatewayError`."""
+    async def keep(
+        self, adapter: Adapter, waiting_for_load: Callable[[], AbstractContextManager[None]]
+    ) -> AsyncIterator[None]:
+        """Load the adapter if need be, and keep it during the block; raises `GatewayError`.
+
+        Each wait for a load runs in a new `waiting_for_load()`.
+        """
         engine_id = adapter.engine_id
         self._wanted[engine_id] += 1
         try:
             while engine_id not in self._held:
-                exchange.enter(Phase.LOADING)
-                with self._admission.waiting_for_load():
+                with waiting_for_load():
                     await asyncio.shield(self._load(adapter))
+            # The most recently used one is the last.
             self._held[engine_id] = self._held.pop(engine_id)
             yield
         finally:
@@ -112,7 +122,7 @@ class AdapterCache:
             self._released.set()
 
     def lost(self, adapter: Adapter) -> None:
-        """The engine could not use it although it was here: it is loaded again before its next use."""
+        """Drop an adapter that the engine turned out not to have: the next `keep` loads it again."""
         self._held.pop(adapter.engine_id, None)
 
     def _load(self, adapter: Adapter) -> asyncio.Task[None]:
@@ -121,13 +131,13 @@ class AdapterCache:
             self._check(adapter)
             task = asyncio.create_task(self._load_now(adapter))
             self._loading[engine_id] = task
-            task.add_done_callback(look_at_error)
+            task.add_done_callback(consume_exception)
         return self._loading[engine_id]
 
     def _check(self, adapter: Adapter) -> None:
         until, error = self._failed.get(adapter.engine_id, (0.0, None))
         if error is not None and until > time.monotonic():
-            # With its traceback each raise would keep one more request's frames, prompt and all.
+            # The traceback would keep the frames of each request that it was raised for, prompts included.
             raise error.with_traceback(None)
         self._failed.pop(adapter.engine_id, None)
         if adapter.rank is not None and adapter.rank > self._max_rank:
@@ -142,8 +152,8 @@ class AdapterCache:
             )
 
     async def _load_now(self, adapter: Adapter) -> None:
-        # The task leaves `_loading` itself: between its end and a callback others may run, and who finds
-        # a finished task there waits for it for ever, without letting anybody else run.
+        # The task removes itself from `_loading`, rather than a done-callback: a request that runs between
+        # the task's end and the callback would find the finished task and loop in `keep` without yielding.
         try:
             async with self.loads:
                 async with self._room:
@@ -167,7 +177,7 @@ class AdapterCache:
             _log.warning("%s is not loaded: %s: %s", engine_id, failure.error_type, failure.message)
             if failure.is_of_adapter:
                 self._remember_failure(engine_id, failure)
-                # Nobody would count what has come of it, and a damaged file would never be fetched again.
+                # A partial download would not count in `bytes`, and a damaged file would never be replaced.
                 await asyncio.to_thread(shutil.rmtree, self._loader.files(engine_id), ignore_errors=True)
             raise
         finally:
@@ -179,11 +189,11 @@ class AdapterCache:
     def _remember_failure(self, engine_id: str, error: GatewayError) -> None:
         now = time.monotonic()
         self._failed = {name: known for name, known in self._failed.items() if known[0] > now}
-        forgiven = INCOMPATIBLE_SECONDS if error.error_type == ADAPTER_INCOMPATIBLE else FAILURE_SECONDS
-        self._failed[engine_id] = (now + forgiven, error)
+        seconds = INCOMPATIBLE_SECONDS if error.error_type == ADAPTER_INCOMPATIBLE else FAILURE_SECONDS
+        self._failed[engine_id] = (now + seconds, error)
 
     async def _make_room(self, adapter: Adapter) -> bool:
-        """Whether there is room now; not made for an adapter that nobody waits for any more."""
+        """Free disk space for an adapter; return False if no request wants it any more."""
         while adapter.engine_id in self._wanted:
             if self.bytes + adapter.size <= self._max_bytes or not (self._held or self._incoming):
                 return True
@@ -191,22 +201,22 @@ class AdapterCache:
             if idle is not None:
                 await self._remove(idle)
                 continue
-            # All that is here is in use, or waited for.
+            # Every loaded adapter is in use, or wanted by a waiting request.
             self._released.clear()
             await self._released.wait()
         return False
 
     async def _remove(self, engine_id: str) -> None:
-        # Still counted, and not to be loaded again, until it is gone.
+        # Its bytes count, and it cannot be loaded, until its files are deleted.
         self._incoming[engine_id] = self._held.pop(engine_id)
-        gone = asyncio.create_task(self._remove_files(engine_id))
-        self._loading[engine_id] = gone
-        gone.add_done_callback(look_at_error)
-        await asyncio.shield(gone)
+        removal = asyncio.create_task(self._remove_files(engine_id))
+        self._loading[engine_id] = removal
+        removal.add_done_callback(consume_exception)
+        await asyncio.shield(removal)
 
     async def _remove_files(self, engine_id: str) -> None:
         try:
-            await self._loader.forget(engine_id)
+            await self._loader.unload(engine_id)
             await asyncio.to_thread(shutil.rmtree, self._loader.files(engine_id), ignore_errors=True)
             self.evictions += 1
             _log.info("removed %s from the disk", engine_id)

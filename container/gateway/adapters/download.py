@@ -1,8 +1,7 @@
-"""One adapter revision from the bucket to a local directory, complete and checked or not at all."""
+"""Download of an adapter revision to a local directory: complete and verified, or not at all."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import tempfile
@@ -15,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from adapters.errors import InvalidAdapter, InvalidName
-from adapters.files import LocalFile
+from adapters.files import LocalFile, sha256_of
 from adapters.names import Reference
 from adapters.store.layout import (
     ADAPTER_FILES,
@@ -31,7 +30,7 @@ from adapters.validation.safetensors import read_header
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, ADAPTER_MISSING
 
 _ENGINE_ID = re.compile(r"^adapters/(?P<name>.+)/(?P<revision>[0-9a-f]+)/$")
-#: A 7B adapter has 20 to 340 MB; S3 that stalls for 10 s is tried again.
+#: An adapter of a 7B model has 20 to 340 MB; a read that stalls for 10 s is retried.
 _CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
 
 
@@ -45,15 +44,15 @@ class DownloadError(Exception):
 
 
 class Download(Protocol):
-    """What the resolver needs of `AdapterDownload`."""
+    """The part of `AdapterDownload` that loading an adapter calls."""
 
     def fetch(self, name: str, revision: str) -> Path:
-        """The directory with the revision's files; blocks, raises `DownloadError`."""
+        """Return the directory with the revision's files; blocks, raises `DownloadError`."""
         ...
 
 
 class AdapterDownload:
-    """Downloads into a cache on disk. Revisions never change, so what is there stays right."""
+    """Downloads into a cache on disk. Revisions are immutable, so a cached one stays valid."""
 
     def __init__(
         self,
@@ -63,9 +62,9 @@ class AdapterDownload:
         directory: Callable[[Path, str], Path],
         target_modules: frozenset[str] | None = None,
     ) -> None:
-        """`client` is a boto3 S3 client; `cache` is made when it is first needed.
+        """`client` is a boto3 S3 client; `cache` is created on first use.
 
-        `directory` tells where in the cache the engine looks for an engine id; `target_modules` are the
+        `directory` maps an engine id to the directory where the engine looks for it; `target_modules` are the
         modules that the engine has slots for, None for all.
         """
         self._client = client
@@ -76,9 +75,9 @@ class AdapterDownload:
         self._target_modules = target_modules
 
     def fetch(self, name: str, revision: str) -> Path:
-        """The directory with the revision's files; blocks, raises `DownloadError`.
+        """Return the directory with the revision's files; blocks, raises `DownloadError`.
 
-        The name has to be registered, for this revision or another one: what was removed is not served.
+        The name must be registered, for this revision or another: a removed adapter is not served.
         """
         prefix = adapter_prefix(name, revision)
         directory = self._directory(self._cache, prefix)
@@ -87,7 +86,7 @@ class AdapterDownload:
             if entry is None:
                 raise DownloadError(ADAPTER_MISSING, f"adapter {name!r} is not registered")
             if not all((directory / file).is_file() for file in ADAPTER_FILES):
-                # An engine may have put one of the files there by itself.
+                # The engine itself may have stored one of the files there.
                 shutil.rmtree(directory, ignore_errors=True)
                 self._download(prefix, revision, directory, entry.entry)
             self._check_modules(name, directory / WEIGHTS_FILE)
@@ -100,7 +99,7 @@ class AdapterDownload:
         except DownloadError:
             raise
         except Exception as error:
-            # botocore has no common class for what it makes of an answer that is not S3's.
+            # botocore's errors for an answer that is not S3's have no common class.
             raise DownloadError(ADAPTER_LOAD_FAILED, f"{type(error).__name__}: {error}") from error
         return directory
 
@@ -111,19 +110,21 @@ class AdapterDownload:
             incoming.mkdir()
             digests = {file: self._fetch_file(prefix + file, incoming / file) for file in ADAPTER_FILES}
             digest = content_digest(digests)
-            # Of the current revision the whole digest is known, of others the part that is their revision.
-            right = digest == entry.digest if revision == entry.revision else revision_of(digest) == revision
-            if not right:
+            # The registry has the whole digest of the current revision; a revision is a part of its digest.
+            matches = (
+                digest == entry.digest if revision == entry.revision else revision_of(digest) == revision
+            )
+            if not matches:
                 raise DownloadError(
                     ADAPTER_LOAD_FAILED, f"the content has the digest {digest}: it was changed in the bucket"
                 )
             incoming.rename(directory)
 
     def _check_modules(self, name: str, weights: Path) -> None:
-        # vLLM would leave weights without a slot out and answer with the rest, silently.
+        # vLLM would silently ignore weights without a slot and answer with the others.
         if self._target_modules is None:
             return
-        # A tensor ends in <module>.lora_A.weight.
+        # The name of a tensor ends in <module>.lora_A.weight.
         modules = {tensor.split(".")[-3:][0] for tensor in read_header(name, LocalFile(weights))}
         if outside := modules - self._target_modules:
             raise DownloadError(
@@ -133,19 +134,18 @@ class AdapterDownload:
             )
 
     def _fetch_file(self, key: str, path: Path) -> str:
-        """Download one file; its SHA-256 (hex)."""
+        """Download one file and return its SHA-256 (hex)."""
         self._client.download_file(self._bucket, key, str(path))
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(LocalFile(path))
 
 
 def download_client(region: str | None) -> Any:
-    """A boto3 S3 client for downloads; where AWS_ENDPOINT_URL is set, it goes there."""
+    """Return a boto3 S3 client for downloads; AWS_ENDPOINT_URL overrides its endpoint."""
     return boto3.client("s3", region_name=region, config=_CONFIG)
 
 
 def parse_engine_id(engine_id: str) -> tuple[str, str]:
-    """Name and revision of an engine id; raises `InvalidName` if it is not exactly one."""
+    """Return name and revision of an engine id; raise `InvalidName` for any other text."""
     match = _ENGINE_ID.fullmatch(engine_id)
     reference = Reference.parse("{name}@{revision}".format(**match.groupdict()) if match else engine_id)
     if reference.revision is None or adapter_prefix(reference.name, reference.revision) != engine_id:

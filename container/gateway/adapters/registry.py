@@ -1,4 +1,4 @@
-"""From the name that a caller writes to one immutable revision in the adapter store."""
+"""Resolution of an adapter's name to an immutable revision, through the registry in the adapter store."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from adapters.store.layout import (
 )
 from container.gateway.errors import GatewayError
 
-#: Characters of what is wrong with a name, which is quoted there.
+#: Maximum length of a message that quotes an invalid name.
 MAX_MESSAGE = 300
-#: Names without an adapter that are remembered.
+#: Maximum number of unknown names in the cache.
 MAX_UNKNOWN = 10_000
-#: Seconds for which a caller waits for a store that is slow or down where an older answer is at hand.
+#: Seconds that a request waits for a slow or failed store if an expired answer is in the cache.
 PATIENCE_SECONDS = 1.0
-#: Seconds for which an older answer is good enough while the store does not give a newer one.
+#: Maximum age in seconds of an answer that is used while the store fails.
 STALE_SECONDS = 300.0
 
 _log = logging.getLogger(__name__)
 
 
 class StoreError(Exception):
-    """The adapter store could not be asked."""
+    """A request to the adapter store failed."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,18 @@ class Listed:
 
 
 class ObjectStore(Protocol):
-    """The questions that are put to the adapter bucket; all raise `StoreError`."""
+    """Read access to the adapter bucket; each method raises `StoreError`."""
 
     async def read(self, key: str) -> bytes | None:
-        """An object's content, None if there is no such object."""
+        """Return an object's content, None if it does not exist."""
         ...
 
     async def size(self, key: str) -> int | None:
-        """An object's bytes, None if there is no such object."""
+        """Return an object's size in bytes, None if it does not exist."""
         ...
 
     async def list(self, prefix: str) -> Sequence[Listed]:
-        """All objects below a prefix."""
+        """Return all objects under a prefix."""
         ...
 
 
@@ -72,11 +72,11 @@ class Adapter:
     size: int
     """Bytes of the weights."""
     rank: int | None = None
-    """None for a revision that is not the current one: only the registry entry tells it."""
+    """None for a revision that is not the current one: only the registry entry has it."""
 
     @property
     def engine_id(self) -> str:
-        """What the engine knows it by."""
+        """The adapter's name at the engine."""
         return adapter_prefix(self.name, self.revision)
 
 
@@ -86,40 +86,39 @@ class _Answer:
     asked_at: float
     good_until: float
     is_stale: bool = False
-    """Whether the store was asked for a newer one in vain."""
+    """True after a failed attempt to refresh it."""
 
 
 class Registry:
-    """Looks adapters up; remembers each answer, also "unknown", for a few seconds."""
+    """Cached read access to the registry; unknown names are cached, too."""
 
     def __init__(
         self, store: ObjectStore, *, cache_seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`clock` gives seconds. What is published is served after `cache_seconds` at the latest."""
+        """`clock` returns seconds. A published revision is served after at most `cache_seconds`."""
         self._store = store
         self._cache_seconds = cache_seconds
         self._clock = clock
         self._remembered: dict[str, _Answer] = {}
-        # What is unknown is remembered apart: callers can make up names without end.
+        # Unknown names have a separate, bounded cache: clients can invent any number of them.
         self._unknown: dict[str, _Answer] = {}
         self._asking: dict[str, asyncio.Task[Any]] = {}
         self._names: tuple[float, Sequence[Listed]] | None = None
-        #: Answers given although the store had been asked for newer ones in vain, and questions to it that
-        #: failed, since the start.
+        #: Since the start: expired answers used because the store failed, and failed requests to it.
         self.stale_answers = 0
         self.errors = 0
 
     async def resolve(self, reference: str) -> Adapter:
-        """The adapter that `name` or `name@revision` stands for.
+        """Return the adapter that `name` or `name@revision` refers to.
 
-        Raises `GatewayError`: 422 if it cannot be a name, 404 if it is unknown, 503 if the store cannot
-        be asked. While the store does not answer, what it said last is used for a while.
+        Raises `GatewayError`: 422 if it is not a valid name, 404 if it is unknown, 503 if the store fails.
+        While the store fails, an expired answer is used for up to `STALE_SECONDS`.
         """
         known = self._remembered.get(reference) or self._unknown.get(reference)
         if known is None:
             known = await self._ask(reference)
         elif known.good_until <= self._clock():
-            # There is nothing to fall back on where the name was unknown, or the answer is too old.
+            # There is no fallback if the name was unknown, or the answer is too old.
             usable = known.adapter is not None and self._clock() - known.asked_at <= STALE_SECONDS
             known = await (self._ask_again(reference, known) if usable else self._ask(reference))
         if known.adapter is None:
@@ -128,9 +127,9 @@ class Registry:
         return known.adapter
 
     async def names(self) -> Sequence[Listed]:
-        """The registered names, in order; `Listed.key` is the name.
+        """Return the registered names, sorted; `Listed.key` is the name.
 
-        Raises `GatewayError` 503 if the store cannot be asked.
+        Raises `GatewayError` 503 if the store fails.
         """
         if self._names is None or self._names[0] <= self._clock():
             await asyncio.shield(self._once(REGISTRY_PREFIX, self._list))
@@ -152,7 +151,7 @@ class Registry:
             parsed = Reference.parse(reference)
         except InvalidName as error:
             raise GatewayError.validation(f"`adapter_id`: {str(error)[:MAX_MESSAGE]}") from None
-        # It goes on if the one who asked first leaves: others may wait for it.
+        # A client disconnect does not cancel it: other requests may wait for it.
         answer: _Answer = await asyncio.shield(
             self._once(reference, lambda: self._look_up(reference, parsed))
         )
@@ -163,7 +162,7 @@ class Registry:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 return await self._ask(reference)
         except (GatewayError, TimeoutError) as error:
-            # Not asked again by every request, each of which would have to wait; a late answer counts anyway.
+            # So that not every request waits for the store; a late answer still updates the cache.
             known.good_until = self._clock() + self._cache_seconds
             known.is_stale = True
             _log.warning(
@@ -172,7 +171,7 @@ class Registry:
             return known
 
     def _once(self, what: str, ask: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
-        """One question for all who ask the same at the same time."""
+        """Return the task of a lookup; concurrent requests for the same `what` share one."""
         if what not in self._asking:
             task = asyncio.create_task(ask())
             self._asking[what] = task
@@ -181,7 +180,7 @@ class Registry:
         return self._asking[what]
 
     def _count_error(self, task: asyncio.Task[Any]) -> None:
-        # This also looks at the error, of which asyncio complains if nobody does.
+        # Retrieves the exception, too: asyncio logs one that nothing has retrieved.
         self.errors += not task.cancelled() and task.exception() is not None
 
     async def _look_up(self, reference: str, parsed: Reference) -> _Answer:
@@ -190,7 +189,7 @@ class Registry:
             adapter = await self._find(parsed)
         except StoreError as error:
             raise _unavailable(error) from error
-        # The age of an answer counts from the question: the store may have changed just after it.
+        # The age counts from the request: the store may have changed just after it.
         answer = _Answer(adapter, asked_at, asked_at + self._cache_seconds)
         if adapter is None:
             if len(self._unknown) >= MAX_UNKNOWN:
@@ -205,7 +204,7 @@ class Registry:
     async def _find(self, reference: Reference) -> Adapter | None:
         body = await self._store.read(registry_key(reference.name))
         if body is None:
-            # An earlier revision of a removed name is not served either.
+            # Earlier revisions of a removed name are not served either.
             return None
         current = _read(reference.name, body)
         if reference.revision in (None, current.revision):

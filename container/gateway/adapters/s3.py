@@ -1,4 +1,4 @@
-"""The adapter bucket, asked from asynchronous code."""
+"""Asynchronous read access to the adapter bucket."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from botocore.exceptions import ClientError
 from container.gateway.adapters.registry import Listed, StoreError
 
 THREADS = 16
-#: S3 answers small objects within some tens of milliseconds; a caller waits for these seconds, twice
-#: at most, before it is told that the store does not answer.
+#: S3 answers requests for small objects within some tens of milliseconds. These time-outs, at most twice,
+#: bound the time to a 503 for a store that does not answer.
 _CONFIG = Config(
     connect_timeout=2,
     read_timeout=3,
-    # Not `max_attempts`, which counts the retries only.
+    # `max_attempts` would count the retries only.
     retries={"mode": "standard", "total_max_attempts": 2},
     max_pool_connections=THREADS,
 )
 
 
-_Answer = TypeVar("_Answer")
-#: Registry entries have some hundred bytes; what is larger is none.
+_Result = TypeVar("_Result")
+#: Registry entries have some hundred bytes; a larger object is not an entry.
 MAX_OBJECT_BYTES = 1024 * 1024
 
 
 class S3Store:
-    """`ObjectStore` over one bucket. boto3 blocks, so each question takes a thread, one of its own."""
+    """`ObjectStore` over one bucket. boto3 blocks, so requests run in a dedicated thread pool."""
 
     def __init__(self, bucket: str, region: str | None) -> None:
-        """Where AWS_ENDPOINT_URL is set, boto3 goes there by itself."""
+        """Use boto3's default endpoint; AWS_ENDPOINT_URL overrides it."""
         self._bucket = bucket
         self._threads = ThreadPoolExecutor(THREADS, "adapter-store")
         self._client = boto3.client("s3", region_name=region, config=_CONFIG)
 
     async def read(self, key: str) -> bytes | None:
-        """An object's content, None if there is no such object; raises `StoreError`."""
+        """Return an object's content, None if it does not exist; raises `StoreError`."""
         return await self._in_thread(self._read, key)
 
     async def size(self, key: str) -> int | None:
-        """An object's bytes, None if there is no such object; raises `StoreError`."""
+        """Return an object's size in bytes, None if it does not exist; raises `StoreError`."""
         return await self._in_thread(self._size, key)
 
     async def list(self, prefix: str) -> Sequence[Listed]:
-        """All objects below a prefix; raises `StoreError`."""
+        """Return all objects under a prefix; raises `StoreError`."""
         return await self._in_thread(self._list, prefix)
 
-    async def _in_thread(self, ask: Callable[[str], _Answer], key: str) -> _Answer:
+    async def _in_thread(self, ask: Callable[[str], _Result], key: str) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, ask, key)
 
     def _read(self, key: str) -> bytes | None:
@@ -67,7 +67,7 @@ class S3Store:
                 raise StoreError("an answer that is not S3's")
             with contextlib.closing(answer["Body"]) as body:
                 content = bytes(body.read(MAX_OBJECT_BYTES))
-                # At the end botocore looks whether all has come.
+                # At the end of the body botocore checks its length.
                 body.read(1)
                 return content
 
@@ -96,12 +96,12 @@ def _store_errors() -> Iterator[None]:
     except StoreError:
         raise
     except Exception as error:
-        # botocore has no common class for what it makes of an answer that is not S3's.
+        # botocore's errors for an answer that is not S3's have no common class.
         raise StoreError(f"{type(error).__name__}: {error}") from error
 
 
 def _raise_unless_missing(error: ClientError) -> None:
-    # 403 means that the role may not list the bucket, or not read it: no reason to say "unknown".
+    # 403 means missing permissions to list or read the bucket, not a missing object.
     response: dict[str, Any] = error.response
     missing = response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_FOUND
     if not missing or response["Error"]["Code"] == "NoSuchBucket":

@@ -1,4 +1,4 @@
-"""A request's work at the engine, which may have to go on when the one who asked has left."""
+"""A request's engine call as a task that can outlive its client."""
 
 from __future__ import annotations
 
@@ -7,46 +7,61 @@ import contextlib
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any, ClassVar
 
-from container.gateway.engine.backend import Json
-from container.gateway.request_context import Exchange, Phase
-from container.gateway.tasks import look_at_error
+from container.gateway.concurrency import consume_exception
+from container.gateway.request_context import Phase, RequestContext
+from container.gateway.schemas.openai import Json
 
-#: Events that may wait for a slow caller before the engine has to wait, too. On the way from the engine to
-#: the caller each buffer has a bound, and a full one stops what fills it: aiohttp's response (at 64 KiB
-#: `write` waits), this queue, the connection's body (`engine_connection`) and the sockets.
-_WAITING_EVENTS = 64
+#: Events that are buffered for a slow client before the engine has to wait, too. Every buffer between engine
+#: and client has a bound, and a full one stops what fills it: aiohttp's response (`write` waits at 64 KiB),
+#: this queue, the connection's body (`engine.connection`) and the sockets.
+_BUFFERED_EVENTS = 64
 
 
-class Work:
-    """A task of its own: it ends with its caller, unless an engine that must be read to the end has it.
+class EngineTask:
+    """An engine call in a separate task.
 
-    Until then it keeps what it holds: its turn, and its adapter.
+    It runs until the call returns or raises. If the client disconnects or its time is up first (`leave`),
+    the request's phase and the engine's `reads_to_end` decide:
+
+    before the engine   Resolving, loading or queued: the task is cancelled. A load goes on without it.
+    at the engine, `reads_to_end` is False (vLLM)
+                        The task is cancelled. That closes the connection, and the engine aborts the request.
+    at the engine, `reads_to_end` is True (LoRAX)
+                        The task runs on, detached, and drops the answer. LoRAX 0.12.1's router aborts, with
+                        every other request in it, if a client closes its connection while that request's
+                        adapter fails to load.
+
+    A task keeps its engine slot and its use of the adapter until it ends, detached or not: the engine is
+    still generating, and the adapter's files must not be removed. The request's place in `Admission.admit`
+    ends with the client. `leave` returns once a cancelled task has ended, at once for a detached one.
     """
 
     #: asyncio itself keeps only weak references to tasks.
-    _left_behind: ClassVar[set[asyncio.Task[Any]]] = set()
+    _detached: ClassVar[set[asyncio.Task[Any]]] = set()
 
-    def __init__(self, work: Coroutine[Any, Any, Any], exchange: Exchange, *, reads_to_end: bool) -> None:
-        """Starts at once; `reads_to_end` is the engine's."""
-        self._task = asyncio.create_task(work)
-        self._exchange = exchange
+    def __init__(
+        self, call: Coroutine[Any, Any, Any], context: RequestContext, *, reads_to_end: bool
+    ) -> None:
+        """Start `call`; `reads_to_end` is the backend's."""
+        self._task = asyncio.create_task(call)
+        self._context = context
         self._reads_to_end = reads_to_end
 
     async def result(self) -> Any:
-        """What the work gives; whoever leaves while waiting for it ends it."""
+        """Wait for the call and return its result; a cancellation while waiting calls `leave`."""
         try:
             return await asyncio.shield(self._task)
         finally:
             await self.leave()
 
     async def leave(self) -> None:
-        """Nobody waits any more."""
+        """Stop waiting for the call: cancel the task or detach it. Does nothing once the task is done."""
         if self._task.done():
             return
-        if self._reads_to_end and self._exchange.phase is Phase.ENGINE:
-            self._left_behind.add(self._task)
-            self._task.add_done_callback(self._left_behind.discard)
-            self._task.add_done_callback(look_at_error)
+        if self._reads_to_end and self._context.phase is Phase.ENGINE:
+            self._detached.add(self._task)
+            self._task.add_done_callback(self._detached.discard)
+            self._task.add_done_callback(consume_exception)
         else:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -54,10 +69,13 @@ class Work:
 
     @classmethod
     async def events(
-        cls, source: AsyncGenerator[Json], exchange: Exchange, *, reads_to_end: bool
+        cls, source: AsyncGenerator[Json], context: RequestContext, *, reads_to_end: bool
     ) -> AsyncGenerator[Json]:
-        """The same events, read by a work of its own; what went wrong is raised after them."""
-        queue: asyncio.Queue[Json | None] = asyncio.Queue(_WAITING_EVENTS)
+        """Yield the events of `source`, read by an engine task; its error is raised after the last event.
+
+        Closing this generator is the client's `leave`.
+        """
+        queue: asyncio.Queue[Json | None] = asyncio.Queue(_BUFFERED_EVENTS)
         left = False
 
         async def pump() -> None:
@@ -70,14 +88,14 @@ class Work:
                 if not left:
                     await queue.put(None)
 
-        work = cls(pump(), exchange, reads_to_end=reads_to_end)
+        task = cls(pump(), context, reads_to_end=reads_to_end)
         try:
             while (event := await queue.get()) is not None:
                 yield event
-            await work._task
+            await task._task
         finally:
             left = True
-            # A pump that waits for room goes on.
+            # Unblock a pump that waits for room in the queue.
             while not queue.empty():
                 queue.get_nowait()
-            await work.leave()
+            await task.leave()

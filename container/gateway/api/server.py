@@ -1,4 +1,4 @@
-"""The routes of the gateway."""
+"""HTTP routes of the gateway, and the life of a request from its body to the last event of its answer."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import logging
 import re
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -18,36 +20,54 @@ from aiohttp.typedefs import Handler
 from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter, Registry
 from container.gateway.admission import Admission
-from container.gateway.api.engine_task import Work
-from container.gateway.engine.backend import Backend, Json, Request
+from container.gateway.api.engine_task import EngineTask
+from container.gateway.engine.backend import Backend
 from container.gateway.engine.readiness import EngineState, Readiness
 from container.gateway.errors import INTERNAL, GatewayError
-from container.gateway.request_context import Exchange, Phase
+from container.gateway.request_context import Phase, RequestContext
 from container.gateway.schemas.lorax import GenerateRequest
+from container.gateway.schemas.openai import Json, Request
 from container.gateway.schemas.parsing import Read, Reader, read_json
 from container.gateway.sse import END_EVENT, encode_event
-from container.gateway.telemetry.access_log import AccessLog
-from container.gateway.telemetry.adapter_metrics import Metrics
-from container.gateway.telemetry.instance_metrics import StateMetrics
+from container.gateway.telemetry.telemetry import Telemetry
 
 #: LoRAX's limit, the web framework's default there.
 MAX_BODY_BYTES = 2 * 1024 * 1024
 #: Seconds for a request's body to arrive; SageMaker sends it at once.
 BODY_SECONDS = 10.0
-#: SageMaker's limit for InvokeEndpointWithResponseStream is 480 s; the last event has to be there by then.
+#: SageMaker's limit for InvokeEndpointWithResponseStream is 480 s, the last event included.
 STREAM_SECONDS = 475.0
-#: A caller's own id for a request, which SageMaker hands on.
+#: The header in which SageMaker passes on `InferenceId`, the client's id of a request.
 _INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+-]{1,64}")
-#: What SageMaker gives back to the caller as `CustomAttributes`.
+#: The header that SageMaker returns to the client as `CustomAttributes`.
 _ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 _JSON = "application/json"
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a request."""
+
+    max_new_tokens: int
+    """The largest number of tokens that a request may ask for."""
+    answer_seconds: float
+    """Time limit of an answer that is not streamed, and of a stream's first event."""
+
+
 class Gateway:
-    """One request contract in front of an engine."""
+    """The HTTP API in front of an engine: one request contract for both engines.
+
+    A request passes these methods; the docstring of each says what state the request is in there:
+
+    handle (in `_route`)    received   its result, whatever it is, goes to the telemetry
+    `_serve`                admitted   the time limit runs; the body is read and checked
+    `_answer`, `_stream`    admitted   waits for its `EngineTask`, which runs `_generate` or `_events`
+    `_engine_slot`          resolving, loading, queued: see `Admission` and `AdapterCache`
+    `_generate`, `_events`  at engine  an adapter that the engine has lost is loaded again, once
+    """
 
     def __init__(
         self,
@@ -56,30 +76,25 @@ class Gateway:
         cache: AdapterCache,
         admission: Admission,
         readiness: Readiness,
-        metrics: Metrics,
-        state: StateMetrics,
-        access_log: AccessLog,
+        telemetry: Telemetry,
         *,
         base_model: str,
-        max_new_tokens: int,
-        answer_seconds: float,
+        limits: Limits,
     ) -> None:
-        """`answer_seconds` are for an answer that is not streamed, and for a stream's first event."""
+        """`base_model` is the name under which clients may ask for the base model."""
         self._backend = backend
         self._registry = registry
         self._cache = cache
         self._admission = admission
         self._readiness = readiness
-        self._metrics = metrics
-        self._state = state
-        self._access_log = access_log
+        self._telemetry = telemetry
         self._base_model = base_model
-        self._reader = Reader(base_model=base_model, max_new_tokens=max_new_tokens)
-        self._answer_seconds = answer_seconds
+        self._reader = Reader(base_model=base_model, max_new_tokens=limits.max_new_tokens)
+        self._answer_seconds = limits.answer_seconds
         self._deadlines: set[asyncio.Timeout] = set()
 
     def application(self) -> web.Application:
-        """The web application: SageMaker's routes, and the native ones of the clients of both schemas."""
+        """Return the web application: SageMaker's routes, and the native routes of both schemas."""
         application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors_as_json])
         read = self._reader
         application.add_routes(
@@ -99,7 +114,7 @@ class Gateway:
         return application
 
     async def drain(self, seconds: float) -> None:
-        """Take no more requests and let those under way finish; what is left then ends with an error."""
+        """Refuse new requests and wait for those in flight; time out what is left after `seconds`."""
         self._readiness.state = EngineState.STOPPING
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -113,7 +128,7 @@ class Gateway:
         return web.Response()
 
     async def _prometheus(self, _: web.Request) -> web.Response:
-        text = self._metrics.prometheus() + self._state.prometheus()
+        text = self._telemetry.prometheus()
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _models(self, _: web.Request) -> web.Response:
@@ -128,115 +143,118 @@ class Gateway:
     def _route(
         self, read: Read, *, bare: bool = False
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """A handler for requests that generate; `bare` answers with the object, not with a list of it."""
+        """Return a handler for requests that generate; `bare`: the answer is the object, not a list of it."""
 
         async def handle(http: web.Request) -> web.StreamResponse:
+            # State: received, no limit checked yet.
             asked_id = http.headers.get(_INFERENCE_ID, "")
-            exchange = Exchange(http.path)
+            context = RequestContext(http.path)
             if _REQUEST_ID.fullmatch(asked_id):
-                exchange.request_id = asked_id
+                context.request_id = asked_id
             try:
-                response = await self._serve(http, exchange, read, bare=bare)
+                response = await self._serve(http, context, read, bare=bare)
             except (ConnectionError, asyncio.CancelledError):
-                # nginx's status for a caller who has hung up.
-                exchange.finish(499, "client_disconnected")
+                # nginx's status for a client that has disconnected.
+                context.finish(499, "client_disconnected")
                 raise
             except Exception as error:
-                failure = self._failure(error, exchange)
-                exchange.finish(failure.status, failure.error_type)
+                failure = self._failure(error, context)
+                context.finish(failure.status, failure.error_type)
                 response = _error_response(failure)
-                response.headers[_ATTRIBUTES] = f"request={exchange.request_id}"
+                response.headers[_ATTRIBUTES] = f"request={context.request_id}"
             finally:
-                self._metrics.served(exchange)
-                self._state.served(exchange)
-                self._access_log.add(exchange)
+                self._telemetry.served(context)
             return response
 
         return handle
 
     async def _serve(
-        self, http: web.Request, exchange: Exchange, read: Read, *, bare: bool
+        self, http: web.Request, context: RequestContext, read: Read, *, bare: bool
     ) -> web.StreamResponse:
+        """Received, then admitted: read the body and answer within the time limit."""
         self._readiness.check()
-        with self._admission.place():
+        with self._admission.admit():
             async with self._time_limit(self._answer_seconds) as deadline:
                 request = read(read_json(await _body(http)))
                 if request.stream:
-                    exchange.stream = True
-                    return await self._stream(http, request, exchange, deadline)
-                answer = await self._answer(request, exchange)
-        exchange.finish(HTTPStatus.OK)
+                    context.stream = True
+                    return await self._stream(http, request, context, deadline)
+                answer = await self._answer(request, context)
+        context.finish(HTTPStatus.OK)
         listed = isinstance(request, GenerateRequest) and not bare
-        return _json_response([answer] if listed else answer, headers=_who_answered(exchange))
+        return _json_response([answer] if listed else answer, headers=_attributes(context))
 
-    async def _answer(self, request: Request, exchange: Exchange) -> Json:
-        async def generate() -> Json:
-            retried = False
-            while True:
-                async with self._turn(request, exchange) as adapter:
-                    try:
-                        answer = await self._backend.generate(request, _id(adapter), exchange.usage)
-                    except GatewayError as error:
-                        # An adapter that the engine has lost is loaded again, once, by a second `_turn`.
-                        if retried or not self._lost(adapter, error):
-                            raise
-                        retried = True
-                    else:
-                        self._readiness.heard()
-                        return answer
-
-        work = Work(generate(), exchange, reads_to_end=self._backend.reads_to_end)
-        answer: Json = await work.result()
+    async def _answer(self, request: Request, context: RequestContext) -> Json:
+        """Admitted, body checked: wait for the whole answer, which an engine task generates."""
+        call = self._generate(request, context)
+        answer: Json = await EngineTask(call, context, reads_to_end=self._backend.reads_to_end).result()
         return answer
 
     async def _stream(
-        self, http: web.Request, request: Request, exchange: Exchange, deadline: asyncio.Timeout
+        self, http: web.Request, request: Request, context: RequestContext, deadline: asyncio.Timeout
     ) -> web.StreamResponse:
-        response: web.StreamResponse | None = None
-        work = Work.events(self._events(request, exchange), exchange, reads_to_end=self._backend.reads_to_end)
-        try:
-            async with contextlib.aclosing(work) as events:
-                async for event in events:
-                    if response is None:
-                        # Only now, so that what goes wrong before the first token has a status.
-                        response = await _begin_stream(http, exchange)
-                        if self._readiness.state is not EngineState.STOPPING:
-                            left = STREAM_SECONDS - exchange.seconds
-                            deadline.reschedule(asyncio.get_running_loop().time() + left)
-                    exchange.heard()
-                    await response.write(encode_event(event))
-        except GatewayError as error:
-            if response is None:
-                raise
-            failure = error
-        except asyncio.CancelledError:
-            if response is None or not deadline.expired():
-                raise
-            failure = self._failure(TimeoutError(), exchange)
-        else:
-            if response is None:
+        """Admitted, body checked: pass on the events, which an engine task generates, as they come."""
+        source = self._events(request, context)
+        events = EngineTask.events(source, context, reads_to_end=self._backend.reads_to_end)
+        async with contextlib.aclosing(events):
+            # Nothing is sent before the first event: an error is raised and becomes an answer with a status.
+            first = await anext(events, None)
+            if first is None:
                 raise GatewayError.incomplete()
-            if not isinstance(request, GenerateRequest):
-                await response.write(END_EVENT)
-            exchange.finish(HTTPStatus.OK)
-            return response
-        exchange.finish(failure.status, failure.error_type)
+            response = await _begin_stream(http, context)
+            # From here on the status 200 is sent: an error can only be the last event.
+            if self._readiness.state is not EngineState.STOPPING:
+                left = STREAM_SECONDS - context.seconds
+                deadline.reschedule(asyncio.get_running_loop().time() + left)
+            try:
+                context.saw_token()
+                await response.write(encode_event(first))
+                async for event in events:
+                    await response.write(encode_event(event))
+            except GatewayError as error:
+                failure = error
+            except asyncio.CancelledError:
+                if not deadline.expired():
+                    raise
+                failure = self._failure(TimeoutError(), context)
+            else:
+                if not isinstance(request, GenerateRequest):
+                    await response.write(END_EVENT)
+                context.finish(HTTPStatus.OK)
+                return response
+        context.finish(failure.status, failure.error_type)
         await response.write(encode_event(failure.body))
         return response
 
-    async def _events(self, request: Request, exchange: Exchange) -> AsyncGenerator[Json]:
+    async def _generate(self, request: Request, context: RequestContext) -> Json:
+        """In the engine task: wait for an engine slot, then generate; retry a lost adapter once."""
+        retried = False
+        while True:
+            async with self._engine_slot(request, context) as adapter:
+                try:
+                    answer = await self._backend.generate(request, _id(adapter), context.usage)
+                except GatewayError as error:
+                    # The next `_engine_slot` loads the adapter again.
+                    if retried or not self._lost(adapter, error):
+                        raise
+                    retried = True
+                else:
+                    self._readiness.saw_token()
+                    return answer
+
+    async def _events(self, request: Request, context: RequestContext) -> AsyncGenerator[Json]:
+        """In the engine task: as `_generate`, for a stream; retry only before its first event."""
         begun = retried = False
         while True:
-            async with self._turn(request, exchange) as adapter:
-                answer = self._backend.stream(request, _id(adapter), exchange.usage)
+            async with self._engine_slot(request, context) as adapter:
+                answer = self._backend.stream(request, _id(adapter), context.usage)
                 try:
                     async with contextlib.aclosing(answer) as events:
                         async for event in events:
                             begun = True
-                            self._readiness.heard()
+                            self._readiness.saw_token()
                             yield event
                 except GatewayError as error:
-                    # As in `_answer`, but not once the client has a part of the answer.
                     if begun or retried or not self._lost(adapter, error):
                         raise
                     retried = True
@@ -244,21 +262,25 @@ class Gateway:
                     return
 
     @contextlib.asynccontextmanager
-    async def _turn(self, request: Request, exchange: Exchange) -> AsyncIterator[Adapter | None]:
-        """The request's adapter, which is loaded, and a turn at the engine."""
+    async def _engine_slot(self, request: Request, context: RequestContext) -> AsyncIterator[Adapter | None]:
+        """Resolving, loading if need be, queued: yield the loaded adapter with an engine slot held.
+
+        Waits for the slot with the adapter kept, so that it is not removed meanwhile.
+        """
         if request.adapter is None:
-            exchange.base_model = True
-            async with self._admission.turn(exchange):
+            context.base_model = True
+            async with self._admission.engine_slot(context):
                 yield None
             return
-        exchange.enter(Phase.REGISTRY)
+        context.enter(Phase.REGISTRY)
         adapter = await self._registry.resolve(request.adapter)
-        exchange.adapter, exchange.revision = adapter.name, adapter.revision
-        async with self._cache.keep(adapter, exchange), self._admission.turn(exchange):
+        context.adapter, context.revision = adapter.name, adapter.revision
+        waiting = partial(self._admission.waiting_for_load, context)
+        async with self._cache.keep(adapter, waiting), self._admission.engine_slot(context):
             yield adapter
 
     def _lost(self, adapter: Adapter | None, error: GatewayError) -> bool:
-        """Whether the engine could not use an adapter that it had loaded: then it is loaded again, once."""
+        """Return whether the engine no longer has the adapter, and drop it from the cache if so."""
         if adapter is None or not error.is_of_adapter:
             return False
         self._cache.lost(adapter)
@@ -266,7 +288,7 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def _time_limit(self, seconds: float) -> AsyncIterator[asyncio.Timeout]:
-        """A limit that `drain` can bring forward."""
+        """Time limit that `drain` can shorten."""
         async with asyncio.timeout(seconds) as deadline:
             self._deadlines.add(deadline)
             try:
@@ -274,11 +296,11 @@ class Gateway:
             finally:
                 self._deadlines.discard(deadline)
 
-    def _failure(self, error: Exception, exchange: Exchange) -> GatewayError:
+    def _failure(self, error: Exception, context: RequestContext) -> GatewayError:
         if isinstance(error, GatewayError):
             if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-                # The gateway's own words, so no prompt is in them.
-                _log.error("request %s: %s: %s", exchange.request_id, error.error_type, error.message)
+                # The message is the gateway's, so it quotes no prompt.
+                _log.error("request %s: %s: %s", context.request_id, error.error_type, error.message)
             return error
         if isinstance(error, TimeoutError):
             if self._readiness.state is EngineState.STOPPING:
@@ -286,10 +308,10 @@ class Gateway:
             return GatewayError(
                 504,
                 "timeout",
-                f"No answer after {exchange.seconds:.0f} s, waiting for {exchange.phase.value}: "
+                f"No answer after {context.seconds:.0f} s, waiting for {context.phase.value}: "
                 "ask for fewer tokens, stream, or try again",
             )
-        # Only where it happened and what kind of error it was: its text may quote a prompt.
+        # The traceback and the type only: the error's message may quote a prompt.
         frames = "".join(traceback.format_tb(error.__traceback__))
         _log.error("unexpected %s\n%s", type(error).__name__, frames)
         return INTERNAL
@@ -304,7 +326,7 @@ async def _body(http: web.Request) -> bytes:
     if kind != _JSON and not (kind.startswith("application/") and kind.endswith("+json")):
         raise GatewayError(415, "unsupported_media_type", "Send the request as application/json")
     if http.headers.get("Content-Encoding", "identity") != "identity":
-        # A small body may become one that keeps everybody waiting.
+        # A small compressed body may expand to one that blocks the event loop.
         raise GatewayError(415, "unsupported_media_type", "Send the request without Content-Encoding")
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -317,17 +339,17 @@ async def _body(http: web.Request) -> bytes:
         ) from None
 
 
-async def _begin_stream(http: web.Request, exchange: Exchange) -> web.StreamResponse:
-    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"} | _who_answered(exchange)
+async def _begin_stream(http: web.Request, context: RequestContext) -> web.StreamResponse:
+    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"} | _attributes(context)
     response = web.StreamResponse(headers=headers)
     await response.prepare(http)
     return response
 
 
-def _who_answered(exchange: Exchange) -> dict[str, str]:
-    """The header by which a caller learns the revision that answered, and the id to ask on-call about."""
-    adapter = f"adapter={exchange.adapter}@{exchange.revision};" if exchange.adapter else ""
-    return {_ATTRIBUTES: f"{adapter}request={exchange.request_id}"}
+def _attributes(context: RequestContext) -> dict[str, str]:
+    """Return the header with the revision that answered and the request's id in the log."""
+    adapter = f"adapter={context.adapter}@{context.revision};" if context.adapter else ""
+    return {_ATTRIBUTES: f"{adapter}request={context.request_id}"}
 
 
 @web.middleware

@@ -1,4 +1,4 @@
-"""How both engines are spoken to: JSON over HTTP, and what can go wrong with that."""
+"""JSON client for an engine's HTTP port."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from typing import Any
 
 import orjson
 
-from container.gateway.engine.backend import HEALTH_SECONDS, Json
 from container.gateway.engine.connection import EnginePool, EngineResponse
 from container.gateway.errors import GatewayError
+from container.gateway.schemas.openai import Json
+
+#: Time limit of a health check, in seconds.
+HEALTH_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class EngineAnswer:
-    """A whole answer; `json` is empty where the body is no JSON object."""
+    """A whole answer; `json` is empty if the body is not a JSON object."""
 
     status: int
     headers: Mapping[str, str]
@@ -26,14 +29,14 @@ class EngineAnswer:
 
 
 class EngineHttp:
-    """Requests to the engine's port. An engine that cannot be reached is a `GatewayError`."""
+    """JSON requests to the engine; raise `GatewayError` if it cannot be reached."""
 
     def __init__(self, pool: EnginePool) -> None:
-        """`pool` has the connections."""
+        """Send requests on the connections of `pool`."""
         self._pool = pool
 
     def open(self, path: str, body: Json) -> contextlib.AbstractAsyncContextManager[EngineResponse]:
-        """POST `body`; the answer's body is read in the block."""
+        """POST `body`; the block reads the answer."""
         return self._pool.request("POST", path, encode(body))
 
     async def post(self, path: str, body: Json) -> EngineAnswer:
@@ -42,7 +45,7 @@ class EngineHttp:
             return await read_answer(response)
 
     async def is_healthy(self) -> bool:
-        """Whether GET /health says so."""
+        """Return True if GET /health answers 200 within `HEALTH_SECONDS`."""
         try:
             async with asyncio.timeout(HEALTH_SECONDS), self._pool.request("GET", "/health") as response:
                 await response.read()
@@ -52,7 +55,7 @@ class EngineHttp:
 
 
 def encode(body: Json) -> bytes:
-    """A body as it is sent; raises `GatewayError` 422 for what is nested deeper than orjson goes."""
+    """Encode a body; raise `GatewayError` 422 for one that is nested too deeply for orjson."""
     try:
         return orjson.dumps(body)
     except TypeError:
@@ -60,7 +63,7 @@ def encode(body: Json) -> bytes:
 
 
 async def read_answer(response: EngineResponse) -> EngineAnswer:
-    """Read what is left of an answer."""
+    """Read the rest of an answer."""
     try:
         answer: Any = orjson.loads(await response.read())
     except ValueError:

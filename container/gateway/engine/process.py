@@ -1,4 +1,4 @@
-"""The engine's process: started once, told to stop once, never restarted."""
+"""The engine's process: started once, stopped once, never restarted."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _LIBC = ctypes.CDLL(None)
 
 
 def _stop_with_gateway() -> None:
-    """Ask the kernel to stop the engine if the gateway is killed: nobody else would then.
+    """Have the kernel send SIGTERM to the engine if the gateway is killed.
 
-    The engine leads a process group of its own, so a signal to the gateway's group does not reach it.
+    The engine leads a separate process group, so a signal to the gateway's group does not reach it.
     """
     if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-class Engine:
-    """A running engine."""
+class EngineProcess:
+    """A running engine process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        """Made by `start`."""
+        """Use `start`."""
         self._process = process
 
     @classmethod
-    async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> Engine:
-        """Start `command` with `environment` and nothing else; its output goes where ours goes.
+    async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> EngineProcess:
+        """Start `command` with `environment` and nothing else; it inherits stdout and stderr.
 
         Raises `OSError` if the program cannot be run.
         """
@@ -47,14 +47,14 @@ class Engine:
         return self._process.pid
 
     async def wait(self) -> int:
-        """Wait until the engine has ended; its exit code, or minus the signal that ended it."""
+        """Wait for the engine's exit; return its exit code, or minus the signal that ended it."""
         return await self._process.wait()
 
     async def stop(self, grace_seconds: float) -> None:
-        """Stop the engine, gently first.
+        """Stop the engine: SIGTERM, then SIGKILL to the whole process group after `grace_seconds`.
 
-        SIGTERM goes to the engine's first process only: vLLM fails all running requests if its
-        other processes get it too. What is left after the grace period is killed with all its children.
+        SIGTERM goes to the engine's first process only: vLLM fails all running requests if its other
+        processes receive it too.
         """
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()

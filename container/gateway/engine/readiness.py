@@ -1,4 +1,4 @@
-"""What /ping says, kept up to date in the background so that /ping itself never waits."""
+"""Readiness of the engine, updated in the background so that /ping never waits."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import logging
 import time
 from enum import Enum
 
-from container.gateway.engine.backend import ONE_TOKEN, Backend
+from container.gateway.engine.backend import Backend
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Usage
+from container.gateway.schemas.lorax import ONE_TOKEN
 
-#: Seconds between two looks at an engine that starts, and at most at one that runs.
+#: Seconds between checks of a starting engine, and the maximum for a running one.
 STARTING_INTERVAL = 0.25
 RUNNING_INTERVAL = 5.0
 
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class EngineState(Enum):
-    """The engine as the gateway sees it; the value is the error type that callers get."""
+    """The engine's state as the gateway sees it; the value is the error type of a 503."""
 
     STARTING = "starting"
     READY = "ready"
@@ -32,38 +33,39 @@ class EngineState(Enum):
 class Readiness:
     """The engine's state: ready while it generates.
 
-    That it generates is seen from the answers it gives. When it has given none for long, one token is asked
-    for: an engine's own health check can be fine while generation hangs (LoRAX issue 779).
+    Each token of an answer proves that it generates. After `idle_seconds` without one the gateway requests
+    one: an engine's own health check can succeed while generation hangs (LoRAX issue 779). After
+    `silence_seconds` without one the engine is SILENT, until the next token.
     """
 
     def __init__(self, backend: Backend, *, idle_seconds: float, silence_seconds: float) -> None:
-        """Seconds without an answer: after the first, one is asked for; after the second, it is lost."""
+        """Both are seconds since the last token."""
         self._backend = backend
         self._idle_seconds = idle_seconds
         self._silence_seconds = silence_seconds
-        self._heard_at = time.monotonic()
+        self._token_seen_at = time.monotonic()
         self._probe: asyncio.Task[bool] | None = None
         self.state = EngineState.STARTING
 
-    def heard(self) -> None:
-        """The engine has just given an answer or a part of one."""
-        self._heard_at = time.monotonic()
+    def saw_token(self) -> None:
+        """Record that the engine has just sent an answer or an event of one."""
+        self._token_seen_at = time.monotonic()
 
     @property
     def is_ready(self) -> bool:
-        """Whether /ping answers 200."""
+        """True if /ping answers 200."""
         return self.state is EngineState.READY
 
     def check(self) -> None:
-        """Raise the 503 that a caller gets while the engine is not ready."""
+        """Raise `GatewayError` 503 while the engine is not ready."""
         if not self.is_ready:
-            words = self.state.value.replace("_", " ")
+            state = self.state.value.replace("_", " ")
             raise GatewayError(
-                503, self.state.value, f"The endpoint is not ready: {words}", retry_after_seconds=5
+                503, self.state.value, f"The endpoint is not ready: {state}", retry_after_seconds=5
             )
 
     async def watch(self) -> None:
-        """Wait for the engine, warm it up, then look at it for ever."""
+        """Wait until the engine has started, warm it up, then check it until cancelled."""
         began = time.monotonic()
         while True:
             if await self._backend.is_healthy() and await self._generates():
@@ -74,14 +76,14 @@ class Readiness:
         interval = min(RUNNING_INTERVAL, self._idle_seconds / 2, self._silence_seconds / 4)
         while True:
             await asyncio.sleep(interval)
-            self._look()
+            self._check_tokens()
 
-    def _look(self) -> None:
-        quiet = time.monotonic() - self._heard_at
+    def _check_tokens(self) -> None:
+        quiet = time.monotonic() - self._token_seen_at
         if quiet < self._idle_seconds:
             self._change(EngineState.SILENT, EngineState.READY)
             return
-        # One at a time: an engine that hangs is not helped by more.
+        # One at a time: more would only queue up in an engine that hangs.
         if self._probe is None or self._probe.done():
             self._probe = asyncio.create_task(self._answers())
         if quiet > self._silence_seconds:
@@ -99,11 +101,11 @@ class Readiness:
         except GatewayError as error:
             _log.warning("the engine does not generate: %s", error.error_type)
             return False
-        self.heard()
+        self.saw_token()
         return True
 
     def _change(self, old: EngineState, new: EngineState) -> None:
-        """Only from `old`: an engine that has died or is being stopped stays so."""
+        """Change from `old` to `new`; other states stay: DEAD and STOPPING are final."""
         if self.state is old:
             if old is not EngineState.STARTING:
                 _log.warning("the engine was %s and is %s", old.value, new.value)

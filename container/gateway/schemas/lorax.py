@@ -1,4 +1,4 @@
-"""The request: LoRAX's schema, with the rules of LoRAX 0.12.1 and two limits of our own."""
+"""LoRAX's request schema, with the rules of LoRAX 0.12.1 and the gateway's limits."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from container.gateway.errors import GatewayError
 from container.gateway.schemas.validation import validated
 
-#: What LoRAX takes as "no adapter"; a missing id or null means the same.
+#: Adapter ids that mean the base model to LoRAX; so do a missing id and null.
 BASE_MODEL_IDS = ("", "__base_model__")
 #: LoRAX's defaults for MAX_BEST_OF and MAX_STOP_SEQUENCES.
 MAX_BEST_OF = 2
 MAX_STOP_SEQUENCES = 4
-#: The widest seed that both engines take (LoRAX: 64 bits unsigned, vLLM: signed).
+#: The largest seed that both engines accept (LoRAX: 64 bits unsigned, vLLM: signed).
 MAX_SEED = 2**63 - 1
 
 Text = Annotated[str, Field(min_length=1)]
-#: LoRAX has 32 bits for these.
+#: LoRAX stores these in 32 bits.
 Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
 class Parameters(BaseModel):
-    """`parameters` of a request; a key that is not here is ignored, as LoRAX does."""
+    """`parameters` of a request; unknown keys are ignored, as in LoRAX."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
 
@@ -55,7 +55,7 @@ class Parameters(BaseModel):
 
     @property
     def samples(self) -> bool:
-        """Whether tokens are drawn rather than the likeliest taken, by LoRAX's rule."""
+        """True if tokens are sampled, False if decoding is greedy; LoRAX's rule."""
         if self.temperature == 0:
             return False
         return (
@@ -68,7 +68,7 @@ class Parameters(BaseModel):
 
 
 class GenerateRequest(BaseModel):
-    """One prompt and how to continue it."""
+    """A prompt and its generation parameters."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
 
@@ -78,22 +78,26 @@ class GenerateRequest(BaseModel):
 
     @property
     def adapter(self) -> str | None:
-        """The adapter that is asked for, None for the base model."""
+        """The requested adapter, None for the base model."""
         asked = self.parameters.adapter_id
         return None if asked in BASE_MODEL_IDS else asked
 
     def new_tokens(self, default: int) -> int:
-        """The number of tokens to generate at most."""
+        """Return the maximum number of tokens to generate."""
         return self.parameters.max_new_tokens or default
 
 
-def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = False) -> GenerateRequest:
-    """Check a request's JSON; `stream` makes it one for a stream whatever it says.
+#: The request for one token: it warms the engine up, checks that it generates, and has it load an adapter.
+ONE_TOKEN = GenerateRequest(inputs="Hello", parameters=Parameters(max_new_tokens=1))
 
-    Raises `GatewayError` 422 if it breaks a rule. The message never repeats what the caller wrote, which
-    may be a prompt.
+
+def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = False) -> GenerateRequest:
+    """Validate a request's JSON; `stream` overrides its own `stream`.
+
+    Raises `GatewayError` 422 if it breaks a rule. The message never repeats the client's values, which may be
+    a prompt.
     """
-    _check_place_of_adapter(data)
+    _check_adapter_key(data)
     request = validated(GenerateRequest, data)
     if stream:
         request = request.model_copy(update={"stream": True})
@@ -101,13 +105,13 @@ def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = Fals
     return request
 
 
-def _check_place_of_adapter(data: Any) -> None:
-    """Unknown keys are ignored, but not an adapter in the wrong place: the base model would answer."""
+def _check_adapter_key(data: Any) -> None:
+    """Raise `GatewayError` for an adapter under another key: ignored, it would mean the base model."""
     parameters = data.get("parameters") if isinstance(data, dict) else None
-    for place, names in ((data, ("adapter_id", "model", "adapter")), (parameters, ("model", "adapter"))):
-        if isinstance(place, dict):
+    for container, names in ((data, ("adapter_id", "model", "adapter")), (parameters, ("model", "adapter"))):
+        if isinstance(container, dict):
             for name in names:
-                if place.get(name):
+                if container.get(name):
                     raise GatewayError.validation(f"`{name}`: name the adapter in `parameters.adapter_id`")
 
 

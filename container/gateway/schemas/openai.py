@@ -1,7 +1,7 @@
-"""The request: OpenAI's chat and text completion schemas, with limits of our own.
+"""OpenAI's chat and text completion request schemas, with the gateway's limits.
 
-A field that is not here is refused by name: an engine would ignore it and answer something else than was
-asked for, or do something that callers must not make it do (vLLM: templates, other places to load from).
+Unknown fields are refused by name. An engine would ignore them and answer another request than the client's,
+or offer functions that clients must not use (vLLM: templates, other sources of adapters).
 """
 
 from __future__ import annotations
@@ -15,23 +15,26 @@ from container.gateway.schemas.lorax import (
     BASE_MODEL_IDS,
     MAX_SEED,
     MAX_STOP_SEQUENCES,
+    GenerateRequest,
     Penalty,
     Positive,
     Text,
 )
 from container.gateway.schemas.validation import validated
 
-#: Choices that one request may ask for; each is a generation of its own.
+#: One JSON object as it goes to the client: the answer, or one event of a stream.
+Json = dict[str, Any]
+#: Maximum of `n`; each choice is a separate generation.
 MAX_CHOICES = 8
-#: OpenAI's limits for the alternatives that are told for each token.
+#: OpenAI's limits for the alternatives returned for each token.
 MAX_TOP_LOGPROBS = 20
 MAX_TEXT_LOGPROBS = 5
-#: Messages of a conversation, parts of one, tools: 2 MiB could hold a million, which would keep the event
-#: loop, and /ping with it, for seconds.
+#: Maximum of messages, parts of a message and tools: a body of 2 MiB could have a million, which would block
+#: the event loop, and /ping with it, for seconds.
 MAX_ITEMS = 4096
 MAX_FIELDS = 100
 Objects = Annotated[list[dict[str, Any]], Field(fail_fast=True, max_length=MAX_ITEMS)]
-#: For OpenAI's own bookkeeping: taken and not looked at.
+#: Accepted and ignored: they have a meaning in OpenAI's own service only.
 IGNORED = frozenset(
     {
         "user",
@@ -56,7 +59,7 @@ class StreamOptions(_Strict):
 
 
 class TextPart(_Strict):
-    """A part of a message's content; images and the like are not served."""
+    """A text part of a message's content; other types are not supported."""
 
     type: Literal["text"]
     text: str
@@ -73,14 +76,14 @@ class Message(_Strict):
 
     @property
     def text(self) -> str:
-        """Its content, whichever way it is written."""
+        """The content as one string."""
         if isinstance(self.content, list):
             return "".join(part.text for part in self.content)
         return self.content or ""
 
 
 class OpenAIRequest(_Strict):
-    """What both kinds of request have."""
+    """Fields of both kinds of request."""
 
     object: ClassVar[str]
 
@@ -103,26 +106,26 @@ class OpenAIRequest(_Strict):
 
     @property
     def adapter(self) -> str | None:
-        """The adapter that is asked for, None for the base model."""
+        """The requested adapter, None for the base model."""
         return self.model
 
     @property
     def stops(self) -> list[str]:
-        """The stop sequences, whichever way they are written."""
+        """The stop sequences as a list."""
         return [self.stop] if isinstance(self.stop, str) else list(self.stop or ())
 
     @property
     def include_usage(self) -> bool:
-        """Whether a stream ends with an event that has the token counts."""
+        """True if a stream ends with an event that has the token counts."""
         return self.stream_options is not None and self.stream_options.include_usage
 
     @property
     def asked_tokens(self) -> int | None:
-        """The most tokens that the caller wants."""
+        """The maximum number of tokens that the client asks for."""
         return self.max_tokens
 
     def new_tokens(self, default: int) -> int:
-        """The number of tokens to generate at most."""
+        """Return the maximum number of tokens to generate."""
         return self.asked_tokens or default
 
 
@@ -140,7 +143,7 @@ class ChatRequest(OpenAIRequest):
 
     @property
     def asked_tokens(self) -> int | None:
-        """The most tokens that the caller wants, by the newer field if it is there."""
+        """The maximum number of tokens that the client asks for; the newer field has priority."""
         return self.max_completion_tokens or self.max_tokens
 
 
@@ -155,10 +158,12 @@ class TextRequest(OpenAIRequest):
 
 
 Kind = type[ChatRequest] | type[TextRequest]
+#: A checked request of any schema.
+Request = GenerateRequest | OpenAIRequest
 
 
 def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_tokens: int) -> OpenAIRequest:
-    """Check a request's JSON; raises `GatewayError` 422. `model` is None in what asks for the base model."""
+    """Validate a request's JSON; raise `GatewayError` 422. `model` becomes None for the base model."""
     if isinstance(data, dict):
         if len(data) > MAX_FIELDS:
             raise GatewayError.validation("the body has too many fields")

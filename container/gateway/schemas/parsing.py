@@ -1,4 +1,4 @@
-"""A request's body, whichever schema it follows."""
+"""Parsing of request bodies: JSON limits, then the schema of LoRAX or OpenAI."""
 
 from __future__ import annotations
 
@@ -7,47 +7,46 @@ from typing import Any
 
 import orjson
 
-from container.gateway.engine.backend import Request
 from container.gateway.errors import GatewayError
 from container.gateway.schemas.lorax import read_generate_request
-from container.gateway.schemas.openai import ChatRequest, Kind, TextRequest, read_openai_request
+from container.gateway.schemas.openai import ChatRequest, Kind, Request, TextRequest, read_openai_request
 
 Read = Callable[[Any], Request]
-#: Items of lists and members of objects. A chat of a thousand messages with its tools has fewer. All are
-#: looked at before a request is taken or refused, and everybody else, /ping included, waits meanwhile.
+#: Maximum of list items and object members. A chat of a thousand messages with its tools has fewer. All are
+#: checked on the event loop, so all other requests, /ping included, wait meanwhile.
 MAX_VALUES = 10_000
-#: What is nested deeper than 254 levels could not be written as JSON again.
+#: Maximum nesting depth; orjson cannot encode more than 254 levels again.
 MAX_LEVELS = 64
-#: Those in prompts included. A million lists take half a second to be made of a body, and to be thrown away.
+#: Maximum of brackets, those in prompts included: a million lists take half a second to create and to free.
 MAX_BRACKETS = 100_000
 
 
 class Reader:
-    """Reads and checks bodies; each method raises `GatewayError`."""
+    """Parser of request bodies; each method raises `GatewayError`."""
 
     def __init__(self, *, base_model: str, max_new_tokens: int) -> None:
-        """`base_model` is the base model's name, `max_new_tokens` the most that may be asked for."""
+        """`base_model` is the base model's name, `max_new_tokens` the limit of a request."""
         self._base_model = base_model
         self._max_new_tokens = max_new_tokens
 
     def generate(self, data: Any) -> Request:
-        """LoRAX's schema."""
+        """Read LoRAX's schema."""
         return self._lorax(data, stream=False)
 
     def generate_stream(self, data: Any) -> Request:
-        """LoRAX's schema, for a stream whatever it says."""
+        """Read LoRAX's schema as a request for a stream."""
         return self._lorax(data, stream=True)
 
     def chat(self, data: Any) -> Request:
-        """OpenAI's chat completion schema."""
+        """Read OpenAI's chat completion schema."""
         return self._openai(data, ChatRequest)
 
     def text(self, data: Any) -> Request:
-        """OpenAI's text completion schema."""
+        """Read OpenAI's text completion schema."""
         return self._openai(data, TextRequest)
 
     def any(self, data: Any) -> Request:
-        """The schema whose one mandatory field is there."""
+        """Read the schema whose one mandatory field is present."""
         schemas: dict[str, Read] = {"inputs": self.generate, "messages": self.chat, "prompt": self.text}
         found = [name for name in schemas if isinstance(data, dict) and name in data]
         if len(found) != 1:
@@ -57,7 +56,7 @@ class Reader:
     def _lorax(self, data: Any, *, stream: bool) -> Request:
         request = read_generate_request(data, max_new_tokens=self._max_new_tokens, stream=stream)
         if request.adapter == self._base_model:
-            # An adapter may not have this name: OpenAI's schema means the base model by it.
+            # No adapter can have this name: in OpenAI's schema it means the base model.
             raise GatewayError.validation("`adapter_id`: that is the base model; leave it out to ask it")
         return request
 
@@ -68,7 +67,7 @@ class Reader:
 
 
 def read_json(body: bytes) -> Any:
-    """The JSON of a body; raises `GatewayError` 400, or 422 if it has too many values or levels."""
+    """Decode a body; raise `GatewayError` 400, or 422 if it has too many values or levels."""
     if body.count(b"[") + body.count(b"{") > MAX_BRACKETS:
         raise GatewayError.validation(f"the body has more than {MAX_BRACKETS} brackets")
     try:

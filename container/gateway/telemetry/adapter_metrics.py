@@ -1,7 +1,7 @@
-"""What is counted for each adapter, for Prometheus and as CloudWatch's Embedded Metric Format (EMF).
+"""Metrics per adapter, for Prometheus and in CloudWatch's Embedded Metric Format (EMF).
 
-Adapters are named by callers and may be thousands: only the first so many get a series of their own, the
-others share one. Names that are not registered never get one.
+There may be thousands of adapters: the first `max_adapters` have separate series, the others share one.
+Unregistered names never create a series.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from prometheus_client.exposition import generate_latest
 
 from container.gateway.adapters.registry import Adapter
 from container.gateway.errors import GatewayError
-from container.gateway.request_context import Exchange
+from container.gateway.request_context import RequestContext
 from container.gateway.telemetry import names
 
-#: The values of the label for requests without an adapter of their own, UNKNOWN for those that end before
-#: it is known; adapter names never begin so.
+#: Label of requests for the base model, of requests that end before their adapter is resolved, and of
+#: adapters without a separate series. Adapter names cannot begin with an underscore.
 BASE_MODEL = "__base_model__"
 UNKNOWN = "__unknown__"
 OTHERS = "__others__"
-#: The time at which a counter was made is of no use here, and a third of the text.
+#: `_created` series would be a third of the text, and nothing reads them.
 disable_created_metrics()  # type: ignore[no-untyped-call]
-#: EMF takes this many values of one metric in a line. Of more, a random choice is told.
+#: EMF's limit of values of one metric in a line. Of more, a random sample is emitted.
 MAX_VALUES = 100
-#: Seconds; from a cached answer to SageMaker's limit for streams.
+#: Histogram buckets in seconds; the last one is SageMaker's limit for streams.
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 240, 480)
 
 
 class _Sample:
-    """At most `MAX_VALUES` of the values that were added, each as likely as any other."""
+    """Reservoir sample of at most `MAX_VALUES` values, uniformly chosen."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
@@ -46,13 +46,13 @@ class _Sample:
         self._seen += 1
         if len(self.values) < MAX_VALUES:
             self.values.append(round(value, 4))
-        elif (place := random.randrange(self._seen)) < MAX_VALUES:
-            self.values[place] = round(value, 4)
+        elif (index := random.randrange(self._seen)) < MAX_VALUES:
+            self.values[index] = round(value, 4)
 
 
 @dataclass
 class _Interval:
-    """What is counted for one adapter until the next EMF line."""
+    """Counts and samples of one adapter since the last EMF line."""
 
     counts: Counter[str] = field(default_factory=Counter)
     latency: _Sample = field(default_factory=_Sample)
@@ -60,8 +60,8 @@ class _Interval:
     load_time: _Sample = field(default_factory=_Sample)
 
 
-class Metrics:
-    """Counts requests and adapter loads."""
+class AdapterMetrics:
+    """Counters and histograms of requests and adapter loads, per adapter."""
 
     def __init__(self, *, endpoint: str, variant: str, max_adapters: int) -> None:
         """`endpoint` and `variant` are dimensions in CloudWatch."""
@@ -81,10 +81,10 @@ class Metrics:
         self._loads = self._counter("adapter_loads", "Adapters loaded, by how that ended", kind)
         self._load_time = self._histogram("adapter_load_seconds", "Fetching and loading an adapter", one)
 
-    def served(self, exchange: Exchange) -> None:
-        """Count a request that is over."""
-        label = BASE_MODEL if exchange.base_model else self._label(exchange.adapter)
-        error, usage, seconds = exchange.error_type, exchange.usage, exchange.seconds
+    def served(self, context: RequestContext) -> None:
+        """Count a finished request."""
+        label = BASE_MODEL if context.base_model else self._label(context.adapter)
+        error, usage, seconds = context.error_type, context.usage, context.seconds
         self._requests.labels(label, error or "").inc()
         self._prompt_tokens.labels(label).inc(usage.prompt_tokens)
         self._generated_tokens.labels(label).inc(usage.generated_tokens)
@@ -96,15 +96,15 @@ class Metrics:
             now.counts[names.ERRORS] += 1
             now.counts[names.errors_of_type(error)] += 1
             return
-        # The time of an error says nothing about the model.
+        # Latency is of successful requests: the time to an error says nothing about the model.
         self._latency.labels(label).observe(seconds)
         now.latency.add(seconds)
-        if exchange.first_token_seconds is not None:
-            self._first_token.labels(label).observe(exchange.first_token_seconds)
-            now.first_token.add(exchange.first_token_seconds)
+        if context.first_token_seconds is not None:
+            self._first_token.labels(label).observe(context.first_token_seconds)
+            now.first_token.add(context.first_token_seconds)
 
     def loaded(self, adapter: Adapter, seconds: float, error: GatewayError | None) -> None:
-        """Count an adapter that was loaded, or was not."""
+        """Count a load of an adapter, failed if `error` is set."""
         label = self._label(adapter.name)
         self._loads.labels(label, error.error_type if error else "").inc()
         self._load_time.labels(label).observe(seconds)
@@ -114,11 +114,11 @@ class Metrics:
         now.load_time.add(seconds)
 
     def prometheus(self) -> bytes:
-        """All that was counted since the start, in Prometheus' text format."""
+        """Return all counts since the start in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def emf_lines(self) -> Iterator[bytes]:
-        """What was counted since the last call: one line for each adapter that was asked for."""
+        """Yield the counts since the last call, one line for each adapter with requests or loads."""
         intervals, self._intervals = self._intervals, {}
         for label, interval in sorted(intervals.items()):
             yield self._emf_line(label, interval)

@@ -1,7 +1,7 @@
-"""The state of this instance, for Prometheus and as one line of CloudWatch's Embedded Metric Format (EMF).
+"""Metrics of this instance, for Prometheus and as one line of CloudWatch's Embedded Metric Format (EMF).
 
-The line is told at regular times, also when there was no request, so that its absence means something: no
-instance lives. What is counted for each adapter is in `metrics`.
+The line is emitted at regular intervals, without requests too: missing data mean that no instance runs.
+`adapter_metrics` has the metrics per adapter.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from container.gateway.adapters.registry import Registry
 from container.gateway.admission import Admission
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import WRONG_ADAPTER
-from container.gateway.request_context import Exchange
+from container.gateway.request_context import RequestContext
 from container.gateway.telemetry import names
 
-#: What Prometheus is told of each count that only grows; its name and its text there.
+#: Prometheus' name and help text of each counter.
 _COUNTERS = {
     names.REQUESTS_REFUSED: ("requests_refused", "Requests refused for overload"),
     names.SERVER_ERRORS: (
@@ -47,8 +47,8 @@ _COUNTERS = {
 }
 
 
-class StateMetrics(Collector):
-    """Reads what the gateway's parts count; counts itself how requests end."""
+class InstanceMetrics(Collector):
+    """Gauges and counters of the gateway's parts, and counts of the results of requests."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class StateMetrics(Collector):
         cache: AdapterCache,
         cache_dir: Path,
     ) -> None:
-        """`endpoint` and `variant` are dimensions in CloudWatch; `cache_dir` is on the disk that is told."""
+        """`endpoint` and `variant` are dimensions in CloudWatch; `cache_dir` is on the measured disk."""
         self._dimensions = {names.ENDPOINT: endpoint, names.VARIANT: variant}
         self._readiness = readiness
         self._admission = admission
@@ -69,39 +69,42 @@ class StateMetrics(Collector):
         self._cache = cache
         self._cache_dir = cache_dir
         self._refused = self._server_errors = self._wrong_adapters = 0
-        self._told = dict.fromkeys(_COUNTERS, 0)
+        self._emitted = dict.fromkeys(_COUNTERS, 0)
         self._prometheus = CollectorRegistry()
         self._prometheus.register(self)
 
-    def served(self, exchange: Exchange) -> None:
-        """Count a request that is over."""
-        self._refused += exchange.status == HTTPStatus.TOO_MANY_REQUESTS
-        self._server_errors += exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        self._wrong_adapters += exchange.error_type == WRONG_ADAPTER
+    def served(self, context: RequestContext) -> None:
+        """Count a finished request."""
+        self._refused += context.status == HTTPStatus.TOO_MANY_REQUESTS
+        self._server_errors += context.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        self._wrong_adapters += context.error_type == WRONG_ADAPTER
 
     def emf_line(self) -> bytes:
-        """The state now, and what has happened since the last line."""
+        """Return the current state, and the counts since the last line."""
         return self._line(
             {names.INSTANCES: 1, names.ENGINE_READY: int(self._readiness.is_ready)} | self._interval()
         )
 
     def last_emf_line(self) -> bytes:
-        """What has happened since the last line, for an instance that ends: it no longer counts as one."""
+        """Return the counts since the last line, for an instance that ends: it no longer counts as one."""
         return self._line(self._interval())
 
     def prometheus(self) -> bytes:
-        """The state now, and what was counted since the start, in Prometheus' text format."""
+        """Return the current state, and the counts since the start, in Prometheus' text format."""
         return generate_latest(self._prometheus)
 
     def collect(self) -> Iterator[Metric]:
         """See `Collector`."""
-        admission, cache = self._admission, self._cache
+        cache, slots = self._cache, self._admission.engine_slots
         gauges = {
             "engine_ready": ("Whether /ping answers 200", self._readiness.is_ready),
-            "requests_inside": ("Requests under way, those that wait included", admission.inside),
-            "requests_at_engine": ("Requests at the engine", admission.turns.taken.now),
-            "requests_waiting": ("Requests that wait for a turn at the engine", admission.turns.waiting.now),
-            "adapter_loads_waiting": ("Adapter loads that wait for others to end", cache.loads.waiting.now),
+            "requests_inside": ("Requests under way, those that wait included", self._admission.in_flight),
+            "requests_at_engine": ("Requests at the engine", slots.in_use.value),
+            "requests_waiting": (
+                "Requests that wait for a turn at the engine",
+                slots.waiting.value,
+            ),
+            "adapter_loads_waiting": ("Adapter loads that wait for others to end", cache.loads.waiting.value),
             "adapter_cache_bytes": ("Adapter files on the disk", cache.bytes),
             "adapter_cache_adapters": ("Adapters on the disk", cache.count),
             "disk_free_bytes": ("Free bytes of the disk with the adapter files", _free(self._cache_dir)),
@@ -113,7 +116,7 @@ class StateMetrics(Collector):
             yield CounterMetricFamily(f"lora_{name}", text, value=totals[metric])
 
     def _totals(self) -> dict[str, int]:
-        """Since the start."""
+        """Counts since the start."""
         return {
             names.REQUESTS_REFUSED: self._refused,
             names.SERVER_ERRORS: self._server_errors,
@@ -125,16 +128,16 @@ class StateMetrics(Collector):
         }
 
     def _interval(self) -> dict[str, int]:
-        """Since the last call; a level is told as the highest that it was."""
-        before, self._told = self._told, self._totals()
+        """Counts since the last call; gauges are emitted as their peak."""
+        before, self._emitted = self._emitted, self._totals()
         return {
-            names.REQUESTS_INSIDE: self._admission.turns.taken.take_highest(),
-            names.REQUESTS_WAITING: self._admission.turns.waiting.take_highest(),
-            names.ADAPTER_LOADS_WAITING: self._cache.loads.waiting.take_highest(),
+            names.REQUESTS_INSIDE: self._admission.engine_slots.in_use.take_peak(),
+            names.REQUESTS_WAITING: self._admission.engine_slots.waiting.take_peak(),
+            names.ADAPTER_LOADS_WAITING: self._cache.loads.waiting.take_peak(),
             names.ADAPTER_CACHE_BYTES: self._cache.bytes,
             names.ADAPTER_CACHE_ADAPTERS: self._cache.count,
             names.DISK_FREE_BYTES: _free(self._cache_dir),
-        } | {name: total - before[name] for name, total in self._told.items()}
+        } | {name: total - before[name] for name, total in self._emitted.items()}
 
     def _line(self, values: Mapping[str, int]) -> bytes:
         directive = {
@@ -142,16 +145,16 @@ class StateMetrics(Collector):
             "Dimensions": [[*self._dimensions]],
             "Metrics": [{"Name": name, "Unit": names.INSTANCE_METRICS[name]} for name in values],
         }
-        told = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+        metadata = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
         return orjson.dumps(
-            {"_aws": told} | self._dimensions | dict(values), option=orjson.OPT_APPEND_NEWLINE
+            {"_aws": metadata} | self._dimensions | dict(values), option=orjson.OPT_APPEND_NEWLINE
         )
 
 
 def _free(directory: Path) -> int:
-    """Free bytes of the disk where `directory` is, or will be; 0 where the disk cannot be asked.
+    """Free bytes of the disk where `directory` is, or will be; 0 on an error.
 
-    The kernel knows the number without reading the disk.
+    Does not block: the kernel has the number in memory.
     """
     try:
         return shutil.disk_usage(directory).free

@@ -1,7 +1,7 @@
 """Names of the gateway's CloudWatch metrics: namespace, dimensions, metrics and units.
 
 The container emits them; alarms, dashboard and cost estimate (`stacks`) read them. Standard library only, so
-that synth can import this module. `docs/requests.md` says what each metric counts.
+that synth can import this module. `docs/requests.md` describes each metric.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The one change to LoRAX. This directory goes onto the PYTHONPATH of LoRAX's own Python, which is 3.10."""
+"""The one change to LoRAX. This directory is on the PYTHONPATH of LoRAX's Python, which is 3.10."""

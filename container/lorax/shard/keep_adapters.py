@@ -1,26 +1,26 @@
-"""LoRAX's shard keeps the weights of an adapter for as long as an answer needs them.
+"""A change to LoRAX's shard: it keeps an adapter's weights on the GPU while a request uses them.
 
-Source: server/lorax_server/server.py, models/model.py and adapters/lora.py of LoRAX 0.12.1. There the weights
-are gone with `OffloadAdapter`, and where weights are missing the base model goes on: the caller gets half an
-answer of the adapter and half an answer of the base model, with status 200. It happens when the router takes
-an idle adapter off the GPU (`update_adapters` in router/src/queue.rs): the command waits in the loader's
-queue, behind loads that take long, and until it is carried out the router still takes the adapter for ready.
+Source: server/lorax_server/server.py, models/model.py and adapters/lora.py of LoRAX 0.12.1. There
+`OffloadAdapter` removes the weights at once, and generation continues with the base model where weights are
+missing: half of an answer comes from the adapter, half from the base model, with status 200. The cause is the
+router's offload of an idle adapter (`update_adapters` in router/src/queue.rs): the command waits in the
+loader's queue, behind slow loads, and until it runs the router still treats the adapter as ready.
 
-With this change an offload is acknowledged at once and carried out later: before the next load of an adapter
-that is not on the GPU, and then only if no batch in the shard's cache uses the adapter. A batch that comes
-after even that has its adapters loaded again first, or fails; it is never computed without them.
+With this change an offload is acknowledged at once and deferred: it runs before the next load of an adapter
+that is not on the GPU, and only if no batch in the shard's cache uses the adapter. A batch that arrives after
+its adapters were offloaded has them loaded again first, or fails; it is never computed without them.
 
-Memory: the router counts the memory as free from when it sends the offload. Between loads that is the memory
-that LoRAX held anyway; nothing is above the reservation until the next load, and from then on only adapters
-with requests in flight are. Each of them was resident when its request was taken into a batch, and goes with
-the first load after its last token. If the GPU has no room for that, the load fails with LoRAX's own error.
+Memory: the router counts the memory as free once it has sent the offload. Until the next load nothing exceeds
+the reservation. From then on only adapters with requests in flight do. Each of them was resident when its
+request joined a batch, and is offloaded at the first load after its last token. If the GPU's memory does not
+suffice, the load fails with LoRAX's own error.
 
-Errors are those of LoRAX's own methods. What fails in an offload that was put off is not the fault of the
-adapter being loaded: LoRAX logs it, and it is tried again before the next load.
+Errors are those of LoRAX's methods. An error of a deferred offload is not one of the adapter being loaded:
+LoRAX logs it, and the offload is retried before the next load.
 
-Each process of a model that is spread over GPUs gets all calls and decides alike. Preloaded adapters and the
-base model are never loaded by `LoadAdapter`, so LoRAX's own methods deal with them. The last request to load
-is remembered per index, as long as the process lives; so does the router with its indices.
+Each process of a model that is sharded over GPUs receives all calls and decides alike. `LoadAdapter` never
+loads preloaded adapters and the base model, so LoRAX's methods handle them unchanged. The last load request
+per index is kept as long as the process runs; so are the router's indices.
 
 Python 3.10, standard library only.
 """
@@ -38,25 +38,25 @@ _PARAMETERS = ["self", "request", "context"]
 
 
 class _Kept:
-    """What one service remembers, by adapter index."""
+    """Requests and deferred offloads of one service, by adapter index."""
 
     def __init__(self) -> None:
-        #: The last `LoadAdapterRequest` of each adapter that a request has loaded.
+        #: The last `LoadAdapterRequest` of each loaded adapter.
         self.loads: dict[int, Any] = {}
-        #: The last `OffloadAdapterRequest` of each.
+        #: The last `OffloadAdapterRequest` of each adapter.
         self.offloads: dict[int, Any] = {}
-        #: On the GPU although the router takes them for offloaded.
-        self.put_off: set[int] = set()
+        #: Deferred: on the GPU, though offloaded from the router's point of view.
+        self.deferred: set[int] = set()
 
 
 def keep_adapters_in_use(service: type) -> None:
-    """Change LoRAX's `LoraxService`; raises `RuntimeError` if it is not what this is written for."""
+    """Change LoRAX's `LoraxService`; raise `RuntimeError` if it is not the one of 0.12.1."""
     for name in _WRAPPED:
-        # Its own: those of the class that it inherits from do nothing.
+        # Only methods of the class itself: the inherited ones do nothing.
         method = vars(service).get(name)
         if not inspect.iscoroutinefunction(method) or [*inspect.signature(method).parameters] != _PARAMETERS:
             raise _misfit(service, f"has no `async def {name}(self, request, context)`")
-    # Any: the names are known to be there, and LoRAX has no types.
+    # Any: the names were checked above, and LoRAX has no type hints.
     lorax: Any = service
     init, load, offload, prefill = lorax.__init__, lorax.LoadAdapter, lorax.OffloadAdapter, lorax.Prefill
     messages = offload.__globals__.get("generate_pb2")
@@ -73,22 +73,22 @@ def keep_adapters_in_use(service: type) -> None:
         self._kept = _Kept()
 
     async def make_room(self: Any, context: Any, needed: set[int]) -> None:
-        """Carry out the offloads that were put off, but for the adapters that an answer needs."""
+        """Run the deferred offloads, except those of adapters that a batch uses."""
         kept = self._kept
         in_use = needed.union(*(_adapters(batch) for batch in self.cache.cache.values()))
-        for index in sorted(kept.put_off - in_use):
+        for index in sorted(kept.deferred - in_use):
             with contextlib.suppress(Exception):
                 await offload(self, kept.offloads[index], context)
-        kept.put_off &= self.model.loaded_adapters
+        kept.deferred &= self.model.loaded_adapters
 
     @functools.wraps(load)
     async def load_adapter(self: Any, request: Any, context: Any) -> Any:
         kept, index = self._kept, request.adapter_index
-        kept.put_off.discard(index)
+        kept.deferred.discard(index)
         if index in self.model.loaded_adapters:
             return await load(self, request, context)
         await make_room(self, context, {index})
-        # LoRAX writes into the request.
+        # LoRAX modifies the request.
         asked = copy.deepcopy(request)
         response = await load(self, request, context)
         if index in self.model.loaded_adapters:
@@ -101,7 +101,7 @@ def keep_adapters_in_use(service: type) -> None:
         if index not in kept.loads or index not in self.model.loaded_adapters:
             return await offload(self, request, context)
         kept.offloads[index] = request
-        kept.put_off.add(index)
+        kept.deferred.add(index)
         return messages.OffloadAdapterResponse(offloaded=True)
 
     @functools.wraps(prefill)
@@ -113,8 +113,8 @@ def keep_adapters_in_use(service: type) -> None:
             await make_room(self, context, needed)
         for index in missing:
             await load(self, copy.deepcopy(kept.loads[index]), context)
-            # The router still takes it for offloaded.
-            kept.put_off.add(index)
+            # It is still offloaded from the router's point of view.
+            kept.deferred.add(index)
         return await prefill(self, request, context)
 
     lorax.__init__ = __init__
@@ -122,9 +122,9 @@ def keep_adapters_in_use(service: type) -> None:
 
 
 def _adapters(batch: Any) -> set[int]:
-    """The adapters of a `FlashCausalLMBatch` or `CausalLMBatch`."""
+    """Return the adapters of a `FlashCausalLMBatch` or `CausalLMBatch`."""
     if batch.adapter_meta is None:
-        # A part of a batch that is still in its prefill (`FlashCausalLMBatch.filter`).
+        # A filtered batch that is still in its prefill (`FlashCausalLMBatch.filter`).
         return {request.adapter_index for request in batch.requests}
     found: set[int] = batch.adapter_meta.adapter_set
     return found

@@ -1,7 +1,7 @@
-"""Python imports this when it starts; it changes LoRAX's shard once that is imported (keep_adapters.py).
+"""Import hook that applies keep_adapters.py to LoRAX's shard; Python imports this module at start.
 
-Each Python program that LoRAX starts inherits PYTHONPATH, so for all others this does next to nothing: it
-imports no more than importlib, and another sitecustomize, further down the path, still runs.
+Each Python program that LoRAX starts inherits PYTHONPATH. In all others this has almost no effect: it imports
+importlib only, and another sitecustomize later in the path still runs.
 
 Python 3.10, standard library only.
 """
@@ -12,7 +12,7 @@ import sys
 from importlib import import_module
 from importlib.machinery import PathFinder
 
-#: The `typing` module takes longer to import than all of this.
+#: Importing `typing` would take longer than all of this module.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ HERE = __file__.rpartition("/")[0]
 
 
 class ShardFinder:
-    """Finds the shard's module as the other finders do, and has it changed once it is executed."""
+    """Finds the shard's module through the other finders, and changes it after its execution."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -34,7 +34,7 @@ class ShardFinder:
         if name != SHARD:
             return None
         for finder in sys.meta_path:
-            # Old ones have `find_module` alone.
+            # Old finders only have `find_module`.
             find = None if finder is self else getattr(finder, "find_spec", None)
             spec: ModuleSpec | None = find(name, path, target) if find else None
             if spec is not None:
@@ -44,7 +44,7 @@ class ShardFinder:
 
 
 def _change_after(loader: Any) -> None:
-    # The loader is this module's own, and all else about it stays, such as where tracebacks find the source.
+    # Only this module's loader is changed, so that tracebacks still find the source.
     execute = loader.exec_module
 
     def exec_module(module: Any) -> None:

@@ -1,4 +1,4 @@
-"""The queue in front of the engine."""
+"""Admission control in front of the engine."""
 
 import asyncio
 import contextlib
@@ -7,47 +7,47 @@ import pytest
 
 from container.gateway.admission import MAX_RETRY_AFTER_SECONDS, Admission
 from container.gateway.errors import GatewayError
-from container.gateway.request_context import Exchange
+from container.gateway.request_context import RequestContext
 
 #: A wait that has no end fails its test after 10 s.
 pytestmark = pytest.mark.timeout(10, func_only=True)
 
 
-async def test_who_finds_the_queue_full_is_told_so_at_once() -> None:
+async def test_full_queue_refuses_at_once() -> None:
     admission = Admission(running=2, queued=1)
-    with contextlib.ExitStack() as inside:
+    with contextlib.ExitStack() as admitted:
         for _ in range(3):
-            inside.enter_context(admission.place())
-        with pytest.raises(GatewayError) as caught, admission.place():
+            admitted.enter_context(admission.admit())
+        with pytest.raises(GatewayError) as caught, admission.admit():
             pass
         assert (caught.value.status, caught.value.error_type) == (429, "overloaded")
-        assert admission.inside == 3
-    with admission.place():
-        assert admission.inside == 1
+        assert admission.in_flight == 3
+    with admission.admit():
+        assert admission.in_flight == 1
 
 
 async def test_retry_after_grows_with_the_queue_and_has_an_end() -> None:
-    async def told(seconds: float) -> int:
+    async def retry_after(seconds: float) -> int:
         admission = Admission(running=1, queued=1)
-        admission._mean_turn_seconds = seconds
-        with admission.place(), admission.place(), pytest.raises(GatewayError) as caught, admission.place():
+        admission._mean_slot_seconds = seconds
+        with admission.admit(), admission.admit(), pytest.raises(GatewayError) as caught, admission.admit():
             pass
         assert caught.value.retry_after_seconds is not None
         return caught.value.retry_after_seconds
 
-    assert await told(0.01) == 1
-    assert await told(4.0) == 8
-    assert await told(1000.0) == MAX_RETRY_AFTER_SECONDS
+    assert await retry_after(0.01) == 1
+    assert await retry_after(4.0) == 8
+    assert await retry_after(1000.0) == MAX_RETRY_AFTER_SECONDS
 
 
-async def test_turns_are_taken_in_order_of_arrival_and_no_more_at_once_than_allowed() -> None:
+async def test_engine_slots_are_given_in_order_of_arrival_and_bounded() -> None:
     admission = Admission(running=2, queued=10)
     order: list[int] = []
     at_once = most = 0
 
     async def one(number: int) -> None:
         nonlocal at_once, most
-        async with admission.turn(Exchange("/")):
+        async with admission.engine_slot(RequestContext("/")):
             order.append(number)
             at_once += 1
             most = max(most, at_once)
@@ -59,39 +59,43 @@ async def test_turns_are_taken_in_order_of_arrival_and_no_more_at_once_than_allo
     assert most == 2
 
 
-async def test_one_who_leaves_the_queue_takes_no_turn() -> None:
+async def test_a_request_cancelled_in_the_queue_takes_no_slot() -> None:
     admission = Admission(running=1, queued=10)
-    exchange = Exchange("/")
-    async with admission.turn(Exchange("/")):
-        leaves = asyncio.create_task(_turn(admission, exchange))
+    context = RequestContext("/")
+    async with admission.engine_slot(RequestContext("/")):
+        leaves = asyncio.create_task(_hold_slot(admission, context))
         await asyncio.sleep(0)
-        assert exchange.phase.name == "QUEUE"
+        assert context.phase.name == "QUEUE"
         leaves.cancel()
-    await _turn(admission, exchange)
-    assert exchange.phase.name == "ENGINE"
+    await _hold_slot(admission, context)
+    assert context.phase.name == "ENGINE"
 
 
-async def test_who_waits_for_a_load_takes_no_place_from_others() -> None:
+async def test_a_request_that_waits_for_a_load_does_not_count_in_the_queue() -> None:
     admission = Admission(running=1, queued=0)
-    with admission.place(), admission.waiting_for_load():
-        with admission.place():
-            assert admission.inside == 2
-        with pytest.raises(GatewayError) as caught, admission.place(), admission.waiting_for_load():
+    with admission.admit(), admission.waiting_for_load(RequestContext("/")):
+        with admission.admit():
+            assert admission.in_flight == 2
+        with (
+            pytest.raises(GatewayError) as caught,
+            admission.admit(),
+            admission.waiting_for_load(RequestContext("/")),
+        ):
             pass
-        assert caught.value.status == 429, "these have an end, too"
-    assert admission.inside == 0
+        assert caught.value.status == 429, "waiting loads are bounded, too"
+    assert admission.in_flight == 0
 
 
-async def test_an_empty_house_is_waited_for() -> None:
+async def test_waiting_until_no_request_is_in_flight() -> None:
     admission = Admission(running=1, queued=1)
     await admission.wait_until_empty()
-    with admission.place():
+    with admission.admit():
         waiting = asyncio.create_task(admission.wait_until_empty())
         await asyncio.sleep(0)
         assert not waiting.done()
     await waiting
 
 
-async def _turn(admission: Admission, exchange: Exchange) -> None:
-    async with admission.turn(exchange):
+async def _hold_slot(admission: Admission, context: RequestContext) -> None:
+    async with admission.engine_slot(context):
         pass

@@ -261,8 +261,8 @@ def test_container_ends_with_one_line_before_lorax_is_started(
     }.items():
         monkeypatch.setenv(name, value)
     assert main(["serve"], lorax_launch) == 2
-    told = capfd.readouterr()
-    assert told.out == ""
-    assert told.err.splitlines() == [
+    output = capfd.readouterr()
+    assert output.out == ""
+    assert output.err.splitlines() == [
         "ADAPTER_ID is 'a/b': leave it out: requests for the base model would be answered with this adapter"
     ]

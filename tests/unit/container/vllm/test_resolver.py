@@ -74,7 +74,7 @@ async def test_what_can_not_be_fetched_is_not_found_and_gateway_is_told_why(tmp_
     problem = take_problem(tmp_path, ENGINE_ID)
     assert problem is not None
     assert (problem.status, problem.message) == (424, "changed in the bucket")
-    assert take_problem(tmp_path, ENGINE_ID) is None, "it is told once"
+    assert take_problem(tmp_path, ENGINE_ID) is None, "it is returned once"
 
 
 async def test_requests_at_the_same_time_share_one_download(tmp_path: Path) -> None:

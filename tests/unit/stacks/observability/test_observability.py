@@ -12,8 +12,8 @@ import pytest
 
 from container.gateway.adapters.registry import Adapter
 from container.gateway.errors import GatewayError
-from container.gateway.request_context import Exchange
-from container.gateway.telemetry.adapter_metrics import Metrics
+from container.gateway.request_context import RequestContext
+from container.gateway.telemetry.adapter_metrics import AdapterMetrics
 from container.gateway.telemetry.names import ADAPTER_METRICS, INSTANCE_METRICS, NAMESPACE
 from stacks.config.derived import METRICS_OF_LOGS, METRICS_OF_STATE, METRICS_PER_ADAPTER
 from stacks.observability.alarm import Thresholds
@@ -138,8 +138,8 @@ def dashboard(templates: dict[str, Template]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def emitted() -> set[str]:
     """The names of all that the gateway writes, from what it writes."""
-    metrics = Metrics(endpoint=ENDPOINT, variant="AllTraffic", max_adapters=1)
-    done, failed = Exchange("/invocations"), Exchange("/invocations")
+    metrics = AdapterMetrics(endpoint=ENDPOINT, variant="AllTraffic", max_adapters=1)
+    done, failed = RequestContext("/invocations"), RequestContext("/invocations")
     done.first_token_seconds = 0.1
     failed.error_type = "timeout"
     metrics.served(done)

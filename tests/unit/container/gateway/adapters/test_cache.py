@@ -1,4 +1,4 @@
-"""Which adapters are loaded, when, and which have to go."""
+"""Loading of adapters, and their removal from the disk."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ import random
 import shutil
 import traceback
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter
 from container.gateway.admission import Admission
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
-from container.gateway.request_context import Exchange, Phase
+from container.gateway.request_context import Phase, RequestContext
 
 #: A wait that has no end fails its test after 10 s.
 pytestmark = pytest.mark.timeout(10, func_only=True)
@@ -29,12 +30,12 @@ def adapter(name: str, size: int = SIZE, rank: int | None = 8) -> Adapter:
 
 
 class DiskLoader:
-    """Writes files as an engine would; waits for `go` where a test says so."""
+    """Writes files as an engine would; a load waits until `go` is set."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.loaded: list[str] = []
-        self.forgotten: list[str] = []
+        self.unloaded: list[str] = []
         self.failure: GatewayError | None = None
         self.at_once = self.most_at_once = 0
         self.go = asyncio.Event()
@@ -51,8 +52,8 @@ class DiskLoader:
         self.files(engine_id).mkdir(parents=True)
         (self.files(engine_id) / "adapter_model.safetensors").write_bytes(b"x" * SIZE)
 
-    async def forget(self, engine_id: str) -> None:
-        self.forgotten.append(engine_id)
+    async def unload(self, engine_id: str) -> None:
+        self.unloaded.append(engine_id)
 
     def files(self, engine_id: str) -> Path:
         return self.directory / engine_id
@@ -66,19 +67,20 @@ class DiskLoader:
 class Subject:
     def __init__(self, directory: Path, *, adapters: int = 3, max_loads: int = 2) -> None:
         self.loader = DiskLoader(directory)
-        self.told: list[tuple[str, GatewayError | None]] = []
+        self.reported: list[tuple[str, GatewayError | None]] = []
+        self.admission = Admission(running=100, queued=100)
         self.cache = AdapterCache(
             self.loader,
-            Admission(running=100, queued=100),
             max_bytes=adapters * SIZE,
             max_loads=max_loads,
             max_rank=16,
-            on_load=lambda loaded, seconds, error: self.told.append((loaded.name, error)),
+            on_load=lambda loaded, seconds, error: self.reported.append((loaded.name, error)),
         )
 
     @contextlib.asynccontextmanager
     async def keep(self, name: str) -> AsyncIterator[None]:
-        async with self.cache.keep(adapter(name), Exchange("/")):
+        waiting = partial(self.admission.waiting_for_load, RequestContext("/"))
+        async with self.cache.keep(adapter(name), waiting):
             yield
 
     async def use(self, *names: str) -> None:
@@ -92,14 +94,14 @@ async def test_an_adapter_is_loaded_once_for_all_who_ask(tmp_path: Path) -> None
     await asyncio.gather(*(subject.use("otter") for _ in range(20)))
     await subject.use("otter")
     assert subject.loader.loaded == [adapter("otter").engine_id]
-    assert subject.told == [("otter", None)]
+    assert subject.reported == [("otter", None)]
 
 
 async def test_the_least_recently_used_makes_room(tmp_path: Path) -> None:
     subject = Subject(tmp_path, adapters=3)
     await subject.use("a", "b", "c", "a", "d")
     assert subject.loader.on_disk() == {"a", "c", "d"}
-    assert subject.loader.forgotten == [adapter("b").engine_id]
+    assert subject.loader.unloaded == [adapter("b").engine_id]
     assert (subject.cache.bytes, subject.cache.count) == (3 * SIZE, 3)
     await subject.use("b")
     assert subject.loader.on_disk() == {"a", "d", "b"}, "what had to go is loaded again"
@@ -133,10 +135,10 @@ async def test_a_cold_load_makes_nobody_else_wait(tmp_path: Path) -> None:
     subject = Subject(tmp_path)
     await subject.use("warm")
     subject.loader.go.clear()
-    exchange = Exchange("/")
-    cold = asyncio.create_task(_enter(subject.cache, adapter("cold"), exchange))
+    context = RequestContext("/")
+    cold = asyncio.create_task(_enter(subject, adapter("cold"), context))
     await asyncio.sleep(0)
-    assert exchange.phase is Phase.LOADING
+    assert context.phase is Phase.LOADING
     await subject.use("warm")
     assert not cold.done()
     subject.loader.go.set()
@@ -176,7 +178,7 @@ async def test_a_failed_load_is_told_to_all_and_not_tried_again_at_once(
     assert results == [subject.loader.failure] * 3
     with pytest.raises(GatewayError):
         await subject.use("otter")
-    assert subject.told == [("otter", subject.loader.failure)], "once"
+    assert subject.reported == [("otter", subject.loader.failure)], "once"
     subject.loader.failure = None
     await asyncio.sleep(0.2)
     await subject.use("otter")
@@ -188,9 +190,9 @@ async def test_a_failed_load_is_told_to_all_and_not_tried_again_at_once(
 async def test_what_can_never_fit_is_409_and_not_loaded(tmp_path: Path, asked: Adapter, reason: str) -> None:
     subject = Subject(tmp_path, adapters=3)
     with pytest.raises(GatewayError, match=reason) as caught:
-        await _enter(subject.cache, asked, Exchange("/"))
+        await _enter(subject, asked, RequestContext("/"))
     assert (caught.value.status, caught.value.error_type) == (409, "adapter_incompatible")
-    assert not subject.told
+    assert not subject.reported
 
 
 async def test_an_adapter_that_the_engine_has_lost_is_loaded_again(tmp_path: Path) -> None:
@@ -228,17 +230,17 @@ async def test_under_pressure_all_are_served_and_no_file_goes_while_it_is_used(
     rng = random.Random(seed)
 
     subject = Subject(tmp_path, adapters=adapters)
-    load, forget = subject.loader.load, subject.loader.forget
+    load, unload = subject.loader.load, subject.loader.unload
 
     async def slow_load(engine_id: str) -> None:
         await asyncio.sleep(rng.random() * 0.003)
         await load(engine_id)
 
-    async def slow_forget(engine_id: str) -> None:
+    async def slow_unload(engine_id: str) -> None:
         await asyncio.sleep(rng.random() * 0.003)
-        await forget(engine_id)
+        await unload(engine_id)
 
-    subject.loader.load, subject.loader.forget = slow_load, slow_forget  # type: ignore[method-assign]
+    subject.loader.load, subject.loader.unload = slow_load, slow_unload  # type: ignore[method-assign]
 
     async def client() -> None:
         for _ in range(10):
@@ -297,6 +299,6 @@ async def test_an_adapter_that_is_lost_to_one_stays_for_those_who_use_it(tmp_pat
     await waiting
 
 
-async def _enter(cache: AdapterCache, asked: Adapter, exchange: Exchange) -> None:
-    async with cache.keep(asked, exchange):
+async def _enter(subject: Subject, asked: Adapter, context: RequestContext) -> None:
+    async with subject.cache.keep(asked, partial(subject.admission.waiting_for_load, context)):
         pass

@@ -1,4 +1,4 @@
-"""Work at the engine, when the one who asked for it leaves."""
+"""Engine tasks when the client disconnects."""
 
 import asyncio
 import contextlib
@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from container.gateway.api.engine_task import Work
+from container.gateway.api.engine_task import EngineTask
 from container.gateway.errors import GatewayError
-from container.gateway.request_context import Exchange, Phase
+from container.gateway.request_context import Phase, RequestContext
 
 #: A wait that has no end fails its test after 10 s.
 pytestmark = pytest.mark.timeout(10, func_only=True)
 
 
 class Engine:
-    """Gives events while it may, and remembers how it ended."""
+    """Yields events until `go` is set; records its end."""
 
     def __init__(self, events: int = 3, failure: Exception | None = None) -> None:
         self.events = events
@@ -56,20 +56,20 @@ class Engine:
             self.ended = "finished"
 
 
-def at_engine() -> Exchange:
-    exchange = Exchange("/")
-    exchange.enter(Phase.ENGINE)
-    return exchange
+def at_engine() -> RequestContext:
+    context = RequestContext("/")
+    context.enter(Phase.ENGINE)
+    return context
 
 
 @pytest.mark.parametrize("reads_to_end", [True, False])
 async def test_an_answer_is_given_and_so_is_what_went_wrong(reads_to_end: bool) -> None:
     engine = Engine()
     engine.go.set()
-    assert await Work(engine.answer(), at_engine(), reads_to_end=reads_to_end).result() == {"answer": 1}
+    assert await EngineTask(engine.answer(), at_engine(), reads_to_end=reads_to_end).result() == {"answer": 1}
     engine.failure = GatewayError.generation()
     with pytest.raises(GatewayError):
-        await Work(engine.answer(), at_engine(), reads_to_end=reads_to_end).result()
+        await EngineTask(engine.answer(), at_engine(), reads_to_end=reads_to_end).result()
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,12 @@ async def test_an_answer_is_given_and_so_is_what_went_wrong(reads_to_end: bool) 
         (True, Phase.ENGINE, "finished"),
     ],
 )
-async def test_work_ends_with_its_caller_unless_engine_must_be_read_to_end(
+async def test_task_ends_with_its_client_unless_engine_must_be_read_to_end(
     reads_to_end: bool, phase: Phase, ended: str
 ) -> None:
-    engine, exchange = Engine(), Exchange("/")
-    exchange.enter(phase)
-    caller = asyncio.create_task(Work(engine.answer(), exchange, reads_to_end=reads_to_end).result())
+    engine, context = Engine(), RequestContext("/")
+    context.enter(phase)
+    caller = asyncio.create_task(EngineTask(engine.answer(), context, reads_to_end=reads_to_end).result())
     await asyncio.sleep(0.01)
     caller.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -102,10 +102,10 @@ async def test_a_stream_that_is_left_ends_or_is_read_to_its_end(
     reads_to_end: bool, ended: str, events: int
 ) -> None:
     engine = Engine(events)
-    source = Work.events(engine.stream(), at_engine(), reads_to_end=reads_to_end)
+    source = EngineTask.events(engine.stream(), at_engine(), reads_to_end=reads_to_end)
     async with contextlib.aclosing(source) as stream:
         assert await anext(stream) == {"event": 0}
-        # A caller who reads slowly makes the engine wait.
+        # A slow client makes the engine wait.
         await asyncio.sleep(0.01)
         assert engine.given < 100
     engine.go.set()
@@ -119,7 +119,7 @@ async def test_a_stream_gives_all_events_and_then_what_went_wrong(reads_to_end: 
     engine.go.set()
     found = []
     with pytest.raises(GatewayError):
-        async for event in Work.events(engine.stream(), at_engine(), reads_to_end=reads_to_end):
+        async for event in EngineTask.events(engine.stream(), at_engine(), reads_to_end=reads_to_end):
             found.append(event["event"])
     assert found == list(range(200))
     assert engine.ended == "failed"

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from container.gateway.engine.backend import Json, Request
 from container.gateway.engine.readiness import EngineState, Readiness
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Usage
+from container.gateway.schemas.openai import Json, Request
 
 #: A wait that has no end fails its test after 20 s.
 pytestmark = pytest.mark.timeout(20, func_only=True)
@@ -117,7 +117,7 @@ async def test_an_engine_that_gives_answers_is_not_asked(engine: StubEngine, rea
     await becomes(readiness, EngineState.READY)
     asked = engine.asked
     for _ in range(40):
-        readiness.heard()
+        readiness.saw_token()
         await asyncio.sleep(0.01)
     assert engine.asked == asked
 

@@ -3,20 +3,20 @@
 import asyncio
 import json
 
-from container.gateway.request_context import Exchange, Phase, Usage
+from container.gateway.request_context import Phase, RequestContext, Usage
 from container.gateway.telemetry.access_log import AccessLog
 
 
 async def test_a_line_tells_who_was_asked_and_how_long_it_took() -> None:
-    exchange = Exchange(
+    context = RequestContext(
         "/invocations", request_id="abc", adapter="otter", revision="0" * 16, usage=Usage(7, 3)
     )
     for phase in (Phase.REGISTRY, Phase.LOADING, Phase.QUEUE, Phase.ENGINE):
-        exchange.enter(phase)
-    exchange.finish(504, "timeout")
+        context.enter(phase)
+    context.finish(504, "timeout")
     lines: list[bytes] = []
 
-    AccessLog(lines.append).add(exchange)
+    AccessLog(lines.append).add(context)
     await asyncio.sleep(0.2)
     (line,) = (json.loads(each) for each in lines)
     assert line["log"] == "access"
@@ -33,9 +33,9 @@ async def test_lines_are_written_together_and_none_is_lost_at_the_end() -> None:
 
     log = AccessLog(written.append)
     for _ in range(10):
-        exchange = Exchange("/")
-        exchange.finish(200)
-        log.add(exchange)
+        context = RequestContext("/")
+        context.finish(200)
+        log.add(context)
     assert not written
     log.flush()
     assert len(written) == 1

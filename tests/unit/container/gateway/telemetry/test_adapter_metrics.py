@@ -7,28 +7,28 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from container.gateway.adapters.registry import Adapter
 from container.gateway.errors import ADAPTER_LOAD_FAILED, adapter_error
-from container.gateway.request_context import Exchange, Usage
-from container.gateway.telemetry.adapter_metrics import MAX_VALUES, Metrics
+from container.gateway.request_context import RequestContext, Usage
+from container.gateway.telemetry.adapter_metrics import MAX_VALUES, AdapterMetrics
 from container.gateway.telemetry.names import NAMESPACE
 from tests.unit.container.gateway.telemetry.emf import check_emf
 
 
-def metrics(max_adapters: int = 10) -> Metrics:
-    return Metrics(endpoint="lora-dev", variant="AllTraffic", max_adapters=max_adapters)
+def metrics(max_adapters: int = 10) -> AdapterMetrics:
+    return AdapterMetrics(endpoint="lora-dev", variant="AllTraffic", max_adapters=max_adapters)
 
 
-def exchange(adapter: str | None, error: str | None = None, *, first: float | None = None) -> Exchange:
-    found = Exchange("/invocations", adapter=adapter, usage=Usage(7, 3), first_token_seconds=first)
+def context(adapter: str | None, error: str | None = None, *, first: float | None = None) -> RequestContext:
+    found = RequestContext("/invocations", adapter=adapter, usage=Usage(7, 3), first_token_seconds=first)
     found.base_model = adapter is None and error is None
     found.finish(500 if error else 200, error)
     return found
 
 
-def lines(subject: Metrics) -> list[dict[str, Any]]:
+def lines(subject: AdapterMetrics) -> list[dict[str, Any]]:
     return [json.loads(line) for line in subject.emf_lines()]
 
 
-def samples(subject: Metrics) -> dict[tuple[str, str, str], float]:
+def samples(subject: AdapterMetrics) -> dict[tuple[str, str, str], float]:
     text = subject.prometheus().decode()
     return {
         (sample.name, sample.labels.get("adapter", ""), sample.labels.get("error_type", "")): sample.value
@@ -39,7 +39,7 @@ def samples(subject: Metrics) -> dict[tuple[str, str, str], float]:
 
 def test_requests_and_tokens_are_counted_for_each_adapter() -> None:
     subject = metrics()
-    for each in (exchange("otter"), exchange("otter"), exchange("otter", "timeout"), exchange(None)):
+    for each in (context("otter"), context("otter"), context("otter", "timeout"), context(None)):
         subject.served(each)
     found = samples(subject)
     assert found["lora_requests_total", "otter", ""] == 2
@@ -52,8 +52,8 @@ def test_requests_and_tokens_are_counted_for_each_adapter() -> None:
 
 def test_an_emf_line_has_what_its_directive_names() -> None:
     subject = metrics()
-    subject.served(exchange("otter", first=0.25))
-    subject.served(exchange("otter", "timeout"))
+    subject.served(context("otter", first=0.25))
+    subject.served(context("otter", "timeout"))
     subject.loaded(Adapter("otter", "0" * 16, 1), 1.5, None)
     (line,) = lines(subject)
     check_emf(line)
@@ -72,14 +72,14 @@ def test_an_emf_line_has_what_its_directive_names() -> None:
 
 def test_an_answer_of_another_model_is_told_of_its_adapter() -> None:
     subject = metrics()
-    subject.served(exchange("otter", "wrong_adapter"))
+    subject.served(context("otter", "wrong_adapter"))
     (line,) = lines(subject)
     assert (line["Errors"], line["Errors.wrong_adapter"]) == (1, 1)
 
 
 def test_an_interval_is_told_once() -> None:
     subject = metrics()
-    subject.served(exchange("otter"))
+    subject.served(context("otter"))
     assert len(lines(subject)) == 1
     assert lines(subject) == []
 
@@ -87,7 +87,7 @@ def test_an_interval_is_told_once() -> None:
 def test_a_line_has_no_more_values_than_cloudwatch_takes_and_all_requests() -> None:
     subject = metrics()
     for _ in range(5 * MAX_VALUES):
-        subject.served(exchange("otter"))
+        subject.served(context("otter"))
     (line,) = lines(subject)
     assert len(line["Latency"]) == MAX_VALUES
     assert line["Requests"] == 5 * MAX_VALUES
@@ -96,14 +96,14 @@ def test_a_line_has_no_more_values_than_cloudwatch_takes_and_all_requests() -> N
 def test_adapters_above_the_cap_share_a_series() -> None:
     subject = metrics(max_adapters=2)
     for name in ("a", "b", "c", "d", "a"):
-        subject.served(exchange(name))
+        subject.served(context(name))
     assert {line["Adapter"]: line["Requests"] for line in lines(subject)} == {"a": 2, "b": 1, "__others__": 2}
 
 
 def test_names_that_are_not_registered_get_no_series() -> None:
     subject = metrics()
     for _ in range(50):
-        subject.served(exchange(None, "adapter_not_found"))
+        subject.served(context(None, "adapter_not_found"))
     assert [line["Adapter"] for line in lines(subject)] == ["__unknown__"]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from select import PIPE_BUF
 from typing import Any
@@ -22,8 +23,8 @@ from container.gateway.errors import (
     GatewayError,
     adapter_error,
 )
-from container.gateway.request_context import Exchange
-from container.gateway.telemetry.instance_metrics import StateMetrics
+from container.gateway.request_context import RequestContext
+from container.gateway.telemetry.instance_metrics import InstanceMetrics
 from container.gateway.telemetry.names import INSTANCE_METRICS
 from tests.harness.registry_store import StubStore
 from tests.unit.container.gateway.telemetry.emf import check_emf
@@ -37,7 +38,7 @@ ENTRY = RegistryEntry("otter", REVISION, REVISION * 4, 8, 1, "base", "here").to_
 
 
 class StubLoader:
-    """Loads adapters when it is told to."""
+    """Loads adapters when a test allows it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -52,7 +53,7 @@ class StubLoader:
         self.files(engine_id).mkdir(parents=True)
         (self.files(engine_id) / "weights").write_bytes(b"x" * SIZE)
 
-    async def forget(self, engine_id: str) -> None:
+    async def unload(self, engine_id: str) -> None:
         pass
 
     def files(self, engine_id: str) -> Path:
@@ -60,7 +61,7 @@ class StubLoader:
 
 
 class Instance:
-    """The parts whose state is told; room for two adapters on the disk."""
+    """The parts whose state is emitted; the cache holds two adapters."""
 
     def __init__(self, directory: Path) -> None:
         self.clock = 0.0
@@ -72,13 +73,12 @@ class Instance:
         self.registry = Registry(self.store, cache_seconds=5, clock=lambda: self.clock)
         self.cache = AdapterCache(
             self.engine,
-            self.admission,
             max_bytes=2 * SIZE,
             max_loads=1,
             max_rank=8,
             on_load=lambda adapter, seconds, error: None,
         )
-        self.state = StateMetrics(
+        self.state = InstanceMetrics(
             endpoint="lora-dev",
             variant="AllTraffic",
             readiness=self.readiness,
@@ -95,7 +95,7 @@ class Instance:
         return found
 
     def gauge(self, name: str) -> float:
-        """What Prometheus is told."""
+        """Return a gauge of the Prometheus endpoint."""
         families = text_string_to_metric_families(self.state.prometheus().decode())
         (value,) = [
             each.value for family in families for each in family.samples if each.name == f"lora_{name}"
@@ -103,12 +103,13 @@ class Instance:
         return value
 
     async def use(self, name: str) -> None:
-        async with self.cache.keep(Adapter(name, REVISION, SIZE, 8), Exchange("/")):
+        waiting = partial(self.admission.waiting_for_load, RequestContext("/"))
+        async with self.cache.keep(Adapter(name, REVISION, SIZE, 8), waiting):
             pass
 
-    async def turn(self, go: asyncio.Event) -> None:
-        with self.admission.place():
-            async with self.admission.turn(Exchange("/")):
+    async def hold_engine_slot(self, go: asyncio.Event) -> None:
+        with self.admission.admit():
+            async with self.admission.engine_slot(RequestContext("/")):
                 await go.wait()
 
 
@@ -117,10 +118,10 @@ def instance(tmp_path: Path) -> Instance:
     return Instance(tmp_path)
 
 
-def ended(status: int, error: str | None = None) -> Exchange:
-    exchange = Exchange("/invocations")
-    exchange.finish(status, error)
-    return exchange
+def ended(status: int, error: str | None = None) -> RequestContext:
+    context = RequestContext("/invocations")
+    context.finish(status, error)
+    return context
 
 
 async def test_line_has_exactly_these_metrics_for_whole_variant(instance: Instance) -> None:
@@ -133,7 +134,7 @@ async def test_line_has_exactly_these_metrics_for_whole_variant(instance: Instan
     assert set(line) == {"_aws", "Endpoint", "Variant", *INSTANCE_METRICS}
     quiet = set(INSTANCE_METRICS) - {"Instances", "DiskFreeBytes"}
     assert line["Instances"] == 1
-    assert {name for name in quiet if line[name] != 0} == set(), "nothing has happened, and that is told"
+    assert {name for name in quiet if line[name] != 0} == set(), "nothing has happened, and that is emitted"
 
 
 async def test_the_line_is_one_line_that_a_pipe_keeps_together(instance: Instance) -> None:
@@ -169,7 +170,7 @@ async def test_the_most_at_engine_and_in_queue_are_told_also_when_they_have_left
     instance: Instance,
 ) -> None:
     go = asyncio.Event()
-    requests = [asyncio.create_task(instance.turn(go)) for _ in range(2)]
+    requests = [asyncio.create_task(instance.hold_engine_slot(go)) for _ in range(2)]
     await asyncio.sleep(0)
     assert (instance.gauge("requests_at_engine"), instance.gauge("requests_waiting")) == (1, 1)
     assert instance.gauge("requests_inside") == 2
@@ -274,12 +275,12 @@ async def test_questions_to_store_that_fail_are_told_and_unknown_names_are_none(
 
 
 async def test_how_requests_end_is_told_where_it_matters(instance: Instance) -> None:
-    for exchange in (
+    for context in (
         ended(200), ended(404, "adapter_not_found"), ended(424, "adapter_load_failed"), ended(429, "overloaded"),
         ended(499, "client_disconnected"), ended(500, "wrong_adapter"), ended(500, "internal"),
         ended(504, "timeout"), ended(429, "overloaded"),
     ):  # fmt: skip
-        instance.state.served(exchange)
+        instance.state.served(context)
     line = instance.line()
     assert (line["RequestsRefused"], line["ServerErrors"], line["WrongAdapters"]) == (2, 3, 1)
     line = instance.line()
@@ -292,8 +293,8 @@ async def test_how_requests_end_is_told_where_it_matters(instance: Instance) -> 
 async def test_the_free_bytes_are_those_of_the_disk_with_the_adapters(tmp_path: Path, place: str) -> None:
     instance = Instance(tmp_path / place)
     free = shutil.disk_usage(tmp_path).free
-    for told in (instance.line()["DiskFreeBytes"], instance.gauge("disk_free_bytes")):
-        assert abs(told - free) < 1e9, "others write to the disk meanwhile"
+    for free_bytes in (instance.line()["DiskFreeBytes"], instance.gauge("disk_free_bytes")):
+        assert abs(free_bytes - free) < 1e9, "others write to the disk meanwhile"
 
 
 async def test_a_disk_that_can_not_be_asked_ends_nothing_and_has_no_room(tmp_path: Path) -> None:
