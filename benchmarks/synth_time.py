@@ -5,7 +5,7 @@
 Compared with a bare one-bucket app in the same environment. The three apps alternate for seven rounds, so
 that other load on the machine affects all of them; only the ratios of the medians are meaningful.
 
-Duration: DURATION. Output: out/synth_time.json.
+Duration: about two minutes on two idle cores. Output: out/synth_time.json.
 """
 
 from __future__ import annotations
