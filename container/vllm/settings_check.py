@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adapters.engines.vllm import QUANTIZATIONS, RANKS
+from adapters.engines.vllm import RANKS, RULES
 from container.gateway.settings import Settings, SettingsError
 
 
@@ -16,11 +16,11 @@ def check_settings(settings: Settings, _environment: Mapping[str, str]) -> None:
 
     The container's environment is not looked at: what vLLM is told comes from the settings alone.
     """
-    if settings.quantize is not None and settings.quantize not in QUANTIZATIONS:
+    if settings.quantize is not None and settings.quantize not in RULES.quantizations:
         raise SettingsError(
             "HF_MODEL_QUANTIZE",
             settings.quantize,
-            f"leave it out, or give one that vLLM knows: {', '.join(QUANTIZATIONS)}",
+            f"leave it out, or give one that vLLM knows: {', '.join(RULES.quantizations)}",
         )
     slot_rank(settings)
 
@@ -31,4 +31,4 @@ def slot_rank(settings: Settings) -> int:
     for allowed in RANKS:
         if rank <= allowed:
             return allowed
-    raise SettingsError("MAX_ADAPTER_RANK", str(rank), f"vLLM serves ranks up to {RANKS[-1]}")
+    raise SettingsError("MAX_ADAPTER_RANK", str(rank), f"vLLM serves ranks up to {RULES.max_rank}")

@@ -7,8 +7,9 @@ from stacks.config.container_environment import container_environment
 from stacks.config.rollout_plan import RolloutPlan, resolved
 from stacks.config.stage_config import LoadedStage, StageConfig
 from stacks.observability.log_metrics import ENDPOINT_PATTERNS, SEEDER_PATTERNS
-from stacks.sizing.cost_estimate import Estimate, estimate
-from stacks.sizing.instances import ENGINE_CUDA, choose_ami, instance_type
+from stacks.sizing.cost_estimate import Estimate, Usage, estimate
+from stacks.sizing.engines.registry import MEMORY
+from stacks.sizing.instances import choose_ami, instance_type
 
 #: CloudWatch metrics of each requested adapter, without the rare Errors.<type>.
 METRICS_PER_ADAPTER = len(ADAPTER_METRICS)
@@ -60,7 +61,7 @@ def monthly_cost(stage: LoadedStage, *, alarms: int = 0) -> Estimate | None:
     plan, most = rollout_plan(config), most_instances(config)
     told = min(len(list(stage.manifest.published_names())), config.gateway.metrics_max_adapters)
     expected = config.cost.expected_instances
-    return estimate(
+    usage = Usage(
         instance_type=config.endpoint.instance_type,
         region=config.region,
         minimum=fewest_instances(config),
@@ -75,6 +76,7 @@ def monthly_cost(stage: LoadedStage, *, alarms: int = 0) -> Estimate | None:
         alarms=alarms,
         dashboards=int(config.observability.dashboard),
     )
+    return estimate(usage)
 
 
 def has_mounted_model(config: StageConfig) -> bool:
@@ -87,7 +89,7 @@ def inference_ami(config: StageConfig) -> str | None:
     instance = instance_type(config.endpoint.instance_type)
     if config.endpoint.inference_ami_version is not None or instance is None:
         return config.endpoint.inference_ami_version
-    return choose_ami(ENGINE_CUDA[config.engine.name], instance)
+    return choose_ami(MEMORY[config.engine.name].cuda, instance)
 
 
 def environment(config: StageConfig) -> dict[str, str]:

@@ -140,17 +140,17 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "image's region": (
         {"image": "444455556666.dkr.ecr.us-east-1.amazonaws.com/lora:1"},
         {"image": "444455556666.dkr.ecr.eu-west-1.amazonaws.com/lora:1"},
-        r"image: it lies in eu-west-1, SageMaker pulls from the endpoint's own region only: push it to us-east-1",
+        r"image: it is in eu-west-1, SageMaker pulls from the endpoint's own region only: push it to us-east-1",
     ),
     "volume key's region": (
         {"endpoint": {"volume_key": KEY.format("us-east-1")}},
         {"endpoint": {"volume_key": KEY.format("eu-west-1")}},
-        r"endpoint.volume_key: it lies in eu-west-1: name one of us-east-1",
+        r"endpoint.volume_key: it is in eu-west-1: name one of us-east-1",
     ),
     "bucket key's region": (
         {"security": {"key_arn": KEY.format("us-east-1")}},
         {"security": {"key_arn": KEY.format("eu-west-1")}},
-        r"security.key_arn: it lies in eu-west-1: name one of us-east-1",
+        r"security.key_arn: it is in eu-west-1: name one of us-east-1",
     ),
     "key only where one is used": (
         {"security": {"encryption": "s3_managed"}},
@@ -160,7 +160,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "topic's region": (
         {"observability": {"alarm_topic": "arn:aws:sns:us-east-1:111122223333:on-call"}},
         {"observability": {"alarm_topic": "arn:aws:sns:eu-west-1:111122223333:on-call"}},
-        r"observability.alarm_topic: it lies in eu-west-1: name one of us-east-1",
+        r"observability.alarm_topic: it is in eu-west-1: name one of us-east-1",
     ),
     "mail to the stage's own topic": (
         {"observability": {"alarm_emails": ["a@example.com"]}},
