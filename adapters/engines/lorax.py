@@ -12,6 +12,8 @@ from adapters.engines.record import FEATURES, IGNORES, EngineRules
 
 #: Values of --dtype.
 DTYPES = ("float16", "bfloat16")
+#: The launcher's prefill limit, if none is given, is the longest prompt and this, in tokens.
+PREFILL_MARGIN = 50
 
 #: Ranks with kernels (`punica_kernels/bgmv/bgmv_config.h`, decoding; `sgmv_flashinfer/sgmv_config.h`,
 #: prompts). LoRAX pads ranks up to 8 per GPU and to multiples of 16 (`utils/punica.py`), writes the padded

@@ -61,7 +61,7 @@ class EngineRules:
     unloadable_modules: Mapping[str, frozenset[str]]
     """Modules with which the engine does not load an adapter, by architecture."""
     needs_all_layers: bool
-    """Whether a module that one layer lacks is left out of all layers."""
+    """True if a module that one layer lacks is left out of all layers."""
     features: Mapping[str, str | None]
     """Effect of each of `FEATURES`, e.g. `IGNORES`; None: the engine serves it."""
     unused_settings: Mapping[str, str]
@@ -76,7 +76,7 @@ class EngineRules:
 
     @property
     def reserves_modules(self) -> bool:
-        """Whether the engine has slots for the stage's `engine.adapter_target_modules` only."""
+        """True if the engine has slots for the stage's `engine.adapter_target_modules` only."""
         return "adapter_target_modules" not in self.unused_settings
 
     def ranks(self, gpus: int) -> tuple[int, ...] | None:

@@ -78,3 +78,8 @@ RULES = EngineRules(
     },
     unused_settings={"adapter_memory_fraction": "vLLM reserves max_active_adapters slots"},
 )
+
+
+def slot_rank(rank: int) -> int | None:
+    """Return the rank of the slots for adapters of up to `rank`; None if it is above the highest."""
+    return next((allowed for allowed in RANKS if rank <= allowed), None)

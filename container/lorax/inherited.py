@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from adapters.engines.lorax import PREFILL_MARGIN
 from container.gateway.settings import Settings, SettingsError
 
 #: Of no use here, and the launcher writes them into its log when it starts.
 UNUSED_SECRETS = ("NGROK_AUTHTOKEN", "PREDIBASE_API_TOKEN")
-#: The launcher's prefill limit, if none is given, is the longest prompt and this.
-PREFILL_MARGIN = 50
 
 _ONLY_THESE_ADAPTERS = "leave it out: LoRAX would load no other adapters"
 _PROMPTS_LEAK = "leave it out: LoRAX would send prompts there"

@@ -29,7 +29,7 @@ from stacks.sizing.instances import check_ami, has_local_storage, instance_type
 _ECR_REGION = re.compile(r"\d{12}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/.+")
 #: CreateModel's limit of an image's URI.
 _MAX_IMAGE = 255
-#: Three bad minutes raise an alarm that takes an update back, and CloudWatch needs another to see them.
+#: Three bad minutes raise an alarm that rolls an update back, and CloudWatch needs another to see them.
 ALARM_SECONDS = 240
 
 
@@ -77,7 +77,7 @@ def warnings(stage: LoadedStage) -> Iterator[tuple[str, str]]:
     if config.image != "asset" and "@sha256:" not in config.image and _ECR_REGION.fullmatch(config.image):
         yield (
             "image-tag",
-            f"image: {config.image} names a tag, which may stand for another image when an instance is "
+            f"image: {config.image} names a tag, which may point to another image when an instance is "
             "added: name a digest (…@sha256:…)",
         )
     plan = rollout_plan(config)
@@ -86,8 +86,8 @@ def warnings(stage: LoadedStage) -> Iterator[tuple[str, str]]:
         key = "step_seconds" if plan.strategy == "rolling" else "bake_seconds"
         yield (
             "short-pause",
-            f"rollout.{key}: {pause} s are over before an alarm can take an update back, which three bad "
-            "minutes raise: write 300, or rollback_on_alarms: false",
+            f"rollout.{key}: {pause} s are over before an alarm, which three bad minutes raise, can roll an "
+            "update back: write 300, or rollback_on_alarms: false",
         )
     if endpoint.data_capture.percent:
         yield (

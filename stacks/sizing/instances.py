@@ -74,7 +74,7 @@ class InstanceType:
 
     @property
     def local_storage(self) -> bool:
-        """Whether the instance has local disks (NVMe)."""
+        """True if the instance has local disks (NVMe)."""
         return has_local_storage(self.name)
 
 

@@ -39,9 +39,9 @@ class Engine(Strict):
     max_total_tokens: int = _setting("max_total_tokens")
     """Longest prompt and answer together, in tokens."""
     default_new_tokens: int = _setting("default_new_tokens")
-    """New tokens of a request without `max_tokens`."""
+    """Limit of new tokens for a request that sets none."""
     max_new_tokens: int = _setting("max_new_tokens")
-    """Maximum of new tokens per request, so that an answer ends within SageMaker's 60 s limit."""
+    """Highest limit that a request may set, so that an answer ends within SageMaker's 60 s."""
     max_concurrent_requests: int = _setting("max_concurrent_requests")
     """Requests at the engine at once; more wait in the queue, see `max_queued_requests`."""
     max_adapter_rank: int = _setting("max_adapter_rank")

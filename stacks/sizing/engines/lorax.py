@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
+from adapters.engines.lorax import PREFILL_MARGIN
 from stacks.sizing.demand import Demand
 from stacks.sizing.engines.memory import AdapterMemory, EngineMemory, GpuLimit, LargestStep
 from stacks.sizing.memory_parts import GIB, HALF
 from stacks.sizing.model_shape import ModelShape
 
 _FP8 = GpuLimit((8, 9), "ml.g6 or a newer family")
-#: The launcher's margin of the prefill over the longest prompt.
-_PREFILL_MARGIN = 50
 
 
 class LoraxMemory(EngineMemory):
@@ -27,7 +26,7 @@ class LoraxMemory(EngineMemory):
 
     def largest_step(self, demand: Demand) -> LargestStep:
         """A prefill of `max_input_tokens` + 50 tokens with all their logits, in 16 bits twice and in 32."""
-        tokens = demand.max_input_tokens + _PREFILL_MARGIN
+        tokens = demand.max_input_tokens + PREFILL_MARGIN
         return LargestStep(tokens=tokens, rows=tokens, logit_bytes=2 * HALF + 4)
 
     def adapter_remedies(self, demand: Demand, enough: Callable[[Demand], bool]) -> Iterator[str]:

@@ -28,7 +28,7 @@ class AdapterMemory:
     resident: int
     """Adapters of the largest rank that fit at once."""
     text: str
-    """How the size results, for the plan's arithmetic."""
+    """Formula of the size, for the plan's arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class EngineMemory(ABC):
     halved_kv: frozenset[str]
     """Quantizations that store the KV cache in 8 bits."""
     captures_graphs: bool
-    """Whether it captures CUDA graphs, which take memory."""
+    """True if it captures CUDA graphs, which take memory."""
     copies_kv_heads: bool
-    """Whether GPUs beyond the number of KV heads each have a copy of one."""
+    """True if GPUs beyond the number of KV heads each have a copy of one."""
     adapter_key: str
     """Key of the stage file that sizes the memory for adapters."""
     quantization: str
@@ -82,4 +82,4 @@ class EngineMemory(ABC):
 
     @abstractmethod
     def adapter_remedies(self, demand: Demand, enough: Callable[[Demand], bool]) -> Iterator[str]:
-        """Yield `key: value` for each key about adapters whose change alone is `enough`, the least change."""
+        """Yield `key: value` for each adapter setting whose change alone is `enough`: the least change."""

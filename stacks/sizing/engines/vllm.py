@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
-from adapters.engines.vllm import RANKS
+from adapters.engines.vllm import RANKS, slot_rank
 from stacks.sizing.demand import Demand
 from stacks.sizing.engines.memory import AdapterMemory, EngineMemory, LargestStep
 from stacks.sizing.memory_parts import HALF, kv_heads_per_gpu
@@ -26,7 +26,7 @@ class VllmMemory(EngineMemory):
     def adapters(self, demand: Demand) -> AdapterMemory:
         """Multiply the size of a slot by their number."""
         modules, slots = demand.adapter_target_modules, demand.max_active_adapters
-        rank = _slot_rank(demand.max_adapter_rank)
+        rank = slot_rank(demand.max_adapter_rank) or demand.max_adapter_rank
         where = "all modules" if modules is None else ", ".join(modules)
         return AdapterMemory(
             reserved=slots * slot_bytes(demand.shape, rank, modules, demand.tensor_parallel),
@@ -95,11 +95,6 @@ def slot_bytes(
     else:
         count = sum(name in modules for name in ends)
     return rank * HALF * (shape.layers * layer + count * (shape.vocab_size + hidden))
-
-
-def _slot_rank(rank: int) -> int:
-    """The rank of the slots for adapters of up to `rank`."""
-    return next((allowed for allowed in RANKS if rank <= allowed), rank)
 
 
 def _most_adapters(demand: Demand, enough: Callable[[Demand], bool]) -> int:

@@ -261,7 +261,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "schedules by name": (
         {"autoscaling": {"schedules": [{"name": n, "cron": "cron(0 7 1 * ? *)", "min_instances": 1, "max_instances": 2} for n in "ab"]}},
         {"autoscaling": {"schedules": [{"name": n, "cron": "cron(0 7 1 * ? *)", "min_instances": 1, "max_instances": 2} for n in "aa"]}},
-        r"autoscaling: schedules: 'a' is there twice; give each a name of its own",
+        r"autoscaling: schedules: 'a' is there twice; give each another name",
     ),
     "schedules need autoscaling": (
         {"autoscaling": {"enabled": False}},
@@ -374,12 +374,12 @@ WARNINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "short-pause": (
         {"rollout": {"bake_seconds": 240}},
         {"rollout": {"bake_seconds": 239}},
-        "rollout.bake_seconds: 239 s are over before an alarm can take an update back",
+        "rollout.bake_seconds: 239 s are over before an alarm, which three bad minutes raise, can roll an update back",
     ),
     "image-tag": (
         {"image": "444455556666.dkr.ecr.us-east-1.amazonaws.com/lora@sha256:" + "0" * 64},
         {"image": "444455556666.dkr.ecr.us-east-1.amazonaws.com/lora:1"},
-        "names a tag, which may stand for another image when an instance is added",
+        "names a tag, which may point to another image when an instance is added",
     ),
     "data-capture": (
         {"endpoint": {"data_capture": {"percent": 0}}},
