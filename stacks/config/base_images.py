@@ -79,7 +79,7 @@ def lock_text(images: Mapping[str, BaseImage]) -> str:
 
 
 def build_argument(engine: str) -> str:
-    """Name of the build argument of an engine's Dockerfile for its base image."""
+    """Return the name of the build argument of an engine's Dockerfile for its base image."""
     return f"{engine.upper()}_IMAGE"
 
 

@@ -46,7 +46,7 @@ def memory_warning(config: StageConfig, model: Path | None) -> str | None:
 
 
 def _demand(config: StageConfig, model: Path | None) -> Demand | None:
-    """The inputs of the memory plan; None if the model or the instance type is not known."""
+    """Collect the inputs of the memory plan; None if the model or the instance type is not known."""
     shape = known_shape(config.base_model.name) if model is None else shape_of_local_model(model)
     instance, engine = instance_type(config.endpoint.instance_type), config.engine
     if shape is None or instance is None:

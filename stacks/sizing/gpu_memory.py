@@ -18,15 +18,15 @@ from stacks.sizing.model_shape import ModelShape
 
 Verdict = Literal["fits", "near", "does not fit"]
 
-#: Below either a plan is "near". Batching is the point of these engines: with fewer than four requests of
-#: full length at once there is little left of it. And the estimates here may be wrong by about 1 GiB of 22.
+#: Below either a plan is "near". With fewer than four requests of full length at once, batching has little
+#: effect. The estimates may be wrong by about 1 GiB of 22.
 FEW_SEQUENCES = 4
 SMALL_MARGIN = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPlan:
-    """Bytes on each of the GPUs that share the model."""
+    """A memory plan: bytes on each of the GPUs that share the model."""
 
     demand: Demand
     available: int
@@ -78,7 +78,7 @@ class MemoryPlan:
         return "fits"
 
     def arithmetic(self) -> tuple[str, ...]:
-        """The sum, a line for each part."""
+        """Format the sum, a line for each part."""
         demand, gpus = self.demand, self.demand.tensor_parallel
         gpu = f"{demand.instance.gpu} {demand.instance.gpu_gib:.2f} GiB"
         share = self.engine.usable_share
@@ -114,7 +114,7 @@ def tensor_parallel_problem(shape: ModelShape, instance: InstanceType, engine: s
 
 
 def plan_of(demand: Demand) -> MemoryPlan | None:
-    """The memory that each GPU needs; None for a quantization whose size is not known.
+    """Compute the memory that each GPU needs; None for a quantization whose size is not known.
 
     Raises `ValueError` with the sentence of `tensor_parallel_problem`, if there is one.
     """
@@ -139,13 +139,13 @@ def plan_of(demand: Demand) -> MemoryPlan | None:
 
 
 def _overhead(demand: Demand, engine: EngineMemory) -> int:
-    """0.6 GiB for context and kernels; as much again for NCCL's buffers where GPUs share the model, and for
-    CUDA graphs."""
+    """Estimate the memory beside the model: 0.6 GiB for context and kernels, as much again for NCCL's buffers
+    where GPUs share the model, and as much again for CUDA graphs."""
     return int(0.6 * GIB) * (1 + (demand.tensor_parallel > 1) + engine.captures_graphs)
 
 
 def _activations(demand: Demand, engine: EngineMemory) -> int:
-    """The largest step: the MLP's input and outputs for each token, and logits."""
+    """Estimate the largest step: the MLP's input and outputs for each token, and logits."""
     shape, step = demand.shape, engine.largest_step(demand)
     mlp = HALF * (4 * shape.hidden_size + 3 * shape.intermediate_size // demand.tensor_parallel)
     return step.tokens * mlp + step.rows * shape.vocab_size * step.logit_bytes

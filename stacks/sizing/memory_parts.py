@@ -11,7 +11,7 @@ HALF = 2
 
 
 def weight_bytes(shape: ModelShape, engine: str, quantize: str | None) -> int | None:
-    """The whole model's weights in memory; None for a quantization whose size is not known.
+    """Compute the size of the model's weights in memory; None for a quantization whose size is not known.
 
     Embeddings and head stay in 16 bits under every quantization.
     """
@@ -27,11 +27,11 @@ def weight_bytes(shape: ModelShape, engine: str, quantize: str | None) -> int | 
 
 
 def kv_heads_per_gpu(shape: ModelShape, tensor_parallel: int) -> int:
-    """KV heads of one GPU; where there are fewer heads than GPUs, each GPU has one."""
+    """Return the KV heads of one GPU; where there are fewer heads than GPUs, each GPU has one."""
     return max(1, shape.kv_heads // tensor_parallel)
 
 
 def kv_bytes_per_token(shape: ModelShape, tensor_parallel: int, *, halved: bool) -> int:
-    """Keys and values of one token on one GPU; `halved`: in 8 bits instead of 16."""
+    """Compute the size of one token's keys and values on one GPU; `halved`: in 8 bits instead of 16."""
     numbers = 2 * shape.layers * kv_heads_per_gpu(shape, tensor_parallel) * shape.head_dim
     return numbers * (1 if halved else HALF)

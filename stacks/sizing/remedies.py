@@ -75,7 +75,7 @@ def _more_gpus(demand: Demand) -> Iterator[Demand]:
 
 
 def _larger_instances(demand: Demand) -> Iterator[Demand]:
-    """With more memory per GPU, the smallest first."""
+    """Yield demands on instances with more memory per GPU, the smallest first."""
     for instance in _usable(demand):
         if instance.gpu_gib > demand.instance.gpu_gib and instance.gpus >= demand.tensor_parallel:
             yield replace(demand, instance=instance)
@@ -87,7 +87,7 @@ def _instances_with_more_gpus(demand: Demand) -> Iterator[Demand]:
 
 
 def _usable(demand: Demand) -> list[InstanceType]:
-    """Instances that the engine runs on; by all their GPUs' memory, and in the table's order."""
+    """Return the instances that the engine runs on, by the memory of all GPUs, then in the table's order."""
     return sorted(
         (
             instance

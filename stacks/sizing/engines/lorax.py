@@ -25,7 +25,7 @@ class LoraxMemory(EngineMemory):
         return AdapterMemory(reserved, resident, f"{demand.adapter_memory_fraction * 100:g}% of the memory")
 
     def largest_step(self, demand: Demand) -> LargestStep:
-        """A prefill of `max_input_tokens` + 50 tokens with all their logits, in 16 bits twice and in 32."""
+        """Take a prefill of `max_input_tokens` + 50 tokens with all logits, in 16 bits twice and in 32."""
         tokens = demand.max_input_tokens + PREFILL_MARGIN
         return LargestStep(tokens=tokens, rows=tokens, logit_bytes=2 * HALF + 4)
 
@@ -40,7 +40,7 @@ class LoraxMemory(EngineMemory):
 
 
 def adapter_bytes(shape: ModelShape, rank: int, modules: Collection[str] | None) -> int:
-    """The file of an adapter of this rank in 16 bits, on `modules` or on all linear layers, of all GPUs."""
+    """Compute the file size of an adapter of this rank in 16 bits, on `modules` or on all linear layers."""
     q, kv = shape.attention_heads * shape.head_dim, shape.kv_heads * shape.head_dim
     hidden, intermediate = shape.hidden_size, shape.intermediate_size
     sides = {

@@ -35,7 +35,7 @@ class VllmMemory(EngineMemory):
         )
 
     def largest_step(self, demand: Demand) -> LargestStep:
-        """A prefill of 2,048 tokens (8,192 on GPUs of 70 GiB and more, but the A100).
+        """Take a prefill of 2,048 tokens (8,192 on GPUs of 70 GiB and more, but the A100).
 
         It takes a row of logits for each of about 128 sequences, in 16 bits and, sorted, in 32 bits.
         """
@@ -59,7 +59,7 @@ class VllmMemory(EngineMemory):
 def slot_bytes(
     shape: ModelShape, rank: int, modules: Collection[str] | None, tensor_parallel: int = 1
 ) -> int:
-    """One adapter slot on one GPU, for adapters of up to `rank` on `modules` (None: on all).
+    """Compute the size of a slot on one GPU, for adapters of up to `rank` on `modules` (None: on all).
 
     As vLLM 0.32.0 allocates: an A and a B of the full rank for each layer; of layers that vLLM packs into
     one (q, k, v; gate, up) for all where `modules` names one. Where a layer is split by output only B is
@@ -98,7 +98,7 @@ def slot_bytes(
 
 
 def _most_adapters(demand: Demand, enough: Callable[[Demand], bool]) -> int:
-    """The largest number below the demand's that is enough; 0 if not even one is."""
+    """Search the largest number below the demand's that is enough; 0 if not even one is."""
     low, high = 0, demand.max_active_adapters
     while high - low > 1:
         middle = (low + high) // 2

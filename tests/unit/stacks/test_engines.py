@@ -57,6 +57,7 @@ def test_every_registry_has_the_same_engines() -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_record_is_of_the_engine_it_is_registered_for(engine: str) -> None:
     assert ENGINES[engine].name == engine
+    assert read_lock()[engine].tag.removeprefix("v") == ENGINES[engine].version
     assert MEMORY[engine].quantization in ENGINES[engine].quantizations
     assert (
         MEMORY[engine].halved_kv | MEMORY[engine].native_only.keys() <= ENGINES[engine].quantizations.keys()
