@@ -21,6 +21,7 @@ from stacks.config.stage_config import StageConfig
 from stacks.observability.alarm_catalog import all_alarms
 from stacks.project import ROOT
 from stacks.stage_stacks import metrics_source, thresholds
+from stacks.typed_yaml import KeyOf
 
 PAGE = ROOT / "docs" / "stages.md"
 ALARMS_PAGE = ROOT / "docs" / "alarms.md"
@@ -82,7 +83,8 @@ def _row(name: str, field: FieldInfo) -> str:
         for limit in field.metadata
         if type(limit) in _SIGNS
     ]
-    kind = _type(field.annotation) + "".join(limits)
+    choices = [name for limit in field.metadata if isinstance(limit, KeyOf) for name in limit.registry]
+    kind = " or ".join(f"`{name}`" for name in choices) or _type(field.annotation) + "".join(limits)
     words = " ".join((field.description or "").split())
     return f"| `{name}` | {kind} | {_default(field)} | {words} |"
 

@@ -1,20 +1,22 @@
-"""Strict models of configuration files: what is wrong is told in one line with file, key and remedy."""
+"""Strict models of configuration files. An error is one line with file, key and remedy."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class ConfigError(Exception):
-    """A file of configuration that cannot be used; the message is one line for the person who wrote it."""
+    """A configuration file that cannot be used; the message is one line for its author."""
 
 
 class Strict(BaseModel):
@@ -23,8 +25,25 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
+@dataclass(frozen=True)
+class KeyOf:
+    """Annotation of a text that must be a key of a registry, whatever that has when the text is read."""
+
+    registry: Mapping[str, object]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check after the type."""
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: str) -> str:
+        if value not in self.registry:
+            valid = " or ".join(map(repr, self.registry))
+            raise ValueError(f"Input should be {valid}{closest(value, list(self.registry))}")
+        return value
+
+
 def read(path: Path, model: type[Model]) -> Model:
-    """The YAML file at `path` as `model`; raises `ConfigError` on the first thing that is wrong."""
+    """Read the YAML file at `path` as `model`; raises `ConfigError` on the first thing that is wrong."""
     try:
         data = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
@@ -34,16 +53,17 @@ def read(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_sentence(error, model)}") from error
+        raise ConfigError(f"{path}: {sentence(error, model)}") from error
 
 
 def closest(word: str, valid: Sequence[str]) -> str:
-    """`, did you mean …` if one of `valid` is like `word`, else nothing."""
+    """Return `, did you mean …` if one of `valid` is like `word`, else an empty text."""
     match = difflib.get_close_matches(word, valid, n=1)
     return f", did you mean {match[0]!r}" if match else ""
 
 
-def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
+def sentence(error: ValidationError, model: type[BaseModel]) -> str:
+    """Make one line of the first error of `model`'s validation: key, value, remedy."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -60,8 +80,11 @@ def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     current: Any = model
     for part in location:
-        if isinstance(part, str):
-            current = current.model_fields[part].annotation
-            while not (isinstance(current, type) and issubclass(current, BaseModel)):
-                current = next(arg for arg in current.__args__ if arg is not type(None) and arg is not ...)
+        if isinstance(current, type) and issubclass(current, BaseModel):
+            current = current.model_fields[str(part)].annotation
+        else:
+            # Of a list its items, of a mapping its values.
+            current = get_args(current)[-1]
+        if type(None) in get_args(current):
+            current = next(arg for arg in get_args(current) if arg is not type(None))
     return list(current.model_fields)

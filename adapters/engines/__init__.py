@@ -1,1 +1,1 @@
-"""Facts of each engine that synth, seeder and container share: one module per engine."""
+"""Engine records: the facts of each engine that synth, seeder and container share, one module per engine."""

@@ -1,18 +1,29 @@
-"""Facts of vLLM 0.32.0."""
+"""Facts of vLLM 0.32.0.
+
+Of adapter_config.json it reads the fields of `PEFTHelper` (`lora/peft_helper.py`), which refuses some when
+the adapter is loaded, that is, at its first request. It ignores keys without a field. Tensors with unknown
+names make loading fail (`lora/utils.py`, `parse_fine_tuned_lora_name`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from adapters.engines.record import IGNORES, REFUSES, EngineRules
 
-#: The ranks that vLLM has kernels for (vllm.config.lora.MaxLoRARanks): a slot has the next one.
+#: The ranks that vLLM has kernels for (vllm.config.lora.MaxLoRARanks): a slot has the next higher one.
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
-#: What vLLM takes as --quantization (vllm.model_executor.layers.quantization.QuantizationMethods, without the
-#: deprecated ones, which it refuses), with the bits per weight of a linear layer; None where the size is not
-#: known here. AWQ and GPTQ: a 16-bit scale and a zero point for 128 weights each; MX: an 8-bit scale for 32.
-QUANTIZATIONS: Mapping[str, float | None] = MappingProxyType(
-    {
+_HEAD = frozenset({"lm_head"})
+
+RULES = EngineRules(
+    name="vllm",
+    title="vLLM",
+    version="0.32.0",
+    max_rank=RANKS[-1],
+    kernel_ranks=None,
+    # Values of --quantization (vllm.model_executor.layers.quantization.QuantizationMethods, without the
+    # deprecated ones, which it refuses). AWQ and GPTQ: a 16-bit scale and a zero point for 128 weights each;
+    # MX: an 8-bit scale for 32.
+    quantizations={
         **{"awq": 4.2, "auto_awq": 4.2, "awq_marlin": 4.2},
         **{"gptq": 4.2, "auto_gptq": 4.2, "gptq_marlin": 4.2},
         **{"fp8": 8.0, "fp8_per_tensor": 8.0, "fp8_per_block": 8.0, "fp8_per_channel": 8.0},
@@ -23,5 +34,52 @@ QUANTIZATIONS: Mapping[str, float | None] = MappingProxyType(
         ),
         **dict.fromkeys(("inc", "gpt_oss_mxfp4", "deepseek_v4_fp8", "online"), None),
         **dict.fromkeys(("int8_per_channel_weight_only", "nvfp4_per_token"), None),
-    }
+    },
+    modules={},
+    # `embedding_modules` is empty in `model_executor/models/` (`lora/utils.py`,
+    # `get_supported_lora_modules`).
+    unloadable_modules={
+        "MistralForCausalLM": _HEAD,
+        "Qwen2ForCausalLM": _HEAD,
+        "GemmaForCausalLM": _HEAD,
+        "Gemma2ForCausalLM": _HEAD,
+    },
+    needs_all_layers=False,
+    features={
+        # PEFTHelper.get_rank_and_scaling.
+        "use_rslora": None,
+        "rank_pattern": None,
+        "alpha_pattern": None,
+        "layers_to_transform": None,
+        # PEFTHelper._validate_features, as the next six.
+        "use_dora": REFUSES,
+        "lora_bias": REFUSES,
+        # `classifier` and `score` pass, but only classification models have a slot for them
+        # (model_manager.py, _validate_modules_to_save).
+        "modules_to_save": REFUSES,
+        "alora_invocation_tokens": REFUSES,
+        "layer_replication": REFUSES,
+        "use_bdlora": REFUSES,
+        "use_qalora": REFUSES,
+        # parse_fine_tuned_lora_name fails on trainable_tokens_delta, lora_diag, lora_monteclora_sampler.
+        "trainable_token_indices": REFUSES,
+        "kasa_config": REFUSES,
+        "monteclora_config": REFUSES,
+        # No fields of PEFTHelper. Arrow picks among adapters token by token; Megatron's layers are shards;
+        # tying concerns embeddings that are changed together with the head.
+        "arrow_config": IGNORES,
+        "megatron_config": IGNORES,
+        "ensure_weight_tying": IGNORES,
+        # Only models with fused experts in one of two layouts (model_manager.py, _validate_moe_lora_format);
+        # one tensor then holds all experts, which is not checked here.
+        "target_parameters": "serves it for some mixtures of experts only",
+        # It loads nothing but "none" (validate_legal).
+        "bias": REFUSES,
+    },
+    unused_settings={"adapter_memory_fraction": "vLLM reserves max_active_adapters slots"},
 )
+
+
+def slot_rank(rank: int) -> int | None:
+    """Return the rank of the slots for adapters of up to `rank`; None if it is above the highest."""
+    return next((allowed for allowed in RANKS if rank <= allowed), None)

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.engines.registry import ENGINES, or_engine
 from adapters.errors import InvalidAdapter
 from adapters.store.layout import CONFIG_FILE
 from adapters.strict_json import NotAnObject, parse_object, shown
 from adapters.validation.features import refuse_features
-from adapters.validation.rules import ENGINES, Rules
+from adapters.validation.rules import Rules
 
 #: A PEFT config has a few kB.
 MAX_CONFIG_BYTES = 256 * 1024
@@ -82,7 +83,7 @@ def read_config(name: str, data: bytes, rules: Rules) -> AdapterConfig:
             "publish it to a stage with that base model; if it is the same model by another name, write that "
             f"name as base_model_name_or_path in {CONFIG_FILE}",
         )
-    refuse_features(name, config, rules.engine)
+    refuse_features(name, config, rules.engine_rules)
     rank = _rank(name, "r", config.get("r"))
     ranks = _pattern(name, config, "rank_pattern", _rank)
     keys = len(ranks.keys() | _pattern(name, config, "alpha_pattern", _alpha).keys())
@@ -133,9 +134,14 @@ def _check_rank(name: str, rank: int, rules: Rules) -> None:
         served = ", ".join(map(str, rules.ranks))
         raise InvalidAdapter(
             name,
-            f"its rank is {rank}; {ENGINES[rules.engine]} serves only {served} on {rules.gpus} GPU(s)",
-            "others it scales wrongly or has no kernel for: train with one of these, or use engine: vllm",
+            f"its rank is {rank}; {rules.engine_rules.title} serves only {served} on {rules.gpus} GPU(s)",
+            "others it scales wrongly or has no kernel for: train with one of these"
+            + or_engine("use", (o.name for o in ENGINES.values() if _serves_rank(o.ranks(rules.gpus), rank))),
         )
+
+
+def _serves_rank(ranks: tuple[int, ...] | None, rank: int) -> bool:
+    return ranks is None or rank in ranks
 
 
 def _pattern(name: str, config: Mapping[str, Any], key: str, check: Any) -> dict[str, Any]:

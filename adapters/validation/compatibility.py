@@ -1,16 +1,18 @@
-"""Whether an adapter's layers fit its config, the engine and the base model."""
+"""Compatibility of an adapter's layers with its config, the engine and the base model."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
+from adapters.engines.record import EngineRules
+from adapters.engines.registry import ENGINES, or_engine
 from adapters.errors import InvalidAdapter
 from adapters.strict_json import shown
 from adapters.validation.adapter_config import AdapterConfig, module_ends
 from adapters.validation.base_model import BaseModelFacts, kind_of
 from adapters.validation.lora_layers import LoraLayer
-from adapters.validation.rules import ENGINES, LORAX, VLLM, VLLM_WITHOUT_HEAD, Rules
+from adapters.validation.rules import Rules
 
 #: Expressions that vLLM may have to try for one adapter; see `adapter_config.MAX_PATTERN_KEYS`. About 3 s.
 MAX_PATTERN_MATCHES = 400_000
@@ -19,7 +21,7 @@ Layers = Mapping[str, LoraLayer]
 
 
 def last_name(path: str) -> str:
-    """The module's own name, e.g. `q_proj`."""
+    """Return the last part of a module's path, e.g. `q_proj`."""
     return path.rpartition(".")[2]
 
 
@@ -66,31 +68,32 @@ def _check_targets(name: str, layers: Layers, config: AdapterConfig, targets: fr
 def check_engine(name: str, layers: Layers, rules: Rules, base: BaseModelFacts | None) -> None:
     """Raise `InvalidAdapter` if the engine would leave a layer out, or fail on it."""
     architecture = base.architecture if base is not None else None
-    slots = rules.slots(architecture)
-    targets = rules.target_modules if rules.engine == VLLM else None
+    engine, slots = rules.engine_rules, rules.slots
+    served, unloadable = engine.served(architecture), engine.unloadable(architecture)
     for path in layers:
         module = last_name(path)
-        if targets is not None and module not in targets:
-            # activate_adapter of model_manager.py goes through the slots, and drops what is left.
+        if slots is not None and module not in slots:
+            # vLLM: activate_adapter of model_manager.py goes through the slots, and drops what is left.
             raise InvalidAdapter(
                 name,
-                f"it changes {path}, and this stage has slots for {', '.join(targets)} only",
+                f"it changes {path}, and this stage has slots for {', '.join(slots)} only",
                 f"add {module} to engine.adapter_target_modules",
             )
-        if slots is not None and module not in slots:
+        if served is not None and module not in served:
             raise InvalidAdapter(
                 name,
-                f"it changes {path}, which {ENGINES[rules.engine]} leaves out silently for {architecture}",
-                f"train {', '.join(sorted(slots))} only, or use engine: vllm",
+                f"it changes {path}, which {engine.title} leaves out silently for {architecture}",
+                f"train {', '.join(sorted(served))} only"
+                + or_engine("use", (o.name for o in ENGINES.values() if o.serves(architecture, module))),
             )
-        if rules.engine == VLLM and module == "lm_head" and architecture in VLLM_WITHOUT_HEAD:
+        if module in unloadable:
             raise InvalidAdapter(
                 name,
-                f"it changes {path}, for which vLLM has no slot in {architecture}",
-                "train without lm_head",
+                f"it changes {path}, for which {engine.title} has no slot in {architecture}",
+                f"train without {module}",
             )
-    if rules.engine == LORAX:
-        _check_complete(name, layers, base)
+    if engine.needs_all_layers:
+        _check_complete(name, layers, engine, base)
 
 
 def check_base(name: str, layers: Layers, config: AdapterConfig, rules: Rules, base: BaseModelFacts) -> None:
@@ -106,7 +109,7 @@ def check_base(name: str, layers: Layers, config: AdapterConfig, rules: Rules, b
         return
     for path, layer in layers.items():
         if path not in base.layers:
-            # Both engines leave such a layer out silently.
+            # The engines leave such a layer out silently.
             raise InvalidAdapter(
                 name,
                 f"it changes {path}, which {rules.base_model} does not have",
@@ -124,8 +127,8 @@ def check_base(name: str, layers: Layers, config: AdapterConfig, rules: Rules, b
             )
 
 
-def _check_complete(name: str, layers: Layers, base: BaseModelFacts | None) -> None:
-    """LoRAX leaves a module out of all layers if one lacks it (`adapters/lora.py`, LoraWeights.load)."""
+def _check_complete(name: str, layers: Layers, engine: EngineRules, base: BaseModelFacts | None) -> None:
+    """Raise `InvalidAdapter` if a layer lacks a module: the engine would leave it out of all layers."""
     kinds: dict[str, set[str]] = defaultdict(set)
     for path in layers:
         kinds[kind_of(path)].add(path)
@@ -134,13 +137,15 @@ def _check_complete(name: str, layers: Layers, base: BaseModelFacts | None) -> N
         if len(paths) < needed[kind]:
             raise InvalidAdapter(
                 name,
-                f"it changes {kind} in {len(paths)} of {needed[kind]} layers: LoRAX leaves it out of all",
-                "train all layers, or use engine: vllm",
+                f"it changes {kind} in {len(paths)} of {needed[kind]} layers: "
+                f"{engine.title} leaves it out of all",
+                "train all layers"
+                + or_engine("use", (o.name for o in ENGINES.values() if not o.needs_all_layers)),
             )
 
 
 def _seen(kinds: Mapping[str, set[str]]) -> Counter[str]:
-    """How many layers there are at least: up to the highest number that any module has."""
+    """The least number of layers by kind: up to the highest number that any module has."""
     highest: dict[str, int] = {}
     for kind, paths in kinds.items():
         if kind.count("*") == 1:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from adapters.engines.lorax import PREFILL_MARGIN
 from container.gateway.settings import Settings, SettingsError
 
 #: Secrets without a use here; the launcher logs them at start.
 UNUSED_SECRETS = ("NGROK_AUTHTOKEN", "PREDIBASE_API_TOKEN")
-#: The launcher's default prefill limit is the longest prompt plus this number of tokens.
-PREFILL_MARGIN = 50
 
 _ONLY_THESE_ADAPTERS = "leave it out: LoRAX would load no other adapters"
 _PROMPTS_LEAK = "leave it out: LoRAX would send prompts there"

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adapters.engines.lorax import DTYPES, QUANTIZATIONS
-from adapters.validation.rules import LORAX_RANKS
+from adapters.engines.lorax import DTYPES, RULES
 from container.gateway.settings import Settings, SettingsConflict, SettingsError
 from container.lorax.inherited import check_inherited
 
@@ -18,11 +17,11 @@ def check_settings(settings: Settings, environment: Mapping[str, str]) -> None:
 
     `environment` is the container's whole environment, which LoRAX inherits.
     """
-    if settings.quantize is not None and settings.quantize not in QUANTIZATIONS:
+    if settings.quantize is not None and settings.quantize not in RULES.quantizations:
         raise SettingsError(
             "HF_MODEL_QUANTIZE",
             settings.quantize,
-            f"leave it out, or give one that LoRAX knows: {', '.join(QUANTIZATIONS)}",
+            f"leave it out, or give one that LoRAX knows: {', '.join(RULES.quantizations)}",
         )
     if settings.dtype is not None and settings.dtype not in DTYPES:
         raise SettingsError("DTYPE", settings.dtype, f"LoRAX knows {' and '.join(DTYPES)}")
@@ -32,10 +31,10 @@ def check_settings(settings: Settings, environment: Mapping[str, str]) -> None:
             settings.dtype,
             "HF_MODEL_QUANTIZE and DTYPE exclude each other: LoRAX refuses both together",
         )
-    if settings.max_adapter_rank > LORAX_RANKS[-1]:
+    if settings.max_adapter_rank > RULES.max_rank:
         raise SettingsError(
             "MAX_ADAPTER_RANK",
             str(settings.max_adapter_rank),
-            f"LoRAX serves ranks up to {LORAX_RANKS[-1]}",
+            f"LoRAX serves ranks up to {RULES.max_rank}",
         )
     check_inherited(environment, settings)

@@ -7,28 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adapters.engines.vllm import QUANTIZATIONS, RANKS
+from adapters.engines import vllm
 from container.gateway.settings import Settings, SettingsError
 
 
 def check_settings(settings: Settings, _environment: Mapping[str, str]) -> None:
     """Raise `SettingsError` for a variable with which vLLM could not serve.
 
-    The container's environment is not looked at: what vLLM is told comes from the settings alone.
+    The container's environment is not used: vLLM's options come from the settings alone.
     """
-    if settings.quantize is not None and settings.quantize not in QUANTIZATIONS:
+    if settings.quantize is not None and settings.quantize not in vllm.RULES.quantizations:
         raise SettingsError(
             "HF_MODEL_QUANTIZE",
             settings.quantize,
-            f"leave it out, or give one that vLLM knows: {', '.join(QUANTIZATIONS)}",
+            f"leave it out, or give one that vLLM knows: {', '.join(vllm.RULES.quantizations)}",
         )
     slot_rank(settings)
 
 
 def slot_rank(settings: Settings) -> int:
-    """The rank of vLLM's slots: the smallest that vLLM has for adapters of up to `max_adapter_rank`."""
-    rank = settings.max_adapter_rank
-    for allowed in RANKS:
-        if rank <= allowed:
-            return allowed
-    raise SettingsError("MAX_ADAPTER_RANK", str(rank), f"vLLM serves ranks up to {RANKS[-1]}")
+    """Return the rank of vLLM's slots for adapters of up to `max_adapter_rank`; raises `SettingsError`."""
+    rank = vllm.slot_rank(settings.max_adapter_rank)
+    if rank is None:
+        given = str(settings.max_adapter_rank)
+        raise SettingsError("MAX_ADAPTER_RANK", given, f"vLLM serves ranks up to {vllm.RULES.max_rank}")
+    return rank

@@ -1,6 +1,6 @@
-"""The images that the engines' images start from, as `container/images.lock` has them.
+"""Base images of the engines' images, from `container/images.lock`.
 
-.venv/bin/python -m stacks.config.base_images lorax    prints one, for a build by hand
+.venv/bin/python -m stacks.config.base_images lorax    prints one, for a manual build
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, ValidationError
+from pydantic import AfterValidator, ValidationError, create_model
 
+from adapters.engines.registry import ENGINES
 from stacks.project import ROOT
-from stacks.typed_yaml import ConfigError, Strict
+from stacks.typed_yaml import ConfigError, Strict, sentence
 
 LOCK = ROOT / "container" / "images.lock"
 
@@ -29,7 +30,7 @@ def _shaped(pattern: str, remedy: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-# As Docker does it: what stands before the first slash is a registry only if it cannot be anything else.
+# As Docker does it: the part before the first slash is a registry only if it cannot be anything else.
 _REGISTRY = r"(localhost|[a-z0-9-]+(\.[a-z0-9-]+)+)(:[0-9]+)?"
 _REPOSITORY = _shaped(
     rf"{_REGISTRY}(/[a-z0-9]+([._-]+[a-z0-9]+)*)+", "write registry and name, as in ghcr.io/org/name"
@@ -44,47 +45,41 @@ class BaseImage(Strict):
     repository: Annotated[str, _REPOSITORY]
     """Registry and name."""
     tag: Annotated[str, _TAG]
-    """What `make pin-images` looks up."""
+    """Tag that `make pin-images` resolves."""
     digest: Annotated[str, _DIGEST] | None
-    """What the tag stood for when it was looked up; null: the build takes what it stands for then."""
+    """Digest to which the tag resolved; null: the build resolves the tag."""
 
     @property
     def tagged(self) -> str:
-        """The image by its tag."""
+        """The image reference by tag."""
         return f"{self.repository}:{self.tag}"
 
     @property
     def reference(self) -> str:
-        """What a Dockerfile's FROM takes; where there is a digest, Docker goes by that alone."""
+        """The image reference for a Dockerfile's FROM; Docker ignores the tag if there is a digest."""
         return self.tagged if self.digest is None else f"{self.tagged}@{self.digest}"
 
 
-class _Lock(Strict):
-    lorax: BaseImage
-    vllm: BaseImage
-
-
 def read_lock(path: Path = LOCK) -> dict[str, BaseImage]:
-    """The base images by engine; raises `ConfigError` if the file cannot be used."""
+    """Read the base image of each engine; raises `ConfigError` if the file cannot be used."""
+    keys: dict[str, Any] = dict.fromkeys(ENGINES, (BaseImage, ...))
+    lock = create_model("Lock", __base__=Strict, **keys)
     try:
-        return dict(_Lock.model_validate_json(path.read_bytes()))
+        return dict(lock.model_validate_json(path.read_bytes()))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}: bring it back with git") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        told = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{path}: {where}: {told}" if where else f"{path}: {told}") from error
+        raise ConfigError(f"{path}: {sentence(error, lock)}") from error
 
 
 def lock_text(images: Mapping[str, BaseImage]) -> str:
-    """What stands in the file."""
+    """Make the content of the file."""
     content = {engine: image.model_dump() for engine, image in images.items()}
     return json.dumps(content, indent=2, sort_keys=True) + "\n"
 
 
 def build_argument(engine: str) -> str:
-    """The argument with which an engine's Dockerfile takes its base image."""
+    """Return the name of the build argument of an engine's Dockerfile for its base image."""
     return f"{engine.upper()}_IMAGE"
 
 

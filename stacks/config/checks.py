@@ -1,7 +1,7 @@
-"""The rules between the sections of a stage file: mistakes that would else show in a deployment.
+"""The rules between the sections of a stage file: mistakes that a deployment would reveal.
 
-Each is a sentence that names the key and says what to write instead. `problems` are refused; `warnings`
-are told and acknowledged in the usual way of CDK.
+Each is a sentence with the key and the remedy. `problems` are refused; `warnings` are reported by CDK and can
+be acknowledged there.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from stacks.config.derived import (
     most_instances,
     rollout_plan,
 )
+from stacks.config.engine_parts import missing_part
 from stacks.config.memory_check import memory_warning
 from stacks.config.stage_config import LoadedStage, StageConfig
-from stacks.sizing.instances import (
-    ENGINE_CUDA,
-    check_ami,
-    hardware_problem,
-    has_local_storage,
-    instance_type,
-)
+from stacks.sizing.engines.registry import MEMORY
+from stacks.sizing.hardware import hardware_problem
+from stacks.sizing.instances import check_ami, has_local_storage, instance_type
 
 _ECR_REGION = re.compile(r"\d{12}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/.+")
 #: CreateModel's limit of an image's URI.
 _MAX_IMAGE = 255
-#: Three bad minutes raise an alarm that takes an update back, and CloudWatch needs another to see them.
+#: Three bad minutes raise an alarm that rolls an update back, and CloudWatch needs another to see them.
 ALARM_SECONDS = 240
 
 
 def problems(config: StageConfig) -> Iterator[str]:
-    """What cannot work, a sentence each."""
-    # First: the rules below take the engine's settings to be some that the engine knows.
+    """Yield what cannot work, a sentence each."""
+    if (missing := missing_part(config.engine.name, built=config.image == "asset")) is not None:
+        yield f"engine.name: {missing}"
+        return
+    # Before the rules below, which assume settings that the engine knows.
     if (refusal := container_problem(config.engine.name, environment(config))) is not None:
         yield refusal
     yield from _tags(config)
@@ -55,7 +55,7 @@ def problems(config: StageConfig) -> Iterator[str]:
 
 
 def warnings(stage: LoadedStage) -> Iterator[tuple[str, str]]:
-    """What may be meant and mostly is not: an id to acknowledge it by, and a sentence."""
+    """Yield what is probably a mistake: an id for its acknowledgement, and a sentence."""
     config, endpoint = stage.config, stage.config.endpoint
     if (doubt := memory_warning(config, stage.local_model)) is not None:
         yield "gpu-memory", doubt
@@ -77,7 +77,7 @@ def warnings(stage: LoadedStage) -> Iterator[tuple[str, str]]:
     if config.image != "asset" and "@sha256:" not in config.image and _ECR_REGION.fullmatch(config.image):
         yield (
             "image-tag",
-            f"image: {config.image} names a tag, which may stand for another image when an instance is "
+            f"image: {config.image} names a tag, which may point to another image when an instance is "
             "added: name a digest (…@sha256:…)",
         )
     plan = rollout_plan(config)
@@ -86,8 +86,8 @@ def warnings(stage: LoadedStage) -> Iterator[tuple[str, str]]:
         key = "step_seconds" if plan.strategy == "rolling" else "bake_seconds"
         yield (
             "short-pause",
-            f"rollout.{key}: {pause} s are over before an alarm can take an update back, which three bad "
-            "minutes raise: write 300, or rollback_on_alarms: false",
+            f"rollout.{key}: {pause} s are over before an alarm, which three bad minutes raise, can roll an "
+            "update back: write 300, or rollback_on_alarms: false",
         )
     if endpoint.data_capture.percent:
         yield (
@@ -114,7 +114,7 @@ def _image(config: StageConfig) -> Iterator[str]:
     ecr = _ECR_REGION.fullmatch(config.image)
     if ecr is not None and ecr["region"] != config.region:
         yield (
-            f"image: it lies in {ecr['region']}, SageMaker pulls from the endpoint's own region only: push "
+            f"image: it is in {ecr['region']}, SageMaker pulls from the endpoint's own region only: push "
             f"it to {config.region}"
         )
 
@@ -126,7 +126,7 @@ def _keys_and_topic(config: StageConfig) -> Iterator[str]:
         "observability.alarm_topic": config.observability.alarm_topic,
     }.items():
         if arn is not None and arn.split(":")[3] != config.region:
-            yield f"{key}: it lies in {arn.split(':')[3]}: name one of {config.region}"
+            yield f"{key}: it is in {arn.split(':')[3]}: name one of {config.region}"
     if config.observability.alarm_topic is not None and config.observability.alarm_emails:
         yield "observability.alarm_emails: they subscribe to the stage's own topic: leave alarm_topic out"
 
@@ -139,7 +139,8 @@ def _instances(config: StageConfig) -> Iterator[str]:
             f"engine.tensor_parallel: {name} has {instance.gpus} of the {gpus} GPUs: write {instance.gpus}, "
             "or take a larger type"
         )
-    if (problem := check_ami(inference_ami(config), ENGINE_CUDA[config.engine.name], instance)) is not None:
+    cuda = MEMORY[config.engine.name].cuda
+    if (problem := check_ami(inference_ami(config), cuda, instance)) is not None:
         yield f"endpoint.inference_ami_version: {problem}"
     if instance is not None:
         engine = config.engine

@@ -1,4 +1,4 @@
-"""Whether the container would take its environment: checked by the container's own reader."""
+"""Check of the container's environment by the container's own reader."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from stacks.config.container_environment import KEYS
 ADDED_LATER: Mapping[str, str] = MappingProxyType(
     {"ADAPTER_BUCKET": "bucket", "ENDPOINT_NAME": "endpoint", "VARIANT_NAME": "variant"}
 )
-_ENGINES: Mapping[str, Callable[[Settings, Mapping[str, str]], None]] = MappingProxyType(
-    {"lorax": check_lorax, "vllm": check_vllm}
-)
+#: The container's reader of each engine, by name as in `adapters.engines.registry.ENGINES`.
+READERS: dict[str, Callable[[Settings, Mapping[str, str]], None]] = {
+    "lorax": check_lorax,
+    "vllm": check_vllm,
+}
 
 
 def container_problem(engine: str, environment: Mapping[str, str]) -> str | None:
-    """What the container of `engine` would refuse of its environment, in a sentence; None if nothing.
+    """Return what the container of `engine` would refuse of its environment, in a sentence; None if nothing.
 
     The sentence names the keys of the stage file that the variables are made from.
     """
     whole = {**environment, **ADDED_LATER}
     try:
-        _ENGINES[engine](read_settings(whole), whole)
+        READERS[engine](read_settings(whole), whole)
     except SettingsConflict as conflict:
         section = KEYS[conflict.variable].partition(".")[0]
         return f"{section}: {_with_keys(conflict.remedy).replace(f'{section}.', '')}"
@@ -37,5 +39,5 @@ def container_problem(engine: str, environment: Mapping[str, str]) -> str | None
 
 
 def _with_keys(sentence: str) -> str:
-    """A sentence of the container's with each variable's key in place of its name."""
+    """Replace each variable's name in a sentence of the container by its key."""
     return re.sub(r"[A-Z_]{2,}", lambda name: KEYS.get(name[0], name[0]), sentence)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from adapters.engines.registry import ENGINES
 from stacks.config.sections.base_model import BaseModelSource
 from stacks.config.sections.engine import Engine, Gateway
 
@@ -43,24 +44,24 @@ KEYS: Mapping[str, str] = MappingProxyType(
 def container_environment(
     engine: Engine, gateway: Gateway, base_model: BaseModelSource, *, offline: bool
 ) -> dict[str, str]:
-    """Variables by name; the names are the seed article's where it has one.
+    """Make the variables, by name, without those that have no effect on the engine.
 
-    `offline` says that the container has the base model mounted and can reach no Hub.
+    `offline`: the base model is mounted, and the container does not use the Hub.
     """
     sections = {"engine": dict(engine), "gateway": dict(gateway), "base_model": dict(base_model)}
     values = {}
+    unused = {f"engine.{name}" for name in ENGINES[engine.name].unused_settings}
     for variable, key in KEYS.items():
         section, name = key.split(".")
-        values[variable] = sections[section][name]
-    if engine.name != "lorax":
-        del values["ADAPTER_MEMORY_FRACTION"]
+        if key not in unused:
+            values[variable] = sections[section][name]
     environment = {variable: _text(value) for variable, value in values.items() if value is not None}
     # Without it, a library that asks the Hub for something waits for a connection that never comes.
     return environment | ({"HF_HUB_OFFLINE": "1"} if offline else {})
 
 
 def _text(value: object) -> str:
-    """A value of a stage file as the container reads it."""
+    """Format a value of a stage file for the container."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -70,7 +71,7 @@ def _text(value: object) -> str:
 
 
 def environment_problems(environment: Mapping[str, str]) -> Iterator[str]:
-    """What SageMaker would refuse of a whole environment, a sentence each."""
+    """Yield what SageMaker would refuse of a whole environment, a sentence each."""
     if len(environment) > MAX_ENTRIES:
         yield f"the container would have {len(environment)} variables, SageMaker takes {MAX_ENTRIES}"
     for name, value in environment.items():

@@ -1,4 +1,4 @@
-"""What follows from several sections of a stage file together."""
+"""Values derived from several sections of a stage file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from stacks.config.container_environment import container_environment
 from stacks.config.rollout_plan import RolloutPlan, resolved
 from stacks.config.stage_config import LoadedStage, StageConfig
 from stacks.observability.log_metrics import ENDPOINT_PATTERNS, SEEDER_PATTERNS
-from stacks.sizing.cost_estimate import Estimate, estimate
-from stacks.sizing.instances import ENGINE_CUDA, choose_ami, instance_type
+from stacks.sizing.cost_estimate import Estimate, Usage, estimate
+from stacks.sizing.engines.registry import MEMORY
+from stacks.sizing.instances import choose_ami, instance_type
 
 #: CloudWatch metrics of each requested adapter, without the rare Errors.<type>.
 METRICS_PER_ADAPTER = len(ADAPTER_METRICS)
@@ -19,7 +20,7 @@ METRICS_OF_LOGS = len(ENDPOINT_PATTERNS) + len(SEEDER_PATTERNS)
 
 
 def fewest_instances(config: StageConfig) -> int:
-    """The smallest fleet that an update may find."""
+    """Return the smallest size of the fleet during an update."""
     scaling = config.autoscaling
     if not scaling.enabled:
         return config.endpoint.instance_count
@@ -27,7 +28,7 @@ def fewest_instances(config: StageConfig) -> int:
 
 
 def most_instances(config: StageConfig) -> int:
-    """The largest fleet that an update may find."""
+    """Return the largest size of the fleet during an update."""
     scaling = config.autoscaling
     if not scaling.enabled:
         return config.endpoint.instance_count
@@ -35,7 +36,7 @@ def most_instances(config: StageConfig) -> int:
 
 
 def rollout_plan(config: StageConfig) -> RolloutPlan:
-    """How an update replaces the stage's fleet."""
+    """Make the plan by which an update replaces the stage's fleet."""
     rollout = config.rollout
     return RolloutPlan(
         strategy=resolved(rollout.strategy, fewest_instances(config)),
@@ -52,15 +53,15 @@ def rollout_plan(config: StageConfig) -> RolloutPlan:
 
 
 def monthly_cost(stage: LoadedStage, *, alarms: int = 0) -> Estimate | None:
-    """What the stage costs a month, or None where the instance type has no price in the table.
+    """Estimate the monthly cost; None if the table has no price for the instance type.
 
-    All metrics are counted, as if each adapter that may have its own were asked for every hour.
+    All metrics are counted, as if each adapter with separate metrics were requested every hour.
     """
     config = stage.config
     plan, most = rollout_plan(config), most_instances(config)
-    told = min(len(list(stage.manifest.published_names())), config.gateway.metrics_max_adapters)
+    measured = min(len(list(stage.manifest.published_names())), config.gateway.metrics_max_adapters)
     expected = config.cost.expected_instances
-    return estimate(
+    usage = Usage(
         instance_type=config.endpoint.instance_type,
         region=config.region,
         minimum=fewest_instances(config),
@@ -70,35 +71,36 @@ def monthly_cost(stage: LoadedStage, *, alarms: int = 0) -> Estimate | None:
         rollout_instances=plan.quota(most) - most,
         kms_keys=(config.security.encryption == "customer_key" and config.security.key_arn is None)
         + (config.observability.alarm_topic is None),
-        # Beside the adapters', the same for the variant as a whole, and those of its state.
-        custom_metrics=METRICS_PER_ADAPTER * (told + 1) + METRICS_OF_STATE + METRICS_OF_LOGS,
+        # The same set per adapter and for the variant as a whole; then those of instances' state and logs.
+        custom_metrics=METRICS_PER_ADAPTER * (measured + 1) + METRICS_OF_STATE + METRICS_OF_LOGS,
         alarms=alarms,
         dashboards=int(config.observability.dashboard),
     )
+    return estimate(usage)
 
 
 def has_mounted_model(config: StageConfig) -> bool:
-    """Whether SageMaker brings the base model from the bucket."""
+    """Check that SageMaker mounts the base model from the bucket."""
     return config.base_model.mirror or config.base_model.path is not None
 
 
 def inference_ami(config: StageConfig) -> str | None:
-    """The AMI whose driver the engine's CUDA needs; None where the instance type's own one does."""
+    """Return the AMI whose driver the engine's CUDA needs; None if the instance type's default does."""
     instance = instance_type(config.endpoint.instance_type)
     if config.endpoint.inference_ami_version is not None or instance is None:
         return config.endpoint.inference_ami_version
-    return choose_ami(ENGINE_CUDA[config.engine.name], instance)
+    return choose_ami(MEMORY[config.engine.name].cuda, instance)
 
 
 def environment(config: StageConfig) -> dict[str, str]:
-    """The container's environment, without what only the stacks know."""
+    """Make the container's environment, without the values that only the stacks have."""
     return container_environment(
         config.engine, config.gateway, config.base_model, offline=has_mounted_model(config)
     )
 
 
 def cost_line(stage: LoadedStage, *, alarms: int) -> str:
-    """The monthly cost in a line, or that it is not known."""
+    """Make a line with the monthly cost, or with the reason why it is not known."""
     config, cost = stage.config, monthly_cost(stage, alarms=alarms)
     if cost is None:
         return f"stacks/sizing/prices.yaml has no price of {config.endpoint.instance_type} in {config.region}"
@@ -106,7 +108,7 @@ def cost_line(stage: LoadedStage, *, alarms: int) -> str:
 
 
 def quota_line(config: StageConfig) -> str:
-    """What an update of the largest fleet needs of the account's quota, in a line."""
+    """Make a line with the quota that an update of the largest fleet needs."""
     plan, most = rollout_plan(config), most_instances(config)
     return (
         f"an update ({plan.strategy.replace('_', ' ')}) of {most} × {config.endpoint.instance_type} needs a "

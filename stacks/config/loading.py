@@ -1,4 +1,4 @@
-"""Reads a stage file and all that it names: manifest, local adapters, local base model.
+"""Loading of a stage file with its manifest, local adapters and local base model.
 
 Every rule that can be checked at synth is checked here: those of a section by its model, those between
 sections by `stacks.config.checks`, the GPU memory by `stacks.config.memory_check`. An error is one line with
@@ -60,7 +60,7 @@ def load_stage(path: Path) -> LoadedStage:
 
 
 def load_stages(directory: Path, only: str | None = None) -> list[LoadedStage]:
-    """All stages of a directory in alphabetical order, or the one named `only`."""
+    """Load all stages of a directory in alphabetical order, or the one named `only`."""
     paths = sorted(directory.glob("*.yaml"))
     if only is not None:
         names = [path.stem for path in paths]

@@ -1,4 +1,4 @@
-"""Adapters that lie in this repository, checked at synth by the rules that the seeder would apply later."""
+"""Local adapters, checked at synth by the rules that the seeder applies later."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check_local_adapters(manifest: Manifest, directory: Path, rules: Rules, mode
 
 
 def stage_rules(engine: Engine, base_model: str) -> Rules:
-    """What a stage demands of its adapters."""
+    """Make the rules of a stage for its adapters."""
     modules = engine.adapter_target_modules
     return Rules(
         engine=engine.name,

@@ -1,4 +1,4 @@
-"""A base model that lies in a local directory, and where it goes in the bucket."""
+"""A base model in a local directory, and its prefix in the bucket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adapters.store.layout import content_digest, model_prefix, revision_of
 
 @dataclass(frozen=True)
 class LocalModel:
-    """The sample base model of the laptop stage, or anyone's own small model."""
+    """A local base model, such as the sample model of the laptop stage."""
 
     name: str
     directory: Path
@@ -25,7 +25,7 @@ class LocalModel:
 
     @property
     def prefix(self) -> str:
-        """Where the model lies in the bucket; its revision comes from its content."""
+        """Key prefix of the model in the bucket; its revision is derived from its content."""
         return model_prefix(self.name, revision_of(content_digest(self.sha256)))
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The adapter manifest: which adapters a stage serves and where each comes from."""
+"""The adapter manifest: adapters of a stage and their sources."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from adapters.errors import AdapterError
 from adapters.files import LocalFile, sha256_of
 from adapters.names import check_name
 from adapters.source import HubSource, LocalSource, PackedSource, S3Source, Source, SourceError, parse_source
 from adapters.store.layout import ADAPTER_FILES, WEIGHTS_FILE, content_digest
+from stacks.typed_yaml import Strict
 
 
 def _checked_name(name: str) -> str:
@@ -24,35 +25,33 @@ def _checked_name(name: str) -> str:
         raise ValueError(f"{error.problem}; {error.remedy}") from error
 
 
-class Adapter(BaseModel):
-    """One line of the manifest."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+class Adapter(Strict):
+    """One entry of the manifest."""
 
     name: Annotated[str, AfterValidator(_checked_name)]
     """Lower-case letters, digits and `. _ -`, in parts separated by `/`; at most 200 characters, no `--`."""
     source: str
     """`hf://org/repo@<commit>`, `s3://bucket/prefix/` or a local directory, relative to the manifest."""
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    """Of the weights file; without it, what the source says is trusted."""
-    labels: dict[str, str] = {}
-    """Anything that helps people tell adapters apart."""
+    """Expected SHA-256 of the weights file; without it, the source is trusted."""
+    labels: dict[str, str] = Field({})
+    """Free-form labels, listed with the adapter."""
     copies: int | None = Field(None, ge=1, le=9999)
-    """Publish it as name-0001 … name-N instead: the seed article's "many adapters" exercise."""
+    """Publish N copies, name-0001 … name-N, instead: to test with many adapters."""
 
     @property
     def parsed_source(self) -> Source:
-        """The source; raises `adapters.source.SourceError` if it is none."""
+        """The parsed source; raises `adapters.source.SourceError` if it is invalid."""
         return parse_source(self.source)
 
     def names(self) -> list[str]:
-        """The names under which it is published."""
+        """Return the names under which it is published."""
         if self.copies is None:
             return [self.name]
         return [f"{self.name}-{number:04d}" for number in range(1, self.copies + 1)]
 
     def source_problem(self, directory: Path, *, unpinned: bool) -> str | None:
-        """What is wrong with the source, if anything; `directory` is where relative paths start."""
+        """Return what is wrong with the source; None if nothing. Relative paths start at `directory`."""
         try:
             source = self.parsed_source
         except SourceError as error:
@@ -68,10 +67,8 @@ class Adapter(BaseModel):
         return None
 
 
-class Manifest(BaseModel):
+class Manifest(Strict):
     """The adapters of a stage."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
     adapters: list[Adapter]
     """See below."""
@@ -86,25 +83,25 @@ class Manifest(BaseModel):
         return self
 
     def published_names(self) -> Iterator[str]:
-        """Every name that is published, copies included."""
+        """Yield every published name, copies included."""
         for adapter in self.adapters:
             yield from adapter.names()
 
     def unpinned_sources(self) -> list[str]:
-        """The Hub sources that name a branch or a tag, which move."""
+        """Return the Hub sources that name a branch or a tag, which may move."""
         sources = [adapter.parsed_source for adapter in self.adapters]
         return sorted({str(s) for s in sources if isinstance(s, HubSource) and not s.is_pinned})
 
     def source_buckets(self) -> list[str]:
-        """The buckets that adapters come from, which the seeder must be allowed to read."""
+        """Return the source buckets, which the seeder needs read access to."""
         sources = [adapter.parsed_source for adapter in self.adapters]
         return sorted({source.bucket for source in sources if isinstance(source, S3Source)})
 
     def pack(self, directory: Path, target: Path) -> list[dict[str, Any]]:
         """Copy local adapters below `target`/adapters and return the list the seeder reads.
 
-        `directory` is where the manifest lies. A packed directory is named by its content digest, so that
-        an adapter which moves in the manifest is not a new one.
+        `directory` is the manifest's. A packed directory is named by its content digest, so that an adapter
+        whose path changes is not a new one.
         """
         packed = []
         for adapter in self.adapters:

@@ -1,4 +1,4 @@
-"""How an update of the endpoint replaces its instances, and how long it may take."""
+"""Plan of an endpoint update: replacement of the instances, and time limit."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ PROVISION_SECONDS = 1800
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutPlan:
-    """One way to replace a fleet, and how long it may take."""
+    """A way to replace a fleet, and its time limit."""
 
     strategy: Strategy
     step_percent: int
-    """Of the traffic: the canary's part, or one linear step's."""
+    """Share of the traffic of the canary, or of one linear step."""
     step_seconds: int
     batch_percent: int
-    """Of the fleet: one rolling batch."""
+    """Share of the fleet in one rolling batch."""
     bake_seconds: int
     instance_seconds: int
-    """What one instance may take to come into service: download and start."""
+    """Time limit of one instance's download and start."""
     fewest_instances: int
-    """Of the fleet that an update may find."""
+    """Smallest size of the fleet during an update."""
     most_instances: int
     timeout_seconds: int | None = None
-    """None: what all steps may take."""
+    """None: the limit of all steps."""
 
     @property
     def rounds(self) -> int:
-        """How often new instances are waited for: once, or for each batch of the fleet that needs most."""
+        """Number of waits for new instances: one, or one per batch of the fleet with most batches."""
         if self.strategy != "rolling":
             return 1
         fleets = range(max(2, self.fewest_instances), max(2, self.most_instances) + 1)
@@ -43,7 +43,7 @@ class RolloutPlan:
 
     @property
     def pauses_seconds(self) -> int:
-        """What the pauses take together."""
+        """Sum of the pauses."""
         # A canary pauses once; the last linear step is followed by the bake alone.
         steps = {"all_at_once": 0, "canary": 1, "linear": math.ceil(100 / self.step_percent) - 1}
         if self.strategy == "rolling":
@@ -52,12 +52,12 @@ class RolloutPlan:
 
     @property
     def timeout(self) -> int:
-        """After so many seconds SageMaker takes the update back: by default what all steps may take."""
+        """Seconds after which SageMaker rolls the update back; by default the limit of all steps."""
         slowest = self.pauses_seconds + self.rounds * (PROVISION_SECONDS + self.instance_seconds)
         return self.timeout_seconds or min(MAX_TIMEOUT, max(MIN_TIMEOUT, slowest))
 
     def problem(self) -> str | None:
-        """Why it cannot be done; None if it can."""
+        """Return why the plan cannot work, in a sentence; None if it can."""
         if self.strategy == "rolling" and self.fewest_instances < 2:
             return (
                 f"strategy: rolling replaces half of a fleet at most, and this one may have "
@@ -78,14 +78,14 @@ class RolloutPlan:
         return None
 
     def quota(self, instances: int) -> int:
-        """Instances of quota that an update of a fleet of so many needs."""
+        """Return the quota of instances that an update of a fleet of this size needs."""
         if self.strategy == "rolling":
             return instances + math.ceil(instances * self.batch_percent / 100)
         return 2 * instances
 
 
 def resolved(strategy: Literal["auto"] | Strategy, fewest_instances: int) -> Strategy:
-    """What `auto` stands for: SageMaker's rolling update needs two instances."""
+    """Resolve `auto`: SageMaker's rolling update needs two instances."""
     if strategy != "auto":
         return strategy
     return "rolling" if fewest_instances >= 2 else "all_at_once"

@@ -28,10 +28,10 @@ TagValue = Annotated[str, Field(pattern=rf"^{_TAG}{{0,256}}$")]
 
 
 class StageConfig(Strict):
-    """One stage: where it goes, what it serves and on what."""
+    """A stage: account and region, base model, adapters, engine and infrastructure."""
 
     account: str | None = Field(None, pattern=r"^\d{12}$")
-    """Without it, the account of the credentials that deploy."""
+    """AWS account; by default the one of the deploying credentials."""
     region: str = Field("us-east-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     """AWS region."""
     engine: Engine = Engine()
@@ -39,22 +39,21 @@ class StageConfig(Strict):
     gateway: Gateway = Gateway()
     """See below."""
     image: str = "asset"
-    """`asset`: built from container/<engine>/Dockerfile; or the URI of an image."""
+    """`asset`: built from container/<engine>/Dockerfile. Otherwise the URI of an image."""
     base_model: BaseModelSource
     """See below."""
     adapters: str
-    """The adapter manifest, relative to the stage file."""
+    """Path of the adapter manifest, relative to the stage file."""
     allow_unpinned_sources: bool = False
-    """Whether a Hub branch may stand where a commit belongs; for development."""
+    """Accept Hub branches in place of commits; for development."""
     hub_endpoint: str = Field("https://huggingface.co", pattern=r"^https?://[^/\s]+$")
-    """The Hub that the seeder asks; a company's mirror of it has the same routes."""
+    """URL of the Hub or of a mirror with the same routes, for the seeder."""
     hub_token_secret: str | None = Field(None, max_length=512, pattern=r"^[A-Za-z0-9/_+=.@-]+$")
     """Name of a Secrets Manager secret, of the stage's account and region, with a Hub read token as its plain
-    text: for private and gated repositories. The seeder reads it when it needs it."""
+    text: for private and gated repositories. The seeder reads it on demand."""
     decrypt_keys: list[KeyArn] = Field([], max_length=20)
-    """ARNs of KMS keys, beside the stage's own, that the seeder may decrypt with: those of the buckets that
-    adapters come from (another stage's store is one), and of the token's secret. Their policies must allow
-    it, too."""
+    """ARNs of additional KMS keys that the seeder may decrypt with: those of source buckets, such as another
+    stage's store, and of the token's secret. The policies of the keys must allow it, too."""
     endpoint: Endpoint = Endpoint()
     """See below."""
     autoscaling: Autoscaling = Autoscaling()
@@ -70,18 +69,18 @@ class StageConfig(Strict):
     cost: Cost = Cost()
     """See below."""
     tags: dict[TagKey, TagValue] = Field({}, max_length=40)
-    """Of every resource, for the bill and for owners: activate them as cost allocation tags in the
+    """Tags of every resource. To see them on the bill, activate them as cost allocation tags in the
     account."""
     retention_days: int = Field(30, ge=1, le=3650)
-    """How long a revision stays in the bucket after its name stands for another one, or for none."""
+    """Days that a revision stays in the bucket after its name points to another one, or is removed."""
     retain_data: bool = True
-    """Whether bucket, key and contents outlive the stack."""
+    """Keep bucket, key and contents when the stack is deleted."""
     termination_protection: bool = False
-    """Whether CloudFormation refuses to delete the stage's stacks until someone takes this back."""
+    """CloudFormation refuses to delete the stage's stacks while this is set."""
 
 
 class LoadedStage(BaseModel):
-    """A stage's config with what it refers to."""
+    """A stage's config with the files that it refers to."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -89,10 +88,10 @@ class LoadedStage(BaseModel):
     config: StageConfig
     manifest: Manifest
     directory: Path
-    """Where relative paths of the stage start."""
+    """Base of the stage's relative paths."""
 
     @property
     def local_model(self) -> Path | None:
-        """The base model's directory, where it is local."""
+        """Directory of a local base model; None for one from the Hub."""
         path = self.config.base_model.path
         return None if path is None else (self.directory / path).resolve()

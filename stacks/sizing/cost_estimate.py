@@ -1,4 +1,4 @@
-"""What a stage costs per month, roughly, by the table of `prices.yaml`: on-demand, without a look at AWS.
+"""Rough monthly cost of a stage by the table of `prices.yaml`: on-demand prices, no request to AWS.
 
 Not in it: requests, data transfer, logs, NAT and VPC endpoints, the free tier, savings plans.
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from stacks.typed_yaml import ConfigError
+from stacks.typed_yaml import ConfigError, Strict, sentence
 
 PRICES = Path(__file__).with_name("prices.yaml")
 #: AWS's own month: 365 × 24 / 12.
@@ -23,10 +23,8 @@ HOURS_PER_MONTH = 730
 Price = Annotated[float, Field(gt=0)]
 
 
-class RegionPrices(BaseModel):
+class RegionPrices(Strict):
     """USD in one region; see the comments in `prices.yaml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     instance_hour: Mapping[str, Price]
     storage_gb_month: Price
@@ -36,15 +34,13 @@ class RegionPrices(BaseModel):
     dashboard_month: Price
 
 
-class Prices(BaseModel):
+class Prices(Strict):
     """The whole table."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
     date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}$")]
-    """Year and month in which the prices were looked up."""
+    """Year and month of the prices."""
     source: str
-    """Where from, in a sentence."""
+    """Origin of the prices, in a sentence."""
     regions: Mapping[str, RegionPrices]
 
 
@@ -55,50 +51,50 @@ class Estimate:
     instance_type: str
     region: str
     date: str
-    """Of the prices."""
+    """Date of the prices."""
     source: str
     instance_hour: float
     counts: tuple[float, float, float]
-    """Instances: the fewest, the expected number, the most."""
+    """Numbers of instances: minimum, expected, maximum."""
     storage: float
     keys: float
     metrics: float
     alarms: float
     dashboards: float
     rollout_instances: int
-    """Instances that run beside the others during an update."""
+    """Additional instances during an update."""
 
     @property
     def fixed(self) -> float:
-        """What does not depend on the number of instances."""
+        """The part that does not depend on the number of instances."""
         return self.storage + self.keys + self.metrics + self.alarms + self.dashboards
 
     @property
     def minimum(self) -> float:
-        """All, with the fewest instances."""
+        """The sum with the fewest instances."""
         return self.at(self.counts[0])
 
     @property
     def expected(self) -> float:
-        """All, with the expected number of instances."""
+        """The sum with the expected number of instances."""
         return self.at(self.counts[1])
 
     @property
     def maximum(self) -> float:
-        """All, with the most instances: the bound of the bill, but for updates."""
+        """The sum with the most instances: the upper bound of the bill, without updates."""
         return self.at(self.counts[2])
 
     @property
     def rollout_hour(self) -> float:
-        """What each hour of an update costs on top."""
+        """Additional cost of each hour of an update."""
         return self.rollout_instances * self.instance_hour
 
     def at(self, instances: float) -> float:
-        """All, with so many instances the whole month."""
+        """The sum with a constant number of instances."""
         return instances * self.instance_hour * HOURS_PER_MONTH + self.fixed
 
     def one_line(self) -> str:
-        """For a stack's output."""
+        """Make the line of a stack's output."""
         counts = ", ".join(
             f"{self.at(count):,.0f} at {count:g} instance{'' if count == 1 else 's'}"
             for count in sorted(set(self.counts))
@@ -110,7 +106,7 @@ class Estimate:
         )
 
     def table(self) -> list[tuple[str, str]]:
-        """Rows of what and USD, for printing."""
+        """Make rows of item and USD, for printing."""
         instances = [
             (f"{count:g} × {self.instance_type}", count * self.instance_hour * HOURS_PER_MONTH)
             for count in sorted(set(self.counts))
@@ -132,54 +128,63 @@ class Estimate:
         return [(what, f"{usd:,.2f}") for what, usd in rows]
 
 
-def estimate(
-    *,
-    instance_type: str,
-    region: str,
-    minimum: float,
-    expected: float,
-    maximum: float,
-    storage_gb: float,
-    rollout_instances: int,
-    kms_keys: int = 0,
-    custom_metrics: int = 0,
-    alarms: int = 0,
-    dashboards: int = 0,
-    prices: Prices | None = None,
-) -> Estimate | None:
-    """A stage's cost; None where the table has no price for the instance type in the region.
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Resources of a stage that are billed."""
 
-    `minimum`, `expected` and `maximum` are numbers of instances, and must be in this order; `storage_gb` is
-    10^9 bytes in S3; `rollout_instances` those that an update adds. `prices` is for another table.
+    instance_type: str
+    region: str
+    minimum: float
+    """Number of instances; `minimum` ≤ `expected` ≤ `maximum`."""
+    expected: float
+    maximum: float
+    storage_gb: float
+    """10^9 bytes in S3."""
+    rollout_instances: int
+    """Instances that an update adds."""
+    kms_keys: int = 0
+    custom_metrics: int = 0
+    alarms: int = 0
+    dashboards: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the order of the numbers of instances."""
+        if not 0 <= self.minimum <= self.expected <= self.maximum:
+            raise ValueError(
+                "instances must be minimum ≤ expected ≤ maximum, not "
+                f"{self.minimum}, {self.expected}, {self.maximum}"
+            )
+
+
+def estimate(usage: Usage, prices: Prices | None = None) -> Estimate | None:
+    """Estimate a stage's cost; None where the table has no price for the instance type in the region.
+
+    `prices` is for another table.
     """
-    if not 0 <= minimum <= expected <= maximum:
-        raise ValueError(
-            f"instances must be minimum ≤ expected ≤ maximum, not {minimum}, {expected}, {maximum}"
-        )
     table = load_prices() if prices is None else prices
-    here = table.regions.get(region)
-    hour = None if here is None else here.instance_hour.get(instance_type)
+    here = table.regions.get(usage.region)
+    hour = None if here is None else here.instance_hour.get(usage.instance_type)
     if here is None or hour is None:
         return None
     return Estimate(
-        instance_type=instance_type,
-        region=region,
+        instance_type=usage.instance_type,
+        region=usage.region,
         date=table.date,
         source=table.source,
         instance_hour=hour,
-        counts=(minimum, expected, maximum),
-        storage=storage_gb * here.storage_gb_month,
-        keys=kms_keys * here.kms_key_month,
-        metrics=custom_metrics * here.custom_metric_month,
-        alarms=alarms * here.alarm_month,
-        dashboards=dashboards * here.dashboard_month,
-        rollout_instances=rollout_instances,
+        counts=(usage.minimum, usage.expected, usage.maximum),
+        storage=usage.storage_gb * here.storage_gb_month,
+        keys=usage.kms_keys * here.kms_key_month,
+        metrics=usage.custom_metrics * here.custom_metric_month,
+        alarms=usage.alarms * here.alarm_month,
+        dashboards=usage.dashboards * here.dashboard_month,
+        rollout_instances=usage.rollout_instances,
     )
 
 
 @cache
 def load_prices(path: Path = PRICES) -> Prices:
-    """The table, read once; raises `ConfigError`."""
+    """Read the table, once; raises `ConfigError`."""
     # The C parser, where PyYAML has it, is ten times as fast.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
@@ -188,6 +193,4 @@ def load_prices(path: Path = PRICES) -> Prices:
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{path}: {f'{key}: ' if key else ''}{first['msg']}") from error
+        raise ConfigError(f"{path}: {sentence(error, Prices)}") from error

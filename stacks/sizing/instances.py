@@ -1,4 +1,4 @@
-"""What SageMaker's GPU instances have: GPUs, memory and driver, and which AMI an image's CUDA needs.
+"""SageMaker's GPU instance types: GPUs, memory and driver, and the AMI that an image's CUDA needs.
 
 Drivers: https://docs.aws.amazon.com/sagemaker/latest/dg/inference-gpu-drivers.html (2026). GPUs:
 https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html.
@@ -12,26 +12,22 @@ from types import MappingProxyType
 
 Cuda = tuple[int, int]
 
-#: The CUDA in each engine's base image: LoRAX 0.12.1's Dockerfile starts from nvidia/cuda:12.4.0; vLLM 0.32.0
-#: has 13.0 as its VLLM_MAIN_CUDA_VERSION, the one that vllm/vllm-openai:v0.32.0 is built for.
-ENGINE_CUDA: Mapping[str, Cuda] = MappingProxyType({"lorax": (12, 4), "vllm": (13, 0)})
-
 
 @dataclass(frozen=True, order=True)
 class InferenceAmi:
-    """The host's software: a newer one has the higher driver."""
+    """The software of an instance's host: a newer one has the higher driver."""
 
     driver: int
     """NVIDIA's driver branch."""
     cuda: Cuda
-    """The newest CUDA of which the driver is the own one."""
+    """The newest CUDA that the driver supports by itself."""
     version: str
-    """What `InferenceAmiVersion` takes."""
+    """Value of `InferenceAmiVersion`."""
     compatible: int = 0
-    """The newest major CUDA of which an image brought NVIDIA's compatibility package and ran here."""
+    """The newest major CUDA whose image ran on it with NVIDIA's compatibility package."""
 
     def runs(self, cuda: Cuda) -> bool:
-        """Whether an image with this CUDA starts on it.
+        """Check that an image with this CUDA starts on it.
 
         An image with a newer minor version does ("NVIDIA provides minor version forward compatibility", AWS's
         page), one with a newer major version only with NVIDIA's compatibility package.
@@ -66,7 +62,7 @@ class InstanceType:
     gpu: str
     """NVIDIA's name of the GPU."""
     gpu_gib: float
-    """Memory that CUDA has, of each GPU; see `_FAMILIES`."""
+    """Memory of each GPU that CUDA reports; see `_FAMILIES`."""
     compute_capability: tuple[int, int]
     default_driver: int
     """NVIDIA's driver branch where the endpoint config names no AMI."""
@@ -78,11 +74,11 @@ class InstanceType:
 
     @property
     def local_storage(self) -> bool:
-        """Whether the instance has disks of its own (NVMe)."""
+        """True if the instance has local disks (NVMe)."""
         return has_local_storage(self.name)
 
 
-#: GPU, GiB, compute capability and default driver by family. The memory is what CUDA tells of the device
+#: GPU, GiB, compute capability and default driver by family. The memory is the one that CUDA reports
 #: ("GPU 0 has a total capacity of 22.06 GiB" in PyTorch's errors, the low values of public reports): 24 GB in
 #: NVIDIA's name of an A10G are 22.5 GiB in nvidia-smi, of which the driver keeps 0.4.
 _FAMILIES: Mapping[str, tuple[str, float, tuple[int, int], int]] = {
@@ -130,7 +126,7 @@ def instance_type(name: str) -> InstanceType | None:
 
 
 def has_local_storage(name: str) -> bool:
-    """Whether instances of any type have NVMe disks: then `VolumeSizeInGB` is refused, and a KMS key of the
+    """Check that instances of a type have NVMe disks: then `VolumeSizeInGB` is refused, and a KMS key of the
     endpoint config does not encrypt them (they are always encrypted by the hardware)."""
     family = name.removeprefix("ml.").split(".")[0]
     return "d" in family or family.startswith(_LOCAL_STORAGE)
@@ -150,9 +146,9 @@ def choose_ami(cuda: Cuda, instance: InstanceType) -> str | None:
 
 
 def check_ami(ami: str | None, cuda: Cuda, instance: InstanceType | None = None) -> str | None:
-    """What is wrong with an AMI for an image with this CUDA, in a sentence; None where it does.
+    """Return what is wrong with an AMI for an image with this CUDA, in a sentence; None if it runs.
 
-    `ami` None stands for the default of `instance`. An AMI or instance that is not known here is not judged.
+    `ami` None: the default of `instance`. An AMI or instance that is not known here is not judged.
     """
     if ami is None:
         if instance is None or (better := choose_ami(cuda, instance)) is None:
@@ -177,28 +173,6 @@ def check_ami(ami: str | None, cuda: Cuda, instance: InstanceType | None = None)
         f"{ami} (driver {known.driver}, CUDA {_text(known.cuda)}) is too old for the image's CUDA "
         f"{_text(cuda)}: {remedy}"
     )
-
-
-def hardware_problem(
-    engine: str, instance: InstanceType, dtype: str | None, quantize: str | None
-) -> str | None:
-    """What the instance's GPUs cannot do for an engine, in a sentence; None where they can."""
-    capability = instance.compute_capability
-    if engine == "lorax" and capability < (8, 0):
-        # LoRAX 0.12.1's kernels are compiled for 8.0 and later.
-        return f"LoRAX does not run on the {instance.gpu} of {instance.name}: take ml.g5 or a newer family"
-    if engine == "lorax" and capability >= (10, 0):
-        return (
-            f"LoRAX's kernels (CUDA 12.4) do not run on the {instance.gpu} of {instance.name}: take ml.g6e, "
-            "or engine.name: vllm"
-        )
-    if dtype == "bfloat16" and capability < (8, 0):
-        return f"the {instance.gpu} of {instance.name} has no bfloat16: write dtype: float16"
-    if engine == "lorax" and quantize in {"fp8", "fp8-kv"} and capability < (8, 9):
-        return (
-            f"the {instance.gpu} of {instance.name} has no FP8: take ml.g6 or a newer family for {quantize}"
-        )
-    return None
 
 
 def _text(cuda: Cuda) -> str:

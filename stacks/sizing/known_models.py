@@ -12,7 +12,7 @@ from stacks.sizing.model_shape import ModelShape
 
 
 def known_shape(name: str) -> ModelShape | None:
-    """The shape of a model by its name on the Hub, of whatever revision; None for one that is not known."""
+    """The shape of a model by its name on the Hub, of any revision; None for an unknown one."""
     return KNOWN_MODELS.get(name)
 
 

@@ -1,4 +1,4 @@
-"""What a base model's memory depends on, read from a local model's files; see `known_models` for others."""
+"""Shape of a base model, read from a local model's files; see `known_models` for others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ARCHITECTURES = (
 
 @dataclass(frozen=True, kw_only=True)
 class ModelShape:
-    """A base model, as far as its memory goes."""
+    """The properties of a base model that its memory depends on."""
 
     architecture: str
     """The first of `architectures` in its config.json; one of `ARCHITECTURES`."""
@@ -42,13 +42,13 @@ class ModelShape:
     head_dim: int
     vocab_size: int
     dtype: str
-    """Of the weights in memory where nothing else is asked for; both engines take float32 as 16 bits."""
+    """Type of the weights in memory by default; the engines take float32 as 16 bits."""
     tied_embeddings: bool = False
-    """Whether the head shares the weights of the embeddings."""
+    """True if the head shares the weights of the embeddings."""
     experts: int = 1
     """MLPs per layer."""
     stored_bytes: int | None = None
-    """What the tensors take as they are stored, for a model whose files are quantized."""
+    """Size of the stored tensors, for a model whose files are quantized."""
 
     @property
     def embedding_parameters(self) -> int:
@@ -89,7 +89,7 @@ def shape_of_local_model(directory: Path) -> ModelShape | None:
         head_dim=_size(config, "head_dim") or hidden // heads,
         vocab_size=_size(config, "vocab_size"),
         dtype="bfloat16" if "bfloat16" in (config.get("dtype"), config.get("torch_dtype")) else "float16",
-        # Not the config's word: files leave out what is the architecture's default.
+        # Not from the config, which leaves out the architecture's default.
         tied_embeddings="lm_head.weight" not in tensors,
         experts=_size(config, "num_local_experts") or 1,
         stored_bytes=sum(tensor.end - tensor.start for tensor in tensors.values()) if packed else None,

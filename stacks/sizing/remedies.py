@@ -1,24 +1,22 @@
-"""What to change where a plan does not fit or is near: each change computed by planning again."""
+"""Remedies for a memory plan that does not fit or is near: each computed by planning again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from adapters.engines import vllm
-from stacks.sizing.gpu_memory import Demand, MemoryPlan, plan_of, tensor_parallel_problem
-from stacks.sizing.instances import INSTANCE_TYPES, InstanceType, hardware_problem
+from stacks.sizing.demand import Demand
+from stacks.sizing.gpu_memory import MemoryPlan, plan_of, tensor_parallel_problem
+from stacks.sizing.hardware import hardware_problem
+from stacks.sizing.instances import INSTANCE_TYPES, InstanceType
 from stacks.sizing.memory_parts import GIB
 
-#: What is proposed: the engine makes it itself of weights that are not quantized, also where a GPU has no FP8
-#: (vLLM's Marlin kernels).
-_QUANTIZE = {"lorax": "bitsandbytes-nf4", "vllm": "fp8_per_tensor"}
 #: Lengths are proposed in these steps.
 _TOKENS_STEP = 256
 
 
 def memory_problem(found: MemoryPlan) -> str | None:
-    """What is wrong with a plan and what to write instead, in a sentence; None if it fits well."""
+    """Return what is wrong with a plan and what to write instead, in a sentence; None if it fits well."""
     demand = found.demand
     if found.verdict == "fits":
         return None
@@ -30,10 +28,11 @@ def memory_problem(found: MemoryPlan) -> str | None:
             f"the model needs {found.needed / GIB:.1f} GiB of each GPU of {demand.instance.name}, of which "
             f"{demand.engine} may use {found.available / GIB:.1f} ({sums}): {write}"
         )
-    if found.adapters_resident < 1:
+    if found.adapters.resident < 1:
         return (
             f"an adapter of rank {demand.max_adapter_rank} on all modules is larger than what "
-            f"adapter_memory_fraction keeps ({found.adapters / GIB:.1f} GiB), and LoRAX refuses it: {write}"
+            f"{found.engine.adapter_key} keeps ({found.adapters.reserved / GIB:.1f} GiB), and "
+            f"{demand.rules.title} refuses it: {write}"
         )
     return (
         f"each GPU of {demand.instance.name} has {found.spare / GIB:.1f} GiB to spare, with a KV cache for "
@@ -42,7 +41,7 @@ def memory_problem(found: MemoryPlan) -> str | None:
 
 
 def _remedies(found: MemoryPlan) -> Iterator[str]:
-    """For each key the least change that is enough alone."""
+    """Yield for each key the least change that is enough alone."""
     demand = found.demand
     wanted = ("fits",) if found.verdict == "near" else ("fits", "near")
 
@@ -53,26 +52,12 @@ def _remedies(found: MemoryPlan) -> Iterator[str]:
     def first(others: Iterable[Demand]) -> Demand | None:
         return next(filter(enough, others), None)
 
-    if demand.engine == "vllm":
-        if most := _most_adapters(demand, enough):
-            yield f"max_active_adapters: {most}"
-        ranks = [rank for rank in reversed(vllm.RANKS) if rank < demand.max_adapter_rank and rank > 1]
-        if (other := first(replace(demand, max_adapter_rank=rank) for rank in ranks)) is not None:
-            yield f"max_adapter_rank: {other.max_adapter_rank}"
-        few = replace(demand, adapter_target_modules=("q_proj", "v_proj"))
-        if demand.adapter_target_modules is None and enough(few):
-            yield "adapter_target_modules: [q_proj, v_proj]"
-    else:
-        # Both ways: too small for one adapter, or too large for the rest.
-        now = demand.adapter_memory_fraction
-        shares = sorted((percent / 100 for percent in range(1, 60)), key=lambda share: abs(share - now))
-        if (other := first(replace(demand, adapter_memory_fraction=share) for share in shares)) is not None:
-            yield f"adapter_memory_fraction: {other.adapter_memory_fraction:g}"
+    yield from found.engine.adapter_remedies(demand, enough)
     longest = (demand.max_total_tokens - 1) // _TOKENS_STEP * _TOKENS_STEP
     lengths = range(longest, demand.max_input_tokens, -_TOKENS_STEP)
     if (other := first(replace(demand, max_total_tokens=length) for length in lengths)) is not None:
         yield f"max_total_tokens: {other.max_total_tokens}"
-    quantized = replace(demand, quantize=_QUANTIZE[demand.engine], dtype=None)
+    quantized = replace(demand, quantize=found.engine.quantization, dtype=None)
     if demand.quantize is None and demand.shape.stored_bytes is None and enough(quantized):
         yield f"quantize: {quantized.quantize}"
     if (other := first(_more_gpus(demand))) is not None:
@@ -83,18 +68,6 @@ def _remedies(found: MemoryPlan) -> Iterator[str]:
         yield f"instance_type: {other.instance.name} with tensor_parallel: {other.tensor_parallel}"
 
 
-def _most_adapters(demand: Demand, enough: Callable[[Demand], bool]) -> int:
-    """The largest number below the demand's that is enough; 0 if not even one is."""
-    low, high = 0, demand.max_active_adapters
-    while high - low > 1:
-        middle = (low + high) // 2
-        if enough(replace(demand, max_active_adapters=middle)):
-            low = middle
-        else:
-            high = middle
-    return low
-
-
 def _more_gpus(demand: Demand) -> Iterator[Demand]:
     for gpus in range(demand.tensor_parallel + 1, demand.instance.gpus + 1):
         if tensor_parallel_problem(demand.shape, demand.instance, demand.engine, gpus) is None:
@@ -102,7 +75,7 @@ def _more_gpus(demand: Demand) -> Iterator[Demand]:
 
 
 def _larger_instances(demand: Demand) -> Iterator[Demand]:
-    """With more memory per GPU, the smallest first."""
+    """Yield demands on instances with more memory per GPU, the smallest first."""
     for instance in _usable(demand):
         if instance.gpu_gib > demand.instance.gpu_gib and instance.gpus >= demand.tensor_parallel:
             yield replace(demand, instance=instance)
@@ -114,7 +87,7 @@ def _instances_with_more_gpus(demand: Demand) -> Iterator[Demand]:
 
 
 def _usable(demand: Demand) -> list[InstanceType]:
-    """Instances that the engine runs on; by all their GPUs' memory, and in the table's order."""
+    """Return the instances that the engine runs on, by the memory of all GPUs, then in the table's order."""
     return sorted(
         (
             instance

@@ -1,4 +1,4 @@
-"""How many instances serve, and when."""
+"""Autoscaling: limits, target and schedules."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def _timezone(value: str) -> str:
 
 
 class Schedule(Strict):
-    """New limits at a time: for business hours, or for the nights and weekends without traffic."""
+    """New limits from a point in time on, e.g. for business hours, or for nights and weekends."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
-    """What CloudFormation and the console call it."""
+    """Name in CloudFormation and in the console."""
     cron: Annotated[str, AfterValidator(_cron)]
-    """When, in six fields: minute, hour, day of month, month, day of week, year."""
+    """Start time in six fields: minute, hour, day of month, month, day of week, year."""
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
-    """Whose clock `cron` is read by."""
+    """Time zone of `cron`."""
     min_instances: int = Field(ge=1)
-    """Never fewer from then on. A variant cannot go below 1."""
+    """Minimum number of instances from then on. A variant cannot go below 1."""
     max_instances: int = Field(ge=1)
-    """Never more from then on."""
+    """Maximum number of instances from then on."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Schedule:
@@ -56,24 +56,24 @@ class Autoscaling(Strict):
     """Target tracking of the load per instance, between two limits."""
 
     enabled: bool = True
-    """Without it, there are `endpoint.instance_count` instances."""
+    """If false, the number of instances is `endpoint.instance_count`."""
     metric: Literal["concurrent_requests", "invocations_per_instance"] = "concurrent_requests"
-    """What is tracked: requests in flight, counted until their last token and told every 10 s; or requests
-    per minute, which says little where one request costs a hundred times another."""
+    """Tracked metric: requests in flight, counted until their last token and reported every 10 s; or requests
+    per minute, which is imprecise where one request costs a hundred times another."""
     target: float = Field(5, gt=0)
-    """Of the metric, per instance. 5 in flight is AWS's example; set it to about 0.7 of what your load test
-    finds."""
+    """Target value of the metric, per instance. 5 in flight is AWS's example; set it to about 0.7 of the
+    capacity found in a load test."""
     min_instances: int = Field(1, ge=1)
-    """Never fewer."""
+    """Minimum number of instances."""
     max_instances: int = Field(2, ge=1)
-    """Never more: the bound of the bill."""
+    """Maximum number of instances: the upper bound of the bill."""
     scale_out_cooldown_seconds: int = Field(300, ge=0)
     """Pause after adding instances; about as long as an instance needs to start."""
     scale_in_cooldown_seconds: int = Field(600, ge=0)
     """Pause after removing instances."""
     schedules: list[Schedule] = Field([], max_length=20)
-    """Limits that change with the clock. A deployment that changes anything here sets the limits above again
-    until the next one is due."""
+    """Limits by time. A deployment that changes anything here applies the limits above until the next
+    schedule is due."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Autoscaling:
@@ -81,5 +81,5 @@ class Autoscaling(Strict):
             raise ValueError("min_instances must be at most max_instances")
         names = [schedule.name for schedule in self.schedules]
         if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"schedules: {twice[0]!r} is there twice; give each a name of its own")
+            raise ValueError(f"schedules: {twice[0]!r} is there twice; give each another name")
         return self

@@ -15,17 +15,17 @@ class BaseModelSource(Strict):
     revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
     """The Hub commit."""
     path: str | None = None
-    """A local directory with the model, relative to the stage file; it is put into the bucket and
-    mounted by SageMaker, so the endpoint needs no Hub."""
+    """A local directory with the model, relative to the stage file; it is uploaded to the bucket and mounted
+    by SageMaker, so the endpoint needs no Hub."""
 
     mirror: bool = False
-    """Whether the model is copied from the Hub into the bucket and mounted by SageMaker from there, so that
-    instances start without the Hub."""
+    """Copy the model from the Hub into the bucket, from where SageMaker mounts it: instances start without
+    the Hub."""
 
     @model_validator(mode="after")
     def _one_source(self) -> BaseModelSource:
         if (self.revision is None) == (self.path is None):
             raise ValueError("give either revision (a 40-digit Hub commit) or path (a local directory)")
         if self.mirror and self.path is not None:
-            raise ValueError("mirror is for models on the Hub: a local one is put into the bucket anyway")
+            raise ValueError("mirror is for models on the Hub: a local one is uploaded to the bucket anyway")
         return self

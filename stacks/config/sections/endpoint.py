@@ -1,4 +1,4 @@
-"""The SageMaker variant: instances, storage, time-outs, and what is recorded of its requests."""
+"""The SageMaker variant: instances, storage, time-outs, data capture."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from stacks.typed_yaml import Strict
 
 #: SageMaker's limits for both time-outs of a variant (CreateEndpointConfig).
 TimeoutSeconds = Annotated[int, Field(ge=60, le=3600)]
-#: ARN of a key; an alias or an id would not say whose it is.
+#: ARN of a key; an alias or an id does not identify its account.
 KeyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$")]
 
 
 class DataCapture(Strict):
     """Requests and answers recorded in the bucket, below `captured/`.
 
-    Prompts and answers are personal data wherever people write them: find out what your users were told
-    before you record any, and for how long you may keep it.
+    Prompts and answers written by people are personal data: before recording, check the consent of the users
+    and the permitted retention.
     """
 
     percent: int = Field(0, ge=0, le=100)
-    """Part of the requests that is recorded; 0 records none."""
+    """Share of the requests that is recorded; 0 records none."""
     record: Literal["input_and_output", "input", "output"] = "input_and_output"
-    """What of a request."""
+    """Recorded parts of a request."""
     retention_days: int = Field(30, ge=1, le=3650)
-    """How long a record stays in the bucket."""
+    """Days that a record stays in the bucket."""
 
 
 class Endpoint(Strict):
@@ -37,24 +37,24 @@ class Endpoint(Strict):
     instance_count: int = Field(1, ge=1)
     """Instances at creation; autoscaling decides afterwards."""
     volume_gb: int | None = Field(None, ge=1, le=512)
-    """Disk of each instance; only for types without NVMe of their own, whose disk is as large as it is."""
+    """Disk of each instance; not for types with NVMe, whose size is fixed."""
     volume_key: KeyArn | None = None
-    """KMS key (ARN) of that disk. It does not encrypt NVMe, which the hardware encrypts anyway; set it there
-    only if a policy of your organization wants to see one."""
+    """KMS key (ARN) of that disk. It does not encrypt NVMe, which the hardware encrypts anyway: for such
+    types set it only if a policy of your organization requires one."""
     startup_health_check_seconds: TimeoutSeconds = 800
-    """How long a container may take until `/ping` answers 200."""
+    """Time limit of a container until `/ping` answers 200."""
     model_download_seconds: TimeoutSeconds = 1200
-    """How long SageMaker may take to download a mounted model."""
+    """Time limit of SageMaker's download of a mounted model."""
     inference_ami_version: str | None = None
-    """Picks the GPU driver of the instance; by default the one that the engine's CUDA needs."""
+    """AMI with the GPU driver of the instance; by default the one that the engine's CUDA needs."""
     routing: Literal["least_outstanding_requests", "random"] = "least_outstanding_requests"
-    """Which instance gets a request. Answers differ in length by a hundred times, so drawing lots fills some
-    queues while others are empty."""
+    """Choice of the instance for a request. Answers differ in length by a hundred times, so `random` fills
+    some queues while others are empty."""
     enhanced_metrics: bool = False
-    """Whether utilization and requests are also told for each instance and each GPU."""
+    """Emit utilization and requests for each instance and each GPU, too."""
     detailed_observability: bool = False
-    """Whether CloudWatch collects the container's `/metrics`, at 0.50 USD per GB."""
+    """Let CloudWatch collect the container's `/metrics`, at 0.50 USD per GB."""
     metrics_publish_seconds: Literal[10, 30, 60, 120, 180, 240, 300] = 60
-    """How often utilization is told."""
+    """Period of the utilization metrics."""
     data_capture: DataCapture = DataCapture()
     """See below."""

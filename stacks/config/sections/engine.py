@@ -7,19 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from adapters.engines.registry import ENGINES
 from adapters.names import check_module
 from container.gateway.settings import Settings
-from stacks.typed_yaml import Strict
-
-#: The keys that one engine alone has a use for, with what the other does instead.
-_OTHER_ENGINE = {
-    "lorax": {"adapter_target_modules": "LoRAX takes every module that it knows of the model"},
-    "vllm": {"adapter_memory_fraction": "vLLM reserves max_active_adapters slots"},
-}
+from stacks.typed_yaml import KeyOf, Strict
 
 
 def _setting(name: str) -> Any:
-    """A key with the default and the bounds of the container's setting `name`, which has them alone."""
+    """Make a key with the default and the bounds of the container's setting `name`."""
     setting = Settings.model_fields[name]
     bounds = {sign: value for limit in setting.metadata for sign, value in asdict(limit).items()}
     return Field(setting.default, **bounds)
@@ -35,66 +30,67 @@ Modules = Annotated[list[Annotated[str, AfterValidator(check_module)]], AfterVal
 
 
 class Engine(Strict):
-    """The inference engine and how it is set up; the defaults are the seed article's."""
+    """The inference engine and its settings."""
 
-    name: Literal["lorax", "vllm"] = "lorax"
-    """Which engine, and so which folder of `container/`."""
+    name: Annotated[str, KeyOf(ENGINES)] = "lorax"
+    """The engine; its folder of `container/` has this name."""
     max_input_tokens: int = _setting("max_input_tokens")
     """Longest prompt, in tokens."""
     max_total_tokens: int = _setting("max_total_tokens")
     """Longest prompt and answer together, in tokens."""
     default_new_tokens: int = _setting("default_new_tokens")
-    """New tokens of a request that does not say how many."""
+    """Limit of new tokens for a request that sets none."""
     max_new_tokens: int = _setting("max_new_tokens")
-    """The most new tokens one request may ask for, so that SageMaker's 60 s limit is met."""
+    """Highest limit that a request may set, so that an answer ends within SageMaker's 60 s."""
     max_concurrent_requests: int = _setting("max_concurrent_requests")
-    """Requests at the engine at once; more wait for their turn, see `max_queued_requests`."""
+    """Requests at the engine at once; more wait in the queue, see `max_queued_requests`."""
     max_adapter_rank: int = _setting("max_adapter_rank")
     """The largest rank of an adapter. LoRAX has kernels for ranks up to 128, vLLM up to 512."""
     adapter_target_modules: Modules | None = None
     """vLLM only: the modules that adapters may change, e.g. `[q_proj, v_proj]`. Every slot is reserved for
-    all modules otherwise: 64 slots of rank 64 take about 21 GB beside a 7B model."""
+    all modules by default: 64 slots of rank 64 take about 21 GB beside a 7B model."""
     max_active_adapters: int = _setting("max_active_adapters")
     """Adapters in the engine's memory at once."""
     adapter_memory_fraction: float = _setting("adapter_memory_fraction")
-    """LoRAX only: part of the GPU's memory that is kept for adapters."""
+    """LoRAX only: share of each GPU's memory that is reserved for adapters."""
     tensor_parallel: int = _setting("gpus")
     """GPUs that share one model."""
     quantize: str | None = None
-    """The engine's own name of a quantization, e.g. `awq` or `bitsandbytes-nf4`."""
+    """Quantization, by the engine's name for it, e.g. `awq` or `bitsandbytes-nf4`."""
     # The container takes float32, too, for CPUs; the memory check counts two bytes per weight.
     dtype: Literal["float16", "bfloat16"] | None = None
-    """Of the weights in memory; by default what the model's config says."""
+    """Type of the weights in memory; by default the one in the model's config."""
     trust_remote_code: bool = False
-    """Whether Python code in the model's repository may run in the container."""
+    """Allow Python code of the model's repository to run in the container."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Engine:
         # A rule of stage files alone: the container takes any ceiling.
         if self.max_new_tokens >= self.max_total_tokens:
             raise ValueError("max_new_tokens must be below max_total_tokens")
-        for key, instead in _OTHER_ENGINE[self.name].items():
+        for key, instead in ENGINES[self.name].unused_settings.items():
             if key in self.model_fields_set and getattr(self, key) is not None:
                 raise ValueError(f"{key} has no effect with name: {self.name}, leave it out: {instead}")
         return self
 
 
 class Gateway(Strict):
-    """The process in front of the engine: how long it waits, how much it keeps, what it tells."""
+    """The gateway in front of the engine: time limits, queue, adapter cache, metrics."""
 
     answer_seconds: float = _setting("answer_seconds")
-    """For an answer that is not streamed and for a stream's first event; SageMaker gives up after 60."""
+    """Time limit of an answer that is not streamed and of a stream's first event; SageMaker's own is 60."""
     max_queued_requests: int = _setting("max_queued_requests")
-    """Requests per instance that may wait for a turn at the engine; more are answered 429 at once."""
+    """Requests per instance that may wait for the engine; more are answered 429 at once."""
     max_cold_loads: int = _setting("max_cold_loads")
     """Adapters that may be loaded at once; on LoRAX each load stops all generation meanwhile."""
     registry_cache_seconds: float = _setting("registry_cache_seconds")
-    """How soon an instance serves what was published, at the latest."""
+    """Maximum delay until an instance serves a newly published adapter."""
     engine_silence_seconds: float = _setting("engine_silence_seconds")
-    """How long the engine may give no token until `/ping` says 503 and SageMaker replaces the instance."""
+    """Time without a token from a busy engine after which `/ping` answers 503 and SageMaker replaces the
+    instance."""
     adapter_cache_gb: float = _setting("adapter_cache_gb")
-    """Disk for adapters (10^9 bytes); the least recently used ones make room."""
+    """Disk for adapters (10^9 bytes); the least recently used ones are evicted."""
     metrics_seconds: float = _setting("metrics_seconds")
-    """How often metrics are written for CloudWatch."""
+    """Period of metrics emitted to CloudWatch."""
     metrics_max_adapters: int = _setting("metrics_max_adapters")
-    """Adapters with metrics of their own, each a custom metric on the bill; the others share theirs."""
+    """Adapters with separate metrics, each a custom metric on the bill; the others share one set."""

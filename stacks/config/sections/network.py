@@ -1,4 +1,4 @@
-"""Where the containers' own requests go."""
+"""Network of the containers."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ def _block(value: str) -> str:
 
 
 class Network(Strict):
-    """Where the containers' own requests go. SageMaker pulls image and mounted model outside of it."""
+    """Network of the containers' own requests. SageMaker pulls image and mounted model outside of it."""
 
     mode: Literal["public", "vpc", "private"] = "public"
     """`public`: SageMaker's own network, with internet. `vpc`: private subnets and a NAT gateway. `private`:
-    no way to the internet at all, S3 through a gateway endpoint; the base model must be mirrored then."""
+    no route to the internet, S3 through a gateway endpoint; the base model must be mirrored then."""
     vpc_id: _Vpc | None = None
-    """A VPC that is there already; by default the stage makes one."""
+    """An existing VPC; by default the stage creates one."""
     cidr: Annotated[str, AfterValidator(_block)] = "10.0.0.0/24"
-    """Addresses of the VPC that the stage makes, /16 to /24: of each instance, and of the endpoints. Nobody
-    who is to reach it through a peering may have the same. Of a deployed stage it cannot be changed: the VPC
-    would be replaced under the instances."""
+    """Addresses of the VPC that the stage creates, /16 to /24, for instances and endpoints. They must not
+    overlap with those of peered networks. They cannot be changed in a deployed stage: the VPC would be
+    replaced under the instances."""
     subnet_ids: list[_Subnet] = Field([], max_length=16)
-    """Its subnets for the instances, of two zones at least."""
+    """Subnets of the existing VPC for the instances, in at least two zones."""
     security_group_ids: list[_SecurityGroup] = Field([], max_length=5)
-    """Its security groups for the instances; by default the stage makes one that lets nothing in."""
+    """Security groups of the existing VPC for the instances; by default the stage creates one without inbound
+    rules."""
 
     @model_validator(mode="after")
     def _whole(self) -> Network:
@@ -49,6 +50,6 @@ class Network(Strict):
             raise ValueError("subnet_ids and security_group_ids need the vpc_id that they belong to")
         if self.vpc_id is not None and len(set(self.subnet_ids)) < 2:
             raise ValueError(
-                "name two subnet_ids at least, in different zones: one zone's outage ends it all"
+                "name two subnet_ids at least, in different zones: one zone's outage would stop all instances"
             )
         return self

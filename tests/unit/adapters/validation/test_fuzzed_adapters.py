@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.engines.record import FEATURES
 from adapters.errors import InvalidAdapter
 from adapters.validation.base_model import BaseModelFacts, InvalidBaseModel
 from adapters.validation.check_adapter import MAX_CONFIG_BYTES, check_adapter
-from adapters.validation.features import FEATURES
 from adapters.validation.rules import Rules
 from adapters.validation.safetensors import MAX_HEADER_BYTES
 from tests.unit.adapters.validation.building import BASE, CONFIG, RecordingFile, safetensors, shapes
@@ -34,7 +34,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=4),
     max_leaves=12,
 )
-KEYS = sorted({*CONFIG, *(feature.setting for feature in FEATURES), "auto_mapping", "exclude_modules"})
+KEYS = sorted({*CONFIG, *FEATURES, "auto_mapping", "exclude_modules"})
 CONFIGS = st.dictionaries(st.sampled_from(KEYS), JSON, max_size=6).map(
     lambda change: json.dumps(CONFIG | change).encode()
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.engines.vllm import QUANTIZATIONS, RANKS
+from adapters.engines.vllm import RANKS, RULES
 from container.gateway.settings import Settings, SettingsError, read_settings
 from container.vllm.command import vllm_arguments, vllm_environment, vllm_launch
 
@@ -136,7 +136,7 @@ def test_ranks_and_quantizations_are_vllms_own() -> None:
     assert vllm_literal("config/lora.py", "MaxLoRARanks") == RANKS
     methods = "model_executor/layers/quantization/__init__.py"
     deprecated = set(vllm_literal(methods, "DEPRECATED_QUANTIZATION_METHODS"))
-    assert set(vllm_literal(methods, "QuantizationMethods")) - deprecated == set(QUANTIZATIONS)
+    assert set(vllm_literal(methods, "QuantizationMethods")) - deprecated == set(RULES.quantizations)
 
 
 @pytest.mark.parametrize("method", ["", "nonsense", "bitsandbytes-nf4", "fbgemm_fp8"])

@@ -39,15 +39,15 @@ def test_a_reference_has_the_digest_if_there_is_one() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"digest": "sha256:12"}, "lorax.digest: write sha256: and 64 hexadecimal digits, or null"),
-        ({"digest": DIGEST + "\n"}, "lorax.digest: write sha256: and 64"),
-        ({"tag": "0.12.1 "}, "lorax.tag: write a tag such as 1.2.3"),
+        ({"digest": "sha256:12"}, "lorax.digest: 'sha256:12': write sha256: and 64 hexadecimal digits, or null"),
+        ({"digest": DIGEST + "\n"}, f"lorax.digest: {DIGEST + chr(10)!r}: write sha256: and 64"),
+        ({"tag": "0.12.1 "}, "lorax.tag: '0.12.1 ': write a tag such as 1.2.3"),
         ({"tag": ""}, "lorax.tag: "),
-        ({"repository": "predibase/lorax"}, "lorax.repository: write registry and name, as in ghcr.io/org/name"),
+        ({"repository": "predibase/lorax"}, "lorax.repository: 'predibase/lorax': write registry and name, as in ghcr.io/org/name"),
         ({"repository": "ghcr.io"}, "lorax.repository: "),
         ({"repository": "https://ghcr.io/a/b"}, "lorax.repository: "),
         ({"repository": "ghcr.io/Org/name"}, "lorax.repository: "),
-        ({"sha": ""}, "lorax.sha: Extra inputs are not permitted"),
+        ({"sha": ""}, "lorax.sha: unknown key; valid: repository, tag, digest"),
     ],
 )  # fmt: skip
 def test_what_docker_would_not_understand_is_refused(
@@ -73,7 +73,7 @@ def test_a_lock_that_is_missing_or_not_complete_is_told(tmp_path: Path) -> None:
     (tmp_path / "images.lock").write_text(
         '{"lorax": {"repository": "ghcr.io/a/b", "tag": "1", "digest": null}}'
     )
-    with pytest.raises(ConfigError, match="vllm: Field required"):
+    with pytest.raises(ConfigError, match="vllm: missing"):
         read_lock(tmp_path / "images.lock")
     (tmp_path / "images.lock").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="Invalid JSON"):

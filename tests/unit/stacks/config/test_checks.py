@@ -140,17 +140,17 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "image's region": (
         {"image": "444455556666.dkr.ecr.us-east-1.amazonaws.com/lora:1"},
         {"image": "444455556666.dkr.ecr.eu-west-1.amazonaws.com/lora:1"},
-        r"image: it lies in eu-west-1, SageMaker pulls from the endpoint's own region only: push it to us-east-1",
+        r"image: it is in eu-west-1, SageMaker pulls from the endpoint's own region only: push it to us-east-1",
     ),
     "volume key's region": (
         {"endpoint": {"volume_key": KEY.format("us-east-1")}},
         {"endpoint": {"volume_key": KEY.format("eu-west-1")}},
-        r"endpoint.volume_key: it lies in eu-west-1: name one of us-east-1",
+        r"endpoint.volume_key: it is in eu-west-1: name one of us-east-1",
     ),
     "bucket key's region": (
         {"security": {"key_arn": KEY.format("us-east-1")}},
         {"security": {"key_arn": KEY.format("eu-west-1")}},
-        r"security.key_arn: it lies in eu-west-1: name one of us-east-1",
+        r"security.key_arn: it is in eu-west-1: name one of us-east-1",
     ),
     "key only where one is used": (
         {"security": {"encryption": "s3_managed"}},
@@ -160,7 +160,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "topic's region": (
         {"observability": {"alarm_topic": "arn:aws:sns:us-east-1:111122223333:on-call"}},
         {"observability": {"alarm_topic": "arn:aws:sns:eu-west-1:111122223333:on-call"}},
-        r"observability.alarm_topic: it lies in eu-west-1: name one of us-east-1",
+        r"observability.alarm_topic: it is in eu-west-1: name one of us-east-1",
     ),
     "mail to the stage's own topic": (
         {"observability": {"alarm_emails": ["a@example.com"]}},
@@ -261,7 +261,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "schedules by name": (
         {"autoscaling": {"schedules": [{"name": n, "cron": "cron(0 7 1 * ? *)", "min_instances": 1, "max_instances": 2} for n in "ab"]}},
         {"autoscaling": {"schedules": [{"name": n, "cron": "cron(0 7 1 * ? *)", "min_instances": 1, "max_instances": 2} for n in "aa"]}},
-        r"autoscaling: schedules: 'a' is there twice; give each a name of its own",
+        r"autoscaling: schedules: 'a' is there twice; give each another name",
     ),
     "schedules need autoscaling": (
         {"autoscaling": {"enabled": False}},
@@ -374,12 +374,12 @@ WARNINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "short-pause": (
         {"rollout": {"bake_seconds": 240}},
         {"rollout": {"bake_seconds": 239}},
-        "rollout.bake_seconds: 239 s are over before an alarm can take an update back",
+        "rollout.bake_seconds: 239 s are over before an alarm, which three bad minutes raise, can roll an update back",
     ),
     "image-tag": (
         {"image": "444455556666.dkr.ecr.us-east-1.amazonaws.com/lora@sha256:" + "0" * 64},
         {"image": "444455556666.dkr.ecr.us-east-1.amazonaws.com/lora:1"},
-        "names a tag, which may stand for another image when an instance is added",
+        "names a tag, which may point to another image when an instance is added",
     ),
     "data-capture": (
         {"endpoint": {"data_capture": {"percent": 0}}},

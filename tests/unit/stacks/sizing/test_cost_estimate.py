@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from stacks.sizing.cost_estimate import PRICES, Estimate, estimate, load_prices
+from stacks.sizing.cost_estimate import PRICES, Estimate, Usage, estimate, load_prices
 from stacks.typed_yaml import ConfigError
 
 
@@ -16,7 +16,7 @@ def of(**changes: object) -> Estimate | None:
         "storage_gb": 100,
         "rollout_instances": 1,
     }
-    return estimate(**(arguments | changes))  # type: ignore[arg-type]
+    return estimate(Usage(**(arguments | changes)))  # type: ignore[arg-type]
 
 
 def test_an_instance_that_runs_all_month_costs_its_price_730_times() -> None:
@@ -73,12 +73,12 @@ def test_instance_counts_must_be_in_order() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("alarm_month: 0.10", "alarm_mnth: 0.10", r"regions\.us-east-1\.alarm_month: Field required"),
-        ("alarm_month: 0.10", "alarm_month: 0.10\n    extra: 1", r"regions\.us-east-1\.extra: Extra inputs"),
-        ("ml.g5.xlarge: 1.408", "ml.g5.xlarge: free", r"instance_hour\.ml\.g5\.xlarge: Input should be a valid number"),
-        ("ml.g5.xlarge: 1.408", "ml.g5.xlarge: -1", r"instance_hour\.ml\.g5\.xlarge: Input should be greater than 0"),
-        ("ml.g5.xlarge: 1.408", "ml.g5.xlarge: '1.4'", r"instance_hour\.ml\.g5\.xlarge: Input should be a valid number"),
-        ('date: "2026-11"', "date: soon", r"date: String should match"),
+        ("alarm_month: 0.10", "alarm_mnth: 0.10", r"regions\.us-east-1\.alarm_month: missing"),
+        ("alarm_month: 0.10", "alarm_month: 0.10\n    extra: 1", r"regions\.us-east-1\.extra: unknown key; valid: instance_hour"),
+        ("ml.g5.xlarge: 1.408", "ml.g5.xlarge: free", r"instance_hour\.ml\.g5\.xlarge: 'free': Input should be a valid number"),
+        ("ml.g5.xlarge: 1.408", "ml.g5.xlarge: -1", r"instance_hour\.ml\.g5\.xlarge: -1: Input should be greater than 0"),
+        ("ml.g5.xlarge: 1.408", "ml.g5.xlarge: '1.4'", r"instance_hour\.ml\.g5\.xlarge: '1.4': Input should be a valid number"),
+        ('date: "2026-11"', "date: soon", r"date: 'soon': String should match"),
         ('date: "2026-11"', "date: [", r"cannot be read as YAML"),
     ],
 )  # fmt: skip

@@ -4,10 +4,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stacks.sizing.gpu_memory import Demand, MemoryPlan, plan, plan_of, tensor_parallel_problem
+from adapters.engines.registry import ENGINES
+from stacks.sizing.demand import Demand
+from stacks.sizing.engines.lorax import adapter_bytes
+from stacks.sizing.engines.vllm import slot_bytes
+from stacks.sizing.gpu_memory import MemoryPlan, plan_of, tensor_parallel_problem
 from stacks.sizing.instances import INSTANCE_TYPES, instance_type
 from stacks.sizing.known_models import KNOWN_MODELS, known_shape
-from stacks.sizing.memory_parts import GIB, QUANTIZED_BITS, adapter_bytes, slot_bytes, weight_bytes
+from stacks.sizing.memory_parts import GIB, weight_bytes
 from stacks.sizing.model_shape import ModelShape
 from stacks.sizing.remedies import memory_problem
 
@@ -39,7 +43,7 @@ def planned(model: str = MISTRAL, instance: str = "ml.g5.xlarge", **changes: obj
         "adapter_target_modules": None,
         "adapter_memory_fraction": 0.1,
     }
-    found = plan(**(arguments | changes))  # type: ignore[arg-type]
+    found = plan_of(Demand(**(arguments | changes)))  # type: ignore[arg-type]
     assert found is not None
     return found
 
@@ -54,7 +58,7 @@ def test_the_seed_articles_stage_fits() -> None:
     assert found.weights / GIB == pytest.approx(13.5, abs=0.05)
     assert found.kv_per_token == 128 * 1024
     assert found.kv_tokens == pytest.approx(42_000, rel=0.05)
-    assert found.adapters_resident == 7
+    assert found.adapters.resident == 7
 
 
 def test_13b_in_16_bits_does_not_fit_24_gb_and_quantized_it_does() -> None:
@@ -64,9 +68,9 @@ def test_13b_in_16_bits_does_not_fit_24_gb_and_quantized_it_does() -> None:
 
 def test_64_of_vllms_slots_of_rank_64_take_21_gb_beside_a_7b_model() -> None:
     found = planned(engine="vllm")
-    assert found.adapters / 1e9 == pytest.approx(21.5, abs=0.1)
+    assert found.adapters.reserved / 1e9 == pytest.approx(21.5, abs=0.1)
     assert found.verdict == "does not fit"
-    assert planned(engine="vllm", adapter_target_modules=["q_proj", "v_proj"]).verdict == "near"
+    assert planned(engine="vllm", adapter_target_modules=("q_proj", "v_proj")).verdict == "near"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +213,7 @@ def test_gpus_that_cannot_share_a_model_are_told(
 ) -> None:
     place = instance_type(instance)
     assert place is not None
-    assert tensor_parallel_problem(shape(model), place, engine, gpus) == problem  # type: ignore[arg-type]
+    assert tensor_parallel_problem(shape(model), place, engine, gpus) == problem
     if problem is not None:
         with pytest.raises(ValueError, match="GPU"):
             planned(model, instance, engine=engine, tensor_parallel=gpus)
@@ -220,14 +224,15 @@ def test_gpus_that_cannot_share_a_model_are_told(
 
 @st.composite
 def demands(draw: st.DrawFn) -> Demand:
-    engine = draw(st.sampled_from(["lorax", "vllm"]))
+    engine = draw(st.sampled_from(list(ENGINES)))
+    sized = [name for name, bits in ENGINES[engine].quantizations.items() if bits is not None]
     tokens = draw(st.integers(2, 32768))
     demand = Demand(
         shape=draw(st.sampled_from(list(KNOWN_MODELS.values()))),
         instance=draw(st.sampled_from(list(INSTANCE_TYPES.values()))),
         engine=engine,
         dtype=None,
-        quantize=draw(st.sampled_from([None, *QUANTIZED_BITS[engine]])),
+        quantize=draw(st.sampled_from([None, *sized])),
         tensor_parallel=draw(st.sampled_from([1, 2, 4, 8])),
         max_input_tokens=draw(st.integers(1, tokens - 1)),
         max_total_tokens=tokens,

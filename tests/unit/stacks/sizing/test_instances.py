@@ -1,13 +1,13 @@
 import pytest
 
+from stacks.sizing.engines.registry import MEMORY
+from stacks.sizing.hardware import hardware_problem
 from stacks.sizing.instances import (
-    ENGINE_CUDA,
     INFERENCE_AMIS,
     INSTANCE_TYPES,
     InstanceType,
     check_ami,
     choose_ami,
-    hardware_problem,
     has_local_storage,
     instance_type,
 )
@@ -80,8 +80,8 @@ def test_local_storage_follows_the_rule_of_awss_sdk(name: str, expected: bool) -
     ],
 )
 def test_the_ami_that_an_engines_cuda_needs(engine: str, name: str, ami: str | None) -> None:
-    assert choose_ami(ENGINE_CUDA[engine], known(name)) == ami
-    assert check_ami(ami, ENGINE_CUDA[engine], known(name)) is None
+    assert choose_ami(MEMORY[engine].cuda, known(name)) == ami
+    assert check_ami(ami, MEMORY[engine].cuda, known(name)) is None
 
 
 def test_no_ami_is_new_enough_for_a_cuda_of_the_future() -> None:

@@ -1,0 +1,102 @@
+"""The record of an inference engine: adapters and settings that it serves, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+#: Effects of a setting of adapter_config.json that an engine does not serve; they complete "LoRAX …".
+IGNORES = "ignores it silently and would answer with wrong weights"
+REFUSES = "does not load such an adapter"
+
+#: Settings of adapter_config.json that an engine may not serve, in the order in which they are checked. All
+#: but `bias` are off when null, false, empty or absent; `bias` is off when "none" or absent.
+FEATURES = (
+    "use_rslora",
+    "rank_pattern",
+    "alpha_pattern",
+    "layers_to_transform",
+    "use_dora",
+    "lora_bias",
+    "modules_to_save",
+    "alora_invocation_tokens",
+    "layer_replication",
+    "use_bdlora",
+    "use_qalora",
+    "trainable_token_indices",
+    "kasa_config",
+    "monteclora_config",
+    "arrow_config",
+    "megatron_config",
+    "ensure_weight_tying",
+    "target_parameters",
+    "bias",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineRules:
+    """Adapters and settings that an engine serves, read in its own code at `version`.
+
+    No field has a default: an engine that is added answers each question.
+    """
+
+    name: str
+    """Value of `engine.name` in a stage file, and name of its folder of `container/`."""
+    title: str
+    """Name in messages."""
+    version: str
+    """Release that the record was read in."""
+    max_rank: int
+    """Highest rank of an adapter."""
+    kernel_ranks: tuple[int, ...] | None
+    """Ranks with kernels, per GPU, in ascending order; None: every rank up to the stage's limit is served, on
+    any number of GPUs."""
+    quantizations: Mapping[str, float | None]
+    """Values of `engine.quantize`, with the bits per weight of a linear layer, scales and zero points
+    included; None where the size is not known here."""
+    modules: Mapping[str, frozenset[str]]
+    """Modules that the engine serves, by architecture; it leaves others out silently. An architecture that is
+    missing here is not checked."""
+    unloadable_modules: Mapping[str, frozenset[str]]
+    """Modules with which the engine does not load an adapter, by architecture."""
+    needs_all_layers: bool
+    """True if a module that one layer lacks is left out of all layers."""
+    features: Mapping[str, str | None]
+    """Effect of each of `FEATURES`, e.g. `IGNORES`; None: the engine serves it."""
+    unused_settings: Mapping[str, str]
+    """Keys of a stage's `engine` section without effect, with what the engine does instead."""
+
+    def __post_init__(self) -> None:
+        """Refuse a record that leaves a feature out or names an unknown one."""
+        if missing := [feature for feature in FEATURES if feature not in self.features]:
+            raise ValueError(f"the record of {self.title} has no entry for the feature {missing[0]}")
+        if unknown := sorted(self.features.keys() - set(FEATURES)):
+            raise ValueError(f"the record of {self.title} has an unknown feature {unknown[0]}")
+
+    @property
+    def reserves_modules(self) -> bool:
+        """True if the engine has slots for the stage's `engine.adapter_target_modules` only."""
+        return "adapter_target_modules" not in self.unused_settings
+
+    def ranks(self, gpus: int) -> tuple[int, ...] | None:
+        """The ranks served on this number of GPUs; None for all up to the stage's limit."""
+        if self.kernel_ranks is None:
+            return None
+        # Each GPU has its share of the rank, and needs a kernel for that, too.
+        return tuple(
+            rank for rank in self.kernel_ranks if rank % gpus == 0 and rank // gpus in self.kernel_ranks
+        )
+
+    def served(self, architecture: str | None) -> frozenset[str] | None:
+        """The modules served for an architecture; None if that is not checked."""
+        return None if architecture is None else self.modules.get(architecture)
+
+    def unloadable(self, architecture: str | None) -> frozenset[str]:
+        """The modules with which the engine loads no adapter for an architecture."""
+        return frozenset() if architecture is None else self.unloadable_modules.get(architecture, frozenset())
+
+    def serves(self, architecture: str | None, module: str) -> bool:
+        """Check that adapters may change a module of a model of this architecture, as far as is known."""
+        served = self.served(architecture)
+        return (served is None or module in served) and module not in self.unloadable(architecture)

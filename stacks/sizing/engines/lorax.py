@@ -1,0 +1,77 @@
+"""Memory and hardware of LoRAX 0.12.1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+
+from adapters.engines.lorax import PREFILL_MARGIN
+from stacks.sizing.demand import Demand
+from stacks.sizing.engines.memory import AdapterMemory, EngineMemory, GpuLimit, LargestStep
+from stacks.sizing.memory_parts import GIB, HALF
+from stacks.sizing.model_shape import ModelShape
+
+_FP8 = GpuLimit((8, 9), "ml.g6 or a newer family")
+
+
+class LoraxMemory(EngineMemory):
+    """A share of each GPU's memory is kept for adapters."""
+
+    def adapters(self, demand: Demand) -> AdapterMemory:
+        """Take the share of all the memory, on each GPU; an adapter's whole file counts against it."""
+        reserved = int(demand.adapter_memory_fraction * demand.instance.gpu_gib * GIB)
+        largest = adapter_bytes(demand.shape, demand.max_adapter_rank, demand.adapter_target_modules)
+        resident = min(demand.max_active_adapters, reserved // largest) if largest else 0
+        return AdapterMemory(reserved, resident, f"{demand.adapter_memory_fraction * 100:g}% of the memory")
+
+    def largest_step(self, demand: Demand) -> LargestStep:
+        """Take a prefill of `max_input_tokens` + 50 tokens with all logits, in 16 bits twice and in 32."""
+        tokens = demand.max_input_tokens + PREFILL_MARGIN
+        return LargestStep(tokens=tokens, rows=tokens, logit_bytes=2 * HALF + 4)
+
+    def adapter_remedies(self, demand: Demand, enough: Callable[[Demand], bool]) -> Iterator[str]:
+        """Try other shares for adapters, the nearest first."""
+        # Both ways: too small for one adapter, or too large for the rest.
+        now = demand.adapter_memory_fraction
+        for share in sorted((percent / 100 for percent in range(1, 60)), key=lambda share: abs(share - now)):
+            if enough(replace(demand, adapter_memory_fraction=share)):
+                yield f"adapter_memory_fraction: {share:g}"
+                return
+
+
+def adapter_bytes(shape: ModelShape, rank: int, modules: Collection[str] | None) -> int:
+    """Compute the file size of an adapter of this rank in 16 bits, on `modules` or on all linear layers."""
+    q, kv = shape.attention_heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    hidden, intermediate = shape.hidden_size, shape.intermediate_size
+    sides = {
+        "q_proj": hidden + q,
+        "k_proj": hidden + kv,
+        "v_proj": hidden + kv,
+        "o_proj": q + hidden,
+        "gate_proj": (hidden + intermediate) * shape.experts,
+        "up_proj": (hidden + intermediate) * shape.experts,
+        "down_proj": (intermediate + hidden) * shape.experts,
+    }
+    numbers = sum(size for name, size in sides.items() if modules is None or name in modules)
+    return rank * HALF * shape.layers * numbers
+
+
+MEMORY = LoraxMemory(
+    # Its Dockerfile starts from nvidia/cuda:12.4.0.
+    cuda=(12, 4),
+    # Its kernels are compiled for 8.0 and later, by a CUDA that does not know 10.0.
+    oldest_gpu=GpuLimit((8, 0), "ml.g5 or a newer family"),
+    newer_gpus=GpuLimit((10, 0), "ml.g6e"),
+    native_only={"fp8": _FP8, "fp8-kv": _FP8},
+    usable_share=1.0,
+    # Of what is left after its warm-up (`MEMORY_WIGGLE_ROOM`).
+    kv_share=0.95,
+    # It warms up with two requests.
+    kv_sequences=2,
+    halved_kv=frozenset({"fp8-kv"}),
+    # `COMPILE` stays off.
+    captures_graphs=False,
+    copies_kv_heads=False,
+    adapter_key="adapter_memory_fraction",
+    quantization="bitsandbytes-nf4",
+)

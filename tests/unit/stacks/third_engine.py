@@ -1,0 +1,81 @@
+"""A throw-away third engine: all that an engine is to synth, seeder and CLI."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from adapters.engines.record import FEATURES, REFUSES, EngineRules
+from adapters.engines.registry import ENGINES
+from container.gateway.settings import Settings, SettingsError
+from stacks.config.container_check import READERS
+from stacks.sizing.demand import Demand
+from stacks.sizing.engines.memory import AdapterMemory, EngineMemory, LargestStep
+from stacks.sizing.engines.registry import MEMORY
+
+NAME = "tern"
+RULES = EngineRules(
+    name=NAME,
+    title="Tern",
+    version="1.0",
+    max_rank=32,
+    kernel_ranks=(16, 32),
+    quantizations={"int4": 4.5, "int5": None},
+    modules={"MistralForCausalLM": frozenset({"q_proj", "v_proj"})},
+    unloadable_modules={"LlamaForCausalLM": frozenset({"lm_head"})},
+    needs_all_layers=False,
+    features=dict.fromkeys(FEATURES, REFUSES) | {"use_dora": None},
+    unused_settings={
+        "adapter_memory_fraction": "Tern swaps adapters to the host",
+        "adapter_target_modules": "Tern takes all modules",
+    },
+)
+
+
+class TernMemory(EngineMemory):
+    def adapters(self, demand: Demand) -> AdapterMemory:
+        reserved = demand.max_active_adapters * demand.max_adapter_rank * 2**20
+        return AdapterMemory(reserved, demand.max_active_adapters, "1 MiB per rank")
+
+    def largest_step(self, demand: Demand) -> LargestStep:
+        return LargestStep(tokens=demand.max_input_tokens, rows=1, logit_bytes=4)
+
+    def adapter_remedies(self, demand: Demand, enough: Callable[[Demand], bool]) -> Iterator[str]:
+        if enough(replace(demand, max_active_adapters=1)):
+            yield "max_active_adapters: 1"
+
+
+TERN = TernMemory(
+    cuda=(12, 4),
+    oldest_gpu=None,
+    newer_gpus=None,
+    native_only={},
+    usable_share=0.9,
+    kv_share=1.0,
+    kv_sequences=1,
+    halved_kv=frozenset(),
+    captures_graphs=False,
+    copies_kv_heads=False,
+    adapter_key="max_active_adapters",
+    quantization="int4",
+)
+
+
+def check_settings(settings: Settings, _environment: Mapping[str, str]) -> None:
+    if settings.quantize is not None and settings.quantize not in RULES.quantizations:
+        raise SettingsError("HF_MODEL_QUANTIZE", settings.quantize, "give one that Tern knows: int4, int5")
+
+
+#: The registries, with the entry of the engine in each.
+PARTS: dict[str, tuple[dict[str, Any], Any]] = {
+    "rules": (ENGINES, RULES),
+    "memory": (MEMORY, TERN),
+    "reader": (READERS, check_settings),
+}
+
+
+def register(monkeypatch: pytest.MonkeyPatch, without: str | None = None) -> None:
+    for part, (registry, entry) in PARTS.items():
+        if part != without:
+            monkeypatch.setitem(registry, NAME, entry)
