@@ -1,1 +1,1 @@
-"""What runs in the serving container: one gateway, and how to start either engine behind it."""
+"""The serving container: the gateway, and the launch, backend and image of each engine."""

@@ -170,14 +170,14 @@ class Registry:
             )
             return known
 
-    def _once(self, what: str, ask: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
-        """Return the task of a lookup; concurrent requests for the same `what` share one."""
-        if what not in self._asking:
+    def _once(self, key: str, ask: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Task[Any]:
+        """Return the task of a lookup; concurrent requests for the same `key` share one."""
+        if key not in self._asking:
             task = asyncio.create_task(ask())
-            self._asking[what] = task
-            task.add_done_callback(lambda _: self._asking.pop(what))
+            self._asking[key] = task
+            task.add_done_callback(lambda _: self._asking.pop(key))
             task.add_done_callback(self._count_error)
-        return self._asking[what]
+        return self._asking[key]
 
     def _count_error(self, task: asyncio.Task[Any]) -> None:
         # Retrieves the exception, too: asyncio logs one that nothing has retrieved.

@@ -32,8 +32,8 @@ class EngineTask:
                         adapter fails to load.
 
     A task keeps its engine slot and its use of the adapter until it ends, detached or not: the engine is
-    still generating, and the adapter's files must not be removed. The request's place in `Admission.admit`
-    ends with the client. `leave` returns once a cancelled task has ended, at once for a detached one.
+    still generating, and the adapter's files must not be removed. `Admission.admit` counts the request only
+    until the client leaves. `leave` returns once a cancelled task has ended, at once for a detached one.
     """
 
     #: asyncio itself keeps only weak references to tasks.

@@ -60,9 +60,9 @@ class Limits:
 class Gateway:
     """The HTTP API in front of an engine: one request contract for both engines.
 
-    A request passes these methods; the docstring of each says what state the request is in there:
+    A request passes these methods. The docstring of each begins with the request's state:
 
-    handle (in `_route`)    received   its result, whatever it is, goes to the telemetry
+    handle (in `_route`)    received   the telemetry records its result
     `_serve`                admitted   the time limit runs; the body is read and checked
     `_answer`, `_stream`    admitted   waits for its `EngineTask`, which runs `_generate` or `_events`
     `_engine_slot`          resolving, loading, queued: see `Admission` and `AdapterCache`
@@ -146,11 +146,11 @@ class Gateway:
         """Return a handler for requests that generate; `bare`: the answer is the object, not a list of it."""
 
         async def handle(http: web.Request) -> web.StreamResponse:
-            # State: received, no limit checked yet.
-            asked_id = http.headers.get(_INFERENCE_ID, "")
+            # Received: neither readiness nor admission has been checked.
+            client_id = http.headers.get(_INFERENCE_ID, "")
             context = RequestContext(http.path)
-            if _REQUEST_ID.fullmatch(asked_id):
-                context.request_id = asked_id
+            if _REQUEST_ID.fullmatch(client_id):
+                context.request_id = client_id
             try:
                 response = await self._serve(http, context, read, bare=bare)
             except (ConnectionError, asyncio.CancelledError):
@@ -171,7 +171,7 @@ class Gateway:
     async def _serve(
         self, http: web.Request, context: RequestContext, read: Read, *, bare: bool
     ) -> web.StreamResponse:
-        """Received, then admitted: read the body and answer within the time limit."""
+        """Received, then admitted: read and check the body, then answer within the time limit."""
         self._readiness.check()
         with self._admission.admit():
             async with self._time_limit(self._answer_seconds) as deadline:
@@ -227,7 +227,7 @@ class Gateway:
         return response
 
     async def _generate(self, request: Request, context: RequestContext) -> Json:
-        """In the engine task: wait for an engine slot, then generate; retry a lost adapter once."""
+        """In the engine task, at the engine within `_engine_slot`: generate; retry a lost adapter once."""
         retried = False
         while True:
             async with self._engine_slot(request, context) as adapter:
@@ -243,7 +243,7 @@ class Gateway:
                     return answer
 
     async def _events(self, request: Request, context: RequestContext) -> AsyncGenerator[Json]:
-        """In the engine task: as `_generate`, for a stream; retry only before its first event."""
+        """In the engine task: as `_generate`, for a stream; retries only before its first event."""
         begun = retried = False
         while True:
             async with self._engine_slot(request, context) as adapter:

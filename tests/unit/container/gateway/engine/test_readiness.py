@@ -1,4 +1,4 @@
-"""What /ping says of an engine that starts, runs, falls silent and comes back."""
+"""Readiness of an engine that starts, runs, becomes silent and recovers."""
 
 import asyncio
 import contextlib
