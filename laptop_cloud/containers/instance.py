@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,40 @@ class InstanceFailed(Exception):
     """An instance did not come into service; the message is the reason."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ContainerSpec:
+    """The container to run."""
+
+    command: list[str]
+    environment: Mapping[str, str]
+    """The model's environment variables."""
+    model_data: str | None
+    """The S3 prefix of the model data; None if the model has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleAccess:
+    """The container's access to AWS, with its execution role."""
+
+    account: Account
+    endpoint_url: str
+    """The URL of AWS for the container."""
+    credentials: Mapping[str, str]
+    """The environment variables for the role's credentials."""
+    make_s3: Callable[[], Any]
+    """Makes an S3 client with the role."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartLimits:
+    """Seconds that the steps of a start may take."""
+
+    download_s: float
+    """For the model data."""
+    health_s: float
+    """Until the first successful health check."""
+
+
 class Instance:
     """A process that serves one variant. It never outlives the process with this object."""
 
@@ -38,53 +73,35 @@ class Instance:
         self,
         *,
         variant: str,
-        command: list[str],
-        environment: Mapping[str, str],
-        model_data: str | None,
+        container: ContainerSpec,
+        access: RoleAccess,
+        limits: StartLimits,
         directory: Path,
         log: Path,
         cloud_log: ContainerLog,
-        credentials: Mapping[str, str],
-        make_s3: Callable[[], Any],
-        account: Account,
-        endpoint_url: str,
         session: aiohttp.ClientSession,
-        download_limit_s: float,
-        health_limit_s: float,
     ) -> None:
         """Set up an instance; `start` starts it.
 
         Args:
             variant: the variant's name.
-            command: the container's command.
-            environment: the model's environment variables.
-            model_data: the S3 prefix of the model data, if there is any.
+            container: command, environment and model data.
+            access: account, endpoint and credentials.
+            limits: time limits of the start.
             directory: the instance's files, deleted with it.
             log: the file with the container's output, which is kept.
             cloud_log: sends `log` to CloudWatch Logs.
-            credentials: the environment variables for the execution role's credentials.
-            make_s3: makes an S3 client with the execution role.
-            account: the account and region.
-            endpoint_url: the URL of AWS for the container.
             session: the HTTP client for health checks.
-            download_limit_s: seconds for the model data.
-            health_limit_s: seconds until the first successful health check.
         """
         self.variant = variant
         self.log = log
         self.url = ""
-        self._command = command
-        self._given = dict(environment)
-        self._model_data = model_data
+        self._container = container
+        self._access = access
+        self._limits = limits
         self._directory = directory
         self._cloud_log = cloud_log
-        self._credentials = credentials
-        self._make_s3 = make_s3
-        self._account = account
-        self._endpoint_url = endpoint_url
         self._session = session
-        self._download_limit_s = download_limit_s
-        self._health_limit_s = health_limit_s
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -134,18 +151,18 @@ class Instance:
     async def _fetch_model_data(self) -> None:
         for name in DIRECTORIES:
             (self._directory / name).mkdir(parents=True)
-        if self._model_data is None:
+        if self._container.model_data is None:
             return
         try:
-            s3 = await asyncio.to_thread(self._make_s3)
-            fetch = asyncio.to_thread(download, self._model_data, self._directory / "model", s3)
-            await asyncio.wait_for(fetch, self._download_limit_s)
+            s3 = await asyncio.to_thread(self._access.make_s3)
+            fetch = asyncio.to_thread(download, self._container.model_data, self._directory / "model", s3)
+            await asyncio.wait_for(fetch, self._limits.download_s)
         except ModelDataMissing as error:
             raise InstanceFailed(str(error)) from error
         except TimeoutError:
             raise InstanceFailed(
-                f"the model data at {self._model_data} was not downloaded within "
-                f"{self._download_limit_s:g} s (ModelDataDownloadTimeoutInSeconds)"
+                f"the model data at {self._container.model_data} was not downloaded within "
+                f"{self._limits.download_s:g} s (ModelDataDownloadTimeoutInSeconds)"
             ) from None
 
     async def _start_process(self) -> None:
@@ -153,26 +170,26 @@ class Instance:
         self.url = f"http://127.0.0.1:{port}"
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *supervised(self._command),
+                *supervised(self._container.command),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 cwd=REPOSITORY,
                 env=container_environment(
-                    self._given,
+                    self._container.environment,
                     directory=self._directory,
-                    account=self._account,
-                    endpoint_url=self._endpoint_url,
+                    account=self._access.account,
+                    endpoint_url=self._access.endpoint_url,
                     port=port,
                     engine_port=engine_port,
-                    credentials=self._credentials,
+                    credentials=self._access.credentials,
                 ),
                 start_new_session=True,
             )
         self._cloud_log.begin()
 
     async def _wait_healthy(self) -> None:
-        deadline = asyncio.get_running_loop().time() + self._health_limit_s
+        deadline = asyncio.get_running_loop().time() + self._limits.health_s
         while not await self._ping():
             if not self.alive:
                 status = self._process.returncode if self._process else None
@@ -180,7 +197,7 @@ class Instance:
             if asyncio.get_running_loop().time() > deadline:
                 raise InstanceFailed(
                     self._unhealthy(
-                        f"did not pass the ping health check within {self._health_limit_s:g} s "
+                        f"did not pass the ping health check within {self._limits.health_s:g} s "
                         "(ContainerStartupHealthCheckTimeoutInSeconds)"
                     )
                 )

@@ -13,7 +13,7 @@ from laptop_cloud.api.account import Account
 from laptop_cloud.api.service import Params
 from laptop_cloud.containers.credentials import RoleRefused, RoleSessions
 from laptop_cloud.containers.images import UnknownImage, command_of
-from laptop_cloud.containers.instance import Instance, InstanceFailed
+from laptop_cloud.containers.instance import ContainerSpec, Instance, InstanceFailed, RoleAccess, StartLimits
 from laptop_cloud.containers.logs import SETTINGS, ContainerLog
 from laptop_cloud.containers.model_data import source_uri
 
@@ -67,21 +67,27 @@ class Launcher:
             log = self._new_log(endpoint, variant["VariantName"])
             return Instance(
                 variant=variant["VariantName"],
-                command=command,
-                environment=container.get("Environment", {}),
-                model_data=source_uri(container),
+                container=ContainerSpec(
+                    command=command,
+                    environment=container.get("Environment", {}),
+                    model_data=source_uri(container),
+                ),
+                access=RoleAccess(
+                    account=account,
+                    endpoint_url=self._endpoint_url,
+                    credentials=credentials,
+                    make_s3=lambda: self._roles.client(role, "s3", account),
+                ),
+                limits=StartLimits(
+                    download_s=variant.get("ModelDataDownloadTimeoutInSeconds", _DEFAULT_DOWNLOAD_LIMIT_S),
+                    health_s=variant.get(
+                        "ContainerStartupHealthCheckTimeoutInSeconds", _DEFAULT_HEALTH_LIMIT_S
+                    ),
+                ),
                 directory=log.with_suffix(""),
                 log=log,
                 cloud_log=self._cloud_log(log, endpoint, variant["VariantName"], role, account),
-                credentials=credentials,
-                make_s3=lambda: self._roles.client(role, "s3", account),
-                account=account,
-                endpoint_url=self._endpoint_url,
                 session=self._session,
-                download_limit_s=variant.get("ModelDataDownloadTimeoutInSeconds", _DEFAULT_DOWNLOAD_LIMIT_S),
-                health_limit_s=variant.get(
-                    "ContainerStartupHealthCheckTimeoutInSeconds", _DEFAULT_HEALTH_LIMIT_S
-                ),
             )
 
         return make
