@@ -36,7 +36,7 @@ _NAMED = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY|CREDENTIAL", re.IGNORECASE)
 
 
-class Finding(NamedTuple):
+class RuleViolation(NamedTuple):
     """A violation of a rule."""
 
     rule: str
@@ -45,11 +45,11 @@ class Finding(NamedTuple):
     sentence: str
 
 
-def findings(template: Template) -> Iterator[Finding]:
+def findings(template: Template) -> Iterator[RuleViolation]:
     """Yield the violations in a template."""
     for rule, check in _RULES.items():
         for logical_id, sentence in check(template):
-            yield Finding(rule, logical_id, sentence)
+            yield RuleViolation(rule, logical_id, sentence)
 
 
 @jsii.implements(cdk.IPolicyValidationPlugin)

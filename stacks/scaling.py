@@ -18,7 +18,7 @@ _Policy = appscaling.CfnScalingPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class CapacityLimits:
     """Bounds of the number of instances."""
 
     min_instances: int
@@ -29,7 +29,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduledLimits:
-    """Limits that replace the current ones at a time."""
+    """CapacityLimits that replace the current ones at a time."""
 
     name: str
     """Name of the scheduled action."""
@@ -37,7 +37,7 @@ class ScheduledLimits:
     """`cron(…)` with Application Auto Scaling's six fields."""
     timezone: str
     """Time zone of `cron`, a name of the IANA database."""
-    limits: Limits
+    limits: CapacityLimits
     """The new limits."""
 
 
@@ -70,7 +70,7 @@ class ScalingStack(cdk.Stack):
         endpoint_name: str,
         variant: str,
         tracking: TargetTracking | None,
-        limits: Limits,
+        limits: CapacityLimits,
         schedules: Sequence[ScheduledLimits],
         env: cdk.Environment,
     ) -> None:

@@ -17,7 +17,7 @@ from stacks.adapter_store.adapter_store_stack import (
     AdapterStoreStack,
     BaseModelFiles,
     KeyOptions,
-    Retention,
+    RetentionPeriods,
     SourceAccess,
 )
 from stacks.adapter_store.seeder_function import AdapterSources
@@ -34,7 +34,7 @@ from stacks.observability.observability_stack import (
     ObservabilityStack,
     SeederNames,
 )
-from stacks.scaling import Limits, ScalingStack, ScheduledLimits, TargetTracking
+from stacks.scaling import CapacityLimits, ScalingStack, ScheduledLimits, TargetTracking
 from stacks.serving.references import StoreReferences, VpcPlacement
 from stacks.serving.serving_stack import (
     VARIANT,
@@ -72,7 +72,7 @@ def create_adapter_store(scope: Construct, stage: LoadedStage) -> AdapterStoreSt
         key=KeyOptions(arn=security.key_arn, rotation=cdk.Duration.days(security.key_rotation_days))
         if security.encryption == "customer_key"
         else None,
-        retention=Retention(
+        retention=RetentionPeriods(
             retired=cdk.Duration.days(config.retention_days),
             captured=cdk.Duration.days(config.endpoint.data_capture.retention_days),
             log_days=config.observability.log_retention_days,
@@ -188,13 +188,15 @@ def create_scaling(scope: Construct, config: StageConfig, *, endpoint_name: str)
         )
         if options.enabled
         else None,
-        limits=Limits(min_instances=options.min_instances, max_instances=options.max_instances),
+        limits=CapacityLimits(min_instances=options.min_instances, max_instances=options.max_instances),
         schedules=[
             ScheduledLimits(
                 name=schedule.name,
                 cron=schedule.cron,
                 timezone=schedule.timezone,
-                limits=Limits(min_instances=schedule.min_instances, max_instances=schedule.max_instances),
+                limits=CapacityLimits(
+                    min_instances=schedule.min_instances, max_instances=schedule.max_instances
+                ),
             )
             for schedule in options.schedules
         ],

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from container.gateway.adapters.cache import AdapterCache
-from container.gateway.adapters.registry import Adapter, ObjectStore, Registry
+from container.gateway.adapters.registry import Adapter, ObjectStore, RegistryReader
 from container.gateway.admission import Admission
-from container.gateway.api.server import Gateway, Limits
+from container.gateway.api.server import Gateway, RequestLimits
 from container.gateway.engine.backend import Backend
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import GatewayError
@@ -55,7 +55,7 @@ def assemble(
         max_rank=settings.max_adapter_rank,
         on_load=on_load,
     )
-    registry = Registry(store, cache_seconds=settings.registry_cache_seconds)
+    registry = RegistryReader(store, cache_seconds=settings.registry_cache_seconds)
     instance_metrics = InstanceMetrics(
         endpoint=settings.endpoint_name,
         variant=settings.variant_name,
@@ -74,6 +74,6 @@ def assemble(
         readiness,
         telemetry,
         base_model=settings.model_id,
-        limits=Limits(max_new_tokens=settings.max_new_tokens, answer_seconds=settings.answer_seconds),
+        limits=RequestLimits(max_new_tokens=settings.max_new_tokens, answer_seconds=settings.answer_seconds),
     )
     return Assembly(gateway, readiness, telemetry)

@@ -33,7 +33,7 @@ class InstanceFailed(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContainerSpec:
+class LaunchSpec:
     """The container to run."""
 
     command: list[str]
@@ -73,7 +73,7 @@ class Instance:
         self,
         *,
         variant: str,
-        container: ContainerSpec,
+        container: LaunchSpec,
         access: RoleAccess,
         limits: StartLimits,
         directory: Path,

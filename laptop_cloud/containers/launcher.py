@@ -13,7 +13,7 @@ from laptop_cloud.api.account import Account
 from laptop_cloud.api.service import Params
 from laptop_cloud.containers.credentials import RoleRefused, RoleSessions
 from laptop_cloud.containers.images import UnknownImage, command_of
-from laptop_cloud.containers.instance import ContainerSpec, Instance, InstanceFailed, RoleAccess, StartLimits
+from laptop_cloud.containers.instance import Instance, InstanceFailed, LaunchSpec, RoleAccess, StartLimits
 from laptop_cloud.containers.logs import SETTINGS, ContainerLog
 from laptop_cloud.containers.model_data import source_uri
 
@@ -67,7 +67,7 @@ class Launcher:
             log = self._new_log(endpoint, variant["VariantName"])
             return Instance(
                 variant=variant["VariantName"],
-                container=ContainerSpec(
+                container=LaunchSpec(
                     command=command,
                     environment=container.get("Environment", {}),
                     model_data=source_uri(container),

@@ -29,7 +29,7 @@ _SHOWN_DIGITS = 12
 
 
 @dataclass(frozen=True)
-class Finding:
+class StoreFinding:
     """A defect of a published adapter."""
 
     name: str
@@ -56,13 +56,13 @@ def verify(
     names: Sequence[str],
     base: BaseModelFacts | None,
     moved: Callable[[int], None] = lambda _: None,
-) -> list[Finding]:
+) -> list[StoreFinding]:
     """Return the defects of these names; `moved` is called with the size of each chunk read.
 
     A name that is not published has no defects.
     """
 
-    def one(name: str) -> list[Finding]:
+    def one(name: str) -> list[StoreFinding]:
         try:
             seen = store.published(name)
             while seen is not None:
@@ -73,7 +73,7 @@ def verify(
                     return found
                 seen = now
         except DamagedEntry as error:
-            return [Finding(name, "", error.problem, error.remedy)]
+            return [StoreFinding(name, "", error.problem, error.remedy)]
         return []
 
     return [finding for found in in_parallel(one, names, PARALLEL_ADAPTERS) for finding in found]
@@ -81,9 +81,9 @@ def verify(
 
 def _findings(
     store: StageStore, entry: RegistryEntry, base: BaseModelFacts | None, moved: Callable[[int], None]
-) -> Iterator[Finding]:
-    def finding(problem: str, remedy: str) -> Finding:
-        return Finding(entry.name, entry.revision, problem, remedy)
+) -> Iterator[StoreFinding]:
+    def finding(problem: str, remedy: str) -> StoreFinding:
+        return StoreFinding(entry.name, entry.revision, problem, remedy)
 
     found = store.revision(entry.name, entry.revision)
     missing = [file for file in ADAPTER_FILES if file not in found.objects]

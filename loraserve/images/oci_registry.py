@@ -63,7 +63,7 @@ class RegistryError(UserError):
     """A tag cannot be looked up; the message is one line and says what to do."""
 
 
-class Registry:
+class ImageRegistry:
     """The registry of one image."""
 
     def __init__(self, image: BaseImage) -> None:

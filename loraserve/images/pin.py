@@ -11,7 +11,7 @@ from typing import Literal
 
 from rich.table import Table
 
-from loraserve.images.oci_registry import Registry, RegistryError
+from loraserve.images.oci_registry import ImageRegistry, RegistryError
 from stacks.config.base_images import BaseImage, lock_text
 
 #: Digits of a digest that are enough to look at.
@@ -36,7 +36,7 @@ class Pin:
 
 def look_up(engine: str, image: BaseImage) -> Pin:
     """Ask the image's registry; raises `RegistryError`."""
-    return Pin(engine, image, Registry(image).digest())
+    return Pin(engine, image, ImageRegistry(image).digest())
 
 
 def write(pins: Sequence[Pin], path: Path) -> None:

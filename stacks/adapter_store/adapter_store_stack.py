@@ -66,7 +66,7 @@ class KeyOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retention:
+class RetentionPeriods:
     """Lifetimes of objects, logs, and of the bucket itself."""
 
     retired: cdk.Duration
@@ -92,7 +92,7 @@ class AdapterStoreStack(cdk.Stack):
         base_model: BaseModelFiles,
         sources: SourceAccess,
         key: KeyOptions | None,
-        retention: Retention,
+        retention: RetentionPeriods,
         env: cdk.Environment,
     ) -> None:
         """`rules` are checked for each adapter; without `key` S3 encrypts the bucket with its own."""
@@ -204,7 +204,7 @@ def _seeding_properties(
     }
 
 
-def _lifecycle(retention: Retention) -> list[s3.LifecycleRule]:
+def _lifecycle(retention: RetentionPeriods) -> list[s3.LifecycleRule]:
     """Expire retired revisions (`adapters.store.retention`), captures, old versions, unfinished uploads."""
     key, value = RETIRED_TAG
     return [

@@ -7,7 +7,7 @@ from stacks.config.container_environment import container_environment
 from stacks.config.rollout_plan import RolloutPlan, resolved
 from stacks.config.stage_config import LoadedStage, StageConfig
 from stacks.observability.log_metrics import ENDPOINT_PATTERNS, SEEDER_PATTERNS
-from stacks.sizing.cost_estimate import Estimate, Usage, estimate
+from stacks.sizing.cost_estimate import BilledUsage, Estimate, estimate
 from stacks.sizing.engines.registry import MEMORY
 from stacks.sizing.instances import choose_ami, instance_type
 
@@ -61,7 +61,7 @@ def monthly_cost(stage: LoadedStage, *, alarms: int = 0) -> Estimate | None:
     plan, most = rollout_plan(config), most_instances(config)
     measured = min(len(list(stage.manifest.published_names())), config.gateway.metrics_max_adapters)
     expected = config.cost.expected_instances
-    usage = Usage(
+    usage = BilledUsage(
         instance_type=config.endpoint.instance_type,
         region=config.region,
         minimum=fewest_instances(config),

@@ -129,7 +129,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usage:
+class BilledUsage:
     """Resources of a stage that are billed."""
 
     instance_type: str
@@ -156,7 +156,7 @@ class Usage:
             )
 
 
-def estimate(usage: Usage, prices: Prices | None = None) -> Estimate | None:
+def estimate(usage: BilledUsage, prices: Prices | None = None) -> Estimate | None:
     """Estimate a stage's cost; None where the table has no price for the instance type in the region.
 
     `prices` is for another table.

@@ -89,7 +89,7 @@ class _Answer:
     """True after a failed attempt to refresh it."""
 
 
-class Registry:
+class RegistryReader:
     """Cached read access to the registry; unknown names are cached, too."""
 
     def __init__(

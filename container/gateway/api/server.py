@@ -18,7 +18,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from container.gateway.adapters.cache import AdapterCache
-from container.gateway.adapters.registry import Adapter, Registry
+from container.gateway.adapters.registry import Adapter, RegistryReader
 from container.gateway.admission import Admission
 from container.gateway.api.engine_task import EngineTask
 from container.gateway.engine.backend import Backend
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """Limits of a request."""
 
     max_new_tokens: int
@@ -72,14 +72,14 @@ class Gateway:
     def __init__(
         self,
         backend: Backend,
-        registry: Registry,
+        registry: RegistryReader,
         cache: AdapterCache,
         admission: Admission,
         readiness: Readiness,
         telemetry: Telemetry,
         *,
         base_model: str,
-        limits: Limits,
+        limits: RequestLimits,
     ) -> None:
         """`base_model` is the name under which clients may ask for the base model."""
         self._backend = backend

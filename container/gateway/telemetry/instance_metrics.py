@@ -19,7 +19,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from container.gateway.adapters.cache import AdapterCache
-from container.gateway.adapters.registry import Registry
+from container.gateway.adapters.registry import RegistryReader
 from container.gateway.admission import Admission
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import WRONG_ADAPTER
@@ -57,7 +57,7 @@ class InstanceMetrics(Collector):
         variant: str,
         readiness: Readiness,
         admission: Admission,
-        registry: Registry,
+        registry: RegistryReader,
         cache: AdapterCache,
         cache_dir: Path,
     ) -> None:

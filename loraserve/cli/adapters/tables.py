@@ -20,7 +20,7 @@ from adapters.validation.rules import DIMENSIONS_UNKNOWN
 from loraserve.adapters.garbage_collection import Action
 from loraserve.adapters.rollback import PastVersion
 from loraserve.adapters.stage_store import PublishedAdapter, Revision
-from loraserve.adapters.verify import Finding
+from loraserve.adapters.verify import StoreFinding
 
 #: A commit or a digest; tables show its first seven digits.
 _DIGEST = re.compile(r"\b([0-9a-f]{7})[0-9a-f]{33,}\b")
@@ -100,7 +100,7 @@ def facts(rows: Mapping[str, str]) -> Table:
     return table
 
 
-def findings(found: Sequence[Finding]) -> Table:
+def findings(found: Sequence[StoreFinding]) -> Table:
     """Make the table of the findings of `verify`."""
     table = _table("name", "revision", "problem", "remedy")
     for finding in found:

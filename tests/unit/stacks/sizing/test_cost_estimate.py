@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from stacks.sizing.cost_estimate import PRICES, Estimate, Usage, estimate, load_prices
+from stacks.sizing.cost_estimate import PRICES, BilledUsage, Estimate, estimate, load_prices
 from stacks.typed_yaml import ConfigError
 
 
@@ -16,7 +16,7 @@ def of(**changes: object) -> Estimate | None:
         "storage_gb": 100,
         "rollout_instances": 1,
     }
-    return estimate(Usage(**(arguments | changes)))  # type: ignore[arg-type]
+    return estimate(BilledUsage(**(arguments | changes)))  # type: ignore[arg-type]
 
 
 def test_an_instance_that_runs_all_month_costs_its_price_730_times() -> None:

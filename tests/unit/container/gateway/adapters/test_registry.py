@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from adapters.store.layout import RegistryEntry, registry_key
-from container.gateway.adapters.registry import STALE_SECONDS, Adapter, Listed, Registry
+from container.gateway.adapters.registry import STALE_SECONDS, Adapter, Listed, RegistryReader
 from container.gateway.errors import GatewayError
 from tests.harness.registry_store import LAST_MODIFIED, StubStore
 
@@ -34,8 +34,8 @@ class Clock:
         return self.now
 
 
-def new(store: StubStore, clock: Clock | None = None) -> Registry:
-    return Registry(store, cache_seconds=5, clock=clock or Clock())
+def new(store: StubStore, clock: Clock | None = None) -> RegistryReader:
+    return RegistryReader(store, cache_seconds=5, clock=clock or Clock())
 
 
 async def refusal(work: Coroutine[Any, Any, Adapter]) -> GatewayError:

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.store.layout import RegistryEntry, registry_key
 from container.gateway.adapters.cache import AdapterCache
-from container.gateway.adapters.registry import Adapter, Registry
+from container.gateway.adapters.registry import Adapter, RegistryReader
 from container.gateway.admission import Admission
 from container.gateway.engine.readiness import EngineState, Readiness
 from container.gateway.errors import (
@@ -70,7 +70,7 @@ class Instance:
         # It is not asked anything here.
         self.readiness = Readiness(self.engine, idle_seconds=1, silence_seconds=1)  # type: ignore[arg-type]
         self.admission = Admission(running=1, queued=1)
-        self.registry = Registry(self.store, cache_seconds=5, clock=lambda: self.clock)
+        self.registry = RegistryReader(self.store, cache_seconds=5, clock=lambda: self.clock)
         self.cache = AdapterCache(
             self.engine,
             max_bytes=2 * SIZE,
