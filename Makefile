@@ -63,7 +63,7 @@ bench: setup ## measure synth, seeding and the gateway, each against its baselin
 	@$(VENV_PYTHON) -m benchmarks.gateway
 
 clean: ## remove generated files (not the virtual environment)
-	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # Includes the environments that only tests need: two minutes and 600 MB more.
 .PHONY: setup-for-tests
