@@ -1,1 +1,1 @@
-"""What runs in the serving container: one gateway, and how to start either engine behind it."""
+"""Serving container: one gateway, and the start-up of either engine behind it."""

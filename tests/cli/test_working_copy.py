@@ -1,4 +1,4 @@
-"""What people do with a working copy: break a stage file, look at a diff. In a clone, so that it may be edited."""
+"""Commands in a working copy: an invalid stage file, `make diff`. Run in a clone, which the tests edit."""
 
 import os
 import re
@@ -17,7 +17,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """The committed tree with this working tree's files over it, committed, in a folder of its own."""
+    """The committed tree with this working tree's files over it, committed, in a separate folder."""
     target = tmp_path / "clone"
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],

@@ -76,7 +76,7 @@ class FakeVllm:
         return web.Response()
 
     async def running(self, _: web.Request) -> web.Response:
-        """How many slow prompts are under way."""
+        """Return the number of slow prompts in progress."""
         return web.Response(text=str(self.slow_prompts))
 
     async def crash(self, _: web.Request) -> web.Response:

@@ -40,12 +40,12 @@ class FaultyContainer(Container):
         return int(child.pid)
 
     def counts(self) -> dict[str, int]:
-        """What the engine counts: requests asked, running and abandoned."""
+        """Return the engine's counts: requests received, running and abandoned."""
         counts: dict[str, int] = self.engine.get("/counts").json
         return counts
 
     def inside(self) -> int:
-        """Requests that the gateway says are under way."""
+        """Return the number of requests in flight that the gateway reports."""
         text = self.client.get("/metrics").body.decode()
         found = re.search(r"^lora_requests_inside (\S+)$", text, re.MULTILINE)
         assert found is not None

@@ -19,7 +19,7 @@ _ERROR = "<Error><Code>{code}</Code><Message>{code}</Message></Error>"
 
 
 class Fault(Enum):
-    """What the store does with each request."""
+    """Behaviour of the store for each request."""
 
     NONE = "none"
     DOWN = "it closes each connection"

@@ -1,6 +1,6 @@
-"""A program that is vLLM at its worst: it takes its time, never ends an answer, and does not hear SIGTERM.
+"""A program that simulates a faulty vLLM: slow, with answers that never end, and ignoring SIGTERM.
 
-Which of that it does, the environment and the prompts tell it; everything else is as in `fake_vllm`.
+The environment and the prompts select its faults; everything else is as in `fake_vllm`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The LoRAX double as a process of its own, because it may end at any time."""
+"""The LoRAX double as a separate process, because it may end at any time."""
 
 import contextlib
 import subprocess
@@ -84,7 +84,7 @@ class LoraxProcess:
         return self._process.wait(timeout=30)
 
     def later(self, *inputs: Any, **options: Any) -> Future[Answer]:
-        """`Client.generate` while the test goes on."""
+        """Run `Client.generate` in a thread."""
         return self._callers.submit(self.client.generate, *inputs, **options)
 
     def _answers(self) -> bool:

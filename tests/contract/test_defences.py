@@ -51,7 +51,7 @@ class LoraxContainer(Container):
         )
 
     def later(self, *inputs: Any, **options: Any) -> Future[Answer]:
-        """`ask` while the test goes on."""
+        """Run `ask` in a thread."""
         return self._callers.submit(self.ask, *inputs, **options)
 
     def seen_by_the_engine(self) -> set[str]:

@@ -48,7 +48,7 @@ class Adapters:
         return ask(self.lorax, self.id(path), **options)
 
     def directory(self, path: str) -> str:
-        """Where the double keeps an adapter's files, below its cache."""
+        """Return the path of an adapter's files in the double's cache."""
         return f"models--{self.id(path).replace('/', '--')}/snapshots"
 
 
@@ -78,7 +78,7 @@ def is_by(answer: Answer, sample: str) -> bool:
 
 
 def reason(answer: Answer) -> str:
-    """Why a shard failed."""
+    """Return the reason of a shard's failure."""
     status, error_type, text = answer.error
     assert (status, error_type) == (424, "generation")
     start, words, found = text.partition("Request failed during generation: Server error: ")

@@ -65,7 +65,7 @@ STACK = "LoraServing-Shop-AdapterStore"
 
 
 class Shop:
-    """A stage with a bucket of its own, used through the command line and below it."""
+    """A stage with a separate bucket, used through the command line and the modules behind it."""
 
     def __init__(self, laptop: LaptopCloud, folder: Path, hub: HubServer) -> None:
         self.laptop = laptop
@@ -146,7 +146,7 @@ class Shop:
         return [item["Key"] for item in found.get("Contents", [])]
 
     def collect(self, days: float = 0, min_age: timedelta = DAY, **more: Any) -> list[tuple[str, str]]:
-        """What a clean-up does after so many days."""
+        """Return the actions of a garbage collection after so many days."""
         done = collect(more.pop("store", self.store), min_age=min_age, now=later(days), **more)
         return [(action.kind, action.key) for action in done]
 
@@ -450,7 +450,9 @@ def test_after_ctrl_c_nothing_is_published_and_the_same_command_goes_on(shop: Sh
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "nothing is published. The same command goes on where this one stopped" in " ".join(stderr.split())
+    assert "nothing is published. The same command continues where this one stopped" in " ".join(
+        stderr.split()
+    )
     assert shop.json("list")["adapters"] == []
     kept = sum(part["Size"] for part in parts(shop))
     assert kept >= PART_BYTES
@@ -644,7 +646,7 @@ def test_verify_finds_what_is_missing_too_much_retired_or_no_longer_valid(shop: 
         found.setdefault(finding.name, []).append(finding.problem)
     assert set(found) == {"missing", "extra", "retired", "wide", "short"}
     assert found["missing"] == ["adapter_config.json missing"]
-    assert found["extra"] == ["README.md lies beside its files"]
+    assert found["extra"] == ["README.md is an unexpected file"]
     assert found["retired"] == ["it is marked retired, and will be deleted"]
     assert found["wide"][0] == "adapter_config.json is not what was published"
     assert "64" in found["wide"][1]
@@ -686,7 +688,7 @@ def test_verify_looks_again_at_what_is_published_while_it_reads(shop: Shop) -> N
 
 
 class Meanwhile:
-    """An S3 client, but just before the first call of one method somebody else does something."""
+    """An S3 client that calls `do` just before the first call of one method: a concurrent change."""
 
     def __init__(self, s3: Any, method: str, do: Any) -> None:
         self._s3, self._method, self._do = s3, method, do

@@ -26,7 +26,7 @@ class AdapterParameters:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What makes two of them equal: of a single adapter only its id, not its source nor its token."""
+        """Identity of the parameters: of a single adapter only its id, not its source nor its token."""
         if len(self.ids) == 1:
             return (self.ids[0],)
         ways = (self.merge_strategy, self.density, self.majority_sign_method)

@@ -42,4 +42,4 @@ class InferError(Exception):
 
 
 class ServerError(Exception):
-    """What a shard answers to the router; its text is the Python exception's (interceptor.py)."""
+    """A shard's error response to the router; its text is the Python exception's (interceptor.py)."""

@@ -1,4 +1,4 @@
-"""What axum's `Json` extractor and serde do before LoRAX sees a request; refusals are plain text.
+"""Checks of axum's `Json` extractor and serde, which precede LoRAX's; refusals are plain text.
 
 Statuses and texts are those of axum 0.7.7 (src/extract/rejection.rs) and serde. The place that serde adds,
 " at line 1 column 7", is left out.

@@ -29,7 +29,7 @@ FINISH_REASONS = {"length": "length", "eos_token": "stop", "stop_sequence": "con
 
 @dataclass(frozen=True)
 class OpenAiRequest:
-    """What both schemas come to."""
+    """Request common to both schemas."""
 
     generate: GenerateRequest
     model: str
@@ -212,7 +212,7 @@ def _schema(response_format: Json | None) -> Any:
 
 
 def _apply_chat_template(messages: list[Json]) -> str:
-    """What the sample base model's chat template does."""
+    """Apply the sample base model's chat template."""
     text = BOS
     for message in messages:
         content = message["content"] or ""

@@ -17,7 +17,7 @@ LOGPROB = -0.125
 class Token:
     text: str
     start: int = 0
-    """Where it is in the text, in characters."""
+    """Offset in the text, in characters."""
 
     @property
     def id(self) -> int:

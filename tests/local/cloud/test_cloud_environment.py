@@ -1,4 +1,4 @@
-"""Nobody's real account is ever used."""
+"""No real AWS account is ever used."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ class Callers(ClientThreads):
         super().__init__(CALLERS)
         self.answers = 0
         self.tokens: list[int] = []
-        """The length of each answer of the base model, which goes on until the endpoint's default ends it."""
+        """The length of each answer of the base model, which the endpoint's default ends."""
         self.lost: list[str] = []
-        """What was not answered, or not by the model that was asked."""
+        """Requests that were not answered, or not by the requested model."""
 
     def _ask(self, number: int) -> None:
         problems = random.Random(number)

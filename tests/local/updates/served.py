@@ -86,7 +86,7 @@ class Endpoints:
         return json.load(answer["Body"])
 
     def alarm(self, **metric: Any) -> str:
-        """A new alarm; unless told otherwise on a metric of its own, which gets no data."""
+        """Create an alarm; by default on a separate metric, which gets no data."""
         name = f"alarm-{next(self._numbers)}"
         given = {
             "Namespace": "Tests",

@@ -1,4 +1,4 @@
-"""What is told of a CDK CLI that fails."""
+"""Output of a CDK CLI that fails."""
 
 from loraserve.cdk import TAIL_LINES, _reason
 
@@ -21,7 +21,7 @@ Source Location: ...aws-cdk-lib, jsii runtime, node internals...
 """
 
 
-def test_of_a_failed_deployment_reason_is_told_and_not_logs_behind_it() -> None:
+def test_the_reason_of_a_failed_deployment_is_reported_without_the_logs_behind_it() -> None:
     told = "".join(_reason(FAILED_SEEDING.splitlines(keepends=True)))
     assert told.startswith("❌  LoraServing-Local-AdapterStore failed to deploy")
     assert "adapter 'bad': its rank 64" in told

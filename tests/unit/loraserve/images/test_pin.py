@@ -47,7 +47,7 @@ def pin(lock: Path, *options: str) -> Result:
 
 
 def refused(lock: Path) -> str:
-    """The one line that is told of a fault; nothing has changed."""
+    """Return the one line that reports a fault; the lock has not changed."""
     before = lock.read_bytes()
     done = pin(lock)
     assert (done.exit_code, done.stdout) == (1, "")

@@ -128,7 +128,7 @@ def test_in_mode_vpc_instances_have_one_way_out_by_nat_gateway(
     (table,) = endpoint(template, "Gateway")["RouteTableIds"]
     (route,) = (r for r in of_type(template, "AWS::EC2::Route") if r["RouteTableId"] == table)
     assert "NatGatewayId" in route
-    # The Hub's files may lie in S3: only the role confines here.
+    # The Hub's files may be stored in S3: only the role confines here.
     assert "PolicyDocument" not in endpoint(template, "Gateway")
 
 

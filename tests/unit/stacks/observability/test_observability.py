@@ -206,7 +206,7 @@ def test_an_alarm_says_what_it_means_and_what_to_do_and_tells_topic(
     assert re.fullmatch(r"[A-Z0-9].+\. First: .+\.", alarm["AlarmDescription"])
     assert len(alarm["AlarmDescription"]) <= 1024
     assert alarm["AlarmActions"] == alarm["OKActions"] != []
-    # Nothing is heard of an endpoint that was there: that is told too, but not that one is not yet there.
+    # Missing data of an endpoint that existed is reported too, but not of one that does not exist yet.
     assert ("InsufficientDataActions" in alarm) is (name == "no-capacity")
 
 

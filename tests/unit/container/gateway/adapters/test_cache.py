@@ -284,7 +284,7 @@ async def test_what_nobody_waits_for_any_more_is_not_loaded(tmp_path: Path) -> N
     await asyncio.sleep(0.01)
     subject.loader.go.set()
     await subject.use("z")
-    assert subject.loader.loaded == [adapter(name).engine_id for name in "az"], "what had begun goes on"
+    assert subject.loader.loaded == [adapter(name).engine_id for name in "az"], "a load in progress continues"
 
 
 async def test_an_adapter_that_is_lost_to_one_stays_for_those_who_use_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What /ping says of an engine that starts, runs, falls silent and comes back."""
+"""Answers of /ping for an engine that starts, runs, stops responding and recovers."""
 
 import asyncio
 import contextlib
@@ -62,7 +62,7 @@ async def readiness(engine: StubEngine) -> AsyncIterator[Readiness]:
 
 
 async def becomes(readiness: Readiness, state: EngineState) -> None:
-    while readiness.state is not state:  # noqa: ASYNC110 — nothing in it tells of a change
+    while readiness.state is not state:  # noqa: ASYNC110 — it does not signal a change
         await asyncio.sleep(0.01)
 
 

@@ -1,4 +1,4 @@
-"""What CloudWatch asks of a log line in its Embedded Metric Format, as far as our lines have it.
+"""CloudWatch's rules for a log line in its Embedded Metric Format, as far as our lines use it.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """

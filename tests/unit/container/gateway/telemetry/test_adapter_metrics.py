@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus and for CloudWatch."""
+"""Metrics of each adapter, for Prometheus and for CloudWatch."""
 
 import json
 from typing import Any

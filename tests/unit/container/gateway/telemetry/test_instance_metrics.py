@@ -1,4 +1,4 @@
-"""The line that tells the state of an instance, and that what it tells is what happens."""
+"""The log line of an instance's state, and its agreement with the events."""
 
 import asyncio
 import json
