@@ -86,7 +86,7 @@ def test_a_slip_in_the_prices_is_one_line_and_exit_code_2(clone: Path) -> None:
     assert "instance_hour.ml.g5.xlarge: Input should be a valid number" in line
 
 
-def test_a_synth_tells_what_each_stage_costs_and_what_an_update_needs(clone: Path) -> None:
+def test_a_synth_reports_what_each_stage_costs_and_what_an_update_needs(clone: Path) -> None:
     (clone / "build").symlink_to(ROOT / "build")  # the CDK CLI would make the layer before
     done = run(clone, "app.py")
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""The container's first process: how it starts, and the ways in which it ends."""
+"""The container's first process: its start, and each of its ends."""
 
 import contextlib
 import os

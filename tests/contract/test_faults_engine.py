@@ -1,4 +1,4 @@
-"""An engine that dies, freezes, is slow to start or does not want to stop."""
+"""An engine that crashes, hangs, is slow to start or ignores SIGTERM."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def ping(running: FaultyContainer) -> tuple[int, str]:
     return answer.status, "" if answer.status == 200 else answer.error[1]
 
 
-def test_an_engine_that_is_killed_ends_container_after_its_callers_are_told(tmp_path: Path) -> None:
+def test_an_engine_that_is_killed_ends_container_after_its_callers_are_answered(tmp_path: Path) -> None:
     with container(tmp_path, {"MAX_CONCURRENT_REQUESTS": 2}) as running, ThreadPoolExecutor() as callers:
         running.wait_until_ready()
         whole = callers.submit(running.client.generate, ENDLESS)

@@ -1,4 +1,4 @@
-"""The commands for people, against the laptop cloud's S3 and the test Hub."""
+"""The `adapters` commands, against the laptop cloud's S3 and the test Hub."""
 
 import _thread
 import hashlib
@@ -274,7 +274,7 @@ def test_show_has_the_engine_id_the_history_and_what_is_retired(shop: Shop) -> N
     assert "NOT COMPLETE" in shop.ok("show", "otter")
 
 
-def test_an_unknown_name_is_told_with_the_closest_ones(shop: Shop) -> None:
+def test_an_unknown_name_is_reported_with_the_closest_ones(shop: Shop) -> None:
     shop.publish("otter", "otter")
     shop.publish("team/heron", "heron")
     assert "'ottr': it is not published in this store; did you mean 'otter'?" in shop.fails("show", "ottr")
@@ -295,7 +295,7 @@ def test_validate_shows_facts_and_publishes_nothing(shop: Shop) -> None:
     assert shop.publish("otter", "otter").revision == found["revision"]
 
 
-def test_what_cannot_be_published_is_told_with_a_remedy(shop: Shop) -> None:
+def test_a_failed_publication_is_reported_with_a_remedy(shop: Shop) -> None:
     broken = shop.folder / "broken"
     broken.mkdir()
     assert "there is no such directory" in shop.fails("validate", str(shop.folder / "nowhere"))
@@ -397,7 +397,7 @@ def test_without_base_model_it_is_said_that_dimensions_are_not_checked(shop: Sho
 # Two at a time, and Ctrl-C
 
 
-def test_of_two_publishers_of_one_name_one_wins_and_the_other_is_told(shop: Shop) -> None:
+def test_of_two_publishers_of_one_name_one_wins_and_the_other_is_refused(shop: Shop) -> None:
     store, base = shop.store, checking.read_base(shop.store.stage)
     shop.publish("contested", "badger")
     looked = threading.Barrier(2)
@@ -428,7 +428,7 @@ def test_of_two_publishers_of_one_name_one_wins_and_the_other_is_told(shop: Shop
     assert shop.verified() == []
 
 
-def test_after_ctrl_c_nothing_is_published_and_the_same_command_goes_on(shop: Shop) -> None:
+def test_after_ctrl_c_nothing_is_published_and_the_same_command_continues(shop: Shop) -> None:
     shop.configure(NO_MODEL)
     large = large_adapter(shop.folder / "large", 2)
     commit = shop.hub.add("acme/large", {file: large / file for file in (CONFIG_FILE, WEIGHTS_FILE)})
@@ -656,7 +656,7 @@ def test_verify_finds_what_is_missing_too_much_retired_or_no_longer_valid(shop: 
     assert "retired" not in {finding.name for finding in shop.verified()}
 
 
-def test_a_damaged_entry_is_told_and_nothing_is_cleaned_up_around_it(shop: Shop) -> None:
+def test_a_damaged_entry_is_reported_and_nothing_is_deleted_around_it(shop: Shop) -> None:
     entry = shop.publish("bad", "otter")
     shop.publish("good", "heron")
     shop.put("registry/bad.json", b"{")
@@ -733,7 +733,7 @@ def test_a_clean_up_retires_deletes_aborts_and_revives_what_is_old_enough(shop: 
         rollback(shop.store, "house")
 
 
-def test_gc_tells_what_it_did_and_what_it_would_do(shop: Shop) -> None:
+def test_gc_reports_what_it_did_and_what_it_would_do(shop: Shop) -> None:
     assert "nothing to clean up" in shop.ok("gc")
     half = adapter_prefix("half", "b" * 16)
     shop.put(half + WEIGHTS_FILE, b"y" * 1000)
@@ -775,7 +775,7 @@ def test_a_publisher_puts_back_what_a_clean_up_deletes_before_name_stands_for_it
     assert shop.verified() == []
 
 
-def test_a_rollback_that_loses_its_files_to_a_clean_up_is_taken_back(shop: Shop) -> None:
+def test_a_rollback_that_loses_its_files_to_a_garbage_collection_is_undone(shop: Shop) -> None:
     old, new = shop.publish("house", "otter"), shop.publish("house", "heron")
     racing = Meanwhile(shop.s3, "put_object", lambda: shop.collect(days=40))
     with pytest.raises(NoRevision, match=f"revision {old.revision} have just been deleted"):
@@ -816,7 +816,7 @@ def test_the_newest_progress_of_an_upload_counts_as_its_age(shop: Shop) -> None:
 # Which store
 
 
-def test_what_is_not_there_is_told(shop: Shop, tmp_path: Path) -> None:
+def test_missing_buckets_and_files_are_reported(shop: Shop, tmp_path: Path) -> None:
     unset = dict.fromkeys(("AWS_PROFILE", "AWS_SESSION_TOKEN"))
 
     def told(*arguments: str) -> tuple[int, str]:

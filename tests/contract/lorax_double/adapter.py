@@ -1,4 +1,4 @@
-"""Which adapter a request means (router/src/adapter.rs, `AdapterParameters` in router/src/lib.rs)."""
+"""Resolution of a request's adapter (router/src/adapter.rs, `AdapterParameters` in router/src/lib.rs)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

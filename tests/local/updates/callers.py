@@ -1,4 +1,4 @@
-"""Applications that call an endpoint all the time, and check every answer."""
+"""Applications that call an endpoint continuously, and check every answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CALLERS, PAUSE_S = 3, 0.15
 
 
 class Callers(ClientThreads):
-    """They ask the base model and adapters in turn while a `with` block lasts."""
+    """Clients that request the base model and adapters in rotation while a `with` block lasts."""
 
     def __init__(self, client: EndpointClient, adapters: Sequence[str]) -> None:
         self._client = client

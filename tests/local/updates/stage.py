@@ -1,4 +1,4 @@
-"""A stage in a folder of the tests' own, deployed into a laptop cloud by the CDK CLI, changed by its file."""
+"""A stage in a folder of the tests, deployed into a laptop cloud by the CDK CLI, changed by its file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An update that goes wrong ends where it began, and its clients do not notice."""
+"""A failed update is rolled back, without an effect on clients."""
 
 from __future__ import annotations
 

@@ -28,6 +28,6 @@ def test_the_reason_of_a_failed_deployment_is_reported_without_the_logs_behind_i
     assert told.rstrip().endswith("adapter 'worse': the repository is gated")
 
 
-def test_of_any_other_failure_the_end_of_the_output_is_told() -> None:
+def test_of_any_other_failure_the_end_of_the_output_is_reported() -> None:
     lines = [f"line {number}\n" for number in range(100)]
     assert _reason(lines) == lines[-TAIL_LINES:]

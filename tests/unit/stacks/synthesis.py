@@ -1,4 +1,4 @@
-"""Stacks synthesized on their own, with the flags of cdk.json."""
+"""Stacks synthesized separately, with the flags of cdk.json."""
 
 import subprocess
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Alarms, dashboard and log group: that they watch what is there, and say what to do."""
+"""Alarms, dashboard and log group: they use existing metrics and name a remedy."""
 
 import json
 import re
@@ -137,7 +137,7 @@ def dashboard(templates: dict[str, Template]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def emitted() -> set[str]:
-    """The names of all that the gateway writes, from what it writes."""
+    """The names of all metrics that the gateway emits, read from its output."""
     metrics = AdapterMetrics(endpoint=ENDPOINT, variant="AllTraffic", max_adapters=1)
     done, failed = RequestContext("/invocations"), RequestContext("/invocations")
     done.first_token_seconds = 0.1
@@ -199,7 +199,7 @@ def test_an_alarm_watches_this_endpoint(name: str, alarms: dict[str, dict[str, A
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_says_what_it_means_and_what_to_do_and_tells_topic(
+def test_an_alarm_says_what_it_means_and_what_to_do_and_notifies_the_topic(
     name: str, alarms: dict[str, dict[str, Any]]
 ) -> None:
     alarm = alarms[name]
