@@ -1,1 +1,1 @@
-"""Serving container: one gateway, and the start-up of either engine behind it."""
+"""The serving container: the gateway, and the launch, backend and image of each engine."""

@@ -1,4 +1,4 @@
-"""Strict models of configuration files: an error is reported in one line with file, key and remedy."""
+"""Strict models of configuration files. An error is one line with file, key and remedy."""
 
 from __future__ import annotations
 

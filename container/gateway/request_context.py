@@ -9,7 +9,7 @@ from enum import Enum
 
 
 class Phase(Enum):
-    """Phase of a request, named by what it waits for; the value is part of the message of a 504."""
+    """The resource that a request waits for; the value is part of the message of a 504."""
 
     REQUEST = "the rest of the request"
     REGISTRY = "the adapter store"

@@ -14,7 +14,7 @@ from container.gateway.settings import Settings, SettingsError
 def check_settings(settings: Settings, _environment: Mapping[str, str]) -> None:
     """Raise `SettingsError` for a variable with which vLLM could not serve.
 
-    The container's environment is not read: vLLM's options come from the settings alone.
+    The container's environment is not used: vLLM's options come from the settings alone.
     """
     if settings.quantize is not None and settings.quantize not in QUANTIZATIONS:
         raise SettingsError(

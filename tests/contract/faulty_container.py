@@ -1,4 +1,4 @@
-"""A container whose engine and store are faulty, and observations of it from outside."""
+"""A container with a faulty engine and store, observed from outside."""
 
 import contextlib
 import json
@@ -40,12 +40,12 @@ class FaultyContainer(Container):
         return int(child.pid)
 
     def counts(self) -> dict[str, int]:
-        """Return the engine's counts: requests received, running and abandoned."""
+        """Return the engine's counts: requests received, running and aborted."""
         counts: dict[str, int] = self.engine.get("/counts").json
         return counts
 
     def inside(self) -> int:
-        """Return the number of requests in flight that the gateway reports."""
+        """Return the gateway's number of requests in flight."""
         text = self.client.get("/metrics").body.decode()
         found = re.search(r"^lora_requests_inside (\S+)$", text, re.MULTILINE)
         assert found is not None

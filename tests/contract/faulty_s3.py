@@ -19,7 +19,7 @@ _ERROR = "<Error><Code>{code}</Code><Message>{code}</Message></Error>"
 
 
 class Fault(Enum):
-    """Behaviour of the store for each request."""
+    """The store's reaction to each request."""
 
     NONE = "none"
     DOWN = "it closes each connection"

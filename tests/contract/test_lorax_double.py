@@ -48,7 +48,7 @@ class Adapters:
         return ask(self.lorax, self.id(path), **options)
 
     def directory(self, path: str) -> str:
-        """Return the path of an adapter's files in the double's cache."""
+        """Return the directory of an adapter's files in the double's cache."""
         return f"models--{self.id(path).replace('/', '--')}/snapshots"
 
 

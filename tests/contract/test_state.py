@@ -1,4 +1,4 @@
-"""Metrics of a container's state during faults; the alarms and the dashboard use them.
+"""Metrics of an instance during faults; alarms and the dashboard use them.
 
 test_defences.py has the counts of removals from the disk.
 """
@@ -58,7 +58,7 @@ def shared(store: FaultyS3, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 class Emitted:
-    """Metrics that a container emits from now on."""
+    """The metrics that a container emits from now on."""
 
     def __init__(self, running: FaultyContainer) -> None:
         self._running = running

@@ -1,4 +1,4 @@
-"""Resolution of a request's adapter (router/src/adapter.rs, `AdapterParameters` in router/src/lib.rs)."""
+"""The adapter of a request (router/src/adapter.rs, `AdapterParameters` in router/src/lib.rs)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class AdapterParameters:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """Identity of the parameters: of a single adapter only its id, not its source nor its token."""
+        """Key of equality: of a single adapter only its id, not its source or its token."""
         if len(self.ids) == 1:
             return (self.ids[0],)
         ways = (self.merge_strategy, self.density, self.majority_sign_method)

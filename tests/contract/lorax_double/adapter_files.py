@@ -26,7 +26,7 @@ from tests.contract.lorax_double.sources import (
 
 @dataclass(frozen=True)
 class ModuleMap:
-    """The weights' files and the config: cached in memory, unlike the weights."""
+    """Names of the weights' files, and the config: kept in memory, unlike the weights."""
 
     files: tuple[Path, ...]
     config: dict[str, Any]

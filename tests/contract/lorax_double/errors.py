@@ -42,4 +42,4 @@ class InferError(Exception):
 
 
 class ServerError(Exception):
-    """A shard's error response to the router; its text is the Python exception's (interceptor.py)."""
+    """A shard's error to the router; its text is the Python exception's (interceptor.py)."""

@@ -23,7 +23,7 @@ from tests.contract.lorax_double.validation import validate, validate_best_of
 
 @dataclass
 class InferResponse:
-    """Tokens generated for one request so far."""
+    """The tokens generated for one request so far."""
 
     entry: Entry
     tokens: list[Token] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Checks of axum's `Json` extractor and serde, which precede LoRAX's; refusals are plain text.
+"""Parsing of a request by axum's `Json` extractor and serde, before LoRAX's code; refusals are plain text.
 
 Statuses and texts are those of axum 0.7.7 (src/extract/rejection.rs) and serde. The place that serde adds,
 " at line 1 column 7", is left out.

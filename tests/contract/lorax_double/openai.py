@@ -29,7 +29,7 @@ FINISH_REASONS = {"length": "length", "eos_token": "stop", "stop_sequence": "con
 
 @dataclass(frozen=True)
 class OpenAiRequest:
-    """Request common to both schemas."""
+    """The common form of both schemas."""
 
     generate: GenerateRequest
     model: str

@@ -1,4 +1,4 @@
-"""Options of the launcher (launcher/src/main.rs): each has an environment variable."""
+"""Options of the launcher (launcher/src/main.rs): each option has an environment variable."""
 
 import argparse
 import os
@@ -31,15 +31,15 @@ class Options:
     adapter_memory_fraction: float
 
     start_seconds: float
-    """Time that the model takes to load; the port is closed until then."""
+    """Seconds to load the model; no port is open before."""
     gpu_bytes: float
     """Memory of the GPU that the double pretends to have."""
     download_seconds: float
-    """Time that a download takes in addition to S3's, with the shard's loop blocked."""
+    """Seconds that a download takes in addition to S3's, with the shard's loop blocked."""
     load_seconds: float
     """The same for a load from the disk."""
     token_seconds: float
-    """Time of one step of generation."""
+    """Seconds of one step of generation."""
     slow_token_seconds: float
     """The same for a batch with `[[slow]]` in a prompt."""
     adapter_header: str | None

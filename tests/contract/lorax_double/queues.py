@@ -45,7 +45,7 @@ class Responses:
         self.is_closed = False
 
     def send(self, item: Generated | InferError | None) -> bool:
-        """Return true if the receiver is still there. None ends the channel."""
+        """Return True if a client still waits for it. None: no more responses follow."""
         if not self.is_closed:
             self._items.put_nowait(item)
         return not self.is_closed
@@ -93,7 +93,7 @@ class AdapterQueuesState:
         self.memory_budget_remaining = 1.0
 
     def append(self, entry: Entry) -> bool:
-        """Return true if the adapter has to be downloaded: it is unknown, or its last load failed."""
+        """Return True if the adapter must be downloaded: it is unknown, or its last load failed."""
         adapter = entry.adapter
         unknown = adapter not in self.queue_map
         queue = self.queue_map.setdefault(adapter, QueueState(adapter))

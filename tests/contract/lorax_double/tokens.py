@@ -17,7 +17,7 @@ LOGPROB = -0.125
 class Token:
     text: str
     start: int = 0
-    """Offset in the text, in characters."""
+    """Position in the text, in characters."""
 
     @property
     def id(self) -> int:

@@ -67,7 +67,7 @@ def test_lorax_keeps_its_own_packages() -> None:
 
 
 def change_is_found(folder: Path) -> int:
-    """Run the Dockerfile's check of LoRAX's Python with LoRAX's package in `folder`; returns its exit code."""
+    """Run the Dockerfile's check of LoRAX's Python with LoRAX's package in `folder`; return the exit code."""
     found = [value for word, value in instructions("lorax") if word == "RUN" and "lorax_server" in value]
     assert len(found) == 1
     command = re.sub(r"/opt/(gateway|conda)/bin/python", sys.executable, found[0])

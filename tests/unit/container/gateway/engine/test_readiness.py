@@ -1,4 +1,4 @@
-"""Answers of /ping for an engine that starts, runs, stops responding and recovers."""
+"""Readiness of an engine that starts, runs, becomes silent and recovers."""
 
 import asyncio
 import contextlib

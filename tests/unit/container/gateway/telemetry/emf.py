@@ -1,4 +1,4 @@
-"""CloudWatch's rules for a log line in its Embedded Metric Format, as far as our lines use it.
+"""CloudWatch's rules for a log line in its Embedded Metric Format, as far as the gateway's lines need them.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """

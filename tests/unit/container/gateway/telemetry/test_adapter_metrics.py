@@ -1,4 +1,4 @@
-"""Metrics of each adapter, for Prometheus and for CloudWatch."""
+"""Adapter metrics, for Prometheus and for CloudWatch."""
 
 import json
 from typing import Any
