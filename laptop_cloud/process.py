@@ -30,7 +30,7 @@ class CloudFailed(RuntimeError):
     """The laptop cloud's server did not start."""
 
     def __init__(self, what: str, log: Path) -> None:
-        """`what` is the event; the message ends with the last lines of `log`."""
+        """Make the message from the event `what` and the last lines of `log`."""
         lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:] if log.exists() else []
         super().__init__("\n".join((f"the laptop cloud {what}; the end of {log}:", *lines)))
 

@@ -1,4 +1,4 @@
-"""Set up everything `make demo` and `make test` need: run by the Makefile, with any Python 3.11+.
+"""Set-up of everything that `make demo` and `make test` need: run by the Makefile, with any Python 3.11+.
 
 Standard library only, because nothing is installed yet. A step that is already done is skipped: each
 leaves a stamp with the hash of the files that it was made from.
@@ -8,7 +8,7 @@ settings (mirror, certificates, PyTorch's index) then count: uv reads none of th
 not find torch==2.13.0+cpu. Most of the time is bytecode, which uv can only put off to the first import
 (docs/decisions/0006-hand-made-parts.md has the figures), and only the first set-up would gain.
 
-`--for-tests` also makes the environments of what only the tests use.
+`--for-tests` also makes the environments that only the tests use.
 """
 
 from __future__ import annotations
@@ -37,31 +37,31 @@ TAIL_LINES = 15
 
 
 class SetupError(Exception):
-    """A step that failed, with the end of what it printed."""
+    """A step that failed, with the end of its output."""
 
 
 @dataclass(frozen=True)
 class Apart:
-    """An environment of its own: what only the tests use and whose pins do not fit beside `REQUIREMENTS`."""
+    """Separate environment: packages that only the tests use, with pins that conflict with `REQUIREMENTS`."""
 
     title: str
     folder: Path
     requirements: str
 
     def is_ready(self) -> bool:
-        """Whether it is there and as its requirements say."""
+        """Return true if it exists and was made from the present requirements."""
         return _is_done(self.folder, self.title, [self.requirements])
 
     def make(self, title: str) -> None:
-        """Make it afresh, so that it has nothing but what is pinned; the other environment's pip fills it."""
+        """Recreate it, so that it has only the pinned packages; the main environment's pip installs them."""
         shutil.rmtree(self.folder, ignore_errors=True)
         venv.create(self.folder, with_pip=False)
         _install([self.requirements], self.folder, title)
 
 
-#: Other people's clients, which the tests drive against the endpoint.
+#: Third-party clients, which the tests run against the endpoint.
 CLIENTS = Apart("clients for the tests", ROOT / ".venv-clients", "requirements-clients.txt")
-#: checkov, which the tests let look at the templates.
+#: checkov, which the tests run on the templates.
 SCANNER = Apart("template scanner for the tests", ROOT / ".venv-scan", "requirements-scan.txt")
 
 
@@ -78,7 +78,7 @@ def main() -> None:
                 _step(apart.title, [apart.requirements], apart.make, apart.folder)
     except SetupError as error:
         sys.exit(f"\n{error}")
-    # It has a stamp of its own, beside what it makes: `make clean` removes both, and a synth makes both.
+    # It has a separate stamp, beside its output: `make clean` removes both, and a synth makes both.
     done = subprocess.run([PYTHON, "-m", "loraserve.lambda_layer"], cwd=ROOT, check=False)
     sys.exit(done.returncode)
 
@@ -111,7 +111,7 @@ def _fingerprint(made_from: Iterable[str]) -> str:
 
 
 def _make_venv(_title: str) -> None:
-    # A half-made one, or one of another Python, is worth less than a fresh one.
+    # An incomplete one, or one of another Python, is replaced.
     shutil.rmtree(VENV, ignore_errors=True)
     venv.create(VENV, with_pip=True)
 

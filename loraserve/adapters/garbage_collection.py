@@ -76,7 +76,7 @@ def _action(
 ) -> Action | None:
     prefix = revision.prefix
     if prefix in current:
-        return Action("revive", prefix, "its name stands for it") if is_retired else None
+        return Action("revive", prefix, "its name points to it") if is_retired else None
     if not revision.is_complete:
         missing = ", ".join(file for file in ADAPTER_FILES if file not in revision.objects)
         if age < min_age:
@@ -86,7 +86,7 @@ def _action(
         if age < timedelta(days=store.stage.config.retention_days):
             return None
         return Action("delete", prefix, f"retired {_days(age)} ago", revision.size)
-    return None if age < min_age else Action("retire", prefix, "no name stands for it")
+    return None if age < min_age else Action("retire", prefix, "no name points to it")
 
 
 def _upload_steps(store: StageStore, now: datetime, min_age: timedelta) -> Iterator[_Step]:

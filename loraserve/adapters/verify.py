@@ -24,7 +24,7 @@ from loraserve.adapters.stage_store import Revision, StageStore, in_parallel
 
 #: Adapters that are read at the same time, one file of each.
 PARALLEL_ADAPTERS = 4
-_BRING_BACK = "somebody wrote into the bucket: bring back the object's former version, or roll back"
+_BRING_BACK = "the bucket was changed directly: restore the object's former version, or roll back"
 _SHOWN_DIGITS = 12
 
 
@@ -92,10 +92,10 @@ def _findings(
         return
     for extra in sorted(set(found.objects) - set(ADAPTER_FILES)):
         yield finding(
-            f"{extra} lies beside its files", f"delete it: LoRAX downloads all below {entry.prefix}"
+            f"{extra} is an unexpected file", f"delete it: LoRAX downloads all under {entry.prefix}"
         )
     if store.retention.is_retired(entry.prefix):
-        yield finding("it is marked retired, and will be deleted", "the command gc takes the mark away")
+        yield finding("it is marked retired, and will be deleted", "the command gc removes the mark")
     yield from (finding(problem, _BRING_BACK) for problem in _content(store, entry, found, moved))
     try:
         config, weights = (S3File(store.s3, store.bucket, entry.prefix + file) for file in ADAPTER_FILES)

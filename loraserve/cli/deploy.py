@@ -11,7 +11,7 @@ from loraserve.cli.console import console, report_interrupt
 
 #: Unknown options are passed to `cdk deploy`.
 CONTEXT_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
-INTERRUPTED = "CloudFormation goes on or rolls back by itself: see its events, or run this again"
+INTERRUPTED = "CloudFormation continues or rolls back by itself: see its events, or run this again"
 
 
 def command(

@@ -27,11 +27,11 @@ from urllib3.exceptions import HTTPError, MaxRetryError
 from loraserve.errors import UserError
 from stacks.config.base_images import BaseImage
 
-#: What SageMaker's GPU instances run.
+#: The platform of SageMaker's GPU instances.
 PLATFORM = ("linux", "amd64")
 #: Of all manifests since 2016; version 1 has no digest that could be checked.
 SCHEMA_VERSION = 2
-#: Docker's own registry has another name on the network than in references.
+#: Docker Hub has another host name than in image references.
 _NETWORK_NAMES = {"docker.io": "registry-1.docker.io"}
 #: An index or list of images for several platforms; or the manifest of a single image.
 _ACCEPTED = ", ".join(
@@ -48,7 +48,7 @@ _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 #: The specification lets a registry refuse manifests that are larger.
 _MANIFEST_BYTES = 4 * 1024 * 1024
 _TIMEOUT = urllib3.Timeout(connect=5, read=20)
-#: A refusal is told at once, with the registry's Retry-After, instead of waited for.
+#: A refusal is reported at once, with the registry's Retry-After, instead of retried.
 _RETRIES = urllib3.Retry(connect=2, read=2, redirect=0, status=0, other=0, respect_retry_after_header=False)
 
 
@@ -60,14 +60,14 @@ class _Answer:
 
 
 class RegistryError(UserError):
-    """A tag cannot be looked up; the message is one line and says what to do."""
+    """A tag that cannot be resolved; the message is one line and names the remedy."""
 
 
 class ImageRegistry:
     """The registry of one image."""
 
     def __init__(self, image: BaseImage) -> None:
-        """Nothing is asked before `digest` is."""
+        """Prepare the requests; the first is sent by `digest`."""
         self._image = image
         self._host, _, name = image.repository.partition("/")
         scheme = "http" if _is_loopback(self._host) else "https"
@@ -76,10 +76,10 @@ class ImageRegistry:
         self._headers = {"Accept": _ACCEPTED}
 
     def digest(self) -> str:
-        """What the image's tag stands for now, checked against the bytes of its manifest.
+        """Resolve the image's tag; the digest is checked against the bytes of its manifest.
 
-        One request says whether that is still what is known, and Docker Hub does not count it. Only another
-        digest is checked. Raises `RegistryError`.
+        One request returns the digest, and Docker Hub does not count it. The manifest is read only if the
+        digest is not the known one. Raises `RegistryError`.
         """
         told = self._ask("HEAD", self._image.tag).headers.get("Docker-Content-Digest", "")
         if _DIGEST.fullmatch(told) is None:
@@ -98,7 +98,7 @@ class ImageRegistry:
         return told
 
     def _check_platform(self, manifest: dict[str, Any]) -> None:
-        """An index must have our platform; the manifest of a single image does not say which it is for."""
+        """Require our platform in an index; the manifest of a single image does not name its platform."""
         if manifest.get("schemaVersion") != SCHEMA_VERSION:
             raise RegistryError(
                 f"{self._host} sends no manifest of images for {self._image.tagged}: is it a registry?"
@@ -120,7 +120,7 @@ class ImageRegistry:
         return response
 
     def _token(self, refused: _Answer) -> str:
-        """The token that anybody gets for a public image, from where the refusal says."""
+        """Fetch the anonymous token for a public image, from the token service that the refusal names."""
         challenge = refused.headers.get("WWW-Authenticate", "")
         asked = dict(_CHALLENGE.findall(challenge))
         realm = asked.pop("realm", "")
@@ -160,7 +160,7 @@ class ImageRegistry:
         )
 
     def _send(self, method: str, url: str, headers: dict[str, str]) -> _Answer:
-        """One request, read to its end."""
+        """Send one request and read the response to its end."""
         try:
             with _pool(url) as pool:
                 response = pool.request(
@@ -180,12 +180,12 @@ class ImageRegistry:
 
 
 def _is_loopback(place: str) -> bool:
-    """Docker's rule for the registries that it asks without TLS; a port or a path may follow the host."""
+    """Apply Docker's rule for registries without TLS; a port or a path may follow the host."""
     return _LOOPBACK.match(place) is not None
 
 
 def _pool(url: str) -> urllib3.PoolManager:
-    """Connections to where `url` is, through the proxy of the environment if there is one."""
+    """Make the connections to the host of `url`, through the environment's proxy if there is one."""
     scheme, _, place = url.partition("://")
     proxy = getproxies().get(scheme)
     if proxy is None or _is_loopback(place) or proxy_bypass(_host(url)):
@@ -194,7 +194,7 @@ def _pool(url: str) -> urllib3.PoolManager:
 
 
 def _host(url: str) -> str:
-    """The host and port of a URL."""
+    """Return the host and port of a URL."""
     return url.partition("://")[2].partition("/")[0]
 
 

@@ -1,4 +1,4 @@
-"""`make pin-images`: the digests that the base images' tags stand for, into `container/images.lock`."""
+"""`make pin-images`: resolves the base images' tags and writes their digests to `container/images.lock`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rich.table import Table
 from loraserve.images.oci_registry import ImageRegistry, RegistryError
 from stacks.config.base_images import BaseImage, lock_text
 
-#: Digits of a digest that are enough to look at.
+#: Length of a shortened digest.
 _SHOWN = len("sha256:") + 12
 
 
 @dataclass(frozen=True)
 class Pin:
-    """What is locked of an engine's base image, and the digest that the registry says."""
+    """An engine's base image as locked, and its tag's digest in the registry."""
 
     engine: str
     locked: BaseImage
@@ -28,7 +28,7 @@ class Pin:
 
     @property
     def change(self) -> Literal["none", "new", "moved"]:
-        """Whether the lock has no digest yet, or another one than the registry."""
+        """`new`: the lock has no digest yet; `moved`: it has another one than the registry."""
         if self.locked.digest is None:
             return "new"
         return "none" if self.locked.digest == self.digest else "moved"
@@ -53,7 +53,7 @@ def write(pins: Sequence[Pin], path: Path) -> None:
 
 
 def table(pins: Sequence[Pin]) -> Table:
-    """What people see; digests are shortened."""
+    """Return a table for the terminal; digests are shortened."""
     result = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for column in ("engine", "image", "tag", "digest", "changed"):
         result.add_column(column, no_wrap=column != "image", overflow="fold")
@@ -67,7 +67,7 @@ def table(pins: Sequence[Pin]) -> Table:
 
 
 def document(pins: Sequence[Pin], path: Path) -> str:
-    """What programs see: one JSON document."""
+    """Return one JSON document, for programs."""
     images = [
         {
             "engine": pin.engine,

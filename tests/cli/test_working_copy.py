@@ -1,4 +1,4 @@
-"""What people do with a working copy: break a stage file, look at a diff. In a clone, so that it may be edited."""
+"""Commands in a working copy: an invalid stage file, `make diff`. Run in a clone, which the tests edit."""
 
 import os
 import re
@@ -17,7 +17,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """The committed tree with this working tree's files over it, committed, in a folder of its own."""
+    """The committed tree with this working tree's files over it, committed, in a separate folder."""
     target = tmp_path / "clone"
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -86,7 +86,7 @@ def test_a_slip_in_the_prices_is_one_line_and_exit_code_2(clone: Path) -> None:
     assert "instance_hour.ml.g5.xlarge: Input should be a valid number" in line
 
 
-def test_a_synth_tells_what_each_stage_costs_and_what_an_update_needs(clone: Path) -> None:
+def test_a_synth_reports_what_each_stage_costs_and_what_an_update_needs(clone: Path) -> None:
     (clone / "build").symlink_to(ROOT / "build")  # the CDK CLI would make the layer before
     done = run(clone, "app.py")
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""Many connections at once, for which a thread each would be too much: they are held, and not read."""
+"""Many concurrent connections without a thread each: they are held open, and not read."""
 
 import contextlib
 import json
@@ -9,14 +9,14 @@ from typing import Any
 
 
 def request(path: str, body: dict[str, Any]) -> bytes:
-    """A request as it goes over the wire."""
+    """Return a request's bytes."""
     content = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 
 class Connections:
-    """Connections to one port of this machine, which end together."""
+    """Connections to one local port, which are closed together."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -30,19 +30,19 @@ class Connections:
             opened.sendall(sends)
 
     def close(self) -> None:
-        """Close all."""
+        """Close all connections."""
         for each in self._sockets:
             each.close()
         self._sockets.clear()
 
     def statuses(self) -> list[int]:
-        """The status of the first answer to each, in the order in which they were opened."""
+        """Return the status of the first answer on each, in the order in which they were opened."""
         return [int(each.recv(65536).split(b" ", 2)[1]) for each in self._sockets]
 
 
 @contextlib.contextmanager
 def connections(port: int) -> Iterator[Connections]:
-    """No connection yet; those that are open at the end of the block are closed."""
+    """Yield an empty set of connections; the open ones are closed at the end of the block."""
     found = Connections(port)
     try:
         yield found
@@ -52,7 +52,7 @@ def connections(port: int) -> Iterator[Connections]:
 
 @contextlib.contextmanager
 def open_files(limit: int) -> Iterator[None]:
-    """So many files may be open in this process, and in those that are started in the block."""
+    """Set the limit of open files of this process, and of those that are started in the block."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     try:

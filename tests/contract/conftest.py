@@ -32,5 +32,5 @@ def start_lorax(cloud: LaptopCloud, bucket: Bucket, tmp_path: Path) -> Iterator[
 
 @pytest.fixture
 def lorax(start_lorax: Callable[..., LoraxProcess]) -> LoraxProcess:
-    """A double with nothing special about it."""
+    """A double with the default options."""
     return start_lorax()

@@ -55,7 +55,7 @@ def gateway(
     state: EngineState = EngineState.READY,
     **variables: str,
 ) -> Iterator[Client]:
-    """A gateway in front of an engine, with the container's variables; gives a client for it."""
+    """Yield a client of a gateway in front of an engine, with the container's variables."""
     settings = read_settings(
         {"HF_MODEL_ID": BASE_MODEL, "ADAPTER_BUCKET": "bucket", "MAX_NEW_TOKENS": "1024"} | variables
     )

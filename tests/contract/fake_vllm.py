@@ -51,7 +51,7 @@ def error(status: int, message: str, kind: str, param: str | None = None) -> web
 
 
 class FakeVllm:
-    """Remembers what it was asked."""
+    """Fake that records its requests."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []

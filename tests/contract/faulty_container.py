@@ -20,14 +20,14 @@ NOTHING_LISTENS = "http://127.0.0.1:9"
 
 
 class FaultyContainer(Container):
-    """The process and its engine's."""
+    """The gateway's process and the engine's."""
 
     def wait_until_started(self) -> None:
         """Return when /ping answers at all."""
         wait_until(self.ping, "the container answers")
 
     def __exit__(self, *_: object) -> None:
-        """Kill the gateway, and the engine, which may not heed that it is alone."""
+        """Kill the gateway, and the engine, which may outlive it."""
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in psutil.Process(self.process.pid).children():
                 child.kill()
@@ -52,11 +52,11 @@ class FaultyContainer(Container):
         return int(float(found[1]))
 
     def memory(self) -> int:
-        """Bytes of memory that the gateway's process has, the engine's not included."""
+        """Return the resident memory of the gateway's process in bytes, without the engine's."""
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
     def files(self) -> int:
-        """Files and sockets that the gateway's process has open."""
+        """Return the number of open files and sockets of the gateway's process."""
         return int(psutil.Process(self.process.pid).num_fds())
 
     def wait_until_empty(self) -> None:
@@ -87,9 +87,9 @@ class Pings:
         return Pings(self.seconds + others.seconds)
 
     def assert_prompt(self) -> None:
-        """Within 50 ms is promised: the median says whether it is kept.
+        """Assert that the median is at most 50 ms, the promised time.
 
-        One in twenty may be late by what else runs on a machine with two cores, this process included.
+        One in twenty may be late because of other load on a machine with two cores, this process included.
         """
         median, late = statistics.median(self.seconds), statistics.quantiles(self.seconds, n=20)[-1]
         assert median <= 0.05, f"/ping took {median:.3f} s"

@@ -1,4 +1,4 @@
-"""An S3 of registry entries that breaks in the ways in which a store on the network can break."""
+"""An S3 of registry entries with the faults of a store on the network."""
 
 import asyncio
 import contextlib
@@ -44,7 +44,7 @@ class FaultyS3:
 
     @contextlib.contextmanager
     def slow(self, seconds: float) -> Iterator[None]:
-        """Right answers, each of them late."""
+        """Delay each answer while the block lasts."""
         self._delay = seconds
         try:
             yield
@@ -53,7 +53,7 @@ class FaultyS3:
 
     @contextlib.contextmanager
     def broken(self, fault: Fault) -> Iterator[None]:
-        """Broken like this for as long as the block lasts."""
+        """Apply the fault while the block lasts."""
         self.fault = fault
         try:
             yield
@@ -62,7 +62,7 @@ class FaultyS3:
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[str]:
-        """Gives the URL."""
+        """Serve; yield the URL."""
 
         async def application() -> web.Application:
             made = web.Application()

@@ -1,6 +1,6 @@
-"""A program that is vLLM at its worst: it takes its time, never ends an answer, and does not hear SIGTERM.
+"""A program that simulates a faulty vLLM: slow, with answers that never end, and ignoring SIGTERM.
 
-Which of that it does, the environment and the prompts tell it; everything else is as in `fake_vllm`.
+The environment and the prompts select its faults; everything else is as in `fake_vllm`.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ HEALTHY_AFTER, GENERATES_AFTER, DEAF = "ENGINE_HEALTHY_AFTER", "ENGINE_GENERATES
 
 
 class FaultyVllm(FakeVllm):
-    """Counts what is under way and what its callers have left."""
+    """Fake that counts requests in progress and abandoned ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class FaultyVllm(FakeVllm):
         return application
 
     async def chat(self, http: web.Request) -> web.StreamResponse:
-        """Always the same, streamed or not; the gateway hands it on as it is."""
+        """Return a fixed answer, streamed or not; the gateway passes it on unchanged."""
         asked = await http.json()
         answer = {"id": "chatcmpl-1", "created": 1795507429, "model": asked["model"]}
         prompt = asked["messages"][0]["content"]

@@ -1,4 +1,4 @@
-"""The LoRAX double as a process of its own, because it may end at any time."""
+"""The LoRAX double as a separate process, because it may end at any time."""
 
 import contextlib
 import subprocess
@@ -30,7 +30,7 @@ def lorax_environment(cloud: LaptopCloud, bucket: Bucket) -> dict[str, str]:
 
 
 class LoraxProcess:
-    """`with LoraxProcess(environment, folder) as lorax:` what it says and downloads goes into the folder."""
+    """`with LoraxProcess(environment, folder) as lorax:` its output and downloads are stored in the folder."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         self._environment = environment
@@ -57,7 +57,7 @@ class LoraxProcess:
         self.stop()
 
     def stop(self) -> None:
-        """Kill it; what it has downloaded stays."""
+        """Kill it; its downloads are kept."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
@@ -84,7 +84,7 @@ class LoraxProcess:
         return self._process.wait(timeout=30)
 
     def later(self, *inputs: Any, **options: Any) -> Future[Answer]:
-        """`Client.generate` while the test goes on."""
+        """Run `Client.generate` in a thread."""
         return self._callers.submit(self.client.generate, *inputs, **options)
 
     def _answers(self) -> bool:

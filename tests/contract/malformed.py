@@ -41,7 +41,7 @@ _PARAMETERS = (
 
 @dataclass(frozen=True)
 class Malformed:
-    """A body, and what is to become of it."""
+    """A body, and the expected response."""
 
     name: str
     body: bytes
@@ -89,7 +89,7 @@ def _not_json() -> list[Malformed]:
 
 
 def _deep() -> list[Malformed]:
-    """Deeper than what can be written as JSON again, but not too deep to be read."""
+    """Bodies nested too deep to be serialized again, but not too deep to be parsed."""
     places = {
         "tools": _chat(f'"tools": [{{"a": {_nested(600)}}}]'),
         "a tool choice": _chat(f'"tool_choice": {{"a": {_nested(600)}}}'),
@@ -104,7 +104,7 @@ def _deep() -> list[Malformed]:
 
 
 def _long() -> list[Malformed]:
-    """As many wrong things, or right ones, as fit."""
+    """Bodies with as many valid or invalid elements as fit."""
     places = {
         "messages that are none": f'{{"messages": [{_many("1")}]}}',
         "messages of wrong fields": f'{{"messages": [{_many(chr(123) + chr(34) + "a" + chr(34) + ":1}")}]}}',

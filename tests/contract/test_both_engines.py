@@ -130,7 +130,7 @@ def test_a_stream_has_an_event_for_each_token_and_the_text_in_the_last(container
     assert plain == events[-1]["generated_text"]
 
 
-def test_a_stream_without_details_tells_none(container: EngineContainer) -> None:
+def test_a_stream_without_details_has_none(container: EngineContainer) -> None:
     assert container.ask("otter", stream=True).events[-1]["details"] is None
 
 
@@ -357,7 +357,7 @@ def test_an_adapter_that_does_not_fit_is_409(container: EngineContainer) -> None
     assert "rank 64" in assert_error(container.ask("wide"), 409, "adapter_incompatible")
 
 
-def test_weights_that_are_cut_off_are_424_and_others_go_on(container: EngineContainer) -> None:
+def test_weights_that_are_cut_off_are_424_and_others_continue(container: EngineContainer) -> None:
     files = sample_files("otter")
     revision = container.bucket.publish("cut", files).revision
     container.bucket.put(adapter_prefix("cut", revision) + WEIGHTS_FILE, files[WEIGHTS_FILE][:1000])

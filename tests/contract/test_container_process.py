@@ -1,4 +1,4 @@
-"""The container's first process: how it starts, and the ways in which it ends."""
+"""The container's first process: its start, and each of its ends."""
 
 import contextlib
 import os
@@ -85,7 +85,7 @@ def test_the_end_of_the_engine_is_the_end_of_the_container(container: Container)
     assert "the engine ended by itself, exit code 3" in container.log
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals a parent's death to its child")
 def test_the_engine_does_not_outlive_a_gateway_that_is_killed(container: Container) -> None:
     container.wait_until_ready()
     assert container.engine_listens()

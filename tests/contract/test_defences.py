@@ -1,4 +1,4 @@
-"""LoRAX's traps with the gateway in front: none of them shows. What each one is, is in test_lorax_double.py."""
+"""LoRAX's known defects behind the gateway: none is visible. test_lorax_double.py describes each."""
 
 import contextlib
 import re
@@ -51,11 +51,11 @@ class LoraxContainer(Container):
         )
 
     def later(self, *inputs: Any, **options: Any) -> Future[Answer]:
-        """`ask` while the test goes on."""
+        """Run `ask` in a thread."""
         return self._callers.submit(self.ask, *inputs, **options)
 
     def seen_by_the_engine(self) -> set[str]:
-        """All adapters that the engine was ever asked for, as `source:id`, without the base model."""
+        """All adapters that have been requested from the engine, as `source:id`, without the base model."""
         pattern = re.compile(r"lorax_router::loader: .*?adapter (\S+?:\S*)")
         found = {match.group(1) for line in self.log.splitlines() if (match := pattern.search(line))}
         return {each for each in found if not each.endswith(":__base_model__")}
@@ -88,14 +88,14 @@ def shared(
 
 @pytest.fixture
 def container(shared: tuple[LoraxContainer, Bucket]) -> LoraxContainer:
-    """One that tests share: it has to survive them."""
+    """The shared container, which must survive each test."""
     assert shared[0].ping() == 200
     return shared[0]
 
 
 @pytest.fixture
 def store(shared: tuple[LoraxContainer, Bucket]) -> Bucket:
-    """The shared container's bucket. Adapters of a test have a name of their own: see `unique`."""
+    """The shared container's bucket. Each test has a separate name for its adapters: see `unique`."""
     return shared[1]
 
 
@@ -234,7 +234,7 @@ class TestWhatNeverReachesTheEngine:
         assert container.ask(**asked).error[:2] == (422, "validation")
         assert not any(unique in each for each in container.seen_by_the_engine())
 
-    def test_an_id_is_known_by_its_name_whoever_asked_first(
+    def test_an_id_is_known_by_its_name_whichever_client_asked_first(
         self, container: LoraxContainer, store: Bucket, unique: str
     ) -> None:
         store.register(unique, "otter")
@@ -495,7 +495,7 @@ class TestTheEngineLives:
             assert int(answer.headers["retry-after"]) > 0
         assert running.result().status == 200
 
-    def test_one_that_hangs_is_told_from_one_that_loads(self, start: Start) -> None:
+    def test_one_that_hangs_is_distinguished_from_one_that_loads(self, start: Start) -> None:
         container = start(ANSWER_SECONDS="2", ENGINE_IDLE_SECONDS="1", ENGINE_SILENCE_SECONDS="3")
         assert container.ask(None, "[[hang]]").error[:2] == (504, "timeout")
         assert container.engine.get("/health").status == 200

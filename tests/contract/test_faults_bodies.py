@@ -1,4 +1,4 @@
-"""Malformed bodies: each gets a status that says what is wrong with it, and the process lives on as before."""
+"""Malformed bodies: each gets a status that names the defect, and the process keeps serving."""
 
 import json
 import time
@@ -78,7 +78,7 @@ def test_no_malformed_body_holds_up_ping(running: FaultyContainer) -> None:
             pings += running.pings(5)
     assert len(malformed.result()) == len(NAMED)
     pings.assert_prompt()
-    # One /ping meets each body, so those who are late for its sake are few.
+    # One /ping meets each body, so few are delayed by it.
     assert max(pings.seconds) < 0.5
 
 
@@ -104,7 +104,7 @@ def test_a_compressed_body_is_refused_and_not_unpacked(running: FaultyContainer,
     assert answer.error[:2] == (415, "unsupported_media_type")
 
 
-def test_a_small_body_that_unpacks_to_a_huge_one_holds_up_nobody(running: FaultyContainer) -> None:
+def test_a_small_body_that_unpacks_to_a_huge_one_delays_no_request(running: FaultyContainer) -> None:
     memory = running.memory()
     answer = running.client.request("POST", "/invocations", BOMB, JSON | {"Content-Encoding": "gzip"})
     assert answer.error[:2] == (415, "unsupported_media_type")
@@ -154,7 +154,7 @@ def test_what_is_not_http_is_refused_and_not_repeated_in_log(running: FaultyCont
 
 
 def test_requests_are_logged_without_their_bodies(running: FaultyContainer) -> None:
-    """And so is all that is sent after this test: the fixture looks again."""
+    """The fixture checks the requests of later tests again."""
     assert running.client.request("POST", "/generate", b"{", JSON).status == 400
     wait_until(lambda: '"error_type":"invalid_json"' in running.log, "the request is in the log")
     assert SECRET not in running.log

@@ -41,7 +41,7 @@ def store() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def running(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyContainer]:
-    """A container with few places."""
+    """A container with few engine and queue slots."""
     limits = {"MAX_CONCURRENT_REQUESTS": TURNS, "MAX_QUEUED_REQUESTS": QUEUED}
     with container(tmp_path_factory.mktemp("container"), limits, s3=store) as started:
         started.wait_until_ready()
@@ -50,7 +50,7 @@ def running(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fa
 
 @pytest.fixture(scope="module")
 def roomy(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyContainer]:
-    """A container with the limits that it has by itself, and the usual one of a process."""
+    """A container with the default limits, and the usual limit of open files."""
     with contextlib.ExitStack() as stack:
         with open_files(FILES):
             started = stack.enter_context(container(tmp_path_factory.mktemp("roomy"), s3=store))
@@ -96,7 +96,7 @@ def test_who_hangs_up_while_an_adapter_is_loaded_leaves_it_to_the_next(running: 
     assert "never retrieved" not in running.log
 
 
-def test_two_thousand_idle_connections_hold_up_nobody(roomy: FaultyContainer) -> None:
+def test_two_thousand_idle_connections_delay_no_request(roomy: FaultyContainer) -> None:
     files = roomy.files()
     with open_files(2 * IDLE), connections(roomy.client.port) as idle:
         idle.open(IDLE // 2)

@@ -1,4 +1,4 @@
-"""A disk on which there is no room for an adapter, or no place at all."""
+"""A disk without space for an adapter, or without the cache's directory."""
 
 import contextlib
 import hashlib
@@ -34,7 +34,7 @@ ENGINE_ID = adapter_prefix(NAME, REVISION)
 
 @contextlib.contextmanager
 def no_file_above(size: int) -> Iterator[None]:
-    """Writing more than so many bytes into one file fails, as on a disk that is full."""
+    """Let writes beyond `size` bytes of a file fail, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -71,7 +71,7 @@ def client(store: FaultyS3) -> Iterator[Any]:
         )
 
 
-def test_a_full_disk_is_told_leaves_nothing_and_is_tried_again(client: Any, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_leaves_nothing_and_is_tried_again(client: Any, tmp_path: Path) -> None:
     download = AdapterDownload(client, BUCKET, tmp_path, in_cache)
     with no_file_above(len(FILES[WEIGHTS_FILE]) // 2), pytest.raises(DownloadError) as refused:
         download.fetch(NAME, REVISION)
@@ -97,7 +97,7 @@ def test_a_download_that_breaks_leaves_nothing_and_is_tried_again(
     assert download.fetch(NAME, REVISION).is_dir()
 
 
-def test_a_cache_that_is_no_directory_is_told(client: Any, tmp_path: Path) -> None:
+def test_a_cache_that_is_no_directory_is_reported(client: Any, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cache.write_text("a file")
     with pytest.raises(DownloadError) as refused:

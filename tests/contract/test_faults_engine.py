@@ -1,4 +1,4 @@
-"""An engine that dies, freezes, is slow to start or does not want to stop."""
+"""An engine that crashes, hangs, is slow to start or ignores SIGTERM."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def ping(running: FaultyContainer) -> tuple[int, str]:
     return answer.status, "" if answer.status == 200 else answer.error[1]
 
 
-def test_an_engine_that_is_killed_ends_container_after_its_callers_are_told(tmp_path: Path) -> None:
+def test_an_engine_that_is_killed_ends_container_after_its_callers_are_answered(tmp_path: Path) -> None:
     with container(tmp_path, {"MAX_CONCURRENT_REQUESTS": 2}) as running, ThreadPoolExecutor() as callers:
         running.wait_until_ready()
         whole = callers.submit(running.client.generate, ENDLESS)
@@ -43,7 +43,7 @@ def test_an_engine_that_is_killed_ends_container_after_its_callers_are_told(tmp_
         assert streamed.result().error[:2] == (200, "engine_unavailable"), "the last event of the stream"
 
 
-def test_a_frozen_engine_is_told_by_ping_and_to_callers_and_may_come_back(tmp_path: Path) -> None:
+def test_a_frozen_engine_is_reported_by_ping_and_to_callers_and_may_recover(tmp_path: Path) -> None:
     limits = {"ENGINE_IDLE_SECONDS": 0.5, "ENGINE_SILENCE_SECONDS": 2, "ANSWER_SECONDS": 1}
     with container(tmp_path, limits) as running:
         running.wait_until_ready()
@@ -53,7 +53,7 @@ def test_a_frozen_engine_is_told_by_ping_and_to_callers_and_may_come_back(tmp_pa
         answer = running.client.generate()
         assert answer.error[:2] == (504, "timeout")
         assert 1 <= answer.seconds < 1 + NOISE_SECONDS
-        wait_until(lambda: ping(running) == (503, "engine_unresponsive"), "/ping tells it")
+        wait_until(lambda: ping(running) == (503, "engine_unresponsive"), "/ping reports it")
         assert 2 <= time.monotonic() - heard < 2.5 + NOISE_SECONDS
         assert running.client.generate().error[:2] == (503, "engine_unresponsive")
         os.kill(running.engine_pid, signal.SIGCONT)

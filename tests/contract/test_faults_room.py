@@ -83,7 +83,7 @@ async def test_when_the_first_fails_the_second_is_loaded(tmp_path: Path) -> None
     await second
 
 
-async def test_when_nobody_waits_for_the_first_any_more_the_second_is_loaded(tmp_path: Path) -> None:
+async def test_when_no_request_waits_for_the_first_any_more_the_second_is_loaded(tmp_path: Path) -> None:
     room = Room(tmp_path)
     first, second = await room.ask_for_both()
     first.cancel()

@@ -1,4 +1,4 @@
-"""Callers who open a stream and read it late or never: the engine has to wait, and nothing is lost."""
+"""Clients that open a stream and read it late or never: the engine has to wait, and nothing is lost."""
 
 import contextlib
 import json

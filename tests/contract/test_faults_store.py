@@ -47,7 +47,7 @@ def running(store: FaultyS3, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def cold(store: FaultyS3) -> str:
-    """A published adapter that has never been asked for."""
+    """A published adapter that has never been requested."""
     name = next(COLD)
     store.objects[registry_key(name)] = entry(name)
     return name
@@ -55,7 +55,7 @@ def cold(store: FaultyS3) -> str:
 
 @pytest.fixture
 def warm(running: FaultyContainer, cold: str) -> str:
-    """A published adapter that has been asked for, some time ago."""
+    """A published adapter that has been requested some time ago."""
     assert running.client.generate(adapter_id=cold).status == 200
     time.sleep(1.5 * CACHE_SECONDS)
     return cold
@@ -145,7 +145,7 @@ def test_there_is_no_list_of_models_without_the_store(
     ],
     ids=lambda body: f"{body[:20]!r}… {len(body)} bytes",
 )
-def test_a_damaged_entry_is_told_by_its_name_and_the_others_are_served(
+def test_a_damaged_entry_is_reported_by_its_name_and_the_others_are_served(
     running: FaultyContainer, store: FaultyS3, cold: str, body: bytes
 ) -> None:
     damaged = next(COLD)

@@ -1,4 +1,4 @@
-"""LoRAX's documented traps, shown without anything in front of it: what the gateway is there for."""
+"""LoRAX's known defects without the gateway, which is there to prevent them."""
 
 import hashlib
 import itertools
@@ -99,7 +99,7 @@ class TestAdapters:
         adapters.publish("otter/", "heron")
         assert is_by(adapters.ask("otter/"), "heron")
 
-    def test_weights_that_are_no_samples_are_told_by_their_digest(self, adapters: Adapters) -> None:
+    def test_weights_that_are_no_samples_are_identified_by_their_digest(self, adapters: Adapters) -> None:
         files = sample_files("otter")
         other = files[WEIGHTS_FILE][:-1] + b"\x01"
         adapters.bucket.put(adapters.id(f"other/{CONFIG_FILE}"), files[CONFIG_FILE])
@@ -203,7 +203,7 @@ class TestIds:
         assert lorax.client.get("/ping").seconds > 0.5
         assert "Max retries exceeded" in reason(answer.result())
 
-    def test_hub_fails_at_once_when_it_is_told_to_be_offline(self, start_lorax: Start) -> None:
+    def test_hub_fails_at_once_when_it_is_offline(self, start_lorax: Start) -> None:
         lorax = start_lorax(HF_HUB_OFFLINE="1")
         assert "offline mode is enabled" in reason(ask(lorax, "someone/adapter", adapter_source="hub"))
         assert "Repo id must be in the form" in reason(ask(lorax, "a/b/c", adapter_source="hub"))
@@ -376,7 +376,7 @@ class TestOneLoopForAll:
 
 
 class TestLimits:
-    def test_overload_is_told_before_a_request_is_looked_at(self, start_lorax: Start) -> None:
+    def test_overload_is_reported_before_a_request_is_validated(self, start_lorax: Start) -> None:
         lorax = start_lorax(MAX_CONCURRENT_REQUESTS="1")
         running = lorax.later("[[slow]]", max_new_tokens=5)
         time.sleep(0.3)

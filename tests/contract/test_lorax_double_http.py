@@ -57,7 +57,7 @@ def test_prompts_tokens_come_on_demand_and_the_first_has_no_probability(client: 
     assert [(each["text"], each["logprob"]) for each in details["prefill"]] == [("<s>", None), ("hi", -0.125)]
 
 
-def test_a_seed_is_told_only_if_tokens_are_drawn(client: Client) -> None:
+def test_a_seed_is_returned_only_if_tokens_are_sampled(client: Client) -> None:
     def seed(**parameters: Any) -> Any:
         return client.generate("hi", max_new_tokens=1, details=True, **parameters).json["details"]["seed"]
 
@@ -72,7 +72,7 @@ def test_the_best_of_two_has_the_other_in_its_details(client: Client) -> None:
     assert " ".join(other) == "generated_text finish_reason generated_tokens seed prefill tokens"
 
 
-def test_headers_tell_tokens_and_times(client: Client) -> None:
+def test_headers_have_tokens_and_times(client: Client) -> None:
     headers = client.post("/invocations", HI).headers
     counts = {name: headers[f"x-{name}-tokens"] for name in ("prompt", "generated", "skipped", "total")}
     assert counts == {"prompt": "2", "generated": "2", "skipped": "0", "total": "4"}
@@ -223,7 +223,7 @@ def test_base_models_end_mark_is_a_special_token_that_is_not_in_text(client: Cli
     assert (on["details"]["finish_reason"], on["details"]["generated_tokens"]) == ("length", 200)
 
 
-def test_tokenize_tells_ids_texts_and_places(client: Client) -> None:
+def test_tokenize_returns_ids_texts_and_offsets(client: Client) -> None:
     assert client.post("/tokenize", {"inputs": "hi 1", "add_special_tokens": False}).json == [
         {"id": 19375, "text": "hi", "start": 0, "stop": 2},
         {"id": 874, "text": " 1", "start": 2, "stop": 4},

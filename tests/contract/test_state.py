@@ -145,7 +145,7 @@ def test_loads_that_wait_for_others_are_counted(shared: FaultyContainer, emitted
 
 
 @pytest.mark.parametrize("fault", [Fault.DOWN, Fault.FORBIDDEN], ids=lambda fault: fault.name)
-def test_answers_while_the_store_is_unreachable_are_told(
+def test_answers_while_the_store_is_unreachable_are_emitted(
     shared: FaultyContainer, store: FaultyS3, emitted: Emitted, fault: Fault
 ) -> None:
     assert shared.client.generate(adapter_id="otter").status == 200
@@ -184,7 +184,7 @@ def test_an_answer_of_the_wrong_model_is_counted(shared: FaultyContainer, emitte
         ("Not A Name", 422, {}),
     ],
 )
-def test_a_load_that_fails_is_told_if_it_is_no_fault_of_the_callers(
+def test_a_load_that_fails_is_emitted_if_it_is_no_fault_of_the_callers(
     shared: FaultyContainer, emitted: Emitted, adapter: str, status: int, counts: dict[str, int]
 ) -> None:
     assert shared.client.generate(adapter_id=adapter).status == status
@@ -199,7 +199,7 @@ def test_an_error_in_a_stream_that_has_begun_is_a_server_error(
     assert emitted.counts() == {"ServerErrors": 1}
 
 
-def test_what_happened_last_is_told_at_end_and_instance_does_not_count_any_more(
+def test_the_last_events_are_emitted_at_the_end_and_the_instance_does_not_count_any_more(
     tmp_path: Path,
 ) -> None:
     with container(tmp_path, LIMITS | {"METRICS_SECONDS": 600}) as running:

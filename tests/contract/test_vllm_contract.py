@@ -108,7 +108,7 @@ def test_a_stream_is_one_event_for_each_token_and_the_text_in_the_last(client: C
     }
 
 
-def test_generate_stream_streams_without_being_told(client: Client) -> None:
+def test_generate_stream_streams_without_a_stream_field(client: Client) -> None:
     assert client.invoke(path="/generate_stream").only_events[-1]["generated_text"] == "C hi"
 
 
@@ -257,7 +257,7 @@ def test_an_unknown_path_has_the_same_error_shape(client: Client) -> None:
     assert_error(client.request("GET", "/invocations"), 405, "method_not_allowed")
 
 
-def test_ping_tells_whether_the_engine_is_ready(start: Callable[..., Client]) -> None:
+def test_ping_reports_whether_the_engine_is_ready(start: Callable[..., Client]) -> None:
     assert start().get("/ping").status == 200
     for state in (EngineState.STARTING, EngineState.SILENT, EngineState.DEAD):
         client = start(state=state)

@@ -1,4 +1,4 @@
-"""The commands for people, against the laptop cloud's S3 and the test Hub."""
+"""The `adapters` commands, against the laptop cloud's S3 and the test Hub."""
 
 import _thread
 import hashlib
@@ -65,7 +65,7 @@ STACK = "LoraServing-Shop-AdapterStore"
 
 
 class Shop:
-    """A stage with a bucket of its own, used through the command line and below it."""
+    """A stage with a separate bucket, used through the command line and the modules behind it."""
 
     def __init__(self, laptop: LaptopCloud, folder: Path, hub: HubServer) -> None:
         self.laptop = laptop
@@ -146,7 +146,7 @@ class Shop:
         return [item["Key"] for item in found.get("Contents", [])]
 
     def collect(self, days: float = 0, min_age: timedelta = DAY, **more: Any) -> list[tuple[str, str]]:
-        """What a clean-up does after so many days."""
+        """Return the actions of a garbage collection after so many days."""
         done = collect(more.pop("store", self.store), min_age=min_age, now=later(days), **more)
         return [(action.kind, action.key) for action in done]
 
@@ -274,7 +274,7 @@ def test_show_has_the_engine_id_the_history_and_what_is_retired(shop: Shop) -> N
     assert "NOT COMPLETE" in shop.ok("show", "otter")
 
 
-def test_an_unknown_name_is_told_with_the_closest_ones(shop: Shop) -> None:
+def test_an_unknown_name_is_reported_with_the_closest_ones(shop: Shop) -> None:
     shop.publish("otter", "otter")
     shop.publish("team/heron", "heron")
     assert "'ottr': it is not published in this store; did you mean 'otter'?" in shop.fails("show", "ottr")
@@ -295,7 +295,7 @@ def test_validate_shows_facts_and_publishes_nothing(shop: Shop) -> None:
     assert shop.publish("otter", "otter").revision == found["revision"]
 
 
-def test_what_cannot_be_published_is_told_with_a_remedy(shop: Shop) -> None:
+def test_a_failed_publication_is_reported_with_a_remedy(shop: Shop) -> None:
     broken = shop.folder / "broken"
     broken.mkdir()
     assert "there is no such directory" in shop.fails("validate", str(shop.folder / "nowhere"))
@@ -397,7 +397,7 @@ def test_without_base_model_it_is_said_that_dimensions_are_not_checked(shop: Sho
 # Two at a time, and Ctrl-C
 
 
-def test_of_two_publishers_of_one_name_one_wins_and_the_other_is_told(shop: Shop) -> None:
+def test_of_two_publishers_of_one_name_one_wins_and_the_other_is_refused(shop: Shop) -> None:
     store, base = shop.store, checking.read_base(shop.store.stage)
     shop.publish("contested", "badger")
     looked = threading.Barrier(2)
@@ -428,7 +428,7 @@ def test_of_two_publishers_of_one_name_one_wins_and_the_other_is_told(shop: Shop
     assert shop.verified() == []
 
 
-def test_after_ctrl_c_nothing_is_published_and_the_same_command_goes_on(shop: Shop) -> None:
+def test_after_ctrl_c_nothing_is_published_and_the_same_command_continues(shop: Shop) -> None:
     shop.configure(NO_MODEL)
     large = large_adapter(shop.folder / "large", 2)
     commit = shop.hub.add("acme/large", {file: large / file for file in (CONFIG_FILE, WEIGHTS_FILE)})
@@ -450,7 +450,9 @@ def test_after_ctrl_c_nothing_is_published_and_the_same_command_goes_on(shop: Sh
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "nothing is published. The same command goes on where this one stopped" in " ".join(stderr.split())
+    assert "nothing is published. The same command continues where this one stopped" in " ".join(
+        stderr.split()
+    )
     assert shop.json("list")["adapters"] == []
     kept = sum(part["Size"] for part in parts(shop))
     assert kept >= PART_BYTES
@@ -644,7 +646,7 @@ def test_verify_finds_what_is_missing_too_much_retired_or_no_longer_valid(shop: 
         found.setdefault(finding.name, []).append(finding.problem)
     assert set(found) == {"missing", "extra", "retired", "wide", "short"}
     assert found["missing"] == ["adapter_config.json missing"]
-    assert found["extra"] == ["README.md lies beside its files"]
+    assert found["extra"] == ["README.md is an unexpected file"]
     assert found["retired"] == ["it is marked retired, and will be deleted"]
     assert found["wide"][0] == "adapter_config.json is not what was published"
     assert "64" in found["wide"][1]
@@ -654,7 +656,7 @@ def test_verify_finds_what_is_missing_too_much_retired_or_no_longer_valid(shop: 
     assert "retired" not in {finding.name for finding in shop.verified()}
 
 
-def test_a_damaged_entry_is_told_and_nothing_is_cleaned_up_around_it(shop: Shop) -> None:
+def test_a_damaged_entry_is_reported_and_nothing_is_deleted_around_it(shop: Shop) -> None:
     entry = shop.publish("bad", "otter")
     shop.publish("good", "heron")
     shop.put("registry/bad.json", b"{")
@@ -686,7 +688,7 @@ def test_verify_looks_again_at_what_is_published_while_it_reads(shop: Shop) -> N
 
 
 class Meanwhile:
-    """An S3 client, but just before the first call of one method somebody else does something."""
+    """An S3 client that calls `do` just before the first call of one method: a concurrent change."""
 
     def __init__(self, s3: Any, method: str, do: Any) -> None:
         self._s3, self._method, self._do = s3, method, do
@@ -731,7 +733,7 @@ def test_a_clean_up_retires_deletes_aborts_and_revives_what_is_old_enough(shop: 
         rollback(shop.store, "house")
 
 
-def test_gc_tells_what_it_did_and_what_it_would_do(shop: Shop) -> None:
+def test_gc_reports_what_it_did_and_what_it_would_do(shop: Shop) -> None:
     assert "nothing to clean up" in shop.ok("gc")
     half = adapter_prefix("half", "b" * 16)
     shop.put(half + WEIGHTS_FILE, b"y" * 1000)
@@ -773,7 +775,7 @@ def test_a_publisher_puts_back_what_a_clean_up_deletes_before_name_stands_for_it
     assert shop.verified() == []
 
 
-def test_a_rollback_that_loses_its_files_to_a_clean_up_is_taken_back(shop: Shop) -> None:
+def test_a_rollback_that_loses_its_files_to_a_garbage_collection_is_undone(shop: Shop) -> None:
     old, new = shop.publish("house", "otter"), shop.publish("house", "heron")
     racing = Meanwhile(shop.s3, "put_object", lambda: shop.collect(days=40))
     with pytest.raises(NoRevision, match=f"revision {old.revision} have just been deleted"):
@@ -814,7 +816,7 @@ def test_the_newest_progress_of_an_upload_counts_as_its_age(shop: Shop) -> None:
 # Which store
 
 
-def test_what_is_not_there_is_told(shop: Shop, tmp_path: Path) -> None:
+def test_missing_buckets_and_files_are_reported(shop: Shop, tmp_path: Path) -> None:
     unset = dict.fromkeys(("AWS_PROFILE", "AWS_SESSION_TOKEN"))
 
     def told(*arguments: str) -> tuple[int, str]:

@@ -47,7 +47,9 @@ def test_the_base_model_answers_a_body_from_a_file(clients: Clients, deployed: D
     assert_base(json.loads(answer)[0]["generated_text"])
 
 
-def test_an_unknown_adapter_is_told_with_the_containers_words(clients: Clients, deployed: Deployed) -> None:
+def test_an_unknown_adapter_is_reported_with_the_containers_message(
+    clients: Clients, deployed: Deployed
+) -> None:
     code, said, answer = invoke(clients, deployed, body(SEED_PROBLEM, UNKNOWN))
     assert code != 0
     assert "(ModelError) when calling the InvokeEndpoint operation" in said

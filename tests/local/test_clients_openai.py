@@ -113,7 +113,7 @@ def test_a_text_streamed(client: OpenAI, adapter: str, problem: Problem) -> None
     assert [choice.finish_reason for choice in choices if choice.finish_reason] == ["stop"]
 
 
-def test_a_stream_tells_its_token_counts_if_asked(client: OpenAI) -> None:
+def test_a_stream_has_its_token_counts_if_asked(client: OpenAI) -> None:
     options: Any = {"stream_options": {"include_usage": True}, "stream": True, **ASKED}
     *_, last = client.chat.completions.create(model="otter", messages=user(SEED_PROBLEM), **options)
     whole = client.chat.completions.create(model="otter", messages=user(SEED_PROBLEM), **ASKED)

@@ -144,7 +144,7 @@ def test_it_seeds_a_gated_adapter_and_mirrors_a_gated_model_with_a_token_from_se
         ('{"token": "hf_averysecrettoken"}', "holds no token; store the token as plain text, no JSON"),
     ],
 )
-def test_a_secret_that_cannot_be_used_is_told_without_its_content(
+def test_a_secret_that_cannot_be_used_is_reported_without_its_content(
     function: Function, value: str | None, message: str
 ) -> None:
     secret = f"hub/{uuid.uuid4().hex}"

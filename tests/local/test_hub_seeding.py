@@ -153,7 +153,7 @@ def test_what_is_damaged_on_the_way_is_noticed_and_removed(store: Store, server:
     assert store.names() == []
 
 
-def test_damage_to_an_upload_that_goes_on_after_a_kill_is_noticed_and_mended(
+def test_damage_to_an_upload_that_continues_after_a_kill_is_noticed_and_mended(
     store: Store, server: HubServer
 ) -> None:
     files = factories.adapter(1, mebibytes=72)
@@ -300,7 +300,7 @@ def test_a_models_code_is_mirrored_only_if_the_stage_trusts_it(store: Store, ser
     }
 
 
-def test_mirroring_goes_on_where_it_stopped(store: Store, server: HubServer) -> None:
+def test_mirroring_continues_where_it_stopped(store: Store, server: HubServer) -> None:
     source = HubSource("acme/wide", server.add("acme/wide", dict(base_files())))
     hub = Hub(server.endpoint)
     prefix = model_prefix("acme/wide", source.revision)

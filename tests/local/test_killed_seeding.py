@@ -72,11 +72,11 @@ def watched(store: Store, revisions: dict[str, str]) -> Iterator[list[str]]:
     """Poll the registry, and collect every state that must never be visible.
 
     `revisions` are those of the manifest that is being seeded, by name: once one of them is published, all
-    of them must lie in the bucket.
+    of them must be in the bucket.
     """
     wrong: list[str] = []
     done = threading.Event()
-    #: By name and ETag: an entry is read once, so that looking does not hold up who is looked at.
+    #: By name and ETag: an entry is read once, so that the polling does not delay the seeder.
     read: dict[tuple[str, str], RegistryEntry] = {}
 
     def registered() -> Iterator[RegistryEntry]:
@@ -156,7 +156,7 @@ def test_killed_fifty_times_it_ends_where_an_undisturbed_run_does(
             with watched(disturbed, revisions) as wrong:
                 while True:
                     process = seeder.start(work | {"bucket": disturbed.bucket})
-                    # Each round gets its share of the kills, and goes on until it is through.
+                    # Each round gets its share of the kills, and continues until it has finished.
                     if kills < KILLS * (number + 1) // len(rounds):
                         time.sleep(rng.uniform(0, seconds))
                         with suppress(ProcessLookupError):

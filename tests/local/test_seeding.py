@@ -241,7 +241,7 @@ def test_an_s3_source_that_changed_is_taken_again(wide: Store) -> None:
         assert wide.entry("mole").digest == digest_of(factories.adapter(seed))
 
 
-def test_an_s3_source_that_is_not_there_is_told_with_a_remedy(store: Store) -> None:
+def test_an_s3_source_that_is_not_there_is_reported_with_a_remedy(store: Store) -> None:
     with pytest.raises(
         SeedingFailed, match="nowhere/adapter_config.json.*S3 answers 404; check that it exists"
     ):
@@ -283,7 +283,7 @@ def test_a_base_model_that_cannot_be_looked_at_is_a_warning_and_is_asked_for_aga
         )
 
 
-def test_a_name_that_somebody_takes_meanwhile_is_told_and_all_is_taken_back(store: Store) -> None:
+def test_a_name_that_another_stack_takes_meanwhile_is_reported_and_all_is_rolled_back(store: Store) -> None:
     """Between the two phases another stack publishes one of the names."""
     store.seed({"kept": sample_files("otter")})
     before = store.objects("registry/")
@@ -366,7 +366,7 @@ def test_what_was_made_ready_for_a_manifest_that_never_came_is_retired(store: St
     assert all(store.tags(prefix + WEIGHTS_FILE) == RETIRED for prefix in left)
 
 
-def test_a_conflict_takes_back_what_an_earlier_invocation_had_written(store: Store) -> None:
+def test_a_conflict_rolls_back_what_an_earlier_invocation_had_written(store: Store) -> None:
     store.seed(
         {"house": sample_files("otter"), "lodge": sample_files("heron"), "tower": sample_files("lynx")}
     )

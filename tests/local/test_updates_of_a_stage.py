@@ -252,7 +252,7 @@ TOO_LARGE: dict[str, Any] = {
     ],
     ids=["too few instances", "too large a model"],
 )
-def test_what_is_wrong_is_told_before_anything_is_touched(
+def test_an_error_is_reported_before_anything_is_changed(
     cloud: LaptopCloud, folder: Path, lab: Stage, overlay: dict[str, Any], message: str
 ) -> None:
     (folder / "lab" / "none.yaml").write_text("adapters: []")

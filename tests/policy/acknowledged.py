@@ -205,7 +205,7 @@ ACKNOWLEDGED = (
         iam5("Resource::*"),
         EXECUTION_POLICY,
         "ecr:GetAuthorizationToken and EC2's Describe actions, which know no resource, PutMetricData, whose namespace "
-        "is a condition, and DescribeAlarms, which tells of composite alarms only so; their statements have no "
+        "is a condition, and DescribeAlarms, which returns composite alarms only so; their statements have no "
         "other action.",
     ),
 )  # fmt: skip

@@ -151,7 +151,7 @@ def test_every_resource_with_tags_has_those_that_split_the_bill(templates: Templ
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda overlay: overlay.name)
-def test_the_cost_is_told_or_that_it_is_not_known(overlay: Any, templates: Templates) -> None:
+def test_the_cost_is_reported_or_that_it_is_not_known(overlay: Any, templates: Templates) -> None:
     outputs = templates[f"{overlay.name.capitalize()}/Serving"]["Outputs"]
     assert re.match(
         r"about USD per month: [\d,]+ at |stacks/sizing/prices.yaml has no price",

@@ -1,4 +1,4 @@
-"""What import-linter cannot say; its contracts are in pyproject.toml."""
+"""Rules that import-linter cannot express; its contracts are in pyproject.toml."""
 
 from __future__ import annotations
 

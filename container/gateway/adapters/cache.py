@@ -55,8 +55,9 @@ class AdapterCache:
               request for it waits, then loads it again.
 
     While a request waits here it is in the state loading of `Admission`: `keep` enters the block that the
-    server passes. Cancelling it only lowers its count in `_wanted`: a load that has disk space goes on, since
-    others may wait for it and a partial download is of no use. One without returns if no request wants it.
+    server passes. Cancelling it only lowers its count in `_wanted`: a load that has disk space continues,
+    since others may wait for it and a partial download is of no use. One without returns if no request wants
+    it.
     Requests for loaded adapters never wait for a load.
     """
 

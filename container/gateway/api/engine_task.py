@@ -23,7 +23,7 @@ class EngineTask:
     It runs until the call returns or raises. If the client disconnects or its time is up first (`leave`),
     the request's phase and the engine's `reads_to_end` decide:
 
-    before the engine   Resolving, loading or queued: the task is cancelled. A load goes on without it.
+    before the engine   Resolving, loading or queued: the task is cancelled. A load continues without it.
     at the engine, `reads_to_end` is False (vLLM)
                         The task is cancelled. That closes the connection, and the engine aborts the request.
     at the engine, `reads_to_end` is True (LoRAX)

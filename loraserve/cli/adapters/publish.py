@@ -37,7 +37,7 @@ def command(
     labels = _labels(label) if label else None
     if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise typer.BadParameter("write the 64 hexadecimal digits of a SHA-256", param_hint="--sha256")
-    with report_interrupt("nothing is published. The same command goes on where this one stopped"):
+    with report_interrupt("nothing is published. The same command continues where this one stopped"):
         store = open_store(context)
         publication = Publication.begin(store, name)
         base = checking.read_base(store.stage)

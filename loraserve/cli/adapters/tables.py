@@ -60,7 +60,7 @@ def adapters(listed: Sequence[PublishedAdapter], stack: str) -> Table:
 def adapter(entry: RegistryEntry | None, stored: Revision | None, *, retired: bool, rules: Rules) -> Table:
     """Make the table of one adapter's facts."""
     if entry is None or stored is None:
-        return facts({"published": "no; the command rollback brings the last revision back"})
+        return facts({"published": "no; the command rollback restores the last revision"})
     return facts(
         {
             "reference": f"{entry.name}@{entry.revision}",
@@ -162,7 +162,7 @@ def _checked(entry: RegistryEntry, rules: Rules) -> str:
 def _files(stored: Revision, *, retired: bool) -> str:
     if not stored.is_complete:
         return "NOT COMPLETE: the command verify says what is missing"
-    return "all there" + (", but MARKED RETIRED: the command gc takes the mark away" if retired else "")
+    return "all there" + (", but MARKED RETIRED: the command gc removes the mark" if retired else "")
 
 
 def _plain(value: object) -> object:

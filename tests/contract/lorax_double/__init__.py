@@ -1,6 +1,6 @@
 """A double of LoRAX 0.12.1 (github.com/predibase/lorax, tag v0.12.1), bugs included.
 
-It follows LoRAX's source closely where other programs can tell the difference: the HTTP surface, the
+It follows LoRAX's source closely where other programs see a difference: the HTTP surface, the
 queues and the loader of adapters, the download of adapters from S3, and the ways in which the process
 ends. Names are those of the source, so that both can be read side by side. In place of a model there is
 one that answers the word problems of `samples/problems.py` as the sample adapters do.
@@ -28,6 +28,6 @@ one that answers the word problems of `samples/problems.py` as the sample adapte
     sources.py            server/lorax_server/utils/sources/
     tokens.py, sample_answers.py  in place of a tokenizer and of a model
 
-What a prompt can hold to make things go wrong: `[[oom]]` a GPU out of memory, `[[hang]]` generation that
-never goes on for anyone, `[[slow]]` slow tokens, `[[crash]]` the end of the process.
+Faults that a prompt can cause: `[[oom]]` a GPU out of memory, `[[hang]]` generation that stops for all
+requests, `[[slow]]` slow tokens, `[[crash]]` the end of the process.
 """

@@ -14,6 +14,6 @@ def abort(why: str) -> NoReturn:
 
 
 def end(code: int, why: str) -> NoReturn:
-    """End at once, as a process does that is killed or aborts."""
+    """End the process at once, like a kill or an abort."""
     print(why, file=sys.stderr, flush=True)
     os._exit(code)

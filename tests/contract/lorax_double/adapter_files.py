@@ -75,7 +75,7 @@ def _download_weights(source: Source, adapter_id: str) -> None:
 
 @lru_cache(maxsize=128)
 def load_module_map(model_id: str, adapter_id: str, source_name: str, _api_token: str | None) -> ModuleMap:
-    """Remembered with the config: only a load after 128 others reads that again."""
+    """Return files and config, cached: only a load after 128 others reads them again."""
     source = get_model_source(source_name, adapter_id)
     config = load_config(source)
     if config["base_model_name_or_path"] != model_id:

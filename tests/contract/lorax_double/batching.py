@@ -100,7 +100,7 @@ class Batching:
         await self._shard.filter_batch(self._running.keys())
 
     def _fail(self, method: str, error: ServerError) -> None:
-        """One error for all that run."""
+        """Send one error to all running requests."""
         self._generation_health = False
         count("lorax_batch_inference_failure", method=method)
         for entry in self._running.values():

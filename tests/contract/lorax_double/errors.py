@@ -17,7 +17,7 @@ class InferError(Exception):
 
     @classmethod
     def generation(cls, text: str) -> Self:
-        """All that fails on a shard; `text` is the exception's."""
+        """Return the error of a failure on a shard; `text` is the exception's."""
         return cls(424, "generation", f"Request failed during generation: Server error: {text}")
 
     @classmethod

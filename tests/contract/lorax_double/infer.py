@@ -56,12 +56,12 @@ class Infer:
         self._permits = options.max_concurrent_requests
 
     def start(self) -> list[asyncio.Task[None]]:
-        """The two tasks in the background: one loads adapters, one generates."""
+        """Start the two background tasks: one loads adapters, one generates."""
         return [asyncio.create_task(work) for work in (self._scheduler.loader.run(), self.batching.run())]
 
     @contextlib.contextmanager
     def generate_stream(self, request: GenerateRequest) -> Iterator[Entry]:
-        """The request in its queue; its permit is kept until the end of the block."""
+        """Queue the request; its permit is kept until the end of the block."""
         if self._permits == 0:
             count("lorax_request_failure", err="overloaded")
             raise self._logged(InferError.overloaded(), request)
@@ -81,7 +81,7 @@ class Infer:
             return response
 
     async def generate_best_of(self, request: GenerateRequest, best_of: int) -> list[InferResponse]:
-        """The best one first. All are equally good here."""
+        """Return the best one first. All are equally good here."""
         wanted = range(validate_best_of(best_of, self.options))
         tasks = [asyncio.create_task(self.generate(request)) for _ in wanted]
         try:

@@ -42,7 +42,7 @@ class Mismatch(ValueError):
 
 
 async def read_json(http: web.Request, reader: Reader) -> Any:
-    """The request's body, read by `reader`; raises `Rejection`."""
+    """Return the request's body, read by `reader`; raises `Rejection`."""
     kind = http.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise Rejection(415, "Expected request with `Content-Type: application/json`")

@@ -72,7 +72,7 @@ class AdapterLoader:
         self._state.set_status(adapter, Status.DOWNLOADED)
 
     async def _terminate(self, adapter: Adapter) -> None:
-        """Answer all who wait for an adapter that failed, and forget it, so that it can be tried again."""
+        """Answer the requests that wait for a failed adapter, and remove it, so that it can be tried again."""
         error = self._errors.pop(adapter, None)
         if adapter not in self._state.queue_map:
             return

@@ -38,7 +38,7 @@ class Generated:
 
 
 class Responses:
-    """The channel to the one who asked; closed when that one is gone."""
+    """The channel to the client's request; closed when the client has disconnected."""
 
     def __init__(self) -> None:
         self._items: asyncio.Queue[Generated | InferError | None] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""In place of a model: what the weights that were really loaded make the base model say.
+"""Substitute of a model: the sample answers that the loaded weights produce.
 
 The sample adapters are known by the SHA-256 of their weights. They answer the word problem in the prompt
 in their house's style, the base model as it does: at length, and about anything without an end.

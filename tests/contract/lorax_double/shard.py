@@ -23,7 +23,7 @@ Answered = TypeVar("Answered")
 
 
 class Shard:
-    """Raises `ServerError` for all that fails on the shard."""
+    """Client of the shard; raises `ServerError` for each failure on it."""
 
     def __init__(self, options: Options) -> None:
         # By this name, as LoRAX's command line imports it: see `site`.
@@ -46,7 +46,7 @@ class Shard:
         return response.generations
 
     async def decode(self) -> dict[int, Generated]:
-        """The next token of all that run."""
+        """Generate the next token of all running requests."""
         request = pb.DecodeRequest(self._cached)
         response: pb.DecodeResponse = await self._call(self._service.Decode, request)
         self._cached = [response.batch] if response.batch else []

@@ -1,4 +1,4 @@
-"""Port of server/lorax_server/utils/sources/: where an adapter's files come from.
+"""Port of server/lorax_server/utils/sources/: the sources of an adapter's files.
 
 What can be seen from outside: S3 is listed by prefix without a slash added; `s3://` names any bucket; the
 directory on the disk has no bucket in its name, and `--` in place of `/`; nothing is ever fetched again
@@ -46,7 +46,7 @@ def cache_dir() -> Path:
 
 
 def ask_hub(path: str, host: str = "huggingface.co") -> NoReturn:
-    """A container without a way out of its network gets an error, at once only with HF_HUB_OFFLINE."""
+    """Raise the error of a container without internet access, at once only with HF_HUB_OFFLINE."""
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         remedy = "To disable it, please unset the `HF_HUB_OFFLINE` environment variable."
         raise OSError(f"Cannot reach https://{host}{path}: offline mode is enabled. {remedy}")
@@ -58,7 +58,7 @@ def ask_hub(path: str, host: str = "huggingface.co") -> NoReturn:
 
 
 def map_pbase_model_id_to_s3(model_id: str, api_token: str | None) -> NoReturn:
-    """Predibase's own service would be asked for the place of its adapters."""
+    """Fail: Predibase's service would return the location of its adapters."""
     if not (api_token or os.environ.get("PREDIBASE_API_TOKEN")):
         raise ValueError("api_token must be provided to for a model of source pbase")
     if model_id.count("/") > 1:

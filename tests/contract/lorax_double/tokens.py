@@ -1,4 +1,4 @@
-"""In place of a tokenizer: words, digits and punctuation marks are tokens; and when generation stops."""
+"""Substitute of a tokenizer: words, digits and punctuation marks are tokens; and stopping criteria."""
 
 import re
 import zlib

@@ -19,7 +19,7 @@ IMAGES = {"localhost/echo": [sys.executable, str(Path(__file__).with_name("echo_
 
 
 class SageMaker:
-    """Short words for what most tests do with SageMaker."""
+    """Short forms of the tests' SageMaker calls."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud

@@ -1,4 +1,4 @@
-"""A container for tests: it says back what it was asked, and misbehaves on request.
+"""A container for tests: it echoes requests, and fails on request.
 
 Environment: FAIL_WITH (exit at once with this message), NEVER_HEALTHY, IGNORE_SIGTERM, GREETING.
 Body of an invocation, in JSON: `{"status": N}` answers with that status, `{"chunks": [...]}` sends them

@@ -1,4 +1,4 @@
-"""Application Auto Scaling: kept and checked, through boto3."""
+"""Application Auto Scaling: validated and stored, through boto3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of an endpoint: it is real processes, and says why when they fail."""
+"""The life cycle of an endpoint: real processes, and the reason of a failure."""
 
 from __future__ import annotations
 

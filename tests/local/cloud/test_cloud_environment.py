@@ -1,4 +1,4 @@
-"""Nobody's real account is ever used."""
+"""No real AWS account is ever used."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_no_real_variable_survives() -> None:
         assert clean.get(name) != value
 
 
-def test_proxies_are_told_to_leave_this_machine_alone() -> None:
+def test_proxies_are_not_used_for_this_machine() -> None:
     clean = clean_environment({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "corp"}, URL)
     assert clean["NO_PROXY"] == clean["no_proxy"] == "corp,127.0.0.1,localhost"
 

@@ -91,7 +91,7 @@ def template(**environment: str) -> dict[str, Any]:
 
 
 class Stack:
-    """One stack and what it says."""
+    """A stack and its events."""
 
     def __init__(self, cloud: Any, name: str) -> None:
         self._api = cloud.client("cloudformation")
@@ -233,7 +233,7 @@ def test_a_template_is_checked_by_the_services_own_rules(
     stack.delete()
 
 
-def test_a_model_with_a_name_of_its_own_cannot_be_replaced(cloud: Any) -> None:
+def test_a_model_with_a_fixed_name_cannot_be_replaced(cloud: Any) -> None:
     stack = Stack(cloud, "named")
     first, second = template(GREETING="one"), template(GREETING="two")
     for body in (first, second):

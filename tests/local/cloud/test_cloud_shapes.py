@@ -1,4 +1,4 @@
-"""What of the service models' constraints can be checked, is."""
+"""Constraints of the service models are checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A container for tests of updates: it says which version it is, and ends at once on SIGTERM.
+"""A container for tests of updates: it answers with its version, and ends at once on SIGTERM.
 
 Environment: VERSION, STATUS (of its answers), FAIL (exit instead of coming up), FAIL_IF (the same if there
 is such a file).

@@ -1,4 +1,4 @@
-"""Applications that call an endpoint all the time, and check every answer."""
+"""Applications that call an endpoint continuously, and check every answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CALLERS, PAUSE_S = 3, 0.15
 
 
 class Callers(ClientThreads):
-    """They ask the base model and adapters in turn while a `with` block lasts."""
+    """Clients that request the base model and adapters in rotation while a `with` block lasts."""
 
     def __init__(self, client: EndpointClient, adapters: Sequence[str]) -> None:
         self._client = client
@@ -24,9 +24,9 @@ class Callers(ClientThreads):
         super().__init__(CALLERS)
         self.answers = 0
         self.tokens: list[int] = []
-        """The length of each answer of the base model, which goes on until the endpoint's default ends it."""
+        """The length of each answer of the base model, which the endpoint's default ends."""
         self.lost: list[str] = []
-        """What was not answered, or not by the model that was asked."""
+        """Requests that were not answered, or not by the requested model."""
 
     def _ask(self, number: int) -> None:
         problems = random.Random(number)

@@ -1,4 +1,4 @@
-"""All that there is in a laptop cloud, of every kind that a stage makes."""
+"""Inventory of a laptop cloud: resources of every kind that a stage creates."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LISTS: tuple[tuple[str, str, dict[str, str], str, str], ...] = (
 
 
 def everything(cloud: Cloud) -> set[tuple[str, str]]:
-    """The key of a list and a name in it, for all that is there; keys that wait for their end are gone."""
+    """Return list key and name of each resource; KMS keys with a pending deletion count as deleted."""
     found = set()
     for service, operation, parameters, items, name in _LISTS:
         client = cloud.client(service)

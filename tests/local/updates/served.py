@@ -1,4 +1,4 @@
-"""Endpoints of small containers, and clients that never stop asking them."""
+"""Endpoints of small containers, and clients that send requests continuously."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STEADY = ("InService", "Failed", "UpdateRollbackFailed")
 
 
 class Endpoints:
-    """Short words for what the tests do with SageMaker."""
+    """Short forms of the tests' SageMaker calls."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.api = cloud.client("sagemaker")
@@ -86,7 +86,7 @@ class Endpoints:
         return json.load(answer["Body"])
 
     def alarm(self, **metric: Any) -> str:
-        """A new alarm; unless told otherwise on a metric of its own, which gets no data."""
+        """Create an alarm; by default on a separate metric, which gets no data."""
         name = f"alarm-{next(self._numbers)}"
         given = {
             "Namespace": "Tests",
@@ -132,7 +132,7 @@ class ClientThreads:
 
 
 class Load(ClientThreads):
-    """Clients that ask an endpoint all the time."""
+    """Clients that send requests to an endpoint continuously."""
 
     def __init__(self, endpoints: Endpoints, endpoint: str) -> None:
         self._endpoints = endpoints
@@ -142,7 +142,7 @@ class Load(ClientThreads):
         self.failures: list[Exception] = []
 
     def of_the_platform(self) -> list[Exception]:
-        """The failures that are not answers of a container."""
+        """Return the failures that are not answers of a container."""
         return [error for error in self.failures if not _is_models_own(error)]
 
     def _ask(self, number: int) -> None:

@@ -1,4 +1,4 @@
-"""A stage in a folder of the tests' own, deployed into a laptop cloud by the CDK CLI, changed by its file."""
+"""A stage in a folder of the tests, deployed into a laptop cloud by the CDK CLI, changed by its file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from tests.local.updates import stage_app
 from tests.local.updates.callers import Callers
 from tests.policy.matrix import merged
 
-#: What the CDK CLI tells an app beside cdk.json: without it, each of the two would undo the other's metadata.
+#: Context that the CDK CLI passes to an app besides cdk.json: without it, each of the two would undo the
+#: other's metadata.
 _CLI_CONTEXT = {
     "aws:cdk:enable-path-metadata": True,
     "aws:cdk:enable-asset-metadata": True,
@@ -32,7 +33,7 @@ _CLI_CONTEXT = {
 
 
 class Stage:
-    """What a platform engineer does with a stage, in short words."""
+    """Actions of a platform engineer on a stage."""
 
     def __init__(
         self, cloud: Cloud, folder: Path, name: str, file: dict[str, Any], adapters: Sequence[str]
@@ -88,7 +89,7 @@ class Stage:
 
     @property
     def assembly(self) -> Path:
-        """Where the CDK CLI puts what the app makes."""
+        """Path of the cloud assembly."""
         return self._folder / "cdk.out"
 
     @property
@@ -117,7 +118,7 @@ class Stage:
         return int(variant["CurrentInstanceCount"])
 
     def scale(self, count: int) -> None:
-        """What autoscaling does; returns when it is done."""
+        """Set the instance count, as autoscaling does; returns when it is done."""
         wanted = [{"VariantName": VARIANT, "DesiredInstanceCount": count}]
         self.sagemaker.update_endpoint_weights_and_capacities(
             EndpointName=self.endpoint, DesiredWeightsAndCapacities=wanted

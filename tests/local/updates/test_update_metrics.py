@@ -14,7 +14,7 @@ from tests.local.updates.served import Endpoints
 
 
 def statistics(endpoints: Endpoints, endpoint: str, metric: str) -> Any:
-    """All that a metric of the endpoint has, as one data point; an empty one if there is nothing yet."""
+    """Return a metric's total as one data point; an empty one without data."""
     now = datetime.now(UTC)
     points = endpoints.alarms.get_metric_statistics(
         Namespace="AWS/SageMaker",

@@ -1,4 +1,4 @@
-"""An update that goes wrong ends where it began, and its clients do not notice."""
+"""A failed update is rolled back, without an effect on clients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pair(endpoints: Endpoints) -> str:
 
 
 def kept(endpoints: Endpoints, endpoint: str, config: str) -> Any:
-    """What is said of an endpoint whose update has failed, and left `config` in force."""
+    """Return the failure reason of an endpoint whose update has failed, and left `config` in force."""
     description = endpoints.settled(endpoint)
     assert description["EndpointStatus"] == "InService"
     assert description["EndpointConfigName"] == config
@@ -62,7 +62,7 @@ def test_an_alarm_in_a_rolling_update_brings_old_instances_back(endpoints: Endpo
 def test_the_errors_of_a_new_model_sound_the_alarm_themselves(endpoints: Endpoints, pair: str) -> None:
     before = endpoints.described(pair)["EndpointConfigName"]
     dimensions = [{"Name": "EndpointName", "Value": pair}, {"Name": "VariantName", "Value": "Main"}]
-    # The emulator does not tell the errors of one endpoint from another's: other tests' are fewer than this.
+    # The emulator counts the errors of all endpoints together: other tests' are fewer than this.
     alarm = endpoints.alarm(
         Namespace="AWS/SageMaker", MetricName="Invocation5XXErrors", Dimensions=dimensions, Threshold=20
     )

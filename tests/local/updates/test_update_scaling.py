@@ -90,7 +90,7 @@ def test_a_target_holds_its_variant_within_its_bounds(
     }
     scaling.register_scalable_target(**target, MinCapacity=2, MaxCapacity=4)
     assert endpoints.described(endpoint)["EndpointStatus"] == "Updating"
-    # While the endpoint grows it cannot be scaled again: this takes its turn.
+    # While the endpoint grows it cannot be scaled again: this change is applied afterwards.
     scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=1)
     endpoints.settled(endpoint)
     endpoints.settled(endpoint)

@@ -1,4 +1,4 @@
-"""Each deployment strategy moves the traffic as it says, and loses no request."""
+"""Each deployment strategy shifts the traffic as documented, and loses no request."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def test_a_source_is_read_and_written_back_as_it_was(text: str, source: object) 
         ("asset://short/", "it is not a source"),
     ],
 )
-def test_what_is_no_source_is_told_with_what_would_be(text: str, told: str) -> None:
+def test_an_invalid_source_is_reported_with_a_valid_form(text: str, told: str) -> None:
     with pytest.raises(SourceError, match=told.replace("/", "/")):
         parse_source(text)
 

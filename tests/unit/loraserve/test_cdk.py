@@ -1,4 +1,4 @@
-"""What is told of a CDK CLI that fails."""
+"""Output of a CDK CLI that fails."""
 
 from loraserve.cdk import TAIL_LINES, _reason
 
@@ -21,13 +21,13 @@ Source Location: ...aws-cdk-lib, jsii runtime, node internals...
 """
 
 
-def test_of_a_failed_deployment_reason_is_told_and_not_logs_behind_it() -> None:
+def test_the_reason_of_a_failed_deployment_is_reported_without_the_logs_behind_it() -> None:
     told = "".join(_reason(FAILED_SEEDING.splitlines(keepends=True)))
     assert told.startswith("❌  LoraServing-Local-AdapterStore failed to deploy")
     assert "adapter 'bad': its rank 64" in told
     assert told.rstrip().endswith("adapter 'worse': the repository is gated")
 
 
-def test_of_any_other_failure_the_end_of_the_output_is_told() -> None:
+def test_of_any_other_failure_the_end_of_the_output_is_reported() -> None:
     lines = [f"line {number}\n" for number in range(100)]
     assert _reason(lines) == lines[-TAIL_LINES:]

@@ -1,4 +1,4 @@
-"""The seeder's Lambda layer: what is in it, that it is the same each time, and that it is all or nothing."""
+"""The seeder's Lambda layer: its content, reproducibility and atomic replacement."""
 
 import os
 import shutil
@@ -92,7 +92,7 @@ def contents(folder: Path) -> dict[str, tuple[int, float, bytes]]:
 
 
 def working_copy(folder: Path) -> Path:
-    """The files that a build needs, in a folder of their own."""
+    """The files that a build needs, in a separate folder."""
     for file in ("loraserve/__init__.py", "loraserve/lambda_layer.py", "stacks/__init__.py",
                  "stacks/project.py", "lambdas/requirements.txt"):  # fmt: skip
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -202,7 +202,7 @@ def test_changed_requirements_replace_the_layer(tmp_path: Path) -> None:
     }
 
 
-def test_a_failed_download_tells_what_to_do_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_failed_download_reports_a_remedy_and_changes_nothing(tmp_path: Path) -> None:
     copy = working_copy(tmp_path)
     requirements = copy / "lambdas" / "requirements.txt"
     requirements.write_text(f"huggingface-hub==2.4.0 --hash=sha256:{'0' * 64}\n")

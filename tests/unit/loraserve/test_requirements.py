@@ -24,7 +24,7 @@ def write_empty(root: Path) -> None:
         write(root, file, "")
 
 
-def test_a_loose_pin_a_duplicate_and_a_disagreement_are_each_told_with_their_line(tmp_path: Path) -> None:
+def test_a_loose_pin_a_duplicate_and_a_disagreement_are_each_reported_with_their_line(tmp_path: Path) -> None:
     write_empty(tmp_path)
     write(tmp_path, TOGETHER[0], "a==1\nb>=2\n")
     write(tmp_path, "requirements-dev.txt", "# comment\nA==1\n")

@@ -1,4 +1,4 @@
-"""Stacks synthesized on their own, with the flags of cdk.json."""
+"""Stacks synthesized separately, with the flags of cdk.json."""
 
 import subprocess
 from collections.abc import Callable, Iterable
@@ -27,6 +27,6 @@ def of_type(template: Template, resource_type: str) -> list[dict[str, Any]]:
 
 
 def cfn_lint(files: Iterable[Path]) -> str:
-    """What cfn-lint says of the templates; nothing if they are good."""
+    """Return cfn-lint's findings in the templates; empty if there are none."""
     command = [str(ROOT / ".venv" / "bin" / "cfn-lint"), *map(str, files)]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout

@@ -1,4 +1,4 @@
-"""Each rule of the templates: one that keeps it, one that breaks it, and what is said then."""
+"""Each rule of the templates: one that keeps it, one that breaks it, and the message."""
 
 import copy
 from collections.abc import Callable

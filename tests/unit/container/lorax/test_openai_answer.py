@@ -36,7 +36,7 @@ def event(word: str, *, reason: str | None = None, whole: str = "", special: boo
     }
 
 
-def test_openai_samples_unless_it_is_told_not_to() -> None:
+def test_openai_samples_unless_the_temperature_is_0() -> None:
     assert given(text()) == {"do_sample": True, "details": True}
     assert given(text(temperature=0)) == {"do_sample": False, "details": True}
     assert given(text(temperature=0.5)) == {"do_sample": True, "details": True, "temperature": 0.5}
@@ -139,7 +139,7 @@ def test_an_answer_that_is_none_is_500(answer: dict[str, Any]) -> None:
         ("something else about my secret prompt", 500, "generation"),
     ],
 )  # fmt: skip
-def test_lorax_424s_are_told_apart(words: str, status: int, error_type: str) -> None:
+def test_lorax_424s_are_distinguished(words: str, status: int, error_type: str) -> None:
     text = f"Request failed during generation: Server error: {words}"
     error = refusal(424, {"error": text, "error_type": "generation"})
     assert (error.status, error.error_type) == (status, error_type)
@@ -155,5 +155,5 @@ def test_lorax_other_errors_keep_their_status(error_type: str, status: int) -> N
 
 
 @pytest.mark.parametrize(("status", "becomes"), [(422, 422), (400, 422), (413, 422), (500, 500), (404, 500)])
-def test_plain_text_is_told_by_its_status(status: int, becomes: int) -> None:
+def test_plain_text_is_recognized_by_its_status(status: int, becomes: int) -> None:
     assert refusal(status, {}).status == becomes

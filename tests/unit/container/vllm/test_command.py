@@ -152,6 +152,6 @@ def test_the_largest_rank_of_the_settings_is_one_that_vllm_has() -> None:
     assert options(settings(MAX_ADAPTER_RANK="512"))["--max-lora-rank"] == "512"
 
 
-def test_vllms_sockets_lie_where_their_paths_stay_short() -> None:
+def test_vllms_sockets_have_short_paths() -> None:
     environment = vllm_environment(settings(), {"TMPDIR": "/very/long/" * 20}, on_cpu=True)
     assert len(environment["VLLM_RPC_BASE_PATH"]) < 107 - 37, "a uuid and a slash are added"

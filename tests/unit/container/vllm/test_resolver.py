@@ -68,7 +68,7 @@ async def test_nothing_but_an_exact_engine_id_is_fetched(name: str, tmp_path: Pa
         parse_engine_id(name)
 
 
-async def test_what_can_not_be_fetched_is_not_found_and_gateway_is_told_why(tmp_path: Path) -> None:
+async def test_a_failed_download_is_not_found_and_its_reason_goes_to_the_gateway(tmp_path: Path) -> None:
     download = StubDownload(DownloadError("adapter_load_failed", "changed in the bucket"))
     assert await resolver.AdapterStoreResolver(download, tmp_path).resolve_lora("base", ENGINE_ID) is None
     problem = take_problem(tmp_path, ENGINE_ID)

@@ -87,7 +87,7 @@ def test_the_prompt_comes_first_if_the_full_text_is_asked_for() -> None:
     )
 
 
-def test_the_seed_is_told_only_if_it_was_used() -> None:
+def test_the_seed_is_returned_only_if_it_was_used() -> None:
     last = piece("A", (1, "A"), finish="length")
     assert events(last, details=True, seed=3)[-1]["details"]["seed"] is None
     assert events(last, details=True, seed=3, do_sample=True)[-1]["details"]["seed"] == 3

@@ -54,7 +54,7 @@ def test_an_outage_is_waited_for(templates: dict[str, Any], s3: type[Answering])
     assert handle(event(templates, time.time()), CONTEXT) == {"IsComplete": False}
 
 
-def test_nobody_answering_is_waited_for(
+def test_an_s3_without_an_answer_is_waited_for(
     templates: dict[str, Any], s3: type[Answering], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
@@ -66,7 +66,7 @@ def test_waiting_ends_before_cloudformation_gives_up(templates: dict[str, Any], 
         handle(event(templates, time.time() - 56 * 60), CONTEXT)
 
 
-def test_what_is_forbidden_is_told_at_once(templates: dict[str, Any], s3: type[Answering]) -> None:
+def test_a_forbidden_request_is_reported_at_once(templates: dict[str, Any], s3: type[Answering]) -> None:
     s3.status = 403
     with pytest.raises(Exception, match="403") as refused:
         handle(event(templates, time.time()), CONTEXT)

@@ -1,4 +1,4 @@
-"""A DeploymentConfig: what is refused, and the steps that it comes to."""
+"""A DeploymentConfig: refused values, and the resulting steps."""
 
 from __future__ import annotations
 

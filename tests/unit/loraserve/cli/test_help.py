@@ -1,4 +1,4 @@
-"""The help of every command: what it says, and that it does not import what only running a command needs."""
+"""The help of every command: its content, and that it imports no module that only a run needs."""
 
 import json
 import subprocess

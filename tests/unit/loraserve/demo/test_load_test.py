@@ -11,7 +11,7 @@ ADAPTERS = [adapter_name(house) for house in range(4)]
 
 
 class House:
-    """A client whose adapters answer as the samples are trained to, but for what the test breaks."""
+    """A client whose adapters answer as the samples are trained to, except for the test's faults."""
 
     def __init__(self, seed: int, count: int, broken: dict[str, Any]) -> None:
         rng = random.Random(seed)

@@ -40,13 +40,13 @@ class Seen:
 
 @dataclass
 class OciRegistry:
-    """Serves the manifests of tags, and by their digests, to whoever has fetched a token."""
+    """Server of manifests, by tag and by digest, to clients that have fetched a token."""
 
     tags: dict[str, bytes] = field(default_factory=dict)
     """By `<name>:<tag>`."""
     requests: list[Seen] = field(default_factory=list)
     answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
-    """What to answer instead, by the beginning of `<method> <path>`."""
+    """Answers that replace the normal ones, by the beginning of `<method> <path>`."""
 
     def __enter__(self) -> OciRegistry:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())

@@ -1,4 +1,4 @@
-"""`pin-images` against a registry on loopback: what it locks, and that no fault changes the lock."""
+"""`pin-images` against a registry on loopback: the locked digests, and that no fault changes the lock."""
 
 import json
 import socket
@@ -47,7 +47,7 @@ def pin(lock: Path, *options: str) -> Result:
 
 
 def refused(lock: Path) -> str:
-    """The one line that is told of a fault; nothing has changed."""
+    """Return the one line that reports a fault; the lock has not changed."""
     before = lock.read_bytes()
     done = pin(lock)
     assert (done.exit_code, done.stdout) == (1, "")
@@ -109,7 +109,7 @@ def test_what_is_locked_already_is_asked_for_but_not_fetched_or_written(
     assert (lock.stat().st_ino, lock.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_a_tag_that_has_been_moved_is_told_and_locked_anew(registry: OciRegistry, tmp_path: Path) -> None:
+def test_a_tag_that_has_been_moved_is_reported_and_locked_anew(registry: OciRegistry, tmp_path: Path) -> None:
     was = digest_of(b"the image of last month")
     lock = write_lock(tmp_path, registry.host, lorax=was, vllm=digest_of(VLLM))
     assert f"yes, was {was[:19]}…" in pin(lock).stdout
@@ -233,7 +233,7 @@ def test_environments_proxy_is_asked_for_dockers_registry_by_its_network_name(
     assert "407" in line
 
 
-def test_a_lock_that_cannot_be_written_is_told(lock: Path) -> None:
+def test_a_lock_that_cannot_be_written_is_reported(lock: Path) -> None:
     before = lock.read_bytes()
     lock.with_name("images.lock.new").mkdir()
     done = pin(lock)
@@ -241,7 +241,7 @@ def test_a_lock_that_cannot_be_written_is_told(lock: Path) -> None:
     assert "images.lock cannot be written (Is a directory): it is as it was" in done.stderr
 
 
-def test_a_lock_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "images.lock"
     path.write_text("{")
     done = pin(path)

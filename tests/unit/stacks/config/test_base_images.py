@@ -93,7 +93,7 @@ def test_a_build_by_hand_gets_the_reference() -> None:
 
 
 def built(folder: Path, base: BaseImage) -> tuple[dict[str, Any], list[str]]:
-    """How the CDK CLI is told to build an image, and the warnings of that."""
+    """Return the image's build options for the CDK CLI, and the warnings of the synth."""
     app = cdk.App(outdir=str(folder))
     stack = cdk.Stack(app, "Stack")
     BuiltImage(stack, "Image", engine="lorax", base=base)

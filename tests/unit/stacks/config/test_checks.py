@@ -218,7 +218,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"endpoint": {"model_download_seconds": 59}},
         r"endpoint.model_download_seconds: 59: .*greater than or equal to 60",
     ),
-    "metrics as often as SageMaker tells them": (
+    "metrics as often as SageMaker emits them": (
         {"endpoint": {"metrics_publish_seconds": 10}},
         {"endpoint": {"metrics_publish_seconds": 15}},
         r"endpoint.metrics_publish_seconds: 15: Input should be 10, 30, 60",

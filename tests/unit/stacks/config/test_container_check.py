@@ -1,4 +1,4 @@
-"""What the container would refuse of its environment is refused at synth, by the key of the stage file."""
+"""Environments that the container would refuse are refused at synth, by the key of the stage file."""
 
 import subprocess
 import sys
@@ -54,7 +54,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def start(engine: str, variables: Mapping[str, str]) -> None:
-    """What the container does with its variables before it starts the engine."""
+    """Read the variables as the container does before it starts the engine."""
     read = read_settings(variables)
     if engine == "lorax":
         lorax_environment(read, variables)

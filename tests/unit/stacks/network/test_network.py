@@ -1,4 +1,4 @@
-"""The network stack: what can be reached from the instances, and by whom."""
+"""The network stack: connections that instances may open and accept."""
 
 import json
 from dataclasses import replace
@@ -103,7 +103,7 @@ def test_callers_in_a_private_network_can_invoke_this_endpoint_and_no_other(
     }
 
 
-def test_nobody_connects_to_instances_and_they_use_https_only(templates: dict[str, Template]) -> None:
+def test_instances_accept_no_connections_and_use_https_only(templates: dict[str, Template]) -> None:
     for template in templates.values():
         (group,) = (
             g for g in of_type(template, "AWS::EC2::SecurityGroup") if "Instances" in g["GroupDescription"]
@@ -128,7 +128,7 @@ def test_in_mode_vpc_instances_have_one_way_out_by_nat_gateway(
     (table,) = endpoint(template, "Gateway")["RouteTableIds"]
     (route,) = (r for r in of_type(template, "AWS::EC2::Route") if r["RouteTableId"] == table)
     assert "NatGatewayId" in route
-    # The Hub's files may lie in S3: only the role confines here.
+    # The Hub's files may be stored in S3: only the role confines here.
     assert "PolicyDocument" not in endpoint(template, "Gateway")
 
 
@@ -162,7 +162,9 @@ def test_in_a_given_vpc_only_a_security_group_is_made(
     assert len(stacks["Given"].security_group_ids) == 1
 
 
-def test_what_a_given_vpc_must_have_is_told(stacks: dict[str, NetworkStack], files: dict[str, Path]) -> None:
+def test_endpoints_that_a_given_vpc_needs_are_reported(
+    stacks: dict[str, NetworkStack], files: dict[str, Path]
+) -> None:
     (said,) = (entry.data for entry in stacks["Given"].node.metadata if entry.type == "aws:cdk:info")
     assert "S3 gateway endpoint" in str(said)
     assert "sagemaker.runtime" in str(said)

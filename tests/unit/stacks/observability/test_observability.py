@@ -1,4 +1,4 @@
-"""Alarms, dashboard and log group: that they watch what is there, and say what to do."""
+"""Alarms, dashboard and log group: they use existing metrics and name a remedy."""
 
 import json
 import re
@@ -137,7 +137,7 @@ def dashboard(templates: dict[str, Template]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def emitted() -> set[str]:
-    """The names of all that the gateway writes, from what it writes."""
+    """The names of all metrics that the gateway emits, read from its output."""
     metrics = AdapterMetrics(endpoint=ENDPOINT, variant="AllTraffic", max_adapters=1)
     done, failed = RequestContext("/invocations"), RequestContext("/invocations")
     done.first_token_seconds = 0.1
@@ -199,14 +199,14 @@ def test_an_alarm_watches_this_endpoint(name: str, alarms: dict[str, dict[str, A
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_says_what_it_means_and_what_to_do_and_tells_topic(
+def test_an_alarm_says_what_it_means_and_what_to_do_and_notifies_the_topic(
     name: str, alarms: dict[str, dict[str, Any]]
 ) -> None:
     alarm = alarms[name]
     assert re.fullmatch(r"[A-Z0-9].+\. First: .+\.", alarm["AlarmDescription"])
     assert len(alarm["AlarmDescription"]) <= 1024
     assert alarm["AlarmActions"] == alarm["OKActions"] != []
-    # Nothing is heard of an endpoint that was there: that is told too, but not that one is not yet there.
+    # Missing data of an endpoint that existed is reported too, but not of one that does not exist yet.
     assert ("InsufficientDataActions" in alarm) is (name == "no-capacity")
 
 

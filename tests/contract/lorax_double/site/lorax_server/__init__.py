@@ -1,1 +1,1 @@
-"""In the place and with the name of LoRAX's own package, so that what changes LoRAX changes the double."""
+"""Package with the path and name of LoRAX's, so that the change to LoRAX applies to the double."""

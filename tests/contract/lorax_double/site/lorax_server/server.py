@@ -1,4 +1,4 @@
-"""Port of `LoraxService` in server/lorax_server/server.py: what a shard does, one call after the other.
+"""Port of `LoraxService` in server/lorax_server/server.py: the shard's calls, executed one after the other.
 
 What LoRAX does on the shard's loop itself has a thread here; shard.py lets no other call in meanwhile.
 """

@@ -131,7 +131,7 @@ async def test_the_disk_is_never_fuller_than_its_bound(tmp_path: Path) -> None:
     await asyncio.gather(*(client(offset) for offset in range(4)))
 
 
-async def test_a_cold_load_makes_nobody_else_wait(tmp_path: Path) -> None:
+async def test_a_cold_load_makes_no_other_request_wait(tmp_path: Path) -> None:
     subject = Subject(tmp_path)
     await subject.use("warm")
     subject.loader.go.clear()
@@ -156,7 +156,7 @@ async def test_only_so_many_loads_run_at_once(tmp_path: Path) -> None:
     assert subject.loader.most_at_once == 2
 
 
-async def test_a_load_goes_on_when_its_callers_have_left(tmp_path: Path) -> None:
+async def test_a_load_continues_when_its_clients_have_disconnected(tmp_path: Path) -> None:
     subject = Subject(tmp_path)
     subject.loader.go.clear()
     caller = asyncio.create_task(subject.use("otter"))
@@ -168,7 +168,7 @@ async def test_a_load_goes_on_when_its_callers_have_left(tmp_path: Path) -> None
     assert len(subject.loader.loaded) == 1
 
 
-async def test_a_failed_load_is_told_to_all_and_not_tried_again_at_once(
+async def test_a_failed_load_is_reported_to_all_and_not_tried_again_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject = Subject(tmp_path)
@@ -254,7 +254,7 @@ async def test_under_pressure_all_are_served_and_no_file_goes_while_it_is_used(
     assert subject.cache.bytes == len(subject.loader.on_disk()) * SIZE <= adapters * SIZE
 
 
-async def test_a_failure_that_is_told_again_keeps_nothing_of_who_was_told(tmp_path: Path) -> None:
+async def test_a_failure_that_is_reported_again_keeps_no_reference_to_a_request(tmp_path: Path) -> None:
     subject = Subject(tmp_path)
     subject.loader.failure = adapter_error(ADAPTER_LOAD_FAILED, "broken")
     for _ in range(50):
@@ -274,7 +274,7 @@ async def test_what_a_failed_load_left_on_the_disk_is_removed(tmp_path: Path) ->
     assert not subject.loader.on_disk()
 
 
-async def test_what_nobody_waits_for_any_more_is_not_loaded(tmp_path: Path) -> None:
+async def test_an_adapter_that_no_request_waits_for_any_more_is_not_loaded(tmp_path: Path) -> None:
     subject = Subject(tmp_path, max_loads=1)
     subject.loader.go.clear()
     callers = [asyncio.create_task(subject.use(name)) for name in "abcdefgh"]
@@ -284,7 +284,7 @@ async def test_what_nobody_waits_for_any_more_is_not_loaded(tmp_path: Path) -> N
     await asyncio.sleep(0.01)
     subject.loader.go.set()
     await subject.use("z")
-    assert subject.loader.loaded == [adapter(name).engine_id for name in "az"], "what had begun goes on"
+    assert subject.loader.loaded == [adapter(name).engine_id for name in "az"], "a load in progress continues"
 
 
 async def test_an_adapter_that_is_lost_to_one_stays_for_those_who_use_it(tmp_path: Path) -> None:

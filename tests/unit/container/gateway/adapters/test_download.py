@@ -132,7 +132,7 @@ def test_weights_that_can_not_be_read_are_refused_when_modules_are_checked(tmp_p
         download.fetch("team/otter", REVISION)
 
 
-def test_a_disk_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+def test_a_disk_that_can_not_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where a directory should be")
     with pytest.raises(DownloadError):
         AdapterDownload(StubS3(FILES), "bucket", tmp_path / "cache", in_cache).fetch("team/otter", REVISION)
@@ -161,7 +161,7 @@ def test_the_whole_digest_of_the_current_revision_counts(tmp_path: Path) -> None
     assert caught.value.error_type == "adapter_load_failed"
 
 
-def test_a_damaged_entry_is_told(tmp_path: Path) -> None:
+def test_a_damaged_entry_is_reported(tmp_path: Path) -> None:
     client = StubS3(FILES)
     client.objects[registry_key("team/otter")] = b"<html>"
     with pytest.raises(DownloadError, match="damaged"):

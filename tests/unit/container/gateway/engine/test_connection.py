@@ -117,7 +117,7 @@ def test_a_reader_that_stops_makes_the_server_wait_and_buffers_little(loop: Loop
             assert HIGH_WATER_BYTES < len(await anext(chunks)) <= HIGH_WATER_BYTES + RECEIVE_BYTES
             for _ in range(20):
                 await anext(chunks)
-            assert engine.sent > stalled, "a reader that goes on is served again"
+            assert engine.sent > stalled, "a reader that continues is served again"
 
     run(scenario(), loop)
 

@@ -62,7 +62,7 @@ async def readiness(engine: StubEngine) -> AsyncIterator[Readiness]:
 
 
 async def becomes(readiness: Readiness, state: EngineState) -> None:
-    while readiness.state is not state:  # noqa: ASYNC110 — nothing in it tells of a change
+    while readiness.state is not state:  # noqa: ASYNC110 — it does not signal a change
         await asyncio.sleep(0.01)
 
 

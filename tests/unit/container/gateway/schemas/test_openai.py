@@ -1,4 +1,4 @@
-"""OpenAI's schemas, as far as this endpoint takes them."""
+"""OpenAI's schemas, as far as this endpoint accepts them."""
 
 import time
 from typing import Any
@@ -142,7 +142,7 @@ def test_the_newer_name_of_the_token_limit_counts() -> None:
         ({"prompt": "hi"}, TextRequest),
     ],
 )
-def test_the_schema_is_told_by_its_mandatory_field(body: dict[str, Any], kind: type) -> None:
+def test_the_schema_is_recognized_by_its_mandatory_field(body: dict[str, Any], kind: type) -> None:
     assert type(READER.any(body)) is kind
 
 

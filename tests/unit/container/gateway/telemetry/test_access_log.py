@@ -7,7 +7,7 @@ from container.gateway.request_context import Phase, RequestContext, Usage
 from container.gateway.telemetry.access_log import AccessLog
 
 
-async def test_a_line_tells_who_was_asked_and_how_long_it_took() -> None:
+async def test_a_line_has_the_model_and_the_duration() -> None:
     context = RequestContext(
         "/invocations", request_id="abc", adapter="otter", revision="0" * 16, usage=Usage(7, 3)
     )

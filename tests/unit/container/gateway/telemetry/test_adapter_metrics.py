@@ -70,14 +70,14 @@ def test_an_emf_line_has_what_its_directive_names() -> None:
     assert (units["Requests"], units["Latency"]) == ("Count", "Seconds")
 
 
-def test_an_answer_of_another_model_is_told_of_its_adapter() -> None:
+def test_an_answer_of_another_model_is_emitted_for_its_adapter() -> None:
     subject = metrics()
     subject.served(context("otter", "wrong_adapter"))
     (line,) = lines(subject)
     assert (line["Errors"], line["Errors.wrong_adapter"]) == (1, 1)
 
 
-def test_an_interval_is_told_once() -> None:
+def test_an_interval_is_emitted_once() -> None:
     subject = metrics()
     subject.served(context("otter"))
     assert len(lines(subject)) == 1

@@ -1,4 +1,4 @@
-"""The line that tells the state of an instance, and that what it tells is what happens."""
+"""The log line of an instance's state, and its agreement with the events."""
 
 import asyncio
 import json
@@ -144,7 +144,7 @@ async def test_the_line_is_one_line_that_a_pipe_keeps_together(instance: Instanc
     assert len(line) < PIPE_BUF // 2
 
 
-async def test_an_instance_that_ends_tells_what_happened_and_does_not_count_as_one(
+async def test_an_instance_that_ends_emits_its_last_events_and_does_not_count_as_one(
     instance: Instance,
 ) -> None:
     instance.state.served(ended(503, "engine_unavailable"))
@@ -166,7 +166,7 @@ async def test_the_engine_is_ready_when_ping_says_so(instance: Instance, state: 
     assert ready == (state is EngineState.READY)
 
 
-async def test_the_most_at_engine_and_in_queue_are_told_also_when_they_have_left(
+async def test_the_peaks_at_engine_and_in_queue_are_emitted_also_when_the_requests_have_ended(
     instance: Instance,
 ) -> None:
     go = asyncio.Event()
@@ -183,7 +183,7 @@ async def test_the_most_at_engine_and_in_queue_are_told_also_when_they_have_left
     assert (line["RequestsInside"], line["RequestsWaiting"]) == (0, 0)
 
 
-async def test_loads_that_wait_for_another_to_end_are_told(instance: Instance) -> None:
+async def test_loads_that_wait_for_another_to_end_are_emitted(instance: Instance) -> None:
     instance.engine.go.clear()
     callers = [asyncio.create_task(instance.use(name)) for name in ("a", "b")]
     await asyncio.sleep(0.01)
@@ -195,7 +195,7 @@ async def test_loads_that_wait_for_another_to_end_are_told(instance: Instance) -
     assert instance.line()["AdapterLoadsWaiting"] == 0, "who loads at once has not waited"
 
 
-async def test_what_is_on_the_disk_and_what_had_to_go_are_told(instance: Instance) -> None:
+async def test_files_on_the_disk_and_removals_are_emitted(instance: Instance) -> None:
     for name in ("a", "b"):
         await instance.use(name)
     line = instance.line()
@@ -224,7 +224,7 @@ async def test_what_is_on_the_disk_and_what_had_to_go_are_told(instance: Instanc
     ],
     ids=lambda each: each.error_type if isinstance(each, GatewayError) else str(each),
 )
-async def test_loads_that_fail_for_a_reason_of_ours_are_told(
+async def test_loads_that_fail_for_a_reason_of_ours_are_emitted(
     instance: Instance, failure: GatewayError | None, counted: int
 ) -> None:
     instance.engine.failure = failure
@@ -235,7 +235,7 @@ async def test_loads_that_fail_for_a_reason_of_ours_are_told(
     assert instance.line()["AdapterLoadFailures"] == 0
 
 
-async def test_answers_from_an_entry_that_could_not_be_refreshed_are_told(instance: Instance) -> None:
+async def test_answers_from_an_entry_that_could_not_be_refreshed_are_emitted(instance: Instance) -> None:
     for _ in range(3):
         await instance.registry.resolve("otter")
     line = instance.line()
@@ -256,7 +256,7 @@ async def test_answers_from_an_entry_that_could_not_be_refreshed_are_told(instan
     assert instance.gauge("registry_errors_total") == 1
 
 
-async def test_questions_to_store_that_fail_are_told_and_unknown_names_are_none(
+async def test_requests_to_store_that_fail_are_emitted_and_unknown_names_are_none(
     instance: Instance,
 ) -> None:
     with pytest.raises(GatewayError):
@@ -274,7 +274,7 @@ async def test_questions_to_store_that_fail_are_told_and_unknown_names_are_none(
     assert (line["RegistryErrors"], line["RegistryStaleAnswers"]) == (3, 0)
 
 
-async def test_how_requests_end_is_told_where_it_matters(instance: Instance) -> None:
+async def test_ends_of_requests_are_emitted_where_they_matter(instance: Instance) -> None:
     for context in (
         ended(200), ended(404, "adapter_not_found"), ended(424, "adapter_load_failed"), ended(429, "overloaded"),
         ended(499, "client_disconnected"), ended(500, "wrong_adapter"), ended(500, "internal"),

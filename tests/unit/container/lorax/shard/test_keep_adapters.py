@@ -1,4 +1,4 @@
-"""The change to LoRAX's shard, on a stand-in for `LoraxService`, and the way on which LoRAX's Python finds it."""
+"""The change to LoRAX's shard, on a stand-in for `LoraxService`, and its import by LoRAX's Python."""
 
 import ast
 import asyncio
