@@ -2,8 +2,8 @@
 
 Of adapter_config.json it reads `r`, `lora_alpha`, `target_modules`, `fan_in_fan_out` (`adapters/lora.py`,
 `LoraConfig.load`). It pins peft 0.4.0, which copies known keys alone, so its `use_rslora` is always false. Of
-the tensors it looks up lora_A and lora_B of its own modules (`map_weights_for_model`). All else is dropped
-silently.
+the tensors it looks up lora_A and lora_B of the modules that it knows (`map_weights_for_model`). The rest is
+dropped silently.
 """
 
 from __future__ import annotations
