@@ -41,7 +41,7 @@ class SetupError(Exception):
 
 
 @dataclass(frozen=True)
-class Apart:
+class SeparateEnvironment:
     """Separate environment: packages that only the tests use, with pins that conflict with `REQUIREMENTS`."""
 
     title: str
@@ -60,9 +60,9 @@ class Apart:
 
 
 #: Third-party clients, which the tests run against the endpoint.
-CLIENTS = Apart("clients for the tests", ROOT / ".venv-clients", "requirements-clients.txt")
+CLIENTS = SeparateEnvironment("clients for the tests", ROOT / ".venv-clients", "requirements-clients.txt")
 #: checkov, which the tests run on the templates.
-SCANNER = Apart("template scanner for the tests", ROOT / ".venv-scan", "requirements-scan.txt")
+SCANNER = SeparateEnvironment("template scanner for the tests", ROOT / ".venv-scan", "requirements-scan.txt")
 
 
 def main() -> None:
@@ -74,8 +74,8 @@ def main() -> None:
         _step("this project", ["pyproject.toml"], _install_project)
         _step("node and the CDK CLI", ["package-lock.json", "requirements.txt", __file__], _install_cdk)
         if "--for-tests" in sys.argv[1:]:
-            for apart in (CLIENTS, SCANNER):
-                _step(apart.title, [apart.requirements], apart.make, apart.folder)
+            for environment in (CLIENTS, SCANNER):
+                _step(environment.title, [environment.requirements], environment.make, environment.folder)
     except SetupError as error:
         sys.exit(f"\n{error}")
     # It has a separate stamp, beside its output: `make clean` removes both, and a synth makes both.

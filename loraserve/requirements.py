@@ -28,7 +28,7 @@ TOGETHER = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt"
 #: Installed alone, in an image or a Lambda layer; their pins must agree with the ones above.
 ALONE = ("container/gateway/requirements.txt", "lambdas/requirements.txt")
 #: Each installed into a separate environment, because its pins differ from the ones above, as they may.
-APART = ("requirements-clients.txt", "requirements-scan.txt")
+SEPARATE = ("requirements-clients.txt", "requirements-scan.txt")
 #: Each package with the hash of its one wheel.
 HASHED = ("lambdas/requirements.txt",)
 #: Dependencies that are not installed; the `.in` files have the reasons.
@@ -70,8 +70,8 @@ def problems(root: Path) -> list[str]:
     """Check the requirements files below `root`; returns a line for each problem."""
     found: list[str] = []
     shared: dict[str, tuple[str, str]] = {}
-    for file in (*TOGETHER, *ALONE, *APART):
-        pinned = {} if file in APART else shared
+    for file in (*TOGETHER, *ALONE, *SEPARATE):
+        pinned = {} if file in SEPARATE else shared
         own: set[str] = set()
         for number, line in enumerate((root / file).read_text().splitlines(), 1):
             if not line or line.startswith("#"):
@@ -114,7 +114,7 @@ def lock(root: Path, options: Sequence[str] = ()) -> None:
             written[file] = _resolve(root, [file], output, (*machine, *shared))
             if file in HASHED:
                 written[file] = _with_hashes(written[file], Path(folder))
-        for file in APART:
+        for file in SEPARATE:
             written[file] = _resolve(root, [file], output, (*_MACHINE, *options))
     for file, pins in written.items():
         (root / file).write_text(f"# `make lock` makes this file.\n{stamp(root, file)}\n{pins}")

@@ -81,21 +81,21 @@ class ImageRegistry:
         One request returns the digest, and Docker Hub does not count it. The manifest is read only if the
         digest is not the known one. Raises `RegistryError`.
         """
-        told = self._ask("HEAD", self._image.tag).headers.get("Docker-Content-Digest", "")
-        if _DIGEST.fullmatch(told) is None:
-            raise RegistryError(f"{self._host} answers with the digest {told[:80]!r}: is it a registry?")
-        if told == self._image.digest:
-            return told
+        digest = self._ask("HEAD", self._image.tag).headers.get("Docker-Content-Digest", "")
+        if _DIGEST.fullmatch(digest) is None:
+            raise RegistryError(f"{self._host} answers with the digest {digest[:80]!r}: is it a registry?")
+        if digest == self._image.digest:
+            return digest
         # By its digest, so that the tag cannot move between the two requests.
-        manifest = self._ask("GET", told).body
+        manifest = self._ask("GET", digest).body
         found = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
-        if found != told:
+        if found != digest:
             raise RegistryError(
-                f"{self._host} says that {self._image.tagged} is {told}, but what it sends is {found}: "
+                f"{self._host} says that {self._image.tagged} is {digest}, but what it sends is {found}: "
                 "do not use it, and try again from another network"
             )
         self._check_platform(_json_object(manifest))
-        return told
+        return digest
 
     def _check_platform(self, manifest: dict[str, Any]) -> None:
         """Require our platform in an index; the manifest of a single image does not name its platform."""

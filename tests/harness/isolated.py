@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from loraserve.bootstrap import Apart
+from loraserve.bootstrap import SeparateEnvironment
 
 
-def programs(apart: Apart) -> Path:
+def programs(environment: SeparateEnvironment) -> Path:
     """Return the folder of an environment's programs; fail with the remedy if the environment is missing."""
-    if not apart.is_ready():
+    if not environment.is_ready():
         pytest.fail(
-            f"{apart.folder} is missing or not as {apart.requirements} says: run the tests with `make test`, "
+            f"{environment.folder} is missing or not as {environment.requirements} says: run the tests with `make test`, "
             "or run `python loraserve/bootstrap.py --for-tests` once",
             pytrace=False,
         )
-    return apart.folder / "bin"
+    return environment.folder / "bin"
 
 
-def missing(apart: Apart) -> dict[str, set[str]]:
+def missing(environment: SeparateEnvironment) -> dict[str, set[str]]:
     """Return each package's missing requirements; every other requirement must be met."""
-    pip = [sys.executable, "-m", "pip", "--python", str(apart.folder), "check"]
+    pip = [sys.executable, "-m", "pip", "--python", str(environment.folder), "check"]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     # "sagemaker-core 2.27.0 requires mock, which is not installed."
     problems = [

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loraserve.requirements import ALONE, APART, HASHED, TOGETHER, LockError, lock, problems, source, stamp
+from loraserve.requirements import ALONE, HASHED, SEPARATE, TOGETHER, LockError, lock, problems, source, stamp
 from stacks.project import ROOT
 
 
@@ -20,7 +20,7 @@ def write(root: Path, file: str, pins: str, asked: str = "") -> None:
 
 
 def write_empty(root: Path) -> None:
-    for file in (*TOGETHER, *ALONE, *APART):
+    for file in (*TOGETHER, *ALONE, *SEPARATE):
         write(root, file, "")
 
 
@@ -51,7 +51,7 @@ def test_in_lambda_layer_each_package_names_one_wheel_by_its_hash(tmp_path: Path
 def test_clients_pins_may_differ_but_are_exact_and_stand_once(tmp_path: Path) -> None:
     write_empty(tmp_path)
     write(tmp_path, TOGETHER[0], "a==1\nb==1\n")
-    write(tmp_path, APART[0], "a==2\nb==1\nc>=3\nA==2\n")
+    write(tmp_path, SEPARATE[0], "a==2\nb==1\nc>=3\nA==2\n")
     assert problems(tmp_path) == [
         "requirements-clients.txt:3: c>=3: pin it exactly, e.g. c==1.2.3",
         "requirements-clients.txt:4: a already stands in requirements-clients.txt:1: remove one",
@@ -127,7 +127,7 @@ def test_make_lock_resolves_all_files_from_the_wheels_of_an_index(
     assert pins(root, "lambdas/requirements.txt") == [f"hub==1 --hash=sha256:{digest}"]
     assert pins(root, "requirements-scan.txt") == ["app==1", "shared==1"]
 
-    before = {file: (root / file).read_bytes() for file in (*TOGETHER, *ALONE, *APART)}
+    before = {file: (root / file).read_bytes() for file in (*TOGETHER, *ALONE, *SEPARATE)}
     lock(root, ["--no-index"])
     assert {file: (root / file).read_bytes() for file in before} == before
     lock(root, ["--no-index", "--upgrade"])
