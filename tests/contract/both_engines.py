@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,31 @@ from tests.harness.http_client import Answer
 BASE_MODEL = "tiny-mistral"
 #: How soon the containers of these tests serve what was published.
 REGISTRY_CACHE_SECONDS = 0.5
-MODULES = {"vllm": "container.vllm", "lorax": "tests.contract.lorax_container"}
+
+
+@dataclass(frozen=True)
+class TestedEngine:
+    """An engine that the contract tests run."""
+
+    __test__ = False
+
+    module: str
+    """Module of the container's command."""
+    variables: Mapping[str, str]
+    """Variables of the container beside those of both engines."""
+    refuses: frozenset[str]
+    """Request parameters that the gateway refuses by name in front of it, of those that differ."""
+
+
+ENGINES = {
+    "vllm": TestedEngine(
+        "container.vllm",
+        # vLLM's slots are for the modules that the samples change; LoRAX has no such setting.
+        {"ADAPTER_TARGET_MODULES": "q_proj,v_proj"},
+        frozenset({"best_of"}),
+    ),
+    "lorax": TestedEngine("tests.contract.lorax_container", {}, frozenset({"logit_bias", "n"})),
+}
 
 
 class EngineContainer(Container):
@@ -35,11 +60,9 @@ class EngineContainer(Container):
             "SM_MODEL_DIR": str(BASE_DIR),
             "TMPDIR": str(folder),
         }
-        if name == "vllm":
-            # LoRAX has one width for all; vLLM's slots are made for what the samples change.
-            variables["ADAPTER_TARGET_MODULES"] = "q_proj,v_proj"
-        super().__init__(MODULES[name], {**os.environ, **environment, **variables}, folder)
-        self.name = name
+        self.tested = ENGINES[name]
+        variables |= self.tested.variables
+        super().__init__(self.tested.module, {**os.environ, **environment, **variables}, folder)
         self.bucket = bucket
 
     def wait_until_started(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from adapters.engines import lorax, vllm
 from adapters.engines.record import FEATURES
 from adapters.engines.registry import ENGINES
 from adapters.errors import InvalidAdapter
@@ -105,8 +106,8 @@ def branches(tree: ast.AST) -> Iterator[tuple[int, str]]:
 @pytest.mark.parametrize(
     "code",
     [
-        'engine == "lorax"',
-        '"vllm" != rules.engine',
+        f"engine == {lorax.RULES.name!r}",
+        f"{vllm.RULES.name!r} != rules.engine",
         'name in {"lorax", "tgi"}',
         "engine is LORAX",
         'x = {"vllm": 1}',

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,16 @@ VALUES: tuple[Any, ...] = (
 )
 
 
+#: By engine, the code that makes the engine's command and environment and refuses settings.
+STARTS: dict[str, Callable[[Settings, Mapping[str, str]], object]] = {
+    "lorax": lorax_environment,
+    "vllm": lambda settings, _: vllm_launch(settings),
+}
+
+
 def start(engine: str, variables: Mapping[str, str]) -> None:
     """Read the variables as the container does before it starts the engine."""
-    read = read_settings(variables)
-    if engine == "lorax":
-        lorax_environment(read, variables)
-    else:
-        vllm_launch(read)
+    STARTS[engine](read_settings(variables), variables)
 
 
 def text(value: object) -> str:
