@@ -37,7 +37,7 @@ from loraserve.adapters.open_store import find_stage
 from loraserve.adapters.publish import Publication
 from loraserve.adapters.rollback import NoRevision, history, remove, rollback
 from loraserve.adapters.stage_store import StageStore
-from loraserve.adapters.verify import Finding, verify
+from loraserve.adapters.verify import StoreFinding, verify
 from loraserve.local_stage import STATE
 from stacks.project import ROOT
 from tests.hub.server import HubServer
@@ -130,7 +130,7 @@ class Shop:
         entry = RegistryEntry.from_dict(vars(seen.entry) | {"owner": STACK, "source": source})
         publish(self.store.registry, [Change(seen, entry)])
 
-    def verified(self) -> list[Finding]:
+    def verified(self) -> list[StoreFinding]:
         store = self.store
         names = [found.entry.name for found in store.list()]
         return verify(store, names, checking.read_base(store.stage).facts)
