@@ -304,7 +304,7 @@ def test_mirroring_continues_where_it_stopped(store: Store, server: HubServer) -
     source = HubSource("acme/wide", server.add("acme/wide", dict(base_files())))
     hub = Hub(server.endpoint)
     prefix = model_prefix("acme/wide", source.revision)
-    # Reading the largest file back, after parts of it came from several invocations, takes a call per MiB (67).
+    # Reading the largest file back, after parts of it came from several invocations, takes a call per MiB (96).
     for limit in (*range(8, 60, 4), 200):
         calls = iter([True] * limit)
         try:
