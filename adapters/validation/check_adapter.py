@@ -11,21 +11,12 @@ from dataclasses import dataclass
 
 from adapters.errors import InvalidAdapter
 from adapters.files import ReadableFile
-from adapters.validation.adapter_config import MAX_CONFIG_BYTES, read_config
+from adapters.validation.adapter_config import read_config
 from adapters.validation.base_model import BaseModelFacts
 from adapters.validation.compatibility import check_base, check_config, check_engine, last_name
 from adapters.validation.lora_layers import read_layers
 from adapters.validation.rules import Rules
-from adapters.validation.safetensors import MAX_HEADER_BYTES, read_header
-
-__all__ = [
-    "MAX_CONFIG_BYTES",
-    "MAX_HEADER_BYTES",
-    "MAX_WEIGHTS_BYTES",
-    "AdapterFacts",
-    "Rules",
-    "check_adapter",
-]
+from adapters.validation.safetensors import read_header
 
 #: S3's limit of a copy in one request (CopyObject).
 MAX_WEIGHTS_BYTES = 5 * 1024**3

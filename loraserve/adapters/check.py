@@ -12,8 +12,8 @@ from adapters.files import LocalFile
 from adapters.source import HubSource, LocalSource, PackedSource, SourceError, parse_source
 from adapters.store.layout import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE
 from adapters.store.transfer import OutOfTime
+from adapters.validation.adapter_config import MAX_CONFIG_BYTES
 from adapters.validation.base_model import BaseModelFacts
-from adapters.validation.check_adapter import MAX_CONFIG_BYTES
 from ingest.candidate import Candidate, check_candidate
 from ingest.hub import Hub
 from ingest.locator import AdapterFiles, Locator

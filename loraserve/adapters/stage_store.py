@@ -24,7 +24,7 @@ from adapters.store.layout import (
 from adapters.store.registry import AdapterRegistry, Published
 from adapters.store.retention import Retention
 from adapters.store.s3 import S3Client, listing
-from adapters.validation.check_adapter import Rules
+from adapters.validation.rules import Rules
 from stacks.config.local_adapters import stage_rules
 from stacks.config.stage_config import LoadedStage
 

@@ -17,8 +17,9 @@ from adapters.store.layout import (
 )
 from adapters.store.registry import DamagedEntry
 from adapters.store.s3 import chunks_of
+from adapters.validation.adapter_config import MAX_CONFIG_BYTES
 from adapters.validation.base_model import BaseModelFacts
-from adapters.validation.check_adapter import MAX_CONFIG_BYTES, check_adapter
+from adapters.validation.check_adapter import check_adapter
 from ingest.s3_object import S3File
 from loraserve.adapters.stage_store import Revision, StageStore, in_parallel
 

@@ -11,7 +11,7 @@ from container.lorax.settings_check import check_settings as check_lorax
 from container.vllm.settings_check import check_settings as check_vllm
 from stacks.config.container_environment import KEYS
 
-#: Stand-ins for the variables whose values only the stacks know (`stacks.serving.serving_stack.Serving`).
+#: Stand-ins for variables whose values only the stacks know (`stacks.serving.serving_stack.ServingStack`).
 ADDED_LATER: Mapping[str, str] = MappingProxyType(
     {"ADAPTER_BUCKET": "bucket", "ENDPOINT_NAME": "endpoint", "VARIANT_NAME": "variant"}
 )

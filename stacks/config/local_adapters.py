@@ -9,8 +9,10 @@ from adapters.errors import InvalidAdapter
 from adapters.files import LocalFile, sha256_of
 from adapters.source import LocalSource
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
+from adapters.validation.adapter_config import MAX_CONFIG_BYTES
 from adapters.validation.base_model import BaseModelFacts, InvalidBaseModel
-from adapters.validation.check_adapter import MAX_CONFIG_BYTES, Rules, check_adapter
+from adapters.validation.check_adapter import check_adapter
+from adapters.validation.rules import Rules
 from stacks.config.manifest import Adapter, Manifest
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adapters.store.layout import RegistryEntry
-from adapters.validation.check_adapter import Rules
-from adapters.validation.rules import DIMENSIONS_UNKNOWN
+from adapters.validation.rules import DIMENSIONS_UNKNOWN, Rules
 from loraserve.adapters.garbage_collection import Action
 from loraserve.adapters.rollback import PastVersion
 from loraserve.adapters.stage_store import PublishedAdapter, Revision

@@ -8,7 +8,8 @@ import pytest
 from adapters.files import LocalFile
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
 from adapters.validation.base_model import BaseModelFacts
-from adapters.validation.check_adapter import Rules, check_adapter
+from adapters.validation.check_adapter import check_adapter
+from adapters.validation.rules import Rules
 from adapters.validation.safetensors import read_header
 from samples.problems import (
     SEED_PROBLEM,

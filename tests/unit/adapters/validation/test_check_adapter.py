@@ -6,9 +6,9 @@ import pytest
 from adapters.engines.record import FEATURES
 from adapters.engines.registry import ENGINES as RECORDS
 from adapters.errors import InvalidAdapter
-from adapters.validation.adapter_config import MAX_PATTERN_KEYS
+from adapters.validation.adapter_config import MAX_CONFIG_BYTES, MAX_PATTERN_KEYS
 from adapters.validation.base_model import BaseModelFacts
-from adapters.validation.check_adapter import MAX_CONFIG_BYTES, MAX_WEIGHTS_BYTES, AdapterFacts, check_adapter
+from adapters.validation.check_adapter import MAX_WEIGHTS_BYTES, AdapterFacts, check_adapter
 from adapters.validation.rules import Rules
 from tests.unit.adapters.validation.building import (
     ATTENTION,

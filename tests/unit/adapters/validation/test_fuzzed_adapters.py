@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from adapters.engines.record import FEATURES
 from adapters.errors import InvalidAdapter
+from adapters.validation.adapter_config import MAX_CONFIG_BYTES
 from adapters.validation.base_model import BaseModelFacts, InvalidBaseModel
-from adapters.validation.check_adapter import MAX_CONFIG_BYTES, check_adapter
+from adapters.validation.check_adapter import check_adapter
 from adapters.validation.rules import Rules
 from adapters.validation.safetensors import MAX_HEADER_BYTES
 from tests.unit.adapters.validation.building import BASE, CONFIG, RecordingFile, safetensors, shapes
