@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 from rich.console import Console
 
+from loraserve.aws import Client
 from loraserve.cdk import CdkError
 from loraserve.diff import stack_templates
 
 #: Runs `cdk ARGUMENTS`; raises `CdkError`.
 Cdk = Callable[..., object]
-#: Creates a boto3 client of a service, e.g. `sagemaker`, in the stage's account and region.
-Client = Callable[[str], Any]
 
 #: Minimum number of instances: SageMaker's rolling update replaces at most half of a fleet at a time.
 _FEWEST_OF_ROLLING = 2

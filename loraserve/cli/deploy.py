@@ -27,8 +27,7 @@ def command(
 
     Example: make deploy STAGE=prod ARGS='--require-approval broadening'
     """
-    import boto3
-
+    from loraserve.aws import client_factory
     from loraserve.cdk import interactive
     from loraserve.deploy import deploy
     from stacks.config.loading import load_stages
@@ -36,7 +35,7 @@ def command(
 
     with report_interrupt(INTERRUPTED):
         [loaded] = load_stages(ROOT / "stages", stage)
-        client = functools.partial(boto3.client, region_name=loaded.config.region)
+        client = client_factory(loaded.config.region)
         assembly = ROOT / "cdk.out"
         run = functools.partial(interactive, output=assembly)
         deploy(console, stage, client, run, assembly, context.args)
