@@ -20,7 +20,7 @@ def main() -> None:
     app = cdk.App()
     try:
         found = load_stages(Path(__file__).parent / "stages", app.node.try_get_context("stage"))
-        stages = [ServingStage(app, stage.name.capitalize(), stage=stage) for stage in found]
+        stages = [ServingStage(app, stage.id, stage=stage) for stage in found]
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
-#: Creates a boto3 client of a service, e.g. `sagemaker`, in the stage's account and region.
-Client = Callable[[str], Any]
+#: Creates a boto3 client of a service, e.g. `sagemaker`, in the stage's account and region; a second argument is
+#: its botocore `Config`.
+Client = Callable[..., Any]
 
 
 def client_factory(region: str, profile: str | None = None) -> Client:
@@ -19,7 +21,7 @@ def client_factory(region: str, profile: str | None = None) -> Client:
     """
     session = boto3.Session(profile_name=profile, region_name=region)
 
-    def client(service: str) -> Any:
-        return session.client(service)
+    def client(service: str, config: Config | None = None) -> Any:
+        return session.client(service, config=config)
 
     return client

@@ -7,7 +7,7 @@ from constructs import Construct
 
 from stacks.config.checks import warnings
 from stacks.config.derived import cost_line, quota_line
-from stacks.config.stage_config import LoadedStage
+from stacks.config.stage_config import STACK_PREFIX, LoadedStage
 from stacks.guards import Guards
 from stacks.stage_stacks import (
     create_adapter_store,
@@ -28,15 +28,14 @@ class ServingStage(cdk.Stage):
             scope,
             construct_id,
             env=cdk.Environment(account=config.account, region=config.region),
-            stage_name=f"LoraServing-{construct_id}",
+            stage_name=f"{STACK_PREFIX}{construct_id}",
             permissions_boundary=None if boundary is None else cdk.PermissionsBoundary.from_name(boundary),
         )
         cdk.Validations.of(self).add_plugins(Guards())
         for key, value in {"lora-serving:stage": stage.name, **config.tags}.items():
             cdk.Tags.of(self).add(key, value)
 
-        # Fixed, because model and alarms are created before the endpoint and refer to it by name.
-        endpoint_name = f"{self.stage_name}-Serving"
+        endpoint_name = stage.endpoint_name
         store = create_adapter_store(self, stage)
         network = create_network(self, config, endpoint_name=endpoint_name, store=store)
         observability = create_observability(self, stage, endpoint_name=endpoint_name, store=store)

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from adapters.store.s3 import S3Client, error_code
 from adapters.store.transfer import PARALLEL_PARTS
 from loraserve import local_stage
-from loraserve.adapters.stage_store import PARALLEL_REQUESTS, StageStore, store_stack
+from loraserve.adapters.stage_store import PARALLEL_REQUESTS, STORE_STACK, StageStore
 from loraserve.errors import NotDeployed
 from stacks.config.loading import load_stage, load_stages
 from stacks.config.stage_config import LoadedStage
@@ -77,7 +77,7 @@ def _check_account(session: boto3.Session, stage: LoadedStage) -> None:
 
 def _deployed(session: boto3.Session, stage: LoadedStage) -> str:
     """Return the bucket in the outputs of the stage's stack."""
-    stack = store_stack(stage)
+    stack = stage.stack_name(STORE_STACK)
     try:
         found = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:

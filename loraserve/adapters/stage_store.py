@@ -31,6 +31,9 @@ from stacks.config.stage_config import LoadedStage
 #: Small S3 requests that are sent at the same time.
 PARALLEL_REQUESTS = 16
 
+#: The stack with the adapter store, as `stacks.stage` names it.
+STORE_STACK = "AdapterStore"
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -107,7 +110,7 @@ class StageStore:
     @property
     def stack(self) -> str:
         """The stack whose manifest fills this store."""
-        return store_stack(self.stage)
+        return self.stage.stack_name(STORE_STACK)
 
     @property
     def rules(self) -> Rules:
@@ -165,11 +168,6 @@ class StageStore:
         """Return True if its name points to it now."""
         found = self.published(revision.name)
         return found is not None and found.entry.revision == revision.revision
-
-
-def store_stack(stage: LoadedStage) -> str:
-    """Return the name of the stack with a stage's store, as `stacks.stage` sets it."""
-    return f"LoraServing-{stage.name.capitalize()}-AdapterStore"
 
 
 def in_parallel(work: Callable[[T], R], items: Iterable[T], threads: int = PARALLEL_REQUESTS) -> list[R]:

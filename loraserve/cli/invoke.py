@@ -16,16 +16,17 @@ def command(
     adapter: Annotated[
         str | None, typer.Option(help="Name, or name@revision; without it, the base model.")
     ] = None,
-    endpoint: Annotated[
-        str | None, typer.Option(help="Endpoint in AWS; without it, the laptop cloud's.")
-    ] = None,
+    stage: Annotated[
+        str, typer.Option(help="A stage of stages/; `local` is the one of the laptop cloud.")
+    ] = "local",
+    profile: Annotated[str | None, typer.Option(help="AWS CLI profile for a stage in AWS.")] = None,
     new_tokens: Annotated[int, typer.Option(help="Maximum number of tokens to generate.")] = 64,
 ) -> None:
     """Stream an answer from the endpoint.
 
     Example: make invoke ADAPTER=otter PROMPT='[INST] How many clips are 48 and 24? [/INST]'
     """
-    client = _laptop_client() if endpoint is None else _aws_client(endpoint)
+    client = _laptop_client() if stage == "local" else _aws_client(stage, profile)
     for token in client.stream(prompt, adapter=adapter or None, max_new_tokens=new_tokens):
         sys.stdout.write(token)
         sys.stdout.flush()
@@ -39,16 +40,19 @@ def _laptop_client() -> EndpointClient:
 
     cloud = local_stage.running()
     if cloud is None:
-        raise NotDeployed("no laptop cloud is running here: start it with 'make up', or name an --endpoint")
+        raise NotDeployed("no laptop cloud is running here: start it with 'make up', or name a --stage")
     outputs = local_stage.outputs(cloud)
     if "EndpointName" not in outputs:
         raise NotDeployed("the laptop cloud has no endpoint: deploy the Local stage with 'make up'")
     return EndpointClient(outputs["EndpointName"], cloud.client("sagemaker-runtime", runtime_config()))
 
 
-def _aws_client(endpoint: str) -> EndpointClient:
-    import boto3
-
+def _aws_client(stage: str, profile: str | None) -> EndpointClient:
+    from loraserve.aws import client_factory
     from loraserve.client import EndpointClient, runtime_config
+    from stacks.config.loading import load_stages
+    from stacks.project import ROOT
 
-    return EndpointClient(endpoint, boto3.client("sagemaker-runtime", config=runtime_config()))
+    [loaded] = load_stages(ROOT / "stages", stage)
+    client = client_factory(loaded.config.region, profile)
+    return EndpointClient(loaded.endpoint_name, client("sagemaker-runtime", runtime_config()))

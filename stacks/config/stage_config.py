@@ -22,6 +22,8 @@ from stacks.config.sections.rollout import Rollout
 from stacks.config.sections.security import Security
 from stacks.typed_yaml import Strict
 
+#: Beginning of every stack's name.
+STACK_PREFIX = "LoraServing-"
 _TAG = r"[A-Za-z0-9 _.:/=+@-]"
 TagKey = Annotated[str, Field(pattern=rf"^{_TAG}{{1,128}}$")]
 TagValue = Annotated[str, Field(pattern=rf"^{_TAG}{{0,256}}$")]
@@ -89,6 +91,20 @@ class LoadedStage(BaseModel):
     manifest: Manifest
     directory: Path
     """Base of the stage's relative paths."""
+
+    @property
+    def id(self) -> str:
+        """Name of the stage in the CDK app, e.g. `Dev`."""
+        return self.name.capitalize()
+
+    def stack_name(self, stack: str) -> str:
+        """Name in CloudFormation of one of the stage's stacks, e.g. `LoraServing-Dev-Serving`."""
+        return f"{STACK_PREFIX}{self.id}-{stack}"
+
+    @property
+    def endpoint_name(self) -> str:
+        """Name of the endpoint: that of its stack, because model and alarms are created before it."""
+        return self.stack_name("Serving")
 
     @property
     def local_model(self) -> Path | None:
