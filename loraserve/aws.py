@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-#: Creates a boto3 client of a service, e.g. `sagemaker`, in the stage's account and region; a second argument is
-#: its botocore `Config`.
+#: Creates a boto3 client of a service, e.g. `sagemaker`, in the stage's account and region. A second argument
+#: is its botocore `Config`.
 Client = Callable[..., Any]
 
 

@@ -22,12 +22,12 @@ class Finding:
     """One line of the doctor's table."""
 
     check: str
-    """What was checked, a noun of a few words, e.g. `instance quota`."""
+    """Subject of the check, a noun of a few words, e.g. `instance quota`."""
     state: State
     found: str
-    """What was found, with its figures and names."""
+    """Result, with its figures and names."""
     remedy: str = ""
-    """What to do; empty for OK. Commands are complete, so that they can be copied."""
+    """Action that removes the problem; empty for OK. Commands are complete, so that they can be copied."""
 
 
 def ok(check: str, found: str) -> Finding:
