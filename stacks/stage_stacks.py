@@ -93,7 +93,11 @@ def create_network(
         scope,
         "Network",
         mode=network.mode,
-        vpc=NewVpc(cidr=network.cidr, log_retention_days=config.observability.log_retention_days)
+        vpc=NewVpc(
+            cidr=network.cidr,
+            zones=network.availability_zones,
+            log_retention_days=config.observability.log_retention_days,
+        )
         if network.vpc_id is None
         else ExistingVpc(vpc_id=network.vpc_id, subnet_ids=network.subnet_ids),
         allowed=AllowedResources(

@@ -25,8 +25,9 @@ def container_environment(
     """Return a container's environment: the model's variables (`given`), overridden by the platform's.
 
     Of the user's environment only PATH and LANG pass. `port` is for the platform's requests, `engine_port` is
-    a second free port for the container. `credentials` are the variables with which AWS SDKs fetch the
-    execution role's credentials; without them the container has those of the account's root.
+    a second free port for the container. A region is not set: SageMaker does not promise one either.
+    `credentials` are the variables with which AWS SDKs fetch the execution role's credentials; without them
+    the container has those of the account's root.
     """
     root = {"AWS_ACCESS_KEY_ID": account.id, "AWS_SECRET_ACCESS_KEY": "local"}
     return {
@@ -39,8 +40,6 @@ def container_environment(
         **given,
         "HOME": str(directory / "home"),
         "TMPDIR": str(directory / "tmp"),
-        "AWS_REGION": account.region,
-        "AWS_DEFAULT_REGION": account.region,
         "AWS_ENDPOINT_URL": endpoint_url,
         **(root if credentials is None else credentials),
         "AWS_EC2_METADATA_DISABLED": "true",

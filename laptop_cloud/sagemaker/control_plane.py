@@ -12,7 +12,7 @@ from laptop_cloud.containers.launcher import InstanceFactory, primary_container
 from laptop_cloud.containers.model_data import check_source
 from laptop_cloud.sagemaker.descriptions import described
 from laptop_cloud.sagemaker.endpoint import Endpoint
-from laptop_cloud.sagemaker.retained_capacity import retain_capacity, retained_config, wanted_capacity
+from laptop_cloud.sagemaker.retained_capacity import retain_capacity, wanted_capacity
 from laptop_cloud.sagemaker.rollback_alarms import AlarmStates
 from laptop_cloud.sagemaker.update_policy import check_deployment
 
@@ -138,7 +138,7 @@ class SageMaker(Service):
         deployment = params.get("DeploymentConfig", {})
         if params.get("RetainDeploymentConfig"):
             deployment = endpoint.deployment
-        new = endpoint.fleet_of(retained_config(params, endpoint.config, config), model)
+        new = endpoint.fleet_of(config, model)
         retain_capacity(params, endpoint.fleet, new)
         check_deployment(deployment, new.count)
         endpoint.deployment = deployment

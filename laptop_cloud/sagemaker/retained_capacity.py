@@ -6,15 +6,12 @@ from laptop_cloud.api.service import Params, invalid
 from laptop_cloud.sagemaker.fleet import Fleet
 
 
-def retained_config(update: Params, old: Params, new: Params) -> Params:
-    """Return the configuration `new`, with `old`'s data capture if the request retains that."""
-    if "DataCaptureConfig" not in _retained(update) or "DataCaptureConfig" not in old:
-        return new
-    return {**new, "DataCaptureConfig": old["DataCaptureConfig"]}
-
-
 def retain_capacity(update: Params, old: Fleet, new: Fleet) -> None:
-    """Set the count and weight of `old` on `new` if the request retains them and the variant is the same."""
+    """Set the count and weight of `old` on `new` if the request retains them and the variant is the same.
+
+    Data capture follows the new configuration. Raises `ServiceError` for a request that excludes it: the API
+    reference says of this `VariantPropertyType` "Not currently supported".
+    """
     retained = _retained(update) if old.name == new.name else set()
     if "DesiredInstanceCount" in retained:
         new.count = old.count
@@ -43,7 +40,11 @@ def wanted_capacity(scaling: Params, fleet: Fleet) -> tuple[int, float]:
 
 def _retained(update: Params) -> set[str]:
     """Return the kinds of variant properties that an UpdateEndpoint request retains."""
-    if not update.get("RetainAllVariantProperties"):
-        return set()
     excluded = {each["VariantPropertyType"] for each in update.get("ExcludeRetainedVariantProperties", [])}
-    return {"DesiredInstanceCount", "DesiredWeight", "DataCaptureConfig"} - excluded
+    if "DataCaptureConfig" in excluded:
+        raise invalid("DataCaptureConfig in ExcludeRetainedVariantProperties is not currently supported")
+    return (
+        {"DesiredInstanceCount", "DesiredWeight"} - excluded
+        if update.get("RetainAllVariantProperties")
+        else set()
+    )

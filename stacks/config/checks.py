@@ -182,6 +182,9 @@ def _scaling(config: StageConfig) -> Iterator[str]:
 
 
 def _network(config: StageConfig) -> Iterator[str]:
+    for zone in config.network.availability_zones:
+        if zone[:-1] != config.region:
+            yield f"network.availability_zones: {zone} is not in {config.region}: name zones of that region"
     if config.network.mode == "private" and not has_mounted_model(config):
         yield (
             "network.mode: private has no way to the Hub: write base_model.mirror: true, so that SageMaker "

@@ -13,7 +13,13 @@ from stacks.config.container_environment import KEYS
 
 #: Stand-ins for variables whose values only the stacks know (`stacks.serving.serving_stack.ServingStack`).
 ADDED_LATER: Mapping[str, str] = MappingProxyType(
-    {"ADAPTER_BUCKET": "bucket", "ENDPOINT_NAME": "endpoint", "VARIANT_NAME": "variant"}
+    {
+        "ADAPTER_BUCKET": "bucket",
+        "ENDPOINT_NAME": "endpoint",
+        "VARIANT_NAME": "variant",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
 )
 #: The container's reader of each engine, by name as in `adapters.engines.registry.ENGINES`.
 READERS: dict[str, Callable[[Settings, Mapping[str, str]], None]] = {

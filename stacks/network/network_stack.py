@@ -1,10 +1,11 @@
 """The network of an endpoint in a VPC: subnets, egress and VPC endpoints.
 
-Only the container's own calls pass through the VPC: those to S3 for adapters, and in mode `vpc` those to the
-Hub. SageMaker pulls the image, downloads a mounted model, provides the role's credentials, writes logs and
-delivers requests outside of it, so interface endpoints for ECR, CloudWatch or STS are not needed. KMS is
-called by S3. Callers inside the VPC need `sagemaker.runtime`; `sagemaker.api` would only serve deployments
-from inside.
+The container's own calls pass through the VPC (to S3 for adapters, in mode `vpc` to the Hub), and so do
+SageMaker's transfers of data: the download of a mounted model, the upload of captured requests (developer
+guide, "Give SageMaker AI Hosted Endpoints Access to Resources in Your Amazon VPC"). SageMaker pulls the
+image, provides the role's credentials, writes logs and delivers requests outside of it, so interface
+endpoints for ECR, CloudWatch or STS are not needed. KMS is called by S3. Callers inside the VPC need
+`sagemaker.runtime`; `sagemaker.api` would only serve deployments from inside.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class NewVpc:
 
     cidr: str
     """Its addresses, /16 to /26."""
+    zones: Sequence[str]
+    """Names of its two availability zones; empty for the region's first two."""
     log_retention_days: int
     """Of its flow logs: one of the numbers that CloudWatch Logs takes."""
 
@@ -97,7 +100,7 @@ class NetworkStack(cdk.Stack):
             enable_dns_support=True,
             tags=[cdk.CfnTag(key="Name", value=self.stack_name)],
         )
-        subnets = Subnets(self, "Subnets", vpc_id=vpc.ref, cidr=options.cidr)
+        subnets = Subnets(self, "Subnets", vpc_id=vpc.ref, cidr=options.cidr, zones=options.zones)
         self.subnet_ids = subnets.private_ids
         s3_endpoint(
             self,

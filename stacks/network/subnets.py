@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
@@ -13,10 +15,15 @@ BLOCKS = 4
 
 
 class Subnets(Construct):
-    """A private subnet in each of the region's first two zones, with one route table without routes."""
+    """A private subnet in each of two zones, with one route table without routes."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, vpc_id: str, cidr: str) -> None:
-        """`cidr` is the VPC's, a /16 to /26: each subnet gets a quarter of it."""
+    def __init__(
+        self, scope: Construct, construct_id: str, *, vpc_id: str, cidr: str, zones: Sequence[str]
+    ) -> None:
+        """`cidr` is the VPC's, a /16 to /26: each subnet gets a quarter of it.
+
+        `zones` are the names of two availability zones; empty for the region's first two.
+        """
         super().__init__(scope, construct_id)
         self.blocks = cdk.Fn.cidr(cidr, BLOCKS, str(_subnet_bits(cidr)))
         """The addresses of the quarters."""
@@ -25,13 +32,14 @@ class Subnets(Construct):
         """The private subnets' routes."""
         self.private_ids: list[str] = []
         """The subnets for instances."""
-        zones = cdk.Fn.get_azs()
-        for number in range(ZONES):
+        self.zones = list(zones) or [cdk.Fn.select(number, cdk.Fn.get_azs()) for number in range(ZONES)]
+        """The zone of each of them."""
+        for number, zone in enumerate(self.zones):
             subnet = ec2.CfnSubnet(
                 self,
                 f"Private{number + 1}",
                 vpc_id=vpc_id,
-                availability_zone=cdk.Fn.select(number, zones),
+                availability_zone=zone,
                 cidr_block=cdk.Fn.select(number, self.blocks),
                 map_public_ip_on_launch=False,
             )
@@ -61,7 +69,7 @@ class InternetAccess(Construct):
             self,
             "Public",
             vpc_id=vpc_id,
-            availability_zone=cdk.Fn.select(0, cdk.Fn.get_azs()),
+            availability_zone=subnets.zones[0],
             cidr_block=cdk.Fn.select(BLOCKS - 1, subnets.blocks),
             map_public_ip_on_launch=False,
         )

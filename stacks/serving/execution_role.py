@@ -26,9 +26,13 @@ class ExecutionRole(iam.Role):
         store: StoreReferences,
         captures: bool,
         watches_alarms: bool,
+        detailed_metrics: bool,
         network: VpcPlacement | None,
     ) -> None:
-        """`captures` allows data capture, `watches_alarms` rollback on alarms, `network` VPC interfaces."""
+        """`captures` allows data capture, `watches_alarms` rollback on alarms, `network` VPC interfaces.
+
+        With `detailed_metrics` SageMaker publishes to namespaces that it does not document.
+        """
         stack = cdk.Stack.of(scope)
         super().__init__(
             scope,
@@ -46,12 +50,15 @@ class ExecutionRole(iam.Role):
             # The group, and after another colon its streams.
             [_arn(stack, "logs", "log-group", f"/aws/sagemaker/Endpoints/{endpoint_name}*", colon=True)],
         )
-        # The instances' utilization; CloudWatch has no finer resource than the condition.
+        # The instances' utilization; CloudWatch has no finer resource than the condition, which would deny
+        # the metrics of detailed observability.
         self._allow(
             "WriteMetrics",
             ["cloudwatch:PutMetricData"],
             ["*"],
-            {"StringEquals": {"cloudwatch:namespace": "/aws/sagemaker/Endpoints"}},
+            None
+            if detailed_metrics
+            else {"StringEquals": {"cloudwatch:namespace": "/aws/sagemaker/Endpoints"}},
         )
         if captures:
             captured = store.bucket.arn_for_objects(f"{CAPTURED_PREFIX}*")
@@ -113,6 +120,7 @@ class ExecutionRole(iam.Role):
                 "ec2:DescribeNetworkInterfaces",
                 "ec2:DescribeSecurityGroups",
                 "ec2:DescribeSubnets",
+                "ec2:DescribeVpcEndpoints",
                 "ec2:DescribeVpcs",
             ],
             ["*"],  # EC2 has no finer resource for these

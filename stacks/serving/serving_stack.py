@@ -148,6 +148,7 @@ class ServingStack(cdk.Stack):
             store=store,
             captures=capture is not None,
             watches_alarms=bool(update_policy.alarms),
+            detailed_metrics=metrics.detailed,
             network=network,
         )
         image.grant_pull(role)
@@ -164,6 +165,11 @@ class ServingStack(cdk.Stack):
                     # has this fixed name.
                     "ENDPOINT_NAME": self.stack_name,
                     "VARIANT_NAME": VARIANT,
+                    # SageMaker does not promise them to a hosting container, and boto3 reads only the second.
+                    # Without a region S3 requests go to the global endpoint, which a gateway endpoint of
+                    # another region than us-east-1 does not carry.
+                    "AWS_REGION": self.region,
+                    "AWS_DEFAULT_REGION": self.region,
                 },
                 model_data_source=_mounted_model(store),
             ),
@@ -185,12 +191,14 @@ class ServingStack(cdk.Stack):
             "Endpoint",
             endpoint_name=self.stack_name,
             endpoint_config_name=config.attr_endpoint_config_name,
-            # Otherwise each deployment resets the count that autoscaling chose. Data capture follows the
-            # template all the same, and so does the count of a fleet without autoscaling.
+            # Otherwise each deployment resets the count that autoscaling chose. The count of a fleet without
+            # autoscaling follows the template. DataCaptureConfig cannot be excluded: the API documents it as
+            # "not currently supported".
             retain_all_variant_properties=True,
-            exclude_retained_variant_properties=[
-                sagemaker.CfnEndpoint.VariantPropertyProperty(variant_property_type=kind)
-                for kind in ("DataCaptureConfig", *(() if variant.autoscaled else ("DesiredInstanceCount",)))
+            exclude_retained_variant_properties=None
+            if variant.autoscaled
+            else [
+                sagemaker.CfnEndpoint.VariantPropertyProperty(variant_property_type="DesiredInstanceCount")
             ],
             deployment_config=deployment_config(update_policy.plan, update_policy.alarms),
         )

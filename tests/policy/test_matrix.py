@@ -69,6 +69,44 @@ def test_no_arn_is_of_another_partition(stage: str, partition: str, templates: T
     assert "arn:aws:" not in text
 
 
+def test_no_stack_refers_to_another_one_by_a_reference_that_can_become_stale(templates: Templates) -> None:
+    """See docs/decisions/0008-strong-references.md."""
+    assert "Fn::ImportValue" in json.dumps(templates["Dev/Serving"])
+    assert [
+        path for path, template in templates.items() if "Fn::GetStackOutput" in json.dumps(template)
+    ] == []
+
+
+def test_detailed_metrics_may_be_written_to_any_namespace_and_others_to_one(templates: Templates) -> None:
+    def conditions(stage: str) -> list[Any]:
+        return [
+            statement.get("Condition")
+            for policy in resources(templates[f"{stage}/Serving"], "AWS::IAM::Policy")
+            for statement in policy["PolicyDocument"]["Statement"]
+            if statement["Action"] == "cloudwatch:PutMetricData"
+        ]
+
+    assert conditions("Moremetrics") == [None]
+    assert conditions("Dev") == [{"StringEquals": {"cloudwatch:namespace": "/aws/sagemaker/Endpoints"}}]
+
+
+def test_a_network_of_the_stage_is_used_with_the_rights_that_sagemaker_documents(
+    templates: Templates,
+) -> None:
+    # Developer guide, "Give SageMaker AI Hosted Endpoints Access to Resources in Your Amazon VPC".
+    documented = {
+        "ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface",
+        "ec2:DeleteNetworkInterfacePermission", "ec2:DescribeNetworkInterfaces", "ec2:DescribeVpcs",
+        "ec2:DescribeDhcpOptions", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups", "ec2:DescribeVpcEndpoints",
+    }  # fmt: skip
+    allowed = set()
+    for policy in resources(templates["Private/Serving"], "AWS::IAM::Policy"):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            actions = statement["Action"]
+            allowed |= {actions} if isinstance(actions, str) else set(actions)
+    assert {action for action in allowed if action.startswith("ec2:")} == documented
+
+
 def test_every_role_has_the_boundary(templates: Templates) -> None:
     roles = [r["Properties"] for r in of("Boundary", templates).values() if r["Type"] == "AWS::IAM::Role"]
     assert len(roles) > 5

@@ -142,12 +142,19 @@ def test_autoscaling_follows_requests_in_flight(scaling: Template) -> None:
     )
 
 
-def test_a_deployment_keeps_the_count_but_not_what_is_captured(serving: Template) -> None:
+def test_a_deployment_keeps_the_count_and_excludes_no_property(serving: Template) -> None:
     (endpoint,) = of_type(serving, "AWS::SageMaker::Endpoint")
     assert endpoint["Properties"]["RetainAllVariantProperties"] is True
-    assert endpoint["Properties"]["ExcludeRetainedVariantProperties"] == [
-        {"VariantPropertyType": "DataCaptureConfig"}
-    ]
+    assert "ExcludeRetainedVariantProperties" not in endpoint["Properties"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_containers_requests_to_s3_go_to_the_region_of_the_stack(
+    stage: str, templates: dict[str, Template]
+) -> None:
+    (model,) = of_type(templates[f"{stage}/Serving"], "AWS::SageMaker::Model")
+    environment = model["Properties"]["PrimaryContainer"]["Environment"]
+    assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -11,6 +11,7 @@ from stacks.typed_yaml import Strict
 
 _Vpc = Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")]
 _Subnet = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
+_Zone = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]
 _SecurityGroup = Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
 
 
@@ -25,7 +26,8 @@ def _block(value: str) -> str:
 
 
 class Network(Strict):
-    """Network of the containers' own requests. SageMaker pulls image and mounted model outside of it."""
+    """Network of the containers' own requests, of a mounted model's download and of data capture. SageMaker
+    pulls the image and writes logs outside of it."""
 
     mode: Literal["public", "vpc", "private"] = "public"
     """`public`: SageMaker's own network, with internet. `vpc`: private subnets and a NAT gateway. `private`:
@@ -36,6 +38,10 @@ class Network(Strict):
     """Addresses of the VPC that the stage creates, /16 to /24, for instances and endpoints. They must not
     overlap with those of peered networks. They cannot be changed in a deployed stage: the VPC would be
     replaced under the instances."""
+    availability_zones: list[_Zone] = Field([], max_length=2)
+    """The two zones of the VPC that the stage creates, e.g. [us-east-1b, us-east-1c]; by default the region's
+    first two. For accounts in which one of these lacks the instance type, or the interface endpoint of
+    `sagemaker.runtime`. Immutable like `cidr`."""
     subnet_ids: list[_Subnet] = Field([], max_length=16)
     """Subnets of the existing VPC for the instances, in at least two zones."""
     security_group_ids: list[_SecurityGroup] = Field([], max_length=5)
@@ -46,6 +52,13 @@ class Network(Strict):
     def _whole(self) -> Network:
         if self.mode == "public" and (self.vpc_id or self.subnet_ids or self.security_group_ids):
             raise ValueError("vpc_id, subnet_ids and security_group_ids need mode: vpc or mode: private")
+        if self.availability_zones and (self.mode == "public" or self.vpc_id is not None):
+            raise ValueError(
+                "availability_zones are those of a VPC that the stage creates: leave them out with mode: "
+                "public, and with a vpc_id, whose subnet_ids decide"
+            )
+        if len(set(self.availability_zones)) == 1:
+            raise ValueError("availability_zones: name two different zones, or none for the first two")
         if self.vpc_id is None and (self.subnet_ids or self.security_group_ids):
             raise ValueError("subnet_ids and security_group_ids need the vpc_id that they belong to")
         if self.vpc_id is not None and len(set(self.subnet_ids)) < 2:

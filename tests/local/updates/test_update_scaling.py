@@ -79,6 +79,17 @@ def test_count_and_weight_survive_an_update_if_they_are_retained(endpoints: Endp
     assert after() == (1, 1, 1)
 
 
+def test_data_capture_cannot_be_excluded_from_what_is_retained(endpoints: Endpoints, endpoint: str) -> None:
+    excluded = [{"VariantPropertyType": "DataCaptureConfig"}]
+    with pytest.raises(ClientError, match="DataCaptureConfig .* is not currently supported"):
+        endpoints.update(
+            endpoint,
+            endpoints.config("excluding"),
+            RetainAllVariantProperties=True,
+            ExcludeRetainedVariantProperties=excluded,
+        )
+
+
 def test_a_target_holds_its_variant_within_its_bounds(
     cloud: LaptopCloud, endpoints: Endpoints, endpoint: str
 ) -> None:

@@ -15,11 +15,12 @@ ENDPOINT = "LoraServing-Dev-Serving"
 ALLOWED = AllowedResources(bucket_name="the-adapters", endpoint_name=ENDPOINT, data_capture_arn=None)
 NETWORK: dict[str, Any] = {
     "mode": "private",
-    "vpc": NewVpc(cidr="10.20.0.0/16", log_retention_days=30),
+    "vpc": NewVpc(cidr="10.20.0.0/16", zones=[], log_retention_days=30),
     "allowed": ALLOWED,
     "env": ENV,
 }
 GIVEN = ExistingVpc(vpc_id="vpc-0123456789abcdef0", subnet_ids=["subnet-0a", "subnet-0b"])
+ZONES = ["eu-west-1b", "eu-west-1c"]
 CAPTURE = "arn:aws:s3:::captured/dev/*"
 
 
@@ -36,6 +37,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, stacks: dict[str, NetworkSta
             "Vpc": {"mode": "vpc"},
             "Capture": {"allowed": replace(ALLOWED, data_capture_arn=CAPTURE)},
             "Given": {"vpc": GIVEN},
+            "Zones": {"mode": "vpc", "vpc": replace(NETWORK["vpc"], zones=ZONES)},
         }
         for name, changed in variants.items():
             stacks[name] = NetworkStack(app, name, **(NETWORK | changed))
@@ -143,6 +145,13 @@ def test_no_subnet_gives_public_addresses_and_the_two_are_in_different_zones(
         assert len(zones) == 2
         blocks = {json.dumps(subnet["CidrBlock"]) for subnet in subnets}
         assert len(blocks) == number
+
+
+def test_the_named_zones_are_used_for_instances_callers_and_nat_gateway(
+    templates: dict[str, Template],
+) -> None:
+    zones = [subnet["AvailabilityZone"] for subnet in of_type(templates["Zones"], "AWS::EC2::Subnet")]
+    assert zones == [*ZONES, ZONES[0]]
 
 
 def test_connections_are_logged_and_the_log_goes_with_the_stack(templates: dict[str, Template]) -> None:
