@@ -27,6 +27,7 @@ UNSCOPED_ACTIONS = frozenset(
         "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeSecurityGroups",
         "ec2:DescribeSubnets",
+        "ec2:DescribeVpcEndpoints",
         "ec2:DescribeVpcs",
         "ecr:GetAuthorizationToken",
         "sagemaker:CallWithBearerToken",

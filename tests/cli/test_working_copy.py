@@ -2,13 +2,13 @@
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from stacks.project import ROOT
+from tests.harness.working_copy import working_copy
 
 PYTHON = str(ROOT / ".venv" / "bin" / "python")
 #: As on a machine without any credentials.
@@ -17,22 +17,8 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """The committed tree with this working tree's files over it, committed, in a separate folder."""
-    target = tmp_path / "clone"
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout.splitlines()  # fmt: skip
-    for name in listed:
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, target / name)
-    for name in (".venv", "node_modules"):
-        (target / name).symlink_to(ROOT / name)
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
-    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "base"]):
-        subprocess.run([*git, *command], cwd=target, check=True)
-    return target
+    """A working copy that the test may edit."""
+    return working_copy(tmp_path / "clone")
 
 
 def edit(clone: Path, file: str, old: str, new: str) -> None:

@@ -48,6 +48,12 @@ ACKNOWLEDGED = (
         "itself comes with it and does no harm.",
     ),
     Acknowledged(
+        "cfn-lint",
+        ("W3010",),
+        ("*/Network/Subnets/Private1", "*/Network/Subnets/Private2"),
+        "The stage file names the zones, because the region's first two lack something in that account.",
+    ),
+    Acknowledged(
         "checkov",
         ("CKV_AWS_115",),
         (*OUR_FUNCTIONS, *CDK_FUNCTIONS),

@@ -44,10 +44,8 @@ def test_the_container_sees_its_environment_and_nothing_of_the_users(cloud: Any,
     assert {name for name in said if name.startswith("AWS_")} == {
         "AWS_CONTAINER_AUTHORIZATION_TOKEN",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-        "AWS_DEFAULT_REGION",
         "AWS_EC2_METADATA_DISABLED",
         "AWS_ENDPOINT_URL",
-        "AWS_REGION",
     }
 
 
