@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from stacks.config.container_check import FLAGS
 from stacks.config.manifest import Manifest
 from stacks.config.sections.base_model import BaseModelSource
 from stacks.config.stage_config import StageConfig
@@ -45,6 +46,10 @@ that names file, key and value. Paths are relative to the file that they stand i
 `engine`, `gateway` and `base_model` become the container's environment. Synth has the container's own reader
 check that, so that a value with which the container would not start is an error here.
 """
+_FLAGS_HEAD = """\
+The flags that tune an engine. Every other flag is refused with the reason, e.g. because the
+container sets it, it opens a port, logs prompts, imports code, or takes the model from elsewhere.
+"""
 _SIGNS: dict[type, str] = {Ge: "≥", Gt: ">", Le: "≤", Lt: "<"}
 
 
@@ -55,7 +60,16 @@ def page() -> str:
         rows = [_row(name, field) for name, field in model.model_fields.items()]
         table = ["| key | type | default | what it is |", "|---|---|---|---|", *rows]
         parts.append(f"\n## {title}\n\n{inspect.cleandoc(model.__doc__ or '')}\n\n" + "\n".join(table) + "\n")
-    return "".join(parts)
+    return "".join(parts) + _flags()
+
+
+def _flags() -> str:
+    """The flags that `engine.arguments` takes, by engine."""
+    lists = (
+        f"\n**{table.engine}:** {', '.join(f'`{name}`' for name in sorted(table.allowed))}.\n"
+        for table in FLAGS.values()
+    )
+    return f"\n## Flags of `engine.arguments`\n\n{_FLAGS_HEAD}" + "".join(lists)
 
 
 def _sections(title: str, path: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -101,7 +115,7 @@ def _type(annotation: Any) -> str:
         return _type(next(arg for arg in get_args(annotation) if arg is not type(None)))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
-    return str(getattr(annotation, "__name__", annotation))
+    return "value" if annotation is JsonValue else str(getattr(annotation, "__name__", annotation))
 
 
 def _default(field: FieldInfo) -> str:

@@ -45,7 +45,7 @@ from stacks.serving.serving_stack import (
     UpdatePolicy,
     Variant,
 )
-from stacks.sizing.instances import instance_type
+from stacks.sizing.instances import INSTANCE_TYPES
 
 
 def create_adapter_store(scope: Construct, stage: LoadedStage) -> AdapterStoreStack:
@@ -154,7 +154,6 @@ def create_serving(
             instance_type=endpoint.instance_type,
             instance_count=endpoint.instance_count,
             autoscaled=config.autoscaling.enabled,
-            volume_gb=endpoint.volume_gb,
             volume_key=endpoint.volume_key,
             startup_health_check_seconds=endpoint.startup_health_check_seconds,
             model_download_seconds=endpoint.model_download_seconds,
@@ -210,12 +209,11 @@ def create_scaling(scope: Construct, config: StageConfig, *, endpoint_name: str)
 
 def metrics_source(config: StageConfig, endpoint_name: str) -> Source:
     """Make the source of the endpoint's metrics."""
-    instance = instance_type(config.endpoint.instance_type)
     return Source(
         endpoint_name=endpoint_name,
         variant=VARIANT,
         metrics_seconds=config.gateway.metrics_seconds,
-        gpus=0 if instance is None else instance.gpus,
+        gpus=INSTANCE_TYPES[config.endpoint.instance_type].gpus,
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -11,6 +10,8 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
+
+from adapters.closest import closest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -25,7 +26,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KeyOf:
     """Annotation of a text that must be a key of a registry, whatever that has when the text is read."""
 
@@ -38,7 +39,7 @@ class KeyOf:
     def _checked(self, value: str) -> str:
         if value not in self.registry:
             valid = " or ".join(map(repr, self.registry))
-            raise ValueError(f"Input should be {valid}{closest(value, list(self.registry))}")
+            raise ValueError(f"Input should be {valid}{closest(value, self.registry)}")
         return value
 
 
@@ -54,12 +55,6 @@ def read(path: Path, model: type[Model]) -> Model:
         return model.model_validate(data)
     except ValidationError as error:
         raise ConfigError(f"{path}: {sentence(error, model)}") from error
-
-
-def closest(word: str, valid: Sequence[str]) -> str:
-    """Return `, did you mean …` if one of `valid` is like `word`, else an empty text."""
-    match = difflib.get_close_matches(word, valid, n=1)
-    return f", did you mean {match[0]!r}" if match else ""
 
 
 def sentence(error: ValidationError, model: type[BaseModel]) -> str:

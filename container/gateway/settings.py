@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from adapters.names import MODULE_PATTERN
+from adapters.strict_json import NotAnObject, parse_object
 from container.gateway.schemas.validation import first_error
 
 #: The directory where SageMaker mounts model data.
@@ -20,6 +21,17 @@ Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        return parse_object(text.encode())
+    except NotAnObject as error:
+        raise ValueError(str(error)) from None
+
+
+#: A JSON object, as text.
+Json = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 
 
 class SettingsError(Exception):
@@ -120,6 +132,11 @@ class Settings(BaseModel):
     )
     adapter_cache_gb: Annotated[float, Field(gt=0)] = Field(
         50, alias="ADAPTER_CACHE_GB", description="give GB of disk (10^9 bytes), more than 0"
+    )
+    engine_arguments: Json = Field(
+        {},
+        alias="ENGINE_ARGUMENTS",
+        description='give a JSON object of flags and values, such as {"max-num-batched-tokens":4096}',
     )
     endpoint_name: Text = Field("unknown", alias="ENDPOINT_NAME", description="give the endpoint's name")
     variant_name: Text = Field("AllTraffic", alias="VARIANT_NAME", description="give the variant's name")

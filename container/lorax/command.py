@@ -12,6 +12,7 @@ from container.gateway.engine.backend import EngineLaunch
 from container.gateway.schemas.lorax import MAX_BEST_OF, MAX_STOP_SEQUENCES
 from container.gateway.settings import Settings
 from container.lorax.backend import LoraxBackend, adapter_directory
+from container.lorax.flags import passed_on
 from container.lorax.inherited import UNUSED_SECRETS
 from container.lorax.settings_check import check_settings
 
@@ -24,7 +25,7 @@ SHARD = Path(__file__).parent / "shard"
 def lorax_launch(settings: Settings) -> EngineLaunch:
     """Return the launch of LoRAX; raise `SettingsError` for settings that LoRAX does not support."""
     return EngineLaunch(
-        command=lorax_command(settings),
+        command=lorax_command(settings, os.environ),
         environment=lorax_environment(settings, os.environ),
         connect=partial(
             LoraxBackend,
@@ -41,12 +42,14 @@ def lorax_launch(settings: Settings) -> EngineLaunch:
     )
 
 
-def lorax_command(settings: Settings) -> tuple[str, ...]:
+def lorax_command(settings: Settings, inherited: Mapping[str, str]) -> tuple[str, ...]:
     """Return the launcher's command line. The environment has all other options, as in the launcher's manual.
 
-    Address and port are flags because the image sets PORT and Docker sets HOSTNAME.
+    Address and port are flags because the image sets PORT and Docker sets HOSTNAME. The stage's own flags
+    follow, which come before the variables that the image may have for them.
     """
-    return ("lorax-launcher", "--hostname", "127.0.0.1", "--port", str(settings.engine_port), "--json-output")
+    own = ("--hostname", "127.0.0.1", "--port", str(settings.engine_port), "--json-output")
+    return ("lorax-launcher", *own, *passed_on(settings, inherited))
 
 
 def lorax_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ UNUSED_SECRETS = ("NGROK_AUTHTOKEN", "PREDIBASE_API_TOKEN")
 _ONLY_THESE_ADAPTERS = "leave it out: LoRAX would load no other adapters"
 _PROMPTS_LEAK = "leave it out: LoRAX would send prompts there"
 _OTHER_STORE = "leave it out: LoRAX would look for adapters elsewhere than the gateway"
+_OPENS_A_PORT = "leave it out: the GPUs of a model find each other on this instance, where nothing else may"
 _TUNNEL = "leave it out: it is to open LoRAX to the internet, past the gateway"
 _NO_BROWSER = "leave it out: only the gateway reaches LoRAX"
 _ANY_VALUE_IS_ON = "leave it out: parts of LoRAX take any value for on, false as well"
@@ -43,6 +44,7 @@ REFUSED = {
     "CORS_EXPOSE_HEADER": _NO_BROWSER,
     "CORS_ALLOW_METHOD": _NO_BROWSER,
     "CORS_ALLOW_CREDENTIALS": _NO_BROWSER,
+    "MASTER_ADDR": _OPENS_A_PORT,
     "EMBEDDING_DIM": "leave it out: models that generate have none",
     "WATERMARK_GAMMA": _NOT_A_NUMBER,
     "WATERMARK_DELTA": _NOT_A_NUMBER,
@@ -80,7 +82,6 @@ ALLOWED = {
     "ADAPTER_CYCLE_TIME_S": _WHOLE,
     "CUDA_MEMORY_FRACTION": _SHARE,
     "MEMORY_WIGGLE_ROOM": _SHARE,
-    "MASTER_ADDR": _TEXT,
     "MASTER_PORT": _COUNT,
     "SHARD_UDS_PATH": _TEXT,
     "TOKENIZER_CONFIG_PATH": _TEXT,

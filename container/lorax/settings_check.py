@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from adapters.closest import closest
 from adapters.engines.lorax import DTYPES, RULES
 from container.gateway.settings import Settings, SettingsConflict, SettingsError
+from container.lorax.flags import passed_on
 from container.lorax.inherited import check_inherited
 
 
@@ -21,7 +23,8 @@ def check_settings(settings: Settings, environment: Mapping[str, str]) -> None:
         raise SettingsError(
             "HF_MODEL_QUANTIZE",
             settings.quantize,
-            f"leave it out, or give one that LoRAX knows: {', '.join(RULES.quantizations)}",
+            f"leave it out, or give one that LoRAX knows: {', '.join(RULES.quantizations)}"
+            f"{closest(settings.quantize, RULES.quantizations)}",
         )
     if settings.dtype is not None and settings.dtype not in DTYPES:
         raise SettingsError("DTYPE", settings.dtype, f"LoRAX knows {' and '.join(DTYPES)}")
@@ -38,3 +41,4 @@ def check_settings(settings: Settings, environment: Mapping[str, str]) -> None:
             f"LoRAX serves ranks up to {RULES.max_rank}",
         )
     check_inherited(environment, settings)
+    passed_on(settings, environment)

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from adapters.closest import closest
 from adapters.engines import vllm
+from container.gateway.engine_arguments import command_line
 from container.gateway.settings import Settings, SettingsError
+from container.vllm.flags import FLAGS
+from container.vllm.options import slot_rank
 
 
 def check_settings(settings: Settings, _environment: Mapping[str, str]) -> None:
@@ -16,19 +20,13 @@ def check_settings(settings: Settings, _environment: Mapping[str, str]) -> None:
 
     The container's environment is not used: vLLM's options come from the settings alone.
     """
-    if settings.quantize is not None and settings.quantize not in vllm.RULES.quantizations:
+    known = vllm.RULES.quantizations
+    if settings.quantize is not None and settings.quantize not in known:
         raise SettingsError(
             "HF_MODEL_QUANTIZE",
             settings.quantize,
-            f"leave it out, or give one that vLLM knows: {', '.join(vllm.RULES.quantizations)}",
+            f"leave it out, or give one that vLLM knows: {', '.join(known)}"
+            f"{closest(settings.quantize, known)}",
         )
     slot_rank(settings)
-
-
-def slot_rank(settings: Settings) -> int:
-    """Return the rank of vLLM's slots for adapters of up to `max_adapter_rank`; raises `SettingsError`."""
-    rank = vllm.slot_rank(settings.max_adapter_rank)
-    if rank is None:
-        given = str(settings.max_adapter_rank)
-        raise SettingsError("MAX_ADAPTER_RANK", given, f"vLLM serves ranks up to {vllm.RULES.max_rank}")
-    return rank
+    command_line(settings.engine_arguments, FLAGS)

@@ -6,9 +6,11 @@ be acknowledged there.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
+from adapters.engines.registry import ENGINES
 from stacks.config.container_check import container_problem
 from stacks.config.container_environment import environment_problems
 from stacks.config.derived import (
@@ -21,12 +23,15 @@ from stacks.config.derived import (
 )
 from stacks.config.engine_parts import missing_part
 from stacks.config.memory_check import memory_warning
+from stacks.config.regions import partition_of
 from stacks.config.stage_config import LoadedStage, StageConfig
 from stacks.sizing.engines.registry import MEMORY
 from stacks.sizing.hardware import hardware_problem
-from stacks.sizing.instances import check_ami, has_local_storage, instance_type
+from stacks.sizing.instances import INSTANCE_TYPES, check_ami
 
-_ECR_REGION = re.compile(r"\d{12}\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/.+")
+_ECR = re.compile(r"\d{12}\.dkr\.ecr(-fips)?\.(?P<region>[a-z0-9-]+)\.(?P<domain>[a-z0-9.-]+)/.+")
+#: What the laptop cloud's images are named; SageMaker has none of this name.
+_LAPTOP = "localhost/"
 #: CreateModel's limit of an image's URI.
 _MAX_IMAGE = 255
 #: Three bad minutes raise an alarm that rolls an update back, and CloudWatch needs another to see them.
@@ -46,7 +51,6 @@ def problems(config: StageConfig) -> Iterator[str]:
     yield from _image(config)
     yield from _keys_and_topic(config)
     yield from _instances(config)
-    yield from _storage(config)
     yield from _scaling(config)
     yield from _network(config)
     if (problem := rollout_plan(config).problem()) is not None:
@@ -59,22 +63,29 @@ def warnings(stage: LoadedStage) -> Iterator[tuple[str, str]]:
     config, endpoint = stage.config, stage.config.endpoint
     if (doubt := memory_warning(config, stage.local_model)) is not None:
         yield "gpu-memory", doubt
-    if endpoint.volume_key is not None and has_local_storage(endpoint.instance_type):
+    if config.engine.arguments:
+        flags = ", ".join(f"{name}: {_shown(value)}" for name, value in config.engine.arguments.items())
+        yield (
+            "engine-arguments",
+            f"engine.arguments: {flags}: passed on to {ENGINES[config.engine.name].title} as they are. The "
+            "check of the GPU memory does not count them: try them on a separate stage first",
+        )
+    if endpoint.volume_key is not None and INSTANCE_TYPES[endpoint.instance_type].local_storage:
         yield (
             "volume-key-on-nvme",
             f"endpoint.volume_key: {endpoint.instance_type} stores on NVMe, which this key does not encrypt "
             "(the hardware does) and which SageMaker has refused a key for: leave it out, unless a policy of "
             "your organization demands one",
         )
-    instance = instance_type(endpoint.instance_type)
-    if instance is not None and instance.gpus > config.engine.tensor_parallel:
+    instance = INSTANCE_TYPES[endpoint.instance_type]
+    if instance.gpus > config.engine.tensor_parallel:
         yield (
             "idle-gpus",
             f"engine.tensor_parallel: {config.engine.tensor_parallel} leaves "
             f"{instance.gpus - config.engine.tensor_parallel} of the {instance.gpus} GPUs of "
             f"{endpoint.instance_type} idle: raise it, or take a smaller type",
         )
-    if config.image != "asset" and "@sha256:" not in config.image and _ECR_REGION.fullmatch(config.image):
+    if config.image != "asset" and "@sha256:" not in config.image and _ECR.fullmatch(config.image):
         yield (
             "image-tag",
             f"image: {config.image} names a tag, which may point to another image when an instance is "
@@ -97,6 +108,11 @@ def warnings(stage: LoadedStage) -> Iterator[tuple[str, str]]:
         )
 
 
+def _shown(value: object) -> str:
+    """Format a flag's value as a stage file has it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _tags(config: StageConfig) -> Iterator[str]:
     if taken := [key for key in config.tags if key.lower().startswith(("aws:", "lora-serving:"))]:
         yield f"tags: {taken[0]!r}: tags that start with aws: or lora-serving: are not yours to set"
@@ -111,30 +127,46 @@ def _hub(config: StageConfig) -> Iterator[str]:
 def _image(config: StageConfig) -> Iterator[str]:
     if len(config.image) > _MAX_IMAGE or re.search(r"\s", config.image):
         yield f"image: SageMaker takes {_MAX_IMAGE} characters without spaces: write asset, or an image's URI"
-    ecr = _ECR_REGION.fullmatch(config.image)
-    if ecr is not None and ecr["region"] != config.region:
+    if config.image == "asset" or config.image.startswith(_LAPTOP):
+        return
+    # CreateModel: "Using non-ECR image … without Vpc repository access mode is not supported."
+    ecr, domain = _ECR.fullmatch(config.image), partition_of(config.region).domain
+    host = f"<account>.dkr.ecr.{config.region}.{domain}"
+    if ecr is None:
+        yield f"image: SageMaker pulls from a private repository of ECR only: push it to {host}/…"
+    elif ecr["region"] != config.region:
         yield (
             f"image: it is in {ecr['region']}, SageMaker pulls from the endpoint's own region only: push "
             f"it to {config.region}"
         )
+    elif ecr["domain"] != domain:
+        yield f"image: the repositories of {config.region} are at {host}: write {domain}"
 
 
 def _keys_and_topic(config: StageConfig) -> Iterator[str]:
-    for key, arn in {
+    arns = {
         "endpoint.volume_key": config.endpoint.volume_key,
         "security.key_arn": config.security.key_arn,
         "observability.alarm_topic": config.observability.alarm_topic,
-    }.items():
+    }
+    for key, arn in arns.items():
         if arn is not None and arn.split(":")[3] != config.region:
             yield f"{key}: it is in {arn.split(':')[3]}: name one of {config.region}"
+    partition = partition_of(config.region).name
+    for key, arn in {
+        **arns,
+        **{f"decrypt_keys.{i}": arn for i, arn in enumerate(config.decrypt_keys)},
+    }.items():
+        if arn is not None and arn.split(":")[1] != partition:
+            yield f"{key}: it is in another partition, ARNs of {config.region} begin with arn:{partition}:"
     if config.observability.alarm_topic is not None and config.observability.alarm_emails:
         yield "observability.alarm_emails: they subscribe to the stage's own topic: leave alarm_topic out"
 
 
 def _instances(config: StageConfig) -> Iterator[str]:
     name = config.endpoint.instance_type
-    instance, gpus = instance_type(name), config.engine.tensor_parallel
-    if instance is not None and gpus > instance.gpus:
+    instance, gpus = INSTANCE_TYPES[name], config.engine.tensor_parallel
+    if gpus > instance.gpus:
         yield (
             f"engine.tensor_parallel: {name} has {instance.gpus} of the {gpus} GPUs: write {instance.gpus}, "
             "or take a larger type"
@@ -142,26 +174,9 @@ def _instances(config: StageConfig) -> Iterator[str]:
     cuda = MEMORY[config.engine.name].cuda
     if (problem := check_ami(inference_ami(config), cuda, instance)) is not None:
         yield f"endpoint.inference_ami_version: {problem}"
-    if instance is not None:
-        engine = config.engine
-        if (problem := hardware_problem(engine.name, instance, engine.dtype, engine.quantize)) is not None:
-            yield f"endpoint.instance_type: {problem}"
-
-
-def _storage(config: StageConfig) -> Iterator[str]:
-    endpoint = config.endpoint
-    if endpoint.volume_gb is None:
-        return
-    if has_local_storage(endpoint.instance_type):
-        yield (
-            f"endpoint.volume_gb: {endpoint.instance_type} stores on NVMe of a fixed size and SageMaker "
-            "refuses a volume size for it: leave it out"
-        )
-    elif config.gateway.adapter_cache_gb >= endpoint.volume_gb:
-        yield (
-            f"gateway.adapter_cache_gb: {config.gateway.adapter_cache_gb:g} GB of adapters do not fit the "
-            f"{endpoint.volume_gb} GB of endpoint.volume_gb: make the cache smaller, or the volume larger"
-        )
+    engine = config.engine
+    if (problem := hardware_problem(engine.name, instance, engine.dtype, engine.quantize)) is not None:
+        yield f"endpoint.instance_type: {problem}"
 
 
 def _scaling(config: StageConfig) -> Iterator[str]:

@@ -6,8 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from container.gateway.engine_arguments import FlagTable
 from container.gateway.settings import Settings, SettingsConflict, SettingsError, read_settings
+from container.lorax.flags import FLAGS as LORAX_FLAGS
 from container.lorax.settings_check import check_settings as check_lorax
+from container.vllm.flags import FLAGS as VLLM_FLAGS
 from container.vllm.settings_check import check_settings as check_vllm
 from stacks.config.container_environment import KEYS
 
@@ -26,6 +29,9 @@ READERS: dict[str, Callable[[Settings, Mapping[str, str]], None]] = {
     "lorax": check_lorax,
     "vllm": check_vllm,
 }
+
+#: The flags of each engine that takes some, for the reference page.
+FLAGS: dict[str, FlagTable] = {"lorax": LORAX_FLAGS, "vllm": VLLM_FLAGS}
 
 
 def container_problem(engine: str, environment: Mapping[str, str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -37,6 +38,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "DTYPE": "engine.dtype",
         "ADAPTER_TARGET_MODULES": "engine.adapter_target_modules",
         "ADAPTER_MEMORY_FRACTION": "engine.adapter_memory_fraction",
+        "ENGINE_ARGUMENTS": "engine.arguments",
     }
 )
 
@@ -55,7 +57,9 @@ def container_environment(
         section, name = key.split(".")
         if key not in unused:
             values[variable] = sections[section][name]
-    environment = {variable: _text(value) for variable, value in values.items() if value is not None}
+    environment = {
+        variable: _text(value) for variable, value in values.items() if value is not None and value != {}
+    }
     # Without it, a library that asks the Hub for something waits for a connection that never comes.
     return environment | ({"HF_HUB_OFFLINE": "1"} if offline else {})
 
@@ -67,6 +71,8 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         # Fifteen digits keep a share below 1 below 1.
         return f"{value:.15g}"
+    if isinstance(value, dict):
+        return json.dumps(value, separators=(",", ":"))
     return ",".join(value) if isinstance(value, list) else str(value)
 
 
@@ -78,9 +84,10 @@ def environment_problems(environment: Mapping[str, str]) -> Iterator[str]:
         if re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name) is None:
             yield f"{name!r} is no name of a variable: use letters, digits and _"
         if len(value) > MAX_VALUE:
+            key = f"{KEYS[name]}: " if name in KEYS else ""
             yield (
-                f"the container's variable {name} would have {len(value)} characters, SageMaker takes "
-                f"{MAX_VALUE}: shorten the setting that it comes from"
+                f"{key}the container's variable {name} would have {len(value)} characters, SageMaker takes "
+                f"{MAX_VALUE}: shorten it"
             )
     size = sum(len(name.encode()) + len(value.encode()) for name, value in environment.items())
     if size > MAX_BYTES:

@@ -9,7 +9,7 @@ from stacks.config.stage_config import LoadedStage, StageConfig
 from stacks.observability.log_metrics import ENDPOINT_PATTERNS, SEEDER_PATTERNS
 from stacks.sizing.cost_estimate import BilledUsage, Estimate, estimate
 from stacks.sizing.engines.registry import MEMORY
-from stacks.sizing.instances import choose_ami, instance_type
+from stacks.sizing.instances import INSTANCE_TYPES, choose_ami
 
 #: CloudWatch metrics of each requested adapter, without the rare Errors.<type>.
 METRICS_PER_ADAPTER = len(ADAPTER_METRICS)
@@ -86,10 +86,9 @@ def has_mounted_model(config: StageConfig) -> bool:
 
 def inference_ami(config: StageConfig) -> str | None:
     """Return the AMI whose driver the engine's CUDA needs; None if the instance type's default does."""
-    instance = instance_type(config.endpoint.instance_type)
-    if config.endpoint.inference_ami_version is not None or instance is None:
+    if config.endpoint.inference_ami_version is not None:
         return config.endpoint.inference_ami_version
-    return choose_ami(MEMORY[config.engine.name].cuda, instance)
+    return choose_ami(MEMORY[config.engine.name].cuda, INSTANCE_TYPES[config.endpoint.instance_type])
 
 
 def environment(config: StageConfig) -> dict[str, str]:

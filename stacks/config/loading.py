@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from adapters.closest import closest
 from adapters.errors import InvalidAdapter
 from adapters.validation.base_model import InvalidBaseModel
 from stacks.config.checks import problems
@@ -17,7 +18,7 @@ from stacks.config.local_adapters import check_local_adapters, stage_rules
 from stacks.config.manifest import Manifest
 from stacks.config.memory_check import memory_refusal
 from stacks.config.stage_config import LoadedStage, StageConfig
-from stacks.typed_yaml import ConfigError, closest, read
+from stacks.typed_yaml import ConfigError, read
 
 #: The name of a stage is part of the endpoint's, `LoraServing-<Stage>-Serving`, which has 63 characters.
 STAGE_NAME = r"[a-z][a-z0-9]{0,30}"

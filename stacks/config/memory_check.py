@@ -7,7 +7,7 @@ from pathlib import Path
 from stacks.config.stage_config import StageConfig
 from stacks.sizing.demand import Demand
 from stacks.sizing.gpu_memory import plan_of, tensor_parallel_problem
-from stacks.sizing.instances import instance_type
+from stacks.sizing.instances import INSTANCE_TYPES
 from stacks.sizing.known_models import known_shape
 from stacks.sizing.model_shape import shape_of_local_model
 from stacks.sizing.remedies import memory_problem
@@ -38,7 +38,7 @@ def memory_warning(config: StageConfig, model: Path | None) -> str | None:
     if found is None:
         return (
             f"whether {config.base_model.name} fits into the GPU memory of {config.endpoint.instance_type} "
-            "is not checked: known_models.py or instances.py of stacks/sizing/, or (a quantization's size) "
+            "is not checked: stacks/sizing/known_models.py or (a quantization's size) "
             f"adapters/engines/{config.engine.name}.py, does not know it"
         )
     problem = memory_problem(found)
@@ -46,15 +46,15 @@ def memory_warning(config: StageConfig, model: Path | None) -> str | None:
 
 
 def _demand(config: StageConfig, model: Path | None) -> Demand | None:
-    """Collect the inputs of the memory plan; None if the model or the instance type is not known."""
+    """Collect the inputs of the memory plan; None if the model is not known."""
     shape = known_shape(config.base_model.name) if model is None else shape_of_local_model(model)
-    instance, engine = instance_type(config.endpoint.instance_type), config.engine
-    if shape is None or instance is None:
+    if shape is None:
         return None
+    engine = config.engine
     modules = engine.adapter_target_modules
     return Demand(
         shape=shape,
-        instance=instance,
+        instance=INSTANCE_TYPES[config.endpoint.instance_type],
         engine=engine.name,
         dtype=engine.dtype,
         quantize=engine.quantize,

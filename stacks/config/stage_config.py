@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from stacks.config.manifest import Manifest
+from stacks.config.regions import check_region
 from stacks.config.sections.autoscaling import Autoscaling
 from stacks.config.sections.base_model import BaseModelSource
 from stacks.config.sections.cost import Cost
@@ -34,8 +35,8 @@ class StageConfig(Strict):
 
     account: str | None = Field(None, pattern=r"^\d{12}$")
     """AWS account; by default the one of the deploying credentials."""
-    region: str = Field("us-east-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
-    """AWS region."""
+    region: Annotated[str, AfterValidator(check_region)] = "us-east-1"
+    """AWS region, one with SageMaker hosting."""
     engine: Engine = Engine()
     """See below."""
     gateway: Gateway = Gateway()

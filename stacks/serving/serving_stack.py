@@ -35,8 +35,6 @@ class Variant:
     """Instances at the start, and as long as autoscaling does not change the count."""
     autoscaled: bool
     """Autoscaling sets the count: an update keeps it."""
-    volume_gb: int | None
-    """Size of the EBS volume; None for instance types with local storage and for SageMaker's default."""
     volume_key: str | None
     """Id or ARN of the KMS key of the EBS volume; None for SageMaker's own."""
     startup_health_check_seconds: int
@@ -56,7 +54,6 @@ class Variant:
             instance_type=self.instance_type,
             initial_instance_count=self.instance_count,
             initial_variant_weight=1.0,
-            volume_size_in_gb=self.volume_gb,
             container_startup_health_check_timeout_in_seconds=self.startup_health_check_seconds,
             model_data_download_timeout_in_seconds=self.model_download_seconds,
             inference_ami_version=self.inference_ami_version,

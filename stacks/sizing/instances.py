@@ -6,9 +6,12 @@ https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+
+from adapters.closest import closest
 
 Cuda = tuple[int, int]
 
@@ -90,6 +93,9 @@ _FAMILIES: Mapping[str, tuple[str, float, tuple[int, int], int]] = {
     "p4d": ("A100", 39.39, (8, 0), 470),
     "p4de": ("A100", 79.14, (8, 0), 470),
     "p5": ("H100", 79.1, (9, 0), 535),
+    # 535 is the oldest driver with CUDA 12 on an AMI; AWS's page has none for these two.
+    "p5e": ("H200", 139.72, (9, 0), 535),
+    "p5en": ("H200", 139.72, (9, 0), 535),
 }
 _G_SIZES: Mapping[str, int] = {
     **{"xlarge": 1, "2xlarge": 1, "4xlarge": 1, "8xlarge": 1, "16xlarge": 1},
@@ -105,6 +111,8 @@ _SIZES: Mapping[str, Mapping[str, int]] = {
     "p4d": {"24xlarge": 8},
     "p4de": {"24xlarge": 8},
     "p5": {"4xlarge": 1, "48xlarge": 8},
+    "p5e": {"48xlarge": 8},
+    "p5en": {"48xlarge": 8},
 }
 INSTANCE_TYPES: Mapping[str, InstanceType] = MappingProxyType(
     {
@@ -120,9 +128,16 @@ INSTANCE_TYPES: Mapping[str, InstanceType] = MappingProxyType(
 _LOCAL_STORAGE = ("g5", "g6", "g7e", "p5", "p6-b200", "trn1", "trn2")
 
 
-def instance_type(name: str) -> InstanceType | None:
-    """The instance type of this name; None where it is not known here, as for types without a GPU."""
-    return INSTANCE_TYPES.get(name)
+def check_type(name: str) -> str:
+    """Return the name of an instance type; raise `ValueError` with the closest if it is not in the table."""
+    if name in INSTANCE_TYPES:
+        return name
+    # Families of AWS with NVIDIA's GPUs begin with g or p, and no others do.
+    reason = "no such type" if re.match(r"ml\.[gp]\d", name) else "no type with an NVIDIA GPU"
+    raise ValueError(
+        f"{reason} is known by this name{closest(name, INSTANCE_TYPES)}; to add one: docs/extending.md, "
+        "An instance type"
+    )
 
 
 def has_local_storage(name: str) -> bool:
@@ -148,7 +163,7 @@ def choose_ami(cuda: Cuda, instance: InstanceType) -> str | None:
 def check_ami(ami: str | None, cuda: Cuda, instance: InstanceType | None = None) -> str | None:
     """Return what is wrong with an AMI for an image with this CUDA, in a sentence; None if it runs.
 
-    `ami` None: the default of `instance`. An AMI or instance that is not known here is not judged.
+    `ami` None: the default of `instance`; otherwise a key of `INFERENCE_AMIS`.
     """
     if ami is None:
         if instance is None or (better := choose_ami(cuda, instance)) is None:
@@ -157,9 +172,7 @@ def check_ami(ami: str | None, cuda: Cuda, instance: InstanceType | None = None)
             f"the default driver of {instance.name} ({instance.default_driver}, CUDA "
             f"{_text(instance.default_cuda)}) is too old for the image's CUDA {_text(cuda)}: write {better}"
         )
-    known = INFERENCE_AMIS.get(ami)
-    if known is None:
-        return None
+    known = INFERENCE_AMIS[ami]
     if instance is not None and known.driver < instance.default_driver:
         return (
             f"{ami} (driver {known.driver}) is older than the default driver of {instance.name} "

@@ -36,10 +36,19 @@ ENGINES = {
     "vllm": TestedEngine(
         "container.vllm",
         # vLLM's slots are for the modules that the samples change; LoRAX has no such setting.
-        {"ADAPTER_TARGET_MODULES": "q_proj,v_proj"},
+        {
+            "ADAPTER_TARGET_MODULES": "q_proj,v_proj",
+            # All forms of a flag: a number, a list, a switch that is off, an object.
+            "ENGINE_ARGUMENTS": '{"max_num_batched_tokens":777,"kv-cache-dtype-skip-layers":["0"],'
+            '"enable-prefix-caching":false,"seed":11,"compilation-config":{"custom_ops":["none"]}}',
+        },
         frozenset({"best_of"}),
     ),
-    "lorax": TestedEngine("tests.contract.lorax_container", {}, frozenset({"logit_bias", "n"})),
+    "lorax": TestedEngine(
+        "tests.contract.lorax_container",
+        {"ENGINE_ARGUMENTS": '{"max_waiting_tokens":7,"waiting-served-ratio":1.5,"eager-prefill":true}'},
+        frozenset({"logit_bias", "n"}),
+    ),
 }
 
 

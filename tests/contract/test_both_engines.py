@@ -64,6 +64,25 @@ def chunks(answer: Answer) -> list[dict[str, Any]]:
     return answer.events
 
 
+# Flags of the stage
+
+
+def test_the_engine_serves_with_the_flags_of_the_stage(container: EngineContainer) -> None:
+    if container.tested is ENGINES["lorax"]:
+        served = container.engine.get("/info").json
+        found = {
+            name: served[name] for name in ("max_waiting_tokens", "waiting_served_ratio", "eager_prefill")
+        }
+        assert found == {"max_waiting_tokens": 7, "waiting_served_ratio": 1.5, "eager_prefill": True}
+    else:
+        # Of vLLM's own log at its start: its scheduler's and its cache's configuration.
+        assert "max_num_batched_tokens=777" in container.log
+        assert "seed=11" in container.log
+        assert "enable_prefix_caching=False" in container.log
+        assert "'kv_cache_dtype_skip_layers': ['0']" in container.log
+        assert "'custom_ops': ['none']" in container.log
+
+
 # LoRAX's schema
 
 

@@ -64,7 +64,7 @@ def varied(overlay: Any, path: str = "") -> set[str]:
     found: set[str] = set()
     for name, value in overlay.items():
         inner = value[0] if isinstance(value, list) and value else value
-        nested = isinstance(inner, dict) and f"{path}{name}" != "tags"
+        nested = isinstance(inner, dict) and f"{path}{name}" not in ("tags", "engine.arguments")
         found |= varied(inner, f"{path}{name}.") if nested else {f"{path}{name}"}
     return found
 

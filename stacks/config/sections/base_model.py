@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import Field, model_validator
 
 from stacks.typed_yaml import Strict
+
+_HUB_ID = re.compile(r"(?!.*(--|\.\.))(?!.*\.git$)(\b[\w.-]+\b/)?\b[\w.-]{1,96}\b", re.ASCII)
 
 
 class BaseModelSource(Strict):
@@ -28,4 +32,7 @@ class BaseModelSource(Strict):
             raise ValueError("give either revision (a 40-digit Hub commit) or path (a local directory)")
         if self.mirror and self.path is not None:
             raise ValueError("mirror is for models on the Hub: a local one is uploaded to the bucket anyway")
+        # The Hub's rule of ids (huggingface_hub, utils/_validators.py).
+        if self.path is None and self.name and _HUB_ID.fullmatch(self.name) is None:
+            raise ValueError(f"name: {self.name!r} is no id of the Hub: write organization/model")
         return self

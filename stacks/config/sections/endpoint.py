@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from stacks.typed_yaml import Strict
+from stacks.sizing.instances import INFERENCE_AMIS, check_type
+from stacks.typed_yaml import KeyOf, Strict
 
 #: SageMaker's limits for both time-outs of a variant (CreateEndpointConfig).
 TimeoutSeconds = Annotated[int, Field(ge=60, le=3600)]
@@ -32,20 +33,18 @@ class DataCapture(Strict):
 class Endpoint(Strict):
     """The SageMaker variant."""
 
-    instance_type: str = Field("ml.g5.xlarge", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")
-    """SageMaker instance type."""
+    instance_type: Annotated[str, AfterValidator(check_type)] = "ml.g5.xlarge"
+    """SageMaker instance type, one of those with known NVIDIA GPUs (`stacks/sizing/instances.py`)."""
     instance_count: int = Field(1, ge=1)
     """Instances at creation; autoscaling decides afterwards."""
-    volume_gb: int | None = Field(None, ge=1, le=512)
-    """Disk of each instance; not for types with NVMe, whose size is fixed."""
     volume_key: KeyArn | None = None
-    """KMS key (ARN) of that disk. It does not encrypt NVMe, which the hardware encrypts anyway: for such
-    types set it only if a policy of your organization requires one."""
+    """KMS key (ARN) of a network volume. It does not encrypt NVMe, which the types with GPUs have and the
+    hardware encrypts anyway: set it only if a policy of your organization requires one."""
     startup_health_check_seconds: TimeoutSeconds = 800
     """Time limit of a container until `/ping` answers 200."""
     model_download_seconds: TimeoutSeconds = 1200
     """Time limit of SageMaker's download of a mounted model."""
-    inference_ami_version: str | None = None
+    inference_ami_version: Annotated[str, KeyOf(INFERENCE_AMIS)] | None = None
     """AMI with the GPU driver of the instance; by default the one that the engine's CUDA needs."""
     routing: Literal["least_outstanding_requests", "random"] = "least_outstanding_requests"
     """Choice of the instance for a request. Answers differ in length by a hundred times, so `random` fills

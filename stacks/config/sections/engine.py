@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from adapters.engines.registry import ENGINES
 from adapters.names import check_module
@@ -62,6 +62,10 @@ class Engine(Strict):
     """Type of the weights in memory; by default the one in the model's config."""
     trust_remote_code: bool = False
     """Allow Python code of the model's repository to run in the container."""
+    arguments: dict[str, JsonValue] = Field({}, max_length=40)
+    """Flags of the engine's command line without a key here, by full name without dashes, e.g.
+    `max-num-batched-tokens: 4096`; see [operations.md](operations.md#flags-of-the-engine). A switch is `true`
+    or `false`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Engine:

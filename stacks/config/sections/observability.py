@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from stacks.typed_yaml import Strict
+
+#: SNS refuses to subscribe anything else ("Invalid parameter: Email address"), in the middle of a deployment.
+_Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s.]+$")]
 
 
 class Observability(Strict):
@@ -14,7 +17,7 @@ class Observability(Strict):
 
     alarm_topic: str | None = Field(None, pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+$")
     """ARN of an SNS topic for every alarm; by default the stage creates one."""
-    alarm_emails: list[str] = Field([], max_length=20)
+    alarm_emails: list[_Address] = Field([], max_length=20)
     """Addresses to subscribe to the stage's own topic; each must confirm the mail that SNS sends."""
     error_percent: float = Field(5, gt=0, le=100)
     """Share of requests answered 5XX that raises an alarm."""

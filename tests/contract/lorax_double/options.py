@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 #: clap takes only `true` and `false` for these.
 _SWITCHES = ("TRUST_REMOTE_CODE", "JSON_OUTPUT", "EAGER_PREFILL", "COMPILE", "MERGE_ADAPTER_WEIGHTS")
+#: Options of the double that are flags, too (`struct Args`), each with a value.
+_FLAGS = ("adapter-cycle-time-s", "eager-prefill", "max-waiting-tokens", "waiting-served-ratio")
 #: Without a model's config the launcher takes these.
 _MAX_INPUT_LENGTH, _MAX_TOTAL_TOKENS = 4095, 4096
 
@@ -87,12 +89,23 @@ def read_options() -> Options:
 
 
 def read_command_line() -> argparse.Namespace:
-    """The flags that our containers use. SageMaker's `serve` is one argument too many for LoRAX."""
+    """The flags that our containers use. SageMaker's `serve` is one argument too many for LoRAX.
+
+    A flag comes before its variable, as in clap; those of the options become variables here.
+    """
     parser = argparse.ArgumentParser(prog="lorax-launcher", allow_abbrev=False)
     parser.add_argument("--hostname", default="127.0.0.1")
     parser.add_argument("--port", "-p", type=int, default=int(os.environ.get("PORT", "3000")))
     parser.add_argument("--json-output", action="store_true")
-    return parser.parse_args()
+    parser.add_argument("--compile", action="store_const", const="true")
+    for name in _FLAGS:
+        parser.add_argument(f"--{name}")
+    asked = parser.parse_args()
+    for name in ("compile", *_FLAGS):
+        value = getattr(asked, name.replace("-", "_"))
+        if value is not None:
+            os.environ[name.replace("-", "_").upper()] = value
+    return asked
 
 
 def _number(name: str, default: float, kind: type) -> Any:

@@ -29,6 +29,7 @@ RULES = EngineRules(
     unused_settings={
         "adapter_memory_fraction": "Tern swaps adapters to the host",
         "adapter_target_modules": "Tern takes all modules",
+        "arguments": "Tern has no flags",
     },
 )
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.engines.lorax import RULES
 from container.gateway.main import main
 from container.gateway.schemas.lorax import MAX_BEST_OF, MAX_STOP_SEQUENCES
 from container.gateway.settings import ADAPTER_CACHE_DIR, Settings, SettingsError, read_settings
@@ -29,7 +30,7 @@ def settings(**environment: str) -> Settings:
 
 
 def test_the_launcher_gets_flags_and_never_sagemakers_serve() -> None:
-    assert lorax_command(settings(ENGINE_PORT="9000")) == (
+    assert lorax_command(settings(ENGINE_PORT="9000"), {}) == (
         "lorax-launcher", "--hostname", "127.0.0.1", "--port", "9000", "--json-output",
     )  # fmt: skip
 
@@ -266,3 +267,16 @@ def test_container_ends_with_one_line_before_lorax_is_started(
     assert output.err.splitlines() == [
         "ADAPTER_ID is 'a/b': leave it out: requests for the base model would be answered with this adapter"
     ]
+
+
+@pytest.mark.parametrize("name", sorted(RULES.quantizations))
+def test_a_typo_of_a_quantization_is_answered_with_one_that_lorax_knows(name: str) -> None:
+    for at in range(len(name)):
+        typo = name[:at] + name[at + 1 :]
+        if typo in RULES.quantizations:
+            continue
+        with pytest.raises(
+            SettingsError, match="give one that LoRAX knows: awq, .*, did you mean '"
+        ) as caught:
+            lorax_environment(settings(HF_MODEL_QUANTIZE=typo), {})
+        assert caught.value.remedy.rpartition("'")[0].rpartition("'")[2] in RULES.quantizations

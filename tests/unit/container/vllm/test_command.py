@@ -6,7 +6,8 @@ import pytest
 
 from adapters.engines.vllm import RANKS, RULES
 from container.gateway.settings import Settings, SettingsError, read_settings
-from container.vllm.command import vllm_arguments, vllm_environment, vllm_launch
+from container.vllm.command import vllm_environment, vllm_launch
+from container.vllm.options import vllm_arguments
 
 
 def settings(**environment: str) -> Settings:

@@ -1,14 +1,19 @@
 """Each rule of a stage file: a file that keeps it, one that breaks it, and what is said then."""
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
+from botocore.session import get_session
+from pydantic import BaseModel
 
 from stacks.config.checks import warnings
 from stacks.config.derived import inference_ami, rollout_plan
 from stacks.config.loading import load_stage, load_stages
+from stacks.config.sections.endpoint import Endpoint
+from stacks.config.sections.observability import Observability
 from stacks.config.stage_config import LoadedStage
 from stacks.typed_yaml import ConfigError
 from tests.policy.matrix import merged
@@ -18,6 +23,7 @@ STAGE: dict[str, Any] = {
     "adapters": "adapters.yaml",
 }
 KEY = "arn:aws:kms:{}:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+ECR = "444455556666.dkr.ecr.us-east-1.amazonaws.com"
 VPC = {
     "vpc_id": "vpc-0123456789abcdef0",
     "subnet_ids": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
@@ -133,9 +139,75 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         r"decrypt_keys.0: 'alias/mine': String should match pattern",
     ),
     "image's length": (
-        {"image": "ghcr.io/acme/lora:1"},
-        {"image": "ghcr.io/" + "a" * 255},
+        {"image": f"{ECR}/{'a' * 200}"},
+        {"image": f"{ECR}/{'a' * 255}"},
         r"image: SageMaker takes 255 characters without spaces: write asset, or an image's URI",
+    ),
+    "image in ECR": (
+        {"image": "444455556666.dkr.ecr-fips.us-east-1.amazonaws.com/lora:1"},
+        {"image": "ghcr.io/acme/lora:1"},
+        r"image: SageMaker pulls from a private repository of ECR only: push it to "
+        r"<account>.dkr.ecr.us-east-1.amazonaws.com/…",
+    ),
+    "image at the partition's domain": (
+        {"region": "cn-north-1", "image": "444455556666.dkr.ecr.cn-north-1.amazonaws.com.cn/lora:1"},
+        {"region": "cn-north-1", "image": "444455556666.dkr.ecr.cn-north-1.amazonaws.com/lora:1"},
+        r"image: the repositories of cn-north-1 are at <account>.dkr.ecr.cn-north-1.amazonaws.com.cn: write amazonaws.com.cn",
+    ),
+    "a region that is there": (
+        {"region": "eusc-de-east-1"},
+        {"region": "us-eats-1"},
+        r"region: 'us-eats-1': no region with SageMaker hosting is known by this name, did you mean 'us-east-1'; to add a new one: docs/extending.md, A region",
+    ),
+    "an instance type that is there": (
+        {"endpoint": {"instance_type": "ml.p5en.48xlarge"}, "engine": {"tensor_parallel": 8}},
+        {"endpoint": {"instance_type": "ml.g5.3xlarge"}},
+        r"endpoint.instance_type: 'ml.g5.3xlarge': no such type is known by this name, did you mean 'ml.g5.\d?xlarge'; to add one: docs/extending.md, An instance type",
+    ),
+    "an instance type with an NVIDIA GPU": (
+        {"endpoint": {"instance_type": "ml.g6.xlarge"}},
+        {"endpoint": {"instance_type": "ml.inf2.xlarge"}},
+        r"endpoint.instance_type: 'ml.inf2.xlarge': no type with an NVIDIA GPU is known by this name, did you mean 'ml.g\w+.xlarge'; to add one",
+    ),
+    "an AMI that is there": (
+        {"endpoint": {"inference_ami_version": "al2-ami-sagemaker-inference-gpu-3-1"}},
+        {"endpoint": {"inference_ami_version": "al2-ami-sagemaker-inference-gpu-3"}},
+        r"endpoint.inference_ami_version: 'al2-ami-sagemaker-inference-gpu-3': Input should be .* did you mean 'al2-ami-sagemaker-inference-gpu-\d",
+    ),
+    "a key of the region's partition": (
+        {"region": "us-gov-west-1", "decrypt_keys": [KEY.format("us-gov-west-1").replace("arn:aws:", "arn:aws-us-gov:")]},
+        {"region": "us-gov-west-1", "decrypt_keys": [KEY.format("us-gov-west-1")]},
+        r"decrypt_keys.0: it is in another partition, ARNs of us-gov-west-1 begin with arn:aws-us-gov:",
+    ),
+    "a topic of the region's partition": (
+        {"observability": {"alarm_topic": "arn:aws:sns:us-east-1:111122223333:on-call"}},
+        {"observability": {"alarm_topic": "arn:aws-cn:sns:us-east-1:111122223333:on-call"}},
+        r"observability.alarm_topic: it is in another partition, ARNs of us-east-1 begin with arn:aws:",
+    ),
+    "an address for mail": (
+        {"observability": {"alarm_emails": ["a.b+c@mail.example.com"]}},
+        {"observability": {"alarm_emails": ["a@example"]}},
+        r"observability.alarm_emails.0: 'a@example': String should match pattern",
+    ),
+    "flags that LoRAX has": (
+        {"engine": {"arguments": {"max_batch_prefill_tokens": 2048, "compile": True}}},
+        {"engine": {"arguments": {"max-batch-prefil-tokens": 2048}}},
+        r"engine.arguments: 'max-batch-prefil-tokens': LoRAX 0.12.1 has no flag of this name, did you mean 'max-batch-prefill-tokens'",
+    ),
+    "flags that vLLM has": (
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "arguments": {"kv-cache-dtype": "fp8"}}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "arguments": {"kv-cache-dtype": "fp9"}}},
+        r"engine.arguments: 'kv-cache-dtype': 'fp9' is none of auto, bfloat16, .*, did you mean 'fp8'",
+    ),
+    "flags that the app does not set": (
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "arguments": {"enforce-eager": True}}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "arguments": {"--max_num_seqs": 8}}},
+        r"engine.arguments: '--max_num_seqs': set engine.max_concurrent_requests instead",
+    ),
+    "flags within SageMaker's length": (
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "arguments": {"chat-template": "a" * 1000}}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "arguments": {"chat-template": "a" * 1010}}},
+        r"engine.arguments: the container's variable ENGINE_ARGUMENTS would have 1030 characters, SageMaker takes 1024",
     ),
     "image's region": (
         {"image": "444455556666.dkr.ecr.us-east-1.amazonaws.com/lora:1"},
@@ -198,16 +270,6 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"engine": {"tensor_parallel": 3}, "endpoint": {"instance_type": "ml.g5.12xlarge"}},
         r"engine.tensor_parallel: 3 GPUs cannot share the model's 32 attention heads: take a divisor of 32",
     ),
-    "no volume size on NVMe": (
-        {"endpoint": {"instance_type": "ml.p3.2xlarge", "volume_gb": 100}},
-        {"endpoint": {"instance_type": "ml.g5.xlarge", "volume_gb": 100}},
-        r"endpoint.volume_gb: ml.g5.xlarge stores on NVMe of a fixed size and SageMaker refuses a volume size",
-    ),
-    "cache within the volume": (
-        {"endpoint": {"instance_type": "ml.p3.2xlarge", "volume_gb": 51}},
-        {"endpoint": {"instance_type": "ml.p3.2xlarge", "volume_gb": 50}},
-        r"gateway.adapter_cache_gb: 50 GB of adapters do not fit the 50 GB of endpoint.volume_gb",
-    ),
     "start-up within SageMaker's range": (
         {"endpoint": {"startup_health_check_seconds": 3600}},
         {"endpoint": {"startup_health_check_seconds": 3601}},
@@ -248,10 +310,35 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 * * MON *)", "min_instances": 1, "max_instances": 2}]}},
         r"exactly one of day of month \(third field\) and day of week \(fifth\) must be \?",
     ),
+    "cron with hours that there are": (
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0/15 8-18 ? * 2,WED,FRI#1 *)", "min_instances": 1, "max_instances": 2}]}},
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 24 ? * MON *)", "min_instances": 1, "max_instances": 2}]}},
+        r"schedules.0.cron: 'cron\(0 24 \? \* MON \*\)': '24' is no hour, which has the numbers 0 to 23",
+    ),
+    "cron with days that there are": (
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 LW 1,DEC ? 2026-2030)", "min_instances": 1, "max_instances": 2}]}},
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 ? * Mon-Fri *)", "min_instances": 1, "max_instances": 2}]}},
+        r"'Mon-Fri' is no day of week, which has the numbers 1 to 7",
+    ),
+    "cron with months that there are": (
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(*/5 7 15W * ? *)", "min_instances": 1, "max_instances": 2}]}},
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 13 ? *)", "min_instances": 1, "max_instances": 2}]}},
+        r"'13' is no month, which has the numbers 1 to 12",
+    ),
+    "an id of the Hub": (
+        {"base_model": {"name": "acme/model.v1"}},
+        {"base_model": {"name": "https://huggingface.co/acme/model"}},
+        r"base_model: name: 'https://huggingface.co/acme/model' is no id of the Hub: write organization/model",
+    ),
     "timezone that is there": (
         {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "timezone": "Europe/Berlin", "min_instances": 1, "max_instances": 2}]}},
         {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "timezone": "Europe/Berln", "min_instances": 1, "max_instances": 2}]}},
-        r"timezone: 'Europe/Berln': write a name of the IANA database, e.g. Europe/Berlin",
+        r"timezone: 'Europe/Berln': write a name of the IANA database, e.g. Europe/Berlin, did you mean 'Europe/Berlin'",
+    ),
+    "timezone that is no directory of the database": (
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "timezone": "Etc/GMT+9", "min_instances": 1, "max_instances": 2}]}},
+        {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "timezone": "Europe", "min_instances": 1, "max_instances": 2}]}},
+        r"timezone: 'Europe': write a name of the IANA database",
     ),
     "schedule in order": (
         {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "min_instances": 2, "max_instances": 2}]}},
@@ -356,8 +443,13 @@ def test_a_file_that_breaks_the_rule_is_refused_in_one_line(rule: str, tmp_path:
 
 
 WARNINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "engine-arguments": (
+        {"engine": {"arguments": {}}},
+        {"engine": {"arguments": {"compile": True, "backend": "fa2"}}},
+        "engine.arguments: backend: fa2, compile: true: passed on to LoRAX as they are. The check of the GPU memory does not count them",
+    ),
     "volume-key-on-nvme": (
-        {"endpoint": {"instance_type": "ml.p3.2xlarge", "volume_key": KEY.format("us-east-1")}},
+        {},
         {"endpoint": {"volume_key": KEY.format("us-east-1")}},
         "endpoint.volume_key: ml.g5.xlarge stores on NVMe, which this key does not encrypt",
     ),
@@ -402,7 +494,6 @@ def test_what_may_be_meant_is_warned_of_and_loaded(name: str, tmp_path: Path) ->
         ({}, "al2-ami-sagemaker-inference-gpu-3-1"),
         ({"engine": {"name": "vllm", "max_active_adapters": 8}}, "al2023-ami-sagemaker-inference-gpu-4-1"),
         ({"endpoint": {"instance_type": "ml.g7e.2xlarge"}, "engine": {"name": "vllm"}}, None),
-        ({"endpoint": {"instance_type": "ml.m5.xlarge"}}, None),
     ],
 )
 def test_the_ami_is_the_one_that_the_engines_cuda_needs(
@@ -440,3 +531,23 @@ def test_the_stages_name_must_fit_into_the_endpoints(tmp_path: Path, name: str, 
     )
     with pytest.raises(ConfigError, match=message):
         load_stages(tmp_path / "stages")
+
+
+def documented(service: str, operation: str, *path: str) -> set[int]:
+    """The whole numbers in botocore's description of a parameter."""
+    model = get_session().get_service_model(service)
+    shape: Any = model.operation_model(operation).input_shape
+    for name in path:
+        shape = shape.members[name]
+    return {int(number) for number in re.findall(r"\b\d+\b", shape.documentation)}
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "numbers"),
+    [
+        (Observability, "log_retention_days", documented("logs", "PutRetentionPolicy", "retentionInDays")),
+        (Endpoint, "metrics_publish_seconds", documented("sagemaker", "CreateEndpointConfig", "MetricsConfig", "MetricPublishFrequencyInSeconds")),
+    ],
+)  # fmt: skip
+def test_the_values_of_a_key_are_aws_own(section: type[BaseModel], key: str, numbers: set[int]) -> None:
+    assert set(get_args(section.model_fields[key].annotation)) <= numbers

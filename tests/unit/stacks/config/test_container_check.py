@@ -136,6 +136,12 @@ ENGINES = st.fixed_dictionaries(
             st.text(max_size=4) | st.sampled_from(["q_proj", "v"]), max_size=2
         ),
         "max_active_adapters": st.integers(-1, 1100),
+        "arguments": st.dictionaries(
+            st.text(max_size=4)
+            | st.sampled_from(["compile", "seed", "max_num_seqs", "max-batch-total-tokens", "block-size"]),
+            st.booleans() | st.integers(0, 9000) | st.floats() | st.text(max_size=3) | st.none(),
+            max_size=2,
+        ),
     },
 )
 

@@ -45,7 +45,7 @@ def test_the_committed_stages_are_valid() -> None:
         ("engine: {quantize: awq, dtype: float16}\n", r"engine: quantize and dtype exclude each other"),
         ("engine: {name: tgi}\n", r"engine.name: 'tgi': Input should be 'lorax' or 'vllm'"),
         ("endpoint: {startup_health_check_seconds: 30}\n", r"startup_health_check_seconds: 30: .*greater than or equal to 60"),
-        ("endpoint: {instance_type: g5.xlarge}\n", r"endpoint.instance_type: 'g5.xlarge': String should match"),
+        ("endpoint: {instance_type: g5.xlarge}\n", r"endpoint.instance_type: 'g5.xlarge': no type with an NVIDIA GPU is known by this name, did you mean 'ml.g5.xlarge'"),
         ("account: 123\n", r"account: 123: Input should be a valid string"),
         ("autoscaling: {min_instances: 3}\n", r"autoscaling: min_instances must be at most max_instances"),
         ("retain_data: 'no'\n", r"retain_data: 'no': Input should be a valid boolean"),

@@ -9,7 +9,7 @@ from stacks.sizing.demand import Demand
 from stacks.sizing.engines.lorax import adapter_bytes
 from stacks.sizing.engines.vllm import slot_bytes
 from stacks.sizing.gpu_memory import MemoryPlan, plan_of, tensor_parallel_problem
-from stacks.sizing.instances import INSTANCE_TYPES, instance_type
+from stacks.sizing.instances import INSTANCE_TYPES
 from stacks.sizing.known_models import KNOWN_MODELS, known_shape
 from stacks.sizing.memory_parts import GIB, weight_bytes
 from stacks.sizing.model_shape import ModelShape
@@ -27,8 +27,7 @@ def shape(name: str) -> ModelShape:
 
 def planned(model: str = MISTRAL, instance: str = "ml.g5.xlarge", **changes: object) -> MemoryPlan:
     """With the stage config's defaults."""
-    place = instance_type(instance)
-    assert place is not None
+    place = INSTANCE_TYPES[instance]
     arguments: dict[str, object] = {
         "shape": shape(model),
         "instance": place,
@@ -211,8 +210,7 @@ def test_where_no_single_gpu_is_enough_several_are_proposed() -> None:
 def test_gpus_that_cannot_share_a_model_are_told(
     model: str, instance: str, engine: str, gpus: int, problem: str | None
 ) -> None:
-    place = instance_type(instance)
-    assert place is not None
+    place = INSTANCE_TYPES[instance]
     assert tensor_parallel_problem(shape(model), place, engine, gpus) == problem
     if problem is not None:
         with pytest.raises(ValueError, match="GPU"):

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stacks.sizing.engines.registry import MEMORY
 from stacks.sizing.hardware import hardware_problem
@@ -7,9 +9,9 @@ from stacks.sizing.instances import (
     INSTANCE_TYPES,
     InstanceType,
     check_ami,
+    check_type,
     choose_ami,
     has_local_storage,
-    instance_type,
 )
 
 CUDA_12_2 = "al2-ami-sagemaker-inference-gpu-2-1"
@@ -18,9 +20,7 @@ CUDA_13_0 = "al2023-ami-sagemaker-inference-gpu-4-1"
 
 
 def known(name: str) -> InstanceType:
-    found = instance_type(name)
-    assert found is not None
-    return found
+    return INSTANCE_TYPES[name]
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,32 @@ def test_the_gpus_of_an_instance_type(name: str, gpus: int, gpu: str, nominal_gb
     assert 0.9 * nominal_gb < found.gpu_gib < nominal_gb
 
 
-@pytest.mark.parametrize("name", ["ml.m5.xlarge", "ml.c5.large", "ml.g5.3xlarge", "g5.xlarge"])
-def test_a_type_that_is_not_in_the_table_is_unknown(name: str) -> None:
-    assert instance_type(name) is None
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("ml.g5.3xlarge", "no such type is known by this name, did you mean 'ml.g5."),
+        ("ml.p3.2xlarge", "no such type is known by this name, did you mean '"),
+        ("g5.xlarge", "no type with an NVIDIA GPU is known by this name, did you mean 'ml.g5.xlarge'"),
+        ("ml.m5.xlarge", "no type with an NVIDIA GPU is known by this name"),
+        ("ml.inf2.48xlarge", "no type with an NVIDIA GPU is known by this name"),
+        ("", "no type with an NVIDIA GPU is known by this name; to add one: docs/extending.md"),
+    ],
+)
+def test_a_type_that_is_not_in_the_table_is_refused_with_the_closest(name: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{reason}"):
+        check_type(name)
+
+
+@given(st.sampled_from(sorted(INSTANCE_TYPES)).flatmap(lambda name: st.tuples(st.just(name), st.integers(3, len(name) - 1))))  # fmt: skip
+def test_a_typo_is_answered_with_a_type_of_the_table(slip: tuple[str, int]) -> None:
+    name, at = slip
+    typo = name[:at] + name[at + 1 :]
+    try:
+        check_type(typo)
+    except ValueError as error:
+        assert "did you mean 'ml." in str(error)
+    else:
+        assert typo in INSTANCE_TYPES
 
 
 @pytest.mark.parametrize(
@@ -63,7 +86,7 @@ def test_a_type_that_is_not_in_the_table_is_unknown(name: str) -> None:
 )
 def test_local_storage_follows_the_rule_of_awss_sdk(name: str, expected: bool) -> None:
     assert has_local_storage(name) is expected
-    if found := instance_type(name):
+    if found := INSTANCE_TYPES.get(name):
         assert found.local_storage is expected
 
 
@@ -113,16 +136,21 @@ def test_an_ami_older_than_the_instances_default_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize("ami", ["al2-ami-sagemaker-inference-gpu-2", CUDA_12_4, CUDA_13_0, "a-later-one"])
-def test_an_ami_with_images_major_cuda_or_an_unknown_one_is_accepted(ami: str) -> None:
+@pytest.mark.parametrize("ami", ["al2-ami-sagemaker-inference-gpu-2", CUDA_12_4, CUDA_13_0])
+def test_an_ami_with_images_major_cuda_is_accepted(ami: str) -> None:
     assert check_ami(ami, (12, 4)) is None
 
 
 def test_each_ami_is_one_that_the_api_knows() -> None:
     botocore = pytest.importorskip("botocore.session")
     model = botocore.get_session().get_service_model("sagemaker")
-    assert set(INFERENCE_AMIS) <= set(model.shape_for("ProductionVariantInferenceAmiVersion").enum)
-    assert set(INSTANCE_TYPES) <= set(model.shape_for("ProductionVariantInstanceType").enum)
+    amis = set(model.shape_for("ProductionVariantInferenceAmiVersion").enum)
+    assert {ami for ami in amis if "-gpu-" in ami} == set(INFERENCE_AMIS), "add it to INFERENCE_AMIS"
+    types = set(model.shape_for("ProductionVariantInstanceType").enum)
+    assert set(INSTANCE_TYPES) <= types
+    # Of the known families each size: a newer botocore shows what to add.
+    families = {name.split(".")[1] for name in INSTANCE_TYPES}
+    assert {name for name in types if name.split(".")[1] in families} == set(INSTANCE_TYPES)
 
 
 @pytest.mark.parametrize(

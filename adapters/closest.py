@@ -1,0 +1,12 @@
+"""The suggestion in a message about an unknown name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def closest(word: str, valid: Iterable[str]) -> str:
+    """Return `, did you mean …` if one of `valid` is like `word`, else an empty text."""
+    match = difflib.get_close_matches(word, list(valid), n=1)
+    return f", did you mean {match[0]!r}" if match else ""
