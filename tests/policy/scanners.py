@@ -79,7 +79,7 @@ def readable(rule: str) -> str:
     The hash of a logical id, account, region, and the digest of a model are left out. An attribute of another
     stack's resource is written like an attribute of the same stack.
     """
-    output = r'\{"Fn::ImportValue":"[^"]*:ExportsOutputFnGetAtt(\w+?)[0-9A-F]{8}Arn[0-9A-F]{8}"\}'
+    output = r"[\w-]+:ExportsOutputFnGetAtt(\w+?)[0-9A-F]{8}Arn[0-9A-F]{8}"
     rule = re.sub(output, r"<\1.Arn>", rule)
     rule = re.sub(r"<(\w+?)[0-9A-F]{8}\.", r"<\1.", rule)
     rule = re.sub(r"\b\d{12}\b", "<AWS::AccountId>", rule)
