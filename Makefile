@@ -1,40 +1,39 @@
-# The commands of this repository. The first call sets everything up; later calls reuse it.
-PYTHON ?= python3
+# The commands of this repository. The first call installs what its command needs; later calls reuse it.
+# A link whose target is gone, after an upgrade of Python, does not count.
+PYTHON ?= $(shell test -x .venv/bin/python && echo .venv/bin/python || echo python3)
 STAGE ?=
 BASE ?= HEAD
 VENV_PYTHON := .venv/bin/python
-CDK := node_modules/.bin/cdk
 # The set-up's pinned Node comes before any other on the machine.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
-CONTEXT := $(if $(STAGE),-c stage=$(STAGE))
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test check lock synth diff deploy pin-images bench clean
+.PHONY: help setup demo up down invoke test check lock synth diff bootstrap doctor deploy destroy pin-images bench clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install virtual environment, pinned packages, Node and CDK CLI (once)
-	@$(PYTHON) loraserve/bootstrap.py
+setup: ## install what synth, diff, deploy and the adapters commands need (once)
+	@$(PYTHON) -m loraserve.setup deploy
 
-demo: setup ## deploy one endpoint with 50 adapters on this laptop, invoke, benchmark, tear down
+demo: setup-laptop ## deploy one endpoint with 50 adapters on this laptop, invoke, benchmark, tear down
 	@$(VENV_PYTHON) -m loraserve demo $(if $(PORT),--port $(PORT))
 
-up: setup ## the same deployment, kept running; prints the environment variables
+up: setup-laptop ## the same deployment, kept running; prints the environment variables
 	@$(VENV_PYTHON) -m loraserve up $(if $(PORT),--port $(PORT))
 
-down: setup ## stop what `make up` started
+down: setup-laptop ## stop what `make up` started
 	@$(VENV_PYTHON) -m loraserve down
 
-invoke: need-prompt setup ## PROMPT='…' [ADAPTER=otter]: ask the endpoint of `make up`
-	@$(VENV_PYTHON) -m loraserve invoke $${ADAPTER:+--adapter "$$ADAPTER"} -- "$$PROMPT"
+invoke: need-prompt $(if $(STAGE),setup,setup-laptop) ## PROMPT='…' [ADAPTER=otter] [STAGE=dev]: ask the endpoint of a stage, or of `make up`
+	@$(VENV_PYTHON) -m loraserve invoke $(if $(STAGE),--stage $(STAGE)) $${ADAPTER:+--adapter "$$ADAPTER"} -- "$$PROMPT"
 
-test: setup-for-tests ## [ARGS=tests/unit]: all tests, including a deployment to the laptop cloud
+test: setup-tests ## [ARGS=tests/unit]: all tests, including a deployment to the laptop cloud
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(ALL_TESTS))
 
-check: setup ## style, types, import contracts, requirements and Dockerfiles
+check: setup-check ## style, types, import contracts, requirements and Dockerfiles
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m ruff format --check .
 	@$(VENV_PYTHON) -m mypy
@@ -42,22 +41,32 @@ check: setup ## style, types, import contracts, requirements and Dockerfiles
 	@$(VENV_PYTHON) -m loraserve.requirements
 	@.venv/bin/hadolint container/*/Dockerfile
 
-lock: setup ## [ARGS=--upgrade]: resolve the requirements*.in files into the pinned requirements*.txt files
+lock: setup-check ## [ARGS=--upgrade]: resolve the requirements*.in files into the pinned requirements*.txt files
 	@$(VENV_PYTHON) -m loraserve.requirements lock $(ARGS)
 
 synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or network
-	@$(CDK) synth '**' --quiet --no-notices $(CONTEXT)
+	@$(VENV_PYTHON) -m loraserve synth $(STAGE)
 
 diff: setup ## [STAGE=dev] [BASE=main]: changes of the working tree in each stack
 	@$(VENV_PYTHON) -m loraserve diff --base $(BASE) $(if $(STAGE),--stage $(STAGE))
 
+bootstrap: need-stage setup ## STAGE=dev [ARGS='--profile …']: cdk bootstrap in the stage's account and region (once)
+	@$(VENV_PYTHON) -m loraserve bootstrap $(STAGE) $(ARGS)
+
+doctor: need-stage setup ## STAGE=dev [ARGS=--json]: check everything that can stop a deploy; read only
+	@$(VENV_PYTHON) -m loraserve doctor $(STAGE) $(ARGS)
+
 deploy: need-stage setup ## STAGE=dev [ARGS=…]: deploy to AWS with your credentials
 	@$(VENV_PYTHON) -m loraserve deploy $(STAGE) $(ARGS)
+
+destroy: need-stage setup ## STAGE=dev: delete the stage's stacks in AWS; lists what is kept
+	@$(VENV_PYTHON) -m loraserve destroy $(STAGE) $(ARGS)
 
 pin-images: setup ## [ARGS=--check]: lock the base images' digests in container/images.lock
 	@$(VENV_PYTHON) -m loraserve pin-images $(ARGS)
 
-bench: setup ## measure synth, seeding and the gateway, each against its baseline
+bench: setup-laptop ## measure set-up, synth, seeding and the gateway, each against its baseline
+	@$(VENV_PYTHON) -m benchmarks.setup_time
 	@$(VENV_PYTHON) -m benchmarks.synth_time
 	@$(VENV_PYTHON) -m benchmarks.seeding
 	@$(VENV_PYTHON) -m benchmarks.gateway
@@ -65,10 +74,10 @@ bench: setup ## measure synth, seeding and the gateway, each against its baselin
 clean: ## remove generated files (not the virtual environment)
 	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-# Includes the environments that only tests need: two minutes and 600 MB more.
-.PHONY: setup-for-tests
-setup-for-tests:
-	@$(PYTHON) loraserve/bootstrap.py --for-tests
+# The levels of the set-up, each on top of the one before (loraserve/setup/steps.py).
+.PHONY: setup-laptop setup-check setup-tests
+setup-laptop setup-check setup-tests:
+	@$(PYTHON) -m loraserve.setup $(@:setup-%=%)
 
 # Checked before the set-up, so that a missing variable is reported at once.
 .PHONY: need-prompt need-stage
@@ -76,5 +85,5 @@ need-prompt:
 	@test -n "$$PROMPT" || { echo "make invoke needs PROMPT='…' (and ADAPTER=name for an adapter)" >&2; exit 2; }
 
 need-stage:
-	@test -n "$(STAGE)" || { echo "make deploy needs STAGE=dev, staging or prod" >&2; exit 2; }
+	@test -n "$(STAGE)" || { echo "make $(firstword $(MAKECMDGOALS)) needs STAGE=dev, staging or prod" >&2; exit 2; }
 	@test "$(STAGE)" != local || { echo "the local stage is deployed by 'make up'" >&2; exit 2; }

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,12 @@ _EVENT = re.compile(
     r"^(?P<stack>\S+)\s*\|\s*(?P<done>\d+)(/(?P<total>\d+))?\s*\|[^|]+\|\s*(?P<status>\w+)\s*\|\s*(?P<type>\S+)"
 )
 
+#: The CLI's last line after the app's own error, e.g. `… app.py: Subprocess exited with error 2`, as in
+#: lib/index.js of aws-cdk 2.1148.1. ESC [ … m is a colour.
+_APP_FAILED = re.compile(
+    r"^(\x1b\[[\d;]*m)*.+: Subprocess (exited with error (?P<code>\d+)|was killed with signal)"
+)
+
 #: Called with the stack's name, resources done, resources in total (0 if unknown) and the resource type.
 OnEvent = Callable[[str, int, int, str], None]
 
@@ -32,11 +39,21 @@ class CdkError(UserError):
     """A failure of the CDK CLI; the message has its reason, or the end of its output."""
 
 
+class AppFailed(CdkError):
+    """A failure of app.py, e.g. for an unusable stage file; the message is the app's own."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        """Take the app's output and its exit code."""
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 def cdk(
     *arguments: str,
     environment: Mapping[str, str],
     output: Path,
     on_event: OnEvent | None = None,
+    colour: bool = False,
 ) -> str:
     """Run `cdk ARGUMENTS` from the repository root and return its output; raises `CdkError`.
 
@@ -44,7 +61,7 @@ def cdk(
     """
     lines: list[str] = []
     with subprocess.Popen(
-        [*_command(arguments, output), "--no-color"],
+        [*_command(arguments, output), "--color" if colour else "--no-color"],
         cwd=ROOT,
         # The CLI wraps lines at COLUMNS, and an event is matched as one line.
         env={**_environment(environment), "COLUMNS": "500"},
@@ -66,15 +83,19 @@ def cdk(
             os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode != 0:
-        raise CdkError(f"cdk {arguments[0]} failed:\n{''.join(_reason(lines))}")
+        raise _failure(arguments[0], lines)
     return "".join(lines)
 
 
 def interactive(*arguments: str, output: Path) -> None:
     """Run `cdk ARGUMENTS` on this terminal, with the CLI's questions; raises `CdkError`.
 
-    The process has this process's environment.
+    The process has this process's environment. A synth asks nothing, so its output is printed when it ends,
+    and the app's error is raised as `AppFailed`, without the CLI's line about the subprocess.
     """
+    if arguments[0] == "synth":
+        sys.stderr.write(cdk(*arguments, environment=os.environ, output=output, colour=sys.stderr.isatty()))
+        return
     done = subprocess.run(_command(arguments, output), cwd=ROOT, env=_environment(os.environ), check=False)
     if done.returncode != 0:
         raise CdkError(f"cdk {arguments[0]} failed: see above")
@@ -87,6 +108,16 @@ def _command(arguments: Sequence[str], output: Path) -> list[str]:
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
     path = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
     return {**environment, "PATH": path, "CDK_DISABLE_CLI_TELEMETRY": "true"}
+
+
+def _failure(command: str, lines: Sequence[str]) -> CdkError:
+    """Return the error of a CLI that failed after it printed `lines`."""
+    for number, line in enumerate(lines):
+        failed = _APP_FAILED.match(line)
+        if failed is not None and number > 0:
+            # The CLI prints nothing before the app's output, and only its own stack trace after this line.
+            return AppFailed("".join(lines[:number]).strip(), int(failed["code"] or 1))
+    return CdkError(f"cdk {command} failed:\n{''.join(_reason(lines))}")
 
 
 def _reason(lines: Sequence[str]) -> Sequence[str]:

@@ -15,12 +15,13 @@ from laptop_cloud.aws_isolation import NotLoopback, aws_variables
 from laptop_cloud.cloud import Cloud, LaptopCloud
 from laptop_cloud.ports import PortTaken
 from laptop_cloud.process import CloudFailed
+from loraserve.bootstrap import bootstrap_command
 from loraserve.cdk import OnEvent, cdk
 from loraserve.errors import UserError
-from stacks.config.loading import load_stage
+from stacks.config.loading import LOCAL_STAGE, load_stage
 from stacks.project import ROOT
 
-STAGE = "Local"
+STAGE = LOCAL_STAGE.capitalize()
 #: The directory of the laptop cloud that `up` starts, relative to the current directory.
 STATE = Path(".laptop")
 STACKS = "LoraServing-Local-"
@@ -72,14 +73,7 @@ def check() -> None:
 def bootstrap(cloud: Cloud, output: Path) -> None:
     """Run `cdk bootstrap`, as for a real account."""
     account, region = cloud.environment["AWS_ACCESS_KEY_ID"], cloud.environment["AWS_REGION"]
-    cdk(
-        "bootstrap",
-        f"aws://{account}/{region}",
-        "--context",
-        "stage=local",
-        environment=cloud.environment,
-        output=output,
-    )
+    cdk(*bootstrap_command(account, region, LOCAL_STAGE), environment=cloud.environment, output=output)
 
 
 def deploy(cloud: Cloud, output: Path, on_event: OnEvent) -> None:

@@ -43,6 +43,9 @@ LEFT_OUT = {
 }
 #: The machine that the pins are for, whichever runs uv. 3.11.5: soupsieve in requirements-scan.txt needs it.
 _MACHINE = ("--python-version", "3.11.5", "--python-platform", "x86_64-manylinux_2_28")
+#: The same machine with the other processor that the set-up supports.
+_ARM_MACHINE = ("--python-version", "3.11.5", "--python-platform", "aarch64-manylinux_2_34")
+_X86_ONLY = ' ; platform_machine == "x86_64"'
 _LAMBDA = ("--python-version", "3.13", "--python-platform", "aarch64-manylinux_2_34")
 #: uv reads none of pip's settings; these have the same meaning for both.
 _SETTINGS = ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS")
@@ -104,11 +107,16 @@ def lock(root: Path, options: Sequence[str] = ()) -> None:
         output, everything = Path(folder) / "one.txt", Path(folder) / "together.txt"
         _resolve(root, TOGETHER, everything, (*_MACHINE, *options))
         shared = ("--constraints", str(everything), *options)
+        conditional = _only_on_x86(root, everything, options)
         taken: set[str] = set()
         for file in TOGETHER:
             omitted = (f"--no-emit-package={name}" for name in sorted(taken))
-            written[file] = _resolve(root, [file], output, (*_MACHINE, *shared, *omitted))
-            taken |= {Requirement(pin).name for pin in _requirements(written[file])}
+            text = _resolve(root, [file], output, (*_MACHINE, *shared, *omitted))
+            found = {pin: Requirement(pin).name for pin in _requirements(text)}
+            taken |= set(found.values())
+            written[file] = "".join(
+                f"{pin}{_X86_ONLY if name in conditional else ''}\n" for pin, name in found.items()
+            )
         for file in ALONE:
             machine = _LAMBDA if file in HASHED else _MACHINE
             written[file] = _resolve(root, [file], output, (*machine, *shared))
@@ -118,6 +126,36 @@ def lock(root: Path, options: Sequence[str] = ()) -> None:
             written[file] = _resolve(root, [file], output, (*_MACHINE, *options))
     for file, pins in written.items():
         (root / file).write_text(f"# `make lock` makes this file.\n{stamp(root, file)}\n{pins}")
+
+
+def _only_on_x86(root: Path, everything: Path, options: Sequence[str]) -> set[str]:
+    """Return the packages that are dependencies on x86-64 and not on arm64, e.g. intel-openmp.
+
+    Builds with a local version, such as torch's `+cpu`, are left out of the comparison, because an index for
+    one machine may have them for that machine only. Raises `LockError` for a dependency on arm64 alone.
+    """
+    pins = _requirements(everything.read_text())
+    local = [requirement.name for requirement in map(Requirement, pins) if "+" in str(requirement.specifier)]
+    constraints = everything.with_name("constraints.txt")
+    constraints.write_text("\n".join(pins))
+    x86, arm = (
+        {
+            Requirement(pin).name
+            for pin in _requirements(
+                _resolve(
+                    root,
+                    TOGETHER,
+                    everything.with_name("machine.txt"),
+                    (*machine, "--constraints", str(constraints), *options),
+                    local,
+                )
+            )
+        }
+        for machine in (_MACHINE, _ARM_MACHINE)
+    )
+    if arm - x86:
+        raise LockError(f"needed on arm64 only, so that no file can pin them: {', '.join(sorted(arm - x86))}")
+    return x86 - arm
 
 
 def _out_of_step(root: Path, file: str, pinned: dict[str, tuple[str, str]]) -> list[str]:
@@ -137,22 +175,27 @@ def _requirements(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
-def _resolve(root: Path, files: Sequence[str], output: Path, options: Iterable[str]) -> str:
+def _resolve(
+    root: Path, files: Sequence[str], output: Path, options: Iterable[str], excluded: Iterable[str] = ()
+) -> str:
     """Run uv on the files' sources and return the pins; the versions that `files` pin now are preferred."""
     output.write_text("".join((root / file).read_text() for file in files))
     left_out = output.with_suffix(".excludes")
-    left_out.write_text("\n".join(name for file in files for name in LEFT_OUT.get(file, ())))
+    left_out.write_text("\n".join([*excluded, *(name for file in files for name in LEFT_OUT.get(file, ()))]))
     uv = [str(Path(sys.prefix) / "bin" / "uv"), "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
     uv += ["--python", sys.executable, "--excludes", str(left_out), "--output-file", str(output), *options]
     # As pip does it: the best version of all indexes, not the first index that has the package.
     uv += ["--index-strategy", "unsafe-best-match", *map(source, files)]
-    settings = {f"UV_{name}": os.environ[f"PIP_{name}"] for name in _SETTINGS if f"PIP_{name}" in os.environ}
-    done = subprocess.run(
-        uv, cwd=root, env=settings | os.environ, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(uv, cwd=root, env=uv_environment(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise LockError(f"{', '.join(map(source, files))}: {done.stderr.strip()}")
     return output.read_text()
+
+
+def uv_environment() -> dict[str, str]:
+    """Return the environment of uv: this process's, with pip's settings under uv's names."""
+    settings = {f"UV_{name}": os.environ[f"PIP_{name}"] for name in _SETTINGS if f"PIP_{name}" in os.environ}
+    return settings | os.environ
 
 
 def _with_hashes(pins: str, folder: Path) -> str:

@@ -10,10 +10,9 @@ from botocore.exceptions import ClientError
 
 from adapters.store.s3 import S3Client, error_code
 from adapters.store.transfer import PARALLEL_PARTS
-from loraserve import local_stage
 from loraserve.adapters.stage_store import PARALLEL_REQUESTS, STORE_STACK, StageStore
 from loraserve.errors import NotDeployed
-from stacks.config.loading import load_stage, load_stages
+from stacks.config.loading import LOCAL_STAGE, load_stage, load_stages
 from stacks.config.stage_config import LoadedStage
 from stacks.project import ROOT
 from stacks.typed_yaml import ConfigError
@@ -28,7 +27,7 @@ def open_store(stage: str, bucket: str | None) -> StageStore:
     Raises `ConfigError` or `NotDeployed`.
     """
     loaded = find_stage(stage)
-    if loaded.name == local_stage.STAGE.lower():
+    if loaded.name == LOCAL_STAGE:
         return _in_laptop_cloud(loaded, bucket)
     return _in_aws(loaded, bucket)
 
@@ -43,6 +42,9 @@ def find_stage(stage: str) -> LoadedStage:
 
 
 def _in_laptop_cloud(stage: LoadedStage, bucket: str | None) -> StageStore:
+    # The laptop cloud's packages are not installed where only AWS is used.
+    from loraserve import local_stage  # noqa: PLC0415
+
     cloud = local_stage.running()
     if cloud is None:
         raise NotDeployed(

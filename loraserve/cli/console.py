@@ -34,6 +34,7 @@ def report_errors() -> Iterator[None]:
     # Imported when a command runs: `--help` does not wait for pydantic and botocore.
     from botocore.exceptions import BotoCoreError, ClientError
 
+    from stacks.project import ROOT
     from stacks.typed_yaml import ConfigError
 
     with report_interrupt("everything this command started is stopped"):
@@ -45,6 +46,16 @@ def report_errors() -> Iterator[None]:
             _fail(str(error), 2, error)
         except AdapterError as error:
             _fail(str(error), 1, error)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if (ROOT / package).is_dir():  # one of this repository's own modules: a bug
+                raise
+            _fail(
+                f"this command needs the package {package}, which a set-up for deployments does not install: "
+                "run `make setup-laptop`",
+                1,
+                error,
+            )
         except (BotoCoreError, ClientError) as error:
             _fail(f"the cloud did not answer as it should: {error}", 1, error)
 

@@ -19,7 +19,9 @@ def command(
     stage: Annotated[str, typer.Argument(help="A stage of stages/, e.g. dev.")],
     profile: Annotated[str | None, typer.Option(help="AWS CLI profile.")] = None,
 ) -> None:
-    """Delete a stage's stacks in AWS, after a confirmation, and list what is kept.
+    """Delete a stage's stacks in AWS, after a confirmation.
+
+    At the end the resources that are kept are listed.
 
     Further arguments are passed to `cdk destroy`, e.g. --force to skip the confirmation.
 

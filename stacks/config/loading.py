@@ -22,6 +22,8 @@ from stacks.typed_yaml import ConfigError, read
 
 #: The name of a stage is part of the endpoint's, `LoraServing-<Stage>-Serving`, which has 63 characters.
 STAGE_NAME = r"[a-z][a-z0-9]{0,30}"
+#: The stage that the laptop cloud runs.
+LOCAL_STAGE = "local"
 
 
 def load_stage(path: Path) -> LoadedStage:

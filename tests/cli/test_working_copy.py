@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 
 from stacks.project import ROOT
-from tests.harness.working_copy import working_copy
+from tests.harness.working_copy import ENVIRONMENT, working_copy
 
 PYTHON = str(ROOT / ".venv" / "bin" / "python")
-#: As on a machine without any credentials.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
 @pytest.fixture
@@ -58,7 +56,7 @@ def test_a_broken_stage_file_is_one_line_and_exit_code_2(clone: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert (
         "stages/dev.yaml: endpoint.instanse_type: unknown key, did you mean 'instance_type'; valid: "
-        "instance_type, instance_count, volume_key, "
+        "instance_type, instance_count, volume_gb, "
     ) in line
 
 

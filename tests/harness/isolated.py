@@ -1,4 +1,4 @@
-"""The isolated environments of the tests, which loraserve/bootstrap.py makes."""
+"""The isolated environments of the tests, which loraserve/setup makes."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loraserve.bootstrap import SeparateEnvironment
+from loraserve.setup.isolated import SeparateEnvironment
 
 
 def programs(environment: SeparateEnvironment) -> Path:
@@ -14,7 +14,7 @@ def programs(environment: SeparateEnvironment) -> Path:
     if not environment.is_ready():
         pytest.fail(
             f"{environment.folder} is missing or not as {environment.requirements} says: run the tests with `make test`, "
-            "or run `python loraserve/bootstrap.py --for-tests` once",
+            "or run `python -m loraserve.setup tests` once",
             pytrace=False,
         )
     return environment.folder / "bin"

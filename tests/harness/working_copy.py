@@ -1,17 +1,35 @@
-"""A copy of the working tree, as a clone of the commit that it would become."""
+"""Copies of this working tree, for tests that edit it or set it up anew."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 from stacks.project import ROOT
 
+#: As on a machine without any credentials. With bytecode, because a set-up writes all of it where imports may not.
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith("AWS_") and name != "PYTHONDONTWRITEBYTECODE"
+} | {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_CONFIG_FILE": os.devnull,
+}
+
 
 def working_copy(target: Path) -> Path:
-    """Copy the committed tree, with this working tree's files over it, to `target`, and commit it there.
+    """Copy as `copy`, commit, and link this working tree's environments; return the folder."""
+    copy(target)
+    for name in (".venv", "node_modules"):
+        (target / name).symlink_to(ROOT / name)
+    commit(target)
+    return target
 
-    The environments that a set-up makes are links to this working tree's.
-    """
+
+def copy(target: Path) -> None:
+    """Copy the committed files and this working tree's changes, without what git ignores."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True,
@@ -20,9 +38,10 @@ def working_copy(target: Path) -> Path:
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, target / name)
-    for name in (".venv", "node_modules"):
-        (target / name).symlink_to(ROOT / name)
+
+
+def commit(target: Path) -> None:
+    """Make a repository of the folder, with one commit."""
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
     for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "base"]):
         subprocess.run([*git, *command], cwd=target, check=True)
-    return target

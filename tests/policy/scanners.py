@@ -18,8 +18,8 @@ import aws_cdk as cdk
 import pytest
 from cdk_nag import AwsSolutionsChecks
 
-from loraserve import bootstrap
 from loraserve.diff import stack_templates
+from loraserve.setup import isolated
 from tests.harness.isolated import programs
 from tests.harness.outgoing_proxy import OutgoingProxy
 
@@ -128,7 +128,7 @@ def cfn_lint(assembly: Path) -> list[Finding]:
 
 def checkov(assembly: Path, home: Path) -> list[Finding]:
     """Return the failed checks of the templates; `home` is an empty home directory for checkov."""
-    program = programs(bootstrap.SCANNER) / "checkov"
+    program = programs(isolated.SCANNER) / "checkov"
     files = map(str, distinct(assembly))
     offline = ["--skip-download", "--skip-results-upload"]
     output = ["--output", "json", "--quiet", "--compact", "--soft-fail"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from laptop_cloud.aws_isolation import aws_variables
 from laptop_cloud.cloud import Cloud
-from loraserve import bootstrap
+from loraserve.setup import isolated
 from tests.harness.isolated import programs
 from tests.harness.outgoing_proxy import OutgoingProxy
 
@@ -29,7 +29,7 @@ class Clients:
 
     def __init__(self, cloud: Cloud, home: Path, outside: OutgoingProxy) -> None:
         """Write the SDK's defaults to `home`, the user's home directory, which is empty."""
-        self.programs = programs(bootstrap.CLIENTS)
+        self.programs = programs(isolated.CLIENTS)
         self.home = home
         self._outside = outside
         defaults = home / "sagemaker.yaml"

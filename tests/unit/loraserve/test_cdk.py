@@ -1,6 +1,8 @@
 """Output of a CDK CLI that fails."""
 
-from loraserve.cdk import TAIL_LINES, _reason
+import pytest
+
+from loraserve.cdk import TAIL_LINES, AppFailed, _failure, _reason
 
 FAILED_SEEDING = """\
 Stack | 23/5 | 1:06:27 PM | UPDATE_FAILED | Custom::AdapterSeeding | Seeding Error: 1 adapter(s) cannot be
@@ -31,3 +33,33 @@ def test_the_reason_of_a_failed_deployment_is_reported_without_the_logs_behind_i
 def test_of_any_other_failure_the_end_of_the_output_is_reported() -> None:
     lines = [f"line {number}\n" for number in range(100)]
     assert _reason(lines) == lines[-TAIL_LINES:]
+
+
+APP = "JSII_NODE=.venv/bin/synth-node .venv/bin/python app.py"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{APP}: Subprocess exited with error 2\n",
+        f"\x1b[31m{APP}: Subprocess exited with error 2\x1b[39m\n",
+    ],
+)
+def test_of_an_unusable_stage_file_the_apps_own_error_is_reported_alone(line: str) -> None:
+    failure = _failure("synth", ["stages/dev.yaml: regoin: unknown key\n", line])
+    assert isinstance(failure, AppFailed)
+    assert str(failure) == "stages/dev.yaml: regoin: unknown key"
+    assert failure.exit_code == 2
+
+
+def test_of_an_app_that_crashes_the_stack_trace_is_reported() -> None:
+    failure = _failure(
+        "synth", ["Traceback …\n", "KeyError: 1\n", f"{APP}: Subprocess exited with error 1\n"]
+    )
+    assert (str(failure), failure.exit_code) == ("Traceback …\nKeyError: 1", 1)
+
+
+def test_an_app_that_printed_nothing_keeps_the_clis_line() -> None:
+    line = f"{APP}: Subprocess was killed with signal SIGKILL\n"
+    failure = _failure("synth", [line])
+    assert line in str(failure)

@@ -22,15 +22,15 @@ from loraserve.errors import UserError
 from stacks.project import ROOT
 from stacks.typed_yaml import ConfigError
 
-#: Programs with a `main` that reports its own errors: they run before the command line can.
-PROGRAMS = ("loraserve.bootstrap",)
+#: Modules of the set-up, which reports its own errors: it runs before the command line can.
+PROGRAMS = "loraserve.setup"
 MESSAGE = "[bold] the reason; the remedy"
 
 
 def error_classes() -> list[type[Exception]]:
     """The exception classes that the modules of loraserve define."""
     names = [found.name for found in pkgutil.walk_packages(loraserve.__path__, "loraserve.")]
-    modules = [importlib.import_module(name) for name in names if name not in PROGRAMS]
+    modules = [importlib.import_module(name) for name in names if not name.startswith(PROGRAMS)]
     return [
         value
         for module in modules
@@ -90,6 +90,12 @@ def test_an_error_class_is_reported_in_one_line(error_class: type[Exception]) ->
             "✗ the cloud did not answer as it should: An error occurred (Denied) when calling the GetObject "
             "operation: no\n",
         ),
+        (
+            ModuleNotFoundError("No module named 'aiohttp'", name="aiohttp.web"),
+            1,
+            "✗ this command needs the package aiohttp, which a set-up for deployments does not install: run `make "
+            "setup-laptop`\n",
+        ),
         (KeyboardInterrupt(), 130, "interrupted; everything this command started is stopped\n"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
@@ -107,14 +113,21 @@ def test_the_exit_code_is_the_error_classes_own() -> None:
     assert reported(Special("no")) == (7, "✗ no\n")
 
 
-def test_a_bug_keeps_its_stack_trace() -> None:
-    script = """
+@pytest.mark.parametrize(
+    ("line", "report"),
+    [
+        ("[][0]", "IndexError: list index out of range"),
+        ("import loraserve.nothing", "ModuleNotFoundError: No module named 'loraserve.nothing'"),
+    ],
+)
+def test_a_bug_keeps_its_stack_trace(line: str, report: str) -> None:
+    script = f"""
 import typer
 from loraserve.cli.commands import ReportingCommand
 app = typer.Typer(rich_markup_mode=None)
 @app.command(cls=ReportingCommand)
 def command() -> None:
-    [][0]
+    {line}
 app()
 """
     done = subprocess.run(
@@ -122,7 +135,7 @@ app()
     )
     assert done.returncode == 1
     assert "Traceback" in done.stderr
-    assert "IndexError: list index out of range" in done.stderr
+    assert report in done.stderr
 
 
 def test_a_taken_port_of_the_laptop_cloud_becomes_an_error_of_the_command_line(
