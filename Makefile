@@ -69,6 +69,7 @@ bench: setup-laptop ## measure set-up, synth, seeding and the gateway, each agai
 	@$(VENV_PYTHON) -m benchmarks.setup_time
 	@$(VENV_PYTHON) -m benchmarks.synth_time
 	@$(VENV_PYTHON) -m benchmarks.seeding
+	@$(VENV_PYTHON) -m benchmarks.conversion
 	@$(VENV_PYTHON) -m benchmarks.gateway
 
 clean: ## remove generated files (not the virtual environment)

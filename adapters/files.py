@@ -39,6 +39,13 @@ class LocalFile:
             return file.read(length)
 
 
+def write_file(file: ReadableFile, path: Path) -> None:
+    """Write a copy of a file to disk."""
+    with path.open("wb") as copy:
+        for start in range(0, file.size, _CHUNK_BYTES):
+            copy.write(file.read(start, _CHUNK_BYTES))
+
+
 def sha256_of(file: ReadableFile, before_each: Callable[[], None] = lambda: None) -> str:
     """Return the SHA-256 (hex) of a file; `before_each` is called before each chunk, and may raise."""
 
@@ -68,11 +75,11 @@ class BytesFile:
 
     sequential = False
 
-    def __init__(self, content: bytes) -> None:
-        """`content` is the whole file."""
+    def __init__(self, content: bytes | bytearray) -> None:
+        """`content` is the whole file, and is not copied."""
         self.size = len(content)
         self._content = content
 
-    def read(self, start: int, length: int) -> bytes:
+    def read(self, start: int, length: int) -> bytes | bytearray:
         """Read a range, as `ReadableFile.read`."""
         return self._content[start : start + length]

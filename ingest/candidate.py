@@ -11,7 +11,8 @@ from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, cont
 from adapters.validation.base_model import BaseModelFacts
 from adapters.validation.check_adapter import AdapterFacts, check_adapter
 from adapters.validation.rules import Rules
-from ingest.locator import AdapterFiles
+from ingest.adapter_files import AdapterFiles, Conversion
+from ingest.pytorch.converted_file import CHECKPOINT_FILE, ConvertedFile
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,11 @@ class Candidate:
     files: AdapterFiles
     facts: AdapterFacts
     sha256: str
-    """SHA-256 (hex) of the weights."""
+    """SHA-256 (hex) of the weights as they are published."""
     digest: str
     """SHA-256 (hex) over both files; see `content_digest`."""
+    conversion: Conversion | None = None
+    """The file that the weights are converted from, with its SHA-256."""
 
     @property
     def revision(self) -> str:
@@ -44,6 +47,8 @@ class Candidate:
             base_model=base_model,
             source=self.files.source,
             source_version=self.files.version,
+            converted_from=self.conversion.file if self.conversion else "",
+            source_sha256=(self.conversion.sha256 or "") if self.conversion else "",
             checked_for=checked_for,
             owner=owner,
             labels=labels,
@@ -53,17 +58,47 @@ class Candidate:
 def check_candidate(
     name: str, files: AdapterFiles, rules: Rules, base: BaseModelFacts | None, expected_sha256: str | None
 ) -> Candidate:
-    """Check an adapter by the stage's rules; raises `InvalidAdapter`.
+    """Check an adapter by the stage's rules; raises `InvalidAdapter`, and what reading the weights raises.
 
-    The weights are read only if neither the manifest nor the source states their SHA-256.
+    `expected_sha256` (hex) is the manifest's, of the weights file that the source has. The weights are read
+    only if neither the manifest nor the source states their SHA-256, and a checkpoint of PyTorch always: the
+    hash of what it is converted to is stated nowhere.
     """
     facts = check_adapter(name, files.config, files.weights, rules, base)
-    if expected_sha256 and files.sha256 and expected_sha256 != files.sha256:
+    stated = files.stated_sha256
+    if expected_sha256 and stated and expected_sha256 != stated:
+        raise InvalidAdapter(
+            name, f"its weights hash to {stated}, expected {expected_sha256}", _which(files.conversion)
+        )
+    conversion = files.conversion
+    if isinstance(files.weights, ConvertedFile):
+        digests = files.weights.digests(
+            lambda found: _check_checkpoint(name, found, expected_sha256 or stated)
+        )
+        # Its layout is not needed until the upload, which may be that of thousands of adapters later.
+        files.weights.forget()
+        conversion = Conversion(CHECKPOINT_FILE, digests.checkpoint, digests.converted)
+        sha256 = digests.converted
+    elif conversion is not None:
+        sha256 = files.sha256 or sha256_of(files.weights)
+    else:
+        sha256 = expected_sha256 or files.sha256 or sha256_of(files.weights)
+    digest = content_digest({CONFIG_FILE: hashlib.sha256(files.config).hexdigest(), WEIGHTS_FILE: sha256})
+    return Candidate(files, facts, sha256, digest, conversion)
+
+
+def _check_checkpoint(name: str, found: str, expected: str | None) -> None:
+    """Refuse a checkpoint that has another SHA-256 (hex) than expected, before it is converted."""
+    if expected not in {None, found}:
         raise InvalidAdapter(
             name,
-            f"its weights hash to {files.sha256}, expected {expected_sha256}",
-            "check which of both is meant",
+            f"its {CHECKPOINT_FILE} hashes to {found}, expected {expected}",
+            "the source was damaged or changed: check it, and the manifest's sha256 if there is one, which "
+            "is that of the source's file",
         )
-    sha256 = expected_sha256 or files.sha256 or sha256_of(files.weights)
-    digest = content_digest({CONFIG_FILE: hashlib.sha256(files.config).hexdigest(), WEIGHTS_FILE: sha256})
-    return Candidate(files, facts, sha256, digest)
+
+
+def _which(conversion: Conversion | None) -> str:
+    if conversion is None:
+        return "check which of both is meant"
+    return f"check which of both is meant: the manifest's sha256 is that of the source's {conversion.file}"

@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from adapters.files import sha256_of
 from adapters.source import HubSource, LocalSource, PackedSource, S3Source, Source, SourceError
 from adapters.store.layout import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE, RegistryEntry
-from adapters.store.s3 import S3Client
-from adapters.store.transfer import TransferableFile
-from adapters.validation.adapter_config import MAX_CONFIG_BYTES
+from adapters.store.s3 import S3Client, is_absent
+from ingest.adapter_files import (
+    CONVERSION_FILE,
+    AdapterFiles,
+    Conversion,
+    adapter_files,
+    check_config_size,
+    no_weights,
+    weights_name,
+)
 from ingest.archive import Archive
-from ingest.hub import Hub, HubFile
+from ingest.hub import Hub
+from ingest.pytorch.converted_file import CHECKPOINT_FILE
 from ingest.s3_object import S3File
 
-_NO_PICKLES = "only adapter_config.json and adapter_model.safetensors are taken: convert .bin weights"
 #: Weights files that are hashed at the same time: each needs memory for one chunk.
 _HASHING = threading.Semaphore(4)
-
-
-@dataclass(frozen=True)
-class AdapterFiles:
-    """An adapter's two files at their source; the weights have not been read yet."""
-
-    source: str
-    """As a manifest writes it; a Hub source with its commit."""
-    version: str
-    """State of a source that can change, e.g. its ETags; empty for one that cannot."""
-    config: bytes
-    weights: TransferableFile
-    sha256: str | None
-    """SHA-256 (hex) of the weights, if the source states it."""
 
 
 class Locator:
@@ -70,51 +62,78 @@ class Locator:
         """Return the files of a revision that is in the store, as the files of its source."""
         config, weights = (S3File(self._s3, self._bucket, entry.prefix + file) for file in ADAPTER_FILES)
         content = config.read(0, config.size)
-        return AdapterFiles(entry.source, entry.source_version, content, weights, entry.sha256)
+        conversion = Conversion(entry.converted_from, entry.source_sha256) if entry.converted_from else None
+        return AdapterFiles(entry.source, entry.source_version, content, weights, entry.sha256, conversion)
 
     def _on_hub(self, source: HubSource) -> AdapterFiles:
         snapshot = self._hub.snapshot(source)
-        for file in ADAPTER_FILES:
-            if file not in snapshot.files:
-                pickles = any(name.endswith((".bin", ".pt", ".pth")) for name in snapshot.files)
-                raise SourceError(
-                    str(source),
-                    f"the repository has no {file}",
-                    _NO_PICKLES if pickles else "check that it is a PEFT adapter",
-                )
-        config, weights = snapshot.files[CONFIG_FILE], snapshot.files[WEIGHTS_FILE]
-        _bounded(source, config)
-        return AdapterFiles(str(snapshot.source), "", config.content(), weights, weights.sha256)
+        files = snapshot.files
+        if CONFIG_FILE not in files:
+            raise SourceError(
+                str(source), f"the repository has no {CONFIG_FILE}", "check that it is a PEFT adapter"
+            )
+        name = weights_name(files)
+        if name is None:
+            raise no_weights(str(source), "the repository")
+        config, weights = files[CONFIG_FILE], files[name]
+        check_config_size(str(source), config)
+        return adapter_files(
+            str(snapshot.source), "", config.content(), (name, weights),
+            sha256=weights.sha256, before_each=self._hub.check_time,
+        )  # fmt: skip
 
     def _in_s3(self, source: S3Source) -> AdapterFiles:
-        config, weights = (S3File(self._s3, source.bucket, source.prefix + file) for file in ADAPTER_FILES)
-        _bounded(source, config)
-        content = config.read(0, config.size)
-        # S3 will copy it without this code reading it: its SHA-256 must be known before.
-        with _HASHING:
-            sha256 = weights.sha256 or sha256_of(weights, self._hub.check_time)
-        return AdapterFiles(str(source), _version(config, weights), content, weights, sha256)
+        config, (name, weights) = self._s3_files(source)
+        check_config_size(str(source), config)
+        content, sha256 = config.read(0, config.size), weights.sha256
+        if name == WEIGHTS_FILE and sha256 is None:
+            # S3 will copy it without this code reading it: its SHA-256 must be known before.
+            with _HASHING:
+                sha256 = sha256_of(weights, self._hub.check_time)
+        return adapter_files(
+            str(source), _version(config, weights), content, (name, weights),
+            sha256=sha256, before_each=self._hub.check_time,
+        )  # fmt: skip
 
     def version(self, source: S3Source) -> str:
         """Return the current `AdapterFiles.version` of a source; raises `SourceError`."""
-        return _version(*(S3File(self._s3, source.bucket, source.prefix + file) for file in ADAPTER_FILES))
+        config, (_, weights) = self._s3_files(source)
+        return _version(config, weights)
+
+    def _s3_files(self, source: S3Source) -> tuple[S3File, tuple[str, S3File]]:
+        """Return the config and the weights under a prefix, safetensors if they are there."""
+        config = S3File(self._s3, source.bucket, source.prefix + CONFIG_FILE)
+        try:
+            return config, (WEIGHTS_FILE, S3File(self._s3, source.bucket, source.prefix + WEIGHTS_FILE))
+        except SourceError as error:
+            # If it may not be read, it may be there: the checkpoint beside it must not take its place.
+            if not _is_missing(error):
+                raise
+        try:
+            return config, (CHECKPOINT_FILE, S3File(self._s3, source.bucket, source.prefix + CHECKPOINT_FILE))
+        except SourceError as error:
+            if _is_missing(error):
+                raise no_weights(str(source), "the prefix") from error
+            raise
 
     def _packed(self, source: PackedSource) -> AdapterFiles:
         if self._archive is None:
             raise SourceError(str(source), "it came without its archive", "deploy again")
-        config, weights = (self._archive.file(f"adapters/{source.digest}/{file}") for file in ADAPTER_FILES)
-        _bounded(source, config)
-        return AdapterFiles(str(source), "", bytes(config.read(0, config.size)), weights, None)
+        folder = f"adapters/{source.digest}"
+        config, weights = (self._archive.file(f"{folder}/{file}") for file in ADAPTER_FILES)
+        check_config_size(str(source), config)
+        try:
+            conversion = Conversion.from_json(self._archive.read(f"{folder}/{CONVERSION_FILE}"))
+        except KeyError:
+            conversion = None
+        sha256 = conversion.weights_sha256 if conversion is not None else None
+        content = bytes(config.read(0, config.size))
+        return AdapterFiles(str(source), "", content, weights, sha256, conversion)
+
+
+def _is_missing(error: SourceError) -> bool:
+    return isinstance(error.__cause__, Exception) and is_absent(error.__cause__)
 
 
 def _version(config: S3File, weights: S3File) -> str:
     return f"{config.etag} {weights.etag}"
-
-
-def _bounded(source: Source, config: TransferableFile | HubFile) -> None:
-    if config.size > MAX_CONFIG_BYTES:
-        raise SourceError(
-            str(source),
-            f"its {CONFIG_FILE} has {config.size} bytes",
-            "it is not a PEFT config: check the source",
-        )

@@ -12,6 +12,7 @@ from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, adapter_prefix
 from adapters.store.s3 import S3Client, error_code, is_outage
 from adapters.store.transfer import ContentMismatch, Transfers
 from ingest.candidate import Candidate
+from ingest.pytorch.converted_file import ConvertedFile
 from ingest.s3_object import S3File
 
 
@@ -42,6 +43,9 @@ class Uploader:
                 f"its weights hash to {mismatch.found}, expected {mismatch.expected}",
                 "the source was damaged or changed: check it, and the manifest's sha256 if there is one",
             ) from mismatch
+        finally:
+            if isinstance(candidate.files.weights, ConvertedFile):
+                candidate.files.weights.forget()
         config = candidate.files.config
         sha256 = hashlib.sha256(config).hexdigest()
         self._transfers.put(prefix + CONFIG_FILE, BytesFile(config), sha256)

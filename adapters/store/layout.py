@@ -106,6 +106,10 @@ class RegistryEntry:
     """The rules that it was last checked by; see `adapters.validation.rules.Rules.checked_for`."""
     owner: str = ""
     """The stack whose manifest published it; or `by-hand`."""
+    converted_from: str = ""
+    """Name of the source's file that the weights were converted from; empty if they were not converted."""
+    source_sha256: str = ""
+    """SHA-256 (hex) of `converted_from`; empty if the weights were not converted."""
     labels: dict[str, str] = field(default_factory=dict)
     """Labels from the manifest or the command line; nothing depends on them."""
 
@@ -113,6 +117,11 @@ class RegistryEntry:
     def prefix(self) -> str:
         """The prefix of the current revision's objects."""
         return adapter_prefix(self.name, self.revision)
+
+    @property
+    def stated_sha256(self) -> str:
+        """SHA-256 (hex) of the weights file that the source has, to which a manifest's `sha256` refers."""
+        return self.source_sha256 if self.converted_from else self.sha256
 
     def to_json(self) -> bytes:
         """Return the entry as it is stored in the bucket."""

@@ -96,7 +96,7 @@ def _no_header(name: str, first: bytes, length: int, size: int) -> InvalidAdapte
         return InvalidAdapter(
             name,
             "its weights are a PyTorch pickle under a safetensors name, and loading a pickle runs its code",
-            "convert them to safetensors: save_pretrained(…, safe_serialization=True)",
+            "name the file adapter_model.bin, and it is converted without running anything",
         )
     if len(first) == HEADER_LENGTH_BYTES and MAX_HEADER_BYTES < length <= size:
         return InvalidAdapter(

@@ -110,7 +110,7 @@ class Preparation:
         source = self._locator.pinned(adapter.source)
         return (
             entry.source == str(source)
-            and adapter.sha256 in {None, entry.sha256}
+            and adapter.sha256 in {None, entry.stated_sha256}
             and (not isinstance(source, S3Source) or entry.source_version == self._locator.version(source))
         )
 
@@ -127,7 +127,7 @@ class Preparation:
         adapter = group[0]
         donor = self._donors.get(str(self._locator.pinned(adapter.source)))
         with _naming(group):
-            if donor is not None and adapter.sha256 in {None, donor.sha256}:
+            if donor is not None and adapter.sha256 in {None, donor.stated_sha256}:
                 files = self._locator.stored(donor)
             else:
                 files = self._locator.locate(adapter.source)

@@ -10,13 +10,13 @@ import huggingface_hub
 
 from adapters.files import LocalFile
 from adapters.source import HubSource, LocalSource, PackedSource, SourceError, parse_source
-from adapters.store.layout import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE
 from adapters.store.transfer import OutOfTime
-from adapters.validation.adapter_config import MAX_CONFIG_BYTES
 from adapters.validation.base_model import BaseModelFacts
+from ingest.adapter_files import AdapterFiles
 from ingest.candidate import Candidate, check_candidate
 from ingest.hub import Hub
-from ingest.locator import AdapterFiles, Locator
+from ingest.local_directory import read_directory
+from ingest.locator import Locator
 from ingest.model_files import ModelFiles, hub_model
 from loraserve.adapters.stage_store import StageStore
 from stacks.config.local_model import LocalModel
@@ -45,7 +45,7 @@ class Base:
 
 
 def check(store: StageStore, name: str, source: str, base: Base, sha256: str | None = None) -> Candidate:
-    """Locate an adapter and check it; `sha256` (hex) is the expected hash of its weights.
+    """Locate an adapter and check it; `sha256` (hex) is the expected hash of the source's weights file.
 
     `source` is a directory or a source of a manifest. `name` appears in messages only.
     Raises `SourceError` or `InvalidAdapter`.
@@ -63,7 +63,7 @@ def locate(store: StageStore, text: str) -> AdapterFiles:
     source = parse_source(text)
     match source:
         case LocalSource(path):
-            return _on_disk(path)
+            return read_directory(path, Path(path))
         case PackedSource():
             raise SourceError(text, "it is known to a deployment only", "name the directory")
     return Locator(store.s3, store.bucket, _hub(store.stage), None, {}).locate(source)
@@ -96,21 +96,3 @@ def _hub(stage: LoadedStage, until: float = float("inf")) -> Hub:
         has_time=lambda: time.monotonic() < until,
         how_to_log_in="log in with `hf auth login`",
     )
-
-
-def _on_disk(path: str) -> AdapterFiles:
-    directory = Path(path)
-    try:
-        if not directory.is_dir():
-            raise SourceError(path, "there is no such directory", "check the path")
-        for file in ADAPTER_FILES:
-            if not (directory / file).is_file():
-                raise SourceError(path, f"it has no {file}", "save the adapter with PEFT as safetensors")
-        config = LocalFile(directory / CONFIG_FILE)
-        if config.size > MAX_CONFIG_BYTES:
-            raise SourceError(path, f"its {CONFIG_FILE} has {config.size} bytes", "it is not a PEFT config")
-        weights = LocalFile(directory / WEIGHTS_FILE)
-        weights.read(0, 1)
-        return AdapterFiles(path, "", config.read(0, config.size), weights, None)
-    except OSError as error:
-        raise SourceError(path, f"it cannot be read ({error.strerror})", "check its permissions") from error

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from adapters.errors import InvalidAdapter
 from adapters.files import LocalFile, sha256_of
-from adapters.source import LocalSource
-from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
-from adapters.validation.adapter_config import MAX_CONFIG_BYTES
+from adapters.source import LocalSource, SourceError
 from adapters.validation.base_model import BaseModelFacts, InvalidBaseModel
 from adapters.validation.check_adapter import check_adapter
 from adapters.validation.rules import Rules
+from ingest.local_directory import read_directory
+from ingest.pytorch.converted_file import ConvertedFile
 from stacks.config.manifest import Adapter, Manifest
 
 if TYPE_CHECKING:
@@ -59,17 +59,15 @@ def _base_model(name: str, directory: Path) -> BaseModelFacts:
 
 def _check(adapter: Adapter, folder: Path, rules: Rules, base: BaseModelFacts | None) -> None:
     try:
-        config = LocalFile(folder / CONFIG_FILE)
-        weights = LocalFile(folder / WEIGHTS_FILE)
-        check_adapter(adapter.name, config.read(0, MAX_CONFIG_BYTES + 1), weights, rules, base)
-        found = None if adapter.sha256 is None else sha256_of(weights)
-    except OSError as error:
-        raise InvalidAdapter(
-            adapter.name, f"{folder} cannot be read ({error.strerror})", "check its files"
-        ) from error
+        files = read_directory(str(folder), folder)
+        check_adapter(adapter.name, files.config, files.weights, rules, base)
+        at_source = files.weights.checkpoint if isinstance(files.weights, ConvertedFile) else files.weights
+        found = None if adapter.sha256 is None else sha256_of(at_source)
+    except SourceError as error:
+        raise InvalidAdapter(adapter.name, f"{folder}: {error.problem}", error.remedy) from error
     if found != adapter.sha256:
         raise InvalidAdapter(
             adapter.name,
             f"sha256: its weights hash to {found}, the manifest says {adapter.sha256}",
-            f"write what they hash to if they are meant, or put the right {WEIGHTS_FILE} there",
+            "write what they hash to if they are meant, or put the right weights there",
         )

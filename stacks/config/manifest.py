@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,10 +10,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from adapters.errors import AdapterError
-from adapters.files import LocalFile, sha256_of
+from adapters.files import BytesFile, sha256_of, write_file
 from adapters.names import check_name
 from adapters.source import HubSource, LocalSource, PackedSource, S3Source, Source, SourceError, parse_source
-from adapters.store.layout import ADAPTER_FILES, WEIGHTS_FILE, content_digest
+from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, content_digest
+from ingest.adapter_files import CONVERSION_FILE, Conversion
+from ingest.local_directory import missing_file, read_directory
+from ingest.pytorch.converted_file import CHECKPOINT_FILE, ConvertedFile
 from stacks.typed_yaml import Strict
 
 
@@ -33,7 +35,9 @@ class Adapter(Strict):
     source: str
     """`hf://org/repo@<commit>`, `s3://bucket/prefix/` or a local directory, relative to the manifest."""
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    """Expected SHA-256 of the weights file; without it, the source is trusted."""
+    """Expected SHA-256 of the weights file at the source; without it, the source is trusted. Of a source with
+    `adapter_model.bin` it is that file's hash, as the Hub shows it, not the one of the safetensors file that
+    it is converted to."""
     labels: dict[str, str] = Field({})
     """Free-form labels, listed with the adapter."""
     copies: int | None = Field(None, ge=1, le=9999)
@@ -58,8 +62,8 @@ class Adapter(Strict):
             return f"{self.source!r}: {error.problem}; {error.remedy}"
         match source:
             case LocalSource(path):
-                missing = [file for file in ADAPTER_FILES if not (directory / path / file).is_file()]
-                return f"{path!r} has no {missing[0]}" if missing else None
+                missing = missing_file(directory / path)
+                return f"{path!r} has no {missing}" if missing else None
             case HubSource() if not (unpinned or source.is_pinned):
                 return f"{source.revision!r} is not a commit; pin the 40-digit commit that was tested"
             case PackedSource():
@@ -101,13 +105,14 @@ class Manifest(Strict):
         """Copy local adapters below `target`/adapters and return the list the seeder reads.
 
         `directory` is the manifest's. A packed directory is named by its content digest, so that an adapter
-        whose path changes is not a new one.
+        whose path changes is not a new one. Weights are packed as safetensors, converted if need be: an
+        archive is read from its start to its end, a checkpoint is not.
         """
         packed = []
         for adapter in self.adapters:
             source, sha256 = adapter.parsed_source, adapter.sha256
             if isinstance(source, LocalSource):
-                source, sha256 = _pack(directory / source.path, target / "adapters")
+                source, sha256 = _pack(source, directory, target / "adapters")
             packed.append(
                 {
                     "names": adapter.names(),
@@ -119,16 +124,27 @@ class Manifest(Strict):
         return packed
 
 
-def _pack(adapter: Path, target: Path) -> tuple[PackedSource, str]:
-    """Copy an adapter's files to `target`/<digest>; also returns the SHA-256 (hex) of its weights."""
-    sha256 = {file: sha256_of(LocalFile(adapter / file)) for file in ADAPTER_FILES}
+def _pack(source: LocalSource, directory: Path, target: Path) -> tuple[PackedSource, str]:
+    """Pack an adapter into `target`/<digest>; also returns the SHA-256 (hex) of its weights at the source."""
+    files = read_directory(source.path, directory / source.path)
+    sha256 = {CONFIG_FILE: sha256_of(BytesFile(files.config))}
+    conversion = None
+    if isinstance(files.weights, ConvertedFile):
+        digests = files.weights.digests()
+        conversion = Conversion(CHECKPOINT_FILE, digests.checkpoint, digests.converted)
+        # Both: the same weights from another file are another source.
+        sha256 |= {CHECKPOINT_FILE: digests.checkpoint, WEIGHTS_FILE: digests.converted}
+    else:
+        sha256[WEIGHTS_FILE] = sha256_of(files.weights)
     digest = content_digest(sha256)
     folder = target / digest
     if not folder.exists():
         folder.mkdir(parents=True)
-        for file in ADAPTER_FILES:
-            shutil.copyfile(adapter / file, folder / file)
-    return PackedSource(digest), sha256[WEIGHTS_FILE]
+        (folder / CONFIG_FILE).write_bytes(files.config)
+        write_file(files.weights, folder / WEIGHTS_FILE)
+        if conversion is not None:
+            (folder / CONVERSION_FILE).write_text(conversion.to_json())
+    return PackedSource(digest), sha256[CHECKPOINT_FILE if conversion is not None else WEIGHTS_FILE]
 
 
 def write_json(path: Path, data: Any) -> None:

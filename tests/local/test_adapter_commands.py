@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pty
+import shutil
 import signal
 import struct
 import subprocess
@@ -19,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import Result
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, adapter_prefix
@@ -293,6 +296,32 @@ def test_validate_shows_facts_and_publishes_nothing(shop: Shop) -> None:
     assert found["revision"] in shop.ok("validate", str(SAMPLES / "otter"))
     assert shop.keys("") == []
     assert shop.publish("otter", "otter").revision == found["revision"]
+
+
+def test_a_checkpoint_is_published_and_shown_with_what_it_was_converted_from(shop: Shop) -> None:
+    folder = shop.folder / "pickled"
+    folder.mkdir()
+    shutil.copyfile(SAMPLES / "otter" / CONFIG_FILE, folder / CONFIG_FILE)
+    torch.save(load_file(SAMPLES / "otter" / WEIGHTS_FILE), folder / "adapter_model.bin")
+    sha256 = hashlib.sha256((folder / "adapter_model.bin").read_bytes()).hexdigest()
+    found = shop.json("validate", str(folder))
+    assert (found["converted_from"], found["source_sha256"]) == ("adapter_model.bin", sha256)
+    assert f"from adapter_model.bin, sha256 {sha256}" in shop.ok("validate", str(folder))
+    assert "expected " + "0" * 64 in shop.fails(
+        "publish", str(folder), "--name", "otter", "--sha256", "0" * 64
+    )
+    shop.ok("publish", str(folder), "--name", "otter", "--sha256", sha256)
+    entry = shop.json("show", "otter")["entry"]
+    assert (entry["converted_from"], entry["source_sha256"]) == ("adapter_model.bin", sha256)
+    assert entry["revision"] == found["revision"]
+    assert f"from adapter_model.bin, sha256 {sha256}" in shop.ok("show", "otter")
+    [listed] = shop.json("list")["adapters"]
+    assert listed["converted_from"] == "adapter_model.bin"
+    shop.ok("verify")
+    again = shop.ok("publish", str(folder), "--name", "otter")
+    assert "unchanged" in again
+    (folder / "adapter_model.bin").write_bytes(b"\x80\x02cos\nsystem\n.")
+    assert "its adapter_model.bin is a bare pickle" in shop.fails("validate", str(folder))
 
 
 def test_a_failed_publication_is_reported_with_a_remedy(shop: Shop) -> None:

@@ -205,13 +205,6 @@ def test_what_the_hub_refuses_is_named_with_what_to_do(
     assert "adapter 'small': hf://acme/" in str(failed.value)
 
 
-def test_a_repository_without_safetensors_is_refused_with_a_hint(store: Store, server: HubServer) -> None:
-    files = {CONFIG_FILE: SMALL[CONFIG_FILE], "adapter_model.bin": b"PK\x03\x04"}
-    source = f"hf://acme/pickled@{server.add('acme/pickled', dict(files))}"
-    with pytest.raises(SeedingFailed, match=r"has no adapter_model.safetensors; .*convert .bin weights"):
-        store.seed({"pickled": source}, hub=Hub(server.endpoint))
-
-
 def test_a_hub_that_never_recovers_is_given_up_with_a_reason(store: Store, server: HubServer) -> None:
     source = add(server, "acme/small", SMALL)
     server.faults = Faults(server_error_every=1)

@@ -20,7 +20,9 @@ def command(
         list[str] | None,
         typer.Option(help="key=value, for people; may be repeated. Without any, the name keeps its labels."),
     ] = None,
-    sha256: Annotated[str | None, typer.Option(help="Expected SHA-256 of the weights file, in hex.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="Expected SHA-256 of the source's weights file, in hex.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check an adapter, upload it, and point a name to it.

@@ -68,12 +68,18 @@ def adapter(entry: RegistryEntry | None, stored: Revision | None, *, retired: bo
             "rank": str(entry.rank),
             "weights": f"{size(entry.size)}, sha256 {entry.sha256}",
             "source": entry.source,
+            **conversion(entry.converted_from, entry.source_sha256),
             "owner": entry.owner,
             "labels": _labels(entry.labels) or "none",
             "checked": _checked(entry, rules),
             "files": _files(stored, retired=retired),
         }
     )
+
+
+def conversion(file: str, sha256: str) -> dict[str, str]:
+    """Return the row about the file that an adapter's weights were converted from; none if they were not."""
+    return {"converted": f"from {file}, sha256 {sha256}"} if file else {}
 
 
 def history(past: Sequence[PastVersion]) -> Table:

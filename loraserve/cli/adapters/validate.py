@@ -21,6 +21,7 @@ def command(context: typer.Context, source: Source, as_json: AsJson = False) -> 
     store = open_store(context)
     base = checking.read_base(store.stage)
     examined = checking.check(store, source, source, base)
+    converted = examined.conversion
     facts = {
         "source": examined.files.source,
         "revision": examined.revision,
@@ -30,6 +31,9 @@ def command(context: typer.Context, source: Source, as_json: AsJson = False) -> 
     }
     output.warn(as_json, base.warning)
     shown = facts | {"size": tables.size(examined.files.weights.size)}
+    if converted is not None:
+        shown |= tables.conversion(converted.file, converted.sha256 or "")
+        facts |= {"converted_from": converted.file, "source_sha256": converted.sha256}
     shown["target_modules"] = ", ".join(examined.facts.target_modules)
     table = tables.facts({key.replace("_", " "): str(value) for key, value in shown.items()})
     document = {"valid": True, "warning": base.warning, **facts}

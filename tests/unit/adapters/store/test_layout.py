@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -24,6 +25,20 @@ def test_an_entry_survives_the_way_through_the_bucket() -> None:
 def test_an_entry_written_by_a_later_version_can_still_be_read() -> None:
     body = ENTRY.to_json().replace(b"{", b'{"later": 1, ', 1)
     assert RegistryEntry.from_json(body) == ENTRY
+
+
+def test_an_entry_written_before_conversions_can_still_be_read() -> None:
+    data = json.loads(ENTRY.to_json())
+    del data["converted_from"], data["source_sha256"]
+    assert RegistryEntry.from_json(json.dumps(data).encode()) == ENTRY
+
+
+def test_a_manifests_sha256_refers_to_the_file_that_the_source_has() -> None:
+    entry = replace(ENTRY, sha256="a" * 64)
+    assert entry.stated_sha256 == "a" * 64
+    converted = replace(entry, converted_from="adapter_model.bin", source_sha256="b" * 64)
+    assert converted.stated_sha256 == "b" * 64
+    assert RegistryEntry.from_json(converted.to_json()) == converted
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,9 @@ def test_a_header_that_is_not_one_is_refused_with_its_reason(header: bytes, mess
     "start", [b"PK\x03\x04\x00\x00\x08\x08data", b"\x80\x02}q\x00(X\x01\x00", b"\x80\x02\x8a\nl\xfc\x9cF"]
 )
 def test_a_pickle_under_the_safetensors_name_is_called_one(start: bytes) -> None:
-    with pytest.raises(InvalidAdapter, match=r"PyTorch pickle.*runs its code; convert them to safetensors"):
+    with pytest.raises(
+        InvalidAdapter, match=r"PyTorch pickle.*runs its code; name the file adapter_model.bin"
+    ):
         read(start + bytes(1000))
 
 

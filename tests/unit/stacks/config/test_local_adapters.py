@@ -1,13 +1,20 @@
+import hashlib
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
 
 from adapters.files import LocalFile, sha256_of
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
+from ingest.adapter_files import CONVERSION_FILE, Conversion
+from ingest.pytorch.converted_file import CHECKPOINT_FILE
 from stacks.config.loading import load_stage
+from stacks.config.manifest import Manifest
 from stacks.project import ROOT
 from stacks.typed_yaml import ConfigError
 
@@ -113,4 +120,60 @@ def test_files_that_cannot_be_read_are_told(stage: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(LocalFile, "read", fail)
     check_told(stage, r"dev.yaml: base_model.path: base model 'tiny-mistral': .*\(Permission denied\)")
     stage.write_text(HUB)
-    check_told(stage, r"adapters.yaml: adapter 'otter': .*otter cannot be read \(Permission denied\)")
+    check_told(stage, r"adapters.yaml: adapter 'otter': .*otter: it cannot be read \(Permission denied\)")
+
+
+def pickled(folder: Path) -> str:
+    """Replace the adapter's safetensors by a checkpoint; return its SHA-256 (hex)."""
+    torch.save(load_file(folder / WEIGHTS_FILE), folder / CHECKPOINT_FILE)
+    (folder / WEIGHTS_FILE).unlink()
+    return hashlib.sha256((folder / CHECKPOINT_FILE).read_bytes()).hexdigest()
+
+
+def test_a_checkpoint_is_checked_by_the_same_rules(stage: Path) -> None:
+    digest = pickled(stage.parent / "otter")
+    manifest = stage.parent / "adapters.yaml"
+    manifest.write_text(f"adapters:\n  - {{name: otter, source: otter, sha256: {digest}}}\n")
+    load_stage(stage)
+    manifest.write_text(f"adapters:\n  - {{name: otter, source: otter, sha256: {'f' * 64}}}\n")
+    check_told(stage, rf"adapter 'otter': sha256: its weights hash to {digest}, the manifest says f{{64}}")
+    stage.write_text(STAGE.replace("max_adapter_rank: 8", "max_adapter_rank: 4"))
+    check_told(stage, "adapter 'otter': .*rank 8 is above this stage's 4")
+
+
+def test_a_checkpoint_that_is_no_adapter_fails_synth(stage: Path) -> None:
+    folder = stage.parent / "otter"
+    pickled(folder)
+    torch.save({"weight": torch.nn.Linear(2, 2)}, folder / CHECKPOINT_FILE)
+    check_told(stage, r"adapter 'otter': .*: its adapter_model.bin names 'torch.nn.modules.linear.Linear'")
+    (folder / CHECKPOINT_FILE).unlink()
+    check_told(stage, r"'otter' has no weights \(adapter_model.safetensors or adapter_model.bin\)")
+
+
+def test_a_checkpoint_is_packed_as_the_safetensors_that_it_becomes(stage: Path, tmp_path: Path) -> None:
+    folder = stage.parent / "otter"
+    tensors = load_file(folder / WEIGHTS_FILE)
+    digest = pickled(folder)
+    manifest = Manifest.model_validate(yaml.safe_load((stage.parent / "adapters.yaml").read_text()))
+    target = tmp_path / "packed"
+    [item] = manifest.pack(stage.parent, target)
+    assert item["sha256"] == digest, "the manifest's sha256 is that of the file at the source"
+    [packed] = (target / "adapters").iterdir()
+    assert item["source"] == f"asset://{packed.name}/"
+    assert {path.name for path in packed.iterdir()} == {CONFIG_FILE, WEIGHTS_FILE, CONVERSION_FILE}
+    found = load_file(packed / WEIGHTS_FILE)
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+    weights = hashlib.sha256((packed / WEIGHTS_FILE).read_bytes()).hexdigest()
+    conversion = Conversion.from_json((packed / CONVERSION_FILE).read_bytes())
+    assert conversion == Conversion(CHECKPOINT_FILE, digest, weights)
+    assert manifest.pack(stage.parent, tmp_path / "again") == [item], "the same commit gives the same asset"
+
+
+def test_safetensors_beside_a_checkpoint_are_packed(stage: Path, tmp_path: Path) -> None:
+    (stage.parent / "otter" / CHECKPOINT_FILE).write_bytes(b"never opened")
+    load_stage(stage)
+    manifest = Manifest.model_validate(yaml.safe_load((stage.parent / "adapters.yaml").read_text()))
+    manifest.pack(stage.parent, tmp_path / "packed")
+    [packed] = (tmp_path / "packed" / "adapters").iterdir()
+    assert {path.name for path in packed.iterdir()} == {CONFIG_FILE, WEIGHTS_FILE}
