@@ -19,6 +19,7 @@ from botocore.config import Config
 from laptop_cloud import process
 from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION
 from laptop_cloud.aws_isolation import clean_environment, client_config
+from laptop_cloud.invocations.router import QUOTA_PATH
 from laptop_cloud.ports import free_port
 
 #: Seconds for the server to stop: its containers have 30 of them between SIGTERM and SIGKILL.
@@ -46,6 +47,16 @@ class Cloud:
     def client(self, service: str, config: Config | None = None) -> Any:
         """Return a boto3 client of `service` that ignores the AWS settings of this process."""
         return _isolated_session().client(service, endpoint_url=self.url, config=client_config(config))
+
+    def grant_quota(
+        self, name: str, value: float, *, account: str = DEFAULT_ACCOUNT, region: str = DEFAULT_REGION
+    ) -> None:
+        """Set an account's quota, e.g. of `ml.g5.xlarge for endpoint usage`, as AWS's support does.
+
+        Raises `urllib.error.HTTPError` for an unknown name.
+        """
+        given = {"name": name, "value": value, "account": account, "region": region}
+        process.post(self.port, QUOTA_PATH, given)
 
 
 class LaptopCloud(Cloud):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 from laptop_cloud.aws_isolation import clean_environment
 from laptop_cloud.containers.images import REPOSITORY
@@ -81,3 +81,9 @@ def answers(port: int) -> bool:
     except (URLError, OSError, ValueError):
         return False
     return isinstance(said, dict) and "pid" in said
+
+
+def post(port: int, path: str, body: Mapping[str, object]) -> None:
+    """Send a JSON document to the server on `port` of 127.0.0.1; raises `urllib.error.HTTPError`."""
+    request = Request(f"http://127.0.0.1:{port}{path}", data=json.dumps(body).encode(), method="POST")
+    _direct.open(request, timeout=5).close()

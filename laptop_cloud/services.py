@@ -10,6 +10,7 @@ from laptop_cloud.api.service import invalid
 from laptop_cloud.autoscaling import AutoScaling
 from laptop_cloud.containers.credentials import RoleSessions
 from laptop_cloud.containers.launcher import Launcher
+from laptop_cloud.quotas import ServiceQuotas
 from laptop_cloud.sagemaker.cloudwatch import CloudWatch
 from laptop_cloud.sagemaker.control_plane import SageMaker
 from laptop_cloud.sagemaker.metrics import Metrics
@@ -17,10 +18,11 @@ from laptop_cloud.sagemaker.metrics import Metrics
 
 @dataclasses.dataclass(frozen=True)
 class Services:
-    """SageMaker, Application Auto Scaling and the endpoints' metrics of one account."""
+    """SageMaker, Application Auto Scaling, Service Quotas and the endpoints' metrics of one account."""
 
     sagemaker: SageMaker
     autoscaling: AutoScaling
+    quotas: ServiceQuotas
     metrics: Metrics
 
 
@@ -60,4 +62,4 @@ class ServiceRegistry:
             autoscaling.scaled_variants,
             cloudwatch.alarm_states,
         )
-        return Services(sagemaker, autoscaling, Metrics(cloudwatch.put))
+        return Services(sagemaker, autoscaling, ServiceQuotas(account), Metrics(cloudwatch.put))

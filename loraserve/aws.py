@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,15 +14,19 @@ from botocore.config import Config
 Client = Callable[..., Any]
 
 
-def client_factory(region: str, profile: str | None = None) -> Client:
+def client_factory(region: str, profile: str | None = None, config: Config | None = None) -> Client:
     """Return a factory of clients in `region`, with the credentials of an AWS CLI profile.
 
     Without a `profile` botocore's usual order applies: environment variables, then the default profile.
-    Raises botocore's `ProfileNotFound`.
+    `config` is that of every client without its own. The factory may be called in several threads. Raises
+    botocore's `ProfileNotFound`.
     """
     session = boto3.Session(profile_name=profile, region_name=region)
+    # boto3's guide: a session is not thread safe, the clients that it creates are.
+    lock = threading.Lock()
 
-    def client(service: str, config: Config | None = None) -> Any:
-        return session.client(service, config=config)
+    def client(service: str, own: Config | None = None) -> Any:
+        with lock:
+            return session.client(service, config=own or config)
 
     return client

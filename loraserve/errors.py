@@ -1,4 +1,4 @@
-"""The base class of errors that a command reports in one line, and the error that several commands share."""
+"""The base class of errors that a command reports in one line, and the errors that several commands share."""
 
 from __future__ import annotations
 
@@ -14,3 +14,9 @@ class UserError(Exception):
 
 class NotDeployed(UserError):
     """A resource that the command needs does not exist; the message says how to create it."""
+
+
+class LocalStage(UserError):
+    """The command is for stages in AWS, not for the Local stage."""
+
+    exit_code = 2

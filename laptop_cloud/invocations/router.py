@@ -1,4 +1,6 @@
-"""Router of requests: SageMaker and Application Auto Scaling to this package, all others to `ministack`."""
+"""Router of requests: SageMaker, Application Auto Scaling and Service Quotas to this package, all others to
+`ministack`.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,16 @@ from laptop_cloud.services import ServiceRegistry, Services
 
 #: Path at which the server returns its process id; `process.answers` requests it.
 IDENTITY_PATH: Final = "/_laptop-cloud"
+#: Path at which the server grants a quota, which in AWS its support does; `Cloud.grant_quota` requests it.
+QUOTA_PATH: Final = "/_laptop-cloud/quota"
 
 _CONTROL_BODY_LIMIT: Final = 1_048_576
+#: Members of `Services` by the prefix of their requests' `X-Amz-Target`.
+_MEMBERS: Final = {
+    b"SageMaker": "sagemaker",
+    b"AnyScaleFrontendService": "autoscaling",
+    b"ServiceQuotasV20190624": "quotas",
+}
 
 
 class Router:
@@ -44,15 +54,28 @@ class Router:
             await _control(service, operation, receive, send)
         elif scope["path"] == IDENTITY_PATH:
             await respond(send, 200, [], json.dumps({"pid": os.getpid()}).encode())
+        elif scope["path"] == QUOTA_PATH and scope["method"] == "POST":
+            await self._grant(receive, send)
         else:
             await self._emulator(scope, receive, send)
 
     def _service(self, target: bytes, headers: Headers) -> Service | None:
         prefix = target.partition(b".")[0]
-        if prefix not in (b"SageMaker", b"AnyScaleFrontendService"):
+        if prefix not in _MEMBERS:
             return None
         services: Services = self._registry.of(_account_of(headers))
-        return services.sagemaker if prefix == b"SageMaker" else services.autoscaling
+        service: Service = getattr(services, _MEMBERS[prefix])
+        return service
+
+    async def _grant(self, receive: Receive, send: Send) -> None:
+        given = json.loads(await read_body(receive, _CONTROL_BODY_LIMIT))
+        quotas = self._registry.of(Account(given["account"], given["region"])).quotas
+        try:
+            quotas.grant(given["name"], given["value"])
+        except ServiceError as error:
+            await respond(send, error.status, [], error.body())
+        else:
+            await respond(send, 200, [], b"{}")
 
     async def _invoke(self, call: Invocation, stream: bool, receive: Receive, send: Send) -> None:
         answer = self._runtime.stream if stream else self._runtime.invoke

@@ -16,7 +16,19 @@ from loraserve.cli.adapters.options import store_options
 from loraserve.cli.console import report_errors
 
 #: Modules of `loraserve.cli`, in the order of `--help`.
-COMMANDS = ("demo", "up", "down", "invoke", "synth", "diff", "bootstrap", "deploy", "destroy", "pin_images")
+COMMANDS = (
+    "demo",
+    "up",
+    "down",
+    "invoke",
+    "synth",
+    "diff",
+    "bootstrap",
+    "doctor",
+    "deploy",
+    "destroy",
+    "pin_images",
+)
 #: Modules of `loraserve.cli.adapters`, in the order of `--help`.
 ADAPTER_COMMANDS = ("list", "show", "validate", "publish", "rollback", "remove", "verify", "gc")
 

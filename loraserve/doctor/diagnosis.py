@@ -1,9 +1,9 @@
-"""Run of all checks, several at a time; an answer that AWS refuses is a finding, not an error."""
+"""A check as an entry of the catalog, and its findings: an error of AWS is a finding, too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -14,26 +14,27 @@ from stacks.config.stage_config import LoadedStage
 #: A check: yields its findings. It reads only, and may raise boto3's errors.
 Check = Callable[[LoadedStage, Client], Iterable[Finding]]
 
-_THREADS = 8
+
+class Entry(NamedTuple):
+    """A check and its place in the table."""
+
+    group: str
+    """Heading of the table's part, e.g. `Account`."""
+    title: str
+    """Subject of the check: the name of the finding where AWS refuses the check's requests."""
+    check: Check
+    needs_account: bool = True
+    """If true, the check runs only with credentials of the stage's account."""
 
 
-def diagnose(stage: LoadedStage, client: Client, checks: Sequence[tuple[str, Check]]) -> Iterator[Finding]:
-    """Run the checks and yield their findings in the order of `checks`, each as soon as it is known.
-
-    `checks` are pairs of a title and a function. A check that raises one of boto3's errors becomes an
-    `unknown` finding with that title.
-    """
-
-    def run(pair: tuple[str, Check]) -> list[Finding]:
-        title, check = pair
-        found: list[Finding] = []
-        try:
-            for finding in check(stage, client):
-                found.append(finding)
-        except (BotoCoreError, ClientError) as error:
-            found.append(unknown(title, f"not checked: {error}"))
-        return found
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for findings in pool.map(run, checks):
-            yield from findings
+def findings(entry: Entry, stage: LoadedStage, client: Client) -> list[Finding]:
+    """Run a check. One of boto3's errors ends it with an `unknown` finding with the entry's title."""
+    found: list[Finding] = []
+    try:
+        found.extend(entry.check(stage, client))
+    except ClientError as error:
+        code, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        found.append(unknown(entry.title, f"not checked: {error.operation_name} answered {code}: {said}"))
+    except BotoCoreError as error:
+        found.append(unknown(entry.title, f"not checked: {error}"))
+    return found

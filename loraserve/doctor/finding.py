@@ -25,9 +25,9 @@ class Finding:
     """Subject of the check, a noun of a few words, e.g. `instance quota`."""
     state: State
     found: str
-    """Result, with its figures and names."""
+    """Result of the check, with its figures and names."""
     remedy: str = ""
-    """Action that removes the problem; empty for OK. Commands are complete, so that they can be copied."""
+    """Remedy; empty for OK. Commands are complete, so that they can be copied."""
 
 
 def ok(check: str, found: str) -> Finding:

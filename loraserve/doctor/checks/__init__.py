@@ -1,1 +1,1 @@
-"""The checks, one module per topic."""
+"""The checks, one module per topic; `loraserve/doctor/catalog.py` lists them."""

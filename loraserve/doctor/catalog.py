@@ -1,0 +1,62 @@
+"""All checks of a stage, in the order of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from loraserve.aws import Client
+from loraserve.doctor.checks import (
+    bootstrap,
+    credentials,
+    docker,
+    endpoint,
+    names,
+    permissions,
+    quota,
+    region,
+    stacks,
+)
+from loraserve.doctor.deployment import Deployment
+from loraserve.doctor.diagnosis import Check, Entry
+from loraserve.doctor.finding import Finding, unknown
+from stacks.config.stage_config import LoadedStage
+
+#: A check of what the deployment will use.
+PlanCheck = Callable[[Deployment, LoadedStage, Client], Iterable[Finding]]
+
+#: Runs first: without credentials, the checks that need them are not run.
+CREDENTIALS = Entry("Account", "credentials", credentials.check, needs_account=False)
+#: Base model, adapters, secret, keys, network, topic: what the stage file names.
+SOURCES: tuple[Entry, ...] = ()
+
+
+def catalog(deployment: Deployment | None) -> list[Entry]:
+    """List the checks after `CREDENTIALS`; those of the deployment yield `unknown` without one."""
+
+    def planned(title: str, check: PlanCheck) -> Check:
+        def run(stage: LoadedStage, client: Client) -> Iterator[Finding]:
+            if deployment is None:
+                yield unknown(title, "not checked: the stage cannot be synthesized")
+            else:
+                yield from check(deployment, stage, client)
+
+        return run
+
+    def entry(group: str, title: str, check: PlanCheck, *, needs_account: bool = True) -> Entry:
+        return Entry(group, title, planned(title, check), needs_account)
+
+    return [
+        Entry("Account", "SageMaker", region.has_sagemaker, needs_account=False),
+        Entry("Account", "region", region.is_enabled),
+        Entry("Account", "instance type", region.offers_instance),
+        entry("Account", "instance quota", quota.check),
+        entry("Account", "permissions", permissions.check),
+        Entry("Account", "permissions boundary", permissions.has_boundary),
+        entry("CDK", "bootstrap", bootstrap.check),
+        entry("Docker", "Docker", docker.check, needs_account=False),
+        entry("Stacks", "stacks", stacks.check),
+        entry("Stacks", "fixed names", names.check),
+        entry("Stacks", "endpoint", endpoint.has_status),
+        entry("Stacks", "rollback alarms", endpoint.has_no_alarm),
+        *SOURCES,
+    ]

@@ -1,0 +1,88 @@
+"""The findings as a table for people and as a document for programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from loraserve.doctor.examination import TableLine
+from loraserve.doctor.finding import State
+
+_MARKS = {State.OK: ("✓", "green"), State.PROBLEM: ("✗", "red"), State.UNKNOWN: ("–", "yellow")}
+
+
+def report(console: Console, lines: Iterable[TableLine], *, progress: Console | None = None) -> int:
+    """Print the table and a line with the counts; return the number of problems.
+
+    While the checks run, `progress` (by default `console`) shows the one that ended last.
+    """
+    known = list(watched(progress or console, lines))
+    with console.capture() as rendered:
+        console.print(table(known))
+    # The table pads every line to its widest, which would fill a file with blanks.
+    console.file.write("".join(f"{line.rstrip()}\n" for line in rendered.get().splitlines()))
+    console.print(summary_line(known), highlight=False)
+    return counts(known)[State.PROBLEM]
+
+
+def watched(console: Console, lines: Iterable[TableLine]) -> Iterator[TableLine]:
+    """Pass the lines on, and show the progress."""
+    with console.status("checking …") as status:
+        for number, line in enumerate(lines, 1):
+            status.update(f"checking … {number} done, the last: {line.finding.check}")
+            yield line
+
+
+def table(lines: Sequence[TableLine]) -> Table:
+    """Make the table: a heading for each group, a row for each finding."""
+    shown = Table(box=None, pad_edge=False, show_header=False)
+    shown.add_column(width=1)
+    shown.add_column(min_width=12, max_width=24)
+    shown.add_column(overflow="fold", ratio=1)
+    for group in dict.fromkeys(line.group for line in lines):
+        shown.add_row("", Text(group, style="bold"), "")
+        for finding in (line.finding for line in lines if line.group == group):
+            mark, style = _MARKS[finding.state]
+            text = Text(finding.found)
+            if finding.remedy:
+                text.append(f"\n→ {finding.remedy}", style=style)
+            shown.add_row(Text(mark, style=style), Text(finding.check), text)
+    return shown
+
+
+def counts(lines: Iterable[TableLine]) -> Counter[State]:
+    """Count the findings of each state."""
+    return Counter(line.finding.state for line in lines)
+
+
+def summary_line(lines: Sequence[TableLine]) -> str:
+    """Make the line with the counts."""
+    found = counts(lines)
+    end = (
+        "correct them before the deployment"
+        if found[State.PROBLEM]
+        else "nothing found that would stop the deployment"
+    )
+    return f"{found[State.OK]} ✓, {found[State.PROBLEM]} ✗, {found[State.UNKNOWN]} – (not checked): {end}"
+
+
+def document(stage: str, lines: Sequence[TableLine]) -> str:
+    """Make the JSON document: the findings, and the number of each state."""
+    found = counts(lines)
+    findings = [
+        {
+            "group": group,
+            "check": finding.check,
+            "state": finding.state.value,
+            "found": finding.found,
+            "remedy": finding.remedy,
+        }
+        for group, finding in lines
+    ]
+    summary = {state.value: found[state] for state in State}
+    return json.dumps({"stage": stage, "findings": findings, "summary": summary}, indent=2)

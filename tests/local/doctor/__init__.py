@@ -1,0 +1,1 @@
+"""The doctor against the laptop cloud, with each fault planted in turn."""
