@@ -52,11 +52,24 @@ _LONGEST_PAUSE_SECONDS = 30.0
 _LONGEST_ASKED_SECONDS = 900.0
 _ENCODING_HEADERS = {"content-encoding", "content-length", "transfer-encoding"}
 _BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT}
+#: The Hub's answers for a private or absent repository, a gated file, a token without access.
+_CLOSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _CONNECTIONS = 32
 #: A CDN's responses to a presigned URL that has expired.
 _EXPIRED = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 
 T = TypeVar("T")
+
+
+class HubUnavailable(SourceError):
+    """The Hub cannot be asked: no connection, or it is busy or broken. Nothing is known of the repository."""
+
+
+class ClosedRepository(SourceError):
+    """A repository that is gated, private or absent, or a token that the Hub refuses."""
+
+    gated = False
+    """True if the Hub says so: the repository exists, and its licence has to be accepted."""
 
 
 @dataclass(frozen=True)
@@ -79,21 +92,42 @@ class Hub:
         *,
         has_time: Callable[[], bool] = lambda: True,
         how_to_log_in: str = "put a Hub read token into the secret that the stage's hub_token_secret names",
+        max_failures: int = MAX_FAILURES,
     ) -> None:
         """`has_time` is called during pauses; once it returns false, `OutOfTime` is raised.
 
-        `how_to_log_in` is the remedy in the message of an error that a token would solve.
+        `how_to_log_in` is the remedy in the message of an error that a token would solve. After
+        `max_failures` in a row, 1 or more, `HubUnavailable` is raised: 8 take a minute of pauses, 2 half a
+        second.
         """
         self.endpoint = endpoint
         self._token = token
         self._has_time = has_time
         self._how_to_log_in = how_to_log_in
+        self._max_failures = max_failures
         # False instead of None: a token that is stored on this machine is not sent.
         self._headers = build_hf_headers(token=token or False, library_name="lora-serving-sagemaker")
         self._api = HfApi(endpoint, token=token or False, library_name="lora-serving-sagemaker")
 
+    @property
+    def has_token(self) -> bool:
+        """True if requests carry a token."""
+        return self._token is not None
+
+    def without_token(self) -> Hub:
+        """Return the same Hub as a caller without a token sees it, e.g. a stage's container."""
+        return Hub(
+            self.endpoint,
+            has_time=self._has_time,
+            how_to_log_in=self._how_to_log_in,
+            max_failures=self._max_failures,
+        )
+
     def snapshot(self, source: HubSource) -> Snapshot:
-        """List the repository at the commit that the source names now; raises `SourceError`."""
+        """List the repository at the commit that the source names now; raises `SourceError`.
+
+        The Hub lists a gated repository to everyone: only reading a file shows that it may be read.
+        """
 
         def ask() -> Snapshot:
             info = self._api.model_info(
@@ -103,12 +137,12 @@ class Hub:
             files = {item.rfilename: HubFile(self, pinned, item) for item in info.siblings or ()}
             return Snapshot(pinned, files)
 
-        for failures in range(1, MAX_FAILURES + 1):
+        for failures in range(1, self._max_failures + 1):
             try:
                 return ask()
             except (HfHubHTTPError, httpx2.HTTPError) as error:
                 self.wait_after(error, failures, source)
-        raise AssertionError("wait_after raises at MAX_FAILURES")
+        raise AssertionError("wait_after raises at the last failure")
 
     def stream(self, url: str, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes `start` … `end` of a file in chunks; the token is sent to the Hub only.
@@ -149,17 +183,20 @@ class Hub:
         return urljoin(url, response.headers["Location"]) if response.is_redirect else url
 
     def wait_after(self, error: Exception, failures: int, source: HubSource) -> None:
-        """Wait before the next attempt; raises `SourceError` if another attempt cannot succeed."""
+        """Wait before the next attempt; raises `SourceError` if another attempt cannot succeed.
+
+        An `OutOfTime` that is raised meanwhile has the reason as its cause.
+        """
         response = error.response if isinstance(error, HfHubHTTPError) else None
-        retryable = response is None or response.status_code in _BUSY or response.is_server_error
-        if not retryable or failures >= MAX_FAILURES:
+        if not _is_retryable(response) or failures >= self._max_failures:
             raise self._source_error(error, source, failures) from error
         pause = min(0.5 * 2 ** (failures - 1), _LONGEST_PAUSE_SECONDS)
         if response is not None:
             pause = _asked_to_wait(response) or pause
         until = time.monotonic() + min(pause, _LONGEST_ASKED_SECONDS)
         while (left := until - time.monotonic()) > 0:
-            self.check_time()
+            if not self._has_time():
+                raise OutOfTime from self._source_error(error, source, failures)
             time.sleep(min(left, 1.0))
 
     def check_time(self) -> None:
@@ -170,38 +207,54 @@ class Hub:
     def _source_error(self, error: Exception, source: HubSource, failures: int) -> SourceError:
         """Return the error with problem and remedy. It quotes no library: its URL may have a signature."""
         page = f"{self.endpoint}/{source.repo}"
-        status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
-        if isinstance(error, GatedRepoError):
-            if self._token is None:
-                problem, remedy = (
-                    "the repository is gated",
-                    f"accept its terms at {page}, and {self._how_to_log_in}",
-                )
-            else:
-                problem = "the repository is gated, and the token's account has no access to it"
-                remedy = f"accept its terms at {page} with that account"
-        elif isinstance(error, RevisionNotFoundError):
+        response = error.response if isinstance(error, HfHubHTTPError) else None
+        kind: type[SourceError] = SourceError
+        if isinstance(error, RevisionNotFoundError):
             problem = f"the repository has no revision {source.revision!r}"
             remedy = f"copy the commit from {page}/commits/main"
         elif isinstance(error, RemoteEntryNotFoundError):
             problem, remedy = "a file that the Hub lists is not there", "pin another commit"
-        elif status == HTTPStatus.UNAUTHORIZED and self._token is not None:
-            problem = "the Hub does not accept the token, or has no such repository"
-            remedy = f"check the spelling, and {self._how_to_log_in}"
-        elif isinstance(error, RepositoryNotFoundError):
-            problem = "the Hub has no such repository, or it is private"
-            remedy = f"check the spelling; for a private one, {self._how_to_log_in}"
-        elif status == HTTPStatus.FORBIDDEN:
-            problem, remedy = "the token may not read this repository", "use a token that may"
-        elif status is not None:
-            problem = f"the Hub answers HTTP {status}" + (
-                f", {failures} times in a row" if failures > 1 else ""
-            )
-            remedy = "try again later: what has been transferred is kept"
-        else:
+        elif isinstance(error, RepositoryNotFoundError) or (
+            response is not None and response.status_code in _CLOSED
+        ):
+            kind = ClosedRepository
+            problem, remedy = self._closed(error, page)
+        elif response is None:
+            kind = HubUnavailable
             problem = f"no connection to the Hub ({type(error).__name__})"
             remedy = "check the network; what has been transferred is kept"
-        return SourceError(str(source), problem, remedy)
+        else:
+            problem = f"the Hub answers HTTP {response.status_code}" + (
+                f", {failures} times in a row" if failures > 1 else ""
+            )
+            remedy = f"open {page}"
+            if _is_retryable(response):
+                kind, remedy = HubUnavailable, "try again later: what has been transferred is kept"
+        made = kind(str(source), problem, remedy)
+        if isinstance(made, ClosedRepository):
+            made.gated = isinstance(error, GatedRepoError)
+        return made
+
+    def _closed(self, error: Exception, page: str) -> tuple[str, str]:
+        """Return problem and remedy of a repository that the Hub does not let read."""
+        status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+        if isinstance(error, GatedRepoError):
+            if self.has_token:
+                problem = "the repository is gated, and the token's account has no access to it"
+                return problem, f"accept its terms at {page} with that account"
+            return "the repository is gated", f"accept its terms at {page}, and {self._how_to_log_in}"
+        if status == HTTPStatus.FORBIDDEN:
+            if self.has_token:
+                return (
+                    "the token may not read this repository",
+                    "use a token that may; a fine-grained one needs read access to public gated repositories",
+                )
+            return "the Hub refuses to show this repository (HTTP 403)", f"open {page}: it may be disabled"
+        if status == HTTPStatus.UNAUTHORIZED and self.has_token:
+            problem = "the Hub does not accept the token, or has no such repository"
+            return problem, f"check the spelling, and {self._how_to_log_in}"
+        problem = "the Hub has no such repository, or it is private"
+        return problem, f"check the spelling; for a private one, {self._how_to_log_in}"
 
 
 class HubFile:
@@ -310,6 +363,11 @@ def _raise_for_status(url: str, response: urllib3.BaseHTTPResponse) -> None:
         hf_raise_for_status(
             httpx2.Response(response.status, headers=headers, content=content, request=request)
         )
+
+
+def _is_retryable(response: httpx2.Response | None) -> bool:
+    """Return whether another attempt may succeed; None: there was no response."""
+    return response is None or response.status_code in _BUSY or response.is_server_error
 
 
 def _origin(url: str) -> tuple[str, str]:

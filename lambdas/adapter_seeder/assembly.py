@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from adapters.source import HubSource
 from ingest.archive import Archive
 from ingest.hub import Hub
+from ingest.hub_token import plain_token
 from ingest.model_files import ModelFiles, hub_model, packed_model
 from ingest.s3_object import S3File
 from lambdas.adapter_seeder.desired_state import DesiredState
@@ -61,9 +62,7 @@ def _hub_token(secret: str) -> str | None:
     if not secret:
         return None
     try:
-        value = (
-            boto3.client("secretsmanager").get_secret_value(SecretId=secret).get("SecretString", "").strip()
-        )
+        text = boto3.client("secretsmanager").get_secret_value(SecretId=secret).get("SecretString", "")
     except ClientError as error:
         code = error.response["Error"]["Code"]
         remedy = "create it in this account and region with a Hub read token as its plain text"
@@ -72,8 +71,9 @@ def _hub_token(secret: str) -> str | None:
         raise SecretUnreadable(
             f"hub_token_secret: the secret {secret!r} cannot be read ({code}); {remedy}"
         ) from None
-    if not value or any(character.isspace() or character in "{}\"'" for character in value):
+    token = plain_token(text)
+    if token is None:
         raise SecretUnreadable(
             f"hub_token_secret: the secret {secret!r} holds no token; store the token as plain text, no JSON"
         )
-    return str(value)
+    return token

@@ -15,7 +15,7 @@ def command(
     as_json: AsJson = False,
     profile: Annotated[str | None, typer.Option(help="A profile of the AWS CLI's configuration.")] = None,
 ) -> None:
-    """Check everything that can stop a deployment of a stage, in under a minute.
+    """Check everything that can stop a deployment of a stage.
 
     Nothing is changed. ✓: as the deployment needs it. ✗: it would stop the deployment; the line has the
     remedy. –: not checked, e.g. because the credentials may not ask. The exit code is 1 if a line has ✗.

@@ -105,12 +105,23 @@ class HubServer:
 
     def _hub(self, request: HubRequest, form: bytes) -> Reply:
         match [unquote(part) for part in request.path.split("/")[1:]]:
+            case ["api", "whoami-v2"]:
+                return self._whoami(request)
             case ["api", "models", org, name, *rest]:
                 return self._api(request, self._repository(request, f"{org}/{name}"), rest, form)
             case [org, name, "resolve", revision, *parts] if parts:
                 repository = self._repository(request, f"{org}/{name}")
                 return self._resolve(request, repository, revision, "/".join(parts))
         raise self._no_repository(request)
+
+    def _whoami(self, request: HubRequest) -> Reply:
+        """Answer as the route of HfApi.whoami, with the parts that every kind of account has."""
+        if request.token is None or request.token not in self.tokens:
+            raise Refusal.of_hub(401, None, "Invalid username or password.")
+        token = {"displayName": "test", "role": "read", "createdAt": "2026-01-01T00:00:00.000Z"}
+        account = {"type": "user", "id": "62f264b9f3c90f4b6514a269", "name": "reader"}
+        data = account | {"auth": {"type": "access_token", "accessToken": token}}
+        return Reply(200, {"Content-Type": "application/json; charset=utf-8"}, _json(data))
 
     def _api(self, request: HubRequest, repository: Repository, route: list[str], form: bytes) -> Reply:
         query = parse_qs(request.query)
@@ -220,10 +231,13 @@ class HubServer:
         """As on the Hub, everyone may list a gated repository, and some may read its files."""
         if not repository.gated or self._may_read(request, repository.id):
             return
+        # The texts of huggingface.co, e.g. huggingface/transformers#31367, city96/ComfyUI_ExtraModels#99 (401).
         restricted = f"Access to model {repository.id} is restricted"
         if request.token is None:
-            raise Refusal.of_hub(401, "GatedRepo", f"{restricted}. Please log in.")
-        raise Refusal.of_hub(403, "GatedRepo", f"{restricted} and you are not in the authorized list.")
+            how = "You must have access to it and be authenticated to access it. Please log in."
+            raise Refusal.of_hub(401, "GatedRepo", f"{restricted}. {how}")
+        how = f"Visit {self.endpoint}/{repository.id} to ask for access."
+        raise Refusal.of_hub(403, "GatedRepo", f"{restricted} and you are not in the authorized list. {how}")
 
 
 def _json(data: Any) -> bytes:

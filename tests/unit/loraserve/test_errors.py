@@ -75,7 +75,8 @@ def test_the_known_error_classes_are_found() -> None:
 @pytest.mark.parametrize("error_class", error_classes(), ids=lambda found: found.__name__)
 def test_an_error_class_is_reported_in_one_line(error_class: type[Exception]) -> None:
     assert issubclass(error_class, UserError | AdapterError)
-    assert reported(instance(error_class)) == (1, f"✗ {MESSAGE}\n")
+    code = error_class.exit_code if issubclass(error_class, UserError) else 1
+    assert reported(instance(error_class)) == (code, f"✗ {MESSAGE}\n")
 
 
 @pytest.mark.parametrize(

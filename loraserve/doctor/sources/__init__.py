@@ -1,0 +1,1 @@
+"""Base model and adapters at their sources, asked as the seeder will ask."""
