@@ -91,8 +91,11 @@ def test_every_command_of_the_page_is_run_here() -> None:
     }  # fmt: skip
 
 
-def test_before_the_bootstrap_the_doctor_names_it(engineer: Engineer) -> None:
-    assert "make bootstrap STAGE=dev" in engineer.run(command("make doctor"), expected=2)
+def test_in_a_new_account_the_doctor_names_bootstrap_and_quota(engineer: Engineer) -> None:
+    output = " ".join(engineer.run(command("make doctor"), expected=2).split())
+    assert "make bootstrap STAGE=dev" in output
+    assert "aws service-quotas request-service-quota-increase" in output
+    engineer.cloud.grant_quota("ml.g5.xlarge for endpoint usage", 2)
 
 
 def test_the_token_is_stored(engineer: Engineer) -> None:
