@@ -36,6 +36,8 @@ class Generation:
     """Number of generated tokens, as the engine counted them."""
     seconds: float
     """Time from sending the request to receiving the whole answer."""
+    adapter: str | None = None
+    """Adapter that answered, as `name@revision`; None for the base model."""
 
 
 def runtime_config(connections: int = 20) -> Config:
@@ -72,6 +74,7 @@ class EndpointClient:
             text=answer["generated_text"],
             tokens=answer["details"]["generated_tokens"],
             seconds=time.perf_counter() - started,
+            adapter=_adapter(response.get("CustomAttributes", "")),
         )
 
     def stream(self, prompt: str, *, adapter: str | None = None, **parameters: Any) -> Iterator[str]:
@@ -89,6 +92,11 @@ class EndpointClient:
                 raise InvocationError(200, event["error_type"], event["error"])
             if not event["token"]["special"]:
                 yield event["token"]["text"]
+
+
+def _adapter(attributes: str) -> str | None:
+    """Read the adapter from the attributes of an answer, `adapter=<name>@<revision>;request=<id>`."""
+    return dict(part.partition("=")[::2] for part in attributes.split(";")).get("adapter")
 
 
 def _body(prompt: str, adapter: str | None, parameters: Mapping[str, Any], *, stream: bool) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,10 @@ from rich.console import Console
 
 from loraserve.aws import Client
 from loraserve.cdk import CdkError
+from loraserve.cdk_arguments import CdkArguments
+from loraserve.deployed import check_config
 from loraserve.diff import stack_templates
+from stacks.config.stage_config import LoadedStage
 
 #: Runs `cdk ARGUMENTS`; raises `CdkError`.
 Cdk = Callable[..., object]
@@ -32,9 +35,12 @@ class _Fleet(NamedTuple):
 
 
 def deploy(
-    console: Console, stage: str, client: Client, cdk: Cdk, assembly: Path, arguments: Sequence[str] = ()
+    console: Console, stage: LoadedStage, client: Client, cdk: Cdk, assembly: Path, arguments: CdkArguments
 ) -> None:
-    """Synthesize the stage into `assembly` and deploy its stacks; `arguments` are passed to `cdk deploy`.
+    """Synthesize the stage into `assembly` and deploy its stacks.
+
+    `arguments.common` are passed to every call of the CLI, `arguments.own` to `cdk deploy`. `client` must
+    have the credentials that they give to the CLI.
 
     SageMaker accepts two changes in one order only, and CloudFormation uses another order:
 
@@ -45,13 +51,14 @@ def deploy(
     - SageMaker refuses a rolling update of a single instance. Autoscaling's new minimum would take effect
       only after the update. So the endpoint is scaled out first.
 
-    Raises `CdkError`, and boto3's errors if the endpoint cannot be described or scaled out.
+    Raises `CdkError`; `NotAsDeployed` if the endpoint has another config afterwards, because SageMaker has
+    rolled it back; and boto3's errors if the endpoint cannot be described or scaled out.
     """
-    cdk("synth", "--quiet", "--context", f"stage={stage}")
+    cdk("synth", "--quiet", "--context", f"stage={stage.name}", *arguments.common)
     # The checked templates are the ones that are deployed.
-    name, synthesized = stage.capitalize(), ("--app", str(assembly))
-    endpoint, wanted, rolling = _wanted(dict(stack_templates(assembly))[f"{name}/Serving"])
-    stacks = endpoint.removesuffix("Serving")
+    synthesized = ("--app", str(assembly), *arguments.common)
+    wanted, rolling = _wanted(dict(stack_templates(assembly))[f"{stage.id}/Serving"])
+    endpoint = stage.endpoint_name
     sagemaker, cloudformation = client("sagemaker"), client("cloudformation")
     deployed = _deployed(sagemaker, endpoint)
     if deployed is not None and rolling and deployed.instances < _FEWEST_OF_ROLLING:
@@ -67,19 +74,19 @@ def deploy(
             f"{endpoint}: {before} becomes {wanted.instance_type}. Autoscaling is removed "
             "for the update, which SageMaker would refuse otherwise, and restored by it."
         )
-        _unprotect(cloudformation, f"{stacks}Scaling")
-        cdk("destroy", f"{name}/Scaling", "--force", "--exclusively", *synthesized)
-    for stack in _never_made(cloudformation, stacks):
+        _unprotect(cloudformation, stage.stack_name("Scaling"))
+        cdk("destroy", f"{stage.id}/Scaling", "--force", "--exclusively", *synthesized)
+    for stack in _never_made(cloudformation, stage.stack_name("")):
         # The CLI deletes a stack whose first deployment failed, but not with termination protection.
         _unprotect(cloudformation, stack)
     try:
-        cdk("deploy", f"{name}/*", *synthesized, *arguments)
+        cdk("deploy", f"{stage.id}/*", *synthesized, *arguments.own)
     except CdkError:
         if unscaled:
             console.print(f"{endpoint}: the update failed; autoscaling is restored.")
-            cdk("deploy", f"{name}/Scaling", "--exclusively", *synthesized, *arguments)
+            cdk("deploy", f"{stage.id}/Scaling", "--exclusively", *synthesized, *arguments.own)
         raise
-    _check_live(sagemaker, cloudformation, endpoint)
+    check_config(console, stage, client)
 
 
 def _never_made(cloudformation: Any, prefix: str) -> list[str]:
@@ -94,26 +101,14 @@ def _never_made(cloudformation: Any, prefix: str) -> list[str]:
     ]
 
 
-def _check_live(sagemaker: Any, cloudformation: Any, endpoint: str) -> None:
-    """Raise `CdkError` unless the endpoint has the stack's config: SageMaker may have rolled it back."""
-    found = cloudformation.describe_stack_resource(StackName=endpoint, LogicalResourceId="EndpointConfig")
-    config = found["StackResourceDetail"]["PhysicalResourceId"].rpartition("/")[2]
-    live = sagemaker.describe_endpoint(EndpointName=endpoint)
-    if live["EndpointConfigName"] != config:
-        raise CdkError(
-            f"{endpoint} is {live['EndpointStatus']} on {live['EndpointConfigName']}, not on the config that "
-            f"was deployed, {config}: {live.get('FailureReason', 'see its events')}"
-        )
-
-
-def _wanted(template: Path) -> tuple[str, _Fleet, bool]:
-    """Read the endpoint's name, its new fleet and whether its update is rolling from the template."""
+def _wanted(template: Path) -> tuple[_Fleet, bool]:
+    """Read the endpoint's new fleet and whether its update is rolling from the template."""
     resources = json.loads(template.read_text())["Resources"].values()
     by_type = {resource["Type"]: resource["Properties"] for resource in resources}
     [variant] = by_type["AWS::SageMaker::EndpointConfig"]["ProductionVariants"]
     endpoint = by_type["AWS::SageMaker::Endpoint"]
     fleet = _Fleet(variant["VariantName"], variant["InstanceType"], variant["InitialInstanceCount"])
-    return endpoint["EndpointName"], fleet, "RollingUpdatePolicy" in endpoint["DeploymentConfig"]
+    return fleet, "RollingUpdatePolicy" in endpoint["DeploymentConfig"]
 
 
 def _deployed(sagemaker: Any, endpoint: str) -> _Fleet | None:

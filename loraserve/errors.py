@@ -20,3 +20,7 @@ class LocalStage(UserError):
     """The command is for stages in AWS, not for the Local stage."""
 
     exit_code = 2
+
+
+class NotDeployable(UserError):
+    """A stage whose deployment would fail; nothing was changed."""

@@ -12,6 +12,7 @@ import aiohttp
 from laptop_cloud.api.account import Account
 from laptop_cloud.api.service import Params
 from laptop_cloud.containers.credentials import RoleRefused, RoleSessions
+from laptop_cloud.containers.embedded_metrics import EmbeddedMetrics
 from laptop_cloud.containers.images import UnknownImage, command_of
 from laptop_cloud.containers.instance import Instance, InstanceFailed, LaunchSpec, RoleAccess, StartLimits
 from laptop_cloud.containers.logs import SETTINGS, ContainerLog
@@ -100,6 +101,7 @@ class Launcher:
             f"/aws/sagemaker/Endpoints/{endpoint}",
             f"{variant}/{instance_id}",
             lambda: self._roles.client(role, "logs", account, SETTINGS),
+            EmbeddedMetrics(account),
         )
 
     def _new_log(self, endpoint: str, variant: str) -> Path:

@@ -14,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from laptop_cloud.containers.credentials import RoleRefused
+from laptop_cloud.containers.embedded_metrics import EmbeddedMetrics
 
 _LOGGER: Final = logging.getLogger("laptop_cloud")
 #: Seconds between two reads of a container's output.
@@ -29,12 +30,18 @@ SETTINGS: Final = Config(connect_timeout=2, read_timeout=10, retries={"total_max
 class ContainerLog:
     """One log stream, filled from the file with a container's output."""
 
-    def __init__(self, file: Path, group: str, stream: str, client: Callable[[], Any]) -> None:
-        """`client` makes a client of CloudWatch Logs; it is called once, on a thread."""
+    def __init__(
+        self, file: Path, group: str, stream: str, client: Callable[[], Any], metrics: EmbeddedMetrics
+    ) -> None:
+        """`client` makes a client of CloudWatch Logs; it is called once, on a thread.
+
+        `metrics` publishes those of the stored lines.
+        """
         self._file = file
         self._group = group
         self._stream = stream
         self._make_client = client
+        self._metrics = metrics
         self._client: Any = None
         self._created = False
         self._position = 0
@@ -111,3 +118,4 @@ class ContainerLog:
             self._client.put_log_events(
                 logGroupName=self._group, logStreamName=self._stream, logEvents=events
             )
+        self._metrics.publish(lines)

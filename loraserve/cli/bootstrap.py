@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from loraserve.cli.console import console, report_interrupt
+from loraserve.cli.options import Profile
 
 #: Unknown options are passed to `cdk bootstrap`.
 CONTEXT_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -19,7 +20,7 @@ INTERRUPTED = (
 def command(
     context: typer.Context,
     stage: Annotated[str, typer.Argument(help="A stage of stages/, e.g. dev.")],
-    profile: Annotated[str | None, typer.Option(help="Profile of the AWS CLI.")] = None,
+    profile: Profile = None,
 ) -> None:
     """Prepare a stage's account and region for the CDK, once.
 
@@ -31,12 +32,13 @@ def command(
     from loraserve.aws import client_factory
     from loraserve.bootstrap import bootstrap
     from loraserve.cdk import interactive
+    from loraserve.cdk_arguments import cdk_arguments
     from stacks.config.loading import load_stages
     from stacks.project import ROOT
 
     with report_interrupt(INTERRUPTED):
         [loaded] = load_stages(ROOT / "stages", stage)
+        arguments = cdk_arguments("bootstrap", stage, context.args, profile)
         client = client_factory(loaded.config.region, profile)
-        options = context.args if profile is None else [*context.args, "--profile", profile]
         run = functools.partial(interactive, output=ROOT / "cdk.out")
-        bootstrap(console, loaded, client, run, options)
+        bootstrap(console, loaded, client, run, [*arguments.common, *arguments.own])

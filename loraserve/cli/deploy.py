@@ -8,34 +8,72 @@ from typing import Annotated
 import typer
 
 from loraserve.cli.console import console, report_interrupt
+from loraserve.cli.options import Profile
 
 #: Unknown options are passed to `cdk deploy`.
 CONTEXT_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+AFTERWARDS = "the stage is deployed; its checks were not completed"
 INTERRUPTED = "CloudFormation continues or rolls back by itself: see its events, or run this again"
 
 
 def command(
-    context: typer.Context, stage: Annotated[str, typer.Argument(help="A stage of stages/, e.g. dev.")]
+    context: typer.Context,
+    stage: Annotated[str, typer.Argument(help="A stage of stages/, e.g. dev.")],
+    profile: Profile = None,
+    skip_doctor: Annotated[
+        bool, typer.Option("--skip-doctor", help="Do not run the doctor before the deployment.")
+    ] = False,
+    skip_checks: Annotated[
+        bool, typer.Option("--skip-checks", help="Ask no model and wait for no metric afterwards.")
+    ] = False,
 ) -> None:
     """Deploy a stage to AWS with your credentials.
 
-    Further arguments are passed to `cdk deploy`.
+    Further arguments are passed to the CDK CLI: its global options, such as --role-arn, to each of its calls,
+    the others to `cdk deploy`. Options that boto3 would not follow, such as --region, are refused.
+
+    The doctor runs first (see `doctor --help`): a problem (✗) ends the command before anything is changed.
 
     SageMaker refuses two updates that CloudFormation would send. Where the instance type changes, autoscaling
     is removed first and restored by the deployment. Where a single instance is updated in batches, the
     endpoint is scaled out first.
 
+    Afterwards the base model and an adapter must answer. A warning reports if no metric of the endpoint
+    reaches CloudWatch within five minutes.
+
     Example: make deploy STAGE=prod ARGS='--require-approval broadening'
     """
     from loraserve.aws import client_factory
     from loraserve.cdk import interactive
+    from loraserve.cdk_arguments import cdk_arguments
     from loraserve.deploy import deploy
+    from loraserve.deployed import check_answers, check_metrics
+    from loraserve.doctor.examination import examine
+    from loraserve.doctor.report import report
+    from loraserve.doctor.requests import PATIENCE
+    from loraserve.errors import LocalStage, NotDeployable
     from stacks.config.loading import load_stages
     from stacks.project import ROOT
 
+    if stage == "local":
+        raise LocalStage("the local stage is deployed by 'make up'")
+    [loaded] = load_stages(ROOT / "stages", stage)
+    arguments = cdk_arguments("deploy", stage, context.args, profile)
+    assembly = ROOT / "cdk.out"
+    if not skip_doctor:
+        with report_interrupt("nothing was changed"):
+            quick = client_factory(loaded.config.region, profile, PATIENCE)
+            if report(console, examine(loaded, quick, assembly)):
+                raise NotDeployable(
+                    f"stage {stage!r} is not deployed: correct the lines with ✗ above; 'make doctor "
+                    f"STAGE={stage}' checks them again, ARGS=--skip-doctor deploys without the doctor"
+                )
+    client = client_factory(loaded.config.region, profile)
     with report_interrupt(INTERRUPTED):
-        [loaded] = load_stages(ROOT / "stages", stage)
-        client = client_factory(loaded.config.region)
-        assembly = ROOT / "cdk.out"
         run = functools.partial(interactive, output=assembly)
-        deploy(console, stage, client, run, assembly, context.args)
+        deploy(console, loaded, client, run, assembly, arguments)
+    if skip_checks:
+        return
+    with report_interrupt(AFTERWARDS):
+        check_answers(console, loaded, client)
+        check_metrics(console, loaded, client)

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from loraserve.cli.console import errors, output, report_interrupt
-from loraserve.cli.options import AsJson
+from loraserve.cli.options import AsJson, Profile
 
 
 def command(
     stage: Annotated[str, typer.Argument(help="A stage of stages/, e.g. dev.")],
     as_json: AsJson = False,
-    profile: Annotated[str | None, typer.Option(help="A profile of the AWS CLI's configuration.")] = None,
+    profile: Profile = None,
 ) -> None:
     """Check everything that can stop a deployment of a stage.
 

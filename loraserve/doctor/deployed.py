@@ -19,7 +19,10 @@ def described(cloudformation: Any, name: str) -> dict[str, Any] | None:
 
 
 def resources(cloudformation: Any, stack: str) -> set[tuple[str, str]]:
-    """List type and name of the resources of a stack; empty if the stack does not exist."""
+    """List type and name of the resources of a stack; empty if the stack does not exist.
+
+    Names are in lower case, because older ARNs of SageMaker are (boto3 #4606, YACE #1178).
+    """
     try:
         pages = list(cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack))
     except ClientError as error:
@@ -27,7 +30,7 @@ def resources(cloudformation: Any, stack: str) -> set[tuple[str, str]]:
             return set()
         raise
     return {
-        (resource["ResourceType"], _name(resource.get("PhysicalResourceId", "")))
+        (resource["ResourceType"], _name(resource.get("PhysicalResourceId", "")).lower())
         for page in pages
         for resource in page["StackResourceSummaries"]
         if resource["ResourceStatus"] != "DELETE_COMPLETE"

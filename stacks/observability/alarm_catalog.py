@@ -21,6 +21,8 @@ from stacks.observability.metric import (
 FAILURE_PERCENT = 50.0
 #: Least free space, in GB (10^9 bytes), for the adapters' files.
 FREE_DISK_GB = 5.0
+#: Of an instance's adapters, see `_adapters`.
+FAILING_ADAPTERS_PERCENT = 50.0
 #: Concurrency over the target by this factor is more than autoscaling's tolerance.
 OVERLOAD = 1.5
 #: Minutes: longer than scaling out takes, from the metric to a loaded model (800 s by default).
@@ -114,6 +116,25 @@ def _capacity(source: Source, thresholds: Thresholds) -> list[Alarm]:
 
 
 def _adapters(source: Source) -> list[Alarm]:
+    """List the alarms of adapters: a failed load notifies, a fleet that cannot load rolls back.
+
+    `adapter-loads` counts failed loads. One broken adapter that callers keep requesting is retried every 5 s
+    on each instance, so that alarm stays in ALARM until the adapter is repaired: as a rollback alarm it would
+    refuse every update meanwhile. `failing-adapters` looks at the share of different adapters instead, in the
+    worst instance (`Maximum`):
+
+    - A fleet that cannot load adapters has none loaded: two different ones that fail are 100 %.
+    - A few broken adapters are a small share of an instance that has loaded others, and one alone is never
+      a share (`FEWEST_FAILING`), also not on a new instance that is first asked for the broken one.
+    - Both fleets of an update have the same dimensions. A sum or an average over them would let many good old
+      instances hide a few new ones, such as a canary's; the maximum does not depend on their number.
+    - The share is emitted as a metric: each line has it, 0 if no load failed, so the alarm ends with the
+      failures. Metric math would need sums over instances, which hide the few.
+
+    A stage with one adapter has no such share: a broken adapter and a fleet that cannot load it look the
+    same. The fleet stays, `adapter-loads` notifies, and `make deploy` fails at its end, because it asks one
+    adapter.
+    """
     look = "look for «the adapter store cannot be asked» in the endpoint's log: role, key, bucket or network."
     return [
         Alarm(
@@ -130,6 +151,14 @@ def _adapters(source: Source) -> list[Alarm]:
             1,
             "Adapters keep failing to load; requests for them are answered 424.",
             "find the adapter under «Adapters with most errors» on the dashboard, and roll it back.",
+            when=REPEATED,
+        ),
+        Alarm(
+            "failing-adapters",
+            source.gateway(names.FAILING_ADAPTERS, "Maximum"),
+            FAILING_ADAPTERS_PERCENT,
+            f"{FAILING_ADAPTERS_PERCENT:g} % or more of an instance's adapters, at least two, fail to load.",
+            "find the reasons in the endpoint's log; if it began with an update, roll that back.",
             when=REPEATED,
             rollback=True,
         ),

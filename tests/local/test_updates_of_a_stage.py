@@ -11,19 +11,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from container.gateway.telemetry import names
 from laptop_cloud.cloud import LaptopCloud
 from loraserve.cdk import CdkError
-from loraserve.client import InvocationError
+from loraserve.cdk_arguments import cdk_arguments
+from loraserve.client import EndpointClient, InvocationError
 from loraserve.deploy import deploy
+from loraserve.deployed import check_answers, check_metrics
 from samples.problems import SEED_PROBLEM, check
+from stacks.serving.serving_stack import VARIANT
 from tests.harness.waiting import wait_until
 from tests.local.updates.inventory import everything
+from tests.local.updates.served import ClientThreads
 from tests.local.updates.stage import Stage
 
 CONTAINER = [sys.executable, "-m", "tests.contract.lorax_container", "serve"]
@@ -41,7 +47,7 @@ FILE: dict[str, Any] = {
         "max_new_tokens": 256,
         "max_adapter_rank": 8,
     },
-    "gateway": {"adapter_cache_gb": 1, "registry_cache_seconds": REGISTRY_CACHE_S},
+    "gateway": {"adapter_cache_gb": 1, "registry_cache_seconds": REGISTRY_CACHE_S, "metrics_seconds": 1},
     "endpoint": {"instance_type": "ml.g5.xlarge"},
     "autoscaling": {"max_instances": 3},
     # An update is under load before, during and after its pauses.
@@ -159,23 +165,36 @@ def test_make_deploy_brings_an_endpoint_of_one_instance_to_its_new_least_number(
     assert lab.count() == 2
 
 
+def test_a_deployed_stage_answers_and_its_metrics_arrive(lab: Stage) -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=500)
+    check_answers(console, lab.loaded, lab.boto3)
+    assert check_metrics(console, lab.loaded, lab.boto3)
+    assert [line.split(" in ")[0] for line in output.getvalue().splitlines()] == [
+        "✓ the base model answers",
+        "✓ adapter 'otter' answers",
+        f"{lab.endpoint}: waiting for the endpoint's first metric, 5 minutes at most",
+        "✓ its metrics reach CloudWatch",
+    ]
+
+
 def make_deploy(stage: Stage, run: Callable[..., object]) -> str:
     """Run `make deploy` of a stage with `run` as the CDK CLI; return its output."""
     output = io.StringIO()
     console = Console(file=output, width=500)
-    deploy(console, "lab", stage.boto3, run, stage.assembly, ("--require-approval", "never"))
+    arguments = cdk_arguments("deploy", "lab", ["--require-approval", "never", "--ci"])
+    deploy(console, stage.loaded, stage.boto3, run, stage.assembly, arguments)
     return output.getvalue()
 
 
-def test_an_alarm_during_an_update_takes_it_back_and_fails_deployment(cloud: LaptopCloud, lab: Stage) -> None:
-    config, alarms = lab.config(), cloud.client("cloudwatch")
-    alarm = f"{lab.endpoint}-wrong-adapter"
+def test_an_alarm_during_an_update_takes_it_back_and_fails_deployment(lab: Stage) -> None:
+    config, alarm = lab.config(), f"{lab.endpoint}-wrong-adapter"
     # Long enough for an alarm on a busy machine; the alarm ends the pause.
     lab.edit(engine={"default_new_tokens": 62}, rollout={"step_seconds": 60})
     with lab.callers() as callers, ThreadPoolExecutor(1) as engineer:
         deployment = engineer.submit(lab.deploy)
         wait_until(lambda: deployment.done() or 62 in callers.tokens, "the first batch serves", seconds=120)
-        alarms.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="the test says so")
+        emit_wrong_adapter(lab)
         with pytest.raises(CdkError) as failed:
             deployment.result()
     assert f"alarm {alarm} is in state ALARM" in said(failed.value)
@@ -191,10 +210,24 @@ def said(error: CdkError) -> str:
     return " ".join(str(error).split())
 
 
-def test_a_fleet_of_two_is_replaced_in_batches(cloud: LaptopCloud, lab: Stage) -> None:
-    cloud.client("cloudwatch").set_alarm_state(
-        AlarmName=f"{lab.endpoint}-wrong-adapter", StateValue="OK", StateReason="the test says so"
-    )
+def alarm_state(lab: Stage, alarm: str) -> str:
+    found = lab.boto3("cloudwatch").describe_alarms(AlarmNames=[f"{lab.endpoint}-{alarm}"])
+    return str(found["MetricAlarms"][0]["StateValue"])
+
+
+def emit_wrong_adapter(lab: Stage) -> None:
+    """Emit the metric as an instance would; a state set by hand lasts until the next evaluation."""
+    dimensions = {names.ENDPOINT: lab.endpoint, names.VARIANT: VARIANT}
+    datum = {
+        "MetricName": names.WRONG_ADAPTERS,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+        "Value": 1.0,
+    }
+    lab.boto3("cloudwatch").put_metric_data(Namespace=names.NAMESPACE, MetricData=[datum])
+
+
+def test_a_fleet_of_two_is_replaced_in_batches(lab: Stage) -> None:
+    wait_until(lambda: alarm_state(lab, "wrong-adapter") == "OK", "the alarm is over", seconds=90)
     lab.edit(rollout={"step_seconds": 1})
     with lab.callers() as callers:
         lab.deploy()
@@ -220,6 +253,7 @@ def test_make_deploy_takes_autoscaling_away_for_another_instance_type(lab: Stage
     limits = []
 
     def run(*arguments: str) -> None:
+        assert "--ci" in arguments, "a global option is of every call"
         lab.cdk(*arguments)
         limits.append((arguments[0], lab.limits()))
 
@@ -266,6 +300,63 @@ def test_an_error_is_reported_before_anything_is_changed(
     assert everything(cloud) == there
 
 
+@contextmanager
+def broken(lab: Stage, *adapters: str) -> Iterator[None]:
+    """Have the weights of adapters missing in the bucket."""
+    s3 = lab.boto3("s3")
+    [bucket] = [
+        each["Name"]
+        for each in s3.list_buckets()["Buckets"]
+        if each["Name"].startswith(f"loraserving-{lab.id.lower()}-")
+    ]
+    prefixes = tuple(f"adapters/{name}/" for name in adapters)
+    found = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    keys = [key for key in found if key.startswith(prefixes) and key.endswith(".safetensors")]
+    contents = {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+    for key in keys:
+        s3.delete_object(Bucket=bucket, Key=key)
+    yield
+    for key, content in contents.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+
+
+class Insisting(ClientThreads):
+    """Clients that request adapters continuously, whatever the answer is."""
+
+    def __init__(self, client: EndpointClient, *adapters: str) -> None:
+        self._client, self._adapters = client, adapters
+        super().__init__(len(adapters))
+
+    def _ask(self, number: int) -> None:
+        while not self._stop.wait(0.2):
+            with suppress(InvocationError):
+                self._client.generate(SEED_PROBLEM.prompt, adapter=self._adapters[number])
+
+
+def test_one_broken_adapter_that_is_requested_all_the_time_holds_up_no_update(lab: Stage) -> None:
+    lab.edit(engine={"default_new_tokens": 63})
+    with broken(lab, "otter"), Insisting(lab.client, "otter", "heron", "falcon"):
+        lab.deploy()
+        wait_until(lambda: alarm_state(lab, "adapter-loads") == "ALARM", "the failed loads are notified")
+        lab.edit(engine={"default_new_tokens": 64})
+        lab.deploy()
+        assert alarm_state(lab, "adapter-loads") == "ALARM"
+    assert alarm_state(lab, "failing-adapters") == "OK"
+    assert lab.status("Serving") == "UPDATE_COMPLETE"
+
+
+def test_a_fleet_that_cannot_load_adapters_is_rolled_back(lab: Stage) -> None:
+    file, config = lab.file, lab.config()
+    # Long enough for the metrics; the alarm ends the pause.
+    lab.edit(engine={"default_new_tokens": 65}, rollout={"step_seconds": 60})
+    everyone = ("otter", "heron", "falcon")
+    with broken(lab, *everyone), Insisting(lab.client, *everyone), pytest.raises(CdkError) as failed:
+        lab.deploy()
+    lab.write(file)
+    assert f"alarm {lab.endpoint}-failing-adapters is in state ALARM" in said(failed.value)
+    assert lab.config() == config
+
+
 def test_a_protected_stage_cannot_be_destroyed(cloud: LaptopCloud, lab: Stage) -> None:
     there = everything(cloud)
     with pytest.raises(CdkError, match="TerminationProtection"):
@@ -286,5 +377,5 @@ def test_destroy_leaves_bucket_and_key_if_data_is_to_be_retained_and_nothing_oth
     [bucket] = [name for kind, name in left if kind == "Buckets"]
     assert bucket.startswith("loraserving-lab-")
     objects = cloud.client("s3").list_objects_v2(Bucket=bucket)["Contents"]
-    names = {item["Key"].split("/")[1] for item in objects if item["Key"].startswith("adapters/")}
-    assert names == {"otter", "heron", "badger", "falcon"}
+    kept = {item["Key"].split("/")[1] for item in objects if item["Key"].startswith("adapters/")}
+    assert kept == {"otter", "heron", "badger", "falcon"}

@@ -80,6 +80,8 @@ class AdapterCache:
         #: Since the start: adapters removed for disk space; failed loads but those of incompatible adapters.
         self.evictions = 0
         self.load_failures = 0
+        #: Engine ids of the adapters whose last load failed, incompatible ones left out.
+        self._failing: set[str] = set()
         # One load at a time frees disk space, in order of arrival: else another one takes what it has freed.
         self._room = asyncio.Lock()
         self._held: dict[str, int] = {}
@@ -98,6 +100,15 @@ class AdapterCache:
     def count(self) -> int:
         """Number of loaded adapters."""
         return len(self._held)
+
+    @property
+    def failing(self) -> int:
+        """Number of adapters whose last load failed since `forget_failing`, incompatible ones left out."""
+        return len(self._failing)
+
+    def forget_failing(self) -> None:
+        """Begin a new interval of `failing`: an adapter that callers still request is retried, and counts."""
+        self._failing.clear()
 
     @contextlib.asynccontextmanager
     async def keep(
@@ -172,6 +183,7 @@ class AdapterCache:
         try:
             await self._loader.load(engine_id)
             self._held[engine_id] = await asyncio.to_thread(_bytes_below, self._loader.files(engine_id))
+            self._failing.discard(engine_id)
             error = None
         except GatewayError as failure:
             error = failure
@@ -184,7 +196,9 @@ class AdapterCache:
         finally:
             del self._incoming[engine_id]
             self._released.set()
-            self.load_failures += error is not None and error.is_ours
+            if error is not None and error.is_ours:
+                self.load_failures += 1
+                self._failing.add(engine_id)
             self._on_load(adapter, time.monotonic() - began, error)
 
     def _remember_failure(self, engine_id: str, error: GatewayError) -> None:

@@ -26,6 +26,10 @@ from container.gateway.errors import WRONG_ADAPTER
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry import names
 
+#: Fewer failing adapters give no share. One alone may be broken itself, and callers keep requesting it: on an
+#: instance that has loaded no other adapter yet, it would be all of them.
+FEWEST_FAILING = 2
+
 #: Prometheus' name and help text of each counter.
 _COUNTERS = {
     names.REQUESTS_REFUSED: ("requests_refused", "Requests refused for overload"),
@@ -105,6 +109,10 @@ class InstanceMetrics(Collector):
                 slots.waiting.value,
             ),
             "adapter_loads_waiting": ("Adapter loads that wait for others to end", cache.loads.waiting.value),
+            "failing_adapters_percent": (
+                "Adapters that fail to load, of those and the loaded ones; 0 for a single one",
+                self._failing_percent(),
+            ),
             "adapter_cache_bytes": ("Adapter files on the disk", cache.bytes),
             "adapter_cache_adapters": ("Adapters on the disk", cache.count),
             "disk_free_bytes": ("Free bytes of the disk with the adapter files", _free(self._cache_dir)),
@@ -130,7 +138,10 @@ class InstanceMetrics(Collector):
     def _interval(self) -> dict[str, int]:
         """Counts since the last call; gauges are emitted as their peak."""
         before, self._emitted = self._emitted, self._totals()
+        failing = self._failing_percent()
+        self._cache.forget_failing()
         return {
+            names.FAILING_ADAPTERS: failing,
             names.REQUESTS_INSIDE: self._admission.engine_slots.in_use.take_peak(),
             names.REQUESTS_WAITING: self._admission.engine_slots.waiting.take_peak(),
             names.ADAPTER_LOADS_WAITING: self._cache.loads.waiting.take_peak(),
@@ -138,6 +149,15 @@ class InstanceMetrics(Collector):
             names.ADAPTER_CACHE_ADAPTERS: self._cache.count,
             names.DISK_FREE_BYTES: _free(self._cache_dir),
         } | {name: total - before[name] for name, total in self._emitted.items()}
+
+    def _failing_percent(self) -> int:
+        """Share of different adapters that failed to load in the interval, in percent.
+
+        The loaded adapters are the rest of it: without them a single broken adapter would be 100 % of the
+        loads of an instance that needs no other load.
+        """
+        failing, loaded = self._cache.failing, self._cache.count
+        return 0 if failing < FEWEST_FAILING else round(100 * failing / (failing + loaded))
 
     def _line(self, values: Mapping[str, int]) -> bytes:
         directive = {

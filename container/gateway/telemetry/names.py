@@ -20,6 +20,7 @@ ADAPTER: Final = "Adapter"
 COUNT: Final = "Count"
 SECONDS: Final = "Seconds"
 BYTES: Final = "Bytes"
+PERCENT: Final = "Percent"
 
 # Per adapter.
 REQUESTS: Final = "Requests"
@@ -42,6 +43,7 @@ REQUESTS_REFUSED: Final = "RequestsRefused"
 SERVER_ERRORS: Final = "ServerErrors"
 WRONG_ADAPTERS: Final = "WrongAdapters"
 ADAPTER_LOAD_FAILURES: Final = "AdapterLoadFailures"
+FAILING_ADAPTERS: Final = "FailingAdapters"
 ADAPTER_EVICTIONS: Final = "AdapterEvictions"
 ADAPTER_CACHE_BYTES: Final = "AdapterCacheBytes"
 ADAPTER_CACHE_ADAPTERS: Final = "AdapterCacheAdapters"
@@ -73,6 +75,7 @@ INSTANCE_METRICS: Final[Mapping[str, str]] = {
     SERVER_ERRORS: COUNT,
     WRONG_ADAPTERS: COUNT,
     ADAPTER_LOAD_FAILURES: COUNT,
+    FAILING_ADAPTERS: PERCENT,
     ADAPTER_EVICTIONS: COUNT,
     ADAPTER_CACHE_BYTES: BYTES,
     ADAPTER_CACHE_ADAPTERS: COUNT,

@@ -118,7 +118,7 @@ def check(deployment: Deployment, stage: LoadedStage, client: Client) -> Iterato
             continue
         named = TYPES[kind]
         existing = named.existing(client(named.service), list(names))
-        strange = sorted(name for name in existing if (kind, name) not in owned[names[name]])
+        strange = sorted(name for name in existing if (kind, name.lower()) not in owned[names[name]])
         if strange:
             delete = named.delete.format(name=" ".join(strange))
             yield problem(

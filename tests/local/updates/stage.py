@@ -16,6 +16,8 @@ import yaml
 from laptop_cloud.cloud import Cloud
 from loraserve.cdk import cdk
 from loraserve.client import EndpointClient, runtime_config
+from stacks.config.loading import load_stage
+from stacks.config.stage_config import LoadedStage
 from stacks.project import ROOT
 from stacks.serving.serving_stack import VARIANT
 from tests.harness.waiting import wait_until
@@ -79,6 +81,11 @@ class Stage:
     def deploy(self) -> str:
         """`cdk deploy` of all stacks; raises `CdkError`."""
         return self.cdk("deploy", f"{self.id}/*", "--require-approval", "never", *self.synthesized())
+
+    @property
+    def loaded(self) -> LoadedStage:
+        """The stage as the command line loads it."""
+        return load_stage(self._folder / f"{self._name}.yaml")
 
     def synthesized(self) -> tuple[str, str]:
         """CLI arguments for an assembly of all stages, made in this process: it takes a tenth of the time."""

@@ -70,6 +70,7 @@ ALARMS = {
     "refused": (NAMESPACE, "RequestsRefused", "Sum", 1, ">=", "notBreaching", (3, 5)),
     "wrong-adapter": (NAMESPACE, "WrongAdapters", "Sum", 1, ">=", "notBreaching", (1, 1)),
     "adapter-loads": (NAMESPACE, "AdapterLoadFailures", "Sum", 1, ">=", "notBreaching", (3, 5)),
+    "failing-adapters": (NAMESPACE, "FailingAdapters", "Maximum", 50, ">=", "notBreaching", (3, 5)),
     "stale-registry": (NAMESPACE, "RegistryStaleAnswers", "Sum", 1, ">=", "notBreaching", (5, 5)),
     "registry-errors": (NAMESPACE, "RegistryErrors", "Sum", 1, ">=", "notBreaching", (3, 5)),
     "gpu-memory": (
@@ -82,7 +83,7 @@ ALARMS = {
     "seeding-waits": (LOGGED, "SeedingWaits", "Sum", 1, ">=", "notBreaching", (2, 2)),
 }  # fmt: skip
 COMPARISONS = {">=": "GreaterThanOrEqualToThreshold", "<": "LessThanThreshold"}
-ROLLBACK = [f"{ENDPOINT}-{name}" for name in ("5xx", "wrong-adapter", "adapter-loads")]
+ROLLBACK = [f"{ENDPOINT}-{name}" for name in ("5xx", "wrong-adapter", "failing-adapters")]
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +169,7 @@ def shown(dashboard: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, str]]
 
 def test_the_cost_estimate_counts_these_metrics() -> None:
     # AWS bills by the number: docs/requests.md names it.
-    assert (METRICS_PER_ADAPTER, METRICS_OF_STATE, METRICS_OF_LOGS) == (9, 15, 3)
+    assert (METRICS_PER_ADAPTER, METRICS_OF_STATE, METRICS_OF_LOGS) == (9, 16, 3)
 
 
 def test_there_are_these_alarms_and_no_others(alarms: dict[str, dict[str, Any]]) -> None:

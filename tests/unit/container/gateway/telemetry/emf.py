@@ -9,7 +9,7 @@ from typing import Any
 MAX_METRICS = MAX_VALUES = 100
 MAX_DIMENSIONS = 30
 #: Those of CloudWatch's units that we use.
-UNITS = {"Count", "Bytes", "Seconds"}
+UNITS = {"Count", "Bytes", "Percent", "Seconds"}
 
 
 def check_emf(line: dict[str, Any]) -> None:

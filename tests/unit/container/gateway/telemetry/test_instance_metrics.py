@@ -235,6 +235,50 @@ async def test_loads_that_fail_for_a_reason_of_ours_are_emitted(
     assert instance.line()["AdapterLoadFailures"] == 0
 
 
+async def test_one_broken_adapter_is_no_share_however_often_it_is_requested(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("container.gateway.adapters.cache.FAILURE_SECONDS", 0)
+    instance.engine.failure = adapter_error(ADAPTER_LOAD_FAILED, "broken")
+    for _ in range(3):
+        await asyncio.gather(instance.use("broken"), return_exceptions=True)
+    assert instance.gauge("failing_adapters_percent") == 0
+    line = instance.line()
+    assert (line["AdapterLoadFailures"], line["FailingAdapters"]) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("loaded", "broken", "percent"),
+    [((), ("a", "b"), 100), (("x",), ("a", "b"), 67), (("x",), ("a", "b", "c"), 75), (("x",), ("a",), 0)],
+    ids=str,
+)
+async def test_the_share_of_different_adapters_that_fail_is_emitted_once(
+    instance: Instance, loaded: tuple[str, ...], broken: tuple[str, ...], percent: int
+) -> None:
+    for name in loaded:
+        await instance.use(name)
+    assert instance.line()["FailingAdapters"] == 0
+    instance.engine.failure = adapter_error(ADAPTER_LOAD_FAILED, "broken")
+    for name in broken * 2:
+        await asyncio.gather(instance.use(name), return_exceptions=True)
+    assert instance.gauge("failing_adapters_percent") == percent
+    assert instance.line()["FailingAdapters"] == percent
+    assert instance.line()["FailingAdapters"] == 0, "none was requested since"
+
+
+async def test_adapters_that_load_again_or_that_the_engine_cannot_serve_are_no_part_of_the_share(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("container.gateway.adapters.cache.FAILURE_SECONDS", 0)
+    instance.engine.failure = adapter_error(ADAPTER_LOAD_FAILED, "the store was away")
+    await asyncio.gather(*(instance.use(name) for name in ("a", "b")), return_exceptions=True)
+    instance.engine.failure = None
+    await instance.use("a")
+    instance.engine.failure = adapter_error(ADAPTER_INCOMPATIBLE, "rank 64")
+    await asyncio.gather(*(instance.use(name) for name in ("c", "d")), return_exceptions=True)
+    assert instance.line()["FailingAdapters"] == 0
+
+
 async def test_answers_from_an_entry_that_could_not_be_refreshed_are_emitted(instance: Instance) -> None:
     for _ in range(3):
         await instance.registry.resolve("otter")

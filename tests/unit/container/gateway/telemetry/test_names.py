@@ -5,7 +5,7 @@ import re
 from container.gateway.telemetry import names
 from stacks.project import ROOT
 
-ROW = re.compile(r"^\| (`[^|]+`) \| (Count|Seconds|Bytes) \|", re.MULTILINE)
+ROW = re.compile(r"^\| (`[^|]+`) \| (Count|Seconds|Bytes|Percent) \|", re.MULTILINE)
 PAGE = (ROOT / "docs" / "requests.md").read_text()
 
 

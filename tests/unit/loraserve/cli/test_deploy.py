@@ -1,0 +1,112 @@
+"""The command `deploy`: the doctor before it, the checks after it, and the end of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from loraserve import aws, deploy, deployed
+from loraserve.cli.commands import app
+from loraserve.deployed import NotAsDeployed
+from loraserve.doctor import examination
+from loraserve.doctor.examination import TableLine
+from loraserve.doctor.finding import Finding, ok, problem, unknown
+
+QUOTA = problem("quota", "0 of ml.g5.xlarge", "ask for more")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The steps of the command that were done, in order; those that need an account do nothing else."""
+    done: list[str] = []
+
+    def step(module: Any, name: str) -> None:
+        monkeypatch.setattr(module, name, lambda *_: done.append(name))
+
+    monkeypatch.setattr(aws, "client_factory", lambda *_: None)
+    step(deploy, "deploy")
+    step(deployed, "check_answers")
+    step(deployed, "check_metrics")
+    finds(monkeypatch, ok("caller", "me"))
+    return done
+
+
+def finds(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
+    def examine(*_: Any) -> Iterator[TableLine]:
+        yield from (TableLine("Account", finding) for finding in findings)
+
+    monkeypatch.setattr(examination, "examine", examine)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["deploy", "dev", *arguments])
+
+
+ALL = ["deploy", "check_answers", "check_metrics"]
+
+
+def test_a_problem_ends_the_command_before_anything_is_changed(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finds(monkeypatch, ok("caller", "me"), QUOTA)
+    done = run()
+    assert (done.exit_code, calls) == (1, [])
+    assert "0 of ml.g5.xlarge" in done.output
+    assert "--skip-doctor" in done.output
+
+
+def test_what_the_doctor_could_not_check_does_not_end_it(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finds(monkeypatch, unknown("quota", "may not ask"))
+    assert (run().exit_code, calls) == (0, ALL)
+
+
+def test_the_doctor_and_the_checks_can_be_skipped(calls: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    finds(monkeypatch, QUOTA)
+    assert (run("--skip-doctor").exit_code, calls) == (0, ALL)
+    calls.clear()
+    assert (run("--skip-doctor", "--skip-checks").exit_code, calls) == (0, ["deploy"])
+
+
+def test_no_answer_is_an_error_and_no_metric_a_warning(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployed, "check_metrics", lambda *_: False)
+    assert run().exit_code == 0
+
+    def fail(*_: Any) -> None:
+        raise NotAsDeployed("the base model does not answer")
+
+    monkeypatch.setattr(deployed, "check_answers", fail)
+    done = run()
+    assert done.exit_code == 1
+    assert "✗ the base model does not answer" in done.output
+
+
+@pytest.mark.parametrize(
+    ("module", "step", "state"),
+    [
+        (examination, "examine", "nothing was changed"),
+        (deploy, "deploy", "CloudFormation continues"),
+        (deployed, "check_metrics", "the stage is deployed; its checks were not completed"),
+    ],
+)
+def test_ctrl_c_reports_the_state_that_it_leaves(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch, module: Any, step: str, state: str
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, step, interrupt)
+    done = run()
+    assert done.exit_code == 130
+    assert f"interrupted; {state}" in done.output
+
+
+def test_the_local_stage_is_refused(calls: list[str]) -> None:
+    done = CliRunner().invoke(app, ["deploy", "local"])
+    assert (done.exit_code, calls) == (2, [])
