@@ -4,7 +4,9 @@
         InvalidName                  adapters.errors: a name or a revision
         InvalidAdapter               adapters.errors: the content of an adapter's files
         SourceError                  adapters.source: a malformed or unreadable source
-        InvalidBaseModel             adapters.validation.base_model: the base model's files
+            HubUnavailable           ingest.hub: the Hub cannot be asked; nothing is known of the source
+            ClosedRepository         ingest.hub: gated, private or absent
+        InvalidBaseModel             adapters.validation.base_model: the base model's files or access
         DamagedEntry                 adapters.store.registry: a registry entry
         PublishConflict              adapters.store.registry: another owner or publisher
         UnknownAdapter               loraserve.adapters.stage_store: a name that is not published

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters.source import HubSource, SourceError
 from adapters.validation.base_model import InvalidBaseModel
-from ingest.hub import ClosedRepository, Hub, HubUnavailable
+from ingest.hub import ClosedRepository, Hub, HubFile, HubUnavailable
 from ingest.model_files import MODEL_CONFIG, ModelFiles, hub_model
 
 _LOGIN = "put a Hub read token into Secrets Manager and name the secret in hub_token_secret"
@@ -13,14 +13,15 @@ _ANONYMOUS = "the container fetches it without a token"
 
 
 def open_base_model(source: HubSource, hub: Hub, *, mirrored: bool, with_code: bool = False) -> ModelFiles:
-    """Locate a base model, and read a byte of its config and of its weights.
+    """Locate a base model, and ask for its config and its weights as a reader of them does.
 
     A mirrored model is copied by the seeder, whose token `hub` has. Any other is fetched by the container,
     which has none: its environment is readable with `sagemaker:DescribeModel`. So what counts then is the
     Hub's answer to a request without a token, whatever the seeder's token could read.
 
-    The probe reads files, because the Hub lists a gated repository to everyone and refuses its files: 401
-    without a token, 403 with one that has no access, both with `X-Error-Code: GatedRepo`.
+    The probe is HEAD of files, because the Hub lists a gated repository to everyone and refuses its files:
+    401 without a token, 403 with one that has no access, both with `X-Error-Code: GatedRepo`. It is also the
+    first request of `hf_hub_download` for each file.
 
     Raises `InvalidBaseModel` with the remedy if the model cannot be fetched, `HubUnavailable` if the Hub
     cannot be asked, and `OutOfTime`.
@@ -41,18 +42,21 @@ def open_base_model(source: HubSource, hub: Hub, *, mirrored: bool, with_code: b
 
 def _probed(source: HubSource, hub: Hub, with_code: bool) -> ModelFiles:
     model = hub_model(hub, source, with_code=with_code)
-    for file in (MODEL_CONFIG, model.weights[0]):
-        model.files[file].read(0, 1)
+    for file in (model.files[MODEL_CONFIG], model.files[model.weights[0]]):
+        if isinstance(file, HubFile):
+            file.probe()
     return model
 
 
 def _closed_to_seeder(closed: ClosedRepository, source: HubSource, hub: Hub) -> tuple[str, str]:
     """Return problem and remedy for a model that is to be mirrored."""
     page = f"{hub.endpoint}/{source.repo}"
-    if hub.has_token:
-        return closed.problem, closed.remedy
+    if closed.gated and hub.has_token:
+        return closed.problem, f"accept the licence at {page} with that account"
     if closed.gated:
         return closed.problem, f"accept the licence at {page}, {_LOGIN}"
+    if hub.has_token:
+        return closed.problem, f"check base_model.name ({page}), and the token in hub_token_secret"
     return closed.problem, f"check base_model.name ({page}); for a private one, {_LOGIN}"
 
 
@@ -71,8 +75,11 @@ def _closed_to_container(
         _probed(source, hub, with_code)
     except HubUnavailable:
         raise
+    except ClosedRepository as error:
+        problem, remedy = _closed_to_seeder(error, source, hub)
+        return problem, f"{remedy}, and {_MIRROR}: {_ANONYMOUS}"
     except SourceError as error:
-        return error.problem, f"{error.remedy}; then {_MIRROR}: {_ANONYMOUS}"
+        return error.problem, f"{error.remedy}, and {_MIRROR}: {_ANONYMOUS}"
     kind = "gated" if closed.gated else "private"
     return (
         f"the repository is {kind}, and {_ANONYMOUS}",

@@ -7,6 +7,7 @@ may end early: the bytes that arrived are kept, and the rest is requested again.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -280,6 +281,19 @@ class HubFile:
     def sha256(self) -> str | None:
         """SHA-256 (hex) from the Hub's LFS metadata; None for a small file, which git itself stores."""
         return self._info.lfs.sha256 if self._info.lfs is not None else None
+
+    def probe(self) -> None:
+        """Ask the Hub for the file, but for none of its bytes; raises `SourceError` or `OutOfTime`.
+
+        In contrast to `read`, it asks for an empty file, too, and for one whose size the listing lacks.
+        """
+        for failures in itertools.count(1):
+            try:
+                self._hub.location(self._url)
+            except (HfHubHTTPError, httpx2.HTTPError) as error:
+                self._hub.wait_after(error, failures, self._source)
+            else:
+                return
 
     def read(self, start: int, length: int) -> bytes | bytearray:
         """Read a range, as `adapters.files.ReadableFile.read`; raises `SourceError` or `OutOfTime`."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from adapters.files import BytesFile, sha256_of
 from adapters.source import HubSource, SourceError
+from adapters.store.s3 import S3Client
 from adapters.store.transfer import TransferableFile, Transfers
 from adapters.validation.base_model import BaseModelFacts
 from ingest.archive import Archive
 from ingest.hub import Hub, HubFile
+from ingest.s3_object import S3File
 
 #: Uploaded last: if it is in the bucket, the model is complete.
 MODEL_CONFIG = "config.json"
@@ -69,6 +71,12 @@ def hub_model(hub: Hub, source: HubSource, *, with_code: bool) -> ModelFiles:
     return ModelFiles(
         source.repo, files, {file: at.sha256 for file, at in files.items() if at.sha256 is not None}
     )
+
+
+def stored_model(name: str, s3: S3Client, bucket: str, prefix: str, keys: Iterable[str]) -> ModelFiles:
+    """Return a model that was mirrored under a prefix of the bucket; `keys` are the keys in the bucket."""
+    stored = {key.removeprefix(prefix): key for key in keys if key.startswith(prefix)}
+    return ModelFiles(name, {file: S3File(s3, bucket, key) for file, key in sorted(stored.items())}, {})
 
 
 def _suffixes(with_code: bool) -> set[str]:

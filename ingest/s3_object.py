@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from adapters.source import SourceError
-from adapters.store.s3 import S3Client, error_code, is_outage
+from adapters.store.s3 import S3Client, error_code, is_denied, is_outage
 
 
 class S3File:
@@ -51,6 +51,13 @@ class S3File:
         return bytes(answer["Body"].read())
 
     def _unreadable(self, error: Exception) -> SourceError:
+        if is_denied(error):
+            return SourceError(
+                f"s3://{self.bucket}/{self.key}",
+                f"S3 answers {error_code(error)} to s3:GetObject",
+                "allow it in the bucket's policy, and kms:Decrypt in its key's; check that it exists: "
+                "S3 denies a missing one without s3:ListBucket",
+            )
         return SourceError(
             f"s3://{self.bucket}/{self.key}",
             f"S3 answers {error_code(error)}",

@@ -19,6 +19,10 @@ _STALE_PART = {"InvalidPart", "InvalidPartOrder"}
 _CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
+#: Codes of a denied request: of S3, of S3 without a body (HEAD), of Secrets Manager and KMS.
+DENIED = frozenset({"AccessDenied", "403", "AccessDeniedException"})
+
+
 def error_code(error: Exception) -> str:
     """Return the S3 error code of a botocore ClientError, e.g. `NoSuchKey`; empty for other errors."""
     response = getattr(error, "response", None)
@@ -40,6 +44,11 @@ def is_outage(error: Exception) -> bool:
     response = getattr(error, "response", None)
     status = response["ResponseMetadata"]["HTTPStatusCode"] if isinstance(response, dict) else 0
     return bool(status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS)
+
+
+def is_denied(error: Exception) -> bool:
+    """Return whether a request was denied; S3 also denies a missing object without `s3:ListBucket`."""
+    return error_code(error) in DENIED
 
 
 def is_stale_part(error: Exception) -> bool:

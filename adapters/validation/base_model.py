@@ -26,7 +26,7 @@ def kind_of(path: str) -> str:
 
 
 class InvalidBaseModel(AdapterError):
-    """Files of a base model that cannot be read."""
+    """A base model whose files cannot be fetched, or make no sense."""
 
     def __init__(self, model: str, problem: str, remedy: str) -> None:
         """`model` is the base model's name or path."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from adapters.source import HubSource
 from ingest.archive import Archive
+from ingest.base_model import open_base_model
 from ingest.hub import Hub
 from ingest.hub_token import plain_token
-from ingest.model_files import ModelFiles, hub_model, packed_model
+from ingest.model_files import ModelFiles, packed_model
 from ingest.s3_object import S3File
 from lambdas.adapter_seeder.desired_state import DesiredState
+from lambdas.adapter_seeder.iam_propagation import IamPropagation
 from lambdas.adapter_seeder.properties import Properties
 from lambdas.adapter_seeder.seeder import CONNECTIONS, Seeder
 from lambdas.adapter_seeder.served_model import ServedModel
@@ -24,12 +25,12 @@ class SecretUnreadable(Exception):
     """The secret with the Hub token cannot be read; the message never contains any of its content."""
 
 
-def assemble_seeder(properties: Properties, has_time: Callable[[], bool]) -> Seeder:
+def assemble_seeder(properties: Properties, aws: IamPropagation, has_time: Callable[[], bool]) -> Seeder:
     """Build the seeder of one event; raises `SecretUnreadable`, and boto3's errors."""
-    s3 = boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS))
+    s3 = aws.client("s3", Config(max_pool_connections=CONNECTIONS))
     archive = Archive(S3File(s3, properties.manifest_bucket, properties.manifest_key))
     desired = DesiredState.read(properties.manifest_key, archive)
-    hub = Hub(properties.hub_endpoint, _hub_token(properties.hub_token_secret), has_time=has_time)
+    hub = Hub(properties.hub_endpoint, _hub_token(properties.hub_token_secret, aws), has_time=has_time)
     return Seeder(
         s3,
         properties.bucket,
@@ -47,7 +48,12 @@ def _served_model(properties: Properties, desired: DesiredState, archive: Archiv
         if not properties.base_model_revision:
             return packed_model(properties.base_model, archive, desired.model_sha256)
         source = HubSource(properties.base_model, properties.base_model_revision)
-        return hub_model(hub, source, with_code=properties.trust_remote_code == "true")
+        return open_base_model(
+            source,
+            hub,
+            mirrored=bool(properties.model_prefix),
+            with_code=properties.trust_remote_code == "true",
+        )
 
     return ServedModel(
         find,
@@ -57,12 +63,12 @@ def _served_model(properties: Properties, desired: DesiredState, archive: Archiv
     )
 
 
-def _hub_token(secret: str) -> str | None:
+def _hub_token(secret: str, aws: IamPropagation) -> str | None:
     """Return the Hub token; it is read for each event and stored nowhere."""
     if not secret:
         return None
     try:
-        text = boto3.client("secretsmanager").get_secret_value(SecretId=secret).get("SecretString", "")
+        text = aws.client("secretsmanager").get_secret_value(SecretId=secret).get("SecretString", "")
     except ClientError as error:
         code = error.response["Error"]["Code"]
         remedy = "create it in this account and region with a Hub read token as its plain text"

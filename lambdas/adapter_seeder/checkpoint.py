@@ -50,6 +50,9 @@ class Checkpoint:
     """Those of `superseded` that are retired."""
     registry: dict[str, Published] = field(default_factory=dict)
     """By name: the registry's entries when they were last read."""
+    fetchable: list[str] = field(default_factory=list)
+    """`<name>@<commit>` of base models that the container could fetch. They are not asked for again, so that
+    CloudFormation's rollback to one of them does not depend on the Hub."""
 
     @classmethod
     def load(cls, s3: S3Client, bucket: str, owner: str) -> Checkpoint:
@@ -89,6 +92,7 @@ class Checkpoint:
                 name: Published(RegistryEntry.from_dict(seen["entry"]), seen["etag"])
                 for name, seen in data["registry"].items()
             },
+            fetchable=data.get("fetchable", []),
         )
 
     @property
@@ -127,7 +131,7 @@ class Checkpoint:
         return True
 
     def end(self) -> None:
-        """Drop everything but the registry."""
+        """Drop everything but the registry and the base models that could be fetched."""
         self.commits, self.passed, self.ready = {}, {}, {}
         self.model_files, self.originals, self.introduced, self.superseded = [], {}, [], []
         self.kept_before, self.kept_after, self.retired = {}, {}, {}

@@ -1,9 +1,10 @@
 """The second handler of the seeding custom resource, which runs the seeding.
 
 CloudFormation's waiter calls it until it returns `IsComplete`; each call continues from what is in the
-bucket. An outage of the network or of AWS is waited out in the same way. Bad adapters, and a function that is
-killed for its memory, fail the deployment, and the next deployment continues. The event is never logged: it
-contains the presigned URL by which CloudFormation accepts a response for this resource.
+bucket. An outage of the network, of AWS or of the Hub is waited out in the same way; a denial by IAM is
+waited out inside of an invocation (`iam_propagation`). A base model that cannot be fetched, bad adapters, and
+a function that is killed for its memory, fail the deployment, and the next deployment continues. The event is
+never logged: it contains the presigned URL by which CloudFormation accepts a response for this resource.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
 from adapters.store.s3 import is_outage
 from adapters.store.transfer import OutOfTime
+from ingest.hub import HubUnavailable
 from lambdas.adapter_seeder.assembly import assemble_seeder
 from lambdas.adapter_seeder.empty_bucket import empty_bucket
+from lambdas.adapter_seeder.iam_propagation import IamPropagation
 from lambdas.adapter_seeder.properties import Properties
 
 #: Work stops this long before Lambda's own limit, so that the response is still sent.
@@ -41,27 +43,32 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         in_time = bool(context.get_remaining_time_in_millis() > MARGIN_MILLISECONDS)
         return in_time and time.time() < deadline
 
+    aws = IamPropagation(event["StartedAt"], has_time)
     try:
         if event["RequestType"] == "Delete":
-            return _delete(event["ResourceProperties"], has_time)
-        return _seed(Properties.read(event["ResourceProperties"]), has_time)
-    except OutOfTime:
-        pass
+            return _delete(event["ResourceProperties"], aws, has_time)
+        return _seed(Properties.read(event["ResourceProperties"]), aws, has_time)
+    except OutOfTime as ended:
+        reason = str(ended.__cause__ or "")
+    except HubUnavailable as error:
+        reason = str(error)
     except (BotoCoreError, ClientError) as error:
         if not _is_transient(error):
             raise
-        print(json.dumps({"waiting": str(error)}))
+        reason = str(error)
+    if reason:
+        print(json.dumps({"waiting": reason}))
     if time.time() >= deadline:
         # The waiter would call again, and publish what CloudFormation has rolled back in the meantime.
         raise TookTooLong(
             f"the seeding took more than {DEADLINE_SECONDS // 60} minutes, and CloudFormation waits an hour; "
-            "what has been transferred is kept: deploy again"
+            "what has been transferred is kept: deploy again" + (f". Waiting for: {reason}" if reason else "")
         )
     return {"IsComplete": False}
 
 
-def _seed(properties: Properties, has_time: Callable[[], bool]) -> dict[str, Any]:
-    report = assemble_seeder(properties, has_time).run()
+def _seed(properties: Properties, aws: IamPropagation, has_time: Callable[[], bool]) -> dict[str, Any]:
+    report = assemble_seeder(properties, aws, has_time).run()
     print(report.to_json())
     return {
         "IsComplete": True,
@@ -69,10 +76,10 @@ def _seed(properties: Properties, has_time: Callable[[], bool]) -> dict[str, Any
     }
 
 
-def _delete(properties: dict[str, str], has_time: Callable[[], bool]) -> dict[str, Any]:
+def _delete(properties: dict[str, str], aws: IamPropagation, has_time: Callable[[], bool]) -> dict[str, Any]:
     """Unpublish nothing: the bucket is deleted with all its content, or stays unchanged."""
     if properties["RetainData"] == "false":
-        empty_bucket(boto3.client("s3"), properties["Bucket"], has_time=has_time)
+        empty_bucket(aws.client("s3"), properties["Bucket"], has_time=has_time)
     return {"IsComplete": True}
 
 

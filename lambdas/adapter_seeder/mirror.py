@@ -24,10 +24,8 @@ def mirror(
     """Upload every file of the model under a prefix, its config last.
 
     `stored` has the keys in the bucket with their sizes in bytes. Raises `BadAdapters` (a `SourceError` if
-    the model cannot be read) or `OutOfTime`.
+    a file cannot be read) or `OutOfTime`.
     """
-    if prefix + MODEL_CONFIG in stored:
-        return
 
     def put(file: str) -> None:
         key, model = prefix + file, served.files()
@@ -44,7 +42,6 @@ def mirror(
             raise InvalidAdapter(model.name, f"base model: {mismatch}", "deploy again") from mismatch
         checkpoint.model_files.append(key)
 
-    # In the pool, so that a model that cannot be read is reported as a bad adapter is.
-    [files] = pool.map(lambda model: list(model.files().files), [served])
+    files = list(served.files().files)
     pool.map(put, (file for file in files if file != MODEL_CONFIG))
     pool.map(put, [MODEL_CONFIG])

@@ -11,7 +11,6 @@ from adapters.errors import AdapterError
 from adapters.source import S3Source, SourceError
 from adapters.store.layout import RegistryEntry
 from adapters.store.registry import PublishConflict
-from adapters.validation.base_model import BaseModelFacts
 from adapters.validation.rules import Rules
 from ingest.candidate import Candidate, check_candidate
 from ingest.locator import Locator
@@ -65,6 +64,8 @@ class Preparation:
         for adapter in self._adapters:
             if adapter.name not in self._known_entries:
                 groups[(adapter.source, adapter.sha256)].append(adapter)
+        if groups:
+            self._base_model.read(pool)
         checked = pool.map(self._check_once, groups.values())
         self._checked = list(zip(groups.values(), checked, strict=True))
 
@@ -131,7 +132,8 @@ class Preparation:
                 files = self._locator.stored(donor)
             else:
                 files = self._locator.locate(adapter.source)
-            candidate = check_candidate(adapter.name, files, self._rules, self._facts(), adapter.sha256)
+            facts = self._base_model.facts()
+            candidate = check_candidate(adapter.name, files, self._rules, facts, adapter.sha256)
         self._progress.count(examined=1)
         return candidate
 
@@ -149,18 +151,13 @@ class Preparation:
         entry = candidate.entry(
             adapter.name,
             base_model=self._rules.base_model,
-            checked_for=self._rules.checked_for(
-                self._base_model.revision, dimensions_known=self._facts() is not None
-            ),
+            checked_for=self._rules.checked_for(self._base_model.revision),
             owner=self._owner,
             labels=adapter.labels,
         )
         self._checkpoint.ready[adapter.name] = entry
         self._progress.count(ready=1)
         return entry
-
-    def _facts(self) -> BaseModelFacts | None:
-        return self._base_model.facts(self._progress.warn)
 
 
 @contextmanager

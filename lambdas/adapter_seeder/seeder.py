@@ -14,8 +14,9 @@ from adapters.store.retention import Retention
 from adapters.store.s3 import S3Client, listing
 from adapters.store.transfer import PARALLEL_PARTS, Transfers
 from adapters.validation.rules import Rules
-from ingest.hub import Hub
+from ingest.hub import Hub, HubUnavailable
 from ingest.locator import Locator
+from ingest.model_files import MODEL_CONFIG, stored_model
 from ingest.upload import Uploader
 from lambdas.adapter_seeder.checkpoint import Checkpoint
 from lambdas.adapter_seeder.desired_state import DesiredState
@@ -37,15 +38,16 @@ TICK_SECONDS = 5.0
 class Seeder:
     """One seeding of one stage's manifest.
 
-    Phase one, prepare: every adapter that is not known is located and checked, then every adapter is
-    uploaded. The checkpoint then has the commit of each branch (`commits`), the sources that passed the check
-    (`passed`), and the entry of each name whose objects are complete (`ready`). The registry is unchanged: if
-    one adapter fails, the endpoint keeps serving what it served.
+    Phase one, prepare: the base model is read with the access of the process that will fetch it, then every
+    adapter that is not known is located and checked, then every adapter is uploaded. The checkpoint then has
+    the base models that the container could fetch (`fetchable`), the commit of each branch (`commits`), the
+    sources that passed the check (`passed`), and the entry of each name whose objects are complete (`ready`).
+    The registry is unchanged: if one adapter fails, the endpoint keeps serving what it served.
 
     Phase two, publish: the registry is written, all of it or nothing, and superseded revisions are retired.
     Before the first write the checkpoint gets what the names pointed to (`originals`) and the revisions to
     keep and to retire (`introduced`, `superseded`). At the end it has the registry's entries with their
-    ETags (`registry`), and nothing else.
+    ETags (`registry`), and `fetchable`.
 
     An invocation may end anywhere, and the next one continues. It skips a registry entry whose ETag has not
     changed, an adapter whose entry was checked by these rules and whose objects are in the bucket, a check
@@ -89,9 +91,21 @@ class Seeder:
             for item in listing(s3, bucket, prefix)
         }
         """The keys in the bucket as this invocation begins, with their sizes in bytes."""
+        prefix = base_model.mirror_prefix
+        self._is_mirrored = prefix is not None and prefix + MODEL_CONFIG in self._stored
+        if prefix is not None and self._is_mirrored:
+            # The Hub is not needed any more.
+            self._base_model = base_model.located_by(
+                lambda: stored_model(rules.base_model, s3, bucket, prefix, self._stored)
+            )
 
     def run(self) -> Report:
-        """Run both phases; raises `SeedingFailed` if an adapter is bad, `OutOfTime` if time is over."""
+        """Run both phases.
+
+        Raises `SeedingFailed` if the base model or an adapter is bad, `OutOfTime` if time is over, and
+        `HubUnavailable` if it is not known yet whether the base model can be fetched: a later invocation
+        may find out.
+        """
         pool = ThreadPool(
             PARALLEL_ADAPTERS, has_time=self._has_time, tick=self._save, tick_seconds=TICK_SECONDS
         )
@@ -101,6 +115,10 @@ class Seeder:
                 report = self._publish(pool, self._prepare(pool, transfers))
             except (BadAdapters, PublishConflict) as bad:
                 self._fail(bad.errors if isinstance(bad, BadAdapters) else [bad])
+            except HubUnavailable as error:
+                self._progress.warn(str(error))
+                self._save("waiting for the Hub")
+                raise
             except BaseException:
                 # Out of time, or an error of this code or of S3. What is ready is kept in either case.
                 self._save("to be continued")
@@ -110,6 +128,7 @@ class Seeder:
 
     def _prepare(self, pool: ThreadPool, transfers: Transfers) -> list[RegistryEntry]:
         """Run phase one; return an entry for every name of the manifest, with its objects in the bucket."""
+        self._read_base_model(pool)
         self._read_registry(pool)
         self._progress.report("checking sources")
         adapters = self._desired.adapters
@@ -128,7 +147,7 @@ class Seeder:
         )
         preparation.check(pool)
         self._progress.report("transferring")
-        if self._base_model.mirror_prefix is not None:
+        if self._base_model.mirror_prefix is not None and not self._is_mirrored:
             mirror(
                 self._base_model,
                 self._base_model.mirror_prefix,
@@ -138,6 +157,20 @@ class Seeder:
                 checkpoint=self._checkpoint,
             )
         return preparation.upload(pool)
+
+    def _read_base_model(self, pool: ThreadPool) -> None:
+        """Read the base model before anything else: without it, the endpoint would not start.
+
+        Nothing is asked for a model that is mirrored, nor for one that the container could fetch before.
+        """
+        model = f"{self._rules.base_model}@{self._base_model.revision}"
+        if self._is_mirrored or model in self._checkpoint.fetchable:
+            return
+        self._progress.report("checking the base model")
+        self._base_model.read(pool)
+        if self._base_model.mirror_prefix is None:
+            self._checkpoint.fetchable.append(model)
+            self._checkpoint.save(self._s3, self._bucket, self._owner)
 
     def _read_registry(self, pool: ThreadPool) -> None:
         """Read every published entry, except those whose ETag is the checkpoint's."""

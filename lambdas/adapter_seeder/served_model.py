@@ -1,4 +1,4 @@
-"""The base model that a stage serves, read when a check or the mirror first needs it."""
+"""The base model that a stage serves, read before its adapters are checked."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from adapters.errors import AdapterError
-from adapters.source import SourceError
 from adapters.validation.base_model import BaseModelFacts
+from ingest.hub import HubUnavailable
 from ingest.model_files import ModelFiles
+from lambdas.adapter_seeder.thread_pool import BadAdapters, ThreadPool
 
 R = TypeVar("R")
 
@@ -26,7 +27,7 @@ class ServedModel:
     def __init__(
         self, find: Callable[[], ModelFiles], *, revision: str, mirror_prefix: str | None = None
     ) -> None:
-        """`find` locates the model's files and raises `SourceError` if they cannot be read.
+        """`find` locates the model's files; raises `InvalidBaseModel` or `SourceError`.
 
         `revision` differs between two states of the model. `mirror_prefix` is the key prefix that the model
         is mirrored to; None if the container fetches it from the Hub.
@@ -39,25 +40,33 @@ class ServedModel:
         self._files: Future[ModelFiles] = Future()
         self._facts: Future[BaseModelFacts] = Future()
 
+    def located_by(self, find: Callable[[], ModelFiles]) -> ServedModel:
+        """Return the same model, with its files in another place."""
+        return ServedModel(find, revision=self.revision, mirror_prefix=self.mirror_prefix)
+
     def files(self) -> ModelFiles:
-        """Return the model's files; raises `SourceError`."""
+        """Return the model's files; raises `InvalidBaseModel` or `SourceError`."""
         with self._lock:
             return _settled(self._files, self._find)
 
-    def facts(self, warn: Callable[[str], None]) -> BaseModelFacts | None:
-        """Return the model's dimensions; raises `InvalidBaseModel`, and `SourceError` if it is mirrored.
+    def facts(self) -> BaseModelFacts:
+        """Return the model's dimensions; raises `InvalidBaseModel` or `SourceError`."""
+        with self._lock:
+            return _settled(self._facts, lambda: self.files().facts())
 
-        Returns None, and calls `warn`, if a model that the container fetches cannot be read here: the
-        endpoint may have access to a repository to which the seeder has none.
+    def read(self, pool: ThreadPool) -> None:
+        """Read files and facts, before an adapter needs them.
+
+        Raises `BadAdapters` with one error if the model cannot be served, `HubUnavailable` if that is not
+        known yet, and `OutOfTime`.
         """
         try:
-            with self._lock:
-                return _settled(self._facts, lambda: self.files().facts())
-        except SourceError as error:
-            if self.mirror_prefix is not None:
-                raise
-            warn(f"adapters are not checked against the base model's dimensions: {error}")
-            return None
+            pool.map(lambda served: served.facts(), [self])
+        except BadAdapters as bad:
+            for error in bad.errors:
+                if isinstance(error, HubUnavailable):
+                    raise error from bad
+            raise
 
 
 def _settled(result: Future[R], work: Callable[[], R]) -> R:

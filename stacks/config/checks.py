@@ -122,6 +122,13 @@ def _hub(config: StageConfig) -> Iterator[str]:
     local = re.fullmatch(r"http://(127\.0\.0\.1|localhost)(:\d+)?", config.hub_endpoint)
     if config.hub_endpoint.startswith("http://") and not local:
         yield "hub_endpoint must be https: a token would travel in clear text"
+    hugging_face = StageConfig.model_fields["hub_endpoint"].default
+    if config.hub_endpoint != hugging_face and not local and not has_mounted_model(config):
+        # The container's environment has no HF_ENDPOINT. A Hub on this machine is for experiments.
+        yield (
+            "hub_endpoint is for the seeder, and the container would fetch the base model from "
+            "huggingface.co: write base_model.mirror: true"
+        )
 
 
 def _image(config: StageConfig) -> Iterator[str]:

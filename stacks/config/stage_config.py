@@ -50,10 +50,12 @@ class StageConfig(Strict):
     allow_unpinned_sources: bool = False
     """Accept Hub branches in place of commits; for development."""
     hub_endpoint: str = Field("https://huggingface.co", pattern=r"^https?://[^/\s]+$")
-    """URL of the Hub or of a mirror with the same routes, for the seeder."""
+    """URL of the Hub or of a mirror with the same routes, for the seeder; the container always asks
+    huggingface.co, so another Hub needs `base_model.mirror: true`."""
     hub_token_secret: str | None = Field(None, max_length=512, pattern=r"^[A-Za-z0-9/_+=.@-]+$")
     """Name of a Secrets Manager secret, of the stage's account and region, with a Hub read token as its plain
-    text: for private and gated repositories. The seeder reads it on demand."""
+    text: for private and gated repositories. The seeder alone reads it, so a base model that needs it has to
+    be mirrored."""
     decrypt_keys: list[KeyArn] = Field([], max_length=20)
     """ARNs of additional KMS keys that the seeder may decrypt with: those of source buckets, such as another
     stage's store, and of the token's secret. The policies of the keys must allow it, too."""

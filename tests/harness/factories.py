@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from adapters.files import BytesFile
-from adapters.source import SourceError
+from adapters.files import BytesFile, LocalFile
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
+from adapters.validation.base_model import InvalidBaseModel
 from ingest.model_files import ModelFiles
+from samples.spec import BASE_DIR
 
 #: Width of the generated model: one layer of a rank-64 adapter on q_proj has 1 MiB.
 HIDDEN = 4096
@@ -72,8 +73,13 @@ def base_model(layers: int = 128) -> ModelFiles:
 
 
 def no_base_model() -> ModelFiles:
-    """Fail as for a model that the seeder cannot read."""
-    raise SourceError("hf://acme/wide", "the repository is gated", "ask for access")
+    """Fail as for a model that cannot be fetched."""
+    raise InvalidBaseModel(BASE, "the repository is gated", "ask for access")
+
+
+def sample_base_model() -> ModelFiles:
+    """Read the sample adapters' base model."""
+    return ModelFiles("tiny-mistral", {path.name: LocalFile(path) for path in BASE_DIR.iterdir()}, {})
 
 
 def write_adapter(folder: Path, mebibytes: int) -> None:

@@ -51,11 +51,17 @@ class Store:
         sha256: Mapping[str, str] | None = None,
         labels: Mapping[str, dict[str, str]] | None = None,
         hub: Hub | None = None,
-        base_model: Callable[[], ModelFiles] = factories.no_base_model,
+        base_model: Callable[[], ModelFiles] | None = None,
         model_prefix: str | None = None,
+        base_revision: str = "0" * 40,
         has_time: Callable[[], bool] = lambda: True,
     ) -> Seeder:
-        """Return the seeder of one run; an adapter is its files, packed into the manifest asset, or a source."""
+        """Return the seeder of one run; an adapter is its files, packed into the manifest asset, or a source.
+
+        The base model is the one that the store's rules name, unless another is given.
+        """
+        made = self.rules.base_model == factories.BASE
+        find = base_model or (factories.base_model if made else factories.sample_base_model)
         archive = io.BytesIO()
         desired = []
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as asset:
@@ -80,7 +86,7 @@ class Store:
             ),
             rules=self.rules,
             hub=hub or Hub("http://127.0.0.1:9"),
-            base_model=ServedModel(base_model, revision="0" * 40, mirror_prefix=model_prefix),
+            base_model=ServedModel(find, revision=base_revision, mirror_prefix=model_prefix),
             has_time=has_time,
         )
 

@@ -111,9 +111,9 @@ class Listener(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, application: Application, host: Literal["hub", "cdn"]) -> None:
-        """Bind the port."""
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, application: Application, host: Literal["hub", "cdn"], port: int = 0) -> None:
+        """Bind the port; 0: a free one."""
+        super().__init__(("127.0.0.1", port), _Handler)
         self.application = application
         self.host = host
         self.port = int(self.server_address[1])

@@ -28,8 +28,8 @@ from tests.hub.repository import Commit, Faults, HubFile, Repository, byte_range
 class HubServer:
     """The Hub and the CDN, serving inside of a `with` block."""
 
-    def __init__(self) -> None:
-        """Bind both ports."""
+    def __init__(self, port: int = 0) -> None:
+        """Bind both ports; `port` is the Hub's, 0: a free one."""
         self.repositories: dict[str, Repository] = {}
         self.tokens: dict[str, set[str]] = {}
         """Valid tokens, and the gated and private repositories that they may read."""
@@ -42,7 +42,7 @@ class HubServer:
         self._secret = secrets.token_bytes()
         self._links = 0
         self._link_uses: Counter[str] = Counter()
-        hub, cdn = self._listeners = (Listener(self, "hub"), Listener(self, "cdn"))
+        hub, cdn = self._listeners = (Listener(self, "hub", port), Listener(self, "cdn"))
         self.endpoint = f"http://127.0.0.1:{hub.port}"
         self.cdn = f"http://localhost:{cdn.port}"
 

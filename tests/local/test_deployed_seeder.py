@@ -29,6 +29,8 @@ class Function:
     deployed: Deployed
     store: Store
     hub: HubServer
+    model: str
+    """Commit of the base model on the Hub."""
 
     def call(
         self,
@@ -61,7 +63,7 @@ class Function:
                 "AdapterTargetModules": "",
                 "TensorParallel": "1",
                 "BaseModel": factories.BASE,
-                "BaseModelRevision": "0" * 40,
+                "BaseModelRevision": self.model,
                 "ModelPrefix": "",
                 "TrustRemoteCode": "false",
                 "HubEndpoint": self.hub.endpoint,
@@ -104,7 +106,8 @@ class Function:
 @pytest.fixture
 def function(deployed: Deployed) -> Iterator[Function]:
     with HubServer() as hub:
-        yield Function(deployed, Store(deployed.cloud.client("s3")), hub)
+        model = hub.add(factories.BASE, dict(base_files()))
+        yield Function(deployed, Store(deployed.cloud.client("s3")), hub, model)
 
 
 def test_it_seeds_a_gated_adapter_and_mirrors_a_gated_model_with_a_token_from_secrets_manager(
@@ -119,8 +122,13 @@ def test_it_seeds_a_gated_adapter_and_mirrors_a_gated_model_with_a_token_from_se
     adapters = {"gated": f"hf://acme/gated@{commit}"}
     prefix = model_prefix(factories.BASE, model)
 
+    closed = function.call(adapters=adapters, BaseModelRevision=model, HubTokenSecret=secret)
+    assert "the base model cannot be served; nothing was changed" in closed["errorMessage"]
+    assert "it is then copied with the token of hub_token_secret" in closed["errorMessage"]
+    hub.repositories[factories.BASE].gated = False
     refused = function.call(adapters=adapters)
     assert "the repository is gated; accept its terms at" in refused["errorMessage"]
+    hub.repositories[factories.BASE].gated = True
     answer = function.call(
         adapters=adapters, HubTokenSecret=secret, BaseModelRevision=model, ModelPrefix=prefix
     )
@@ -133,7 +141,7 @@ def test_it_seeds_a_gated_adapter_and_mirrors_a_gated_model_with_a_token_from_se
     assert '"phase": "complete"' in logs
     for leaked in (TOKEN, "a-secret-answer-url", "Signature="):
         assert leaked not in logs
-        assert leaked not in json.dumps([refused, answer])
+        assert leaked not in json.dumps([closed, refused, answer])
         assert leaked.encode() not in b"".join(function.store.objects("seeding/").values())
 
 

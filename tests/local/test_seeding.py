@@ -183,7 +183,7 @@ def test_copies_are_made_inside_s3_and_moved_once(store: Store) -> None:
     assert report == Report(20, 20, 0, sum(map(len, otter.values())))
     store.check()
     more = store.seed({f"otter-{number:04d}": otter for number in range(1, 31)})
-    assert more == Report(30, 10, 0, 0), "the content is in the bucket already"
+    assert more == Report(30, 10, 0, len(otter[CONFIG_FILE])), "the weights are in the bucket already"
     store.check()
 
 
@@ -270,16 +270,35 @@ def test_adapters_are_checked_against_base_models_dimensions(wide: Store) -> Non
     )
 
 
-def test_a_base_model_that_cannot_be_looked_at_is_a_warning_and_is_asked_for_again(wide: Store) -> None:
-    adapters = {"made": factories.adapter(1)}
-    wide.seed(adapters, base_model=factories.no_base_model)
-    assert "not checked against the base model's dimensions" in wide.status()["warnings"][0]
-    report = wide.seed(adapters, base_model=lambda: factories.base_model(layers=4))
-    assert report == Report(1, 1, 0, 0)
-    with pytest.raises(SeedingFailed):
+def test_without_its_base_model_no_adapter_is_located_and_nothing_is_uploaded(wide: Store) -> None:
+    wide.seed({"made": factories.adapter(1)})
+    before = wide.objects("registry/") | wide.objects("adapters/")
+    wide.rules = Rules("vllm", 16, factories.BASE, None)
+    with pytest.raises(SeedingFailed) as failed:
+        wide.seeding(
+            {"made": factories.adapter(1), "absent": "s3://nothing-there/at/all/"},
+            base_model=factories.no_base_model,
+            model_prefix="models/acme/wide/",
+        ).run()
+    assert str(failed.value).startswith("the base model cannot be served; nothing was changed.")
+    assert str(failed.value).endswith("base model 'acme/wide': the repository is gated; ask for access")
+    assert wide.objects("registry/") | wide.objects("adapters/") == before
+    assert wide.objects("models/") == {}
+
+
+def test_a_mirrored_base_model_is_read_from_the_bucket(wide: Store) -> None:
+    prefix = "models/acme/wide/"
+    wide.seed(
+        {"made": factories.adapter(1)}, model_prefix=prefix, base_model=lambda: factories.base_model(layers=1)
+    )
+    more = {"made": factories.adapter(1), "more": factories.adapter(2)}
+    report = wide.seed(more, base_model=factories.no_base_model, model_prefix=prefix)
+    assert report.published == 1
+    with pytest.raises(SeedingFailed, match="'deep'"):
         wide.seed(
-            adapters | {"more": factories.adapter(2, mebibytes=20)},
-            base_model=lambda: factories.base_model(layers=4),
+            {"deep": factories.adapter(1, mebibytes=20)},
+            base_model=factories.no_base_model,
+            model_prefix=prefix,
         )
 
 

@@ -24,7 +24,9 @@ class BaseModelSource(Strict):
 
     mirror: bool = False
     """Copy the model from the Hub into the bucket, from where SageMaker mounts it: instances start without
-    the Hub."""
+    the Hub and without a token. Without it the container fetches the model, and has no token: a gated or
+    private model fails the deployment of the store in its first minute. Either way the weights must be in
+    safetensors format, because adapters are checked against their dimensions."""
 
     @model_validator(mode="after")
     def _one_source(self) -> BaseModelSource:

@@ -9,8 +9,12 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import save
+
 from adapters.store.layout import ADAPTER_FILES
 from ingest.model_files import MODEL_CONFIG
+from lambdas.adapter_seeder.iam_propagation import PROPAGATION_SECONDS
 from loraserve.client import InvocationError
 from samples.problems import SEED_PROBLEM
 from samples.spec import ADAPTERS_DIR
@@ -19,8 +23,8 @@ from tests.harness.sample_adapters import digest_of, sample_files
 from tests.local.conftest import Deployed
 from tests.local.enforced_iam.rights import Roles
 
-#: More than one part: see `adapters.store.transfer.PART_BYTES`.
-_LARGE = bytes(33 * 1024 * 1024)
+#: Weights of more than one part: see `adapters.store.transfer.PART_BYTES`.
+_LARGE = save({"norm.weight": np.zeros(33 * 1024 * 1024, np.uint8)})
 _OWNER = "enforced-iam"
 _LOG_LIMIT_S = 5.0
 
@@ -145,7 +149,7 @@ class Operations:
     def seed(self, adapters: int = 0, model: dict[str, bytes] | None = None, model_sha256: str = "") -> str:
         """Call the worker with a manifest of this many adapters, and a model to upload to the bucket."""
         archive = io.BytesIO()
-        base = model if model is not None else _base_files() if adapters else {}
+        base = _base_files() if model is None else model
         listed = []
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as asset:
             for file, content in base.items():
@@ -199,7 +203,8 @@ class Operations:
     def _call_worker(self, request: str, **changed: str) -> str:
         event = {
             "RequestType": request,
-            "StartedAt": time.time(),
+            # So long ago that a denial counts at once.
+            "StartedAt": time.time() - PROPAGATION_SECONDS,
             "ResourceProperties": self._properties() | {"Owner": _OWNER} | changed,
         }
         answer = self.roles.client("lambda").invoke(
@@ -210,11 +215,15 @@ class Operations:
         return "" if said.get("IsComplete") else str(said.get("errorMessage", said))
 
     def seed_through_cloudformation(self) -> str:
-        """Create a stack with one custom resource of the deployed provider and an empty manifest."""
+        """Create a stack with one custom resource of the deployed provider and a manifest without adapters."""
         name = f"seeding-{uuid.uuid4().hex[:12]}"
         archive = io.BytesIO()
+        base = _base_files()
         with zipfile.ZipFile(archive, "w") as asset:
-            asset.writestr("manifest.json", json.dumps({"adapters": [], "model": {}}))
+            for file, content in base.items():
+                asset.writestr(f"model/{file}", content)
+            hashes = {file: hashlib.sha256(content).hexdigest() for file, content in base.items()}
+            asset.writestr("manifest.json", json.dumps({"adapters": [], "model": hashes}))
         properties = self._properties() | {
             "ServiceToken": self._provider(),
             "ManifestKey": self._asset(archive.getvalue()),

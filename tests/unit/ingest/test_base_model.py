@@ -57,9 +57,9 @@ def test_an_open_model_can_be_fetched_by_either_with_any_token(
 ) -> None:
     source = add(server, "open")
     assert opened(server, source, token=token, mirrored=mirrored) == {"config.json", "model.safetensors"}
-    read = [request for request in server.requests if request.route != "api"]
-    assert {request.path.rsplit("/", 1)[-1] for request in read} == {"config.json", "model.safetensors"}
-    assert sum(request.bytes_sent for request in read) == 2, "a byte of each"
+    asked = [request for request in server.requests if request.route != "api"]
+    assert {request.path.rsplit("/", 1)[-1] for request in asked} == {"config.json", "model.safetensors"}
+    assert sum(request.bytes_sent for request in asked) == 0, "the doctor needs no content"
     if not mirrored:
         assert {request.token for request in server.requests} == {None}
 
@@ -108,7 +108,11 @@ CLOSED = {
     ),
     "gated, and the token may not read it": Closed(
         "the token's account has no access to it",
-        ("accept its terms at {page} with that account", MIRROR, "the container fetches it without a token"),
+        (
+            "accept the licence at {page} with that account",
+            MIRROR,
+            "the container fetches it without a token",
+        ),
         "gated",
         STRANGER,
     ),
@@ -117,7 +121,7 @@ CLOSED = {
     ),
     "gated, to be mirrored with a token that may not read it": Closed(
         "the token's account has no access to it",
-        ("accept its terms at {page} with that account",),
+        ("accept the licence at {page} with that account",),
         "gated",
         STRANGER,
         mirrored=True,
@@ -132,7 +136,10 @@ CLOSED = {
         READER,
     ),
     "private, and the token may not read it": Closed(
-        "no such repository, or it is private", ("check the spelling", MIRROR), "private", STRANGER
+        "no such repository, or it is private",
+        ("base_model.name ({page}), and the token in hub_token_secret", MIRROR),
+        "private",
+        STRANGER,
     ),
     "private, to be mirrored without a token": Closed(
         "no such repository, or it is private", ("{page}", LOGIN), "private", mirrored=True
@@ -168,7 +175,7 @@ def test_a_model_that_cannot_be_fetched_is_named_with_what_to_do(server: HubServ
     for part in closed.remedy:
         assert part.format(page=f"{server.endpoint}/{source.repo}") in failed.value.remedy
     assert READER not in str(failed.value)
-    assert sum(request.bytes_sent for request in server.requests if request.host == "cdn") <= 1
+    assert not [request for request in server.requests if request.host == "cdn"]
 
 
 @pytest.mark.parametrize("mirrored", [True, False])
@@ -177,6 +184,12 @@ def test_the_list_of_a_gated_repository_does_not_count_as_access(server: HubServ
     assert Hub(server.endpoint).snapshot(source).files, "the Hub lists it to everyone"
     with pytest.raises(InvalidBaseModel, match="gated"):
         opened(server, source, token=None, mirrored=mirrored)
+
+
+def test_an_empty_file_of_a_gated_repository_is_asked_for_too(server: HubServer) -> None:
+    source = add(server, "gated", dict.fromkeys(model_files(), b""))
+    with pytest.raises(InvalidBaseModel, match="gated"):
+        opened(server, source, token=None, mirrored=False)
 
 
 @pytest.mark.parametrize("access", ["open", "gated"])

@@ -11,6 +11,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from adapters.source import SourceError
+from lambdas.adapter_seeder.iam_propagation import PROPAGATION_SECONDS
 from lambdas.adapter_seeder.is_complete import TookTooLong, handle
 from tests.unit.lambdas.adapter_seeder.test_properties import custom_resource
 
@@ -66,8 +68,24 @@ def test_waiting_ends_before_cloudformation_gives_up(templates: dict[str, Any], 
         handle(event(templates, time.time() - 56 * 60), CONTEXT)
 
 
-def test_a_forbidden_request_is_reported_at_once(templates: dict[str, Any], s3: type[Answering]) -> None:
+def test_a_request_that_is_denied_long_after_the_roles_change_is_reported_at_once(
+    templates: dict[str, Any], s3: type[Answering]
+) -> None:
     s3.status = 403
-    with pytest.raises(Exception, match="403") as refused:
-        handle(event(templates, time.time()), CONTEXT)
+    with pytest.raises(Exception, match="S3 answers 403 to s3:GetObject; allow it") as refused:
+        handle(event(templates, time.time() - PROPAGATION_SECONDS), CONTEXT)
     assert not isinstance(refused.value, ClientError), "a person would not know what to do"
+
+
+def test_a_request_that_is_denied_right_after_it_is_repeated_for_two_minutes(
+    templates: dict[str, Any], s3: type[Answering], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    started = time.time()
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=slept.append))
+    clock = SimpleNamespace(time=lambda: started + sum(slept))
+    monkeypatch.setattr("lambdas.adapter_seeder.iam_propagation.time", clock)
+    s3.status = 403
+    with pytest.raises(SourceError, match="S3 answers 403 to s3:GetObject"):
+        handle(event(templates, started), CONTEXT)
+    assert sum(slept) == PROPAGATION_SECONDS

@@ -129,9 +129,14 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         r"base_model: mirror is for models on the Hub",
     ),
     "token over TLS": (
-        {"hub_endpoint": "http://localhost:9000"},
-        {"hub_endpoint": "http://localhost.example.com"},
+        {"hub_endpoint": "http://localhost:9000", "base_model": {"mirror": True}},
+        {"hub_endpoint": "http://localhost.example.com", "base_model": {"mirror": True}},
         r"hub_endpoint must be https: a token would travel in clear text",
+    ),
+    "another Hub for the seeder alone": (
+        {"hub_endpoint": "https://hub.example.com", "base_model": {"mirror": True}},
+        {"hub_endpoint": "https://hub.example.com", "base_model": {"mirror": False}},
+        r"hub_endpoint is for the seeder, .* write base_model.mirror: true",
     ),
     "keys by ARN": (
         {"decrypt_keys": [KEY.format("us-east-1")]},

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stacks.config.derived import has_mounted_model
 from stacks.config.loading import load_stage, load_stages
 from stacks.project import ROOT
 from stacks.typed_yaml import ConfigError
@@ -101,6 +102,11 @@ def test_a_branch_may_stand_for_a_commit_only_where_stage_allows_it(tmp_path: Pa
     load_stage(write(tmp_path, STAGE + "allow_unpinned_sources: true\n", manifest))
     for stage in load_stages(ROOT / "stages"):
         assert not stage.config.allow_unpinned_sources or stage.name == "dev"
+
+
+def test_the_endpoints_of_the_stages_here_need_neither_hub_nor_token() -> None:
+    for stage in load_stages(ROOT / "stages"):
+        assert has_mounted_model(stage.config), stage.name
 
 
 def test_an_unknown_stage_is_told_with_the_closest_one() -> None:
