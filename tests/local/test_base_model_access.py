@@ -95,7 +95,8 @@ def seed(store: Store, hub: Hub, source: HubSource, adapter: str, *, mirrored: b
 def test_a_model_that_cannot_be_fetched_fails_the_seeding_before_anything_else(
     store: Store, server: HubServer, access: str, token: str | None, mirrored: bool, named: str
 ) -> None:
-    adapter = add_adapter(server)
+    add_adapter(server)
+    adapter = "hf://acme/adapter@main"
     source = add_model(server, access)
     if access == "absent":
         source = HubSource("acme/absent", source.revision)
