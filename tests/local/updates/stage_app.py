@@ -6,13 +6,14 @@ import gc
 import sys
 from pathlib import Path
 
-gc.disable()  # see app.py
+if __name__ == "__main__":  # not in a process of the tests, which import this module
+    gc.disable()  # see app.py
 
-import aws_cdk as cdk  # noqa: E402
+import aws_cdk as cdk
 
-from stacks.config.loading import load_stages  # noqa: E402
-from stacks.stage import ServingStage  # noqa: E402
-from stacks.typed_yaml import ConfigError  # noqa: E402
+from stacks.config.loading import load_stages
+from stacks.stage import ServingStage
+from stacks.typed_yaml import ConfigError
 
 
 def main(app: cdk.App, folder: Path) -> None:
