@@ -56,7 +56,7 @@ def test_a_broken_stage_file_is_one_line_and_exit_code_2(clone: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert (
         "stages/dev.yaml: endpoint.instanse_type: unknown key, did you mean 'instance_type'; valid: "
-        "instance_type, instance_count, volume_gb, "
+        "instance_type, instance_count, volume_key, "
     ) in line
 
 
