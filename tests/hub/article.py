@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -71,8 +72,8 @@ def repository() -> dict[str, bytes]:
     }
 
 
-def base_model_header() -> tuple[bytes, int]:
-    """Return the beginning of a safetensors file with the base model's modules, and the size of the file."""
+def base_model(folder: Path) -> dict[str, Path]:
+    """Write the base model's files to a folder: its config, and weights with a header and a hole."""
     header, end = {}, 0
     for layer in range(LAYERS):
         for module, (rows, columns) in MODULES.items():
@@ -81,4 +82,9 @@ def base_model_header() -> tuple[bytes, int]:
                 "dtype": "BF16", "shape": [rows, columns], "data_offsets": [start, end],
             }  # fmt: skip
     text = json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text, 8 + len(text) + end
+    files = {name: folder / name for name in ("config.json", "model.safetensors")}
+    files["config.json"].write_text('{"architectures": ["MistralForCausalLM"], "num_hidden_layers": 32}')
+    with files["model.safetensors"].open("wb") as weights:
+        weights.write(len(text).to_bytes(8, "little") + text)
+        weights.truncate(8 + len(text) + end)
+    return files

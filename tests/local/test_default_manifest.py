@@ -20,16 +20,11 @@ from tests.local.updates.stage import Stage
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[HubServer]:
-    """A Hub with the article's two repositories; of the base model the header of its weights, and a hole."""
-    weights = tmp_path / "model.safetensors"
-    start, size = article.base_model_header()
-    weights.write_bytes(start)
-    with weights.open("r+b") as file:
-        file.truncate(size)
-    config = b'{"architectures": ["MistralForCausalLM"], "num_hidden_layers": 32}'
+    """A Hub with the article's two repositories."""
+    model = article.base_model(tmp_path)
     with HubServer() as server:
         server.add(article.REPO, article.repository())
-        server.add(article.BASE_MODEL, {"config.json": config, "model.safetensors": weights})
+        server.add(article.BASE_MODEL, model | {"config.json": model["config.json"].read_bytes()})
         yield server
 
 

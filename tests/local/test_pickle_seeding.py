@@ -21,6 +21,7 @@ from adapters.store.transfer import PART_BYTES, OutOfTime
 from adapters.validation.rules import Rules
 from ingest.archive import Archive
 from ingest.hub import Hub
+from ingest.model_files import ModelFiles
 from lambdas.adapter_seeder.desired_state import DesiredState
 from lambdas.adapter_seeder.outcome import Report, SeedingFailed
 from laptop_cloud.cloud import LaptopCloud
@@ -99,7 +100,13 @@ def test_the_default_manifest_is_seeded_from_the_articles_repository(
     }
     published = unpickled(article.repository())
 
-    report = store.seed(adapters, hub=Hub(server.endpoint), manifest="first")
+    files = {name: LocalFile(path) for name, path in article.base_model(tmp_path).items()}
+    base = ModelFiles(article.BASE_MODEL, files, {})
+
+    def seed(manifest: str) -> Report:
+        return store.seed(adapters, hub=Hub(server.endpoint), manifest=manifest, base_model=lambda: base)
+
+    report = seed("first")
     assert report == Report(50, 50, 0, sum(map(len, published.values())))
     assert store.names() == [f"gsm8k-{number:04d}" for number in range(1, 51)]
     store.check()
@@ -117,8 +124,8 @@ def test_the_default_manifest_is_seeded_from_the_articles_repository(
     )
 
     server.reset_requests()
-    assert store.seed(adapters, hub=Hub(server.endpoint), manifest="first") == Report(50, 0, 0, 0)
-    assert store.seed(adapters, hub=Hub(server.endpoint), manifest="second") == Report(50, 0, 0, 0)
+    assert seed("first") == Report(50, 0, 0, 0)
+    assert seed("second") == Report(50, 0, 0, 0)
     assert fetched(server) == set()
 
 

@@ -64,7 +64,7 @@ class S3Access:
         except SourceError as error:
             raise self._not_checked(
                 source,
-                f"{error.problem} to these credentials",
+                f"{error.problem} with these credentials",
                 "allow s3:GetObject on it, and kms:Decrypt on its key, to have it checked: the seeder needs "
                 "both",
             ) from error

@@ -310,7 +310,7 @@ def test_a_manifest_in_oci_format_is_unknown(tmp_path: Path) -> None:
                 "GetObject": (403, "<Error><Code>AccessDenied</Code><Message>kms:Decrypt</Message></Error>"),
             },
             State.UNKNOWN,
-            "S3 answers AccessDenied to these credentials",
+            "S3 answers AccessDenied to s3:GetObject with these credentials",
         ),
     ],
 )
