@@ -7,11 +7,12 @@ from pathlib import Path
 
 from stacks.project import ROOT
 
-#: As on a machine without any credentials. With bytecode, because a set-up writes all of it where imports may not.
+#: Left out of the environment: bytecode is written, because a set-up writes all of it where imports may not; and a
+#: make that the tests start is not part of the make that runs the tests.
+_LEFT_OUT = {"PYTHONDONTWRITEBYTECODE", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
+#: As on a machine without any credentials.
 ENVIRONMENT = {
-    name: value
-    for name, value in os.environ.items()
-    if not name.startswith("AWS_") and name != "PYTHONDONTWRITEBYTECODE"
+    name: value for name, value in os.environ.items() if not name.startswith("AWS_") and name not in _LEFT_OUT
 } | {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

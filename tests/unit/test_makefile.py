@@ -6,13 +6,16 @@ import subprocess
 import pytest
 
 from stacks.project import ROOT
+from tests.harness.working_copy import ENVIRONMENT
 
 TEXT = (ROOT / "Makefile").read_text()
 
 
 def test_help_lists_each_command_with_a_sentence() -> None:
     [names] = re.findall(r"^\.PHONY: (help .*)$", TEXT, re.MULTILINE)
-    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "help"], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
     listed = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert set(listed) == set(names.split())
     assert all(len(line.split()) > 3 for line in listed.values())
@@ -20,7 +23,9 @@ def test_help_lists_each_command_with_a_sentence() -> None:
 
 @pytest.mark.parametrize("target", ["bootstrap", "doctor", "deploy", "destroy"])
 def test_a_command_on_a_stage_asks_for_it_before_anything_is_installed(target: str) -> None:
-    done = subprocess.run(["make", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["make", target], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert done.stderr.startswith(f"make {target} needs STAGE=dev, staging or prod\n")
 
@@ -28,6 +33,8 @@ def test_a_command_on_a_stage_asks_for_it_before_anything_is_installed(target: s
 def test_the_set_up_runs_once_for_each_command_that_needs_it() -> None:
     """`make -n` prints the recipes: the level of the set-up, then the command."""
     for target, level in (("synth", "deploy"), ("diff", "deploy"), ("demo", "laptop"), ("check", "check")):
-        done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["make", "-n", target], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=True
+        )
         assert done.stdout.count("-m loraserve.setup") == 1
         assert f"-m loraserve.setup {level}\n" in done.stdout
