@@ -11,6 +11,7 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from adapters.store.s3 import error_code
 from loraserve.errors import UserError
 
 #: SageMaker ends a non-streamed answer after 60 s; a client with a shorter time-out wastes a generation.
@@ -118,7 +119,7 @@ def _invocation_error(error: ClientError) -> InvocationError:
     """Extract the container's answer from SageMaker's ModelError."""
     status = error.response.get("OriginalStatusCode")
     if status is None:
-        code = error.response["Error"]["Code"]
+        code = error_code(error)
         http = error.response["ResponseMetadata"]["HTTPStatusCode"]
         return InvocationError(http, code, error.response["Error"]["Message"])
     try:

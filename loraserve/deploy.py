@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 from rich.console import Console
 
+from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.cdk import CdkError
 from loraserve.cdk_arguments import CdkArguments
@@ -76,7 +77,7 @@ def deploy(
         )
         _unprotect(cloudformation, stage.stack_name("Scaling"))
         cdk("destroy", f"{stage.id}/Scaling", "--force", "--exclusively", *synthesized)
-    for stack in _never_made(cloudformation, stage.stack_name("")):
+    for stack in _never_made(cloudformation, stage):
         # The CLI deletes a stack whose first deployment failed, but not with termination protection.
         _unprotect(cloudformation, stack)
     try:
@@ -89,16 +90,22 @@ def deploy(
     check_config(console, stage, client)
 
 
-def _never_made(cloudformation: Any, prefix: str) -> list[str]:
-    """List the stacks of the stage whose first deployment failed."""
+def stage_stacks(cloudformation: Any, stage: LoadedStage) -> list[dict[str, Any]]:
+    """Describe the stacks of a stage that exist, a failed one included."""
     pages = cloudformation.get_paginator("describe_stacks").paginate()
-    stacks = [stack for page in pages for stack in page["Stacks"]]
-    failed = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
     return [
-        stack["StackName"]
-        for stack in stacks
-        if stack["StackName"].startswith(prefix) and stack["StackStatus"] in failed
+        stack
+        for page in pages
+        for stack in page["Stacks"]
+        if stack["StackName"].startswith(stage.stack_name("")) and stack["StackStatus"] != "DELETE_COMPLETE"
     ]
+
+
+def _never_made(cloudformation: Any, stage: LoadedStage) -> list[str]:
+    """List the stacks of the stage whose first deployment failed."""
+    failed = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
+    stacks = stage_stacks(cloudformation, stage)
+    return [stack["StackName"] for stack in stacks if stack["StackStatus"] in failed]
 
 
 def _wanted(template: Path) -> tuple[_Fleet, bool]:
@@ -116,7 +123,7 @@ def _deployed(sagemaker: Any, endpoint: str) -> _Fleet | None:
     try:
         described = sagemaker.describe_endpoint(EndpointName=endpoint)
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ValidationException":
+        if error_code(error) == "ValidationException":
             return None
         raise
     if "ProductionVariants" not in described:
@@ -142,5 +149,5 @@ def _unprotect(cloudformation: Any, stack: str) -> None:
     try:
         cloudformation.update_termination_protection(StackName=stack, EnableTerminationProtection=False)
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationError":  # the stack does not exist
+        if error_code(error) != "ValidationError":  # the stack does not exist
             raise

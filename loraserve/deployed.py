@@ -20,10 +20,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from adapters.store.registry import AdapterRegistry
-from adapters.store.s3 import error_code
 from container.gateway.telemetry import names
+from loraserve.adapters.open_store import deployed_bucket
 from loraserve.aws import Client
 from loraserve.client import EndpointClient, Generation, InvocationError, runtime_config
+from loraserve.doctor.answers import REFUSALS, is_refusal
 from loraserve.errors import UserError
 from stacks.config.stage_config import LoadedStage
 
@@ -40,8 +41,6 @@ _PROMPT, _TOKENS = "[INST] Say hello. [/INST]", 8
 #: Seconds for the first metric: an interval of the gateway (60 s by default), and CloudWatch's extraction
 #: from the log, for which AWS names no time.
 METRIC_SECONDS = 300.0
-#: AWS's error codes for a missing permission.
-_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
 
 class NotAsDeployed(UserError):
@@ -125,7 +124,7 @@ def check_metrics(
                     MetricDataQueries=[query], StartTime=since, EndTime=datetime.now(UTC)
                 )["MetricDataResults"]
             except ClientError as error:
-                if error_code(error) not in _DENIED:
+                if not is_refusal(error):
                     raise
                 _warn(console, f"the endpoint's metrics were not looked up: {_message(error)}")
                 return False
@@ -171,15 +170,10 @@ def _some_adapters(console: Console, stage: LoadedStage, client: Client) -> list
     if listed:
         return listed
     try:
-        outputs = client("cloudformation").describe_stacks(StackName=stage.stack_name("AdapterStore"))
-        [bucket] = [
-            output["OutputValue"]
-            for output in outputs["Stacks"][0]["Outputs"]
-            if output["OutputKey"] == "AdapterBucket"
-        ]
+        bucket = deployed_bucket(client("cloudformation"), stage)
         return sorted(AdapterRegistry(client("s3"), bucket).etags())[:_ADAPTERS]
     except ClientError as error:
-        if error_code(error) not in _DENIED:
+        if not is_refusal(error):
             raise
         _warn(console, f"no adapter was asked: {_message(error)}")
         return []
@@ -205,7 +199,7 @@ def _patiently(runtime: EndpointClient, model: str, adapter: str | None) -> Gene
         try:
             return runtime.generate(_PROMPT, adapter=adapter, max_new_tokens=_TOKENS)
         except InvocationError as error:
-            if error.error_type in _DENIED:
+            if error.error_type in REFUSALS:
                 raise _Denied(str(error)) from error
             if error.status not in _BUSY_ANSWERS or time.monotonic() > until:
                 raise NotAsDeployed(f"{runtime.endpoint}: {model} does not answer: {error}") from error

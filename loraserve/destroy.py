@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -10,11 +10,9 @@ from rich.console import Console
 
 from adapters.store.s3 import error_code
 from loraserve.aws import Client
+from loraserve.deploy import Cdk, stage_stacks
 from loraserve.errors import NotDeployed, UserError
 from stacks.config.stage_config import LoadedStage
-
-#: Runs `cdk ARGUMENTS`; raises `CdkError`.
-Cdk = Callable[..., object]
 
 #: Values of a resource's `DeletionPolicy` with which CloudFormation keeps it.
 _KEPT = {"Retain", "RetainExceptOnCreate"}
@@ -35,7 +33,7 @@ def destroy(
     `CdkError`.
     """
     cloudformation = client("cloudformation")
-    stacks = list(_stacks(cloudformation, stage.stack_name("")))
+    stacks = stage_stacks(cloudformation, stage)
     if not stacks:
         raise NotDeployed(f"stage {stage.name!r} has no stack in {stage.config.region}: nothing to delete")
     _refuse_protected(stage, stacks)
@@ -43,7 +41,7 @@ def destroy(
     _refuse_attached(client("iam"), resources)
     kept = [name for stack in stacks for name in _kept(cloudformation, stack["StackName"])]
     cdk("destroy", f"{stage.id}/*", "--context", f"stage={stage.name}", *arguments)
-    left = {stack["StackName"] for stack in _stacks(cloudformation, stage.stack_name(""))}
+    left = {stack["StackName"] for stack in stage_stacks(cloudformation, stage)}
     if left == {stack["StackName"] for stack in stacks}:
         return  # not confirmed
     for name in kept:
@@ -53,13 +51,6 @@ def destroy(
         "account's bootstrap stack CDKToolkit, which other stages may use ('cdk gc' deletes unused ones)",
         soft_wrap=True,
     )
-
-
-def _stacks(cloudformation: Any, prefix: str) -> Iterator[dict[str, Any]]:
-    for page in cloudformation.get_paginator("describe_stacks").paginate():
-        for stack in page["Stacks"]:
-            if stack["StackName"].startswith(prefix) and stack["StackStatus"] != "DELETE_COMPLETE":
-                yield stack
 
 
 def _resources(cloudformation: Any, stack: str) -> list[dict[str, Any]]:

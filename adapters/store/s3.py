@@ -24,7 +24,7 @@ DENIED = frozenset({"AccessDenied", "403", "AccessDeniedException"})
 
 
 def error_code(error: Exception) -> str:
-    """Return the S3 error code of a botocore ClientError, e.g. `NoSuchKey`; empty for other errors."""
+    """Return the code of a botocore ClientError, e.g. `NoSuchKey`; empty for other errors."""
     response = getattr(error, "response", None)
     return str(response["Error"]["Code"]) if isinstance(response, dict) else ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -63,7 +64,11 @@ def _in_aws(stage: LoadedStage, bucket: str | None) -> StageStore:
     session = boto3.Session(region_name=stage.config.region)
     _check_account(session, stage)
     s3 = session.client("s3", config=_CLIENT)
-    return StageStore(stage, s3, _existing(s3, bucket) if bucket else _deployed(session, stage))
+    return StageStore(
+        stage,
+        s3,
+        _existing(s3, bucket) if bucket else deployed_bucket(session.client("cloudformation"), stage),
+    )
 
 
 def _check_account(session: boto3.Session, stage: LoadedStage) -> None:
@@ -77,11 +82,11 @@ def _check_account(session: boto3.Session, stage: LoadedStage) -> None:
         )
 
 
-def _deployed(session: boto3.Session, stage: LoadedStage) -> str:
-    """Return the bucket in the outputs of the stage's stack."""
+def deployed_bucket(cloudformation: Any, stage: LoadedStage) -> str:
+    """Return the bucket in the outputs of the stage's stack; raises `NotDeployed`."""
     stack = stage.stack_name(STORE_STACK)
     try:
-        found = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+        found = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
         # CloudFormation's answer for a stack that does not exist.
         if error_code(error) != "ValidationError":

@@ -52,10 +52,10 @@ def command(
     from loraserve.doctor.report import report
     from loraserve.doctor.requests import PATIENCE
     from loraserve.errors import LocalStage, NotDeployable
-    from stacks.config.loading import load_stages
+    from stacks.config.loading import LOCAL_STAGE, load_stages
     from stacks.project import ROOT
 
-    if stage == "local":
+    if stage == LOCAL_STAGE:
         raise LocalStage("the local stage is deployed by 'make up'")
     [loaded] = load_stages(ROOT / "stages", stage)
     arguments = cdk_arguments("deploy", stage, context.args, profile)

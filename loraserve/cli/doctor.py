@@ -35,10 +35,10 @@ def command(
     from loraserve.doctor.report import counts, document, report, watched
     from loraserve.doctor.requests import PATIENCE
     from loraserve.errors import LocalStage
-    from stacks.config.loading import load_stages
+    from stacks.config.loading import LOCAL_STAGE, load_stages
     from stacks.project import ROOT
 
-    if stage == "local":
+    if stage == LOCAL_STAGE:
         raise LocalStage("the local stage needs no account, quota or Docker: `make up` deploys it")
     [loaded] = load_stages(ROOT / "stages", stage)
     # Created by the first check, so that a profile that does not exist is a finding.

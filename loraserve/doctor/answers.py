@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from botocore.exceptions import ClientError
 
+from adapters.store.s3 import error_code
 from loraserve.doctor.finding import Finding, unknown
 
 #: The codes by which services refuse a caller: JSON and query services, EC2, SNS, and S3's HEAD requests,
 #: whose responses have no body.
-_REFUSALS = {
+REFUSALS = {
     "AccessDenied",
     "AccessDeniedException",
     "AuthorizationError",
@@ -18,14 +19,9 @@ _REFUSALS = {
 }
 
 
-def code_of(error: ClientError) -> str:
-    """Return the error's code, e.g. `NotFoundException`."""
-    return str(error.response["Error"]["Code"])
-
-
 def is_refusal(error: ClientError) -> bool:
     """Return whether the service refuses the caller, whatever else may be true."""
-    return code_of(error) in _REFUSALS
+    return error_code(error) in REFUSALS
 
 
 def unanswered(check: str, action: str, error: ClientError, subject: str = "") -> Finding:
@@ -41,4 +37,4 @@ def unanswered(check: str, action: str, error: ClientError, subject: str = "") -
             f"allow {action} to these credentials to have it checked",
         )
     message = error.response["Error"].get("Message", "")
-    return unknown(check, f"{about}not checked: {action} answers {code_of(error)} {message}".rstrip())
+    return unknown(check, f"{about}not checked: {action} answers {error_code(error)} {message}".rstrip())

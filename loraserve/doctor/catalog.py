@@ -32,15 +32,6 @@ PlanCheck = Callable[[Deployment, LoadedStage, Client], Iterable[Finding]]
 
 #: Runs first: without credentials, the checks that need them are not run.
 CREDENTIALS = Entry("Account", "credentials", credentials.check, needs_account=False)
-#: Base model, adapters, secret, keys, network, topic: what the stage file names.
-SOURCES = (
-    Entry("Account", "KMS keys", keys.check),
-    Entry("Account", "alarm topic", topic.check),
-    Entry("Account", "image", image.check),
-    Entry("Network", "network", network.check),
-    Entry("Sources", "Hub token", secret.check),
-    Entry("Sources", "base model and adapters", hub.check, needs_account=False),
-)
 
 
 def catalog(deployment: Deployment | None) -> list[Entry]:
@@ -65,12 +56,16 @@ def catalog(deployment: Deployment | None) -> list[Entry]:
         entry("Account", "instance quota", quota.check),
         entry("Account", "permissions", permissions.check),
         Entry("Account", "permissions boundary", permissions.has_boundary),
-        *(found for found in SOURCES if found.group == "Account"),
+        Entry("Account", "KMS keys", keys.check),
+        Entry("Account", "alarm topic", topic.check),
+        Entry("Account", "image", image.check),
         entry("CDK", "bootstrap", bootstrap.check),
         entry("Docker", "Docker", docker.check, needs_account=False),
         entry("Stacks", "stacks", stacks.check),
         entry("Stacks", "fixed names", names.check),
         entry("Stacks", "endpoint", endpoint.has_status),
         entry("Stacks", "rollback alarms", endpoint.has_no_alarm),
-        *(found for found in SOURCES if found.group != "Account"),
+        Entry("Network", "network", network.check),
+        Entry("Sources", "Hub token", secret.check),
+        Entry("Sources", "base model and adapters", hub.check, needs_account=False),
     ]

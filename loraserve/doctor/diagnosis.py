@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.finding import Finding, unknown
 from stacks.config.stage_config import LoadedStage
@@ -33,7 +34,7 @@ def findings(entry: Entry, stage: LoadedStage, client: Client) -> list[Finding]:
     try:
         found.extend(entry.check(stage, client))
     except ClientError as error:
-        code, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        code, said = error_code(error), error.response["Error"].get("Message", "")
         found.append(unknown(entry.title, f"not checked: {error.operation_name} answered {code}: {said}"))
     except BotoCoreError as error:
         found.append(unknown(entry.title, f"not checked: {error}"))

@@ -15,6 +15,8 @@ from loraserve import local_stage
 from loraserve.client import EndpointClient, runtime_config
 from loraserve.progress import stack_progress
 from tests.harness.outgoing_proxy import OutgoingProxy
+from tests.harness.store import MADE_RULES, Store
+from tests.hub.server import HubServer
 from tests.local.clients.runner import Clients
 from tests.local.processes import container_url
 
@@ -94,3 +96,16 @@ def clients(laptop: LaptopCloud, tmp_path_factory: pytest.TempPathFactory) -> It
     """Third-party clients with the laptop cloud as their AWS."""
     with OutgoingProxy() as outside:
         yield Clients(laptop, tmp_path_factory.mktemp("home"), outside)
+
+
+@pytest.fixture
+def store(laptop: LaptopCloud) -> Store:
+    """A new bucket with the rules of the generated adapters."""
+    return Store(laptop.client("s3"), rules=MADE_RULES)
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    """An empty Hub."""
+    with HubServer() as hub:
+        yield hub

@@ -21,7 +21,7 @@ from lambdas.adapter_seeder.outcome import Report, SeedingFailed
 from laptop_cloud.cloud import LaptopCloud
 from tests.harness import factories
 from tests.harness.ports import free_port
-from tests.harness.store import MADE_RULES, Store
+from tests.harness.store import Store
 from tests.hub.repository import Faults
 from tests.hub.server import HubServer
 from tests.local.test_hub_seeding import MIRRORED, base_files
@@ -29,11 +29,6 @@ from tests.local.test_hub_seeding import MIRRORED, base_files
 READER, STRANGER = "hf_reader", "hf_stranger"
 REPO = factories.BASE
 CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
-
-
-@pytest.fixture
-def store(laptop: LaptopCloud) -> Store:
-    return Store(laptop.client("s3"), rules=MADE_RULES)
 
 
 @pytest.fixture

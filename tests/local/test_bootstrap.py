@@ -121,7 +121,7 @@ def test_a_stage_without_account_takes_the_one_of_the_profile(
 
 
 def test_an_unknown_profile_is_reported_in_one_line(cloud: LaptopCloud, clone: Path) -> None:
-    done = bootstrap(cloud, clone, "here", "--profile", "nobody")
+    done = bootstrap(cloud, clone, "here", "--profile", "absent")
     assert done.returncode == 1
-    assert "The config profile (nobody) could not be found" in done.stderr
+    assert "The config profile (absent) could not be found" in done.stderr
     assert "Traceback" not in done.stderr

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,27 +13,15 @@ from adapters.store.transfer import PART_BYTES, OutOfTime
 from ingest.hub import Hub
 from ingest.model_files import hub_model
 from lambdas.adapter_seeder.outcome import Report, SeedingFailed
-from laptop_cloud.cloud import LaptopCloud
 from tests.harness import factories
 from tests.harness.sample_adapters import digest_of
-from tests.harness.store import MADE_RULES, Store
+from tests.harness.store import Store
 from tests.hub.repository import Faults
 from tests.hub.server import HubServer
 
 LARGE = factories.adapter(1, mebibytes=20)
 SMALL = factories.adapter(2)
 TOKEN = "hf_averysecrettoken"
-
-
-@pytest.fixture
-def store(laptop: LaptopCloud) -> Store:
-    return Store(laptop.client("s3"), rules=MADE_RULES)
-
-
-@pytest.fixture
-def server() -> Iterator[HubServer]:
-    with HubServer() as hub:
-        yield hub
 
 
 @pytest.fixture(autouse=True)

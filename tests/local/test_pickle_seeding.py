@@ -6,7 +6,6 @@ import json
 import pickle
 import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,24 +31,13 @@ from stacks.project import ROOT
 from tests.harness import factories
 from tests.harness.checkpoints import CHECKPOINT_FILE
 from tests.harness.sample_adapters import digest_of
-from tests.harness.store import MADE_RULES, Store
+from tests.harness.store import Store
 from tests.hub import article
 from tests.hub.repository import Faults
 from tests.hub.server import HubServer
 
 #: As transformers' Trainer leaves it: a pickle of any class.
 TRAINING_ARGS = b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R."
-
-
-@pytest.fixture
-def store(laptop: LaptopCloud) -> Store:
-    return Store(laptop.client("s3"), rules=MADE_RULES)
-
-
-@pytest.fixture
-def server() -> Iterator[HubServer]:
-    with HubServer() as hub:
-        yield hub
 
 
 def pickled(files: dict[str, bytes]) -> dict[str, bytes]:

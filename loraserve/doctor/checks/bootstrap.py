@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
+from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.caller import caller
 from loraserve.doctor.deployed import described
@@ -47,7 +48,7 @@ def _parameter(client: Client, name: str) -> str | None:
     try:
         value: str = client("ssm").get_parameter(Name=name)["Parameter"]["Value"]
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ParameterNotFound":
+        if error_code(error) != "ParameterNotFound":
             raise
         return None
     return value
@@ -59,7 +60,7 @@ def _bucket(client: Client, bucket: str, stage: LoadedStage) -> Finding:
         client("s3").head_bucket(Bucket=bucket)
     except ClientError as error:
         # A HEAD has no body: botocore's code is the status.
-        code = error.response["Error"]["Code"]
+        code = error_code(error)
         if code in ("404", "NoSuchBucket"):
             return problem(title, f"{bucket} does not exist", _again(stage))
         return unknown(title, f"not checked: HeadBucket of {bucket} answered {code}")
@@ -71,7 +72,7 @@ def _repository(client: Client, repository: str, stage: LoadedStage) -> Finding:
     try:
         client("ecr").describe_repositories(repositoryNames=[repository])
     except ClientError as error:
-        code = error.response["Error"]["Code"]
+        code = error_code(error)
         if code == "RepositoryNotFoundException":
             return problem(title, f"{repository} does not exist", _again(stage))
         return unknown(title, f"not checked: DescribeRepositories answered {code}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.caller import caller
 from loraserve.doctor.finding import Finding, ok, problem
@@ -42,7 +43,7 @@ def check(stage: LoadedStage, client: Client) -> Iterator[Finding]:
         yield problem("credentials", str(error), f"{_SIGN_IN}; check the network and HTTPS_PROXY")
         return
     except ClientError as error:
-        code, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        code, said = error_code(error), error.response["Error"].get("Message", "")
         found, remedy = _REFUSALS.get(code, (f"{code}: {said}", _SIGN_IN))
         yield problem(
             "credentials", found.format(region=region), (remedy or _UNKNOWN_KEY).format(region=region)

@@ -9,8 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from adapters.store.s3 import error_code
 from loraserve.aws import Client
-from loraserve.doctor.answers import code_of, unanswered
+from loraserve.doctor.answers import unanswered
 from loraserve.doctor.finding import Finding, ok, problem, unknown
 from stacks.config.stage_config import LoadedStage
 
@@ -45,7 +46,7 @@ def check(stage: LoadedStage, client: Client) -> Iterator[Finding]:
             registryId=match["account"], repositoryName=match["name"], imageIds=[image_id]
         )
     except ClientError as error:
-        if code_of(error) == "RepositoryNotFoundException":
+        if error_code(error) == "RepositoryNotFoundException":
             yield problem(
                 _CHECK,
                 f"account {match['account']} has no repository {match['name']!r} in {match['region']}",

@@ -8,8 +8,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from adapters.store.s3 import error_code
 from loraserve.aws import Client
-from loraserve.doctor.answers import code_of, unanswered
+from loraserve.doctor.answers import unanswered
 from loraserve.doctor.finding import Finding, ok, problem, unknown
 from loraserve.doctor.kms_keys import state_problem, state_remedy
 from loraserve.doctor.resource_policy import Verdict, all_of, identities, verdict
@@ -79,7 +80,7 @@ def _key(config: StageConfig, kms: Any, key: NamedKey, account: str) -> Iterator
     try:
         metadata = kms.describe_key(KeyId=key.arn)["KeyMetadata"]
     except ClientError as error:
-        if code_of(error) == "NotFoundException":
+        if error_code(error) == "NotFoundException":
             yield problem(
                 key.check,
                 f"{key.arn} does not exist",

@@ -15,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.deployed import resources
 from loraserve.doctor.deployment import Deployment
@@ -71,7 +72,7 @@ def _found(names: Collection[str], ask: Callable[[str], object], missing: Collec
         try:
             ask(name)
         except ClientError as error:
-            if error.response["Error"]["Code"] not in missing:
+            if error_code(error) not in missing:
                 raise
         else:
             found.add(name)

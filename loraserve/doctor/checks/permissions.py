@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.caller import Caller, caller
 from loraserve.doctor.deployment import Deployment, resolved
@@ -118,7 +119,7 @@ def has_boundary(stage: LoadedStage, client: Client) -> Iterator[Finding]:
     try:
         client("iam").get_policy(PolicyArn=arn)
     except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchEntity":
+        if error_code(error) != "NoSuchEntity":
             raise
         yield problem(
             "permissions boundary",

@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.deployment import Deployment
 from loraserve.doctor.finding import Finding, ok, problem, unknown
@@ -95,7 +96,7 @@ def find(quotas: Any, name: str) -> Quota | None:
     try:
         applied = quotas.get_service_quota(ServiceCode="sagemaker", QuotaCode=code)["Quota"]
     except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchResourceException":
+        if error_code(error) != "NoSuchResourceException":
             raise
         return Quota(code, int(default["Value"]), applied=False)
     return Quota(code, int(applied["Value"]), applied=True)

@@ -10,9 +10,10 @@ import httpx2
 from botocore.exceptions import ClientError
 from huggingface_hub.utils import build_hf_headers, get_session
 
+from adapters.store.s3 import error_code
 from ingest.hub_token import plain_token
 from loraserve.aws import Client
-from loraserve.doctor.answers import code_of, unanswered
+from loraserve.doctor.answers import unanswered
 from loraserve.doctor.finding import Finding, ok, problem, unknown
 from loraserve.doctor.kms_keys import state_problem, state_remedy
 from loraserve.doctor.sources.seeder_token import how_to_store
@@ -34,7 +35,7 @@ def check(stage: LoadedStage, client: Client) -> Iterator[Finding]:
     try:
         description = secrets.describe_secret(SecretId=config.hub_token_secret)
     except ClientError as error:
-        if code_of(error) == "ResourceNotFoundException":
+        if error_code(error) == "ResourceNotFoundException":
             yield problem(
                 _CHECK,
                 f"there is no secret {config.hub_token_secret!r} in {config.region} of the stage's account",
@@ -61,10 +62,10 @@ def _value(config: StageConfig, secrets: Any) -> Iterator[Finding]:
     try:
         text = secrets.get_secret_value(SecretId=name).get("SecretString", "")
     except ClientError as error:
-        if code_of(error) == "ResourceNotFoundException":
+        if error_code(error) == "ResourceNotFoundException":
             # A secret without a version AWSCURRENT: created, and never given a value.
             yield problem(_CHECK, f"the secret {name!r} has no value", how_to_store(config))
-        elif code_of(error) in {"InvalidRequestException", "DecryptionFailure"}:
+        elif error_code(error) in {"InvalidRequestException", "DecryptionFailure"}:
             message = error.response["Error"].get("Message", "")
             yield problem(_CHECK, f"the secret {name!r} cannot be read: {message}", how_to_store(config))
         else:
@@ -90,7 +91,7 @@ def _key(config: StageConfig, client: Client, key: str | None) -> Iterator[Findi
     try:
         metadata = client("kms").describe_key(KeyId=key)["KeyMetadata"]
     except ClientError as error:
-        if code_of(error) == "NotFoundException":
+        if error_code(error) == "NotFoundException":
             yield problem(_KEY, f"the secret's key {key} does not exist", _create(config))
         elif key not in config.decrypt_keys:
             yield unanswered(_KEY, "kms:DescribeKey", error, f"{key}, which decrypt_keys does not name")

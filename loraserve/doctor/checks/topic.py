@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
+from adapters.store.s3 import error_code
 from loraserve.aws import Client
-from loraserve.doctor.answers import code_of, unanswered
+from loraserve.doctor.answers import unanswered
 from loraserve.doctor.finding import Finding, ok, problem, unknown
 from loraserve.doctor.kms_keys import state_problem, state_remedy
 from loraserve.doctor.resource_policy import Requester, Verdict, all_of, service, verdict
@@ -33,7 +34,7 @@ def check(stage: LoadedStage, client: Client) -> Iterator[Finding]:
         attributes = sns.get_topic_attributes(TopicArn=arn)["Attributes"]
     except ClientError as error:
         # SNS's model calls it NotFoundException; the code on the wire is NotFound.
-        if code_of(error) in {"NotFound", "NotFoundException"}:
+        if error_code(error) in {"NotFound", "NotFoundException"}:
             yield problem(
                 _CHECK,
                 f"{arn} does not exist",
@@ -72,7 +73,7 @@ def _key(client: Client, key: str, alarms: Requester, region: str) -> Iterator[F
     try:
         metadata = kms.describe_key(KeyId=key)["KeyMetadata"]
     except ClientError as error:
-        if code_of(error) == "NotFoundException":
+        if error_code(error) == "NotFoundException":
             yield problem(_KEY, f"{key} does not exist: SNS cannot encrypt an alarm", other)
         else:
             yield unanswered(_KEY, "kms:DescribeKey", error, key)

@@ -13,13 +13,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapters.source import S3Source, SourceError
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
-from adapters.store.s3 import is_absent
+from adapters.store.s3 import error_code, is_absent
 from adapters.validation.adapter_config import MAX_CONFIG_BYTES
 from ingest.adapter_files import AdapterFiles, adapter_files
 from ingest.pytorch.converted_file import CHECKPOINT_FILE
 from ingest.s3_object import S3File
 from loraserve.aws import Client
-from loraserve.doctor.answers import code_of, is_refusal, unanswered
+from loraserve.doctor.answers import is_refusal, unanswered
 from loraserve.doctor.finding import Finding, problem, unknown
 from loraserve.doctor.kms_keys import KeyOwner, key_owner
 from loraserve.errors import UserError
@@ -89,7 +89,7 @@ class S3Access:
         try:
             self.client.head_bucket(Bucket=bucket)
         except ClientError as error:
-            if code_of(error) in {"404", "NoSuchBucket"}:
+            if error_code(error) in {"404", "NoSuchBucket"}:
                 found = f"there is no bucket {bucket!r}"
                 return problem(self._check, found, "correct the source in the manifest")
             return unanswered(self._check, "s3:ListBucket", error, f"bucket {bucket}")

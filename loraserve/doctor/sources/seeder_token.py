@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapters.store.s3 import error_code
 from ingest.hub_token import plain_token
 from loraserve.aws import Client
-from loraserve.doctor.answers import code_of
+from loraserve.doctor.caller import caller
 from stacks.config.stage_config import StageConfig
 
 #: The page where an account of the Hub creates tokens; a read token is enough.
@@ -34,13 +35,13 @@ def seeder_token(config: StageConfig, client: Client) -> SeederToken:
     if config.hub_token_secret is None:
         return SeederToken()
     try:
-        account = str(client("sts").get_caller_identity()["Account"])
+        account = caller(client).account
         if config.account not in {None, account}:
             return SeederToken(unreadable=f"the credentials are of account {account}, the secret is not")
         answer = client("secretsmanager").get_secret_value(SecretId=config.hub_token_secret)
     except ClientError as error:
         return SeederToken(
-            unreadable=f"the secret {config.hub_token_secret!r} is not readable ({code_of(error)})"
+            unreadable=f"the secret {config.hub_token_secret!r} is not readable ({error_code(error)})"
         )
     except BotoCoreError as error:
         return SeederToken(
