@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from loraserve.cli.console import console, report_interrupt
+from loraserve.cli.console import console, errors, output, report_interrupt
 from loraserve.cli.options import Profile
 
 #: Unknown options are passed to `cdk deploy`.
@@ -63,7 +63,7 @@ def command(
     if not skip_doctor:
         with report_interrupt("nothing was changed"):
             quick = client_factory(loaded.config.region, profile, PATIENCE)
-            if report(console, examine(loaded, quick, assembly)):
+            if report(output(), examine(loaded, quick, assembly), progress=errors):
                 raise NotDeployable(
                     f"stage {stage!r} is not deployed: correct the lines with ✗ above; 'make doctor "
                     f"STAGE={stage}' checks them again, ARGS=--skip-doctor deploys without the doctor"
