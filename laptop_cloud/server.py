@@ -22,6 +22,7 @@ from laptop_cloud.invocations.router import Router
 from laptop_cloud.invocations.runtime import Runtime
 from laptop_cloud.ministack import iam, s3
 from laptop_cloud.ports import bound_socket
+from laptop_cloud.registry.endpoint import RegistryEndpoint
 from laptop_cloud.services import ServiceRegistry
 
 #: Seconds that an idle connection is kept; `ministack`'s figure.
@@ -78,6 +79,7 @@ async def _serve(
     emulator = import_module("ministack.app").app
     if enforce_iam:
         emulator = iam.SecureTransport(emulator)
+    emulator = RegistryEndpoint(emulator, enforce_iam=enforce_iam)
     roles = RoleSessions(endpoint_url, enforce_iam=enforce_iam)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
