@@ -10,6 +10,7 @@ from laptop_cloud.api.service import Params, Service, invalid, refuse_others
 from laptop_cloud.api.tags import Tags
 from laptop_cloud.containers.launcher import InstanceFactory, primary_container
 from laptop_cloud.containers.model_data import check_source
+from laptop_cloud.registry.model_image import check_image
 from laptop_cloud.sagemaker.descriptions import described
 from laptop_cloud.sagemaker.endpoint import Endpoint
 from laptop_cloud.sagemaker.retained_capacity import retain_capacity, wanted_capacity
@@ -81,6 +82,7 @@ class SageMaker(Service):
                 "Value null at 'PrimaryContainer.Image' failed to satisfy constraint: Member must not be null"
             )
         check_source(container)
+        check_image(container["Image"], self._account)
         arn = self._arn_maker("model")(name)
         self._tags.start(arn, params.pop("Tags", []))
         record = {"EnableNetworkIsolation": False, **params, "ModelArn": arn, "CreationTime": now()}

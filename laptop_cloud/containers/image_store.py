@@ -1,0 +1,169 @@
+"""Images of ECR: resolved to a digest, pulled with the execution role, and mounted as root file systems.
+
+The store is buildah's, in the laptop cloud's directory: an image gets into it by a pull only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from laptop_cloud.api.account import Account
+from laptop_cloud.api.records import now
+from laptop_cloud.containers.credentials import RoleSessions
+from laptop_cloud.registry.model_image import EcrImage, ecr_image
+
+_TAIL_LINES: Final = 5
+
+
+class ImageUnavailable(Exception):
+    """An image that cannot be pulled; the message is the reason."""
+
+
+class ResolvedImage(NamedTuple):
+    """The image of a fleet. Every instance has the same, even if the tag points to another one later."""
+
+    specified: str
+    """The model's image."""
+    resolved: str
+    """`registry/repository@digest`; a local image as specified."""
+    at: float
+    """The time of the resolution, in seconds since the epoch."""
+
+
+class MountedImage(NamedTuple):
+    """An image as the root file system of one container."""
+
+    root: Path
+    """A writable copy of the image, which other containers do not see."""
+    config: Mapping[str, Any]
+    """The image's configuration, in the names of the OCI image format: Env, Entrypoint, Cmd, WorkingDir, …"""
+
+
+class ImageStore:
+    """A buildah store and the ECR from which it is filled. Safe across threads; every method blocks."""
+
+    def __init__(self, directory: Path, endpoint_url: str, roles: RoleSessions) -> None:
+        """`directory` is for the store, `endpoint_url` the laptop cloud's, `roles` pull the images."""
+        self._directory = directory
+        self._registry = urlsplit(endpoint_url).netloc
+        self._roles = roles
+        # One command at a time: so `remove` waits for a mount that has begun.
+        self._lock = threading.Lock()
+
+    def clear(self) -> None:
+        """Remove the containers that a killed server has left."""
+        if self._directory.exists():
+            self._buildah("rm", "--all")
+
+    def resolve(self, uri: str, role: str, account: Account) -> ResolvedImage:
+        """Return the digest of an image, read with the role.
+
+        SageMaker's API reference says of DeployedImage that a path with a tag "resolves to a path of the form
+        registry/repository[@digest]", and not when. Here it is resolved when an endpoint gets a new fleet, by
+        CreateEndpoint or UpdateEndpoint.
+
+        Raises:
+            ImageUnavailable: the image does not exist, or the role may not read it.
+            RoleRefused: SageMaker may not assume the role.
+        """
+        image = _known(uri)
+        kind = "imageDigest" if image.reference.startswith("sha256:") else "imageTag"
+        try:
+            found = self._roles.client(role, "ecr", account).batch_get_image(
+                repositoryName=image.repository, imageIds=[{kind: image.reference}]
+            )
+        except ClientError as error:
+            raise _denied(role, uri, error) from error
+        if not found["images"]:
+            raise ImageUnavailable(f"Requested image {uri} not found.")
+        digest = found["images"][0]["imageId"]["imageDigest"]
+        return ResolvedImage(uri, image.by_digest(digest), now())
+
+    def mount(self, name: str, resolved: ResolvedImage, role: str, account: Account) -> MountedImage:
+        """Pull the image and return a root file system of it for the container `name`.
+
+        Layers that the store has are not pulled again; the role must be able to read the manifest all the
+        same.
+
+        Raises:
+            ImageUnavailable: the role may not pull it, or buildah cannot unpack or mount it.
+            RoleRefused: SageMaker may not assume the role.
+        """
+        image = _known(resolved.resolved)
+        try:
+            data = self._roles.client(role, "ecr", account).get_authorization_token()["authorizationData"][0]
+        except ClientError as error:
+            raise _denied(role, resolved.specified, error) from error
+        with self._lock:
+            identity = self._pull(image, data["authorizationToken"], role, resolved.specified)
+            inspected = json.loads(self._buildah("inspect", "--type", "image", identity))
+            self._buildah("from", "--pull-never", "--name", name, identity)
+            root = self._buildah("mount", name).strip()
+        return MountedImage(Path(root), inspected["OCIv1"]["config"])
+
+    def remove(self, name: str) -> None:
+        """Unmount and delete the root file system of the container `name`, if there is one."""
+        with self._lock:
+            if name in self._buildah("containers", "--format", "{{.ContainerName}}").split():
+                self._buildah("umount", name)
+                self._buildah("rm", name)
+
+    def _pull(self, image: EcrImage, token: str, role: str, specified: str) -> str:
+        """Pull an image by its digest; return the store's id of it."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as credentials:
+            # A file that only this user can read: arguments of a process are visible to all.
+            json.dump({"auths": {self._registry: {"auth": token}}}, credentials)
+            credentials.flush()
+            source = f"docker://{self._registry}/{image.repository}@{image.reference}"
+            options = ("--authfile", credentials.name, "--tls-verify=false", "--retry", "0")
+            try:
+                return self._buildah("pull", *options, "--policy", "always", "--quiet", source).strip()
+            except ImageUnavailable as error:
+                raise ImageUnavailable(
+                    f"The role '{role}' could not pull the image '{specified}' ({image.reference}): {error}"
+                ) from error
+
+    def _buildah(self, *arguments: str) -> str:
+        """Run buildah on the store; return what it prints."""
+        options = ("--root", str(self._directory / "storage"), "--runroot", str(self._directory / "run"))
+        done = subprocess.run(
+            ("buildah", *options, *arguments),
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "BUILDAH_ISOLATION": "chroot"},
+        )
+        if done.returncode != 0:
+            tail = " ".join(done.stderr.strip().splitlines()[-_TAIL_LINES:])
+            raise ImageUnavailable(f"buildah {arguments[0]}: {tail}")
+        return done.stdout
+
+
+def _known(uri: str) -> EcrImage:
+    image = ecr_image(uri)
+    if image is None:
+        raise ImageUnavailable(f"{uri} is not an image in ECR")
+    return image
+
+
+def _denied(role: str, uri: str, error: ClientError) -> ImageUnavailable:
+    """Return SageMaker's reason, with ECR's.
+
+    https://github.com/aws/deep-learning-containers/issues/759 has SageMaker's.
+    """
+    return ImageUnavailable(
+        f"The role '{role}' does not have {error.operation_name} permission for the image: '{uri}'. "
+        f"{error.response['Error'].get('Message', error)}"
+    )
