@@ -1,6 +1,6 @@
 """The CDK app: one Stage for each file of stages/, or only the one that `-c stage=dev` names.
 
-`-c local_image=asset` replaces the image of the Local stage, which otherwise is a process of the working tree.
+`-c local_image=asset` replaces the image of the Local stage, by default a process of the working tree.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Images of ECR: resolved to a digest, pulled with the execution role, and mounted as root file systems.
+"""Images of ECR: resolved to a digest, and pulled with the execution role.
 
-The store is buildah's, in the laptop cloud's directory: an image gets into it by a pull only.
+The store is in the laptop cloud's directory and of buildah's format, so an image gets into it by a pull only.
+A sandbox mounts the directories of the layers; the store itself mounts nothing and has no containers.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 import threading
@@ -22,6 +22,7 @@ from laptop_cloud.api.records import now
 from laptop_cloud.containers.credentials import RoleSessions
 from laptop_cloud.registry.model_image import EcrImage, ecr_image
 
+_PROGRAM: Final = "buildah"
 _TAIL_LINES: Final = 5
 
 
@@ -40,13 +41,13 @@ class ResolvedImage(NamedTuple):
     """The time of the resolution, in seconds since the epoch."""
 
 
-class MountedImage(NamedTuple):
-    """An image as the root file system of one container."""
+class PulledImage(NamedTuple):
+    """An image in the store."""
 
-    root: Path
-    """A writable copy of the image, which other containers do not see."""
-    config: Mapping[str, Any]
-    """The image's configuration, in the names of the OCI image format: Env, Entrypoint, Cmd, WorkingDir, …"""
+    layers: tuple[Path, ...]
+    """Directories of the layers as overlayfs takes them, the uppermost first. Never written to."""
+    document: Mapping[str, Any]
+    """The image's configuration in the OCI image format."""
 
 
 class ImageStore:
@@ -57,13 +58,8 @@ class ImageStore:
         self._directory = directory
         self._registry = urlsplit(endpoint_url).netloc
         self._roles = roles
-        # One command at a time: so `remove` waits for a mount that has begun.
+        # Two instances that start at once would pull the same layers.
         self._lock = threading.Lock()
-
-    def clear(self) -> None:
-        """Remove the containers that a killed server has left."""
-        if self._directory.exists():
-            self._buildah("rm", "--all")
 
     def resolve(self, uri: str, role: str, account: Account) -> ResolvedImage:
         """Return the digest of an image, read with the role.
@@ -89,14 +85,14 @@ class ImageStore:
         digest = found["images"][0]["imageId"]["imageDigest"]
         return ResolvedImage(uri, image.by_digest(digest), now())
 
-    def mount(self, name: str, resolved: ResolvedImage, role: str, account: Account) -> MountedImage:
-        """Pull the image and return a root file system of it for the container `name`.
+    def pull(self, resolved: ResolvedImage, role: str, account: Account) -> PulledImage:
+        """Pull the image by its digest.
 
         Layers that the store has are not pulled again; the role must be able to read the manifest all the
         same.
 
         Raises:
-            ImageUnavailable: the role may not pull it, or buildah cannot unpack or mount it.
+            ImageUnavailable: the role may not pull it, or buildah cannot unpack it.
             RoleRefused: SageMaker may not assume the role.
         """
         image = _known(resolved.resolved)
@@ -107,16 +103,7 @@ class ImageStore:
         with self._lock:
             identity = self._pull(image, data["authorizationToken"], role, resolved.specified)
             inspected = json.loads(self._buildah("inspect", "--type", "image", identity))
-            self._buildah("from", "--pull-never", "--name", name, identity)
-            root = self._buildah("mount", name).strip()
-        return MountedImage(Path(root), inspected["OCIv1"]["config"])
-
-    def remove(self, name: str) -> None:
-        """Unmount and delete the root file system of the container `name`, if there is one."""
-        with self._lock:
-            if name in self._buildah("containers", "--format", "{{.ContainerName}}").split():
-                self._buildah("umount", name)
-                self._buildah("rm", name)
+            return PulledImage(self._layers(identity), inspected["OCIv1"])
 
     def _pull(self, image: EcrImage, token: str, role: str, specified: str) -> str:
         """Pull an image by its digest; return the store's id of it."""
@@ -134,16 +121,34 @@ class ImageStore:
                     f"The role '{role}' could not pull the image '{specified}' ({image.reference}): {error}"
                 ) from error
 
+    def _layers(self, identity: str) -> tuple[Path, ...]:
+        """Return the directories of an image's layers.
+
+        They are where the driver `overlay` of containers/storage keeps them:
+        https://github.com/containers/storage/blob/v1.44.0/drivers/overlay/overlay.go.
+        """
+        storage = self._directory / "storage"
+        images = json.loads((storage / "overlay-images" / "images.json").read_text())
+        parents = {
+            layer["id"]: layer.get("parent")
+            for layer in json.loads((storage / "overlay-layers" / "layers.json").read_text())
+        }
+        layer = next(image["layer"] for image in images if image["id"] == identity)
+        found = []
+        while layer:
+            found.append(storage / "overlay" / layer / "diff")
+            layer = parents[layer]
+        return tuple(found)
+
     def _buildah(self, *arguments: str) -> str:
         """Run buildah on the store; return what it prints."""
-        options = ("--root", str(self._directory / "storage"), "--runroot", str(self._directory / "run"))
+        store = ("--root", str(self._directory / "storage"), "--runroot", str(self._directory / "run"))
         done = subprocess.run(
-            ("buildah", *options, *arguments),
+            (_PROGRAM, *store, "--storage-driver", "overlay", *arguments),
             check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            env={**os.environ, "BUILDAH_ISOLATION": "chroot"},
         )
         if done.returncode != 0:
             tail = " ".join(done.stderr.strip().splitlines()[-_TAIL_LINES:])

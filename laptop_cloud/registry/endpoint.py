@@ -51,9 +51,7 @@ class RegistryEndpoint:
         else:
             await self._emulator(scope, receive, send)
 
-    async def _registry(
-        self, request: RegistryRequest, scope: Message, receive: Receive, send: Send
-    ) -> None:
+    async def _registry(self, request: RegistryRequest, scope: Message, receive: Receive, send: Send) -> None:
         caller = self._tokens.caller((header(scope["headers"], b"authorization") or b"").decode("latin-1"))
         if caller is None:
             await respond(send, 401, [_VERSION, _challenge(scope["headers"])], b"Not Authorized\n")
@@ -79,7 +77,8 @@ class RegistryEndpoint:
         answer = await _answer(self._emulator, scope, body)
         if answer.status == 200:
             try:
-                content = change(_caller(scope["headers"]), json.loads(body or b"{}"), json.loads(answer.body))
+                caller = _caller(scope["headers"])
+                content = change(caller, json.loads(body or b"{}"), json.loads(answer.body))
             except ServiceError as error:
                 answer = _Answer(error.status, [(b"content-type", JSON_1_1.encode())], error.body())
             else:

@@ -1,7 +1,7 @@
 """Authorization tokens of ECR: each stands for the caller who requested it.
 
-https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html: the permissions of a token are those
-of the IAM principal that requested it, and it is valid for 12 hours.
+The permissions of a token are those of the IAM principal that requested it, and it is valid for 12 hours:
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
 """
 
 from __future__ import annotations
