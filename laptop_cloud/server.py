@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,12 @@ from hypercorn.config import Config
 from laptop_cloud.aws_isolation import clean_environment
 from laptop_cloud.cloudformation import install as cloudformation
 from laptop_cloud.containers.credentials import CredentialsEndpoint, RoleSessions
+from laptop_cloud.containers.image_store import ImageStore
 from laptop_cloud.containers.launcher import Launcher
 from laptop_cloud.invocations.router import Router
 from laptop_cloud.invocations.runtime import Runtime
 from laptop_cloud.ministack import iam, s3
+from laptop_cloud.options import ServerOptions
 from laptop_cloud.ports import bound_socket
 from laptop_cloud.registry.endpoint import RegistryEndpoint
 from laptop_cloud.services import ServiceRegistry
@@ -29,14 +30,13 @@ from laptop_cloud.services import ServiceRegistry
 _KEEP_ALIVE_S = 75
 
 
-def run(port: int, state: Path, images: Mapping[str, Sequence[str]], *, enforce_iam: bool) -> None:
+def run(port: int, state: Path, options: ServerOptions) -> None:
     """Serve until SIGTERM or SIGINT; then stop the processes of every endpoint and return.
 
     Args:
         port: the port of 127.0.0.1.
         state: the directory for every file.
-        images: names of additional images and their commands, beside the packages of `container/`.
-        enforce_iam: refuse requests that the caller's IAM policies do not allow.
+        options: what it runs, and whether it checks permissions.
 
     Raises:
         PortTaken: another process listens on the port.
@@ -44,8 +44,8 @@ def run(port: int, state: Path, images: Mapping[str, Sequence[str]], *, enforce_
     """
     bound = bound_socket(port)
     endpoint_url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    _set_environment(endpoint_url, state, enforce_iam)
-    asyncio.run(_serve(bound.detach(), endpoint_url, state, images, enforce_iam))
+    _set_environment(endpoint_url, state, options.enforce_iam)
+    asyncio.run(_serve(bound.detach(), endpoint_url, state, options))
 
 
 def _set_environment(endpoint_url: str, state: Path, enforce_iam: bool) -> None:
@@ -72,15 +72,13 @@ def _set_environment(endpoint_url: str, state: Path, enforce_iam: bool) -> None:
     )
 
 
-async def _serve(
-    file: int, endpoint_url: str, state: Path, images: Mapping[str, Sequence[str]], enforce_iam: bool
-) -> None:
+async def _serve(file: int, endpoint_url: str, state: Path, options: ServerOptions) -> None:
     # Imported here because `ministack` reads its environment, and sets its directories, on import.
     emulator = import_module("ministack.app").app
-    if enforce_iam:
+    if options.enforce_iam:
         emulator = iam.SecureTransport(emulator)
-    emulator = RegistryEndpoint(emulator, enforce_iam=enforce_iam)
-    roles = RoleSessions(endpoint_url, enforce_iam=enforce_iam)
+    emulator = RegistryEndpoint(emulator, enforce_iam=options.enforce_iam)
+    roles = RoleSessions(endpoint_url, enforce_iam=options.enforce_iam)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -97,13 +95,14 @@ async def _serve(
         launcher = Launcher(
             directory=state / "endpoints",
             endpoint_url=endpoint_url,
-            images=images,
+            images=options.images,
             session=session,
             roles=roles,
+            store=ImageStore(state / "images", endpoint_url, roles) if options.pull_images else None,
         )
         registry = ServiceRegistry(launcher, roles)
         cloudformation.install(registry, asyncio.get_running_loop())
-        if enforce_iam:
+        if options.enforce_iam:
             s3.install()
         try:
             router = Router(emulator, registry, Runtime(registry, session))
