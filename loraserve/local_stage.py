@@ -100,10 +100,10 @@ def bootstrap(cloud: Cloud, output: Path) -> None:
 
 def deploy(cloud: Cloud, output: Path, on_event: OnEvent, *, real_images: bool = False) -> None:
     """Run `cdk deploy` for the stage's stacks. With `real_images` it builds the image and pushes it."""
-    environment, context = cloud.environment, ("--context", "stage=local")
+    environment, context = cloud.environment, ["--context", "stage=local"]
     with ExitStack() as stack:
         if real_images:
-            context += ("--context", f"local_image={_BUILT}")
+            context += ["--context", f"local_image={_BUILT}"]
             registry = cloud.url.removeprefix("http://")
             environment = stack.enter_context(images.cdk_environment(environment, registry))
         cdk(

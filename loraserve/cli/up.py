@@ -21,8 +21,8 @@ class Images(StrEnum):
 
 
 _SAYS = {
-    Images.PROCESS: "The container is a process of this working tree; make up IMAGES=real builds and runs its image.",
-    Images.REAL: "The container runs the image of its Dockerfile, built on a stand-in of its base (docs/images.md).",
+    Images.PROCESS: "The container is a process of this working tree; IMAGES=real builds and runs its image.",
+    Images.REAL: "The container runs its image, built on a stand-in of the base image (docs/images.md).",
 }
 
 

@@ -1,11 +1,11 @@
 """The program that the CDK CLI runs in place of `docker`, to deploy images to the laptop cloud.
 
-CDK_DOCKER names it: `loraserve/images/docker-for-cdk`, which works from every directory. It has the commands of
-cdk-assets (`Docker` in lib/index.js of aws-cdk 2.1148.1) and no others:
+CDK_DOCKER names it: `loraserve/images/docker-for-cdk`, which works from every directory. It has the commands
+of cdk-assets (`Docker` in lib/index.js of aws-cdk 2.1148.1) and no others:
 
 - `build` builds with docker, podman or buildah, whichever works. A stand-in replaces the base image of
   container/images.lock, which a laptop has neither the disk nor the GPU for.
-- `login`, `tag` and `push` take the registry of an account, `<account>.dkr.ecr.<region>.amazonaws.com`, for the
+- `login`, `tag` and `push` take an account's registry, `<account>.dkr.ecr.<region>.amazonaws.com`, for the
   laptop cloud's, which is on this machine. They refuse every other registry.
 - `inspect` and `images` find nothing: an asset's hash does not tell which stand-in an image is built from.
 
@@ -95,8 +95,8 @@ def _laptop_registry(name: str, environment: Mapping[str, str]) -> str:
     found = _ECR.fullmatch(name)
     if found is None:
         raise DockerCommandRefused(
-            f"{name} is not in a registry of ECR (<account>.dkr.ecr.<region>.amazonaws.com), which the laptop "
-            "cloud emulates: use docker itself for any other"
+            f"{name} is not in a registry of ECR (<account>.dkr.ecr.<region>.amazonaws.com), which the "
+            "laptop cloud emulates: use docker itself for any other"
         )
     address = environment.get(REGISTRY_VARIABLE, "")
     host, _, port = address.rpartition(":")
