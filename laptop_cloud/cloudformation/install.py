@@ -47,6 +47,7 @@ _NAMES: Final[Mapping[str, Mapping[str, type]]] = {
         "s3_additional_checks": FunctionType,
         "_s3_action": FunctionType,
         "identity_denial_message": FunctionType,
+        "extract_resource_arn": FunctionType,
     },
     "ministack.core.iam_evaluator": {
         "EvalContext": type,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextvars
+import json
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from laptop_cloud.api.account import Account
+from laptop_cloud.api.service import Params
 
 
 class StoredImage(NamedTuple):
@@ -15,6 +18,25 @@ class StoredImage(NamedTuple):
     digest: str
     media_type: str
     """The media type of its manifest."""
+
+
+def install() -> None:
+    """Check DescribeRepositories on the repository that it names, as ECR does; `ministack` checks it on `*`.
+
+    The CDK CLI's role for images may describe the bootstrap's repository alone.
+    """
+    actions: Any = import_module("ministack.core.iam_actions")
+    others: Callable[..., str] = actions.extract_resource_arn
+
+    def extract(service: str, method: str, path: str, headers: Params, body: bytes, *more: Any) -> str:
+        found = others(service, method, path, headers, body, *more)
+        if service != "ecr" or not headers.get("x-amz-target", "").endswith(".DescribeRepositories"):
+            return found
+        names = json.loads(body or b"{}").get("repositoryNames") or []
+        _query, region, account = more
+        return Account(account, region).arn("ecr", f"repository/{names[0]}") if len(names) == 1 else found
+
+    actions.extract_resource_arn = extract
 
 
 def find_image(account: Account, repository: str, reference: str) -> StoredImage | None:
