@@ -100,6 +100,7 @@ async def _serve(file: int, endpoint_url: str, state: Path, options: ServerOptio
             session=session,
             roles=roles,
             store=ImageStore(state / "images", endpoint_url, roles) if options.pull_images else None,
+            mounts=options.mounts,
         )
         registry = ServiceRegistry(launcher, roles)
         cloudformation.install(registry, asyncio.get_running_loop())

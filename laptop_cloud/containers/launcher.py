@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -19,9 +19,12 @@ from laptop_cloud.containers.credentials import RoleRefused, RoleSessions
 from laptop_cloud.containers.embedded_metrics import EmbeddedMetrics
 from laptop_cloud.containers.image_store import ImageStore, ImageUnavailable, ResolvedImage
 from laptop_cloud.containers.images import UnknownImage, command_of
-from laptop_cloud.containers.instance import Instance, InstanceFailed, LaunchSpec, RoleAccess, StartLimits
+from laptop_cloud.containers.instance import Instance, InstanceFailed, ModelData, StartLimits
 from laptop_cloud.containers.logs import SETTINGS, ContainerLog
 from laptop_cloud.containers.model_data import source_uri
+from laptop_cloud.containers.runtime import ContainerRuntime, ProcessRuntime, SandboxRuntime
+from laptop_cloud.containers.sandbox.errors import SandboxRefused
+from laptop_cloud.containers.sandbox.image_config import ImageConfig
 from laptop_cloud.registry.model_image import ecr_image
 
 #: SageMaker's default for a variant without a limit: eight minutes.
@@ -51,6 +54,8 @@ class Launcher:
     roles: RoleSessions
     store: ImageStore | None = None
     """The images of ECR; None if they are not run."""
+    mounts: Mapping[str, Path] = field(default_factory=dict)
+    """Read-only mounts of the containers that run from an image of ECR."""
 
     def for_account(self, account: Account) -> FleetLauncherFactory:
         """Return the factory of the fleets' launchers in `account`."""
@@ -90,25 +95,42 @@ class FleetLauncher:
         Raises:
             InstanceFailed: the execution role may not pull the image, or SageMaker may not assume the role.
         """
+        role = self._role()
         with _failures():
-            return self._instance(command_of(image.specified, self._shared.images))
+            if ecr_image(image.specified) is None:
+                return self._instance(self._process(image, role), role)
+            return self._instance(await self._sandbox(image, role), role)
 
-    def _instance(self, command: list[str]) -> Instance:
-        shared, role = self._shared, self._role()
-        credentials = shared.roles.container_variables(role, self._account)
+    def _process(self, image: ResolvedImage, role: str) -> ProcessRuntime:
+        shared = self._shared
+        return ProcessRuntime(
+            command=command_of(image.specified, shared.images),
+            environment=self._container.get("Environment", {}),
+            account=self._account,
+            endpoint_url=shared.endpoint_url,
+            credentials=shared.roles.container_variables(role, self._account),
+        )
+
+    async def _sandbox(self, image: ResolvedImage, role: str) -> SandboxRuntime:
+        shared = self._shared
+        pulled = await asyncio.to_thread(self._store().pull, image, role, self._account)
+        return SandboxRuntime(
+            layers=pulled.layers,
+            image=ImageConfig.of(pulled.document),
+            environment=self._container.get("Environment", {}),
+            endpoint_url=shared.endpoint_url,
+            credentials=shared.roles.sandbox_variables(role, self._account),
+            mounts=shared.mounts,
+        )
+
+    def _instance(self, runtime: ContainerRuntime, role: str) -> Instance:
         log = self._new_log()
         return Instance(
             variant=self._variant["VariantName"],
-            container=LaunchSpec(
-                command=command,
-                environment=self._container.get("Environment", {}),
-                model_data=source_uri(self._container),
-            ),
-            access=RoleAccess(
-                account=self._account,
-                endpoint_url=shared.endpoint_url,
-                credentials=credentials,
-                make_s3=lambda: shared.roles.client(role, "s3", self._account),
+            runtime=runtime,
+            model_data=ModelData(
+                uri=source_uri(self._container),
+                make_s3=lambda: self._shared.roles.client(role, "s3", self._account),
             ),
             limits=StartLimits(
                 download_s=self._variant.get("ModelDataDownloadTimeoutInSeconds", _DEFAULT_DOWNLOAD_LIMIT_S),
@@ -119,7 +141,7 @@ class FleetLauncher:
             directory=log.with_suffix(""),
             log=log,
             cloud_log=self._cloud_log(log, role),
-            session=shared.session,
+            session=self._shared.session,
         )
 
     def _role(self) -> str:
@@ -167,5 +189,5 @@ def _failures() -> Iterator[None]:
     """Raise the errors of image and role as `InstanceFailed`."""
     try:
         yield
-    except (ImageUnavailable, RoleRefused, UnknownImage) as error:
+    except (ImageUnavailable, RoleRefused, SandboxRefused, UnknownImage) as error:
         raise InstanceFailed(str(error)) from error

@@ -1,4 +1,4 @@
-"""Relay of TCP connections between two networks: bytes, half-closes and disconnects pass in both directions."""
+"""Relay of TCP connections between two networks: bytes, half-closes and disconnects, in both directions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ABORT: Final = struct.pack("ii", 1, 0)
 async def relay(
     listener: socket.socket, connection: Callable[[], socket.socket], address: tuple[str, int]
 ) -> None:
-    """Accept connections, and connect each to `address` with a new socket of `connection`. Runs until cancelled.
+    """Accept connections until cancelled; connect each to `address` with a new socket of `connection`.
 
     A connection that is refused there is reset here.
     """
