@@ -96,7 +96,6 @@ async def _serve(file: int, endpoint_url: str, state: Path, options: ServerOptio
             directory=state / "endpoints",
             endpoint_url=endpoint_url,
             images=options.images,
-            mounts=options.mounts,
             session=session,
             roles=roles,
             store=ImageStore(state / "images", endpoint_url, roles) if options.pull_images else None,
