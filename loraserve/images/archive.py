@@ -33,8 +33,8 @@ def measure(
     """Return the layers with these digests in a stream of `docker save`.
 
     podman, buildah and most versions of Docker name a layer's file by its digest, so those of `skipped` need
-    not be read. Others name it by the digest of its compressed form, or by neither: so all other files are read
-    and recognised by their content.
+    not be read. Others name it by the digest of its compressed form, or by neither: so all other files are
+    read and recognised by their content.
     """
     names = [digest.removeprefix("sha256:") for digest in skipped]
     found: dict[str, Layer] = {}

@@ -1,4 +1,4 @@
-"""Settings of this machine for a build: pip's index, proxies and certificates, as secrets that no layer has."""
+"""Settings of this machine for a build: pip's index, proxies and certificates, as secrets in no layer."""
 
 from __future__ import annotations
 
