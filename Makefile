@@ -2,7 +2,7 @@
 # A link whose target is gone, after an upgrade of Python, does not count.
 PYTHON ?= $(shell test -x .venv/bin/python && echo .venv/bin/python || echo python3)
 STAGE ?=
-BASE ?= HEAD
+BASE ?=
 VENV_PYTHON := .venv/bin/python
 # The set-up's pinned Node comes before any other on the machine.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -10,7 +10,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test check lock synth diff bootstrap doctor deploy destroy pin-images bench clean
+.PHONY: help setup demo up down invoke test check lock synth diff bootstrap doctor deploy destroy pin-images images bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,7 +48,7 @@ synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or n
 	@$(VENV_PYTHON) -m loraserve synth $(STAGE)
 
 diff: setup ## [STAGE=dev] [BASE=main]: changes of the working tree in each stack
-	@$(VENV_PYTHON) -m loraserve diff --base $(BASE) $(if $(STAGE),--stage $(STAGE))
+	@$(VENV_PYTHON) -m loraserve diff --base $(or $(BASE),HEAD) $(if $(STAGE),--stage $(STAGE))
 
 bootstrap: need-stage setup ## STAGE=dev [ARGS='--profile …']: cdk bootstrap in the stage's account and region (once)
 	@$(VENV_PYTHON) -m loraserve bootstrap $(STAGE) $(ARGS)
@@ -64,6 +64,9 @@ destroy: need-stage setup ## STAGE=dev: delete the stage's stacks in AWS; lists 
 
 pin-images: setup ## [ARGS=--check]: lock the base images' digests in container/images.lock
 	@$(VENV_PYTHON) -m loraserve pin-images $(ARGS)
+
+images: setup ## [ENGINE=vllm] [BASE=stand-in]: build the images with docker, podman or buildah
+	@$(VENV_PYTHON) -m loraserve build-images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE),--base $(BASE)) $(ARGS)
 
 bench: setup-laptop ## measure set-up, synth, seeding and the gateway, each against its baseline
 	@$(VENV_PYTHON) -m benchmarks.setup_time

@@ -2,7 +2,8 @@
 
 uv resolves; it is installed with the other development tools. Code here is what uv has no option for: one
 environment split into three files without duplicates, the hashes of the wheels for the Lambda runtime and for
-the images instead of all hashes of a release, and a check that needs no network: each file has the digest of its `.in` file.
+the images instead of all hashes of a release, and a check that needs no network: each file has the digest of
+its `.in` file.
 """
 
 from __future__ import annotations
@@ -232,7 +233,15 @@ def _with_hashes(pins: str, runtimes: Iterable[Sequence[str]], folder: Path) -> 
     for runtime in runtimes:
         with tempfile.TemporaryDirectory(dir=folder) as wheels:
             pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-            pip += ["--no-deps", "--only-binary=:all:", *runtime, "--dest", wheels, "--requirement", str(file)]
+            pip += [
+                "--no-deps",
+                "--only-binary=:all:",
+                *runtime,
+                "--dest",
+                wheels,
+                "--requirement",
+                str(file),
+            ]
             done = subprocess.run(pip, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise LockError(done.stderr.strip())

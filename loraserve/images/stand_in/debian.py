@@ -19,6 +19,8 @@ UNUSED = (
     *("usr/share/bash-completion/*", "var/cache/apt/*", "var/cache/debconf/*-old", "var/cache/ldconfig/*"),
     *("var/lib/apt/lists/*", "var/log/*", "dev/*", "tmp/*"),
 )
+#: All that the content depends on, apart from the mirror's packages of the day.
+DEFINITION = (SUITE, PACKAGES, UNUSED)
 
 
 class NoDebian(UserError):
