@@ -27,6 +27,7 @@ from typing import Final
 from adapters.engines.registry import ENGINES
 from loraserve.errors import UserError
 from loraserve.images.builders import find_builder
+from loraserve.images.machine import build_secrets
 from loraserve.images.stand_in.bases import stand_in_arguments
 from stacks.config.base_images import build_argument
 
@@ -58,13 +59,15 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], password: str
     if given.command == "build":
         build_args = _with_stand_ins(dict(arg.partition("=")[::2] for arg in given.build_arg))
         dockerfile = Path(given.context, given.file).resolve()
-        builder.build(
-            dockerfile=dockerfile,
-            context=Path(given.context).resolve(),
-            tag=given.tag,
-            build_args=build_args,
-            on_line=print,
-        )
+        with build_secrets() as secrets:
+            builder.build(
+                dockerfile=dockerfile,
+                context=Path(given.context).resolve(),
+                tag=given.tag,
+                build_args=build_args,
+                secrets=secrets,
+                on_line=print,
+            )
     elif given.command == "login":
         registry = _laptop_registry(given.registry, environment)
         builder.login(registry, given.username, password.strip(), tls=False)
