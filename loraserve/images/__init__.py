@@ -1,1 +1,1 @@
-"""Digests of the engines' base images."""
+"""The containers' images: digests of their bases, and the tools that build and run them."""
