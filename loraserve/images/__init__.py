@@ -1,1 +1,1 @@
-"""The containers' images: digests of their bases, and the tools that build and run them."""
+"""Container images: the digests of their bases, and their build by docker, podman or buildah."""
