@@ -6,16 +6,16 @@ import os
 import signal
 import subprocess
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
-from laptop_cloud.containers.sandbox.image_config import ImageConfig
-from laptop_cloud.containers.sandbox.spec import SandboxSpec
 
 from laptop_cloud.cloud import LaptopCloud
+from laptop_cloud.containers.sandbox.image_config import ImageConfig
+from laptop_cloud.containers.sandbox.spec import SandboxSpec
 from laptop_cloud.containers.supervisor import supervised
 from samples.problems import SEED_PROBLEM
 from samples.spec import BASE_DIR, BASE_NAME
@@ -59,6 +59,23 @@ class BuiltImage:
     reference: str
     root: Path
     config: ImageConfig
+
+
+@contextlib.contextmanager
+def mounted(engine: str, reference: str) -> Iterator[BuiltImage]:
+    """Mount the root file system of an image in buildah's store for the block."""
+    container = buildah("from", reference)
+    try:
+        document = json.loads(buildah("inspect", "--type", "image", reference))["OCIv1"]
+        yield BuiltImage(engine, reference, Path(buildah("mount", container)), ImageConfig.of(document))
+    finally:
+        buildah("rm", container)
+
+
+def buildah(*arguments: str) -> str:
+    """Run buildah; return what it prints."""
+    done = subprocess.run(["buildah", *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip()
 
 
 class ImageContainer:
