@@ -12,7 +12,8 @@ from loraserve.errors import UserError
 from loraserve.images.processes import OnLine, ProgramFailed, ask, run
 
 SUITE = "bookworm"
-PACKAGES = ("ca-certificates", "python3", "python3-pip")
+#: libnuma1: vLLM's CPU build needs it, and the image of vLLM has it.
+PACKAGES = ("ca-certificates", "libnuma1", "python3", "python3-pip")
 #: Removed: what no process in a container reads. `*` is any name.
 UNUSED = (
     *("usr/share/doc/*", "usr/share/info/*", "usr/share/man/*", "usr/share/locale/*", "usr/share/lintian/*"),
