@@ -46,7 +46,7 @@ class Probe(BaseHTTPRequestHandler):
         with contextlib.redirect_stdout(printed):
             try:
                 exec(compile(code, "request", "exec"), {"Probe": Probe})  # noqa: S102
-            except Exception as error:  # noqa: BLE001 — any error is the answer
+            except Exception as error:
                 print(f"{type(error).__name__}: {error}")
         self._answer(printed.getvalue().encode())
 

@@ -29,7 +29,7 @@ WITH_ORPHAN = (
 def namespaces(container: SandboxedContainer) -> set[str]:
     """The container's namespaces of mounts, processes and network."""
     innermost = container.processes()[-1].pid
-    return {os.readlink(f"/proc/{innermost}/ns/{kind}") for kind in ("mnt", "net", "pid")}
+    return {str(Path(f"/proc/{innermost}/ns/{kind}").readlink()) for kind in ("mnt", "net", "pid")}
 
 
 def users_of(kept: set[str]) -> Iterator[int]:
@@ -37,17 +37,23 @@ def users_of(kept: set[str]) -> Iterator[int]:
     for pid in psutil.pids():
         for kind in ("mnt", "net", "pid"):
             with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{pid}/ns/{kind}") in kept:
+                if str(Path(f"/proc/{pid}/ns/{kind}").readlink()) in kept:
                     yield pid
 
 
-def check_nothing_is_left(container: SandboxedContainer, processes: list[psutil.Process], kept: set[str]) -> None:
+def check_nothing_is_left(
+    container: SandboxedContainer, processes: list[psutil.Process], kept: set[str]
+) -> None:
     """Fail if a process, a namespace with its mounts, a mount of the host or the socket is left."""
     gone, alive = psutil.wait_procs(processes, timeout=10)
     assert not alive, f"{len(gone)} ended, these did not: {alive}"
     wait_until(lambda: not list(users_of(kept)), "no process is in the container's namespaces")
     assert str(container.folder) not in Path("/proc/self/mountinfo").read_text()
-    assert not [each for each in psutil.net_connections("tcp") if each.laddr.port == container.client.port and each.status == "LISTEN"]
+    assert not [
+        each
+        for each in psutil.net_connections("tcp")
+        if each.laddr.port == container.client.port and each.status == "LISTEN"
+    ]
     assert not list((container.folder / "sandbox" / "root").iterdir())
 
 
@@ -121,15 +127,20 @@ def test_everything_ends_after_a_kill(tmp_path: Path, killed: str) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as owner:
         assert owner.stdout is not None
         container.process = psutil.Process(int(owner.stdout.readline()))  # type: ignore[assignment]
-        wait_until(lambda: container.client.get("/ping").status == 200 if _listens(container) else False, "it answers")
+        wait_until(lambda: _answers(container), "it answers")
         processes, kept = container.processes(), namespaces(container)
-        target = {"owner": owner.pid, "supervisor": processes[0].pid, "sandbox": processes[1].pid, "bubblewrap": processes[2].pid}
+        target = {
+            "owner": owner.pid,
+            "supervisor": processes[0].pid,
+            "sandbox": processes[1].pid,
+            "bubblewrap": processes[2].pid,
+        }
         os.kill(target[killed], signal.SIGKILL)
         owner.wait(10)
     check_nothing_is_left(container, processes, kept)
 
 
-def _listens(container: SandboxedContainer) -> bool:
+def _answers(container: SandboxedContainer) -> bool:
     try:
         return container.client.get("/ping").status == 200
     except OSError:

@@ -70,9 +70,7 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxedCon
 
 def connect(address: str, port: int) -> str:
     """Code that connects within two seconds, and prints the error or `connected`."""
-    return (
-        f"import socket\nsocket.create_connection(({address!r}, {port}), timeout=2).close()\nprint('connected')"
-    )
+    return f"import socket\nsocket.create_connection(({address!r}, {port}), timeout=2).close()\nprint('connected')"
 
 
 def connection(container: SandboxedContainer, receive_buffer: int = 0) -> socket.socket:
@@ -104,7 +102,7 @@ def test_an_sdk_finds_the_credentials_at_their_address(container: SandboxedConta
 
 
 def test_it_reaches_nothing_else(container: SandboxedContainer) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("0.0.0.0", 0)) as everywhere:
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("", 0)) as everywhere:
         for listening in (other, everywhere):
             port = listening.getsockname()[1]
             assert container.run(connect("127.0.0.1", port)).startswith("ConnectionRefusedError")
@@ -156,7 +154,9 @@ def test_a_disconnect_during_a_stream_reaches_the_container(container: Sandboxed
     with connection(container) as stream:
         stream.sendall(b"GET /stream HTTP/1.1\r\n\r\n")
         assert stream.recv(100)
-    wait_until(lambda: b"stream: " in container.client.get("/events").body, "the stream ends in the container")
+    wait_until(
+        lambda: b"stream: " in container.client.get("/events").body, "the stream ends in the container"
+    )
 
 
 @pytest.mark.parametrize(("reset", "seen"), [(False, b"silence: b''"), (True, b"silence: ConnectionReset")])
@@ -178,7 +178,9 @@ def test_the_containers_disconnect_reaches_the_client(container: SandboxedContai
 
 def test_a_half_close_leaves_the_answer_its_way(container: SandboxedContainer) -> None:
     with connection(container) as half:
-        half.sendall(b"POST /invocations HTTP/1.1\r\nConnection: close\r\nContent-Length: 10\r\n\r\nprint('a')")
+        half.sendall(
+            b"POST /invocations HTTP/1.1\r\nConnection: close\r\nContent-Length: 10\r\n\r\nprint('a')"
+        )
         half.shutdown(socket.SHUT_WR)
         received = b"".join(iter(lambda: half.recv(4096), b""))
     assert received.endswith(b"\r\n\r\na\n")
@@ -210,3 +212,18 @@ def test_a_container_that_does_not_listen_yet_resets_a_connection(tmp_path: Path
             early.recv(1)
     finally:
         container.kill()
+
+
+def test_what_a_container_sends_before_its_end_arrives(tmp_path: Path) -> None:
+    # More than one socket's buffer, less than the buffers of both connections.
+    size = 6 * 2**20
+    code = (
+        "import os, socket; server = socket.create_server(('0.0.0.0', 8080)); print('up', flush=True)\n"
+        f"made, _ = server.accept(); made.sendall(bytes({size})); os._exit(0)"
+    )
+    container = python_container(tmp_path, code).start()
+    wait_until(lambda: "up" in container.text(), "the container listens")
+    with connection(container, receive_buffer=4096) as slow:
+        time.sleep(1)
+        assert sum(len(part) for part in iter(lambda: slow.recv(65536), b"")) == size
+    assert container.process.wait(10) == 0
