@@ -24,11 +24,13 @@ from laptop_cloud.containers.sandbox.network import (
     SERVING_PORT,
     ContainerNetwork,
 )
-from laptop_cloud.containers.sandbox.relay import relay
+from laptop_cloud.containers.sandbox.relay import Relay
 from laptop_cloud.containers.sandbox.spec import SandboxSpec
 from laptop_cloud.ports import bound_socket
 
 _LOOPBACK: Final = "127.0.0.1"
+#: Seconds that clients have for the rest of their answers, after the end of the container.
+_DRAIN_S: Final = 5.0
 
 
 def run(spec: SandboxSpec) -> int:
@@ -51,6 +53,9 @@ def run(spec: SandboxSpec) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     files = SandboxFiles(spec.directory)
     files.mount_root(spec.layers, spec.root_bytes)
+    # The container's are not those of the user who started the laptop cloud.
+    os.setgroups([0])
+    os.umask(0o022)
     hostname = secrets.token_hex(6)
     files.write_etc(hostname)
     (spec.directory / "tmp").chmod(0o1777)
@@ -64,17 +69,20 @@ async def _run(spec: SandboxSpec, files: SandboxFiles, hostname: str) -> int:
     outside = bound_socket(spec.port)
     outside.listen(socket.SOMAXCONN)
     network = ContainerNetwork()
+    requests = Relay(outside, network.socket, (CONTAINER, SERVING_PORT))
+    relays = (
+        requests,
+        Relay(network.listener(aws), socket.socket, aws),
+        Relay(network.listener(CREDENTIALS), socket.socket, aws),
+    )
     async with asyncio.TaskGroup() as group:
-        relays = [
-            group.create_task(relay(outside, network.socket, (CONTAINER, SERVING_PORT))),
-            group.create_task(relay(network.listener(aws), socket.socket, aws)),
-            group.create_task(relay(network.listener(CREDENTIALS), socket.socket, aws)),
-        ]
+        running = [group.create_task(each.run()) for each in relays]
         with network.entered():
             files.mount_sys()
             container.start(spec, files, hostname)
         status = await container.ended()
-        for task in relays:
+        await requests.drain(_DRAIN_S)
+        for task in running:
             task.cancel()
     return status
 
