@@ -96,17 +96,20 @@ class ImageStore:
             RoleRefused: SageMaker may not assume the role.
         """
         image = _known(resolved.resolved)
+        ecr = self._roles.client(role, "ecr", account)
         try:
-            data = self._roles.client(role, "ecr", account).get_authorization_token()["authorizationData"][0]
+            token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+            with self._lock:
+                return self._pulled(image, token)
         except ClientError as error:
             raise _denied(role, resolved.specified, error) from error
-        with self._lock:
-            identity = self._pull(image, data["authorizationToken"], role, resolved.specified)
-            inspected = json.loads(self._buildah("inspect", "--type", "image", identity))
-            return PulledImage(self._layers(identity), inspected["OCIv1"])
+        except ImageUnavailable as error:
+            _check_layers(ecr, image, role, resolved.specified)
+            raise ImageUnavailable(
+                f"The image '{resolved.specified}' could not be pulled: {error}"
+            ) from error
 
-    def _pull(self, image: EcrImage, token: str, role: str, specified: str) -> str:
-        """Pull an image by its digest; return the store's id of it."""
+    def _pulled(self, image: EcrImage, token: str) -> PulledImage:
         self._directory.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", suffix=".json") as credentials:
             # A file that only this user can read: arguments of a process are visible to all.
@@ -114,12 +117,9 @@ class ImageStore:
             credentials.flush()
             source = f"docker://{self._registry}/{image.repository}@{image.reference}"
             options = ("--authfile", credentials.name, "--tls-verify=false", "--retry", "0")
-            try:
-                return self._buildah("pull", *options, "--policy", "always", "--quiet", source).strip()
-            except ImageUnavailable as error:
-                raise ImageUnavailable(
-                    f"The role '{role}' could not pull the image '{specified}' ({image.reference}): {error}"
-                ) from error
+            identity = self._buildah("pull", *options, "--policy", "always", "--quiet", source).strip()
+        inspected = json.loads(self._buildah("inspect", "--type", "image", identity))
+        return PulledImage(self._layers(identity), inspected["OCIv1"])
 
     def _layers(self, identity: str) -> tuple[Path, ...]:
         """Return the directories of an image's layers.
@@ -161,6 +161,14 @@ def _known(uri: str) -> EcrImage:
     if image is None:
         raise ImageUnavailable(f"{uri} is not an image in ECR")
     return image
+
+
+def _check_layers(ecr: Any, image: EcrImage, role: str, uri: str) -> None:
+    """Raise `ImageUnavailable` if the role may not read the layers: buildah says 403 alone."""
+    try:
+        ecr.get_download_url_for_layer(repositoryName=image.repository, layerDigest=image.reference)
+    except ClientError as error:
+        raise _denied(role, uri, error) from error
 
 
 def _denied(role: str, uri: str, error: ClientError) -> ImageUnavailable:

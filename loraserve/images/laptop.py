@@ -6,9 +6,7 @@ cloud, and the laptop cloud pulls and runs it.
 
 from __future__ import annotations
 
-import os
 import platform
-import shutil
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -18,10 +16,9 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from loraserve.errors import UserError
+from loraserve.images import tools
 from loraserve.images.docker_command import PROGRAM, REGISTRY_VARIABLE
 
-#: Programs, and their Debian and Ubuntu packages.
-_PACKAGES: Final = {"buildah": "buildah", "bwrap": "bubblewrap", "debootstrap": "debootstrap"}
 #: The stand-ins' Python, Debian 12's; vLLM's packages are compiled for one version.
 _PYTHON: Final = (3, 11)
 #: Where a stand-in finds the packages of its engine (`loraserve/images/stand_in/vllm/Dockerfile`).
@@ -34,12 +31,15 @@ class ImagesUnavailable(UserError):
 
 def check_machine() -> None:
     """Raise `ImagesUnavailable` unless images can be built and run here."""
-    lacking = list(_lacking())
-    if lacking:
+    refused = tools.refusal()
+    if refused is None and sys.version_info[:2] != _PYTHON:
+        refused = (
+            "the image's Python is 3.11 and takes vLLM's packages from this environment, which has Python "
+            f"{platform.python_version()}: remove .venv and run make with PYTHON=python3.11"
+        )
+    if refused is not None:
         raise ImagesUnavailable(
-            "real images need more than this machine has:\n"
-            + "\n".join(f"- {problem}" for problem in lacking)
-            + "\nWithout IMAGES=real nothing of this is needed: the containers are processes."
+            f"--images real: {refused}. By default (make up) a container is a process, without them"
         )
 
 
@@ -62,22 +62,3 @@ def cdk_environment(environment: Mapping[str, str], registry: str) -> Iterator[d
             "REGISTRY_AUTH_FILE": str(Path(folder) / "auth.json"),
             "DOCKER_CONFIG": folder,
         }
-
-
-def _lacking() -> Iterator[str]:
-    system, machine = platform.system(), platform.machine()
-    if (system, machine) != ("Linux", "x86_64"):
-        yield f"Linux on x86-64, for which SageMaker's images are built: this is {system} on {machine}"
-        return
-    if os.geteuid() != 0:
-        yield "root, for mounts and namespaces: run the command with sudo"
-    # An account that is not root may have no sbin in its PATH, where debootstrap is.
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-    missing = [package for program, package in _PACKAGES.items() if shutil.which(program, path=path) is None]
-    if missing:
-        yield f"{', '.join(missing)}: apt-get install --no-install-recommends {' '.join(missing)}"
-    if sys.version_info[:2] != _PYTHON:
-        yield (
-            "Python 3.11, because the image's Python is 3.11 and takes vLLM from this environment, which has "
-            f"{platform.python_version()}: remove .venv and make it with PYTHON=python3.11"
-        )
