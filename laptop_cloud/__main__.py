@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from laptop_cloud.cloudformation.install import EmulatorChanged
+from laptop_cloud.containers.sandbox.errors import SandboxRefused
 from laptop_cloud.options import ServerOptions
 from laptop_cloud.ports import PortTaken
 from laptop_cloud.server import run
@@ -70,7 +71,7 @@ def main() -> int:
     )
     try:
         run(arguments.port, arguments.state.resolve(), options)
-    except (PortTaken, EmulatorChanged) as error:
+    except (PortTaken, EmulatorChanged, SandboxRefused) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -16,7 +16,7 @@ from hypercorn.config import Config
 from laptop_cloud.aws_isolation import clean_environment
 from laptop_cloud.cloudformation import install as cloudformation
 from laptop_cloud.containers.credentials import CredentialsEndpoint, RoleSessions
-from laptop_cloud.containers.image_store import ImageStore
+from laptop_cloud.containers.image_store import ImageStore, check_machine
 from laptop_cloud.containers.launcher import Launcher
 from laptop_cloud.invocations.router import Router
 from laptop_cloud.invocations.runtime import Runtime
@@ -40,8 +40,11 @@ def run(port: int, state: Path, options: ServerOptions) -> None:
 
     Raises:
         PortTaken: another process listens on the port.
+        SandboxRefused: the options need images to run, which this machine does not allow.
         cloudformation.EmulatorChanged: this version of `ministack` lacks a name that this package uses.
     """
+    if options.pull_images:
+        check_machine()
     bound = bound_socket(port)
     endpoint_url = f"http://127.0.0.1:{bound.getsockname()[1]}"
     _set_environment(endpoint_url, state, options.enforce_iam)
@@ -98,7 +101,9 @@ async def _serve(file: int, endpoint_url: str, state: Path, options: ServerOptio
             images=options.images,
             session=session,
             roles=roles,
-            store=ImageStore(state / "images", endpoint_url, roles) if options.pull_images else None,
+            store=image_store.ImageStore(state / "images", endpoint_url, roles)
+            if options.pull_images
+            else None,
             mounts=options.mounts,
         )
         registry = ServiceRegistry(launcher, roles)

@@ -7,6 +7,7 @@ A sandbox mounts the directories of the layers; the store itself mounts nothing 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -20,6 +21,8 @@ from botocore.exceptions import ClientError
 from laptop_cloud.api.account import Account
 from laptop_cloud.api.records import now
 from laptop_cloud.containers.credentials import RoleSessions
+from laptop_cloud.containers.sandbox import requirements
+from laptop_cloud.containers.sandbox.errors import SandboxRefused
 from laptop_cloud.registry.model_image import EcrImage, ecr_image
 
 _PROGRAM: Final = "buildah"
@@ -48,6 +51,13 @@ class PulledImage(NamedTuple):
     """Directories of the layers as overlayfs takes them, the uppermost first. Never written to."""
     document: Mapping[str, Any]
     """The image's configuration in the OCI image format."""
+
+
+def check_machine() -> None:
+    """Raise `SandboxRefused` unless images can be pulled and run here."""
+    requirements.check()
+    if shutil.which(_PROGRAM) is None:
+        raise SandboxRefused(f"{_PROGRAM} is missing", f"install it: apt-get install {_PROGRAM}")
 
 
 class ImageStore:
@@ -105,9 +115,7 @@ class ImageStore:
             raise _denied(role, resolved.specified, error) from error
         except ImageUnavailable as error:
             _check_layers(ecr, image, role, resolved.specified)
-            raise ImageUnavailable(
-                f"The image '{resolved.specified}' could not be pulled: {error}"
-            ) from error
+            raise ImageUnavailable(f"The image '{resolved.specified}' was not pulled: {error}") from error
 
     def _pulled(self, image: EcrImage, token: str) -> PulledImage:
         self._directory.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import subprocess
 from pathlib import Path
@@ -41,20 +40,23 @@ class SmallImages:
         name = f"localhost/small-image-test:{version}-{tag}"
         buildah("commit", "--quiet", "--rm", container, name)
         self._names.append(name)
-        token = self._cloud.client("ecr").get_authorization_token()["authorizationData"][0]
-        registry = self._cloud.url.removeprefix("http://")
-        credentials = self._folder / "auth.json"
-        credentials.write_text(json.dumps({"auths": {registry: {"auth": token["authorizationToken"]}}}))
-        assert base64.b64decode(token["authorizationToken"]).startswith(b"AWS:")
-        target = f"docker://{registry}/{REPOSITORY}:{tag}"
-        options = ("--authfile", str(credentials), "--tls-verify=false", "--format", kind)
-        buildah("push", "--quiet", *options, name, target)
-        return f"{HOST}/{REPOSITORY}:{tag}"
+        return push(self._cloud, name, f"{HOST}/{REPOSITORY}:{tag}", self._folder, kind=kind)
 
     def remove(self) -> None:
         """Remove the images from buildah's own store."""
         if self._names:
             buildah("rmi", "--force", *self._names)
+
+
+def push(cloud: LaptopCloud, image: str, uri: str, folder: Path, *, kind: str = "v2s2") -> str:
+    """Push an image of buildah's own store to the laptop cloud's ECR as `uri`; return that."""
+    token = cloud.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    registry = cloud.url.removeprefix("http://")
+    credentials = folder / "auth.json"
+    credentials.write_text(json.dumps({"auths": {registry: {"auth": token}}}))
+    options = ("--authfile", str(credentials), "--tls-verify=false", "--format", kind)
+    buildah("push", "--quiet", *options, image, f"docker://{uri.replace(HOST, registry)}")
+    return uri
 
 
 def buildah(*arguments: str) -> str:
