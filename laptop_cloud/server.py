@@ -101,9 +101,7 @@ async def _serve(file: int, endpoint_url: str, state: Path, options: ServerOptio
             images=options.images,
             session=session,
             roles=roles,
-            store=image_store.ImageStore(state / "images", endpoint_url, roles)
-            if options.pull_images
-            else None,
+            store=ImageStore(state / "images", endpoint_url, roles) if options.pull_images else None,
             mounts=options.mounts,
         )
         registry = ServiceRegistry(launcher, roles)
