@@ -10,7 +10,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test check lock synth diff bootstrap doctor deploy destroy pin-images bench clean
+.PHONY: help setup demo up down invoke test test-images check lock synth diff bootstrap doctor deploy destroy pin-images bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ invoke: need-prompt $(if $(STAGE),setup,setup-laptop) ## PROMPT='…' [ADAPTER=o
 
 test: setup-tests ## [ARGS=tests/unit]: all tests, including a deployment to the laptop cloud
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(ALL_TESTS))
+
+test-images: need-image-tools setup-tests ## [ARGS=…]: the images, built and run as SageMaker runs them; needs Linux, root and three tools
+	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/images $(ALL_TESTS))
 
 check: setup-check ## style, types, import contracts, requirements and Dockerfiles
 	@$(VENV_PYTHON) -m ruff check .
@@ -80,8 +83,11 @@ clean: ## remove generated files (not the virtual environment)
 setup-laptop setup-check setup-tests:
 	@$(PYTHON) -m loraserve.setup $(@:setup-%=%)
 
-# Checked before the set-up, so that a missing variable is reported at once.
-.PHONY: need-prompt need-stage
+# Checked before the set-up, so that a missing variable or tool is reported at once.
+.PHONY: need-image-tools need-prompt need-stage
+need-image-tools:
+	@$(PYTHON) -m loraserve.images.tools
+
 need-prompt:
 	@test -n "$$PROMPT" || { echo "make invoke needs PROMPT='…' (and ADAPTER=name for an adapter)" >&2; exit 2; }
 
