@@ -148,3 +148,21 @@ def test_check_of_dockerfiles_fails_on_mistakes_and_on_style(tmp_path: Path, lin
     assert done.returncode == 1
     assert f"{mistaken}:2 {rule} " in done.stdout
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_the_pinned_uv_has_the_gateways_python_for_loraxs_image() -> None:
+    (version,) = (
+        value.partition("=")[2]
+        for word, value in instructions("lorax")
+        if word == "ARG" and value.startswith("PYTHON_VERSION=")
+    )
+    uv = [
+        Path(sys.prefix) / "bin" / "uv",
+        "python",
+        "list",
+        "--only-downloads",
+        "--all-versions",
+        "--offline",
+    ]
+    listed = subprocess.run([*uv, "--no-config"], capture_output=True, text=True, check=True).stdout
+    assert f"cpython-{version}-linux-x86_64-gnu " in listed
