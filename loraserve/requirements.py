@@ -28,7 +28,7 @@ TOGETHER = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt"
 #: Installed alone, in an image or a Lambda layer; their pins must agree with the ones above.
 ALONE = ("container/gateway/requirements.txt", "lambdas/requirements.txt")
 #: Each installed into a separate environment, because its pins differ from the ones above, as they may.
-SEPARATE = ("requirements-clients.txt", "requirements-scan.txt")
+SEPARATE = ("requirements-clients.txt", "requirements-scan.txt", "requirements-audit.txt")
 #: Each package with the hash of its one wheel.
 HASHED = ("lambdas/requirements.txt",)
 #: Dependencies that are not installed; the `.in` files have the reasons.

@@ -33,6 +33,7 @@ def test_linux_with_glibc_has_all_levels(level: str, machine: Machine) -> None:
 
 def test_a_mac_has_the_deployment_and_is_sent_to_the_dev_container_for_the_rest() -> None:
     assert refusal("deploy", MAC) is None
+    assert refusal("scan", MAC) is None
     for level in ("laptop", "check", "tests"):
         found = refusal(level, MAC)
         assert found is not None
