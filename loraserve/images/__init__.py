@@ -1,1 +1,1 @@
-"""Digests of the engines' base images."""
+"""Container images: the digests of their bases, and their build by docker, podman or buildah."""

@@ -1,0 +1,59 @@
+"""The stand-ins in the builder's store, built when they are missing."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from loraserve.images.builders import Builder, find_builder
+from loraserve.images.processes import OnLine
+from loraserve.images.stand_in import debian
+from stacks.config.base_images import build_argument
+
+_FOLDER = Path(__file__).parent
+_DEBIAN = (_FOLDER / "debian.py", _FOLDER / "debian" / "Dockerfile")
+#: Build arguments of an engine's image that only its stand-in needs: LoRAX's image takes its second Python
+#: from a download that may be out of reach; the stand-in has one.
+_ARGUMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType({"lorax": {"PYTHON_VERSION": "3.11"}})
+
+
+def stand_in_base(engine: str, builder: Builder | None = None, on_line: OnLine | None = None) -> str:
+    """Return the reference of the engine's stand-in in the builder's store; it is built if it is missing.
+
+    Its tag is a hash of its definition. Raises `NoBuilder`, `NoDebian` or `ProgramFailed`.
+    """
+    builder = builder or find_builder()
+    dockerfile = _FOLDER / engine / "Dockerfile"
+    image = _reference(engine, (*_DEBIAN, dockerfile))
+    if not builder.has(image):
+        build_args = {"DEBIAN": _debian(builder, on_line)}
+        builder.build(
+            dockerfile=dockerfile,
+            context=dockerfile.parent,
+            tag=image,
+            build_args=build_args,
+            on_line=on_line,
+        )
+    return image
+
+
+def stand_in_arguments(engine: str, builder: Builder | None = None) -> dict[str, str]:
+    """Return the build arguments of `container/<engine>/Dockerfile` for a build from the stand-in."""
+    return {build_argument(engine): stand_in_base(engine, builder), **_ARGUMENTS.get(engine, {})}
+
+
+def _debian(builder: Builder, on_line: OnLine | None) -> str:
+    image = _reference("debian", _DEBIAN)
+    if not builder.has(image):
+        with tempfile.TemporaryDirectory(prefix="lora-serving-") as folder:
+            debian.write_root(Path(folder) / "rootfs.tar", on_line)
+            builder.build(dockerfile=_DEBIAN[-1], context=Path(folder), tag=image, on_line=on_line)
+    return image
+
+
+def _reference(name: str, definition: Iterable[Path]) -> str:
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in definition)).hexdigest()
+    return f"localhost/lora-serving/stand-in-{name}:{digest[:12]}"
