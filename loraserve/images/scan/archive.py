@@ -35,7 +35,7 @@ class ArchiveError(UserError):
 
 
 @dataclass
-class Layer:
+class ImageLayer:
     """What one layer changes of the files that describe packages."""
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -52,13 +52,13 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Image:
+class SavedImage:
     """An image's configuration and layers."""
 
     id: str
     """Digest of the configuration, e.g. `sha256:…`: equal for equal images, whichever builder has them."""
     configuration: Mapping[str, Any]
-    layers: tuple[Layer, ...]
+    layers: tuple[ImageLayer, ...]
     """The lowest first."""
 
     @property
@@ -67,7 +67,7 @@ class Image:
         return tuple(self.configuration["rootfs"]["diff_ids"])
 
 
-def merged(layers: Iterable[Layer]) -> dict[str, bytes]:
+def merged(layers: Iterable[ImageLayer]) -> dict[str, bytes]:
     """Return the files that a container of these layers sees."""
     seen: dict[str, bytes] = {}
     for layer in layers:
@@ -76,10 +76,10 @@ def merged(layers: Iterable[Layer]) -> dict[str, bytes]:
     return seen
 
 
-def read_image(stream: IO[bytes]) -> Image:
+def read_image(stream: IO[bytes]) -> SavedImage:
     """Read the one image of a stream; raises `ArchiveError`."""
     documents: dict[str, bytes] = {}
-    layers: dict[str, Layer] = {}
+    layers: dict[str, ImageLayer] = {}
     links: dict[str, str] = {}
     try:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
@@ -96,7 +96,7 @@ def read_image(stream: IO[bytes]) -> Image:
     return _assembled(documents, layers, links)
 
 
-def _read_member(name: str, content: Any, documents: dict[str, bytes], layers: dict[str, Layer]) -> None:
+def _read_member(name: str, content: Any, documents: dict[str, bytes], layers: dict[str, ImageLayer]) -> None:
     start: bytes = content.peek(len(_ZSTD))[: len(_ZSTD)]
     if start[:1] in (b"{", b"["):
         documents[name] = content.read(_FILE_BYTES)
@@ -108,8 +108,8 @@ def _read_member(name: str, content: Any, documents: dict[str, bytes], layers: d
         layers[name] = _read_layer(content)
 
 
-def _read_layer(content: IO[bytes]) -> Layer:
-    layer = Layer()
+def _read_layer(content: IO[bytes]) -> ImageLayer:
+    layer = ImageLayer()
     with tarfile.open(fileobj=content, mode="r|*") as files:
         for member in files:
             path = _normal(member.name)
@@ -131,7 +131,7 @@ def _read_layer(content: IO[bytes]) -> Layer:
     return layer
 
 
-def _assembled(documents: Mapping[str, bytes], layers: Mapping[str, Layer], links: Mapping[str, str]) -> Image:
+def _assembled(documents: Mapping[str, bytes], layers: Mapping[str, ImageLayer], links: Mapping[str, str]) -> SavedImage:
     try:
         [entry] = json.loads(documents["manifest.json"])
         content = documents[links.get(entry["Config"], entry["Config"])]
@@ -144,7 +144,7 @@ def _assembled(documents: Mapping[str, bytes], layers: Mapping[str, Layer], link
         raise ArchiveError(
             f"the builder's output is not one image in the format of docker save ({type(error).__name__}: {error})"
         ) from error
-    return Image(f"sha256:{hashlib.sha256(content).hexdigest()}", configuration, ordered)
+    return SavedImage(f"sha256:{hashlib.sha256(content).hexdigest()}", configuration, ordered)
 
 
 def _normal(name: str) -> str:

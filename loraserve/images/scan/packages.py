@@ -14,7 +14,7 @@ from functools import cache
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
-from loraserve.images.scan.archive import Layer, merged
+from loraserve.images.scan.archive import ImageLayer, merged
 
 _SOURCE = re.compile(r"(?P<name>\S+)(?: \((?P<version>[^)]+)\))?")
 
@@ -30,7 +30,7 @@ class Distribution:
 
 
 @dataclass(frozen=True)
-class Package:
+class ImagePackage:
     """An installed package."""
 
     kind: str
@@ -45,13 +45,13 @@ class Package:
     """Name and version of a Debian package's source, if they differ: advisories are about sources."""
 
 
-def introduced(layers: tuple[Layer, ...]) -> dict[Package, int]:
+def introduced(layers: tuple[ImageLayer, ...]) -> dict[ImagePackage, int]:
     """Return each package that a container has, with the index of the layer that brought it.
 
     A package whose files only moved to another layer unchanged, e.g. by a change of the date, counts as the
     upper layer's only if its version or its path differ.
     """
-    found: dict[Package, int] = {}
+    found: dict[ImagePackage, int] = {}
     for index in range(len(layers)):
         present = set(installed(merged(layers[: index + 1])))
         found = {package: first for package, first in found.items() if package in present}
@@ -60,7 +60,7 @@ def introduced(layers: tuple[Layer, ...]) -> dict[Package, int]:
     return found
 
 
-def installed(files: Mapping[str, bytes]) -> Iterator[Package]:
+def installed(files: Mapping[str, bytes]) -> Iterator[ImagePackage]:
     """Yield the packages that these files describe."""
     distribution = find_distribution(files)
     for path, content in files.items():
@@ -85,17 +85,17 @@ def find_distribution(files: Mapping[str, bytes]) -> Distribution | None:
 
 
 @cache
-def _python(path: str, content: bytes) -> tuple[Package, ...]:
+def _python(path: str, content: bytes) -> tuple[ImagePackage, ...]:
     headers = BytesHeaderParser().parsebytes(content)
     name, version = headers["Name"], headers["Version"]
     if not name or not version:
         return ()
     purl = PackageURL("pypi", None, canonicalize_name(name), version)
-    return (Package("pypi", name, version, path, purl.to_string()),)
+    return (ImagePackage("pypi", name, version, path, purl.to_string()),)
 
 
 @cache
-def _conda(path: str, content: bytes) -> tuple[Package, ...]:
+def _conda(path: str, content: bytes) -> tuple[ImagePackage, ...]:
     try:
         found = json.loads(content)
         name, version = found["name"], found["version"]
@@ -103,18 +103,18 @@ def _conda(path: str, content: bytes) -> tuple[Package, ...]:
         return ()
     qualifiers = {key: str(found[key]) for key in ("build", "subdir") if found.get(key)}
     purl = PackageURL("conda", None, name, version, qualifiers)
-    return (Package("conda", name, version, path, purl.to_string()),)
+    return (ImagePackage("conda", name, version, path, purl.to_string()),)
 
 
 @cache
-def _debian(path: str, content: bytes, distribution: Distribution | None) -> tuple[Package, ...]:
+def _debian(path: str, content: bytes, distribution: Distribution | None) -> tuple[ImagePackage, ...]:
     stanzas = re.split(r"\n\s*\n", content.decode(errors="replace"))
     return tuple(_debian_packages(path, map(HeaderParser().parsestr, stanzas), distribution))
 
 
 def _debian_packages(
     path: str, stanzas: Iterable[Message], distribution: Distribution | None
-) -> Iterator[Package]:
+) -> Iterator[ImagePackage]:
     for stanza in stanzas:
         name, version = stanza["Package"], stanza["Version"]
         # E.g. "install ok installed"; files of status.d have none.
@@ -130,6 +130,6 @@ def _debian_packages(
             qualifiers["distro"] = f"{distribution.id}-{distribution.version}"
         namespace = "debian" if distribution is None else distribution.id
         purl = PackageURL("deb", namespace, name, version, qualifiers)
-        yield Package(
+        yield ImagePackage(
             "deb", name, version, path, purl.to_string(), None if source == (name, version) else source
         )
