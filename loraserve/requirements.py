@@ -1,8 +1,8 @@
 """The requirements files: their check (`make check`) and their resolution from the `.in` files (`make lock`).
 
 uv resolves; it is installed with the other development tools. Code here is what uv has no option for: one
-environment split into three files without duplicates, the hash of the one wheel of the Lambda runtime instead
-of all hashes of a release, and a check that needs no network: each file has the digest of its `.in` file.
+environment split into three files without duplicates, the hashes of the wheels for the Lambda runtime and for
+the images instead of all hashes of a release, and a check that needs no network: each file has the digest of its `.in` file.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -26,11 +27,31 @@ from stacks.project import ROOT
 #: Installed together into one environment, so a package may stand in one of them only.
 TOGETHER = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
 #: Installed alone, in an image or a Lambda layer; their pins must agree with the ones above.
-ALONE = ("container/gateway/requirements.txt", "lambdas/requirements.txt")
+ALONE = (
+    "container/gateway/requirements.txt",
+    "container/build-requirements.txt",
+    "lambdas/requirements.txt",
+)
 #: Each installed into a separate environment, because its pins differ from the ones above, as they may.
 SEPARATE = ("requirements-clients.txt", "requirements-scan.txt", "requirements-audit.txt")
-#: Each package with the hash of its one wheel.
-HASHED = ("lambdas/requirements.txt",)
+#: pip's options for the images: vLLM's has Python 3.12, LoRAX's gateway and the stand-ins have 3.11. glibc is
+#: that of Ubuntu 22.04, the older of the bases, or newer.
+_IMAGES = tuple(
+    (
+        *("--python-version", version, "--implementation", "cp"),
+        *("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_17_x86_64"),
+        *("--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_34_x86_64"),
+    )
+    for version in ("3.11", "3.12")
+)
+#: Each package with the hash of its wheel for each of these runtimes, which are options of pip.
+HASHED: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
+    {
+        "lambdas/requirements.txt": (RUNTIME,),
+        "container/gateway/requirements.txt": _IMAGES,
+        "container/build-requirements.txt": _IMAGES,
+    }
+)
 #: Dependencies that are not installed; the `.in` files have the reasons.
 LEFT_OUT = {
     "requirements-local.txt": ("torchvision", "torchaudio", "torchcodec"),
@@ -51,6 +72,7 @@ _LAMBDA = ("--python-version", "3.13", "--python-platform", "aarch64-manylinux_2
 _SETTINGS = ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS")
 _EXACT = re.compile(r"^==[^*]+$")
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
+_HASH = " --hash=sha256:"
 
 
 class LockError(UserError):
@@ -79,14 +101,14 @@ def problems(root: Path) -> list[str]:
         for number, line in enumerate((root / file).read_text().splitlines(), 1):
             if not line or line.startswith("#"):
                 continue
-            pin, _, digest = line.partition(" --hash=sha256:")
+            pin, *digests = line.split(_HASH)
             requirement = Requirement(pin)
             name, version = canonicalize_name(requirement.name), str(requirement.specifier)
             where = f"{file}:{number}"
             if _EXACT.fullmatch(version) is None:
                 found.append(f"{where}: {pin}: pin it exactly, e.g. {name}==1.2.3")
-            if file in HASHED and _DIGEST.fullmatch(digest) is None:
-                found.append(f"{where}: {name}: add the hash of its one wheel, --hash=sha256:…")
+            if file in HASHED and not _are_hashes(digests, most=len(HASHED[file])):
+                found.append(f"{where}: {name}: run make lock, which adds the hash of its wheel")
             first_where, first_version = pinned.setdefault(name, (where, version))
             if name in own or (file in TOGETHER and first_where != where):
                 found.append(f"{where}: {name} already stands in {first_where}: remove one")
@@ -118,10 +140,10 @@ def lock(root: Path, options: Sequence[str] = ()) -> None:
                 f"{pin}{_X86_ONLY if name in conditional else ''}\n" for pin, name in found.items()
             )
         for file in ALONE:
-            machine = _LAMBDA if file in HASHED else _MACHINE
+            machine = _LAMBDA if file.startswith("lambdas/") else _MACHINE
             written[file] = _resolve(root, [file], output, (*machine, *shared))
             if file in HASHED:
-                written[file] = _with_hashes(written[file], Path(folder))
+                written[file] = _with_hashes(written[file], HASHED[file], Path(folder))
         for file in SEPARATE:
             written[file] = _resolve(root, [file], output, (*_MACHINE, *options))
     for file, pins in written.items():
@@ -198,23 +220,33 @@ def uv_environment() -> dict[str, str]:
     return settings | os.environ
 
 
-def _with_hashes(pins: str, folder: Path) -> str:
-    """Add to each pin the hash of its wheel for the Lambda runtime; `folder` is for the download."""
-    wheels, file = folder / "wheels", folder / "lambda.txt"
+def _are_hashes(digests: Sequence[str], *, most: int) -> bool:
+    return 0 < len(digests) <= most and all(map(_DIGEST.fullmatch, digests))
+
+
+def _with_hashes(pins: str, runtimes: Iterable[Sequence[str]], folder: Path) -> str:
+    """Add to each pin the hashes of its wheels for the runtimes; `folder` is for the downloads."""
+    file = folder / "pins.txt"
     file.write_text(pins)
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    pip += ["--only-binary=:all:", *RUNTIME, "--dest", str(wheels), "--requirement", str(file)]
-    done = subprocess.run(pip, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise LockError(done.stderr.strip())
-    digests = {
-        parse_wheel_filename(wheel.name)[0]: hashlib.sha256(wheel.read_bytes()).hexdigest()
-        for wheel in wheels.iterdir()
-    }
+    digests: dict[str, set[str]] = {}
+    for runtime in runtimes:
+        with tempfile.TemporaryDirectory(dir=folder) as wheels:
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+            pip += ["--no-deps", "--only-binary=:all:", *runtime, "--dest", wheels, "--requirement", str(file)]
+            done = subprocess.run(pip, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise LockError(done.stderr.strip())
+            for wheel in Path(wheels).iterdir():
+                digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+                digests.setdefault(parse_wheel_filename(wheel.name)[0], set()).add(digest)
     return "".join(
-        f"{pin} --hash=sha256:{digests[canonicalize_name(Requirement(pin).name)]}\n"
+        f"{pin}{''.join(_HASH + digest for digest in sorted(digests[_name(pin)]))}\n"
         for pin in _requirements(pins)
     )
+
+
+def _name(pin: str) -> str:
+    return canonicalize_name(Requirement(pin).name)
 
 
 def main(arguments: Sequence[str]) -> None:
