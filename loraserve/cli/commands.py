@@ -28,6 +28,7 @@ COMMANDS = (
     "deploy",
     "destroy",
     "pin_images",
+    "scan_images",
 )
 #: Modules of `loraserve.cli.adapters`, in the order of `--help`.
 ADAPTER_COMMANDS = ("list", "show", "validate", "publish", "rollback", "remove", "verify", "gc")

@@ -19,9 +19,10 @@ from typing import IO, Any
 
 from loraserve.errors import UserError
 
-#: Files that describe packages: Python's, conda's, Debian's, and the distribution's name.
+#: Files that describe packages: Python's, a Python's that no package manager brought, conda's, Debian's, and the
+#: distribution's name.
 _WANTED = re.compile(
-    r".*\.dist-info/METADATA|.*\.egg-info/PKG-INFO|.*\.egg-info|(.*/)?conda-meta/[^/]+\.json"
+    r".*\.dist-info/METADATA|.*\.egg-info/PKG-INFO|.*\.egg-info|(.*/)?pyvenv\.cfg|(.*/)?conda-meta/[^/]+\.json"
     r"|var/lib/dpkg/status|var/lib/dpkg/status\.d/[^/]+|(etc|usr/lib)/os-release"
 )
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"

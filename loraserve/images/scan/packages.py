@@ -1,4 +1,8 @@
-"""Packages of an image: Python, Debian and conda."""
+"""Packages of an image: Python, Debian and conda.
+
+A Python of python-build-standalone, which uv installs, is in no package manager's list. Its version is in the
+pyvenv.cfg of the environment that uses it.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +38,7 @@ class ImagePackage:
     """An installed package."""
 
     kind: str
-    """`pypi`, `deb` or `conda`, as in a package URL."""
+    """`pypi`, `deb`, `conda` or, for a Python without a package manager, `generic`: as in a package URL."""
     name: str
     version: str
     path: str
@@ -68,6 +72,8 @@ def installed(files: Mapping[str, bytes]) -> Iterator[ImagePackage]:
             yield from _debian(path, content, distribution)
         elif "conda-meta/" in path:
             yield from _conda(path, content)
+        elif path.endswith("pyvenv.cfg"):
+            yield from _interpreter(path, content)
         elif not path.endswith("os-release"):
             yield from _python(path, content)
 
@@ -92,6 +98,17 @@ def _python(path: str, content: bytes) -> tuple[ImagePackage, ...]:
         return ()
     purl = PackageURL("pypi", None, canonicalize_name(name), version)
     return (ImagePackage("pypi", name, version, path, purl.to_string()),)
+
+
+@cache
+def _interpreter(path: str, content: bytes) -> tuple[ImagePackage, ...]:
+    lines = (line.partition("=") for line in content.decode(errors="replace").splitlines())
+    values = {key.strip(): value.strip() for key, _, value in lines}
+    version = values.get("version_info", values.get("version"))
+    # /usr/bin is Debian's, and /opt/conda is conda's: these are in their lists.
+    if version is None or values.get("home", "").startswith(("/usr/bin", "/opt/conda")):
+        return ()
+    return (ImagePackage("generic", "python", version, path, f"pkg:generic/python@{version}"),)
 
 
 @cache

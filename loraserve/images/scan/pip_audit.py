@@ -36,12 +36,11 @@ class PipAudit:
         return str(AUDITOR.folder / "bin" / "pip-audit") if AUDITOR.is_ready() else None
 
     def scan(self, contents: ImageContents, sbom: str) -> ScannerResult:
-        """See `VulnerabilityScanner`; what the project adds must be Python's alone."""
+        """See `VulnerabilityScanner`; all that the project adds must be from PyPI."""
         others = sorted(package.name for package in contents.added() if package.kind != "pypi")
         if others:
             raise NotScanned(
-                f"pip-audit knows Python's packages only, and the image adds {', '.join(others)}: install grype or "
-                "trivy"
+                f"pip-audit knows packages of PyPI only, and the image adds {', '.join(others)}: install grype"
             )
         asked = [package for package in contents.packages if _can_be_asked(package)]
         packages = PackagesByUrl(contents)

@@ -77,6 +77,7 @@ def _packages(contents: ImageContents) -> Iterator[Component]:
             # A package can be there twice, e.g. in conda and in another Python.
             bom_ref=f"{package.purl}#{package.path}",
             purl=PackageURL.from_string(package.purl),
+            cpe=_cpe(package),
             properties=[
                 Property(name=f"{PROPERTY}from", value=_owner(index, contents)),
                 Property(name=f"{PROPERTY}layer", value=contents.image.diff_ids[index]),
@@ -84,6 +85,13 @@ def _packages(contents: ImageContents) -> Iterator[Component]:
                 *(Property(name=name, value=value) for name, value in _source(package).items()),
             ],
         )
+
+
+def _cpe(package: ImagePackage) -> str | None:
+    """Return the name in NVD's list of a Python without a package manager: Grype finds it by this one."""
+    if package.kind != "generic":
+        return None
+    return f"cpe:2.3:a:{package.name}:{package.name}:{package.version}:*:*:*:*:*:*:*"
 
 
 def _source(package: ImagePackage) -> Mapping[str, str]:

@@ -57,14 +57,14 @@ class ImageScan:
 
 
 def scan_image(
-    engine: str, builder: Builder, scanner: str | None, *, image: str, base: str, output: Path
+    engine: str, builder: Builder, scanner: str | None, *, image: str, bases: Sequence[str], output: Path
 ) -> ImageScan:
     """Write an image's bill of materials to `output`, and scan it.
 
-    Without a scanner, or if it fails, the result has the reason in `problem`. Raises `NotScanned` if the image
-    cannot be read, and `ProgramFailed`.
+    `bases` are the images that it may have been built from. Without a scanner, or if the scanner fails, the
+    result has the reason in `problem`. Raises `NotScanned` if the image cannot be read, and `ProgramFailed`.
     """
-    contents = read_contents(builder, image, base)
+    contents = read_contents(builder, image, bases)
     text = sbom_text(contents)
     output.mkdir(parents=True, exist_ok=True)
     sbom = output / f"{engine}.cdx.json"
@@ -91,3 +91,11 @@ def find_scanner(name: str | None) -> VulnerabilityScanner:
         f"{wanted}: install grype or trivy and fetch its database, or run `make setup-scan` for pip-audit, which "
         "needs network and knows Python's packages only"
     )
+
+
+def exit_code(scans: Sequence[ImageScan], gate: Gate) -> int:
+    """Return 3 if an image was not scanned, else 1 if a vulnerability counts, else 0."""
+    if any(scan.result is None for scan in scans):
+        return NotScanned.exit_code
+    found = (vulnerability for scan in scans if scan.result for vulnerability in scan.result.vulnerabilities)
+    return int(any(map(gate.counts, found)))

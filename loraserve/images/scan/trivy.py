@@ -48,7 +48,7 @@ class Trivy:
         unseen = [package for package in contents.packages if package not in seen]
         added = sorted({package.name for package in contents.added()} & {package.name for package in unseen})
         if added:
-            raise NotScanned(f"trivy did not read {', '.join(added)} in the bill of materials: use a newer trivy")
+            raise NotScanned(f"trivy does not know {', '.join(added)}, which the image adds: install grype")
         found = [
             vulnerability
             for result in results

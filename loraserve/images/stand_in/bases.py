@@ -26,9 +26,9 @@ def stand_in_base(engine: str, builder: Builder | None = None, on_line: OnLine |
     Its tag is a hash of its definition. Raises `NoBuilder`, `NoDebian` or `ProgramFailed`.
     """
     builder = builder or find_builder()
-    dockerfile = _FOLDER / engine / "Dockerfile"
-    image = _reference(engine, (*_DEBIAN, dockerfile))
+    image = stand_in_reference(engine)
     if not builder.has(image):
+        dockerfile = _FOLDER / engine / "Dockerfile"
         build_args = {"DEBIAN": _debian(builder, on_line)}
         builder.build(
             dockerfile=dockerfile,
@@ -38,6 +38,11 @@ def stand_in_base(engine: str, builder: Builder | None = None, on_line: OnLine |
             on_line=on_line,
         )
     return image
+
+
+def stand_in_reference(engine: str) -> str:
+    """Return the reference that the engine's stand-in has, or would have, in the builder's store."""
+    return _reference(engine, (*_DEBIAN, _FOLDER / engine / "Dockerfile"))
 
 
 def stand_in_arguments(engine: str, builder: Builder | None = None) -> dict[str, str]:
