@@ -3,6 +3,7 @@
 PYTHON ?= $(shell test -x .venv/bin/python && echo .venv/bin/python || echo python3)
 STAGE ?=
 BASE ?= HEAD
+ENGINE ?=
 VENV_PYTHON := .venv/bin/python
 # The set-up's pinned Node comes before any other on the machine.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -10,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test check lock synth diff bootstrap doctor deploy destroy pin-images bench clean
+.PHONY: help setup demo up down invoke test check lock synth diff bootstrap doctor deploy destroy pin-images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +66,9 @@ destroy: need-stage setup ## STAGE=dev: delete the stage's stacks in AWS; lists 
 pin-images: setup ## [ARGS=--check]: lock the base images' digests in container/images.lock
 	@$(VENV_PYTHON) -m loraserve pin-images $(ARGS)
 
+images-scan: setup-scan ## [ENGINE=vllm] [ARGS=--json]: bill of materials and known vulnerabilities of the images
+	@$(VENV_PYTHON) -m loraserve scan-images $(ENGINE) $(ARGS)
+
 bench: setup-laptop ## measure set-up, synth, seeding and the gateway, each against its baseline
 	@$(VENV_PYTHON) -m benchmarks.setup_time
 	@$(VENV_PYTHON) -m benchmarks.synth_time
@@ -76,8 +80,8 @@ clean: ## remove generated files (not the virtual environment)
 	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # The levels of the set-up, each on top of the one before (loraserve/setup/steps.py).
-.PHONY: setup-laptop setup-check setup-tests
-setup-laptop setup-check setup-tests:
+.PHONY: setup-scan setup-laptop setup-check setup-tests
+setup-scan setup-laptop setup-check setup-tests:
 	@$(PYTHON) -m loraserve.setup $(@:setup-%=%)
 
 # Checked before the set-up, so that a missing variable is reported at once.

@@ -232,7 +232,15 @@ def _with_hashes(pins: str, runtimes: Iterable[Sequence[str]], folder: Path) -> 
     for runtime in runtimes:
         with tempfile.TemporaryDirectory(dir=folder) as wheels:
             pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-            pip += ["--no-deps", "--only-binary=:all:", *runtime, "--dest", wheels, "--requirement", str(file)]
+            pip += [
+                "--no-deps",
+                "--only-binary=:all:",
+                *runtime,
+                "--dest",
+                wheels,
+                "--requirement",
+                str(file),
+            ]
             done = subprocess.run(pip, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise LockError(done.stderr.strip())

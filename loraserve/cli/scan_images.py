@@ -36,26 +36,28 @@ def command(
 ) -> None:
     """List the packages and the known vulnerabilities of the images that `make images` built.
 
-    Writes a bill of materials of each image (CycloneDX 1.6, JSON): the packages of Python, Debian and conda in
-    the whole image, each marked as this project's or the base's. Grype or Trivy then look for known
+    Writes a bill of materials of each image (CycloneDX 1.6, JSON): the packages of Python, Debian and conda
+    in the whole image, each marked as this project's or the base's. Grype or Trivy then look for known
     vulnerabilities with the database that is on this machine; nothing is downloaded. Where neither is
     installed, pip-audit asks OSV's service about Python's packages.
 
     A vulnerability counts if it is in a package that this project adds, has the severity or a higher one, or
     none, and container/allowed-vulnerabilities.yaml does not accept it.
 
-    Exit codes: 0 all images scanned and no vulnerability counts; 1 one counts; 2 an unusable argument or file;
-    3 an image was not scanned, whatever was found in the others.
+    Exit codes: 0 all images scanned and no vulnerability counts; 1 one counts; 2 an unusable argument or
+    file; 3 an image was not scanned, whatever was found in the others.
 
     Example: make images-scan
 
     Example: make images-scan ENGINE=vllm ARGS='--severity critical --json'
     """
     from adapters.engines.registry import ENGINES
-    from loraserve.images.builders import find_builder
+    from loraserve.images.builders import NoBuilder, find_builder
+    from loraserve.images.processes import ProgramFailed
     from loraserve.images.scan.allowed import read_allowed
+    from loraserve.images.scan.contents import NotScanned
     from loraserve.images.scan.report import document, summary, table
-    from loraserve.images.scan.scan import SCANNERS, Gate, exit_code, scan_image
+    from loraserve.images.scan.scan import SCANNERS, Gate, built_image, exit_code, scan_image
     from loraserve.images.scan.vulnerability import Severity
     from loraserve.images.stand_in.bases import stand_in_reference
     from stacks.config.base_images import read_lock
@@ -67,14 +69,17 @@ def command(
         raise typer.BadParameter("--image needs ENGINE: lorax or vllm")
     lock = read_lock()
     gate = Gate(Severity.read(severity), read_allowed(), datetime.now(UTC).date())
-    builder = find_builder()
     scans = []
-    with report_interrupt("no image was changed"):
-        for name in [engine] if engine else ENGINES:
-            with errors.status(f"scanning the image of {name} …"):
-                bases = (lock[name].reference, stand_in_reference(name))
-                built = image or built_image(name)
-                scans.append(scan_image(name, builder, scanner, image=built, bases=bases, output=folder))
+    try:
+        builder = find_builder()
+        with report_interrupt("no image was changed"):
+            for name in [engine] if engine else ENGINES:
+                with errors.status(f"scanning the image of {name} …"):
+                    bases = (lock[name].reference, stand_in_reference(name))
+                    built = image or built_image(name)
+                    scans.append(scan_image(name, builder, scanner, image=built, bases=bases, output=folder))
+    except (NoBuilder, ProgramFailed) as error:
+        raise NotScanned(str(error)) from error
     if as_json:
         typer.echo(document(scans, gate))
     for scan in scans:

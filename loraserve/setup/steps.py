@@ -5,8 +5,8 @@
 - `check`: also the development tools, for check and lock. mypy needs all packages for their types.
 - `tests`: also the separate environments of the programs that the tests run.
 
-Each level contains the one before, in one virtual environment, so that the next level only adds packages. Beside
-them, `scan` adds the separate environment of pip-audit to `deploy`, for images-scan.
+Each level contains the one before, in one virtual environment, so that the next level only adds packages.
+Beside them, `scan` adds the separate environment of pip-audit to `deploy`, for images-scan.
 """
 
 from __future__ import annotations

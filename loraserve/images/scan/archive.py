@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from loraserve.errors import UserError
 
-#: Files that describe packages: Python's, a Python's that no package manager brought, conda's, Debian's, and the
+#: Files that describe packages: Python's, a Python without a package manager, conda's, Debian's, and the
 #: distribution's name.
 _WANTED = re.compile(
     r".*\.dist-info/METADATA|.*\.egg-info/PKG-INFO|.*\.egg-info|(.*/)?pyvenv\.cfg|(.*/)?conda-meta/[^/]+\.json"
@@ -93,7 +93,9 @@ def read_image(stream: IO[bytes]) -> SavedImage:
                 elif member.isfile():
                     _read_member(name, archive.extractfile(member), documents, layers)
     except tarfile.TarError as error:
-        raise ArchiveError(f"the builder's output is not an image in the format of docker save: {error}") from error
+        raise ArchiveError(
+            f"the builder's output is not an image in the format of docker save: {error}"
+        ) from error
     return _assembled(documents, layers, links)
 
 
@@ -102,9 +104,7 @@ def _read_member(name: str, content: Any, documents: dict[str, bytes], layers: d
     if start[:1] in (b"{", b"["):
         documents[name] = content.read(_FILE_BYTES)
     elif start == _ZSTD:
-        raise ArchiveError(
-            f"layer {name} is compressed with zstd, which is not read: build the image again with this builder"
-        )
+        raise ArchiveError(f"layer {name} is compressed with zstd, which is not read: build the image again")
     elif name.startswith("blobs/") or name.endswith(".tar"):
         layers[name] = _read_layer(content)
 
@@ -126,13 +126,17 @@ def _read_layer(content: IO[bytes]) -> ImageLayer:
                 layer.files[path] = layer.files.get(_normal(member.linkname), b"")
             elif _WANTED.fullmatch(path) and member.isfile():
                 if member.size > _FILE_BYTES:
-                    raise ArchiveError(f"{path} in the image has {member.size} bytes: is it what its name says?")
+                    raise ArchiveError(
+                        f"{path} in the image has {member.size} bytes: is it what its name says?"
+                    )
                 source = files.extractfile(member)
                 layer.files[path] = b"" if source is None else source.read()
     return layer
 
 
-def _assembled(documents: Mapping[str, bytes], layers: Mapping[str, ImageLayer], links: Mapping[str, str]) -> SavedImage:
+def _assembled(
+    documents: Mapping[str, bytes], layers: Mapping[str, ImageLayer], links: Mapping[str, str]
+) -> SavedImage:
     try:
         [entry] = json.loads(documents["manifest.json"])
         content = documents[links.get(entry["Config"], entry["Config"])]
@@ -143,7 +147,8 @@ def _assembled(documents: Mapping[str, bytes], layers: Mapping[str, ImageLayer],
             raise ValueError("layers of another image")
     except (KeyError, TypeError, ValueError) as error:
         raise ArchiveError(
-            f"the builder's output is not one image in the format of docker save ({type(error).__name__}: {error})"
+            "the builder's output is not one image in the format of docker save "
+            f"({type(error).__name__}: {error})"
         ) from error
     return SavedImage(f"sha256:{hashlib.sha256(content).hexdigest()}", configuration, ordered)
 

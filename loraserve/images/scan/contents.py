@@ -73,7 +73,9 @@ def _base(builder: Builder, name: str, bases: Sequence[str]) -> tuple[str, int]:
         if layers[: len(below)] == below:
             return base, len(below)
     if there:
-        raise NotScanned(f"{name} was not built from {' or '.join(there)}, as it is now: run make images again")
+        raise NotScanned(
+            f"{name} was not built from {' or '.join(there)}, as it is now: run make images again"
+        )
     # BuildKit keeps the layers that it pulls, but not the image.
     raise NotScanned(
         f"the base of {name} is not in {builder.name}'s store, so what the project adds cannot be told: run "

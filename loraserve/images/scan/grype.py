@@ -59,7 +59,7 @@ class Grype:
 
 
 def _built(database: dict[str, object]) -> str:
-    """Return the database's date; it was one level higher before Grype 0.88."""
+    """Return the database's date; in older versions it is one level higher."""
     status = database.get("status")
     found = status.get("built") if isinstance(status, dict) else database.get("built")
     return str(found)[:10] if found else "an unknown date"

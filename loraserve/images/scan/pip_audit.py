@@ -40,7 +40,8 @@ class PipAudit:
         others = sorted(package.name for package in contents.added() if package.kind != "pypi")
         if others:
             raise NotScanned(
-                f"pip-audit knows packages of PyPI only, and the image adds {', '.join(others)}: install grype"
+                f"pip-audit knows packages of PyPI only, and this image adds {', '.join(others)}: "
+                "install grype"
             )
         asked = [package for package in contents.packages if _can_be_asked(package)]
         packages = PackagesByUrl(contents)
@@ -71,22 +72,33 @@ class PipAudit:
             scanner="pip-audit",
             database=f"asked {os.environ.get(_URL, 'api.osv.dev')}",
             vulnerabilities=tuple(found),
-            left_out=f"{unknown + len(skipped)} packages of the base that are not on PyPI" if unknown else None,
+            left_out=f"{unknown + len(skipped)} packages of the base that are not on PyPI"
+            if unknown
+            else None,
         )
 
     def _audit(self, pins: dict[str, str]) -> list[dict[str, Any]]:
         text = "".join(f"{name}=={version}\n" for name, version in pins.items())
         command = [
             *(self.program() or self.name, "--requirement", "pins.txt", "--no-deps", "--disable-pip"),
-            *("--vulnerability-service", "osv", "--format", "json", "--desc", "off", "--progress-spinner", "off"),
+            *(
+                "--vulnerability-service",
+                "osv",
+                "--format",
+                "json",
+                "--desc",
+                "off",
+                "--progress-spinner",
+                "off",
+            ),
         ]
         run = run_scanner(
             command, files={"pins.txt": text}, prefix="PIP_AUDIT_", keep=_URL, settings={"NO_COLOR": "1"}
         )
         if run.status not in (0, _FOUND) or not run.output.strip():
             raise NotScanned(
-                f"pip-audit could not ask its service ({run.last_line}): it needs network. Without network, install "
-                "grype or trivy with a database"
+                f"pip-audit could not ask its service ({run.last_line}): it needs network. Without network, "
+                "install grype or trivy with a database"
             )
         entries: list[dict[str, Any]] = run.document(self.name)["dependencies"]
         if len(entries) != len(pins):

@@ -13,8 +13,10 @@ from typing import Any
 
 from loraserve.images.scan.contents import NotScanned
 
-#: Time limit of one scanner for one image, in seconds. Grype takes about ten for an image with vLLM's packages.
+#: Time limit of one scanner for one image, in seconds; pip-audit sends a request for each package.
 LIMIT_S = 600
+#: Of a scanner's last line; its errors can be long.
+LINE_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class ScannerRun:
     def last_line(self) -> str:
         """The last line of the errors, or of the output."""
         lines = (self.errors.strip() or self.output.strip() or f"exit code {self.status}").splitlines()
-        return lines[-1][:300]
+        return lines[-1][:LINE_CHARACTERS]
 
 
 def run_scanner(

@@ -64,7 +64,10 @@ def _operating_system(contents: ImageContents) -> Iterator[Component]:
     found = contents.distribution
     if found is not None:
         yield Component(
-            type=ComponentType.OPERATING_SYSTEM, name=found.id, version=found.version, bom_ref="operating-system"
+            type=ComponentType.OPERATING_SYSTEM,
+            name=found.id,
+            version=found.version,
+            bom_ref="operating-system",
         )
 
 

@@ -25,6 +25,11 @@ from loraserve.images.scan.vulnerability import (
 SCANNERS: tuple[VulnerabilityScanner, ...] = (Grype(), Trivy(), PipAudit())
 
 
+def built_image(engine: str) -> str:
+    """Return the image of `make images` in the builder's store."""
+    return f"localhost/lora-serving/{engine}:latest"
+
+
 @dataclass(frozen=True)
 class Gate:
     """Which vulnerabilities make a scan fail."""
@@ -35,7 +40,7 @@ class Gate:
     today: date
 
     def counts(self, found: Vulnerability) -> bool:
-        """Return whether a vulnerability fails the scan: in a package that this project adds, and not allowed."""
+        """Return whether it fails the scan: it is in a package that this project adds, and not allowed."""
         return found.added and found.severity >= self.severity and not self.allows(found)
 
     def allows(self, found: Vulnerability) -> bool:
@@ -75,7 +80,13 @@ def scan_image(
         return ImageScan(engine, contents, sbom, None, str(error))
     ordered = sorted(
         set(result.vulnerabilities),
-        key=lambda found: (not found.added, -found.severity, found.package.name, found.id, found.package.path),
+        key=lambda found: (
+            not found.added,
+            -found.severity,
+            found.package.name,
+            found.id,
+            found.package.path,
+        ),
     )
     done = ScannerResult(result.scanner, result.database, tuple(ordered), result.left_out)
     return ImageScan(engine, contents, sbom, done, None)
@@ -86,10 +97,10 @@ def find_scanner(name: str | None) -> VulnerabilityScanner:
     for scanner in SCANNERS:
         if name in (None, scanner.name) and scanner.program() is not None:
             return scanner
-    wanted = "none of grype, trivy and pip-audit is installed" if name is None else f"{name} is not installed"
+    missing = "none of grype, trivy and pip-audit" if name is None else f"no {name}"
     raise NotScanned(
-        f"{wanted}: install grype or trivy and fetch its database, or run `make setup-scan` for pip-audit, which "
-        "needs network and knows Python's packages only"
+        f"{missing} is installed here: install grype or trivy and fetch its database, or run `make setup-scan` "
+        "for pip-audit, which needs network and knows Python's packages only"
     )
 
 
