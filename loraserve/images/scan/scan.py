@@ -99,7 +99,7 @@ def find_scanner(name: str | None) -> VulnerabilityScanner:
             return scanner
     missing = "none of grype, trivy and pip-audit" if name is None else f"no {name}"
     raise NotScanned(
-        f"{missing} is installed here: install grype or trivy and fetch its database, or run `make setup-scan` "
+        f"{missing} is installed here: install grype or trivy and fetch its database, or run make setup-scan "
         "for pip-audit, which needs network and knows Python's packages only"
     )
 
