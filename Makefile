@@ -2,8 +2,8 @@
 # A link whose target is gone, after an upgrade of Python, does not count.
 PYTHON ?= $(shell test -x .venv/bin/python && echo .venv/bin/python || echo python3)
 STAGE ?=
-BASE ?= HEAD
 ENGINE ?=
+BASE ?=
 VENV_PYTHON := .venv/bin/python
 # The set-up's pinned Node comes before any other on the machine.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test check lock synth diff bootstrap doctor deploy destroy pin-images images-scan bench clean
+.PHONY: help setup demo up down invoke test test-images check lock synth diff bootstrap doctor deploy destroy pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ invoke: need-prompt $(if $(STAGE),setup,setup-laptop) ## PROMPT='…' [ADAPTER=o
 test: setup-tests ## [ARGS=tests/unit]: all tests, including a deployment to the laptop cloud
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(ALL_TESTS))
 
+test-images: need-image-tools setup-tests ## [ARGS=…]: the images, built and run as SageMaker runs them; needs Linux, root and three tools
+	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/images $(ALL_TESTS))
+
 check: setup-check ## style, types, import contracts, requirements and Dockerfiles
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m ruff format --check .
@@ -49,7 +52,7 @@ synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or n
 	@$(VENV_PYTHON) -m loraserve synth $(STAGE)
 
 diff: setup ## [STAGE=dev] [BASE=main]: changes of the working tree in each stack
-	@$(VENV_PYTHON) -m loraserve diff --base $(BASE) $(if $(STAGE),--stage $(STAGE))
+	@$(VENV_PYTHON) -m loraserve diff --base $(or $(BASE),HEAD) $(if $(STAGE),--stage $(STAGE))
 
 bootstrap: need-stage setup ## STAGE=dev [ARGS='--profile …']: cdk bootstrap in the stage's account and region (once)
 	@$(VENV_PYTHON) -m loraserve bootstrap $(STAGE) $(ARGS)
@@ -66,8 +69,11 @@ destroy: need-stage setup ## STAGE=dev: delete the stage's stacks in AWS; lists 
 pin-images: setup ## [ARGS=--check]: lock the base images' digests in container/images.lock
 	@$(VENV_PYTHON) -m loraserve pin-images $(ARGS)
 
-images-scan: setup-scan ## [ENGINE=vllm] [ARGS=--json]: bill of materials and known vulnerabilities of the images
-	@$(VENV_PYTHON) -m loraserve scan-images $(ENGINE) $(ARGS)
+images: setup ## [ENGINE=vllm] [BASE=stand-in]: build the images with docker, podman or buildah
+	@$(VENV_PYTHON) -m loraserve build-images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE),--base $(BASE)) $(ARGS)
+
+images-scan: setup-scan ## [ENGINE=vllm] [BASE=stand-in] [ARGS=--json]: packages and known vulnerabilities of the images
+	@$(VENV_PYTHON) -m loraserve scan-images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE),--base $(BASE)) $(ARGS)
 
 bench: setup-laptop ## measure set-up, synth, seeding and the gateway, each against its baseline
 	@$(VENV_PYTHON) -m benchmarks.setup_time
@@ -84,8 +90,11 @@ clean: ## remove generated files (not the virtual environment)
 setup-scan setup-laptop setup-check setup-tests:
 	@$(PYTHON) -m loraserve.setup $(@:setup-%=%)
 
-# Checked before the set-up, so that a missing variable is reported at once.
-.PHONY: need-prompt need-stage
+# Checked before the set-up, so that a missing variable or tool is reported at once.
+.PHONY: need-image-tools need-prompt need-stage
+need-image-tools:
+	@$(PYTHON) -m loraserve.images.tools
+
 need-prompt:
 	@test -n "$$PROMPT" || { echo "make invoke needs PROMPT='…' (and ADAPTER=name for an adapter)" >&2; exit 2; }
 

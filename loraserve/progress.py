@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from loraserve.cdk import OnEvent
+
+#: Characters of a program's line of output; the rest of a terminal's line is for the bar.
+_SHOWN = 70
 
 
 @contextmanager
@@ -20,6 +24,17 @@ def step(console: Console, title: str) -> Iterator[Progress]:
         yield progress
         seconds = progress.tasks[task].elapsed or 0.0
     console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]")
+
+
+def last_line(progress: Progress) -> Callable[[str], None]:
+    """Add a bar for the output of a program; returns the callback for its lines."""
+    task = progress.add_task("  …", total=None)
+
+    def show(line: str) -> None:
+        # Square brackets are markup to rich.
+        progress.update(task, description=escape(f"  {line[:_SHOWN]}"))
+
+    return show
 
 
 @contextmanager

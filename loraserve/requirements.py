@@ -2,7 +2,8 @@
 
 uv resolves; it is installed with the other development tools. Code here is what uv has no option for: one
 environment split into three files without duplicates, the hashes of the wheels for the Lambda runtime and for
-the images instead of all hashes of a release, and a check that needs no network: each file has the digest of its `.in` file.
+the images instead of all hashes of a release, and a check that needs no network: each file has the digest of
+its `.in` file.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from container.gateway.adapters.s3 import S3Store
 from container.gateway.assembly import assemble
 from container.gateway.engine.backend import EngineLaunch
 from container.gateway.engine.connection import EnginePool
+from container.gateway.engine.orphans import reap_orphans
 from container.gateway.engine.process import EngineProcess
 from container.gateway.engine.readiness import EngineState, Readiness
 from container.gateway.settings import Settings, SettingsError, read_settings
@@ -98,6 +99,7 @@ async def serve(settings: Settings, launch: EngineLaunch) -> int:
         asyncio.create_task(parts.readiness.watch()),
         asyncio.create_task(_emit_metrics(parts.telemetry, settings.metrics_seconds, write)),
     ]
+    reaping = asyncio.create_task(reap_orphans(engine.pid))
     try:
         code = await _run_until_end(engine, background, parts.readiness, stop)
         if code == 0:
@@ -111,6 +113,7 @@ async def serve(settings: Settings, launch: EngineLaunch) -> int:
         write(parts.telemetry.last_emf_lines())
         parts.telemetry.access_log.flush()
         await engine.stop(ENGINE_STOP_SECONDS)
+        reaping.cancel()
         pool.close()
         log_thread.shutdown()
 

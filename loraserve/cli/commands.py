@@ -28,6 +28,7 @@ COMMANDS = (
     "deploy",
     "destroy",
     "pin_images",
+    "build_images",
     "scan_images",
 )
 #: Modules of `loraserve.cli.adapters`, in the order of `--help`.

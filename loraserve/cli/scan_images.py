@@ -17,24 +17,26 @@ OUTPUT = Path("out/images")
 
 
 def command(
-    engine: Annotated[str | None, typer.Argument(help="lorax or vllm; without it, both.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="Scan this engine's image only.", show_default="all engines")
+    ] = None,
+    base: Annotated[
+        str, typer.Option(help="The base that the image was built from: `lock` or `stand-in`.")
+    ] = "lock",
     severity: Annotated[
         str, typer.Option(help="Lowest severity that counts: low, medium, high or critical.")
     ] = "high",
     scanner: Annotated[
         str | None,
-        typer.Option(help="grype, trivy or pip-audit; without it, the first that is installed."),
+        typer.Option(help="grype, trivy or pip-audit.", show_default="the first that is installed"),
     ] = None,
-    image: Annotated[
-        str | None, typer.Option(help="Image in the builder's store, instead of that of `make images`.")
-    ] = None,
-    base_too: Annotated[
-        bool, typer.Option("--base", help="List the base image's vulnerabilities, too.")
+    list_all: Annotated[
+        bool, typer.Option("--all", help="List the base image's vulnerabilities, too.")
     ] = False,
     folder: Annotated[Path, typer.Option("--output", help="Folder of the bills of materials.")] = OUTPUT,
     as_json: AsJson = False,
 ) -> None:
-    """List the packages and the known vulnerabilities of the images that `make images` built.
+    """List the packages and known vulnerabilities of the built images.
 
     Writes a bill of materials of each image (CycloneDX 1.6, JSON): the packages of Python, Debian and conda
     in the whole image, each marked as this project's or the base's. Grype or Trivy then look for known
@@ -50,45 +52,45 @@ def command(
     Example: make images-scan
 
     Example: make images-scan ENGINE=vllm ARGS='--severity critical --json'
+
+    Example: make images-scan BASE=stand-in, after make images BASE=stand-in
     """
     from adapters.engines.registry import ENGINES
+    from loraserve.images.build import Base, image_name, reference
     from loraserve.images.builders import NoBuilder, find_builder
     from loraserve.images.processes import ProgramFailed
     from loraserve.images.scan.allowed import read_allowed
     from loraserve.images.scan.contents import NotScanned
     from loraserve.images.scan.report import document, summary, table
-    from loraserve.images.scan.scan import SCANNERS, Gate, built_image, exit_code, scan_image
+    from loraserve.images.scan.scan import SCANNERS, Gate, exit_code, scan_image
     from loraserve.images.scan.vulnerability import Severity
-    from loraserve.images.stand_in.bases import stand_in_reference
-    from stacks.config.base_images import read_lock
 
-    _check("ENGINE", engine, ENGINES)
+    _check("--engine", engine, ENGINES)
+    _check("--base", base, list(Base))
     _check("--severity", severity, ("low", "medium", "high", "critical"))
     _check("--scanner", scanner, [known.name for known in SCANNERS])
-    if image is not None and engine is None:
-        raise typer.BadParameter("--image needs ENGINE: lorax or vllm")
-    lock = read_lock()
     gate = Gate(Severity.read(severity), read_allowed(), datetime.now(UTC).date())
     scans = []
     try:
         builder = find_builder()
         with report_interrupt("no image was changed"):
-            for name in [engine] if engine else ENGINES:
+            for name in ENGINES if engine is None else (engine,):
                 with errors.status(f"scanning the image of {name} …"):
-                    bases = (lock[name].reference, stand_in_reference(name))
-                    built = image or built_image(name)
-                    scans.append(scan_image(name, builder, scanner, image=built, bases=bases, output=folder))
+                    built, from_base = image_name(name, Base(base)), reference(name, Base(base))
+                    scans.append(
+                        scan_image(name, builder, scanner, image=built, base=from_base, output=folder)
+                    )
     except (NoBuilder, ProgramFailed) as error:
         raise NotScanned(str(error)) from error
     if as_json:
         typer.echo(document(scans, gate))
     for scan in scans:
         if not as_json and scan.result is not None:
-            output().print(table(scan, gate, base_too=base_too))
+            output().print(table(scan, gate, base_too=list_all))
         errors.print(summary(scan, gate), highlight=False, markup=False)
     raise typer.Exit(exit_code(scans, gate))
 
 
-def _check(name: str, value: str | None, valid: Iterable[str]) -> None:
+def _check(option: str, value: str | None, valid: Iterable[str]) -> None:
     if value is not None and value not in valid:
-        raise typer.BadParameter(f"{name}: {value}: use {', '.join(valid)}")
+        raise typer.BadParameter(f"{value}: use {' or '.join(valid)}", param_hint=option)

@@ -96,6 +96,14 @@ class Builder(ABC):
         """Return the digests of the image's layers, uncompressed, the base's first."""
 
     @abstractmethod
+    def image_id(self, image: str) -> str:
+        """Return the digest of the image's configuration, which has the digests of all layers."""
+
+    @abstractmethod
+    def size(self, image: str) -> int:
+        """Return the bytes of the image's layers, uncompressed, as the builder counts them."""
+
+    @abstractmethod
     def config(self, image: str) -> dict[str, Any]:
         """Return the image's `Entrypoint`, `Cmd`, `Env`, `WorkingDir`, … as Docker writes them."""
 
@@ -135,6 +143,14 @@ class Docker(Builder):
     def diff_ids(self, image: str) -> tuple[str, ...]:
         """See `Builder`."""
         return tuple(self._inspect(image)["RootFS"]["Layers"])
+
+    def image_id(self, image: str) -> str:
+        """See `Builder`."""
+        return f"sha256:{str(self._inspect(image)['Id']).removeprefix('sha256:')}"
+
+    def size(self, image: str) -> int:
+        """See `Builder`."""
+        return int(self._inspect(image)["Size"])
 
     def config(self, image: str) -> dict[str, Any]:
         """See `Builder`."""
@@ -205,11 +221,20 @@ class Buildah(Builder):
 
     def diff_ids(self, image: str) -> tuple[str, ...]:
         """See `Builder`."""
-        return tuple(self._inspect(image)["rootfs"]["diff_ids"])
+        return tuple(self._inspect(image)["Docker"]["rootfs"]["diff_ids"])
+
+    def image_id(self, image: str) -> str:
+        """See `Builder`."""
+        return f"sha256:{self._inspect(image)['FromImageID']}"
+
+    def size(self, image: str) -> int:
+        """See `Builder`."""
+        manifest = json.loads(self._inspect(image)["Manifest"])
+        return sum(layer["size"] for layer in manifest["layers"])
 
     def config(self, image: str) -> dict[str, Any]:
         """See `Builder`."""
-        return dict(self._inspect(image)["config"])
+        return dict(self._inspect(image)["Docker"]["config"])
 
     def save(self, image: str) -> AbstractContextManager[IO[bytes]]:
         """See `Builder`."""
@@ -225,7 +250,7 @@ class Buildah(Builder):
         return [*command, *_buildah_options(dockerfile, tag)]
 
     def _inspect(self, image: str) -> dict[str, Any]:
-        return dict(_object(ask([self.program, "inspect", "--type", "image", image]))["Docker"])
+        return _object(ask([self.program, "inspect", "--type", "image", image]))
 
 
 #: In the order in which they are tried.

@@ -13,7 +13,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from stacks.config.base_images import BaseImage, build_argument, read_lock
-from stacks.project import ROOT, only
+from stacks.project import ROOT
 
 _ECR_URI = re.compile(
     r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)[:@].+$"
@@ -48,13 +48,7 @@ class BuiltImage(Construct):
             directory=str(ROOT),
             file=f"container/{engine}/Dockerfile",
             build_args={build_argument(engine): base.reference},
-            exclude=only(
-                "pyproject.toml",
-                "adapters",
-                "container/__init__.py",
-                "container/gateway",
-                f"container/{engine}",
-            ),
+            exclude=_ignored(engine),
             ignore_mode=cdk.IgnoreMode.DOCKER,
             # ml.g5 is x86-64: an image built on an arm64 laptop without this would not start there.
             platform=ecr_assets.Platform.LINUX_AMD64,
@@ -87,6 +81,12 @@ class GivenImage:
             ecr.Repository.from_repository_attributes(
                 self.scope, "GivenRepository", repository_arn=arn, repository_name=match["name"]
             ).grant_pull(role)
+
+
+def _ignored(engine: str) -> list[str]:
+    """Return the exclude patterns of the engine's build, which the builders read from the same file."""
+    lines = (ROOT / "container" / engine / "Dockerfile.dockerignore").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def container_image(scope: Construct, *, image: str, engine: str) -> Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loraserve.errors import UserError
@@ -41,15 +41,22 @@ class ImageContents:
         return [package for package, layer in self.packages.items() if self.is_added(layer)]
 
 
-def read_contents(builder: Builder, name: str, bases: Sequence[str]) -> ImageContents:
+def read_contents(builder: Builder, name: str, base: str) -> ImageContents:
     """Read an image of the builder's store; raises `NotScanned` or `ProgramFailed`.
 
-    `bases` are the images that it may have been built from. One of them must be in the same store, because
-    the base's layers tell what this project adds.
+    `base` is the image that it was built from. It must be in the same store, because its layers tell what
+    this project adds.
     """
     if not builder.has(name):
         raise NotScanned(f"{name} is not in {builder.name}'s store: run make images")
-    base, base_layers = _base(builder, name, bases)
+    if not builder.has(base):
+        raise NotScanned(
+            f"{base} is not in {builder.name}'s store, so it is not known what {name} adds to it: "
+            "run make images"
+        )
+    below = builder.diff_ids(base)
+    if builder.diff_ids(name)[: len(below)] != below:
+        raise NotScanned(f"{name} was not built from {base}, as that is now: run make images")
     problem: ArchiveError | None = None
     with builder.save(name) as stream:
         try:
@@ -61,23 +68,4 @@ def read_contents(builder: Builder, name: str, bases: Sequence[str]) -> ImageCon
         raise NotScanned(f"{name} was not scanned: {problem}") from problem
     packages = introduced(image.layers)
     ordered = dict(sorted(packages.items(), key=lambda item: (item[0].purl, item[0].path)))
-    return ImageContents(name, base, image, base_layers, ordered, find_distribution(merged(image.layers)))
-
-
-def _base(builder: Builder, name: str, bases: Sequence[str]) -> tuple[str, int]:
-    """Return the base that the image was built from, and the number of its layers."""
-    layers = builder.diff_ids(name)
-    there = [base for base in bases if builder.has(base)]
-    for base in there:
-        below = builder.diff_ids(base)
-        if layers[: len(below)] == below:
-            return base, len(below)
-    if there:
-        raise NotScanned(
-            f"{name} was not built from {' or '.join(there)}, as it is now: run make images again"
-        )
-    # BuildKit keeps the layers that it pulls, but not the image.
-    raise NotScanned(
-        f"the base of {name} is not in {builder.name}'s store, so what the project adds cannot be told: run "
-        f"{builder.name} pull {bases[0]}"
-    )
+    return ImageContents(name, base, image, len(below), ordered, find_distribution(merged(image.layers)))

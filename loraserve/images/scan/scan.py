@@ -25,11 +25,6 @@ from loraserve.images.scan.vulnerability import (
 SCANNERS: tuple[VulnerabilityScanner, ...] = (Grype(), Trivy(), PipAudit())
 
 
-def built_image(engine: str) -> str:
-    """Return the image of `make images` in the builder's store."""
-    return f"localhost/lora-serving/{engine}:latest"
-
-
 @dataclass(frozen=True)
 class Gate:
     """Which vulnerabilities make a scan fail."""
@@ -62,14 +57,14 @@ class ImageScan:
 
 
 def scan_image(
-    engine: str, builder: Builder, scanner: str | None, *, image: str, bases: Sequence[str], output: Path
+    engine: str, builder: Builder, scanner: str | None, *, image: str, base: str, output: Path
 ) -> ImageScan:
     """Write an image's bill of materials to `output`, and scan it.
 
-    `bases` are the images that it may have been built from. Without a scanner, or if the scanner fails, the
+    `base` is the image that it was built from. Without a scanner, or if the scanner fails, the
     result has the reason in `problem`. Raises `NotScanned` if the image cannot be read, and `ProgramFailed`.
     """
-    contents = read_contents(builder, image, bases)
+    contents = read_contents(builder, image, base)
     text = sbom_text(contents)
     output.mkdir(parents=True, exist_ok=True)
     sbom = output / f"{engine}.cdx.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,7 +14,7 @@ from loraserve.images.stand_in import debian
 from stacks.config.base_images import build_argument
 
 _FOLDER = Path(__file__).parent
-_DEBIAN = (_FOLDER / "debian.py", _FOLDER / "debian" / "Dockerfile")
+_DEBIAN = _FOLDER / "debian" / "Dockerfile"
 #: Build arguments of an engine's image that only its stand-in needs: LoRAX's image takes its second Python
 #: from a download that may be out of reach; the stand-in has one.
 _ARGUMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType({"lorax": {"PYTHON_VERSION": "3.11"}})
@@ -26,9 +26,9 @@ def stand_in_base(engine: str, builder: Builder | None = None, on_line: OnLine |
     Its tag is a hash of its definition. Raises `NoBuilder`, `NoDebian` or `ProgramFailed`.
     """
     builder = builder or find_builder()
+    dockerfile = _FOLDER / engine / "Dockerfile"
     image = stand_in_reference(engine)
     if not builder.has(image):
-        dockerfile = _FOLDER / engine / "Dockerfile"
         build_args = {"DEBIAN": _debian(builder, on_line)}
         builder.build(
             dockerfile=dockerfile,
@@ -41,24 +41,28 @@ def stand_in_base(engine: str, builder: Builder | None = None, on_line: OnLine |
 
 
 def stand_in_reference(engine: str) -> str:
-    """Return the reference that the engine's stand-in has, or would have, in the builder's store."""
-    return _reference(engine, (*_DEBIAN, _FOLDER / engine / "Dockerfile"))
+    """Return the reference that the engine's stand-in has in the builder's store, if it is there."""
+    return _reference(engine, _FOLDER / engine / "Dockerfile")
 
 
-def stand_in_arguments(engine: str, builder: Builder | None = None) -> dict[str, str]:
+def stand_in_arguments(
+    engine: str, builder: Builder | None = None, on_line: OnLine | None = None
+) -> dict[str, str]:
     """Return the build arguments of `container/<engine>/Dockerfile` for a build from the stand-in."""
-    return {build_argument(engine): stand_in_base(engine, builder), **_ARGUMENTS.get(engine, {})}
+    base = stand_in_base(engine, builder, on_line)
+    return {build_argument(engine): base, **_ARGUMENTS.get(engine, {})}
 
 
 def _debian(builder: Builder, on_line: OnLine | None) -> str:
-    image = _reference("debian", _DEBIAN)
+    image = _reference("debian")
     if not builder.has(image):
         with tempfile.TemporaryDirectory(prefix="lora-serving-") as folder:
             debian.write_root(Path(folder) / "rootfs.tar", on_line)
-            builder.build(dockerfile=_DEBIAN[-1], context=Path(folder), tag=image, on_line=on_line)
+            builder.build(dockerfile=_DEBIAN, context=Path(folder), tag=image, on_line=on_line)
     return image
 
 
-def _reference(name: str, definition: Iterable[Path]) -> str:
-    digest = hashlib.sha256(b"".join(file.read_bytes() for file in definition)).hexdigest()
+def _reference(name: str, *dockerfiles: Path) -> str:
+    definition = [repr(debian.DEFINITION), *(file.read_text() for file in (_DEBIAN, *dockerfiles))]
+    digest = hashlib.sha256("\0".join(definition).encode()).hexdigest()
     return f"localhost/lora-serving/stand-in-{name}:{digest[:12]}"

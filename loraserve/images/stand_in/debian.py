@@ -12,13 +12,16 @@ from loraserve.errors import UserError
 from loraserve.images.processes import OnLine, ProgramFailed, ask, run
 
 SUITE = "bookworm"
-PACKAGES = ("ca-certificates", "python3", "python3-pip")
+#: libnuma1: vLLM's CPU build needs it, and the image of vLLM has it.
+PACKAGES = ("ca-certificates", "libnuma1", "python3", "python3-pip")
 #: Removed: what no process in a container reads. `*` is any name.
 UNUSED = (
     *("usr/share/doc/*", "usr/share/info/*", "usr/share/man/*", "usr/share/locale/*", "usr/share/lintian/*"),
     *("usr/share/bash-completion/*", "var/cache/apt/*", "var/cache/debconf/*-old", "var/cache/ldconfig/*"),
     *("var/lib/apt/lists/*", "var/log/*", "dev/*", "tmp/*"),
 )
+#: All that the content depends on, apart from the mirror's packages of the day.
+DEFINITION = (SUITE, PACKAGES, UNUSED)
 
 
 class NoDebian(UserError):

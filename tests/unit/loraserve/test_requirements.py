@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loraserve.requirements import ALONE, HASHED, SEPARATE, TOGETHER, LockError, lock, problems, source, stamp
+from loraserve.requirements import ALONE, SEPARATE, TOGETHER, LockError, lock, problems, source, stamp
 from stacks.project import ROOT
 
 
@@ -40,12 +40,14 @@ def test_in_lambda_layer_each_package_names_one_wheel_by_its_hash(tmp_path: Path
     write_empty(tmp_path)
     digest = f"--hash=sha256:{'0' * 64}"
     write(tmp_path, TOGETHER[0], "a==1\n")
-    write(tmp_path, HASHED[0], f"a==2 {digest}\nb==1\nc==1 {digest} {digest}\nd==1 {digest}\n")
+    write(
+        tmp_path, "lambdas/requirements.txt", f"a==2 {digest}\nb==1\nc==1 {digest} {digest}\nd==1 {digest}\n"
+    )
     found = problems(tmp_path)
     assert len(found) == 3
     assert "lambdas/requirements.txt:1: a==2 differs from requirements.txt:1: a==1" in found[0]
-    assert "lambdas/requirements.txt:2: b: add the hash of its one wheel" in found[1]
-    assert "lambdas/requirements.txt:3: c: add the hash of its one wheel" in found[2]
+    assert "lambdas/requirements.txt:2: b: run make lock, which adds the hash of its wheel" in found[1]
+    assert "lambdas/requirements.txt:3: c: run make lock, which adds the hash of its wheel" in found[2]
 
 
 def test_clients_pins_may_differ_but_are_exact_and_stand_once(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ Trivy's JSON report (aquasecurity/trivy, integration/testdata/debian-buster.json
 """
 
 import json
-import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -117,7 +116,7 @@ TRIVY_VERSION = {
 
 @pytest.fixture
 def contents() -> ImageContents:
-    return read_contents(store(), "image:1", ["base:1"])
+    return read_contents(store(), "image:1", "base:1")
 
 
 @pytest.fixture
@@ -216,7 +215,11 @@ def test_trivy_answers_from_its_database(contents: ImageContents, programs: Path
         ("libc6", "CVE-2024-33599", Severity.HIGH, "2.36-9+deb12u7", False),
         ("urllib3", "CVE-2024-37891", Severity.MEDIUM, "2.8.1", True),
     ]
-    assert (result.scanner, result.database, result.left_out) == ("trivy 0.70.0", "database of 2026-11-26", None)
+    assert (result.scanner, result.database, result.left_out) == (
+        "trivy 0.70.0",
+        "database of 2026-11-26",
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -321,7 +324,7 @@ def test_pip_audit_refuses_an_image_with_other_packages_of_ours(auditor: Path) -
         layer({"opt/gateway/pyvenv.cfg": b"home = /opt/python/bin\nversion_info = 3.11.18"})
     )
     with pytest.raises(NotScanned, match="knows packages of PyPI only, and this image adds python"):
-        PipAudit().scan(read_contents(images, "image:1", ["base:1"]), "{}")
+        PipAudit().scan(read_contents(images, "image:1", "base:1"), "{}")
 
 
 def test_the_first_scanner_that_is_installed_is_used(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,4 +351,4 @@ def test_a_scanner_runs_where_no_file_of_the_user_is(contents: ImageContents, pr
         (programs / "trivy").read_text().replace("\n", f"\npwd > '{programs}/seen'\n", 1)
     )
     Trivy().scan(contents, "{}")
-    assert (programs / "seen").read_text().strip() not in (str(tmp_path), os.getcwd())
+    assert (programs / "seen").read_text().strip() not in (str(tmp_path), str(Path.cwd()))

@@ -1,0 +1,149 @@
+"""Build of the engines' images: `make images`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rich.table import Table
+
+from loraserve.errors import UserError
+from loraserve.images.archive import Layer, measure
+from loraserve.images.builders import Builder
+from loraserve.images.machine import build_secrets
+from loraserve.images.processes import OnLine, ProgramFailed
+from loraserve.images.stand_in.bases import stand_in_arguments, stand_in_reference
+from stacks.config.base_images import build_argument, read_lock
+from stacks.project import ROOT
+
+_MIB = 1 << 20
+#: Length of a shortened digest.
+_SHOWN = len("sha256:") + 12
+
+
+class Base(StrEnum):
+    """The base image of a build."""
+
+    LOCK = "lock"
+    """The engine's published image, from container/images.lock."""
+    STAND_IN = "stand-in"
+    """A small Debian with the layout of the engine's image and without the engine."""
+
+
+class BaseNotPulled(UserError):
+    """A base image that cannot be pulled; the message has the reason and the remedy."""
+
+
+@dataclass(frozen=True)
+class EngineImage:
+    """An image in the builder's store."""
+
+    engine: str
+    image: str
+    """Reference in the builder's store."""
+    digest: str
+    """The image's id: the digest of its configuration, which has the digests of all layers."""
+    base: str
+    """Reference of the base image."""
+    base_bytes: int
+    """Size of the base image, uncompressed."""
+    layers: tuple[Layer, ...]
+    """The layers on top of the base's."""
+
+
+def image_name(engine: str, base: Base) -> str:
+    """Return the reference under which `build_image` stores an engine's image."""
+    return f"localhost/lora-serving/{engine}:{base}"
+
+
+def build_image(
+    engine: str, *, base: Base, builder: Builder, root: Path = ROOT, on_line: OnLine | None = None
+) -> str:
+    """Build `container/<engine>/Dockerfile` below `root` and return the image's reference.
+
+    Raises `BaseNotPulled`, `NoDebian`, or `ProgramFailed` with the end of the builder's output.
+    """
+    image = image_name(engine, base)
+    with build_secrets() as secrets:
+        builder.build(
+            dockerfile=root / "container" / engine / "Dockerfile",
+            context=root,
+            tag=image,
+            build_args=base_arguments(engine, base=base, builder=builder, on_line=on_line),
+            secrets=secrets,
+            on_line=on_line,
+        )
+    return image
+
+
+def reference(engine: str, base: Base) -> str:
+    """Return the reference that an engine's base image has in the builder's store, if it is there."""
+    return stand_in_reference(engine) if base is Base.STAND_IN else read_lock()[engine].reference
+
+
+def base_arguments(
+    engine: str, *, base: Base, builder: Builder, on_line: OnLine | None = None
+) -> dict[str, str]:
+    """Return the build arguments for a build from `base`, which is then in the builder's store."""
+    if base is Base.STAND_IN:
+        return stand_in_arguments(engine, builder, on_line)
+    locked = read_lock()[engine].reference
+    if not builder.has(locked):
+        try:
+            builder.pull(locked, on_line=on_line)
+        except ProgramFailed as error:
+            reason = (error.output.strip().splitlines() or ["no output"])[-1]
+            raise BaseNotPulled(
+                f"{locked} cannot be pulled: {reason}. Check the network and its proxy and run the command "
+                "again, or build from a small stand-in without the engine: "
+                f"make images ENGINE={engine} BASE=stand-in"
+            ) from error
+    return {build_argument(engine): locked}
+
+
+def describe(engine: str, *, base: Base, builder: Builder) -> EngineImage:
+    """Return the facts of the image that `build_image` stored; reads all of it."""
+    image = image_name(engine, base)
+    of_base = base_arguments(engine, base=base, builder=builder)[build_argument(engine)]
+    below = builder.diff_ids(of_base)
+    added = builder.diff_ids(image)[len(below) :]
+    with builder.save(image) as archive:
+        layers = measure(archive, added, skipped=below)
+    return EngineImage(
+        engine=engine,
+        image=image,
+        digest=builder.image_id(image),
+        base=of_base,
+        base_bytes=builder.size(of_base),
+        layers=tuple(layers[diff_id] for diff_id in added),
+    )
+
+
+def table(images: Sequence[EngineImage]) -> Table:
+    """Return a table for the terminal; digests are shortened."""
+    result = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for column in ("image", "base", "base size", "added", "compressed", "layers added", "digest"):
+        result.add_column(column, no_wrap=column not in {"image", "base"}, overflow="fold")
+    for image in images:
+        result.add_row(
+            image.image,
+            image.base,
+            _size(image.base_bytes),
+            _size(sum(layer.unpacked for layer in image.layers)),
+            _size(sum(layer.compressed for layer in image.layers)),
+            str(len(image.layers)),
+            f"{image.digest[:_SHOWN]}…",
+        )
+    return result
+
+
+def document(images: Sequence[EngineImage], builder: Builder) -> str:
+    """Return one JSON document, for programs; sizes are in bytes."""
+    return json.dumps({"builder": builder.name, "images": [asdict(image) for image in images]}, indent=1)
+
+
+def _size(number: int) -> str:
+    return f"{number / _MIB:.1f} MiB"

@@ -1,0 +1,219 @@
+"""A container of a built image, run as SageMaker runs it."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import psutil  # type: ignore[import-untyped]
+
+from laptop_cloud.cloud import LaptopCloud
+from laptop_cloud.containers.sandbox.image_config import ImageConfig
+from laptop_cloud.containers.sandbox.spec import SandboxSpec
+from laptop_cloud.containers.supervisor import supervised
+from samples.problems import SEED_PROBLEM
+from samples.spec import BASE_DIR, BASE_NAME
+from stacks.project import ROOT
+from tests.harness.bucket import Bucket
+from tests.harness.http_client import Answer, Client
+from tests.harness.ports import free_port
+from tests.harness.waiting import wait_until
+
+#: Packages of this environment, vLLM's CPU build among them.
+PACKAGES = Path(sysconfig.get_path("purelib"))
+ENGINE_PACKAGES = "/opt/engine/site-packages"
+
+
+@dataclass(frozen=True)
+class EngineInPlace:
+    """An engine that takes the place of the one that a stand-in lacks."""
+
+    mounts: Mapping[str, Path]
+    """Read-only mounts: path in the container, path here."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+ENGINES = {
+    "vllm": EngineInPlace({ENGINE_PACKAGES: PACKAGES}, {"ADAPTER_TARGET_MODULES": "q_proj,v_proj"}),
+    "lorax": EngineInPlace(
+        {
+            ENGINE_PACKAGES: PACKAGES,
+            "/opt/double": ROOT,
+            "/usr/local/bin/lorax-launcher": Path(__file__).with_name("lorax_launcher.py"),
+        }
+    ),
+}
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """An image of this project whose root file system is mounted."""
+
+    engine: str
+    reference: str
+    root: Path
+    config: ImageConfig
+
+
+@contextlib.contextmanager
+def mounted(engine: str, reference: str) -> Iterator[BuiltImage]:
+    """Mount the root file system of an image in buildah's store for the block."""
+    container = buildah("from", reference)
+    try:
+        document = json.loads(buildah("inspect", "--type", "image", reference))["OCIv1"]
+        yield BuiltImage(engine, reference, Path(buildah("mount", container)), ImageConfig.of(document))
+    finally:
+        buildah("rm", container)
+
+
+def buildah(*arguments: str) -> str:
+    """Run buildah; return what it prints."""
+    done = subprocess.run(["buildah", *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.strip()
+
+
+class ImageContainer:
+    """`with ImageContainer(image, cloud, bucket, folder) as container:` runs the image with `serve`.
+
+    At the end of the block it is killed with all of its processes.
+    """
+
+    def __init__(
+        self, image: BuiltImage, cloud: LaptopCloud, bucket: Bucket, folder: Path, **variables: str
+    ) -> None:
+        self.image, self.bucket, self.folder = image, bucket, folder
+        self.client = Client(free_port())
+        self._log = folder / "container.log"
+        self._cloud = cloud
+        self._variables = {
+            "HF_MODEL_ID": BASE_NAME,
+            "ADAPTER_BUCKET": bucket.name,
+            "MAX_INPUT_LENGTH": "256",
+            "MAX_TOTAL_TOKENS": "512",
+            "DEFAULT_MAX_NEW_TOKENS": "64",
+            "MAX_NEW_TOKENS": "256",
+            "MAX_ADAPTER_RANK": "8",
+            "REGISTRY_CACHE_SECONDS": "0.2",
+            **ENGINES[image.engine].variables,
+            # What the platform sets. Access keys are the account's root; a role's are in the end-to-end test.
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": cloud.url,
+            "AWS_ACCESS_KEY_ID": cloud.environment["AWS_ACCESS_KEY_ID"],
+            "AWS_SECRET_ACCESS_KEY": cloud.environment["AWS_SECRET_ACCESS_KEY"],
+            **variables,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        (self.folder / "tmp").mkdir(parents=True)
+        spec = SandboxSpec(
+            layers=(self.image.root,),
+            image=self.image.config,
+            environment=self._variables,
+            directory=self.folder,
+            port=self.client.port,
+            endpoint_port=self._cloud.port,
+            mounts={**ENGINES[self.image.engine].mounts, **self._model()},
+        )
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                supervised(spec.command()), stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=30)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The supervisor, whose exit code is that of the container."""
+        assert self._process is not None, "it has not been started"
+        return self._process
+
+    @property
+    def pid_1(self) -> psutil.Process:
+        """The container's first process."""
+        processes = psutil.Process(self.process.pid).children(recursive=True)
+        return next(process for process in processes if namespaced_pid(process) == 1)
+
+    @property
+    def engine(self) -> psutil.Process:
+        """The engine's first process."""
+        return self.pid_1.children()[0]
+
+    @property
+    def root(self) -> Path:
+        """The root directory as the container's processes see it."""
+        return Path(f"/proc/{self.pid_1.pid}/root")
+
+    @property
+    def log(self) -> str:
+        """Everything that was written to the container's standard output and standard error."""
+        return self._log.read_text(errors="replace")
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all processes of the container, zombies included."""
+        first = self.pid_1
+        return [first, *first.children(recursive=True)]
+
+    def ping(self) -> int:
+        """Return the status of /ping; 0 if nothing answers yet."""
+        assert self.process.poll() is None, self.log[-4000:]
+        with contextlib.suppress(OSError, ValueError):
+            return self.client.get("/ping").status
+        return 0
+
+    def wait_until_ready(self, seconds: float = 120) -> None:
+        """Return when /ping answers 200."""
+        wait_until(lambda: self.ping() == 200, "the container is ready", seconds)
+
+    def terminate(self) -> None:
+        """Send SIGTERM, as SageMaker does."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def exit_code(self, seconds: float = 40) -> int:
+        """Wait for the container's end."""
+        return self.process.wait(timeout=seconds)
+
+    def ask(self, adapter: str | None = None, *, stream: bool = False, **parameters: Any) -> Answer:
+        """Send the samples' question in LoRAX's schema through /invocations."""
+        asked = {"adapter_id": adapter, "max_new_tokens": 64} | parameters
+        body = {"inputs": SEED_PROBLEM.prompt, "parameters": asked, "stream": stream}
+        return self.client.post("/invocations", body, timeout=60)
+
+    def run_inside(self, script: str) -> None:
+        """Run a shell script in the container's namespaces, with the image's programs."""
+        target = ("--target", str(self.pid_1.pid), "--mount", "--pid", "--net", "--ipc", "--uts")
+        subprocess.run(["nsenter", *target, "sh", "-c", script], check=True, env={"PATH": os.defpath})
+
+    def written_to_root(self) -> list[str]:
+        """Return the files that the container has written outside of its mounts, without leading slash."""
+        # The writable layer is mounted in the sandbox's mount namespace only.
+        sandbox = self.pid_1.parent().parent()
+        upper = Path(f"/proc/{sandbox.pid}/root{self.folder.resolve()}/sandbox/writable/upper")
+        assert upper.is_dir(), upper
+        return sorted(str(path.relative_to(upper)) for path in upper.rglob("*") if not path.is_dir())
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return the lines from which CloudWatch makes metrics."""
+        return [json.loads(line) for line in self.log.splitlines() if line.startswith('{"_aws"')]
+
+    def _model(self) -> dict[str, Path]:
+        # /opt/ml/model is the mount of this folder.
+        (self.folder / "model").symlink_to(BASE_DIR)
+        return {}
+
+
+def namespaced_pid(process: psutil.Process) -> int:
+    """Return a process's number in its own PID namespace."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("NSpid:")]
+    return int(line.split()[-1])

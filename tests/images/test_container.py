@@ -1,0 +1,172 @@
+"""The container's contract in the built image, as process 1: start, answers, files, signals, and every end."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from laptop_cloud.cloud import LaptopCloud
+from samples.problems import SEED_PROBLEM, check
+from tests.harness.bucket import Bucket
+from tests.harness.http_client import Answer
+from tests.harness.waiting import wait_until
+from tests.images.container import ENGINES, BuiltImage, ImageContainer
+
+engines = pytest.mark.parametrize("engine", sorted(ENGINES), scope="module")
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
+    with LaptopCloud(tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def container(
+    request: pytest.FixtureRequest, engine: str, cloud: LaptopCloud, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ImageContainer]:
+    """A container that the tests of an engine share; the last of them ends it."""
+    image: BuiltImage = request.getfixturevalue(f"{engine}_image")
+    bucket = Bucket(cloud.client("s3"))
+    for sample in ("otter", "heron"):
+        bucket.register(sample, sample)
+    with ImageContainer(image, cloud, bucket, tmp_path_factory.mktemp(engine)) as running:
+        running.wait_until_ready()
+        yield running
+
+
+def assert_by(answer: Answer, sample: str) -> None:
+    assert answer.status == 200, answer.body
+    assert check(answer.text, SEED_PROBLEM, sample).right_adapter, answer.text
+
+
+@engines
+class TestOneContainer:
+    def test_process_1_is_the_entry_point_with_the_argument_serve(self, container: ImageContainer) -> None:
+        image = container.image.config
+        assert container.pid_1.cmdline()[1:] == [*image.entrypoint[1:], "serve"]
+        assert container.pid_1.cwd() == image.working_dir
+
+    def test_it_answered_503_before_the_engine_was_ready(self, container: ImageContainer) -> None:
+        assert "the engine is ready" in container.log
+        assert container.client.get("/ping").status == 200
+
+    def test_the_base_model_and_an_adapter_answer(self, container: ImageContainer) -> None:
+        assert not check(container.ask().text, SEED_PROBLEM, "otter").right_adapter
+        assert_by(container.ask("otter"), "otter")
+
+    def test_a_stream_has_the_answers_events(self, container: ImageContainer) -> None:
+        answer = container.ask("heron", stream=True)
+        assert_by(answer, "heron")
+        assert len(answer.only_events) > 3
+
+    def test_an_adapter_published_later_is_loaded_to_the_large_disk(self, container: ImageContainer) -> None:
+        entry = container.bucket.register("later", "badger")
+        assert_by(container.ask("later"), "badger")
+        found = [path for path in (container.folder / "tmp").rglob("*.safetensors") if path.stat().st_size]
+        assert any(entry.revision in str(path) for path in found)
+
+    def test_an_unknown_adapter_is_refused(self, container: ImageContainer) -> None:
+        assert container.ask("nothing-here").error[:2] == (404, "adapter_not_found")
+
+    def test_no_file_is_written_to_the_root_volume(self, container: ImageContainer) -> None:
+        assert container.written_to_root() == []
+
+    def test_the_model_directory_cannot_be_written(self, container: ImageContainer) -> None:
+        with pytest.raises(OSError, match="Read-only file system"):
+            (container.root / "opt/ml/model/file").touch()
+
+    def test_a_full_root_volume_stops_nothing(self, container: ImageContainer) -> None:
+        fill = container.root / "fill"
+        with pytest.raises(OSError, match="No space left"), fill.open("wb") as file:
+            while True:
+                file.write(bytes(2**20))
+        container.bucket.register("on-a-full-disk", "heron")
+        assert_by(container.ask("on-a-full-disk"), "heron")
+        assert_by(container.ask("otter", stream=True), "otter")
+        assert container.ping() == 200
+        fill.unlink()
+
+    def test_orphans_are_reaped(self, container: ImageContainer) -> None:
+        before = len(container.pid_1.children())
+        container.run_inside("for each in 1 2 3; do (sleep 0.3 &) ; done")
+        wait_until(
+            lambda: len(container.pid_1.children()) == before + 3, "process 1 has adopted them", seconds=1
+        )
+        wait_until(lambda: len(container.pid_1.children()) == before, "no zombie is left", seconds=5)
+        assert container.ping() == 200
+
+    def test_sigterm_lets_answers_finish_and_leaves_no_process(self, container: ImageContainer) -> None:
+        """The last test of this container."""
+        processes = container.processes()
+        answers: list[Answer] = []
+        callers = [
+            threading.Thread(
+                target=lambda: answers.append(
+                    container.ask(max_new_tokens=200, stream=bool(len(answers) % 2))
+                )
+            )
+            for _ in range(8)
+        ]
+        for caller in callers:
+            caller.start()
+        wait_until(lambda: requests_inside(container) == len(callers) or answers, "the callers wait")
+        began = time.monotonic()
+        container.terminate()
+        code = container.exit_code()
+        took = time.monotonic() - began
+        for caller in callers:
+            caller.join(timeout=30)
+        assert [answer.status for answer in answers] == [200] * len(callers)
+        assert all(answer.text for answer in answers)
+        assert code == 0, container.log[-4000:]
+        assert took < 30
+        assert not any(process.is_running() for process in processes)
+
+
+@engines
+def test_the_end_of_the_engine_is_the_end_of_the_container(
+    request: pytest.FixtureRequest, engine: str, cloud: LaptopCloud, tmp_path: Path
+) -> None:
+    image: BuiltImage = request.getfixturevalue(f"{engine}_image")
+    with ImageContainer(image, cloud, Bucket(cloud.client("s3")), tmp_path) as container:
+        wait_until(container.ping, "the gateway answers")
+        assert container.client.get("/ping").status in (200, 503)
+        wait_until(container.pid_1.children, "the engine has started")
+        processes = container.processes()
+        os.kill(container.engine.pid, signal.SIGKILL)
+        assert container.exit_code() == 1
+        assert "the engine ended by itself, exit code -9" in container.log
+        wait_until(lambda: not any(process.is_running() for process in processes), "no process is left")
+
+
+@engines
+def test_sigterm_while_the_engine_starts_exits_0(
+    request: pytest.FixtureRequest, engine: str, cloud: LaptopCloud, tmp_path: Path
+) -> None:
+    image: BuiltImage = request.getfixturevalue(f"{engine}_image")
+    with ImageContainer(image, cloud, Bucket(cloud.client("s3")), tmp_path) as container:
+        wait_until(container.ping, "the gateway answers")
+        container.terminate()
+        assert container.exit_code() == 0, container.log[-4000:]
+
+
+@engines
+def test_a_wrong_variable_is_one_line_and_exit_2(
+    request: pytest.FixtureRequest, engine: str, cloud: LaptopCloud, tmp_path: Path
+) -> None:
+    image: BuiltImage = request.getfixturevalue(f"{engine}_image")
+    wrong = {"MAX_INPUT_LENGTH": "lots"}
+    with ImageContainer(image, cloud, Bucket(cloud.client("s3")), tmp_path, **wrong) as container:
+        assert container.exit_code() == 2
+        assert container.log == "MAX_INPUT_LENGTH is 'lots': give a whole number of tokens, 1 or more\n"
+
+
+def requests_inside(container: ImageContainer) -> int:
+    """Return the gateway's number of requests in flight."""
+    lines = container.client.get("/metrics").body.decode().splitlines()
+    return int(next(float(line.split()[1]) for line in lines if line.startswith("lora_requests_inside ")))
