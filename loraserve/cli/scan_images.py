@@ -36,7 +36,7 @@ def command(
     folder: Annotated[Path, typer.Option("--output", help="Folder of the bills of materials.")] = OUTPUT,
     as_json: AsJson = False,
 ) -> None:
-    """List the packages and known vulnerabilities of the built images.
+    """List packages and known vulnerabilities of the images.
 
     Writes a bill of materials of each image (CycloneDX 1.6, JSON): the packages of Python, Debian and conda
     in the whole image, each marked as this project's or the base's. Grype or Trivy then look for known

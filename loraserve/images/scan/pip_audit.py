@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from packaging.version import InvalidVersion, Version
 
@@ -70,7 +71,7 @@ class PipAudit:
         unknown = sum(package not in asked and package.name != PROJECT for package in contents.packages)
         return ScannerResult(
             scanner="pip-audit",
-            database=f"asked {os.environ.get(_URL, 'api.osv.dev')}",
+            database=f"asked {_service()}",
             vulnerabilities=tuple(found),
             left_out=f"{unknown + len(skipped)} packages of the base that are not on PyPI"
             if unknown
@@ -97,13 +98,17 @@ class PipAudit:
         )
         if run.status not in (0, _FOUND) or not run.output.strip():
             raise NotScanned(
-                f"pip-audit could not ask its service ({run.last_line}): it needs network. Without network, "
-                "install grype or trivy with a database"
+                f"pip-audit got no answer from {_service()} ({run.last_line.partition(': ')[0]}): it needs "
+                "network. Without network, install grype or trivy with a database"
             )
         entries: list[dict[str, Any]] = run.document(self.name)["dependencies"]
         if len(entries) != len(pins):
             raise NotScanned(f"pip-audit reports {len(entries)} of {len(pins)} packages")
         return entries
+
+
+def _service() -> str:
+    return urlsplit(os.environ.get(_URL, "https://api.osv.dev")).netloc
 
 
 def _can_be_asked(package: ImagePackage) -> bool:

@@ -35,7 +35,7 @@ def table(scan: ImageScan, gate: Gate, *, base_too: bool) -> Table:
 def summary(scan: ImageScan, gate: Gate) -> str:
     """Return one line about an image."""
     added = len(scan.contents.added())
-    packages = f"{added} packages of this project, {len(scan.contents.packages) - added} of the base"
+    packages = f"{added} packages added, {len(scan.contents.packages) - added} of the base"
     if scan.result is None:
         return f"{scan.engine}: {packages}; not scanned: {scan.problem}"
     counting = sum(map(gate.counts, scan.result.vulnerabilities))
@@ -43,8 +43,8 @@ def summary(scan: ImageScan, gate: Gate) -> str:
     below = ", ".join(f"{base[severity]} {severity.name.lower()}" for severity in sorted(base, reverse=True))
     left_out = f"; not scanned: {scan.result.left_out}" if scan.result.left_out else ""
     return (
-        f"{scan.engine}: {packages}; {scan.result.scanner}, {scan.result.database}: {counting} "
-        f"vulnerabilities count; of the base: {below or 'none'}{left_out}"
+        f"{scan.engine}: {packages}; {scan.result.scanner}, {scan.result.database}; vulnerabilities that count: "
+        f"{counting}; of the base: {below or 'none'}{left_out}"
     )
 
 
