@@ -43,8 +43,8 @@ def summary(scan: ImageScan, gate: Gate) -> str:
     below = ", ".join(f"{base[severity]} {severity.name.lower()}" for severity in sorted(base, reverse=True))
     left_out = f"; not scanned: {scan.result.left_out}" if scan.result.left_out else ""
     return (
-        f"{scan.engine}: {packages}; {scan.result.scanner}, {scan.result.database}; vulnerabilities that count: "
-        f"{counting}; of the base: {below or 'none'}{left_out}"
+        f"{scan.engine}: {packages}; {scan.result.scanner}, {scan.result.database}; vulnerabilities that "
+        f"count: {counting}; of the base: {below or 'none'}{left_out}"
     )
 
 
