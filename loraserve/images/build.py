@@ -60,13 +60,21 @@ def image_name(engine: str, base: Base) -> str:
 
 
 def build_image(
-    engine: str, *, base: Base, builder: Builder, root: Path = ROOT, on_line: OnLine | None = None
+    engine: str,
+    *,
+    base: Base,
+    builder: Builder,
+    root: Path = ROOT,
+    image: str | None = None,
+    on_line: OnLine | None = None,
 ) -> str:
     """Build `container/<engine>/Dockerfile` below `root` and return the image's reference.
 
+    The reference is `image`, or that of `image_name`.
+
     Raises `BaseNotPulled`, `NoDebian`, or `ProgramFailed` with the end of the builder's output.
     """
-    image = image_name(engine, base)
+    image = image or image_name(engine, base)
     with build_secrets() as secrets:
         builder.build(
             dockerfile=root / "container" / engine / "Dockerfile",
