@@ -20,7 +20,7 @@ class AllowedVulnerability(Strict):
     package: str
     """The package that has it."""
     reason: str
-    """Why it does no harm here."""
+    """Reason why it does no harm here."""
     until: date
     """Last day on which it does not count."""
 

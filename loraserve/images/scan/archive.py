@@ -37,7 +37,7 @@ class ArchiveError(UserError):
 
 @dataclass
 class ImageLayer:
-    """What one layer changes of the files that describe packages."""
+    """Changes of one layer to the files that describe packages."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     """Content by path, without a leading slash."""

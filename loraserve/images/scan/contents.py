@@ -1,4 +1,4 @@
-"""What an image contains, and which part of it this project adds to the base image."""
+"""Contents of an image, and the part of them that this project adds to the base image."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ LINE_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class ScannerRun:
-    """What a scanner's run left."""
+    """Exit code and output of a scanner."""
 
     status: int
     output: str

@@ -53,7 +53,7 @@ class ImageScan:
     """The bill of materials, written."""
     result: ScannerResult | None
     problem: str | None
-    """Why it was not scanned; None if it was."""
+    """Reason why it was not scanned; None if it was."""
 
 
 def scan_image(

@@ -28,7 +28,7 @@ def properties(component: dict[str, Any]) -> dict[str, str]:
 
 
 def schema_errors(text: str) -> list[str]:
-    """What the schema of CycloneDX 1.6 says about a document."""
+    """Return the violations of the schema of CycloneDX 1.6."""
     schemas = {file.name: json.loads(file.read_text()) for file in SCHEMAS.glob("*.SNAPSHOT.schema.json")}
     resources = [(schema["$id"], Resource.from_contents(schema)) for schema in schemas.values()]
     registry: Registry[Any] = Registry().with_resources(resources)

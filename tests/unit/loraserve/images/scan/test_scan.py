@@ -1,4 +1,4 @@
-"""What a scan counts, what it reports, and its exit code."""
+"""Gate, reports and exit code of a scan."""
 
 import json
 from collections.abc import Sequence
