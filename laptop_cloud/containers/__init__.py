@@ -1,1 +1,1 @@
-"""Containers of endpoints, run as processes."""
+"""Containers of endpoints, run as processes or in sandboxes."""

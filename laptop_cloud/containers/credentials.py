@@ -23,8 +23,12 @@ from laptop_cloud.ministack import iam
 
 #: Lifetime of credentials, STS's default. SDKs renew them fifteen minutes before they expire.
 LIFETIME: Final = timedelta(hours=1)
-#: Path of the containers' requests for credentials.
+#: Path of the requests for credentials of a container with its token in the header `Authorization`.
 PATH: Final = "/_laptop-cloud/credentials"
+#: Path, before the token, of the requests of a container that reaches the address of SageMaker's credentials.
+#: Seen in logs of SageMaker's containers: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/credentials/<UUID>.
+#: No bucket has a name this short, so it is no request to S3.
+RELATIVE_PATH: Final = "/v2/credentials/"
 SERVICE: Final = "sagemaker.amazonaws.com"
 
 
@@ -65,18 +69,23 @@ class RoleSessions:
         )
 
     def container_variables(self, role_arn: str, account: Account) -> dict[str, str]:
-        """Return the environment variables with which a container's SDK fetches the role's credentials.
+        """Return the environment variables with which a process's SDK fetches the role's credentials.
 
         Raises:
             RoleRefused: SageMaker may not assume the role.
         """
-        self._check(role_arn, account)
-        token = secrets.token_urlsafe(32)
-        self._containers[token] = (role_arn, account)
         return {
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self._endpoint_url}{PATH}",
-            "AWS_CONTAINER_AUTHORIZATION_TOKEN": token,
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": self._new_token(role_arn, account),
         }
+
+    def sandbox_variables(self, role_arn: str, account: Account) -> dict[str, str]:
+        """Return SageMaker's environment variable for the same in a sandbox, at 169.254.170.2.
+
+        Raises:
+            RoleRefused: SageMaker may not assume the role.
+        """
+        return {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": RELATIVE_PATH + self._new_token(role_arn, account)}
 
     def container_credentials(self, token: str) -> dict[str, str] | None:
         """Return new credentials for the container with this token, in the container provider's format.
@@ -102,6 +111,12 @@ class RoleSessions:
         expiry = datetime.now(UTC) + LIFETIME
         key, secret, token = iam.new_session(role_arn, account, expiry)
         return {"access_key": key, "secret_key": secret, "token": token, "expiry_time": expiry.isoformat()}
+
+    def _new_token(self, role_arn: str, account: Account) -> str:
+        self._check(role_arn, account)
+        token = secrets.token_urlsafe(32)
+        self._containers[token] = (role_arn, account)
+        return token
 
     def _check(self, role_arn: str, account: Account) -> None:
         if self._enforce_iam and not iam.trusts(role_arn, SERVICE, account):
@@ -135,13 +150,12 @@ class CredentialsEndpoint:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or pass it on unchanged."""
-        if scope["type"] != "http" or scope["path"] != PATH:
+        token = _token(scope)
+        if token is None:
             await self._app(scope, receive, send)
             return
         try:
-            found = self._sessions.container_credentials(
-                (header(scope["headers"], b"authorization") or b"").decode("latin-1")
-            )
+            found = self._sessions.container_credentials(token)
         except RoleRefused as error:
             status, content = 403, {"code": "AccessDenied", "message": str(error)}
         else:
@@ -149,3 +163,15 @@ class CredentialsEndpoint:
                 (200, found) if found else (401, {"code": "Unauthorized", "message": "unknown token"})
             )
         await respond(send, status, [(b"content-type", b"application/json")], json.dumps(content).encode())
+
+
+def _token(scope: Message) -> str | None:
+    """Return the token of a request for credentials; None for another request."""
+    if scope["type"] != "http":
+        return None
+    path: str = scope["path"]
+    if path.startswith(RELATIVE_PATH):
+        return path.removeprefix(RELATIVE_PATH)
+    if path == PATH:
+        return (header(scope["headers"], b"authorization") or b"").decode("latin-1")
+    return None

@@ -1,4 +1,4 @@
-"""Environment variables of a container's process."""
+"""Environment variables of a container."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from laptop_cloud.api.account import Account
 
-#: A container's directories, under its instance's.
+#: Directories of a container that runs as a process, under its instance's.
 DIRECTORIES = ("model", "adapters", "tmp", "home")
 
 
@@ -22,7 +22,7 @@ def container_environment(
     engine_port: int,
     credentials: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Return a container's environment: the model's variables (`given`), overridden by the platform's.
+    """Return the environment of a process: the model's variables (`given`), overridden by the platform's.
 
     Of the user's environment only PATH and LANG pass. `port` is for the platform's requests, `engine_port` is
     a second free port for the container. A region is not set: SageMaker does not promise one either.
@@ -49,3 +49,17 @@ def container_environment(
         "SM_MODEL_DIR": str(directory / "model"),
         "ADAPTER_CACHE_DIR": str(directory / "adapters"),
     }
+
+
+def sandbox_environment(
+    given: Mapping[str, str], endpoint_url: str, credentials: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the variables of a container in a sandbox beside its image's: the model's and the platform's.
+
+    SageMaker adds none to a real-time endpoint's one container but that of the credentials: no region, and no
+    SAGEMAKER_BIND_TO_PORT, which only several containers on an instance have
+    (https://docs.aws.amazon.com/sagemaker/latest/dg/inference-pipeline-real-time.html). So ports, paths and
+    caches are the image's defaults. The laptop cloud adds the URL of AWS, and no requests to a hub unless the
+    model's variables say otherwise: there is no route to one.
+    """
+    return {"HF_HUB_OFFLINE": "1", **given, "AWS_ENDPOINT_URL": endpoint_url, **credentials}

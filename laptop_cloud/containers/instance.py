@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from laptop_cloud.api.account import Account
-from laptop_cloud.containers.environment import DIRECTORIES, container_environment
 from laptop_cloud.containers.images import REPOSITORY
 from laptop_cloud.containers.logs import ContainerLog
 from laptop_cloud.containers.model_data import ModelDataMissing, download
+from laptop_cloud.containers.runtime import ContainerRuntime
 from laptop_cloud.containers.supervisor import supervised
-from laptop_cloud.ports import free_ports
 
 #: Seconds between SIGTERM and SIGKILL, SageMaker's limit.
 STOP_GRACE_S = 30.0
@@ -33,27 +31,13 @@ class InstanceFailed(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LaunchSpec:
-    """The container to run."""
+class ModelData:
+    """The model data, and the access to it."""
 
-    command: list[str]
-    environment: Mapping[str, str]
-    """The model's environment variables."""
-    model_data: str | None
-    """The S3 prefix of the model data; None if the model has none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoleAccess:
-    """The container's access to AWS, with its execution role."""
-
-    account: Account
-    endpoint_url: str
-    """The URL of AWS for the container."""
-    credentials: Mapping[str, str]
-    """The environment variables for the role's credentials."""
+    uri: str | None
+    """The S3 prefix; None if the model has none."""
     make_s3: Callable[[], Any]
-    """Makes an S3 client with the role."""
+    """Makes an S3 client with the execution role."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +51,14 @@ class StartLimits:
 
 
 class Instance:
-    """A process that serves one variant. It never outlives the process with this object."""
+    """A container that serves one variant. It never outlives the process with this object."""
 
     def __init__(
         self,
         *,
         variant: str,
-        container: LaunchSpec,
-        access: RoleAccess,
+        runtime: ContainerRuntime,
+        model_data: ModelData,
         limits: StartLimits,
         directory: Path,
         log: Path,
@@ -85,8 +69,8 @@ class Instance:
 
         Args:
             variant: the variant's name.
-            container: command, environment and model data.
-            access: account, endpoint and credentials.
+            runtime: runs the container.
+            model_data: downloaded before each start.
             limits: time limits of the start.
             directory: the instance's files, deleted with it.
             log: the file with the container's output, which is kept.
@@ -96,8 +80,8 @@ class Instance:
         self.variant = variant
         self.log = log
         self.url = ""
-        self._container = container
-        self._access = access
+        self._runtime = runtime
+        self._model_data = model_data
         self._limits = limits
         self._directory = directory
         self._cloud_log = cloud_log
@@ -149,41 +133,33 @@ class Instance:
         return "\n".join(tail.splitlines()[-_TAIL_LINES:])
 
     async def _fetch_model_data(self) -> None:
-        for name in DIRECTORIES:
-            (self._directory / name).mkdir(parents=True)
-        if self._container.model_data is None:
+        target = self._directory / "model"
+        target.mkdir(parents=True)
+        if self._model_data.uri is None:
             return
         try:
-            s3 = await asyncio.to_thread(self._access.make_s3)
-            fetch = asyncio.to_thread(download, self._container.model_data, self._directory / "model", s3)
+            s3 = await asyncio.to_thread(self._model_data.make_s3)
+            fetch = asyncio.to_thread(download, self._model_data.uri, target, s3)
             await asyncio.wait_for(fetch, self._limits.download_s)
         except ModelDataMissing as error:
             raise InstanceFailed(str(error)) from error
         except TimeoutError:
             raise InstanceFailed(
-                f"the model data at {self._container.model_data} was not downloaded within "
+                f"the model data at {self._model_data.uri} was not downloaded within "
                 f"{self._limits.download_s:g} s (ModelDataDownloadTimeoutInSeconds)"
             ) from None
 
     async def _start_process(self) -> None:
-        port, engine_port = free_ports(2)
-        self.url = f"http://127.0.0.1:{port}"
+        start = self._runtime.prepare(self._directory)
+        self.url = start.url
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *supervised(self._container.command),
+                *supervised(start.command),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 cwd=REPOSITORY,
-                env=container_environment(
-                    self._container.environment,
-                    directory=self._directory,
-                    account=self._access.account,
-                    endpoint_url=self._access.endpoint_url,
-                    port=port,
-                    engine_port=engine_port,
-                    credentials=self._access.credentials,
-                ),
+                env=start.environment,
                 start_new_session=True,
             )
         self._cloud_log.begin()

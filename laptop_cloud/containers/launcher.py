@@ -14,9 +14,10 @@ from laptop_cloud.api.service import Params
 from laptop_cloud.containers.credentials import RoleRefused, RoleSessions
 from laptop_cloud.containers.embedded_metrics import EmbeddedMetrics
 from laptop_cloud.containers.images import UnknownImage, command_of
-from laptop_cloud.containers.instance import Instance, InstanceFailed, LaunchSpec, RoleAccess, StartLimits
+from laptop_cloud.containers.instance import Instance, InstanceFailed, ModelData, StartLimits
 from laptop_cloud.containers.logs import SETTINGS, ContainerLog
 from laptop_cloud.containers.model_data import source_uri
+from laptop_cloud.containers.runtime import ProcessRuntime
 
 #: Makes an instance, not started, from the endpoint's name, a variant and its model.
 InstanceFactory = Callable[[str, Params, Params], Instance]
@@ -68,16 +69,15 @@ class Launcher:
             log = self._new_log(endpoint, variant["VariantName"])
             return Instance(
                 variant=variant["VariantName"],
-                container=LaunchSpec(
+                runtime=ProcessRuntime(
                     command=command,
                     environment=container.get("Environment", {}),
-                    model_data=source_uri(container),
-                ),
-                access=RoleAccess(
                     account=account,
                     endpoint_url=self._endpoint_url,
                     credentials=credentials,
-                    make_s3=lambda: self._roles.client(role, "s3", account),
+                ),
+                model_data=ModelData(
+                    uri=source_uri(container), make_s3=lambda: self._roles.client(role, "s3", account)
                 ),
                 limits=StartLimits(
                     download_s=variant.get("ModelDataDownloadTimeoutInSeconds", _DEFAULT_DOWNLOAD_LIMIT_S),

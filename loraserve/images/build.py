@@ -45,7 +45,8 @@ class EngineImage:
     image: str
     """Reference in the builder's store."""
     digest: str
-    """The image's id: the digest of its configuration, which has the digests of all layers."""
+    """The image's id: the digest of its configuration, which has the digests of all layers. buildah writes the
+    build's container into it, so that it differs between two builds with the same layers."""
     base: str
     """Reference of the base image."""
     base_bytes: int
@@ -118,9 +119,9 @@ def base_arguments(
     return {build_argument(engine): locked}
 
 
-def describe(engine: str, *, base: Base, builder: Builder) -> EngineImage:
+def describe(engine: str, *, base: Base, builder: Builder, image: str | None = None) -> EngineImage:
     """Return the facts of the image that `build_image` stored; reads all of it."""
-    image = image_name(engine, base)
+    image = image or image_name(engine, base)
     of_base = base_arguments(engine, base=base, builder=builder)[build_argument(engine)]
     below = builder.diff_ids(of_base)
     added = builder.diff_ids(image)[len(below) :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ class SandboxFiles:
     def mount_root(self, layers: Sequence[Path], size: int) -> None:
         """Mount the layers on `root`, with a writable layer of `size` bytes above, for this process alone.
 
-        Moves this process to a mount namespace of its own; the mounts end with its last process.
+        Moves this process to a separate mount namespace; the mounts end with its last process.
 
         Raises:
             SandboxRefused: the kernel refuses one of the mounts.
@@ -49,7 +50,7 @@ class SandboxFiles:
         (writable / "upper").mkdir(mode=0o755)
         (writable / "work").mkdir()
         try:
-            linux.mount("overlay", self.root, "overlay", 0, overlay_options(layers, writable))
+            _mount_overlay(layers, writable, self.root)
         except OSError as error:
             raise SandboxRefused(
                 f"the kernel refused an overlay file system of {len(layers)} layers: {error}",
@@ -77,10 +78,15 @@ class SandboxFiles:
         (self.etc / "resolv.conf").write_text("nameserver 169.254.169.253\n")
 
 
-def overlay_options(layers: Sequence[Path], writable: Path) -> str:
-    """Return the options of the overlay's mount: `layers`, the uppermost first, below a writable layer."""
-    lower = ":".join(_escaped(layer.resolve()) for layer in layers)
-    return f"lowerdir={lower},upperdir={_escaped(writable / 'upper')},workdir={_escaped(writable / 'work')}"
+def _mount_overlay(layers: Sequence[Path], writable: Path, target: Path) -> None:
+    # Relative to a common directory: the kernel takes a page (4096 bytes) of options.
+    common = Path(os.path.commonpath([layer.resolve().parent for layer in layers]))
+    lower = ":".join(_escaped(layer.resolve().relative_to(common)) for layer in layers)
+    upper, work = (_escaped((writable / name).resolve()) for name in ("upper", "work"))
+    with contextlib.chdir(common):
+        linux.mount(
+            "overlay", target.resolve(), "overlay", 0, f"lowerdir={lower},upperdir={upper},workdir={work}"
+        )
 
 
 def _escaped(path: Path) -> str:

@@ -50,8 +50,8 @@ def mount(source: str, target: Path, kind: str, flags: int = 0, options: str = "
 def bound_capabilities(kept: int) -> None:
     """Drop all capabilities but those of the bit mask `kept` from the bounding set of later programs.
 
-    The next program of root has all of this process's capabilities nevertheless, because they are inheritable:
-    its permitted set is the union of bounding and inheritable set (capabilities(7)).
+    The next program of root has all of this process's capabilities nevertheless, because they are
+    inheritable: its permitted set is the union of bounding and inheritable set (capabilities(7)).
 
     Raises:
         OSError: this process may not change its capabilities.

@@ -24,11 +24,13 @@ from laptop_cloud.containers.sandbox.network import (
     SERVING_PORT,
     ContainerNetwork,
 )
-from laptop_cloud.containers.sandbox.relay import relay
+from laptop_cloud.containers.sandbox.relay import Relay
 from laptop_cloud.containers.sandbox.spec import SandboxSpec
 from laptop_cloud.ports import bound_socket
 
 _LOOPBACK: Final = "127.0.0.1"
+#: Seconds that clients have for the rest of their answers, after the end of the container.
+_DRAIN_S: Final = 5.0
 
 
 def run(spec: SandboxSpec) -> int:
@@ -51,6 +53,9 @@ def run(spec: SandboxSpec) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     files = SandboxFiles(spec.directory)
     files.mount_root(spec.layers, spec.root_bytes)
+    # The container's are not those of the user who started the laptop cloud.
+    os.setgroups([0])
+    os.umask(0o022)
     hostname = secrets.token_hex(6)
     files.write_etc(hostname)
     (spec.directory / "tmp").chmod(0o1777)
@@ -58,22 +63,26 @@ def run(spec: SandboxSpec) -> int:
 
 
 async def _run(spec: SandboxSpec, files: SandboxFiles, hostname: str) -> int:
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: container.terminate())
+    container = _Container()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, container.terminate)
     aws = (_LOOPBACK, spec.endpoint_port)
     outside = bound_socket(spec.port)
     outside.listen(socket.SOMAXCONN)
     network = ContainerNetwork()
+    requests = Relay(outside, network.socket, (CONTAINER, SERVING_PORT))
+    relays = (
+        requests,
+        Relay(network.listener(aws), socket.socket, aws),
+        Relay(network.listener(CREDENTIALS), socket.socket, aws),
+    )
     async with asyncio.TaskGroup() as group:
-        relays = [
-            group.create_task(relay(outside, network.socket, (CONTAINER, SERVING_PORT))),
-            group.create_task(relay(network.listener(aws), socket.socket, aws)),
-            group.create_task(relay(network.listener(CREDENTIALS), socket.socket, aws)),
-        ]
+        running = [group.create_task(each.run()) for each in relays]
         with network.entered():
             files.mount_sys()
-            container = _Container(spec, files, hostname)
+            container.start(spec, files, hostname)
         status = await container.ended()
-        for task in relays:
+        await requests.drain(_DRAIN_S)
+        for task in running:
             task.cancel()
     return status
 
@@ -81,12 +90,16 @@ async def _run(spec: SandboxSpec, files: SandboxFiles, hostname: str) -> int:
 class _Container:
     """Bubblewrap's process and its child, PID 1 of the container."""
 
-    def __init__(self, spec: SandboxSpec, files: SandboxFiles, hostname: str) -> None:
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pid_1: int | None = None
+
+    def start(self, spec: SandboxSpec, files: SandboxFiles, hostname: str) -> None:
         """Start it in the network namespace of this thread."""
         linux.bound_capabilities(MASK)
         info, write = os.pipe()
         options = bubblewrap.options(spec, files, hostname, info=write)
-        with _in_memory(options) as file, open(info, encoding="utf-8") as told:
+        with _in_memory(options) as file, os.fdopen(info) as told:
             self._process = subprocess.Popen(
                 [bubblewrap.PROGRAM, "--args", str(file), "--", *spec.image.command()],
                 stdin=subprocess.DEVNULL,
@@ -95,7 +108,8 @@ class _Container:
             os.close(write)
             # Empty if bubblewrap failed, which says why on standard error.
             document = told.read()
-        self._pid_1 = os.pidfd_open(json.loads(document)["child-pid"]) if document else None
+        if document:
+            self._pid_1 = os.pidfd_open(json.loads(document)["child-pid"])
 
     def terminate(self) -> None:
         """Send SIGTERM to PID 1."""
@@ -105,15 +119,16 @@ class _Container:
 
     async def ended(self) -> int:
         """Wait for the end, and return the exit status."""
-        readable = asyncio.Event()
-        asyncio.get_running_loop().add_reader(os.pidfd_open(self._process.pid), readable.set)
-        await readable.wait()
+        assert self._process is not None  # noqa: S101 — it has been started
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(os.pidfd_open(self._process.pid), ended.set)
+        await ended.wait()
         return self._process.wait()
 
 
 @contextlib.contextmanager
 def _in_memory(words: list[str]) -> Iterator[int]:
-    """Yield a descriptor of the words, each ended by a zero byte; the list of processes does not show them."""
+    """Yield a descriptor of the words, each ended by a zero byte; `ps` does not show them."""
     file = os.memfd_create("arguments")
     try:
         os.write(file, b"".join(os.fsencode(word) + b"\0" for word in words))

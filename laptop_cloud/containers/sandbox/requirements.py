@@ -12,7 +12,7 @@ from laptop_cloud.containers.sandbox.errors import SandboxRefused
 
 
 def problems() -> Iterator[SandboxRefused]:
-    """Yield what the machine lacks, each with its remedy. The rights to mount show at the first start alone."""
+    """Yield what the machine lacks, each with its remedy. Only a start tells whether mounts are allowed."""
     if platform.system() != "Linux":
         yield SandboxRefused(
             f"images run on Linux, not on {platform.system()}",
