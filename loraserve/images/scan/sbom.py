@@ -1,4 +1,4 @@
-"""Bill of materials of an image: CycloneDX 1.6 as JSON. Equal images have equal files, byte for byte.
+"""Bill of materials of an image: CycloneDX 1.6 as JSON. Equal layers have equal files, byte for byte.
 
 Each component says whether this project adds it or the base image has it, and in which layer. The qualifiers
 `upstream` and `distro` of Debian's packages, and the properties of Trivy, are those by which Grype and Trivy
@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from cyclonedx.model import HashAlgorithm, HashType, Property
+from cyclonedx.model import Property
 from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output import make_outputter
@@ -29,13 +29,13 @@ _TRIVY = "aquasecurity:trivy:"
 def sbom_text(contents: ImageContents) -> str:
     """Return the bill of materials.
 
-    Serial number and date are those of the image: a number from its digest, and its own date of creation,
-    which is 1970-01-01 for reproducible builds.
+    The serial number is made from the image's layers, and the date is the image's own, 1970-01-01 for
+    reproducible builds. The image's id is not used: buildah's differs between two builds with equal layers.
     """
     image = contents.image
     created = datetime.fromisoformat(str(image.configuration.get("created", "1970-01-01T00:00:00Z")))
     bom = Bom(
-        serial_number=uuid.uuid5(uuid.NAMESPACE_URL, image.id),
+        serial_number=uuid.uuid5(uuid.NAMESPACE_URL, " ".join((contents.name, *image.diff_ids))),
         metadata=BomMetaData(timestamp=created, component=_image(contents)),
         components=[*_operating_system(contents), *_packages(contents)],
     )
@@ -45,7 +45,6 @@ def sbom_text(contents: ImageContents) -> str:
 
 
 def _image(contents: ImageContents) -> Component:
-    digest = contents.image.id.removeprefix("sha256:")
     layers = (
         Property(name=f"{PROPERTY}layer:{index:03}", value=f"{_owner(index, contents)} {diff_id}")
         for index, diff_id in enumerate(contents.image.diff_ids)
@@ -53,9 +52,7 @@ def _image(contents: ImageContents) -> Component:
     return Component(
         type=ComponentType.CONTAINER,
         name=contents.name,
-        version=contents.image.id,
-        bom_ref=contents.image.id,
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
+        bom_ref="image",
         properties=[Property(name=f"{PROPERTY}base", value=contents.base), *layers],
     )
 

@@ -1,6 +1,7 @@
 """The bill of materials: valid, equal for equal images, and with the origin of each package."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,6 @@ def test_each_package_says_who_adds_it_and_in_which_layer(document: dict[str, An
 def test_it_names_the_image_its_layers_and_its_distribution(document: dict[str, Any]) -> None:
     image = document["metadata"]["component"]
     assert (image["type"], image["name"]) == ("container", "image:1")
-    assert image["version"] == read_contents(store(), "image:1", "base:1").image.id
     assert properties(image)["lora-serving:base"] == "base:1"
     layers = [value for name, value in properties(image).items() if name.startswith("lora-serving:layer:")]
     assert layers == [f"{owner} {digest}" for owner, digest in
@@ -81,8 +81,13 @@ def test_a_debian_package_names_its_source_for_trivy(document: dict[str, Any]) -
     assert properties(libc)["aquasecurity:trivy:SrcVersion"] == "2.36-9"
 
 
-def test_equal_images_have_equal_files() -> None:
-    texts = {sbom_text(read_contents(store(), "image:1", "base:1")) for _ in range(2)}
+def test_equal_layers_have_equal_files() -> None:
+    contents = read_contents(store(), "image:1", "base:1")
+    # buildah writes a random name of the build's container to the configuration.
+    rebuilt = replace(
+        contents.image, id="sha256:1", configuration={**contents.image.configuration, "container": "x"}
+    )
+    texts = {sbom_text(contents), sbom_text(replace(contents, image=rebuilt))}
     assert len(texts) == 1
     changed = store()
     changed.images["image:1"].append(layer(python_package("more", "1")))
