@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,7 @@ from loraserve.images.archive import Layer, measure
 from loraserve.images.builders import Builder
 from loraserve.images.machine import build_secrets
 from loraserve.images.processes import OnLine, ProgramFailed
-from loraserve.images.stand_in.bases import stand_in_arguments
+from loraserve.images.stand_in.bases import stand_in_arguments, stand_in_reference
 from stacks.config.base_images import build_argument, read_lock
 from stacks.project import ROOT
 
@@ -86,6 +86,17 @@ def build_image(
             on_line=on_line,
         )
     return image
+
+
+def reference(engine: str, base: Base) -> str:
+    """Return the reference that an engine's base image has in the builder's store, if it is there."""
+    return stand_in_reference(engine) if base is Base.STAND_IN else read_lock()[engine].reference
+
+
+def unpinned(engines: Iterable[str], *, base: Base) -> list[str]:
+    """Return the base images that a build from `base` takes by their tag, because the lock has no digest."""
+    lock = read_lock()
+    return [lock[name].tagged for name in engines if base is Base.LOCK and lock[name].digest is None]
 
 
 def base_arguments(
