@@ -2,6 +2,7 @@
 # A link whose target is gone, after an upgrade of Python, does not count.
 PYTHON ?= $(shell test -x .venv/bin/python && echo .venv/bin/python || echo python3)
 STAGE ?=
+ENGINE ?=
 BASE ?=
 VENV_PYTHON := .venv/bin/python
 # The set-up's pinned Node comes before any other on the machine.
@@ -10,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test test-images check lock synth diff bootstrap doctor deploy destroy pin-images images bench clean
+.PHONY: help setup demo up down invoke test test-images check lock synth diff bootstrap doctor deploy destroy pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +72,9 @@ pin-images: setup ## [ARGS=--check]: lock the base images' digests in container/
 images: setup ## [ENGINE=vllm] [BASE=stand-in]: build the images with docker, podman or buildah
 	@$(VENV_PYTHON) -m loraserve build-images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE),--base $(BASE)) $(ARGS)
 
+images-scan: setup-scan ## [ENGINE=vllm] [BASE=stand-in] [ARGS=--json]: packages and known vulnerabilities of the images
+	@$(VENV_PYTHON) -m loraserve scan-images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE),--base $(BASE)) $(ARGS)
+
 bench: setup-laptop ## measure set-up, synth, seeding and the gateway, each against its baseline
 	@$(VENV_PYTHON) -m benchmarks.setup_time
 	@$(VENV_PYTHON) -m benchmarks.synth_time
@@ -82,8 +86,8 @@ clean: ## remove generated files (not the virtual environment)
 	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # The levels of the set-up, each on top of the one before (loraserve/setup/steps.py).
-.PHONY: setup-laptop setup-check setup-tests
-setup-laptop setup-check setup-tests:
+.PHONY: setup-scan setup-laptop setup-check setup-tests
+setup-scan setup-laptop setup-check setup-tests:
 	@$(PYTHON) -m loraserve.setup $(@:setup-%=%)
 
 # Checked before the set-up, so that a missing variable or tool is reported at once.

@@ -23,7 +23,7 @@ from laptop_cloud.ministack import iam
 
 #: Lifetime of credentials, STS's default. SDKs renew them fifteen minutes before they expire.
 LIFETIME: Final = timedelta(hours=1)
-#: Path of the requests for credentials of a container with a token in a variable of its own.
+#: Path of the requests for credentials of a container with its token in the header `Authorization`.
 PATH: Final = "/_laptop-cloud/credentials"
 #: Path, before the token, of the requests of a container that reaches the address of SageMaker's credentials.
 #: Seen in logs of SageMaker's containers: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/credentials/<UUID>.

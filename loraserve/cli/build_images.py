@@ -32,7 +32,7 @@ def command(
     Example: make images BASE=stand-in, on a machine without access to the registries.
     """
     from adapters.engines.registry import ENGINES
-    from loraserve.images.build import Base, build_image, describe, document, table
+    from loraserve.images.build import Base, build_image, describe, document, table, unpinned
     from loraserve.images.builders import find_builder
     from loraserve.progress import last_line, step
 
@@ -42,8 +42,11 @@ def command(
         raise typer.BadParameter(f"{base}: use {' or '.join(Base)}", param_hint="--base")
     builder = find_builder()
     images = []
+    engines = ENGINES if engine is None else (engine,)
+    for locked in unpinned(engines, base=Base(base)):
+        errors.print(f"[yellow]![/] {locked} is a tag, which may move: run make pin-images")
     with report_interrupt("the builder is stopped; images that were complete are kept"):
-        for name in ENGINES if engine is None else (engine,):
+        for name in engines:
             with step(errors, f"{name}: build with {builder.name}") as progress:
                 show = last_line(progress)
                 build_image(name, base=Base(base), builder=builder, on_line=show)

@@ -29,6 +29,7 @@ COMMANDS = (
     "destroy",
     "pin_images",
     "build_images",
+    "scan_images",
 )
 #: Modules of `loraserve.cli.adapters`, in the order of `--help`.
 ADAPTER_COMMANDS = ("list", "show", "validate", "publish", "rollback", "remove", "verify", "gc")

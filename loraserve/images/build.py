@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,7 @@ from loraserve.images.archive import Layer, measure
 from loraserve.images.builders import Builder
 from loraserve.images.machine import build_secrets
 from loraserve.images.processes import OnLine, ProgramFailed
-from loraserve.images.stand_in.bases import stand_in_arguments
+from loraserve.images.stand_in.bases import stand_in_arguments, stand_in_reference
 from stacks.config.base_images import build_argument, read_lock
 from stacks.project import ROOT
 
@@ -45,7 +45,8 @@ class EngineImage:
     image: str
     """Reference in the builder's store."""
     digest: str
-    """The image's id: the digest of its configuration, which has the digests of all layers."""
+    """The image's id: the digest of its configuration, which has the digests of all layers. buildah writes
+    the build's container into it, so that it differs between two builds with the same layers."""
     base: str
     """Reference of the base image."""
     base_bytes: int
@@ -60,13 +61,21 @@ def image_name(engine: str, base: Base) -> str:
 
 
 def build_image(
-    engine: str, *, base: Base, builder: Builder, root: Path = ROOT, on_line: OnLine | None = None
+    engine: str,
+    *,
+    base: Base,
+    builder: Builder,
+    root: Path = ROOT,
+    image: str | None = None,
+    on_line: OnLine | None = None,
 ) -> str:
     """Build `container/<engine>/Dockerfile` below `root` and return the image's reference.
 
+    The reference is `image`, or that of `image_name`.
+
     Raises `BaseNotPulled`, `NoDebian`, or `ProgramFailed` with the end of the builder's output.
     """
-    image = image_name(engine, base)
+    image = image or image_name(engine, base)
     with build_secrets() as secrets:
         builder.build(
             dockerfile=root / "container" / engine / "Dockerfile",
@@ -77,6 +86,17 @@ def build_image(
             on_line=on_line,
         )
     return image
+
+
+def reference(engine: str, base: Base) -> str:
+    """Return the reference that an engine's base image has in the builder's store, if it is there."""
+    return stand_in_reference(engine) if base is Base.STAND_IN else read_lock()[engine].reference
+
+
+def unpinned(engines: Iterable[str], *, base: Base) -> list[str]:
+    """Return the base images that a build from `base` takes by their tag, because the lock has no digest."""
+    lock = read_lock()
+    return [lock[name].tagged for name in engines if base is Base.LOCK and lock[name].digest is None]
 
 
 def base_arguments(
@@ -99,9 +119,9 @@ def base_arguments(
     return {build_argument(engine): locked}
 
 
-def describe(engine: str, *, base: Base, builder: Builder) -> EngineImage:
+def describe(engine: str, *, base: Base, builder: Builder, image: str | None = None) -> EngineImage:
     """Return the facts of the image that `build_image` stored; reads all of it."""
-    image = image_name(engine, base)
+    image = image or image_name(engine, base)
     of_base = base_arguments(engine, base=base, builder=builder)[build_argument(engine)]
     below = builder.diff_ids(of_base)
     added = builder.diff_ids(image)[len(below) :]

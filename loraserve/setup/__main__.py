@@ -7,13 +7,16 @@ import sys
 
 from loraserve.setup import python_versions
 
+#: Each contains the one before.
 LEVELS = ("deploy", "laptop", "check", "tests")
+#: On top of `deploy` alone.
+SIDE_LEVELS = ("scan",)
 
 
 def main(arguments: "list[str]") -> None:
     """Install the level that `arguments` name; exit code 1 with the reason if that fails."""
-    if len(arguments) != 1 or arguments[0] not in LEVELS:
-        sys.exit("usage: python -m loraserve.setup " + "|".join(LEVELS))
+    if len(arguments) != 1 or arguments[0] not in LEVELS + SIDE_LEVELS:
+        sys.exit("usage: python -m loraserve.setup " + "|".join(LEVELS + SIDE_LEVELS))
     refusal = python_versions.refusal(sys.version_info[:2])
     if refusal is not None:
         sys.exit("setup: " + refusal)

@@ -1,4 +1,4 @@
-"""Separate environments for programs that only the tests run."""
+"""Separate environments for programs that this project runs and does not import."""
 
 from __future__ import annotations
 
@@ -39,3 +39,5 @@ class SeparateEnvironment:
 CLIENTS = SeparateEnvironment("clients for the tests", ROOT / ".venv-clients", "requirements-clients.txt")
 #: checkov, which the tests run on the templates.
 SCANNER = SeparateEnvironment("template scanner for the tests", ROOT / ".venv-scan", "requirements-scan.txt")
+#: pip-audit, which `make images-scan` runs where there is no other vulnerability scanner.
+AUDITOR = SeparateEnvironment("package auditor", ROOT / ".venv-audit", "requirements-audit.txt")

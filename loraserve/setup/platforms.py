@@ -59,7 +59,7 @@ def check(level: str, machine: Machine) -> None:
             f"arm64, glibc {_text(DEPLOY_GLIBC)} or later) or macOS {DEPLOY_MACOS[0]} or later. "
             f"{DEV_CONTAINER}"
         )
-    if level != "deploy" and not _fits(machine, LAPTOP_GLIBC, None):
+    if level not in ("deploy", "scan") and not _fits(machine, LAPTOP_GLIBC, None):
         raise SetupError(
             "the laptop cloud runs vLLM's CPU build, which has wheels for Linux only (x86-64 or arm64, "
             f"glibc {_text(LAPTOP_GLIBC)} or later), and this is {machine.description}. {DEV_CONTAINER} "

@@ -3,9 +3,10 @@
 - `deploy`: synth, diff, bootstrap, doctor, deploy, pin-images and the adapters commands.
 - `laptop`: also the laptop cloud with its engine, for demo, up, invoke and bench.
 - `check`: also the development tools, for check and lock. mypy needs all packages for their types.
-- `tests`: also the separate environments of programs that only the tests run.
+- `tests`: also the separate environments of the programs that the tests run.
 
 Each level contains the one before, in one virtual environment, so that the next level only adds packages.
+Beside them, `scan` adds the separate environment of pip-audit to `deploy`, for images-scan.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from loraserve.setup import platforms
 from loraserve.setup.errors import SetupError
-from loraserve.setup.isolated import CLIENTS, SCANNER
+from loraserve.setup.isolated import AUDITOR, CLIENTS, SCANNER
 from loraserve.setup.packages import install, pins
 from loraserve.setup.paths import PYTHON, ROOT, VENV
 from loraserve.setup.processes import run
@@ -39,13 +40,15 @@ def set_up(level: str) -> None:
         sys.exit(f"setup: {error}")
     try:
         _deploy()
-        if level != "deploy":
+        if level not in ("deploy", "scan"):
             _laptop()
         if level in ("check", "tests"):
             _packages("development tools", "requirements-dev.txt")
         if level == "tests":
             CLIENTS.ensure()
             SCANNER.ensure()
+        if level in ("scan", "tests"):
+            AUDITOR.ensure()
     except SetupError as error:
         sys.exit(f"\nsetup: {error}\nThen run the same command again: what is done is kept.")
     except KeyboardInterrupt:

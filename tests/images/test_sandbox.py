@@ -44,7 +44,7 @@ def test_the_command_is_pid_1_with_the_argument_serve(container: SandboxedContai
     assert container.run("import os, sys; print(os.getpid(), sys.argv, os.getcwd())") == (
         f"1 ['{PROBE}', 'serve'] /opt/probe\n"
     )
-    # It leads a session of its own, as a container's PID 1 does.
+    # It leads a separate session, as a container's PID 1 does.
     assert container.run("import os; print(os.getsid(0), os.getpgid(0), os.getppid())") == "1 1 0\n"
 
 

@@ -19,7 +19,7 @@ from tests.harness.sandbox import SandboxedContainer
 from tests.harness.waiting import wait_until
 from tests.images.small_image import probe_container, python_container
 
-#: Code of PID 1 that starts a process in a session of its own and waits.
+#: Code of PID 1 that starts a process in a separate session and waits.
 WITH_ORPHAN = (
     "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], "
     "start_new_session=True)"

@@ -1,7 +1,7 @@
 """Orphans of the engine's processes, for which the gateway is responsible as process 1 of its container.
 
-A process whose parent has ended becomes a child of process 1, and stays a zombie until that one waits for it.
-Each zombie takes a process number; when those of the container are used up, no process or thread starts there.
+A process whose parent has ended becomes a child of process 1, and stays a zombie until that one waits for
+it. Each zombie takes a process number; when those of the container are used up, no process or thread starts.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ PROGRAM: Final = "bwrap"
 #: Docker's default; SageMaker has no parameter for it: https://github.com/aws/sagemaker-python-sdk/issues/2801
 SHM_BYTES: Final = 64 * 2**20
 #: Docker's default for an image that sets none.
-#: https://github.com/moby/moby/blob/v28.0.0/oci/defaults.go
+#: https://github.com/moby/moby/blob/v28.3.0/oci/defaults.go
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#: Paths of /proc that Docker makes read-only and bubblewrap may skip.
-_READ_ONLY: Final = ("/proc/sys", "/proc/sysrq-trigger")
+#: Docker's `ReadonlyPaths`, in the same file. Bubblewrap leaves out those that it may not write to.
+_READ_ONLY: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
 def options(spec: SandboxSpec, files: SandboxFiles, hostname: str, *, info: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 #: Docker's default set with the numbers of linux/capability.h.
-#: https://github.com/moby/moby/blob/v28.0.0/oci/caps/defaults.go
+#: https://github.com/moby/moby/blob/v28.3.0/oci/caps/defaults.go
 DOCKER_DEFAULT: Final = {
     "CAP_CHOWN": 0,
     "CAP_DAC_OVERRIDE": 1,

@@ -29,7 +29,7 @@ class SandboxFiles:
     def mount_root(self, layers: Sequence[Path], size: int) -> None:
         """Mount the layers on `root`, with a writable layer of `size` bytes above, for this process alone.
 
-        Moves this process to a mount namespace of its own; the mounts end with its last process.
+        Moves this process to a separate mount namespace; the mounts end with its last process.
 
         Raises:
             SandboxRefused: the kernel refuses one of the mounts.

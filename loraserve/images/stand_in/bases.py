@@ -27,7 +27,7 @@ def stand_in_base(engine: str, builder: Builder | None = None, on_line: OnLine |
     """
     builder = builder or find_builder()
     dockerfile = _FOLDER / engine / "Dockerfile"
-    image = _reference(engine, dockerfile)
+    image = stand_in_reference(engine)
     if not builder.has(image):
         build_args = {"DEBIAN": _debian(builder, on_line)}
         builder.build(
@@ -38,6 +38,11 @@ def stand_in_base(engine: str, builder: Builder | None = None, on_line: OnLine |
             on_line=on_line,
         )
     return image
+
+
+def stand_in_reference(engine: str) -> str:
+    """Return the reference that the engine's stand-in has in the builder's store, if it is there."""
+    return _reference(engine, _FOLDER / engine / "Dockerfile")
 
 
 def stand_in_arguments(

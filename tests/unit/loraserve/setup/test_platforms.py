@@ -33,6 +33,7 @@ def test_linux_with_glibc_has_all_levels(level: str, machine: Machine) -> None:
 
 def test_a_mac_has_the_deployment_and_is_sent_to_the_dev_container_for_the_rest() -> None:
     assert refusal("deploy", MAC) is None
+    assert refusal("scan", MAC) is None
     for level in ("laptop", "check", "tests"):
         found = refusal(level, MAC)
         assert found is not None
@@ -91,4 +92,4 @@ def test_a_level_that_does_not_exist_is_refused() -> None:
         command, cwd=ROOT, capture_output=True, text=True, env=dict(os.environ), check=False
     )
     assert done.returncode == 1
-    assert done.stderr == "usage: python -m loraserve.setup deploy|laptop|check|tests\n"
+    assert done.stderr == "usage: python -m loraserve.setup deploy|laptop|check|tests|scan\n"

@@ -40,6 +40,11 @@ def test_a_deployment_has_nothing_of_the_laptop_cloud(done: list[str]) -> None:
     assert run("deploy", done) == ["virtual environment", "packages", "node and the CDK CLI"]
 
 
+def test_a_scan_adds_the_auditor_to_a_deployment_and_nothing_of_the_laptop_cloud(done: list[str]) -> None:
+    deployment = run("deploy", done)
+    assert run("scan", done) == [*deployment, "package auditor"]
+
+
 def test_a_step_that_fails_is_reported_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,1 @@
+"""Bill of materials and vulnerability scan of a built image."""
