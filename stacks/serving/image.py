@@ -19,6 +19,11 @@ _ECR_URI = re.compile(
     r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)[:@].+$"
 )
 
+#: Option `--output` of the image's build. SageMaker's CreateModel refuses OCI manifests
+#: (https://github.com/aws/amazon-sagemaker-feedback/issues/180), and BuildKit 0.32 and later makes them unless it
+#: is told otherwise. `type=docker` also loads the image where builds run in a container (docker-container).
+DOCKER_MANIFEST = "type=docker,oci-mediatypes=false"
+
 
 class Image(Protocol):
     """An image of a SageMaker model."""
@@ -52,6 +57,7 @@ class BuiltImage(Construct):
             ignore_mode=cdk.IgnoreMode.DOCKER,
             # ml.g5 is x86-64: an image built on an arm64 laptop without this would not start there.
             platform=ecr_assets.Platform.LINUX_AMD64,
+            outputs=[DOCKER_MANIFEST],
             display_name=f"lora-serving-{engine}",
         )
 
