@@ -125,6 +125,8 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--tag", required=True)
     build.add_argument("--file", default="Dockerfile")
     build.add_argument("--platform", choices=["linux/amd64"])
+    # Of stacks/serving/image.py. The builders make Docker's manifests without it.
+    build.add_argument("--output", choices=["type=docker,oci-mediatypes=false"])
     build.add_argument("context")
     commands.add_parser("inspect").add_argument("image")
     images = commands.add_parser("images")

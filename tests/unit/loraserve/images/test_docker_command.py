@@ -12,6 +12,7 @@ import pytest
 from loraserve.cdk import CLI
 from loraserve.images import docker_command
 from loraserve.images.docker_command import PROGRAM, REGISTRY_VARIABLE, DockerCommandRefused, main
+from stacks.serving.image import DOCKER_MANIFEST
 
 HOST = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
 ASSET = "cdkasset-e2e6aea3"
@@ -56,7 +57,8 @@ def test_build_replaces_the_base_image_and_says_so(
     (tmp_path / "Dockerfile").touch()
     # The arguments of the pinned CDK CLI for this project's asset.
     arguments = ["--build-arg", "VLLM_IMAGE=docker.io/vllm/vllm-openai:v0.32.0", "--tag", ASSET]
-    arguments += ["--file", "Dockerfile", "--platform", "linux/amd64", str(tmp_path)]
+    arguments += ["--file", "Dockerfile", "--platform", "linux/amd64", f"--output={DOCKER_MANIFEST}"]
+    arguments.append(str(tmp_path))
     assert main(["build", *arguments], LAPTOP, "") == 0
     [(given, _)] = buildah.calls
     said = capsys.readouterr().out
