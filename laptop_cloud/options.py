@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class ServerOptions:
-    """What a server runs, and whether it checks permissions."""
+    """Images and mounts of a server, and its check of permissions."""
 
     images: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Names of additional images, `localhost/<name>`, that are processes of this machine; the command of

@@ -36,7 +36,7 @@ def run(port: int, state: Path, options: ServerOptions) -> None:
     Args:
         port: the port of 127.0.0.1.
         state: the directory for every file.
-        options: what it runs, and whether it checks permissions.
+        options: images and mounts, and the check of permissions.
 
     Raises:
         PortTaken: another process listens on the port.

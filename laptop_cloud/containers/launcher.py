@@ -41,7 +41,7 @@ def primary_container(model: Params) -> Params:
 
 @dataclass(frozen=True, kw_only=True)
 class Launcher:
-    """What the instances of all endpoints share."""
+    """Settings that the instances of all endpoints share."""
 
     directory: Path
     """For the instances' files and logs."""

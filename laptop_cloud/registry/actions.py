@@ -1,6 +1,6 @@
 """The IAM action of a request to the registry.
 
-Docker's clients speak the registry's HTTP API, ECR checks the permissions of its own API:
+Docker's clients speak the registry's HTTP API, ECR checks the permissions of AWS's API:
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html and image-pull-iam.html list the
 actions of a push and of a pull, https://docs.aws.amazon.com/AmazonECR/latest/userguide/logging-using-cloudtrail.html
 those that CloudTrail records of them.

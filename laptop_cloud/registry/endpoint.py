@@ -17,7 +17,7 @@ from laptop_cloud.api.asgi import App, Headers, Message, Receive, Send, header, 
 from laptop_cloud.api.service import JSON_1_1, ServiceError
 from laptop_cloud.ministack import ecr
 from laptop_cloud.registry.actions import RegistryRequest, registry_request
-from laptop_cloud.registry.tokens import AuthorizationTokens, Caller
+from laptop_cloud.registry.tokens import AuthorizationTokens, Principal
 
 #: The prefix of ECR's operations in `X-Amz-Target`.
 _TARGET: Final = b"AmazonEC2ContainerRegistry_V20150921."
@@ -86,13 +86,13 @@ class RegistryEndpoint:
         headers = [(name, value) for name, value in answer.headers if name.lower() != b"content-length"]
         await respond(send, answer.status, headers, answer.body)
 
-    def _with_token(self, caller: Caller, _request: Any, content: Any) -> Any:
+    def _with_token(self, caller: Principal, _request: Any, content: Any) -> Any:
         [given] = content["authorizationData"]
         return {"authorizationData": [{**given, "authorizationToken": self._tokens.new(caller)}]}
 
 
 #: Returns the new content from the caller, the request and the content. Raises `ServiceError`.
-_Change = Callable[[Caller, Any, Any], Any]
+_Change = Callable[[Principal, Any, Any], Any]
 
 
 class _Answer(NamedTuple):
@@ -117,7 +117,7 @@ async def _answer(app: App, scope: Message, body: bytes) -> _Answer:
     return _Answer(start["status"], list(start.get("headers", [])), b"".join(parts))
 
 
-def _with_missing_images(caller: Caller, request: Any, content: Any) -> Any:
+def _with_missing_images(caller: Principal, request: Any, content: Any) -> Any:
     """Raise ECR's error if one of the requested images does not exist; `ministack` leaves it out."""
     found = content["imageDetails"]
     known = {detail["imageDigest"] for detail in found} | {
@@ -135,13 +135,13 @@ def _with_missing_images(caller: Caller, request: Any, content: Any) -> Any:
     return content
 
 
-def _caller(headers: Headers) -> Caller:
+def _caller(headers: Headers) -> Principal:
     """Return the caller of a signed request."""
     found = _ACCESS_KEY.search(header(headers, b"authorization") or b"")
     if found is None:
-        return Caller(DEFAULT_ACCOUNT, Account.of(""))
+        return Principal(DEFAULT_ACCOUNT, Account.of(""))
     access_key, region = found[1].decode("latin-1"), found[2].decode("latin-1")
-    return Caller(access_key, ecr.account_of(access_key, region))
+    return Principal(access_key, ecr.account_of(access_key, region))
 
 
 def _scoped(scope: Message, account: Account) -> Message:

@@ -19,7 +19,7 @@ LIFETIME_S: Final = 12 * 3600
 _USER: Final = "AWS"
 
 
-class Caller(NamedTuple):
+class Principal(NamedTuple):
     """The caller of a request."""
 
     access_key: str
@@ -32,15 +32,15 @@ class AuthorizationTokens:
 
     def __init__(self) -> None:
         """Begin without tokens."""
-        self._callers: dict[str, tuple[Caller, float]] = {}
+        self._callers: dict[str, tuple[Principal, float]] = {}
 
-    def new(self, caller: Caller) -> str:
+    def new(self, caller: Principal) -> str:
         """Return a new token of `caller`: base64 of `AWS:<password>`."""
         password = secrets.token_urlsafe(96)
         self._callers[password] = (caller, time.monotonic() + LIFETIME_S)
         return base64.b64encode(f"{_USER}:{password}".encode()).decode()
 
-    def caller(self, authorization: str) -> Caller | None:
+    def caller(self, authorization: str) -> Principal | None:
         """Return the caller of an `Authorization` header; None without a valid token in it."""
         scheme, _, token = authorization.partition(" ")
         try:

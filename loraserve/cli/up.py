@@ -12,7 +12,7 @@ from loraserve.cli.options import Port
 
 
 class Images(StrEnum):
-    """What the containers of the Local stage run."""
+    """Program of the Local stage's containers."""
 
     PROCESS = "process"
     """A process of this working tree."""

@@ -166,7 +166,7 @@ def test_a_role_that_may_not_pull_fails_the_endpoint_and_says_why(
     images: SmallImages, endpoints: Endpoints, action: str
 ) -> None:
     name = action.removeprefix("ecr:")
-    # An image of its own: layers that the cloud has are not pulled again.
+    # A new image: layers that the cloud has are not pulled again.
     image = images.push(name, name.lower())
     endpoints.allow(*({"ecr:GetAuthorizationToken", *PULL} - {action}))
     try:
