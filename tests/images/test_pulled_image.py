@@ -71,7 +71,7 @@ class Endpoints:
             described.update(self.api.describe_endpoint(EndpointName=name))
             return described["EndpointStatus"] not in ("Creating", "Updating", "RollingBack")
 
-        wait_until(done, 60)
+        wait_until(done, "the operation has ended", 60)
         return described
 
     def run(self, name: str, code: bytes = VERSION) -> str:
@@ -141,7 +141,7 @@ def test_every_instance_has_the_digest_of_the_update_even_after_the_tag_has_move
     before = hosts(endpoints)
     with pytest.raises(ClientError):
         endpoints.run("moving", b"import os; os._exit(3)")
-    wait_until(lambda: len(hosts(endpoints)) == 2 and hosts(endpoints) != before, 30)
+    wait_until(lambda: len(found := hosts(endpoints)) == 2 and found != before, "the instance is replaced")
     assert {endpoints.run("moving") for _ in range(4)} == {"first"}
     assert deployed(endpoints.settled("moving")) == resolved
 

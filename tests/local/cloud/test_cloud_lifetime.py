@@ -20,6 +20,8 @@ from laptop_cloud.cloud import LaptopCloud
 from laptop_cloud.containers.images import REPOSITORY
 from laptop_cloud.ports import PortTaken
 from laptop_cloud.process import CloudFailed
+from loraserve import local_stage
+from loraserve.local_stage import LaptopCloudError
 from tests.harness.waiting import wait_until
 
 
@@ -142,6 +144,7 @@ class TestDetached:
             found = detached.running(tmp_path)
             assert found is not None
             assert found.client("s3").list_buckets()["Buckets"] == []
+            assert not detached.pulls_images(tmp_path)
         finally:
             detached.down(tmp_path)
         assert processes_of(tmp_path) == []
@@ -163,3 +166,18 @@ class TestDetached:
         assert detached.running(tmp_path) is None
         detached.down(tmp_path)
         assert not (tmp_path / "cloud.json").exists()
+
+    def test_a_cloud_that_runs_no_images_is_not_used_for_them(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert local_stage.running(real_images=True) is None
+        started = local_stage.start(None)
+        try:
+            found = local_stage.running()
+            assert found is not None
+            assert found.port == started.port
+            with pytest.raises(LaptopCloudError, match="does not run images: stop it with make down"):
+                local_stage.running(real_images=True)
+        finally:
+            local_stage.stop()
