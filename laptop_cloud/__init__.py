@@ -5,8 +5,8 @@ belong here, however small; a request for one is refused with an error that name
 
 The emulator listens on one port of 127.0.0.1. `ministack` answers for S3, CloudFormation, IAM, Lambda and the
 other services. This package adds SageMaker, SageMaker Runtime and Application Auto Scaling in front of it,
-and their CloudFormation types, and to ECR tokens and permissions. A container is a process of this repository,
-or an image of ECR in a sandbox.
+and their CloudFormation types, and to ECR tokens and permissions. A container is a process of this
+repository, or an image of ECR in a sandbox.
 
 Emulated: models of one container; endpoint configurations of one production variant on instances; endpoints
 with blue/green and rolling updates, rollback by alarms, retained capacity and metrics; tags, which each stage
