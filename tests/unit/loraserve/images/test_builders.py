@@ -141,6 +141,23 @@ def test_a_failed_build_reports_the_end_of_its_output(programs: Path, tmp_path: 
         builder.build(dockerfile=tmp_path / "Dockerfile", context=tmp_path, tag="a:1")
 
 
+def test_a_base_image_that_cannot_be_pulled_is_one_error_with_the_reason_and_the_remedy(
+    programs: Path,
+) -> None:
+    path = programs / "buildah"
+    path.write_text(
+        '#!/bin/sh\n[ "$1" = info ] || { echo "Trying to pull"; echo "no such host" >&2; exit 125; }\n'
+    )
+    path.chmod(0o755)
+    command = [sys.executable, "-m", "loraserve", "build-images", "--engine", "vllm"]
+    done = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if "✗" in line]
+    assert len(errors) == 1
+    assert "cannot be pulled: no such host" in errors[0]
+    assert errors[0].endswith("make images ENGINE=vllm BASE=stand-in")
+
+
 def test_the_command_reports_a_missing_builder_and_a_wrong_engine_in_a_sentence(programs: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "loraserve", "build-images", *arguments]
