@@ -27,7 +27,7 @@ HUB_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
-class Base:
+class StageBase:
     """The facts about a stage's base model that adapters are checked against."""
 
     facts: BaseModelFacts | None
@@ -44,7 +44,7 @@ class Base:
         return f"not checked against the base model's dimensions: {self.unknown}"
 
 
-def check(store: StageStore, name: str, source: str, base: Base, sha256: str | None = None) -> Candidate:
+def check(store: StageStore, name: str, source: str, base: StageBase, sha256: str | None = None) -> Candidate:
     """Locate an adapter and check it; `sha256` (hex) is the expected hash of the source's weights file.
 
     `source` is a directory or a source of a manifest. `name` appears in messages only.
@@ -53,7 +53,7 @@ def check(store: StageStore, name: str, source: str, base: Base, sha256: str | N
     return check_candidate(name, locate(store, source), store.rules, base.facts, sha256)
 
 
-def checked_for(store: StageStore, base: Base) -> str:
+def checked_for(store: StageStore, base: StageBase) -> str:
     """Return `checked_for` of the registry entry of an adapter that passed `check`."""
     return store.rules.checked_for(base.revision, dimensions_known=base.facts is not None)
 
@@ -69,23 +69,23 @@ def locate(store: StageStore, text: str) -> AdapterFiles:
     return Locator(store.s3, store.bucket, _hub(store.stage), None, {}).locate(source)
 
 
-def read_base(stage: LoadedStage) -> Base:
+def read_base(stage: LoadedStage) -> StageBase:
     """Read the base model's dimensions from its local directory or from the Hub, if possible."""
     model = stage.config.base_model
     if model.path is not None:
         local = LocalModel(model.name, (stage.directory / model.path).resolve())
         files = ModelFiles(model.name, {path.name: LocalFile(path) for path in local.files}, {})
-        return Base(files.facts(), local.prefix)
+        return StageBase(files.facts(), local.prefix)
     # `stacks.config.stage_config` refuses a stage with neither path nor revision.
     revision = str(model.revision)
     until = time.monotonic() + HUB_SECONDS
     hub = _hub(stage, until)
     try:
-        return Base(hub_model(hub, HubSource(model.name, revision), with_code=False).facts(), revision)
+        return StageBase(hub_model(hub, HubSource(model.name, revision), with_code=False).facts(), revision)
     except SourceError as error:
-        return Base(None, revision, str(error))
+        return StageBase(None, revision, str(error))
     except OutOfTime:
-        return Base(None, revision, f"{hub.endpoint} does not answer; check the network")
+        return StageBase(None, revision, f"{hub.endpoint} does not answer; check the network")
 
 
 def _hub(stage: LoadedStage, until: float = float("inf")) -> Hub:

@@ -12,7 +12,7 @@ from adapters.store.registry import Published
 from adapters.store.transfer import Transfers
 from ingest.candidate import Candidate
 from ingest.upload import Uploader
-from loraserve.adapters.check import Base, checked_for
+from loraserve.adapters.check import StageBase, checked_for
 from loraserve.adapters.rollback import PublishResult, refuse_stack_owned
 from loraserve.adapters.stage_store import StageStore
 
@@ -46,7 +46,7 @@ class Publication:
             Uploader(store.s3, store.bucket, transfers, stored).put(self.name, examined)
 
     def finish(
-        self, examined: Candidate, base: Base, labels: Mapping[str, str] | None = None
+        self, examined: Candidate, base: StageBase, labels: Mapping[str, str] | None = None
     ) -> PublishResult:
         """Point the name to the revision, and retire the previous one; raises `PublishConflict`.
 

@@ -45,8 +45,8 @@ class EngineImage:
     image: str
     """Reference in the builder's store."""
     digest: str
-    """The image's id: the digest of its configuration, which has the digests of all layers. buildah writes the
-    build's container into it, so that it differs between two builds with the same layers."""
+    """The image's id: the digest of its configuration, which has the digests of all layers. buildah writes
+    the build's container into it, so that it differs between two builds with the same layers."""
     base: str
     """Reference of the base image."""
     base_bytes: int

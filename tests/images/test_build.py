@@ -285,11 +285,11 @@ def test_an_interrupted_build_leaves_no_container_process_or_file(buildah: Build
     temporary.mkdir()
     (tmp_path / "Dockerfile").write_text(f"FROM {base} AS one\nCOPY Dockerfile /\nRUN sleep 4321\n")
     buildah.tag(stand_in_base("lorax", buildah), base)
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUILD, str(tmp_path), "localhost/lora-serving-tests/never:1"],
+        cwd=ROOT, env={**os.environ, "TMPDIR": str(temporary)}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-c", BUILD, str(tmp_path), "localhost/lora-serving-tests/never:1"],
-            cwd=ROOT, env={**os.environ, "TMPDIR": str(temporary)}, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
         wait_until(lambda: sleeping(process.pid), 60)
         started = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
@@ -308,6 +308,7 @@ def test_an_interrupted_build_leaves_no_container_process_or_file(buildah: Build
         assert f"interrupted-{TAG}" not in names.stdout
         assert list(temporary.iterdir()) == []
     finally:
+        process.kill()
         buildah.remove(base)
 
 

@@ -34,7 +34,7 @@ from laptop_cloud.cloud import LaptopCloud
 from laptop_cloud.detached import down, up
 from loraserve.__main__ import app
 from loraserve.adapters import check as checking
-from loraserve.adapters.check import Base
+from loraserve.adapters.check import StageBase
 from loraserve.adapters.garbage_collection import Action, collect
 from loraserve.adapters.open_store import find_stage
 from loraserve.adapters.publish import Publication
@@ -496,7 +496,7 @@ def test_after_ctrl_c_nothing_is_published_and_the_same_command_continues(shop: 
 def test_ctrl_c_begins_no_further_part_and_no_part_is_sent_twice(shop: Shop) -> None:
     shop.configure(NO_MODEL)
     large = large_adapter(shop.folder / "large", PARALLEL_PARTS + 1)
-    store, base = shop.store, Base(None, "unknown", "unknown")
+    store, base = shop.store, StageBase(None, "unknown", "unknown")
     publication = Publication.begin(store, "large")
     examined = checking.check(store, "large", str(large), base)
 

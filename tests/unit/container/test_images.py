@@ -1,10 +1,11 @@
-"""The images cannot be built here, so their build files are held to what SageMaker and the engines need."""
+"""The images' build files, held to what SageMaker and the engines need; tests/images builds the images."""
 
 import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from setuptools import find_packages
 
 ROOT = Path(__file__).parents[3]
 ENGINES = ("vllm", "lorax")
-PIN = re.compile(r"^[a-z0-9-]+==[^\s]+$")
+PIN = re.compile(r"^[a-z0-9-]+==[^\s]+(?= --hash=|$)")
+#: Files outside of adapters/, container/gateway/ and container/<engine>/ that a build needs.
+SINGLE_FILES = ("pyproject.toml", "container/__init__.py", "container/build-requirements.txt")
 
 
 def instructions(engine: str) -> list[tuple[str, str]]:
@@ -24,15 +27,17 @@ def instructions(engine: str) -> list[tuple[str, str]]:
 
 def pins(*files: str) -> set[str]:
     lines = (line for file in files for line in (ROOT / file).read_text().splitlines())
-    return {line for line in lines if PIN.match(line)}
+    return {found[0] for line in lines if (found := PIN.match(line))}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_base_image_has_a_fixed_default_and_can_be_given_by_digest(engine: str) -> None:
-    (argument, default), (source, image) = instructions(engine)[:2]
+    (argument, default) = instructions(engine)[0]
     name, _, tag = default.partition("=")
-    assert (argument, source) == ("ARG", "FROM")
-    assert image == f"${{{name}}}"
+    assert argument == "ARG"
+    stages = [value for word, value in instructions(engine) if word == "FROM"]
+    assert stages[-1] == f"${{{name}}}"
+    assert [stage.partition(" AS ")[0] for stage in stages] == [f"${{{name}}}"] * 2
     assert re.search(r":v?\d+\.\d+\.\d+$", tag)
 
 
@@ -46,10 +51,41 @@ def test_the_entry_point_is_the_gateway_in_exec_form(engine: str, module: str) -
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_everything_copied_exists_in_the_repository(engine: str) -> None:
-    sources = [value.split()[0] for word, value in instructions(engine) if word == "COPY"]
-    assert {"pyproject.toml", "adapters/", "container/"} <= set(sources)
-    assert all((ROOT / source).exists() for source in sources)
+def test_the_list_of_files_is_dockerfile_dockerignore_alone(engine: str) -> None:
+    copied = [value for word, value in instructions(engine) if word == "COPY" and "--from" not in value]
+    assert copied == [". /source"]
+    assert not (ROOT / ".dockerignore").exists()
+    lines = (ROOT / "container" / engine / "Dockerfile.dockerignore").read_text().splitlines()
+    rules = [line for line in lines if not line.startswith("#")]
+    included = [rule.removeprefix("!") for rule in rules if rule.startswith("!")]
+    assert rules == ["*", *(f"!{path}" for path in included), "**/__pycache__", "**/*.pyc"]
+    assert set(included) == {*SINGLE_FILES, "adapters", "container/gateway", f"container/{engine}"}
+    assert all((ROOT / path).exists() for path in included)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_image_gets_one_layer_without_network(engine: str) -> None:
+    last = [number for number, (word, _) in enumerate(instructions(engine)) if word == "FROM"][-1]
+    layers = [value for word, value in instructions(engine)[last:] if word in ("RUN", "COPY", "ADD")]
+    assert len(layers) == 1
+    assert all("--no-index" in install for install in layers[0].split(" && ") if " install " in install)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_packages_are_installed_by_their_hashes_and_no_secret_is_an_argument(engine: str) -> None:
+    text = " ".join(value for word, value in instructions(engine) if word == "RUN")
+    for install in re.findall(r"pip (?:--python \S+ )?(?:install|wheel) [^&]*", text):
+        assert (
+            "--require-hashes" in install or "gateway.txt" in install or "--no-build-isolation ." in install
+        )
+    for word, value in instructions(engine):
+        assert word not in ("ARG", "ENV") or "PIP_" not in value
+
+
+def test_the_wheel_is_built_by_the_setuptools_that_pyproject_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert set(project["build-system"]["requires"]) <= pins("container/build-requirements.txt")
+    assert pins("container/build-requirements.txt") & pins("requirements-dev.txt")  # uv
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -59,10 +95,9 @@ def test_the_image_runs_as_the_platform_expects(engine: str) -> None:
 
 
 def test_lorax_keeps_its_own_packages() -> None:
-    installs = [value for word, value in instructions("lorax") if word == "RUN" and " pip " in value]
-    assert installs
-    for install in installs:
-        assert "/opt/gateway" in install
+    last = [number for number, (word, _) in enumerate(instructions("lorax")) if word == "FROM"][-1]
+    added = [value for word, value in instructions("lorax")[last:] if word in ("RUN", "COPY", "ADD")]
+    assert added == ["--from=gateway /opt/gateway /opt/gateway"]
     assert json.loads(dict(instructions("lorax"))["ENTRYPOINT"])[0] == "/opt/gateway/bin/python"
 
 
@@ -113,3 +148,21 @@ def test_check_of_dockerfiles_fails_on_mistakes_and_on_style(tmp_path: Path, lin
     assert done.returncode == 1
     assert f"{mistaken}:2 {rule} " in done.stdout
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_the_pinned_uv_has_the_gateways_python_for_loraxs_image() -> None:
+    (version,) = (
+        value.partition("=")[2]
+        for word, value in instructions("lorax")
+        if word == "ARG" and value.startswith("PYTHON_VERSION=")
+    )
+    uv = [
+        Path(sys.prefix) / "bin" / "uv",
+        "python",
+        "list",
+        "--only-downloads",
+        "--all-versions",
+        "--offline",
+    ]
+    listed = subprocess.run([*uv, "--no-config"], capture_output=True, text=True, check=True).stdout
+    assert f"cpython-{version}-linux-x86_64-gnu " in listed

@@ -28,7 +28,7 @@ def test_a_loose_pin_a_duplicate_and_a_disagreement_are_each_reported_with_their
     write_empty(tmp_path)
     write(tmp_path, TOGETHER[0], "a==1\nb>=2\n")
     write(tmp_path, "requirements-dev.txt", "# comment\nA==1\n")
-    write(tmp_path, ALONE[0], "a==2\n")
+    write(tmp_path, ALONE[0], f"a==2 --hash=sha256:{'0' * 64}\n")
     found = problems(tmp_path)
     assert len(found) == 3
     assert "requirements.txt:2: b>=2: pin it exactly" in found[0]
@@ -80,18 +80,20 @@ def test_a_pin_that_was_changed_by_hand_must_still_be_one_that_the_in_file_asks_
     ]
 
 
-def wheel(folder: Path, name: str, version: str, *needs: str) -> Path:
+#: Of vLLM's Python and of the gateway's in LoRAX's image.
+PYTHONS_OF_IMAGES = ("cp312-cp312", "cp311-cp311")
+
+
+def wheel(folder: Path, name: str, version: str, *needs: str, tag: str = "py3-none-any") -> Path:
     folder.mkdir(exist_ok=True)
-    path = folder / f"{name}-{version}-py3-none-any.whl"
+    path = folder / f"{name}-{version}-{tag}.whl"
     information = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     with zipfile.ZipFile(path, "w") as content:
         content.writestr(
             f"{information}/METADATA", metadata + "".join(f"Requires-Dist: {need}\n" for need in needs)
         )
-        content.writestr(
-            f"{information}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
+        content.writestr(f"{information}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
         content.writestr(f"{information}/RECORD", "")
     return path
 
@@ -110,11 +112,13 @@ def test_make_lock_resolves_all_files_from_the_wheels_of_an_index(
     wheel(index, "check", "1", "shared", "app<3")
     wheel(index, "engine", "1", "torchvision", "shared")
     hub = wheel(index, "hub", "1", "hf-xet")
+    compiled = [wheel(index, "fast", "1", tag=f"{tag}-manylinux_2_28_x86_64") for tag in PYTHONS_OF_IMAGES]
     write_empty(root)
     write(root, "requirements.txt", "app==1\n", "app\n")
     write(root, "requirements-dev.txt", "", "check\n")
     write(root, "requirements-local.txt", "", "engine\n")
     write(root, "lambdas/requirements.txt", "", "hub\n")
+    write(root, "container/gateway/requirements.txt", "", "fast\n")
     write(root, "requirements-scan.txt", "app==1\n", "app\n")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -127,6 +131,10 @@ def test_make_lock_resolves_all_files_from_the_wheels_of_an_index(
     assert pins(root, "requirements-local.txt") == ["engine==1"]
     digest = hashlib.sha256(hub.read_bytes()).hexdigest()
     assert pins(root, "lambdas/requirements.txt") == [f"hub==1 --hash=sha256:{digest}"]
+    digests = sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in compiled)
+    assert pins(root, "container/gateway/requirements.txt") == [
+        f"fast==1 --hash=sha256:{digests[0]} --hash=sha256:{digests[1]}"
+    ]
     assert pins(root, "requirements-scan.txt") == ["app==1", "shared==1"]
 
     before = {file: (root / file).read_bytes() for file in (*TOGETHER, *ALONE, *SEPARATE)}
