@@ -13,3 +13,11 @@ LAMBDA_LAYER = ROOT / "build" / "lambda_layer.zip"
 #: (https://github.com/aws/amazon-sagemaker-feedback/issues/180), and BuildKit 0.32 and later makes them
 #: unless it is told otherwise. `type=docker` also loads the image from a builder in a container.
 DOCKER_MANIFEST = "type=docker,oci-mediatypes=false"
+
+
+def only(*paths: str) -> list[str]:
+    """Return exclude patterns (Docker's rules) that leave only these files and folders of the repository.
+
+    An asset's hash then depends on its content alone: a change of a test or a document redeploys nothing.
+    """
+    return ["*", *(f"!{path}" for path in paths), "**/__pycache__", "**/*.pyc"]
