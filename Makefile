@@ -43,7 +43,7 @@ check: setup-check ## style, types, import contracts, requirements and Dockerfil
 	@$(VENV_PYTHON) -m mypy
 	@.venv/bin/lint-imports
 	@$(VENV_PYTHON) -m loraserve.requirements
-	@.venv/bin/hadolint container/*/Dockerfile
+	@.venv/bin/hadolint container/*/Dockerfile loraserve/images/stand_in/*/Dockerfile
 
 lock: setup-check ## [ARGS=--upgrade]: resolve the requirements*.in files into the pinned requirements*.txt files
 	@$(VENV_PYTHON) -m loraserve.requirements lock $(ARGS)

@@ -30,6 +30,7 @@ from loraserve.images.builders import find_builder
 from loraserve.images.machine import build_secrets
 from loraserve.images.stand_in.bases import stand_in_arguments
 from stacks.config.base_images import build_argument
+from stacks.project import DOCKER_MANIFEST
 
 #: The address of the laptop cloud, e.g. `127.0.0.1:4566`.
 REGISTRY_VARIABLE: Final = "LAPTOP_REGISTRY"
@@ -125,8 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--tag", required=True)
     build.add_argument("--file", default="Dockerfile")
     build.add_argument("--platform", choices=["linux/amd64"])
-    # Of stacks/serving/image.py. The builders make Docker's manifests without it.
-    build.add_argument("--output", choices=["type=docker,oci-mediatypes=false"])
+    # The builders make Docker's manifests without it.
+    build.add_argument("--output", choices=[DOCKER_MANIFEST])
     build.add_argument("context")
     commands.add_parser("inspect").add_argument("image")
     images = commands.add_parser("images")

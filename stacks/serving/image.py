@@ -13,16 +13,11 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from stacks.config.base_images import BaseImage, build_argument, read_lock
-from stacks.project import ROOT
+from stacks.project import DOCKER_MANIFEST, ROOT
 
 _ECR_URI = re.compile(
     r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)[:@].+$"
 )
-
-#: Option `--output` of the image's build. SageMaker's CreateModel refuses OCI manifests
-#: (https://github.com/aws/amazon-sagemaker-feedback/issues/180), and BuildKit 0.32 and later makes them unless it
-#: is told otherwise. `type=docker` also loads the image where builds run in a container (docker-container).
-DOCKER_MANIFEST = "type=docker,oci-mediatypes=false"
 
 
 class Image(Protocol):

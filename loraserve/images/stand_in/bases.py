@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import json
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 
 from loraserve.images.builders import Builder, find_builder
 from loraserve.images.processes import OnLine
@@ -15,9 +18,9 @@ from stacks.config.base_images import build_argument
 
 _FOLDER = Path(__file__).parent
 _DEBIAN = _FOLDER / "debian" / "Dockerfile"
-#: Build arguments of an engine's image that only its stand-in needs: LoRAX's image takes its second Python
-#: from a download that may be out of reach; the stand-in has one.
-_ARGUMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType({"lorax": {"PYTHON_VERSION": "3.11"}})
+#: In an engine's folder: build arguments that its image needs only on the stand-in. LoRAX's image takes a
+#: second Python from a download that may be out of reach; with this version, uv finds the stand-in's.
+_ARGUMENTS = "build-arguments.json"
 
 
 def stand_in_base(engine: str, builder: Builder | None = None, on_line: OnLine | None = None) -> str:
@@ -28,15 +31,15 @@ def stand_in_base(engine: str, builder: Builder | None = None, on_line: OnLine |
     builder = builder or find_builder()
     dockerfile = _FOLDER / engine / "Dockerfile"
     image = stand_in_reference(engine)
-    if not builder.has(image):
-        build_args = {"DEBIAN": _debian(builder, on_line)}
-        builder.build(
-            dockerfile=dockerfile,
-            context=dockerfile.parent,
-            tag=image,
-            build_args=build_args,
-            on_line=on_line,
-        )
+    with _one_at_a_time():
+        if not builder.has(image):
+            builder.build(
+                dockerfile=dockerfile,
+                context=dockerfile.parent,
+                tag=image,
+                build_args={"DEBIAN": _debian(builder, on_line)},
+                on_line=on_line,
+            )
     return image
 
 
@@ -49,8 +52,21 @@ def stand_in_arguments(
     engine: str, builder: Builder | None = None, on_line: OnLine | None = None
 ) -> dict[str, str]:
     """Return the build arguments of `container/<engine>/Dockerfile` for a build from the stand-in."""
-    base = stand_in_base(engine, builder, on_line)
-    return {build_argument(engine): base, **_ARGUMENTS.get(engine, {})}
+    arguments = _FOLDER / engine / _ARGUMENTS
+    further: dict[str, str] = json.loads(arguments.read_text()) if arguments.is_file() else {}
+    return {build_argument(engine): stand_in_base(engine, builder, on_line), **further}
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Hold a lock of this user's processes: the CDK builds several images at once, and so do the tests."""
+    path = Path(tempfile.gettempdir()) / f"lora-serving-stand-in-{os.getuid()}.lock"
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _debian(builder: Builder, on_line: OnLine | None) -> str:

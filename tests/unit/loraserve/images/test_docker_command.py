@@ -12,7 +12,7 @@ import pytest
 from loraserve.cdk import CLI
 from loraserve.images import docker_command
 from loraserve.images.docker_command import PROGRAM, REGISTRY_VARIABLE, DockerCommandRefused, main
-from stacks.serving.image import DOCKER_MANIFEST
+from stacks.project import DOCKER_MANIFEST
 
 HOST = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
 ASSET = "cdkasset-e2e6aea3"
