@@ -28,6 +28,9 @@ from tests.harness.working_copy import working_copy
 from tests.images.registry import HOST, buildah, push
 from tests.local.processes import processes_of
 
+#: The first test waits for the build of the stand-in, too, where it is missing.
+pytestmark = pytest.mark.timeout(600)
+
 ADAPTERS = ("otter", "heron")
 SERVING = ("Local/Serving", "--exclusively", "--require-approval", "never", "--context", "stage=local")
 BROKEN = "localhost/broken-image-test:1"

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 
@@ -15,6 +16,7 @@ from laptop_cloud.cloud import LaptopCloud
 from tests.harness.waiting import wait_until
 from tests.images.registry import ARN, HOST, REPOSITORY, SmallImages
 from tests.images.small_image import MOUNTS
+from tests.local.processes import processes_of
 
 #: What CDK grants an execution role for an image (`Repository.grant_pull`), less the right to a token.
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
@@ -195,3 +197,23 @@ def test_an_image_that_was_deleted_after_the_model_was_made_fails_the_endpoint(
     cloud.client("ecr").batch_delete_image(repositoryName=REPOSITORY, imageIds=ids)
     endpoints.api.create_endpoint(EndpointName="deleted", EndpointConfigName="deleted")
     assert endpoints.settled("deleted")["FailureReason"] == f"Requested image {image} not found."
+
+
+def test_a_killed_cloud_leaves_no_container_and_its_store_can_be_used_again(tmp_path: Path) -> None:
+    state = tmp_path / "killed"
+    for version in ("before", "after"):
+        with LaptopCloud(state, enforce_iam=True, pull_images=True, mounts=MOUNTS) as cloud:
+            images, endpoints = SmallImages(cloud, tmp_path / version), Endpoints(cloud)
+            try:
+                described = endpoints.create("killed", images.push(version, "latest"))
+                assert described["EndpointStatus"] == "InService", described.get("FailureReason")
+                assert endpoints.run("killed") == version
+            finally:
+                images.remove()
+            [server] = [
+                process for process in psutil.process_iter()
+                if process.cmdline()[1:3] == ["-m", "laptop_cloud"] and str(state) in process.cmdline()
+            ]  # fmt: skip
+            server.kill()
+            wait_until(lambda: processes_of(state) == [], "no process is left")
+            assert str(state) not in Path("/proc/mounts").read_text()
