@@ -22,8 +22,8 @@ setup: ## install what synth, diff, deploy and the adapters commands need (once)
 demo: setup-laptop ## deploy one endpoint with 50 adapters on this laptop, invoke, benchmark, tear down
 	@$(VENV_PYTHON) -m loraserve demo $(if $(PORT),--port $(PORT))
 
-up: setup-laptop ## the same deployment, kept running; prints the environment variables
-	@$(VENV_PYTHON) -m loraserve up $(if $(PORT),--port $(PORT))
+up: $(if $(filter real,$(IMAGES)),need-image-tools) setup-laptop ## [IMAGES=real]: the same deployment, kept running; prints the environment variables
+	@$(VENV_PYTHON) -m loraserve up $(if $(PORT),--port $(PORT)) $(if $(IMAGES),--images $(IMAGES))
 
 down: setup-laptop ## stop what `make up` started
 	@$(VENV_PYTHON) -m loraserve down

@@ -1,4 +1,7 @@
-"""The CDK app: one Stage for each file of stages/, or only the one that `-c stage=dev` names."""
+"""The CDK app: one Stage for each file of stages/, or only the one that `-c stage=dev` names.
+
+`-c local_image=asset` replaces the image of the Local stage, by default a process of the working tree.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,11 @@ def main() -> None:
     """Synthesize and print the cost of each stage; an unusable file is reported in one line, exit code 2."""
     app = cdk.App()
     try:
-        found = load_stages(Path(__file__).parent / "stages", app.node.try_get_context("stage"))
+        found = load_stages(
+            Path(__file__).parent / "stages",
+            app.node.try_get_context("stage"),
+            local_image=app.node.try_get_context("local_image"),
+        )
         stages = [ServingStage(app, stage.id, stage=stage) for stage in found]
     except ConfigError as error:
         print(error, file=sys.stderr)

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 from laptop_cloud.cloudformation.install import EmulatorChanged
+from laptop_cloud.containers.sandbox.errors import SandboxRefused
+from laptop_cloud.options import ServerOptions
 from laptop_cloud.ports import PortTaken
 from laptop_cloud.server import run
 
@@ -20,6 +22,13 @@ def _image(text: str) -> tuple[str, list[str]]:
     if not (name.startswith("localhost/") and equals and command):
         raise argparse.ArgumentTypeError(f"{text!r} is not localhost/<room>=<command>")
     return name, shlex.split(command)
+
+
+def _mount(text: str) -> tuple[str, Path]:
+    inside, equals, path = text.partition("=")
+    if not (inside.startswith("/") and equals and Path(path).exists()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not /path/in/the/container=<an existing path>")
+    return inside, Path(path).resolve()
 
 
 def main() -> int:
@@ -40,15 +49,29 @@ def main() -> int:
         action="store_true",
         help="refuse what the caller's IAM policies do not allow",
     )
+    parser.add_argument(
+        "--pull-images",
+        action="store_true",
+        help="pull the images of ECR and run them; needs Linux on x86-64, root, buildah and bubblewrap",
+    )
+    parser.add_argument(
+        "--mount",
+        type=_mount,
+        action="append",
+        default=[],
+        metavar="/IN/CONTAINER=PATH",
+        help="a read-only mount of every container that runs from an image of ECR; may be repeated",
+    )
     arguments = parser.parse_args()
+    options = ServerOptions(
+        images=dict(arguments.image),
+        enforce_iam=arguments.enforce_iam,
+        pull_images=arguments.pull_images,
+        mounts=dict(arguments.mount),
+    )
     try:
-        run(
-            arguments.port,
-            arguments.state.resolve(),
-            dict(arguments.image),
-            enforce_iam=arguments.enforce_iam,
-        )
-    except (PortTaken, EmulatorChanged) as error:
+        run(arguments.port, arguments.state.resolve(), options)
+    except (PortTaken, EmulatorChanged, SandboxRefused) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

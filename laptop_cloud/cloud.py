@@ -20,6 +20,7 @@ from laptop_cloud import process
 from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION
 from laptop_cloud.aws_isolation import clean_environment, client_config
 from laptop_cloud.invocations.router import QUOTA_PATH
+from laptop_cloud.options import ServerOptions
 from laptop_cloud.ports import free_port
 
 #: Seconds for the server to stop: its containers have 30 of them between SIGTERM and SIGKILL.
@@ -72,6 +73,8 @@ class LaptopCloud(Cloud):
         port: int | None = None,
         images: Mapping[str, Sequence[str]] | None = None,
         enforce_iam: bool = False,
+        pull_images: bool = False,
+        mounts: Mapping[str, Path] | None = None,
     ) -> None:
         """Set up the cloud; entering the block starts it.
 
@@ -81,11 +84,15 @@ class LaptopCloud(Cloud):
             images: names of additional images (`localhost/<name>`), and the command of each.
             enforce_iam: refuse requests that the caller's IAM policies do not allow. The credentials of
                 `client` and `environment` are the account's root, which may do everything.
+            pull_images: pull the images of ECR and run them.
+            mounts: read-only mounts of every container that runs from an image of ECR: path in the container,
+                path of this machine.
         """
         self._temporary = state is None
         super().__init__(port or 0, state or Path(tempfile.mkdtemp(prefix="laptop-cloud-")))
-        self._images = images or {}
-        self._enforce_iam = enforce_iam
+        self._options = ServerOptions(
+            images=images or {}, enforce_iam=enforce_iam, pull_images=pull_images, mounts=mounts or {}
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -96,9 +103,7 @@ class LaptopCloud(Cloud):
             CloudFailed: the server did not start.
         """
         self.port = free_port(self.port)
-        self._process = process.start(
-            self.port, self.state, self._images, owned=True, enforce_iam=self._enforce_iam
-        )
+        self._process = process.start(self.port, self.state, self._options, owned=True)
         try:
             process.wait_ready(self._process, self.port, process.log_of(self.state))
         except BaseException:

@@ -1,4 +1,4 @@
-"""A laptop cloud in the background, which outlives the command that starts it: `up`, `down` and `running`."""
+"""A laptop cloud in the background, which outlives the command that starts it: `up`, `down`, `running`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ import psutil  # type: ignore[import-untyped]
 
 from laptop_cloud import process
 from laptop_cloud.cloud import Cloud
+from laptop_cloud.options import ServerOptions
 from laptop_cloud.ports import free_port
 
 #: Seconds for the server to stop: its containers have 30 of them between SIGTERM and SIGKILL.
 _STOP_LIMIT_S = 45.0
 
 
-def up(state: Path, *, port: int | None = None) -> Cloud:
+def up(state: Path, *, port: int | None = None, options: ServerOptions | None = None) -> Cloud:
     """Return the laptop cloud of the directory `state`, started if it is not running. Its log is `cloud.log`.
 
     Args:
         state: the directory for every file of the server.
         port: the port of 127.0.0.1; a free one by default.
+        options: what a new server runs; one that runs already keeps its own.
 
     Raises:
         PortTaken: another process listens on the port.
@@ -33,7 +35,7 @@ def up(state: Path, *, port: int | None = None) -> Cloud:
     if already is not None:
         return already
     chosen = free_port(port or 0)
-    server = process.start(chosen, state, {}, owned=False)
+    server = process.start(chosen, state, options or ServerOptions(), owned=False)
     _file(state).write_text(json.dumps({"pid": server.pid, "port": chosen}))
     try:
         process.wait_ready(server, chosen, process.log_of(state))
@@ -49,6 +51,13 @@ def running(state: Path) -> Cloud | None:
     if recorded is None or _server(state, recorded["pid"]) is None:
         return None
     return Cloud(recorded["port"], state)
+
+
+def pulls_images(state: Path) -> bool:
+    """Return True if the laptop cloud of the directory `state` is running and runs the images of ECR."""
+    recorded = _recorded(state)
+    server = _server(state, recorded["pid"]) if recorded else None
+    return server is not None and "--pull-images" in server.cmdline()
 
 
 def down(state: Path) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, Request, build_opener
@@ -17,6 +16,7 @@ from laptop_cloud.aws_isolation import clean_environment
 from laptop_cloud.containers.images import REPOSITORY
 from laptop_cloud.containers.supervisor import supervised
 from laptop_cloud.invocations.router import IDENTITY_PATH
+from laptop_cloud.options import ServerOptions
 
 #: Seconds for the server to start; it takes two or three on an idle laptop.
 _READY_LIMIT_S = 120.0
@@ -40,16 +40,11 @@ def log_of(state: Path) -> Path:
     return state / "cloud.log"
 
 
-def start(
-    port: int, state: Path, images: Mapping[str, Sequence[str]], *, owned: bool, enforce_iam: bool = False
-) -> subprocess.Popen[bytes]:
+def start(port: int, state: Path, options: ServerOptions, *, owned: bool) -> subprocess.Popen[bytes]:
     """Start the server on `port`. An owned server ends with this process, even if this process is killed."""
     state.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "laptop_cloud", "--port", str(port), "--state", str(state.resolve())]
-    for name, run in images.items():
-        command += ["--image", f"{name}={shlex.join(run)}"]
-    if enforce_iam:
-        command.append("--enforce-iam")
+    command += options.arguments()
     with log_of(state).open("ab") as log:
         return subprocess.Popen(
             supervised(command) if owned else command,

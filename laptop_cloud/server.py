@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,34 +16,39 @@ from hypercorn.config import Config
 from laptop_cloud.aws_isolation import clean_environment
 from laptop_cloud.cloudformation import install as cloudformation
 from laptop_cloud.containers.credentials import CredentialsEndpoint, RoleSessions
+from laptop_cloud.containers.image_store import ImageStore, check_machine
 from laptop_cloud.containers.launcher import Launcher
 from laptop_cloud.invocations.router import Router
 from laptop_cloud.invocations.runtime import Runtime
-from laptop_cloud.ministack import iam, s3
+from laptop_cloud.ministack import ecr, iam, s3
+from laptop_cloud.options import ServerOptions
 from laptop_cloud.ports import bound_socket
+from laptop_cloud.registry.endpoint import RegistryEndpoint
 from laptop_cloud.services import ServiceRegistry
 
 #: Seconds that an idle connection is kept; `ministack`'s figure.
 _KEEP_ALIVE_S = 75
 
 
-def run(port: int, state: Path, images: Mapping[str, Sequence[str]], *, enforce_iam: bool) -> None:
+def run(port: int, state: Path, options: ServerOptions) -> None:
     """Serve until SIGTERM or SIGINT; then stop the processes of every endpoint and return.
 
     Args:
         port: the port of 127.0.0.1.
         state: the directory for every file.
-        images: names of additional images and their commands, beside the packages of `container/`.
-        enforce_iam: refuse requests that the caller's IAM policies do not allow.
+        options: images and mounts, and the check of permissions.
 
     Raises:
         PortTaken: another process listens on the port.
+        SandboxRefused: the options need images to run, which this machine does not allow.
         cloudformation.EmulatorChanged: this version of `ministack` lacks a name that this package uses.
     """
+    if options.pull_images:
+        check_machine()
     bound = bound_socket(port)
     endpoint_url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    _set_environment(endpoint_url, state, enforce_iam)
-    asyncio.run(_serve(bound.detach(), endpoint_url, state, images, enforce_iam))
+    _set_environment(endpoint_url, state, options.enforce_iam)
+    asyncio.run(_serve(bound.detach(), endpoint_url, state, options))
 
 
 def _set_environment(endpoint_url: str, state: Path, enforce_iam: bool) -> None:
@@ -71,14 +75,13 @@ def _set_environment(endpoint_url: str, state: Path, enforce_iam: bool) -> None:
     )
 
 
-async def _serve(
-    file: int, endpoint_url: str, state: Path, images: Mapping[str, Sequence[str]], enforce_iam: bool
-) -> None:
+async def _serve(file: int, endpoint_url: str, state: Path, options: ServerOptions) -> None:
     # Imported here because `ministack` reads its environment, and sets its directories, on import.
     emulator = import_module("ministack.app").app
-    if enforce_iam:
+    if options.enforce_iam:
         emulator = iam.SecureTransport(emulator)
-    roles = RoleSessions(endpoint_url, enforce_iam=enforce_iam)
+    emulator = RegistryEndpoint(emulator, enforce_iam=options.enforce_iam)
+    roles = RoleSessions(endpoint_url, enforce_iam=options.enforce_iam)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -95,14 +98,17 @@ async def _serve(
         launcher = Launcher(
             directory=state / "endpoints",
             endpoint_url=endpoint_url,
-            images=images,
+            images=options.images,
             session=session,
             roles=roles,
+            store=ImageStore(state / "images", endpoint_url, roles) if options.pull_images else None,
+            mounts=options.mounts,
         )
         registry = ServiceRegistry(launcher, roles)
         cloudformation.install(registry, asyncio.get_running_loop())
-        if enforce_iam:
+        if options.enforce_iam:
             s3.install()
+            ecr.install()
         try:
             router = Router(emulator, registry, Runtime(registry, session))
             app: Any = CredentialsEndpoint(router, roles)

@@ -7,17 +7,19 @@ the laptop cloud become `LaptopCloudError`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from laptop_cloud import detached
 from laptop_cloud.aws_isolation import NotLoopback, aws_variables
 from laptop_cloud.cloud import Cloud, LaptopCloud
+from laptop_cloud.options import ServerOptions
 from laptop_cloud.ports import PortTaken
 from laptop_cloud.process import CloudFailed
 from loraserve.bootstrap import bootstrap_command
 from loraserve.cdk import OnEvent, cdk
 from loraserve.errors import UserError
+from loraserve.images import laptop as images
 from stacks.config.loading import LOCAL_STAGE, load_stage
 from stacks.project import ROOT
 
@@ -26,6 +28,8 @@ STAGE = LOCAL_STAGE.capitalize()
 STATE = Path(".laptop")
 STACKS = "LoraServing-Local-"
 SERVING_STACK = f"{STACKS}Serving"
+#: The value of a stage's `image` with which the CDK CLI builds it.
+_BUILT = "asset"
 STORE_STACK = f"{STACKS}AdapterStore"
 
 
@@ -43,15 +47,28 @@ def temporary(state: Path, port: int | None) -> Iterator[Cloud]:
         yield cloud
 
 
-def start(port: int | None) -> Cloud:
-    """Start the laptop cloud of `STATE`, which runs until `stop`; raises `LaptopCloudError`."""
+def start(port: int | None, *, real_images: bool = False) -> Cloud:
+    """Start the laptop cloud of `STATE`, which runs until `stop`; raises `LaptopCloudError`.
+
+    With `real_images` it runs the images that are deployed, too.
+    """
+    options = ServerOptions(pull_images=real_images, mounts=images.engine_mounts() if real_images else {})
     with _translated_errors():
-        return detached.up(STATE, port=port)
+        return detached.up(STATE, port=port, options=options)
 
 
-def running() -> Cloud | None:
-    """Return the laptop cloud of `STATE` if it is running."""
-    return detached.running(STATE)
+def running(*, real_images: bool = False) -> Cloud | None:
+    """Return the laptop cloud of `STATE` if it is running.
+
+    Raises `LaptopCloudError` if it does not run images and `real_images` are wanted.
+    """
+    found = detached.running(STATE)
+    if found is not None and real_images and not detached.pulls_images(STATE):
+        raise LaptopCloudError(
+            "the laptop cloud that is running does not run images: stop it with make down, then run this "
+            "command again"
+        )
+    return found
 
 
 def stop() -> None:
@@ -65,9 +82,14 @@ def client_variables(cloud: Cloud) -> dict[str, str]:
         return aws_variables(cloud.url)
 
 
-def check() -> None:
-    """Read the stage before anything is started; raises `stacks.typed_yaml.ConfigError`."""
-    load_stage(ROOT / "stages" / "local.yaml")
+def check(*, real_images: bool = False) -> None:
+    """Read the stage, and with `real_images` check the machine, before anything is started.
+
+    Raises `stacks.typed_yaml.ConfigError` and `loraserve.images.laptop.ImagesUnavailable`.
+    """
+    load_stage(ROOT / "stages" / "local.yaml", image=_BUILT if real_images else None)
+    if real_images:
+        images.check_machine()
 
 
 def bootstrap(cloud: Cloud, output: Path) -> None:
@@ -76,21 +98,26 @@ def bootstrap(cloud: Cloud, output: Path) -> None:
     cdk(*bootstrap_command(account, region, LOCAL_STAGE), environment=cloud.environment, output=output)
 
 
-def deploy(cloud: Cloud, output: Path, on_event: OnEvent) -> None:
-    """Run `cdk deploy` for the stage's stacks."""
-    cdk(
-        "deploy",
-        f"{STAGE}/*",
-        "--context",
-        "stage=local",
-        "--require-approval",
-        "never",
-        "--progress",
-        "events",
-        environment=cloud.environment,
-        output=output,
-        on_event=on_event,
-    )
+def deploy(cloud: Cloud, output: Path, on_event: OnEvent, *, real_images: bool = False) -> None:
+    """Run `cdk deploy` for the stage's stacks. With `real_images` it builds the image and pushes it."""
+    environment, context = cloud.environment, ["--context", "stage=local"]
+    with ExitStack() as stack:
+        if real_images:
+            context += ["--context", f"local_image={_BUILT}"]
+            registry = cloud.url.removeprefix("http://")
+            environment = stack.enter_context(images.cdk_environment(environment, registry))
+        cdk(
+            "deploy",
+            f"{STAGE}/*",
+            *context,
+            "--require-approval",
+            "never",
+            "--progress",
+            "events",
+            environment=environment,
+            output=output,
+            on_event=on_event,
+        )
 
 
 def destroy(cloud: Cloud, output: Path, on_event: OnEvent) -> None:

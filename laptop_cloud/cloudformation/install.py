@@ -1,6 +1,6 @@
 """Installation of the types of SageMaker and Application Auto Scaling in `ministack`'s CloudFormation.
 
-`ministack` has no public way to add a type. Only this module, `ministack.iam` and `ministack.s3` of this
+`ministack` has no public way to add a type. Only this module and those of `laptop_cloud.ministack` of this
 package use its private names; `check_emulator` checks that all exist before any is used.
 """
 
@@ -37,9 +37,25 @@ _NAMES: Final[Mapping[str, Mapping[str, type]]] = {
         "_STACK_TAG_PROPERTY": dict,
     },
     f"{_PACKAGE}.stacks": {"_runs_on_worker_thread": FunctionType},
-    "ministack.core.responses": {"get_account_id": FunctionType, "get_region": FunctionType},
-    "ministack.core.iam_actions": {"s3_additional_checks": FunctionType, "_s3_action": FunctionType},
-    "ministack.core.iam_evaluator": {"EvalContext": type, "evaluate_resource_policy": FunctionType},
+    "ministack.core.responses": {
+        "get_account_id": FunctionType,
+        "get_region": FunctionType,
+        "set_request_account_id": FunctionType,
+        "set_request_region": FunctionType,
+    },
+    "ministack.core.iam_actions": {
+        "s3_additional_checks": FunctionType,
+        "_s3_action": FunctionType,
+        "identity_denial_message": FunctionType,
+        "extract_resource_arn": FunctionType,
+    },
+    "ministack.core.iam_evaluator": {
+        "EvalContext": type,
+        "evaluate_resource_policy": FunctionType,
+        "enforce": FunctionType,
+        "AuthError": type,
+    },
+    "ministack.services.ecr": {"_images": Container},
     "ministack.services.iam": {"_roles": Container},
     "ministack.services.s3": {
         "_bucket_default_sse_headers": FunctionType,

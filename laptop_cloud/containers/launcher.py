@@ -1,26 +1,31 @@
-"""Factory of instances: command, directory, environment and limits from a variant and its model."""
+"""Factory of instances: image, directory, environment and limits from a variant and its model."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
 from laptop_cloud.api.account import Account
+from laptop_cloud.api.records import now
 from laptop_cloud.api.service import Params
 from laptop_cloud.containers.credentials import RoleRefused, RoleSessions
 from laptop_cloud.containers.embedded_metrics import EmbeddedMetrics
+from laptop_cloud.containers.image_store import ImageStore, ImageUnavailable, ResolvedImage
 from laptop_cloud.containers.images import UnknownImage, command_of
 from laptop_cloud.containers.instance import Instance, InstanceFailed, ModelData, StartLimits
 from laptop_cloud.containers.logs import SETTINGS, ContainerLog
 from laptop_cloud.containers.model_data import source_uri
-from laptop_cloud.containers.runtime import ProcessRuntime
-
-#: Makes an instance, not started, from the endpoint's name, a variant and its model.
-InstanceFactory = Callable[[str, Params, Params], Instance]
+from laptop_cloud.containers.runtime import ContainerRuntime, ProcessRuntime, SandboxRuntime
+from laptop_cloud.containers.sandbox.errors import SandboxRefused
+from laptop_cloud.containers.sandbox.image_config import ImageConfig
+from laptop_cloud.registry.model_image import ecr_image
 
 #: SageMaker's default for a variant without a limit: eight minutes.
 _DEFAULT_HEALTH_LIMIT_S = 480.0
@@ -34,83 +39,155 @@ def primary_container(model: Params) -> Params:
     return container
 
 
+@dataclass(frozen=True, kw_only=True)
 class Launcher:
-    """A factory of instances. Their files are under one directory; their AWS endpoint is one URL."""
+    """Settings that the instances of all endpoints share."""
+
+    directory: Path
+    """For the instances' files and logs."""
+    endpoint_url: str
+    """The URL of AWS for the containers."""
+    images: Mapping[str, Sequence[str]]
+    """Names of additional images, and the command of each."""
+    session: aiohttp.ClientSession
+    """The HTTP client for health checks."""
+    roles: RoleSessions
+    store: ImageStore | None = None
+    """The images of ECR; None if they are not run."""
+    mounts: Mapping[str, Path] = field(default_factory=dict)
+    """Read-only mounts of the containers that run from an image of ECR."""
+
+    def for_account(self, account: Account) -> FleetLauncherFactory:
+        """Return the factory of the fleets' launchers in `account`."""
+        return lambda endpoint, variant, model: FleetLauncher(self, account, endpoint, variant, model)
+
+
+class FleetLauncher:
+    """A factory of the instances of one fleet."""
 
     def __init__(
-        self,
-        *,
-        directory: Path,
-        endpoint_url: str,
-        images: Mapping[str, Sequence[str]],
-        session: aiohttp.ClientSession,
-        roles: RoleSessions,
+        self, shared: Launcher, account: Account, endpoint: str, variant: Params, model: Params
     ) -> None:
-        """`images` maps names of additional images to commands; `session` is for health checks."""
-        self._directory = directory
-        self._endpoint_url = endpoint_url
-        self._images = images
-        self._session = session
-        self._roles = roles
+        """Take the endpoint's name, its variant and the variant's model."""
+        self._shared = shared
+        self._account = account
+        self._endpoint = endpoint
+        self._variant = variant
+        self._model = model
+        self._container = primary_container(model)
 
-    def for_account(self, account: Account) -> InstanceFactory:
-        """Return the factory of instances in `account`."""
+    async def resolve(self) -> ResolvedImage:
+        """Return the image of every instance of the fleet.
 
-        def make(endpoint: str, variant: Params, model: Params) -> Instance:
-            container = primary_container(model)
-            if "ExecutionRoleArn" not in model:
-                raise InstanceFailed(f"model {model['ModelName']} has no ExecutionRoleArn to act with")
-            role: str = model["ExecutionRoleArn"]
-            try:
-                command = command_of(container["Image"], self._images)
-                credentials = self._roles.container_variables(role, account)
-            except (UnknownImage, RoleRefused) as error:
-                raise InstanceFailed(str(error)) from error
-            log = self._new_log(endpoint, variant["VariantName"])
-            return Instance(
-                variant=variant["VariantName"],
-                runtime=ProcessRuntime(
-                    command=command,
-                    environment=container.get("Environment", {}),
-                    account=account,
-                    endpoint_url=self._endpoint_url,
-                    credentials=credentials,
+        Raises:
+            InstanceFailed: there is no such image, or the execution role may not read it.
+        """
+        uri: str = self._container["Image"]
+        with _failures():
+            if ecr_image(uri) is not None:
+                return await asyncio.to_thread(self._store().resolve, uri, self._role(), self._account)
+            command_of(uri, self._shared.images)
+            return ResolvedImage(uri, uri, now())
+
+    async def make(self, image: ResolvedImage) -> Instance:
+        """Make an instance, not started. An image of ECR is pulled for it.
+
+        Raises:
+            InstanceFailed: the execution role may not pull the image, or SageMaker may not assume the role.
+        """
+        role = self._role()
+        with _failures():
+            if ecr_image(image.specified) is None:
+                return self._instance(self._process(image, role), role)
+            return self._instance(await self._sandbox(image, role), role)
+
+    def _process(self, image: ResolvedImage, role: str) -> ProcessRuntime:
+        shared = self._shared
+        return ProcessRuntime(
+            command=command_of(image.specified, shared.images),
+            environment=self._container.get("Environment", {}),
+            account=self._account,
+            endpoint_url=shared.endpoint_url,
+            credentials=shared.roles.container_variables(role, self._account),
+        )
+
+    async def _sandbox(self, image: ResolvedImage, role: str) -> SandboxRuntime:
+        shared = self._shared
+        pulled = await asyncio.to_thread(self._store().pull, image, role, self._account)
+        return SandboxRuntime(
+            layers=pulled.layers,
+            image=ImageConfig.of(pulled.document),
+            environment=self._container.get("Environment", {}),
+            endpoint_url=shared.endpoint_url,
+            credentials=shared.roles.sandbox_variables(role, self._account),
+            mounts=shared.mounts,
+        )
+
+    def _instance(self, runtime: ContainerRuntime, role: str) -> Instance:
+        log = self._new_log()
+        return Instance(
+            variant=self._variant["VariantName"],
+            runtime=runtime,
+            model_data=ModelData(
+                uri=source_uri(self._container),
+                make_s3=lambda: self._shared.roles.client(role, "s3", self._account),
+            ),
+            limits=StartLimits(
+                download_s=self._variant.get("ModelDataDownloadTimeoutInSeconds", _DEFAULT_DOWNLOAD_LIMIT_S),
+                health_s=self._variant.get(
+                    "ContainerStartupHealthCheckTimeoutInSeconds", _DEFAULT_HEALTH_LIMIT_S
                 ),
-                model_data=ModelData(
-                    uri=source_uri(container), make_s3=lambda: self._roles.client(role, "s3", account)
-                ),
-                limits=StartLimits(
-                    download_s=variant.get("ModelDataDownloadTimeoutInSeconds", _DEFAULT_DOWNLOAD_LIMIT_S),
-                    health_s=variant.get(
-                        "ContainerStartupHealthCheckTimeoutInSeconds", _DEFAULT_HEALTH_LIMIT_S
-                    ),
-                ),
-                directory=log.with_suffix(""),
-                log=log,
-                cloud_log=self._cloud_log(log, endpoint, variant["VariantName"], role, account),
-                session=self._session,
+            ),
+            directory=log.with_suffix(""),
+            log=log,
+            cloud_log=self._cloud_log(log, role),
+            session=self._shared.session,
+        )
+
+    def _role(self) -> str:
+        if "ExecutionRoleArn" not in self._model:
+            raise InstanceFailed(f"model {self._model['ModelName']} has no ExecutionRoleArn to act with")
+        return str(self._model["ExecutionRoleArn"])
+
+    def _store(self) -> ImageStore:
+        if self._shared.store is None:
+            raise InstanceFailed(
+                f"this laptop cloud does not run images of ECR, such as {self._container['Image']}: start it "
+                "with them (make up IMAGES=real, or --pull-images of python -m laptop_cloud)"
             )
+        return self._shared.store
 
-        return make
-
-    def _cloud_log(self, log: Path, endpoint: str, variant: str, role: str, account: Account) -> ContainerLog:
+    def _cloud_log(self, log: Path, role: str) -> ContainerLog:
         # The format of EC2's instance ids.
         instance_id = f"i-{secrets.token_hex(9)[:17]}"
         return ContainerLog(
             log,
-            f"/aws/sagemaker/Endpoints/{endpoint}",
-            f"{variant}/{instance_id}",
-            lambda: self._roles.client(role, "logs", account, SETTINGS),
-            EmbeddedMetrics(account),
+            f"/aws/sagemaker/Endpoints/{self._endpoint}",
+            f"{self._variant['VariantName']}/{instance_id}",
+            lambda: self._shared.roles.client(role, "logs", self._account, SETTINGS),
+            EmbeddedMetrics(self._account),
         )
 
-    def _new_log(self, endpoint: str, variant: str) -> Path:
+    def _new_log(self) -> Path:
         """Create the log file of the next instance. Logs outlive instances, as CloudWatch's do."""
-        directory = self._directory / endpoint
+        directory = self._shared.directory / self._endpoint
         directory.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):
-            log = directory / f"{variant}-{number}.log"
+            log = directory / f"{self._variant['VariantName']}-{number}.log"
             if not log.exists():
                 log.touch()
                 return log
         raise AssertionError
+
+
+#: Returns the launcher of a fleet, from the endpoint's name, a variant and its model.
+FleetLauncherFactory = Callable[[str, Params, Params], FleetLauncher]
+
+
+@contextlib.contextmanager
+def _failures() -> Iterator[None]:
+    """Raise the errors of image and role as `InstanceFailed`."""
+    try:
+        yield
+    except (ImageUnavailable, RoleRefused, SandboxRefused, UnknownImage) as error:
+        raise InstanceFailed(str(error)) from error

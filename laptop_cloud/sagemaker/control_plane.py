@@ -8,8 +8,9 @@ from laptop_cloud.api.account import Account
 from laptop_cloud.api.records import Records, now, summaries
 from laptop_cloud.api.service import Params, Service, invalid, refuse_others
 from laptop_cloud.api.tags import Tags
-from laptop_cloud.containers.launcher import InstanceFactory, primary_container
+from laptop_cloud.containers.launcher import FleetLauncherFactory, primary_container
 from laptop_cloud.containers.model_data import check_source
+from laptop_cloud.registry.model_image import check_image
 from laptop_cloud.sagemaker.descriptions import described
 from laptop_cloud.sagemaker.endpoint import Endpoint
 from laptop_cloud.sagemaker.retained_capacity import retain_capacity, wanted_capacity
@@ -23,7 +24,7 @@ class SageMaker(Service):
     def __init__(
         self,
         account: Account,
-        make_instance: InstanceFactory,
+        launcher_of: FleetLauncherFactory,
         scaled_variants: Callable[[str], set[str]],
         alarm_states: AlarmStates,
     ) -> None:
@@ -31,13 +32,13 @@ class SageMaker(Service):
 
         Args:
             account: the account and region of its resources.
-            make_instance: makes the endpoints' instances.
+            launcher_of: returns what makes the instances of an endpoint's fleet.
             scaled_variants: returns the variants of an endpoint that are registered with Application Auto
                 Scaling.
             alarm_states: returns the states of CloudWatch alarms.
         """
         self._account = account
-        self._make_instance = make_instance
+        self._launcher_of = launcher_of
         self._alarm_states = alarm_states
         self._scaled_variants = scaled_variants
         self._tags = Tags()
@@ -81,6 +82,7 @@ class SageMaker(Service):
                 "Value null at 'PrimaryContainer.Image' failed to satisfy constraint: Member must not be null"
             )
         check_source(container)
+        check_image(container["Image"], self._account)
         arn = self._arn_maker("model")(name)
         self._tags.start(arn, params.pop("Tags", []))
         record = {"EnableNetworkIsolation": False, **params, "ModelArn": arn, "CreationTime": now()}
@@ -117,7 +119,7 @@ class SageMaker(Service):
         self.endpoints.check_free(name)
         config, model = self._resolved(params["EndpointConfigName"])
         arn = self._arn_maker("endpoint")(name)
-        endpoint = Endpoint(name, arn, config, model, self._make_instance, self._alarm_states)
+        endpoint = Endpoint(name, arn, config, model, self._launcher_of, self._alarm_states)
         endpoint.deployment = params.get("DeploymentConfig", {})
         check_deployment(endpoint.deployment, endpoint.fleet.count)
         self._tags.start(arn, params.pop("Tags", []))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from laptop_cloud.api.service import Params
-from laptop_cloud.containers.launcher import primary_container
 from laptop_cloud.sagemaker.endpoint import Endpoint
 from laptop_cloud.sagemaker.fleet import Fleet
 
@@ -17,14 +16,14 @@ def described(endpoint: Endpoint) -> Params:
         "EndpointStatus": endpoint.status,
         "CreationTime": endpoint.created,
         "LastModifiedTime": endpoint.modified,
-        "ProductionVariants": [_variant(endpoint.fleet, endpoint.modified)],
+        "ProductionVariants": [_variant(endpoint.fleet)],
     }
     if endpoint.failure:
         description["FailureReason"] = endpoint.failure
     if endpoint.pending is not None:
         description["PendingDeploymentSummary"] = {
             "EndpointConfigName": endpoint.pending.config["EndpointConfigName"],
-            "ProductionVariants": [_variant(endpoint.pending, endpoint.modified)],
+            "ProductionVariants": [_variant(endpoint.pending)],
             "StartTime": endpoint.modified,
         }
     if endpoint.deployment:
@@ -34,13 +33,20 @@ def described(endpoint: Endpoint) -> Params:
     return description
 
 
-def _variant(fleet: Fleet, since: float) -> Params:
-    """Return a fleet's variant; `since` is the time of its images' resolution."""
-    image = str(primary_container(fleet.model)["Image"])
-    deployed = {"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": since}
+def _variant(fleet: Fleet) -> Params:
+    """Return a fleet's variant. Before its image is resolved, it has none deployed."""
+    image = fleet.image
     variant: Params = {
         "VariantName": fleet.name,
-        "DeployedImages": [deployed],
+        "DeployedImages": [
+            {
+                "SpecifiedImage": image.specified,
+                "ResolvedImage": image.resolved,
+                "ResolutionTime": image.at,
+            }
+        ]
+        if image is not None
+        else [],
         "CurrentWeight": fleet.weight,
         "DesiredWeight": fleet.weight,
         "CurrentInstanceCount": len(fleet.healthy),

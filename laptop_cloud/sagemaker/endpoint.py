@@ -9,7 +9,7 @@ from typing import Any, Final
 from laptop_cloud.api.records import now
 from laptop_cloud.api.service import Params, invalid
 from laptop_cloud.containers.instance import Instance, InstanceFailed
-from laptop_cloud.containers.launcher import InstanceFactory
+from laptop_cloud.containers.launcher import FleetLauncherFactory
 from laptop_cloud.sagemaker.fleet import Fleet, Member
 from laptop_cloud.sagemaker.rollback_alarms import AlarmStates, UpdateFailed
 from laptop_cloud.sagemaker.rollout import Rollout
@@ -30,7 +30,7 @@ class Endpoint:
         arn: str,
         config: Params,
         model: Params,
-        make_instance: InstanceFactory,
+        launcher_of: FleetLauncherFactory,
         alarm_states: AlarmStates,
     ) -> None:
         """Set up an endpoint without instances; `create` starts those of `config`.
@@ -40,7 +40,7 @@ class Endpoint:
             arn: its ARN.
             config: its endpoint configuration.
             model: the model of the configuration's variant.
-            make_instance: makes its instances.
+            launcher_of: returns what makes the instances of a fleet.
             alarm_states: returns the states of CloudWatch alarms.
         """
         self.name = name
@@ -50,7 +50,7 @@ class Endpoint:
         self.deployment: Params = {}
         self.created = self.modified = now()
         self._alarm_states = alarm_states
-        self._make_instance = make_instance
+        self._launcher_of = launcher_of
         self._running: set[Instance] = set()
         self.fleet = self.fleet_of(config, model)
         #: The new fleet during an update.
@@ -66,7 +66,7 @@ class Endpoint:
     def fleet_of(self, config: Params, model: Params) -> Fleet:
         """Return a fleet of this endpoint without instances."""
         variant = config["ProductionVariants"][0]
-        return Fleet(config, model, lambda: self._make_instance(self.name, variant, model), self._running)
+        return Fleet(config, model, self._launcher_of(self.name, variant, model), self._running)
 
     def create(self) -> None:
         """Begin to start the instances."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from laptop_cloud.api.records import now
 from laptop_cloud.api.service import Params
+from laptop_cloud.containers.image_store import ResolvedImage
 from laptop_cloud.containers.instance import Instance, InstanceFailed
+from laptop_cloud.containers.launcher import FleetLauncher
 
 #: Seconds before a dead instance is replaced, so that a crash loop does not spin.
 _REPLACE_AFTER_S: Final = 2.0
@@ -52,18 +54,20 @@ class Fleet:
     """Instances of one endpoint configuration, which has one variant. Used on the event loop only."""
 
     def __init__(
-        self, config: Params, model: Params, make: Callable[[], Instance], running: set[Instance]
+        self, config: Params, model: Params, launcher: FleetLauncher, running: set[Instance]
     ) -> None:
         """Set up a fleet without instances.
 
         Args:
             config: the endpoint configuration.
             model: the model of its variant.
-            make: makes an instance, not started.
+            launcher: resolves the model's image and makes instances of it.
             running: the endpoint's instances that may have a process; this fleet adds and removes its own.
         """
         self.config = config
         self.model = model
+        #: The image of every instance, resolved for the first one.
+        self.image: ResolvedImage | None = None
         self.variant: Params = config["ProductionVariants"][0]
         #: The desired number of instances.
         self.count = int(self.variant.get("InitialInstanceCount", 1))
@@ -77,7 +81,7 @@ class Fleet:
         self.stage_since = now()
         #: The instances in rotation.
         self.members: list[Member] = []
-        self._make = make
+        self._launcher = launcher
         self._running = running
         self._replacements: set[asyncio.Task[None]] = set()
 
@@ -157,7 +161,9 @@ class Fleet:
             await asyncio.wait(self._replacements)
 
     async def _started(self, count: int) -> list[Member]:
-        instances = [self._make() for _ in range(count)]
+        if self.image is None:
+            self.image = await self._launcher.resolve()
+        instances = [await self._launcher.make(self.image) for _ in range(count)]
         self._running.update(instances)
         try:
             outcomes = await asyncio.gather(*(i.start() for i in instances), return_exceptions=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import IO, Any, ClassVar
 
 from loraserve.errors import UserError
 from loraserve.images.processes import OnLine, ProgramFailed, ask, read_from, run
+from stacks.project import DOCKER_MANIFEST
 
 PLATFORM = "linux/amd64"
 #: Names the builder to use, instead of the first that works.
@@ -165,10 +167,13 @@ class Docker(Builder):
         return _succeeds([self.program, "buildx", "inspect"])
 
     def _build_command(self, dockerfile: Path, tag: str) -> list[str]:
-        # BuildKit finds DOCKERFILE.dockerignore by its name.
+        # BuildKit finds DOCKERFILE.dockerignore by its name. Docker's own driver unpacks what it builds, and
+        # then refuses to rewrite times (https://github.com/docker/buildx/issues/2733).
+        driver = re.search(r"^Driver:\s*(\S+)", ask([self.program, "buildx", "inspect"]), re.MULTILINE)
+        rewrite = "" if driver is None or driver[1] == "docker" else ",rewrite-timestamp=true"
         return [
             *(self.program, "buildx", "build", "--provenance=false", "--sbom=false", "--tag", tag),
-            *("--build-arg", "SOURCE_DATE_EPOCH=0", "--output", "type=docker,rewrite-timestamp=true"),
+            *("--build-arg", "SOURCE_DATE_EPOCH=0", "--output", f"{DOCKER_MANIFEST}{rewrite}"),
         ]
 
     def _inspect(self, image: str) -> dict[str, Any]:

@@ -26,14 +26,19 @@ STAGE_NAME = r"[a-z][a-z0-9]{0,30}"
 LOCAL_STAGE = "local"
 
 
-def load_stage(path: Path) -> LoadedStage:
-    """Read a stage file and its manifest; raise `ConfigError` on the first thing that is wrong."""
+def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
+    """Read a stage file and its manifest; raise `ConfigError` on the first thing that is wrong.
+
+    `image` replaces the file's own.
+    """
     if re.fullmatch(STAGE_NAME, path.stem) is None:
         raise ConfigError(
             f"{path}: the name of a stage is part of its stacks' and endpoint's: lower-case letters and "
             "digits, 31 at most"
         )
     config = read(path, StageConfig)
+    if image is not None:
+        config = config.model_copy(update={"image": image})
     for problem in problems(config):
         raise ConfigError(f"{path}: {problem}")
     manifest_path = path.parent / config.adapters
@@ -62,12 +67,17 @@ def load_stage(path: Path) -> LoadedStage:
     return stage
 
 
-def load_stages(directory: Path, only: str | None = None) -> list[LoadedStage]:
-    """Load all stages of a directory in alphabetical order, or the one named `only`."""
+def load_stages(
+    directory: Path, only: str | None = None, *, local_image: str | None = None
+) -> list[LoadedStage]:
+    """Load all stages of a directory in alphabetical order, or the one named `only`.
+
+    `local_image` replaces the image of the stage that the laptop cloud runs, and of no other.
+    """
     paths = sorted(directory.glob("*.yaml"))
     if only is not None:
         names = [path.stem for path in paths]
         if only not in names:
             raise ConfigError(f"stage {only!r} is unknown{closest(only, names)}; stages: {', '.join(names)}")
         paths = [directory / f"{only}.yaml"]
-    return [load_stage(path) for path in paths]
+    return [load_stage(path, image=local_image if path.stem == LOCAL_STAGE else None) for path in paths]

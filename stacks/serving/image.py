@@ -13,7 +13,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from stacks.config.base_images import BaseImage, build_argument, read_lock
-from stacks.project import ROOT
+from stacks.project import DOCKER_MANIFEST, ROOT
 
 _ECR_URI = re.compile(
     r"^(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<name>[^:@]+)[:@].+$"
@@ -52,6 +52,7 @@ class BuiltImage(Construct):
             ignore_mode=cdk.IgnoreMode.DOCKER,
             # ml.g5 is x86-64: an image built on an arm64 laptop without this would not start there.
             platform=ecr_assets.Platform.LINUX_AMD64,
+            outputs=[DOCKER_MANIFEST],
             display_name=f"lora-serving-{engine}",
         )
 

@@ -90,7 +90,7 @@ def test_the_end_of_a_long_log_survives_in_the_reason(sagemaker: Any) -> None:
 
 
 def test_an_image_that_cannot_run_here_is_the_failure_reason(sagemaker: Any) -> None:
-    model = sagemaker.model("763104351884.dkr.ecr.us-east-1.amazonaws.com/vllm:0.32")
+    model = sagemaker.model("docker.io/vllm/vllm-openai:v0.32.0")
     reason = failure(sagemaker, model)
     assert "the laptop cloud runs images localhost/<room>, e.g. localhost/vllm" in reason
     assert "localhost/echo" in reason

@@ -49,7 +49,7 @@ def log(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("builder", "words"),
     [
-        (Docker, "buildx build --provenance=false --sbom=false SOURCE_DATE_EPOCH=0 type=docker,rewrite-timestamp=true"),
+        (Docker, "buildx build --provenance=false --sbom=false SOURCE_DATE_EPOCH=0 type=docker,oci-mediatypes=false"),
         (Podman, "build --layers=false --format docker --timestamp 0 --ignorefile"),
         (Buildah, "build --isolation chroot --layers=false --format docker --timestamp 0 --ignorefile"),
     ],
@@ -64,12 +64,28 @@ def test_a_build_is_for_sagemakers_platform_in_dockers_format_without_times(
         dockerfile=dockerfile, context=tmp_path, tag="a/b:1", build_args={"A": "1 2"},
         secrets={"ca.pem": tmp_path / "ca"}, on_line=seen.append,
     )  # fmt: skip
-    (command,) = log(programs)
+    command = log(programs)[-1]
     common = f"--tag a/b:1 --platform linux/amd64 --build-arg A=1 2 --secret id=ca.pem,src={tmp_path}/ca"
     for word in [*words.split(), *common.split()]:
         assert word in command.split()
     assert command.split()[-1] == str(tmp_path)
     assert seen == ["STEP 1"]
+
+
+@pytest.mark.parametrize(
+    ("driver", "output"),
+    [
+        ("docker", "type=docker,oci-mediatypes=false"),
+        ("docker-container", "type=docker,oci-mediatypes=false,rewrite-timestamp=true"),
+    ],
+)
+def test_docker_rewrites_times_where_its_driver_can(
+    programs: Path, tmp_path: Path, driver: str, output: str
+) -> None:
+    docker = program(programs, "docker", f"Name:   default\nDriver: {driver}\n\nNodes:\nName: default")
+    Docker(str(docker)).build(dockerfile=tmp_path / "Dockerfile", context=tmp_path, tag="a")
+    words = log(programs)[-1].split()
+    assert words[words.index("--output") + 1] == output
 
 
 @pytest.mark.parametrize(("builder", "answer"), [(Docker, DOCKER), (Podman, DOCKER), (Buildah, BUILDAH)])

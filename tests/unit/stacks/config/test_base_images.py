@@ -106,6 +106,8 @@ def built(folder: Path, base: BaseImage) -> tuple[dict[str, Any], list[str]]:
 def test_a_deployment_builds_from_the_digest_that_is_locked(tmp_path: Path) -> None:
     source, warnings = built(tmp_path, LORAX)
     assert source["dockerBuildArgs"] == {"LORAX_IMAGE": LORAX.reference}
+    # A manifest that SageMaker takes, whatever Docker's image store makes by default.
+    assert source["dockerOutputs"] == ["type=docker,oci-mediatypes=false"]
     assert warnings == []
 
 

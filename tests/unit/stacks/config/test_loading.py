@@ -130,3 +130,16 @@ def test_reading_a_stage_file_does_not_start_the_cdk() -> None:
     """Every command reads one; aws_cdk takes a second to import."""
     script = "import sys, stacks.config.stage_config; sys.exit('aws_cdk' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
+
+
+def test_an_image_for_the_laptop_replaces_that_of_the_local_stage_alone() -> None:
+    plain = {stage.name: stage.config for stage in load_stages(ROOT / "stages")}
+    replaced = {stage.name: stage.config for stage in load_stages(ROOT / "stages", local_image="asset")}
+    assert (plain["local"].image, replaced["local"].image) == ("localhost/vllm:laptop", "asset")
+    assert replaced["local"].model_copy(update={"image": plain["local"].image}) == plain["local"]
+    assert {**replaced, "local": None} == {**plain, "local": None}
+
+
+def test_an_image_for_the_laptop_is_checked_like_that_of_the_file() -> None:
+    with pytest.raises(ConfigError, match="image: SageMaker pulls from a private repository of ECR only"):
+        load_stages(ROOT / "stages", "local", local_image="docker.io/vllm/vllm-openai:v0.32.0")

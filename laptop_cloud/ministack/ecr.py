@@ -1,0 +1,81 @@
+"""Access to `ministack`'s ECR without an API. `cloudformation.install` checks the private names."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from laptop_cloud.api.account import Account
+from laptop_cloud.api.service import Params
+
+
+class StoredImage(NamedTuple):
+    """An image in a repository."""
+
+    digest: str
+    media_type: str
+    """The media type of its manifest."""
+
+
+def install() -> None:
+    """Check DescribeRepositories on the repository that it names, as ECR does; `ministack` checks it on `*`.
+
+    The CDK CLI's role for images may describe the bootstrap's repository alone.
+    """
+    actions: Any = import_module("ministack.core.iam_actions")
+    others: Callable[..., str] = actions.extract_resource_arn
+
+    def extract(service: str, method: str, path: str, headers: Params, body: bytes, *more: Any) -> str:
+        found = others(service, method, path, headers, body, *more)
+        if service != "ecr" or not headers.get("x-amz-target", "").endswith(".DescribeRepositories"):
+            return found
+        names = json.loads(body or b"{}").get("repositoryNames") or []
+        _query, region, account = more
+        return Account(account, region).arn("ecr", f"repository/{names[0]}") if len(names) == 1 else found
+
+    actions.extract_resource_arn = extract
+
+
+def find_image(account: Account, repository: str, reference: str) -> StoredImage | None:
+    """Return the image of a tag or a digest; None if the repository or the image does not exist."""
+    ecr: Any = import_module("ministack.services.ecr")
+    for image in ecr._images.get_scoped(account.id, account.region, repository) or []:
+        if reference == image["imageDigest"] or reference in image.get("imageTags", []):
+            return StoredImage(image["imageDigest"], image["imageManifestMediaType"])
+    return None
+
+
+def account_of(access_key: str, region: str) -> Account:
+    """Return the account of an access key: the key itself, or that of the assumed role."""
+    responses: Any = import_module("ministack.core.responses")
+
+    def scoped() -> str:
+        responses.set_request_account_id(access_key)
+        found: str = responses.get_account_id()
+        return found
+
+    return Account(contextvars.copy_context().run(scoped), region)
+
+
+def denial(access_key: str, action: str, account: Account, repository: str) -> str | None:
+    """Return why the policies of the caller and of the repository do not allow `action`; None if they do."""
+    responses: Any = import_module("ministack.core.responses")
+    evaluator: Any = import_module("ministack.core.iam_evaluator")
+    actions: Any = import_module("ministack.core.iam_actions")
+    arn = account.arn("ecr", f"repository/{repository}")
+
+    def scoped() -> Any:
+        responses.set_request_account_id(account.id)
+        responses.set_request_region(account.region)
+        return evaluator.enforce(access_key, action, "ecr", account.region, resource_arn=arn)
+
+    denied = contextvars.copy_context().run(scoped)
+    if denied is None:
+        return None
+    if isinstance(denied, evaluator.AuthError):
+        return str(denied.message)
+    explicit = denied.decision == "Deny"
+    return str(actions.identity_denial_message(action, denied.principal_arn, arn, explicit))
