@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -71,11 +72,13 @@ def build_image(
 ) -> str:
     """Build `container/<engine>/Dockerfile` below `root` and return the image's reference.
 
-    The reference is `image`, or that of `image_name`.
+    The reference is `image`, or that of `image_name`. The image that had it before is removed if it has no
+    other name and no container.
 
     Raises `BaseNotPulled`, `NoDebian`, or `ProgramFailed` with the end of the builder's output.
     """
     image = image or image_name(engine, base)
+    replaced = builder.image_id(image) if builder.has(image) else None
     with build_secrets() as secrets:
         builder.build(
             dockerfile=root / "container" / engine / "Dockerfile",
@@ -85,6 +88,10 @@ def build_image(
             secrets=secrets,
             on_line=on_line,
         )
+    if replaced not in {None, builder.image_id(image)}:
+        # Without this, each build would leave an image without a name. One in use is not removed.
+        with suppress(ProgramFailed):
+            builder.remove(str(replaced).removeprefix("sha256:"))
     return image
 
 

@@ -20,7 +20,10 @@ CERTIFICATES_SECRET = "ca.pem"  # noqa: S105 — a name
 #: pip's options that a build needs.
 _OPTIONS = ("index-url", "extra-index-url", "trusted-host", "proxy")
 #: Of pip, of uv's download of Python, and of every other client.
-_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY", "UV_PYTHON_INSTALL_MIRROR")
+_VARIABLES = (
+    *("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY"),
+    *("UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL"),
+)
 _CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _LINE = re.compile(r"^(?P<where>[\w:.-]+)\.(?P<option>[\w-]+)=(?P<value>.+)$")
 

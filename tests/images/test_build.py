@@ -19,11 +19,12 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from packaging.utils import canonicalize_name
 
-from loraserve.images.build import Base, build_image, describe
+from loraserve.images.build import Base, describe
 from loraserve.images.builders import Buildah
-from loraserve.images.stand_in.bases import stand_in_base
+from loraserve.images.machine import build_secrets
+from loraserve.images.stand_in.bases import stand_in_arguments, stand_in_base
 from loraserve.requirements import HASHED
-from stacks.config.base_images import BaseImage
+from stacks.config.base_images import BaseImage, build_argument
 from stacks.project import ROOT
 from stacks.serving.image import BuiltImage as BuiltAsset
 from tests.harness.waiting import wait_until
@@ -222,8 +223,23 @@ def staged(engine: str, folder: Path) -> Path:
     return found
 
 
+@contextlib.contextmanager
+def marked_base(engine: str, buildah: Buildah, folder: Path) -> Iterator[str]:
+    """The engine's stand-in with Debian's marker, with which pip refuses to install (PEP 668)."""
+    image = f"localhost/lora-serving-tests/marked-{engine}:{TAG}"
+    (folder / "Dockerfile").write_text(
+        f"FROM {stand_in_base(engine, buildah)}\n"
+        "RUN echo '[externally-managed]' > /usr/lib/python3.11/EXTERNALLY-MANAGED\n"
+    )
+    buildah.build(dockerfile=folder / "Dockerfile", context=folder, tag=image)
+    try:
+        yield image
+    finally:
+        buildah.remove(image)
+
+
 @both
-def test_cdks_asset_has_the_builds_files_and_gives_the_same_image(
+def test_cdks_asset_has_the_builds_files_and_gives_the_same_layer(
     buildah: Buildah, engine: str, built: Callable[[str], str], tmp_path: Path
 ) -> None:
     asset = staged(engine, tmp_path / "cdk.out")
@@ -240,35 +256,15 @@ def test_cdks_asset_has_the_builds_files_and_gives_the_same_image(
         path.chmod(0o700 if path.is_dir() else 0o600)
         os.utime(path, (1_000_000_000, 1_000_000_000))
     image = f"localhost/lora-serving-tests/asset-{engine}:{TAG}"
-    build_image(engine, base=Base.STAND_IN, builder=buildah, root=asset, image=image)
-    try:
-        assert buildah.diff_ids(image) == buildah.diff_ids(built(engine))
-    finally:
-        buildah.remove(image)
-
-
-def test_vllms_packages_are_installed_where_debians_marker_forbids_it(
-    buildah: Buildah, tmp_path: Path
-) -> None:
-    marked, image = (f"localhost/lora-serving-tests/{name}:{TAG}" for name in ("marked", "on-marked"))
-    (tmp_path / "Dockerfile").write_text(
-        f"FROM {stand_in_base('vllm', buildah)}\n"
-        """RUN echo "[externally-managed]" > "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"/EXTERNALLY-MANAGED\n"""
-    )
-    buildah.build(dockerfile=tmp_path / "Dockerfile", context=tmp_path, tag=marked)
-    try:
-        shutil.copytree(staged("vllm", tmp_path / "cdk.out"), tmp_path / "source")
-        dockerfile = tmp_path / "source" / "container" / "vllm" / "Dockerfile"
-        from loraserve.images.machine import build_secrets  # noqa: PLC0415
-
-        with build_secrets() as secrets:
-            buildah.build(
-                dockerfile=dockerfile, context=tmp_path / "source", tag=image,
-                build_args={"VLLM_IMAGE": marked}, secrets=secrets,
-            )  # fmt: skip
-        buildah.remove(image)
-    finally:
-        buildah.remove(marked)
+    with marked_base(engine, buildah, tmp_path) as base, build_secrets() as secrets:
+        buildah.build(
+            dockerfile=asset / "container" / engine / "Dockerfile", context=asset, tag=image, secrets=secrets,
+            build_args=stand_in_arguments(engine, buildah) | {build_argument(engine): base},
+        )  # fmt: skip
+        try:
+            assert buildah.diff_ids(image)[-1] == buildah.diff_ids(built(engine))[-1]
+        finally:
+            buildah.remove(image)
 
 
 BUILD = """
