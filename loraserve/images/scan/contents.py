@@ -48,15 +48,17 @@ def read_contents(builder: Builder, name: str, base: str) -> ImageContents:
     this project adds.
     """
     if not builder.has(name):
-        raise NotScanned(f"{name} is not in {builder.name}'s store: run make images")
+        raise NotScanned(f"{name} is not in {builder.name}'s store: run make images, with the same BASE")
     if not builder.has(base):
         raise NotScanned(
             f"{base} is not in {builder.name}'s store, so it is not known what {name} adds to it: "
-            "run make images"
+            "run make images, with the same BASE"
         )
     below = builder.diff_ids(base)
     if builder.diff_ids(name)[: len(below)] != below:
-        raise NotScanned(f"{name} was not built from {base}, as that is now: run make images")
+        raise NotScanned(
+            f"{name} was not built from {base}, as that is now: run make images, with the same BASE"
+        )
     problem: ArchiveError | None = None
     with builder.save(name) as stream:
         try:

@@ -58,7 +58,10 @@ def test_an_image_that_was_not_built_is_reported_with_the_command_that_builds_it
     del images.images[image_name("vllm", Base.STAND_IN)]
     code, _, errors = run("--engine", "vllm", "--base", "stand-in")
     assert code == 3
-    assert "localhost/lora-serving/vllm:stand-in is not in buildah's store: run make images" in errors
+    assert (
+        "localhost/lora-serving/vllm:stand-in is not in buildah's store: run make images, with the same BASE"
+        in errors
+    )
 
 
 def test_a_machine_without_a_builder_has_no_scan(monkeypatch: pytest.MonkeyPatch) -> None:

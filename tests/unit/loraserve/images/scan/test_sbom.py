@@ -97,13 +97,17 @@ def test_equal_layers_have_equal_files() -> None:
 @pytest.mark.parametrize(
     ("image", "base", "message"),
     [
-        ("absent:1", "base:1", "absent:1 is not in buildah's store: run make images"),
+        ("absent:1", "base:1", "absent:1 is not in buildah's store: run make images, with the same BASE"),
         (
             "image:1",
             "absent:1",
             "absent:1 is not in buildah's store, so it is not known what image:1 adds to it",
         ),
-        ("image:1", "other:1", "image:1 was not built from other:1, as that is now: run make images"),
+        (
+            "image:1",
+            "other:1",
+            "image:1 was not built from other:1, as that is now: run make images, with the same BASE",
+        ),
     ],
 )
 def test_an_image_that_cannot_be_read_is_not_scanned(image: str, base: str, message: str) -> None:
