@@ -27,7 +27,7 @@ LIFETIME: Final = timedelta(hours=1)
 PATH: Final = "/_laptop-cloud/credentials"
 #: Path, before the token, of the requests of a container that reaches the address of SageMaker's credentials.
 #: Seen in logs of SageMaker's containers: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/credentials/<UUID>.
-#: No bucket has a name this short, so it is no request to S3.
+#: No bucket has a name this short, so it is no request to S3; a request to ECR's registry has more segments.
 RELATIVE_PATH: Final = "/v2/credentials/"
 SERVICE: Final = "sagemaker.amazonaws.com"
 
@@ -170,7 +170,7 @@ def _token(scope: Message) -> str | None:
     if scope["type"] != "http":
         return None
     path: str = scope["path"]
-    if path.startswith(RELATIVE_PATH):
+    if path.startswith(RELATIVE_PATH) and path.count("/") == RELATIVE_PATH.count("/"):
         return path.removeprefix(RELATIVE_PATH)
     if path == PATH:
         return (header(scope["headers"], b"authorization") or b"").decode("latin-1")

@@ -59,7 +59,6 @@ def sandbox_environment(
     SageMaker adds none to a real-time endpoint's one container but that of the credentials: no region, and no
     SAGEMAKER_BIND_TO_PORT, which only several containers on an instance have
     (https://docs.aws.amazon.com/sagemaker/latest/dg/inference-pipeline-real-time.html). So ports, paths and
-    caches are the image's defaults. The laptop cloud adds the URL of AWS, and no requests to a hub unless the
-    model's variables say otherwise: there is no route to one.
+    caches are the image's defaults. The laptop cloud adds the URL of AWS.
     """
-    return {"HF_HUB_OFFLINE": "1", **given, "AWS_ENDPOINT_URL": endpoint_url, **credentials}
+    return {**given, "AWS_ENDPOINT_URL": endpoint_url, **credentials}

@@ -1,7 +1,7 @@
 """Images of ECR: resolved to a digest, and pulled with the execution role.
 
 The store is in the laptop cloud's directory and of buildah's format, so an image gets into it by a pull only.
-A sandbox mounts the directories of the layers; the store itself mounts nothing and has no containers.
+Sandboxes mount the directories of the layers, each in its own mount namespace. The store has no containers.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ from laptop_cloud.containers.sandbox.errors import SandboxRefused
 from laptop_cloud.registry.model_image import EcrImage, ecr_image
 
 _PROGRAM: Final = "buildah"
+#: From util-linux, which Debian and Ubuntu always have.
+_IN_NAMESPACE: Final = ("unshare", "--mount", "--propagation", "private")
+#: Error codes of a missing permission.
+_DENIED: Final = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 _TAIL_LINES: Final = 5
 
 
@@ -89,7 +93,7 @@ class ImageStore:
                 repositoryName=image.repository, imageIds=[{kind: image.reference}]
             )
         except ClientError as error:
-            raise _denied(role, uri, error) from error
+            raise _unavailable(role, uri, error) from error
         if not found["images"]:
             raise ImageUnavailable(f"Requested image {uri} not found.")
         digest = found["images"][0]["imageId"]["imageDigest"]
@@ -98,8 +102,8 @@ class ImageStore:
     def pull(self, resolved: ResolvedImage, role: str, account: Account) -> PulledImage:
         """Pull the image by its digest.
 
-        Layers that the store has are not pulled again; the role must be able to read the manifest all the
-        same.
+        Layers that the store has are not pulled again. The role must be able to read them all the same: a new
+        instance of SageMaker has none.
 
         Raises:
             ImageUnavailable: the role may not pull it, or buildah cannot unpack it.
@@ -109,12 +113,13 @@ class ImageStore:
         ecr = self._roles.client(role, "ecr", account)
         try:
             token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+            # The permission is for the repository; `ministack` takes any digest.
+            ecr.get_download_url_for_layer(repositoryName=image.repository, layerDigest=image.reference)
             with self._lock:
                 return self._pulled(image, token)
         except ClientError as error:
-            raise _denied(role, resolved.specified, error) from error
+            raise _unavailable(role, resolved.specified, error) from error
         except ImageUnavailable as error:
-            _check_layers(ecr, image, role, resolved.specified)
             raise ImageUnavailable(f"The image '{resolved.specified}' was not pulled: {error}") from error
 
     def _pulled(self, image: EcrImage, token: str) -> PulledImage:
@@ -141,7 +146,9 @@ class ImageStore:
             layer["id"]: layer.get("parent")
             for layer in json.loads((storage / "overlay-layers" / "layers.json").read_text())
         }
-        layer = next(image["layer"] for image in images if image["id"] == identity)
+        layer = next((image["layer"] for image in images if image["id"] == identity), None)
+        if layer is None:
+            raise ImageUnavailable(f"buildah's store in {storage} lacks the image that it pulled")
         found = []
         while layer:
             found.append(storage / "overlay" / layer / "diff")
@@ -149,10 +156,13 @@ class ImageStore:
         return tuple(found)
 
     def _buildah(self, *arguments: str) -> str:
-        """Run buildah on the store; return what it prints."""
+        """Run buildah on the store; return what it prints.
+
+        In a mount namespace of its process: buildah mounts its store, and a mount would outlive its kill.
+        """
         store = ("--root", str(self._directory / "storage"), "--runroot", str(self._directory / "run"))
         done = subprocess.run(
-            (_PROGRAM, *store, "--storage-driver", "overlay", *arguments),
+            (*_IN_NAMESPACE, _PROGRAM, *store, "--storage-driver", "overlay", *arguments),
             check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -171,20 +181,15 @@ def _known(uri: str) -> EcrImage:
     return image
 
 
-def _check_layers(ecr: Any, image: EcrImage, role: str, uri: str) -> None:
-    """Raise `ImageUnavailable` if the role may not read the layers: buildah says 403 alone."""
-    try:
-        ecr.get_download_url_for_layer(repositoryName=image.repository, layerDigest=image.reference)
-    except ClientError as error:
-        raise _denied(role, uri, error) from error
-
-
-def _denied(role: str, uri: str, error: ClientError) -> ImageUnavailable:
+def _unavailable(role: str, uri: str, error: ClientError) -> ImageUnavailable:
     """Return SageMaker's reason, with ECR's.
 
-    https://github.com/aws/deep-learning-containers/issues/759 has SageMaker's.
+    https://github.com/aws/deep-learning-containers/issues/759 has SageMaker's for a missing permission.
     """
-    return ImageUnavailable(
-        f"The role '{role}' does not have {error.operation_name} permission for the image: '{uri}'. "
-        f"{error.response['Error'].get('Message', error)}"
-    )
+    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", str(error))
+    if code in _DENIED:
+        return ImageUnavailable(
+            f"The role '{role}' does not have {error.operation_name} permission for the image: '{uri}'. "
+            f"{message}"
+        )
+    return ImageUnavailable(f"The image '{uri}' was not pulled: {code}: {message}")

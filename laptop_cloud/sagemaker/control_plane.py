@@ -81,6 +81,11 @@ class SageMaker(Service):
             raise invalid(
                 "Value null at 'PrimaryContainer.Image' failed to satisfy constraint: Member must not be null"
             )
+        if params.get("EnableNetworkIsolation"):
+            raise invalid(
+                "the laptop cloud does not emulate EnableNetworkIsolation, with which a container has no "
+                f"network and no credentials: leave it out of {name}"
+            )
         check_source(container)
         check_image(container["Image"], self._account)
         arn = self._arn_maker("model")(name)

@@ -161,9 +161,15 @@ class Fleet:
             await asyncio.wait(self._replacements)
 
     async def _started(self, count: int) -> list[Member]:
-        if self.image is None:
-            self.image = await self._launcher.resolve()
-        instances = [await self._launcher.make(self.image) for _ in range(count)]
+        try:
+            if self.image is None:
+                self.image = await self._launcher.resolve()
+            instances = [await self._launcher.make(self.image) for _ in range(count)]
+        except InstanceFailed:
+            raise
+        except Exception as error:
+            # E.g. a request that times out: without this, the endpoint would stay in Creating.
+            raise InstanceFailed(f"the instance could not be made: {error!r}") from error
         self._running.update(instances)
         try:
             outcomes = await asyncio.gather(*(i.start() for i in instances), return_exceptions=True)

@@ -112,11 +112,15 @@ def base_arguments(
     """Return the build arguments for a build from `base`, which is then in the builder's store."""
     if base is Base.STAND_IN:
         return stand_in_arguments(engine, builder, on_line)
-    locked = read_lock()[engine].reference
-    if not builder.has(locked):
+    base_image = read_lock()[engine]
+    locked = base_image.reference
+    # A tag may have moved since it was pulled. Without the registry, the image that is here is used.
+    if base_image.digest is None or not builder.has(locked):
         try:
             builder.pull(locked, on_line=on_line)
         except ProgramFailed as error:
+            if builder.has(locked):
+                return {build_argument(engine): locked}
             reason = (error.output.strip().splitlines() or ["no output"])[-1]
             raise BaseNotPulled(
                 f"{locked} cannot be pulled: {reason}. Check the network and its proxy and run the command "
@@ -129,9 +133,11 @@ def base_arguments(
 def describe(engine: str, *, base: Base, builder: Builder, image: str | None = None) -> EngineImage:
     """Return the facts of the image that `build_image` stored; reads all of it."""
     image = image or image_name(engine, base)
-    of_base = base_arguments(engine, base=base, builder=builder)[build_argument(engine)]
-    below = builder.diff_ids(of_base)
-    added = builder.diff_ids(image)[len(below) :]
+    of_base = reference(engine, base)
+    below, layers_of_image = builder.diff_ids(of_base), builder.diff_ids(image)
+    if layers_of_image[: len(below)] != below:
+        raise BaseNotPulled(f"{image} was not built from {of_base}, as that is now: run make images again")
+    added = layers_of_image[len(below) :]
     with builder.save(image) as archive:
         layers = measure(archive, added, skipped=below)
     return EngineImage(
@@ -147,7 +153,7 @@ def describe(engine: str, *, base: Base, builder: Builder, image: str | None = N
 def table(images: Sequence[EngineImage]) -> Table:
     """Return a table for the terminal; digests are shortened."""
     result = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for column in ("image", "base", "base size", "added", "compressed", "layers added", "digest"):
+    for column in ("image", "base", "base (as stored)", "added", "compressed", "layers added", "digest"):
         result.add_column(column, no_wrap=column not in {"image", "base"}, overflow="fold")
     for image in images:
         result.add_row(

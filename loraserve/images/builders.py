@@ -164,12 +164,14 @@ class Docker(Builder):
 
     def works(self) -> bool:
         """See `Builder`."""
-        return _succeeds([self.program, "buildx", "inspect"])
+        # `docker buildx inspect` succeeds without a server, too.
+        server = [self.program, "info", "--format", "{{.ServerVersion}}"]
+        return _succeeds(server) and _succeeds([self.program, "buildx", "version"])
 
     def _build_command(self, dockerfile: Path, tag: str) -> list[str]:
         # BuildKit finds DOCKERFILE.dockerignore by its name. Docker's own driver unpacks what it builds, and
         # then refuses to rewrite times (https://github.com/docker/buildx/issues/2733).
-        driver = re.search(r"^Driver:\s*(\S+)", ask([self.program, "buildx", "inspect"]), re.MULTILINE)
+        driver = re.search(r"^Driver:[ \t]*(\S+)", ask([self.program, "buildx", "inspect"]), re.MULTILINE)
         rewrite = "" if driver is None or driver[1] == "docker" else ",rewrite-timestamp=true"
         return [
             *(self.program, "buildx", "build", "--provenance=false", "--sbom=false", "--tag", tag),
@@ -280,7 +282,7 @@ def find_builder() -> Builder:
         reasons.append(f"{builder.name} does not work (run `{builder.name} info`)")
     raise NoBuilder(
         f"nothing here builds images: {'; '.join(reasons)}. Start Docker, or install buildah, which needs no "
-        "daemon: `apt-get install buildah` in Debian 12 or Ubuntu 22.04 and later"
+        "daemon: `apt-get install buildah` in Debian 12, Ubuntu 24.04 and later"
     )
 
 

@@ -1,7 +1,6 @@
 """The images, each built once from its stand-in."""
 
 import fcntl
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 
@@ -10,11 +9,7 @@ import pytest
 from loraserve.images import tools
 from loraserve.images.build import Base, build_image
 from loraserve.images.builders import Buildah
-from stacks.project import ROOT
-from tests.images.container import BuiltImage, mounted
-
-#: Of images of these tests in buildah's store, which other working copies use as well.
-TAG = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
+from tests.images.container import TAG, BuiltImage, mounted
 
 
 def pytest_configure() -> None:

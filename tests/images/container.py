@@ -1,6 +1,7 @@
 """A container of a built image, run as SageMaker runs it."""
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -28,6 +29,8 @@ from tests.harness.waiting import wait_until
 #: Packages of this environment, vLLM's CPU build among them.
 PACKAGES = Path(sysconfig.get_path("purelib"))
 ENGINE_PACKAGES = "/opt/engine/site-packages"
+#: Of the tests' images in buildah's store, which other working copies use as well.
+TAG = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ ENGINES = {
             ENGINE_PACKAGES: PACKAGES,
             "/opt/double": ROOT,
             "/usr/local/bin/lorax-launcher": Path(__file__).with_name("lorax_launcher.py"),
-        }
+        },
+        {"LORAX_DOUBLE_SLOW_TOKEN_SECONDS": "0.02"},
     ),
 }
 
@@ -112,6 +116,7 @@ class ImageContainer:
 
     def __enter__(self) -> Self:
         (self.folder / "tmp").mkdir(parents=True)
+        (self.folder / "model").symlink_to(BASE_DIR)
         spec = SandboxSpec(
             layers=(self.image.root,),
             image=self.image.config,
@@ -119,7 +124,7 @@ class ImageContainer:
             directory=self.folder,
             port=self.client.port,
             endpoint_port=self._cloud.port,
-            mounts={**ENGINES[self.image.engine].mounts, **self._model()},
+            mounts=ENGINES[self.image.engine].mounts,
         )
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -183,10 +188,17 @@ class ImageContainer:
         """Wait for the container's end."""
         return self.process.wait(timeout=seconds)
 
-    def ask(self, adapter: str | None = None, *, stream: bool = False, **parameters: Any) -> Answer:
-        """Send the samples' question in LoRAX's schema through /invocations."""
+    def ask(
+        self,
+        adapter: str | None = None,
+        *,
+        inputs: str = SEED_PROBLEM.prompt,
+        stream: bool = False,
+        **parameters: Any,
+    ) -> Answer:
+        """Send the samples' question, or other inputs, in LoRAX's schema through /invocations."""
         asked = {"adapter_id": adapter, "max_new_tokens": 64} | parameters
-        body = {"inputs": SEED_PROBLEM.prompt, "parameters": asked, "stream": stream}
+        body = {"inputs": inputs, "parameters": asked, "stream": stream}
         return self.client.post("/invocations", body, timeout=60)
 
     def run_inside(self, script: str) -> None:
@@ -201,15 +213,6 @@ class ImageContainer:
         upper = Path(f"/proc/{sandbox.pid}/root{self.folder.resolve()}/sandbox/writable/upper")
         assert upper.is_dir(), upper
         return sorted(str(path.relative_to(upper)) for path in upper.rglob("*") if not path.is_dir())
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """Return the lines from which CloudWatch makes metrics."""
-        return [json.loads(line) for line in self.log.splitlines() if line.startswith('{"_aws"')]
-
-    def _model(self) -> dict[str, Path]:
-        # /opt/ml/model is the mount of this folder.
-        (self.folder / "model").symlink_to(BASE_DIR)
-        return {}
 
 
 def namespaced_pid(process: psutil.Process) -> int:

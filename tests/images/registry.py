@@ -8,6 +8,7 @@ from pathlib import Path
 
 from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION
 from laptop_cloud.cloud import LaptopCloud
+from tests.images.container import TAG
 from tests.images.small_image import IMAGE, small_layers
 
 HOST = f"{DEFAULT_ACCOUNT}.dkr.ecr.{DEFAULT_REGION}.amazonaws.com"
@@ -18,11 +19,11 @@ ARN = f"arn:aws:ecr:{DEFAULT_REGION}:{DEFAULT_ACCOUNT}:repository/{REPOSITORY}"
 class SmallImages:
     """Images of `small_image.py`, which differ in the file /etc/version."""
 
-    def __init__(self, cloud: LaptopCloud, folder: Path) -> None:
+    def __init__(self, cloud: LaptopCloud, folder: Path, *, repository: str = REPOSITORY) -> None:
         """Make the repository."""
-        self._cloud, self._folder = cloud, folder
+        self._cloud, self._folder, self._repository = cloud, folder, repository
         self._names: list[str] = []
-        cloud.client("ecr").create_repository(repositoryName=REPOSITORY)
+        cloud.client("ecr").create_repository(repositoryName=repository)
 
     def push(self, version: str, tag: str, *, kind: str = "v2s2") -> str:
         """Build the image of a version and push it as `tag`; return the image's URI."""
@@ -37,10 +38,10 @@ class SmallImages:
         variables = [word for name, value in IMAGE.env.items() for word in ("--env", f"{name}={value}")]
         options = ("--entrypoint", entrypoint, "--workingdir", IMAGE.working_dir, *variables)
         buildah("config", *options, container)
-        name = f"localhost/small-image-test:{version}-{tag}"
+        name = f"localhost/lora-serving-tests/small:{TAG}-{version}-{tag}"
         buildah("commit", "--quiet", "--rm", container, name)
         self._names.append(name)
-        return push(self._cloud, name, f"{HOST}/{REPOSITORY}:{tag}", self._folder, kind=kind)
+        return push(self._cloud, name, f"{HOST}/{self._repository}:{tag}", self._folder, kind=kind)
 
     def remove(self) -> None:
         """Remove the images from buildah's own store."""

@@ -28,8 +28,7 @@ from stacks.config.base_images import BaseImage, build_argument
 from stacks.project import ROOT
 from stacks.serving.image import BuiltImage as BuiltAsset
 from tests.harness.waiting import wait_until
-from tests.images.conftest import TAG
-from tests.images.container import BuiltImage
+from tests.images.container import TAG, BuiltImage
 
 both = pytest.mark.parametrize("engine", ["vllm", "lorax"])
 PYTHON = {"vllm": "/usr/bin/python3", "lorax": "/opt/gateway/bin/python"}
@@ -286,7 +285,7 @@ def test_an_interrupted_build_leaves_no_container_process_or_file(buildah: Build
         cwd=ROOT, env={**os.environ, "TMPDIR": str(temporary)}, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        wait_until(lambda: sleeping(process.pid), 60)
+        wait_until(lambda: sleeping(process.pid), "the build's RUN sleeps", 60)
         started = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         before = time.monotonic()

@@ -25,6 +25,7 @@ from loraserve.images.stand_in.bases import stand_in_base
 from samples.problems import SEED_PROBLEM, check
 from stacks.project import ROOT
 from tests.harness.working_copy import working_copy
+from tests.images.container import TAG
 from tests.images.registry import HOST, buildah, push
 from tests.local.processes import processes_of
 
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.timeout(600)
 
 ADAPTERS = ("otter", "heron")
 SERVING = ("Local/Serving", "--exclusively", "--require-approval", "never", "--context", "stage=local")
-BROKEN = "localhost/broken-image-test:1"
+BROKEN = f"localhost/lora-serving-tests/broken:{TAG}"
 REPOSITORY = f"{HOST}/cdk-hnb659fds-container-assets-000000000000-us-east-1"
 
 
@@ -44,6 +45,8 @@ class DeployedImage:
     cloud: LaptopCloud
     tree: Path
     assembly: Path
+    stored_before: set[str]
+    """Names in buildah's own store."""
 
     @property
     def endpoint(self) -> str:
@@ -88,6 +91,12 @@ class DeployedImage:
         return found
 
 
+def stored_images() -> set[str]:
+    """Return the names in buildah's own store, without those of other tests."""
+    names = buildah("images", "--format", "{{.Name}}:{{.Tag}}").split()
+    return {name for name in names if not name.startswith(("localhost/lora-serving-tests/", "<none>"))}
+
+
 @contextmanager
 def timed(what: str) -> Iterator[None]:
     """Print the seconds of a step; `pytest -s` shows them."""
@@ -117,9 +126,9 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedImage
     (tree / "build").symlink_to(ROOT / "build")
     mounts = laptop.engine_mounts()
     with LaptopCloud(folder / "cloud", enforce_iam=True, pull_images=True, mounts=mounts) as cloud:
-        stage = DeployedImage(cloud, tree, folder / "cdk.out")
         with timed("stand-in of the base"):
             stand_in_base("vllm")
+        stage = DeployedImage(cloud, tree, folder / "cdk.out", stored_images())
         with timed("cdk bootstrap"):
             local_stage.bootstrap(cloud, stage.assembly)
         with timed("cdk deploy"):
@@ -184,8 +193,7 @@ def test_destroy_leaves_nothing(deployed: DeployedImage) -> None:
     assert deployed.containers() == []
     assert [command for command in processes_of(state) if "sandbox" in command] == []
     assert str(state) not in Path("/proc/mounts").read_text()
-    # Neither in the cloud's store nor, of this deployment's names, in buildah's own.
+    # No container in the cloud's store, and no image of the deployment in buildah's own.
     store = ("--root", str(state / "images" / "storage"), "--runroot", str(state / "images" / "run"))
     assert buildah(*store, "containers", "--quiet") == ""
-    names = buildah("images", "--format", "{{.Name}}:{{.Tag}}")
-    assert not {name for name in names.split() if "cdkasset" in name or REPOSITORY in name}
+    assert stored_images() <= deployed.stored_before

@@ -13,6 +13,7 @@ from loraserve.images import build
 from loraserve.images.build import Base, build_image
 from loraserve.images.builders import Buildah
 from stacks.config.base_images import BaseImage
+from tests.images.container import TAG
 
 DOCKERFILE = "ARG VLLM_IMAGE\nFROM ${VLLM_IMAGE}\nCOPY added /added\n"
 
@@ -28,7 +29,7 @@ class Registry:
         """Push an image with one file; returns its digest and its layers. It does not stay in the store."""
         (self._folder / "Dockerfile").write_text("FROM scratch\nCOPY content /content\n")
         (self._folder / "content").write_text(content)
-        image, digest = f"localhost/lora-serving-tests/{content}:1", self._folder / "digest"
+        image, digest = f"localhost/lora-serving-tests/{content}:{TAG}", self._folder / "digest"
         self._buildah.build(dockerfile=self._folder / "Dockerfile", context=self._folder, tag=image)
         layers = self._buildah.diff_ids(image)
         command = ["buildah", "push", "--quiet", "--format", "v2s2", "--digestfile", str(digest)]
@@ -75,7 +76,11 @@ def test_the_build_gets_the_image_of_the_digest_whatever_the_tag_points_to(
         base = BaseImage(repository=registry.repository, tag="1", digest=locked)
         monkeypatch.setattr(build, "read_lock", lambda base=base: {"vllm": base})
         image = build_image(
-            "vllm", base=Base.LOCK, builder=buildah, root=root, image="localhost/lora-serving-tests/locked:1"
+            "vllm",
+            base=Base.LOCK,
+            builder=buildah,
+            root=root,
+            image=f"localhost/lora-serving-tests/built:{TAG}",
         )
         try:
             assert buildah.diff_ids(image)[: len(expected)] == expected

@@ -38,10 +38,10 @@ class Endpoints:
         )["Role"]["Arn"]
         self.allow("ecr:GetAuthorizationToken", *PULL)
 
-    def allow(self, *actions: str) -> None:
+    def allow(self, *actions: str, resource: str = ARN) -> None:
         """Set the role's permissions."""
         statement = [
-            {"Effect": "Allow", "Action": action, "Resource": "*" if action.endswith("Token") else ARN}
+            {"Effect": "Allow", "Action": action, "Resource": "*" if action.endswith("Token") else resource}
             for action in actions
         ]
         self._iam.put_role_policy(
@@ -182,6 +182,25 @@ def test_a_role_that_may_not_pull_fails_the_endpoint_and_says_why(
     assert f"is not authorized to perform: {action}" in reason
 
 
+def test_a_permission_that_is_taken_away_stops_further_instances(
+    images: SmallImages, endpoints: Endpoints
+) -> None:
+    """The laptop cloud has the layers; a new instance of SageMaker would not."""
+    described = endpoints.create("scaled", images.push("scaled", "scaled"))
+    assert described["EndpointStatus"] == "InService", described.get("FailureReason")
+    endpoints.allow("ecr:GetAuthorizationToken", "ecr:BatchGetImage")
+    weights = [{"VariantName": "Main", "DesiredInstanceCount": 2}]
+    try:
+        endpoints.api.update_endpoint_weights_and_capacities(
+            EndpointName="scaled", DesiredWeightsAndCapacities=weights
+        )
+        described = endpoints.settled("scaled")
+    finally:
+        endpoints.allow("ecr:GetAuthorizationToken", *PULL)
+    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 1
+    assert "is not authorized to perform: ecr:GetDownloadUrlForLayer" in described["FailureReason"]
+
+
 def test_a_manifest_in_ocis_format_is_refused(images: SmallImages, endpoints: Endpoints) -> None:
     image = images.push("oci", "oci", kind="oci")
     with pytest.raises(ClientError, match=r"Unsupported manifest media type application/vnd\.oci\.image"):
@@ -199,6 +218,25 @@ def test_an_image_that_was_deleted_after_the_model_was_made_fails_the_endpoint(
     assert endpoints.settled("deleted")["FailureReason"] == f"Requested image {image} not found."
 
 
+def test_a_repository_that_was_deleted_is_not_reported_as_a_permission(
+    cloud: LaptopCloud, endpoints: Endpoints, tmp_path: Path
+) -> None:
+    images = SmallImages(cloud, tmp_path, repository="deleted")
+    try:
+        endpoints.config("repository", images.push("repository", "deleted"))
+    finally:
+        images.remove()
+    cloud.client("ecr").delete_repository(repositoryName="deleted", force=True)
+    endpoints.allow("ecr:GetAuthorizationToken", *PULL, resource="*")
+    try:
+        endpoints.api.create_endpoint(EndpointName="repository", EndpointConfigName="repository")
+        reason = endpoints.settled("repository")["FailureReason"]
+    finally:
+        endpoints.allow("ecr:GetAuthorizationToken", *PULL)
+    assert "RepositoryNotFoundException" in reason
+    assert "permission" not in reason
+
+
 def test_a_killed_cloud_leaves_no_container_and_its_store_can_be_used_again(tmp_path: Path) -> None:
     state = tmp_path / "killed"
     for version in ("before", "after"):
@@ -211,8 +249,8 @@ def test_a_killed_cloud_leaves_no_container_and_its_store_can_be_used_again(tmp_
             finally:
                 images.remove()
             [server] = [
-                process for process in psutil.process_iter()
-                if process.cmdline()[1:3] == ["-m", "laptop_cloud"] and str(state) in process.cmdline()
+                process for process in psutil.process_iter(["cmdline"])
+                if (words := process.info["cmdline"] or [])[1:3] == ["-m", "laptop_cloud"] and str(state) in words
             ]  # fmt: skip
             server.kill()
             wait_until(lambda: processes_of(state) == [], "no process is left")

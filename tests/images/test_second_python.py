@@ -16,21 +16,31 @@ from loraserve.images.builders import Buildah
 from loraserve.images.machine import build_secrets
 from loraserve.images.stand_in.bases import stand_in_arguments
 from stacks.project import ROOT
-from tests.images.conftest import TAG
-from tests.images.container import BuiltImage, mounted
+from tests.images.container import TAG, BuiltImage, mounted
 from tests.images.test_build import added_members, inside
 
-#: Added by python-build-standalone to what Debian has; the image needs none of it.
+#: What releases of python-build-standalone have beside Debian's Python (its docs/running.rst and
+#: src/validation.rs); the image needs none of it.
 UNUSED = (
+    *("bin/pip3", "bin/idle3.11", "bin/python3.11-config", "bin/pydoc3.11", "bin/2to3-3.11"),
+    *("include/python3.11/Python.h", "share/man/man1/python3.1", "lib/pkgconfig/python3.pc"),
+    *("lib/libpython3.11.so.1.0", "lib/libtcl9.0.so", "lib/libtcl9tk9.0.so", "lib/tcl9.0/init.tcl"),
+    *("lib/tk9.0/tk.tcl", "lib/itcl4.3.5/itcl.tcl", "lib/thread3.0.4/ttrace.tcl"),
     *(
-        "bin/pip3",
-        "bin/idle3.11",
-        "include/python3.11/Python.h",
-        "share/man/man1/python3.1",
-        "lib/tcl8.6/init.tcl",
+        f"lib/python3.11/{name}"
+        for name in (
+            "config-3.11-x86_64-linux-gnu/Makefile",
+            "ensurepip/x.py",
+            "idlelib/x.py",
+            "lib-dynload/_tkinter.cpython-311-x86_64-linux-gnu.so",
+            "lib2to3/x.py",
+            "site-packages/distutils-precedence.pth",
+            "site-packages/pip/__init__.py",
+            "site-packages/setuptools/__init__.py",
+            "test/x.py",
+            "tkinter/x.py",
+        )
     ),
-    *("lib/tk8.6/tk.tcl", "lib/pkgconfig/python3.pc"),
-    *(f"lib/python3.11/{name}/__init__.py" for name in ("ensurepip", "idlelib", "site-packages/pip", "test")),
 )
 
 

@@ -11,6 +11,8 @@ from typing import Final
 
 #: Bytes in flight in a direction, beside the buffers of the two connections.
 _CHUNK_BYTES: Final = 65536
+#: Seconds until the next connection is accepted, after there was no descriptor for one.
+_RETRY_S: Final = 0.1
 #: `struct linger` with which the close of a socket is a reset.
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -29,12 +31,24 @@ class Relay:
         self._answers: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Accept connections until cancelled. One that `address` refuses is reset."""
+        """Accept connections until cancelled. One that `address` refuses is reset.
+
+        Without a descriptor for the next connection, it waits for one: the container's process goes on.
+        """
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as connections:
             while True:
-                accepted, _ = await loop.sock_accept(self._listener)
-                connections.create_task(self._serve(accepted, self._connection()))
+                try:
+                    accepted, _ = await loop.sock_accept(self._listener)
+                except OSError:
+                    await asyncio.sleep(_RETRY_S)
+                    continue
+                try:
+                    opened = self._connection()
+                except OSError:
+                    accepted.close()
+                    continue
+                connections.create_task(self._serve(accepted, opened))
 
     async def drain(self, limit_s: float) -> None:
         """Wait until the clients have what the process at `address` sent before its end.

@@ -47,6 +47,7 @@ class Daemon:
     """Folder of images on the server."""
     is_here: bool
     """True if `root` is on this machine's disk, not in a virtual machine or on another host."""
+    is_podman: bool
 
 
 def check(deployment: Deployment, _stage: LoadedStage, _client: Client) -> Iterator[Finding]:
@@ -58,13 +59,19 @@ def check(deployment: Deployment, _stage: LoadedStage, _client: Client) -> Itera
     try:
         daemon = parse_info(_run(program, "info", "--format", "{{json .}}"))
     except FileNotFoundError:
-        yield problem(
-            "Docker", f"there is no {program!r}", "install Docker, or name another program: CDK_DOCKER=finch"
-        )
+        yield problem("Docker", f"there is no {program!r}", "install Docker, or correct CDK_DOCKER")
         return
     except DockerFailed as error:
         yield problem(
             "Docker", f"{program} does not answer: {error}", "start Docker; check the rights on its socket"
+        )
+        return
+    if daemon.is_podman:
+        yield problem(
+            "Docker",
+            f"{program} is podman, which lacks the option --output type=docker of the image's build",
+            "use Docker; or build with make images, push with podman push --format v2s2, and set the image's "
+            "URI as `image` of the stage",
         )
         return
     yield ok("Docker", f"{program} answers: server {daemon.version}, {daemon.system}/{daemon.architecture}")
@@ -90,6 +97,7 @@ def parse_info(text: str) -> Daemon:
         version=info.get("ServerVersion") or info.get("version", {}).get("Version", ""),
         root=Path(root) if root else None,
         is_here=bool(root) and _is_here(info, os.environ),
+        is_podman=bool(podman),
     )
 
 

@@ -73,8 +73,8 @@ class PipAudit:
             scanner="pip-audit",
             database=f"asked {_service()}",
             vulnerabilities=tuple(found),
-            left_out=f"{unknown + len(skipped)} packages of the base that are not on PyPI"
-            if unknown
+            left_out=f"{unknown + len(skipped)} packages of the base that OSV does not have under PyPI"
+            if unknown or skipped
             else None,
         )
 

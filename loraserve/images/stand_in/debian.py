@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -38,15 +37,21 @@ def write_root(archive: Path, on_line: OnLine | None = None) -> None:
         )
     with tempfile.TemporaryDirectory(prefix="lora-serving-debian-", dir=archive.parent) as folder:
         root = Path(folder)
-        command = [debootstrap, "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, folder]
+        command = [debootstrap, "--force-check-gpg", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
         try:
-            run([*command, *_mirror()], on_line=on_line)
+            run([*command, SUITE, folder, *_mirror()], on_line=on_line)
         except ProgramFailed as error:
-            raise NoDebian(f"{error}\nCheck the network and the machine's apt sources") from error
+            raise NoDebian(
+                f"{error}\nCheck the network, the machine's apt sources, and that debian-archive-keyring is "
+                "installed"
+            ) from error
         for pattern in UNUSED:
             for path in root.glob(pattern):
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        subprocess.run(["tar", "--create", f"--file={archive}", f"--directory={folder}", "."], check=True)  # noqa: S607
+        try:
+            run(["tar", "--create", f"--file={archive}", f"--directory={folder}", "."])
+        except ProgramFailed as error:
+            raise NoDebian(f"{error}\nCheck the space in {archive.parent}") from error
 
 
 def _mirror() -> list[str]:

@@ -46,6 +46,16 @@ def test_a_name_is_taken_once(sagemaker: Any) -> None:
         )
 
 
+def test_network_isolation_is_refused(sagemaker: Any) -> None:
+    with pytest.raises(ClientError, match="EnableNetworkIsolation"):
+        sagemaker.api.create_model(
+            ModelName="isolated",
+            ExecutionRoleArn=ROLE,
+            PrimaryContainer={"Image": "localhost/echo"},
+            EnableNetworkIsolation=True,
+        )
+
+
 def test_an_endpoint_configuration_needs_its_model(sagemaker: Any) -> None:
     with pytest.raises(ClientError, match='Could not find model ".*model/nobody"'):
         sagemaker.config("nobody")

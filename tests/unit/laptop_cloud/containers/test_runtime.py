@@ -42,19 +42,7 @@ def test_a_sandbox_gets_sagemakers_environment_alone(tmp_path: Path) -> None:
     assert spec.mounts == {"/opt/packages": Path("/packages")}
     assert spec.environment == {
         "MODEL": "m",
-        "HF_HUB_OFFLINE": "1",
         "AWS_ENDPOINT_URL": URL,
         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/t",
     }
     assert (tmp_path / "tmp").is_dir()
-
-
-def test_a_models_variable_may_allow_requests_to_a_hub(tmp_path: Path) -> None:
-    start = SandboxRuntime(
-        layers=(),
-        image=ImageConfig(),
-        environment={"HF_HUB_OFFLINE": "0"},
-        endpoint_url=URL,
-        credentials={},
-    ).prepare(tmp_path)
-    assert SandboxSpec.read(Path(start.command[-1])).environment["HF_HUB_OFFLINE"] == "0"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import AsyncIterator
 
@@ -82,6 +83,26 @@ async def test_a_server_that_writes_to_a_client_that_is_gone_is_reset() -> None:
             for _ in range(100):
                 server.send(b"more")
                 await asyncio.sleep(0.01)
+
+
+async def test_without_a_socket_for_a_connection_the_next_one_is_tried() -> None:
+    sockets = iter([OSError(errno.EMFILE, "Too many open files"), None])
+
+    def connection() -> socket.socket:
+        if (error := next(sockets)) is not None:
+            raise error
+        return socket.socket()
+
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as listener:
+        running = asyncio.create_task(Relay(listener, connection, server.getsockname()).run())
+        refused, _ = await asyncio.open_connection(*listener.getsockname())
+        assert await refused.read(1) == b""
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        server.setblocking(False)
+        accepted, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_accept(server), 5)
+        accepted.close()
+        writer.close()
+        running.cancel()
 
 
 async def test_a_refused_connection_is_reset_and_the_next_one_is_tried() -> None:

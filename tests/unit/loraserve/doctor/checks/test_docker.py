@@ -126,3 +126,15 @@ def test_podman_s_answer() -> None:
         ' "version": {"Version": "5.4.2"}}'
     )
     assert (daemon.system, daemon.architecture, daemon.version) == ("linux", "amd64", "5.4.2")
+    assert daemon.is_podman
+
+
+def test_podman_is_refused_with_the_way_that_works(
+    stage: LoadedStage, program: FakeDocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.answers({"host": {"arch": "amd64", "os": "linux"}, "version": {"Version": "5.4.2"}})
+    (tmp_path / "bin" / "docker").rename(tmp_path / "bin" / "podman")
+    monkeypatch.setenv("CDK_DOCKER", "podman")
+    line = found(stage, IMAGE)["Docker"]
+    assert line.state is State.PROBLEM
+    assert "podman push --format v2s2" in (line.remedy or "")

@@ -92,7 +92,7 @@ def test_each_package_of_pypi_is_asked_for(service: Service, contents: ImageCont
     result = PipAudit().scan(contents, "")
     assert sorted(service.asked) == [("pip", "23.0.1"), ("urllib3", "1.26.20"), ("urllib3", "2.8.0")]
     assert result.vulnerabilities == ()
-    assert result.left_out == "3 packages of the base that are not on PyPI"
+    assert result.left_out == "3 packages of the base that OSV does not have under PyPI"
 
 
 def test_a_known_vulnerability_is_found_in_each_version(service: Service, contents: ImageContents) -> None:

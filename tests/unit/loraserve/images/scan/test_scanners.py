@@ -293,7 +293,7 @@ def test_pip_audit_answers_for_the_packages_of_python(contents: ImageContents, a
     answer(auditor, "pip-audit", document, f"cp pins.txt '{auditor}'")
     result = PipAudit().scan(contents, "{}")
     assert rows(result) == [("urllib3", "GHSA-34jh-p97f-mpxf", Severity.UNKNOWN, "2.8.1", True)]
-    assert result.left_out == "2 packages of the base that are not on PyPI"
+    assert result.left_out == "2 packages of the base that OSV does not have under PyPI"
     assert (auditor / "pins.txt").read_text() == "pip==23.0.1\nurllib3==2.8.0\n"
 
 
