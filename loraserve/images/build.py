@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.table import Table
 
 from loraserve.errors import UserError
-from loraserve.images.archive import Layer, measure
 from loraserve.images.builders import Builder
+from loraserve.images.layer_sizes import Layer, measure
 from loraserve.images.machine import build_secrets
 from loraserve.images.processes import OnLine, ProgramFailed
 from loraserve.images.stand_in.bases import stand_in_arguments, stand_in_reference

@@ -9,10 +9,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import IO
 
+from loraserve.errors import UserError
+
 _CHUNK = 1 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
 #: zlib's code for gzip's format.
 _GZIP = 16 + zlib.MAX_WBITS
+
+
+class UnreadableLayer(UserError):
+    """A layer that is not in the stream, or compressed in another way than with gzip."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ def measure(
     podman, buildah and most versions of Docker name a layer's file by its digest, so those of `skipped` need
     not be read. Others name it by the digest of its compressed form, or by neither: so all other files are
     read and recognised by their content.
+
+    Raises `UnreadableLayer` if one is not found.
     """
     names = [digest.removeprefix("sha256:") for digest in skipped]
     found: dict[str, Layer] = {}
@@ -47,6 +55,12 @@ def measure(
             layer = _read(content, member.size)
             if layer.diff_id in diff_ids:
                 found[layer.diff_id] = layer
+    missing = set(diff_ids) - found.keys()
+    if missing:
+        raise UnreadableLayer(
+            f"the builder's archive lacks {', '.join(sorted(missing))}, or has it compressed with something "
+            "other than gzip, such as zstd: set the builder's compression to gzip and build again"
+        )
     return found
 
 

@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from loraserve.images.archive import measure
+from loraserve.images.layer_sizes import UnreadableLayer, measure
 
 CONTENT = b"layer " * 1000
 DIFF_ID = hashlib.sha256(CONTENT).hexdigest()
@@ -41,3 +41,9 @@ def test_a_layer_is_found_by_its_content(name: str, content: bytes) -> None:
     assert list(found.values()) == [layer]
     assert layer.unpacked == len(CONTENT)
     assert layer.compressed == pytest.approx(len(PACKED), abs=30)
+
+
+def test_a_layer_in_another_compression_is_named_with_the_remedy() -> None:
+    zstandard = b"\x28\xb5\x2f\xfd" + CONTENT
+    with pytest.raises(UnreadableLayer, match=rf"sha256:{DIFF_ID}.*compression to gzip"):
+        measure(archive(**{"blobs/sha256/1": zstandard}), [f"sha256:{DIFF_ID}"])
