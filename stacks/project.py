@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 #: copying the 550 files in it took 0.7 s of each synth.
 LAMBDA_LAYER = ROOT / "build" / "lambda_layer.zip"
 #: Option `--output` of an image's build by Docker. SageMaker's CreateModel refuses OCI manifests
-#: (https://github.com/aws/amazon-sagemaker-feedback/issues/180), and BuildKit 0.32 and later makes them
-#: unless it is told otherwise. `type=docker` also loads the image from a builder in a container.
+#: (https://github.com/aws/amazon-sagemaker-feedback/issues/180), which are the default of BuildKit 0.32
+#: and later. `type=docker` also loads the image from a builder in a container.
 DOCKER_MANIFEST = "type=docker,oci-mediatypes=false"
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from loraserve.cli.console import errors, output, report_interrupt
-from loraserve.cli.options import AsJson
+from loraserve.cli.options import AsJson, require_choice
 
 
 def command(
@@ -36,10 +36,8 @@ def command(
     from loraserve.images.builders import find_builder
     from loraserve.progress import last_line, step
 
-    if engine is not None and engine not in ENGINES:
-        raise typer.BadParameter(f"{engine}: use {' or '.join(ENGINES)}", param_hint="--engine")
-    if base not in set(Base):
-        raise typer.BadParameter(f"{base}: use {' or '.join(Base)}", param_hint="--base")
+    require_choice("--engine", engine, ENGINES)
+    require_choice("--base", base, Base)
     builder = find_builder()
     images = []
     engines = ENGINES if engine is None else (engine,)

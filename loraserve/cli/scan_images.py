@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from loraserve.cli.console import errors, output, report_interrupt
-from loraserve.cli.options import AsJson
+from loraserve.cli.options import AsJson, require_choice
 
 #: Folder of the bills of materials, which `make clean` removes.
 OUTPUT = Path("out/images")
@@ -65,10 +64,10 @@ def command(
     from loraserve.images.scan.scan import SCANNERS, Gate, exit_code, scan_image
     from loraserve.images.scan.vulnerability import Severity
 
-    _check("--engine", engine, ENGINES)
-    _check("--base", base, list(Base))
-    _check("--severity", severity, ("low", "medium", "high", "critical"))
-    _check("--scanner", scanner, [known.name for known in SCANNERS])
+    require_choice("--engine", engine, ENGINES)
+    require_choice("--base", base, Base)
+    require_choice("--severity", severity, ("low", "medium", "high", "critical"))
+    require_choice("--scanner", scanner, [known.name for known in SCANNERS])
     gate = Gate(Severity.read(severity), read_allowed(), datetime.now(UTC).date())
     scans = []
     try:
@@ -89,8 +88,3 @@ def command(
             output().print(table(scan, gate, base_too=list_all))
         errors.print(summary(scan, gate), highlight=False, markup=False)
     raise typer.Exit(exit_code(scans, gate))
-
-
-def _check(option: str, value: str | None, valid: Iterable[str]) -> None:
-    if value is not None and value not in valid:
-        raise typer.BadParameter(f"{value}: use {' or '.join(valid)}", param_hint=option)

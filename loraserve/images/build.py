@@ -38,6 +38,10 @@ class BaseNotPulled(UserError):
     """A base image that cannot be pulled; the message has the reason and the remedy."""
 
 
+class BaseChanged(UserError):
+    """An image whose lower layers are not those of its base image."""
+
+
 @dataclass(frozen=True)
 class EngineImage:
     """An image in the builder's store."""
@@ -51,7 +55,7 @@ class EngineImage:
     base: str
     """Reference of the base image."""
     base_bytes: int
-    """Size of the base image, uncompressed."""
+    """Size of the base image, as the builder counts it."""
     layers: tuple[Layer, ...]
     """The layers on top of the base's."""
 
@@ -131,15 +135,17 @@ def base_arguments(
 
 
 def describe(engine: str, *, base: Base, builder: Builder, image: str | None = None) -> EngineImage:
-    """Return the facts of the image that `build_image` stored; reads all of it."""
+    """Return the facts of the image that `build_image` stored; reads all of it.
+
+    Raises `BaseChanged`, `UnreadableLayer` or `ProgramFailed`.
+    """
     image = image or image_name(engine, base)
     of_base = reference(engine, base)
-    below, layers_of_image = builder.diff_ids(of_base), builder.diff_ids(image)
-    if layers_of_image[: len(below)] != below:
-        raise BaseNotPulled(f"{image} was not built from {of_base}, as that is now: run make images again")
-    added = layers_of_image[len(below) :]
+    added = builder.layers_above(image, of_base)
+    if added is None:
+        raise BaseChanged(f"{image} was not built from {of_base}, as that is now: run make images again")
     with builder.save(image) as archive:
-        layers = measure(archive, added, skipped=below)
+        layers = measure(archive, added, skipped=builder.diff_ids(of_base))
     return EngineImage(
         engine=engine,
         image=image,

@@ -69,6 +69,11 @@ class Builder(ABC):
             return False
         return True
 
+    def layers_above(self, image: str, base: str) -> tuple[str, ...] | None:
+        """Return the digests of the image's layers on top of those of `base`; None if it lacks those."""
+        below, layers = self.diff_ids(base), self.diff_ids(image)
+        return layers[len(below) :] if layers[: len(below)] == below else None
+
     def tag(self, image: str, name: str) -> None:
         """Give an image of the local store a further name."""
         run([self.program, "tag", image, name])
@@ -103,7 +108,7 @@ class Builder(ABC):
 
     @abstractmethod
     def size(self, image: str) -> int:
-        """Return the bytes of the image's layers, uncompressed, as the builder counts them."""
+        """Return the bytes of the image as the builder counts them: compressed for some that were pulled."""
 
     @abstractmethod
     def config(self, image: str) -> dict[str, Any]:

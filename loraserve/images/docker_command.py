@@ -26,7 +26,7 @@ from typing import Final
 
 from adapters.engines.registry import ENGINES
 from loraserve.errors import UserError
-from loraserve.images.builders import find_builder
+from loraserve.images.builders import Builder, find_builder
 from loraserve.images.machine import build_secrets
 from loraserve.images.stand_in.bases import stand_in_arguments
 from stacks.config.base_images import build_argument
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], password: str
     if given.command == "inspect":
         return 1
     if given.command == "build":
-        build_args = _with_stand_ins(dict(arg.partition("=")[::2] for arg in given.build_arg))
+        build_args = _with_stand_ins(dict(arg.partition("=")[::2] for arg in given.build_arg), builder)
         dockerfile = Path(given.context, given.file).resolve()
         with build_secrets() as secrets:
             builder.build(
@@ -83,13 +83,13 @@ def main(arguments: Sequence[str], environment: Mapping[str, str], password: str
     return 0
 
 
-def _with_stand_ins(given: Mapping[str, str]) -> dict[str, str]:
+def _with_stand_ins(given: Mapping[str, str], builder: Builder) -> dict[str, str]:
     """Return the build arguments with the stand-ins of base images, and print what is replaced."""
     found = dict(given)
     for engine in ENGINES:
         name = build_argument(engine)
         if name in given:
-            found |= stand_in_arguments(engine)
+            found |= stand_in_arguments(engine, builder)
             print(f"{name}: the stand-in {found[name]} replaces {given[name]}", flush=True)
     return found
 

@@ -32,9 +32,8 @@ _LINE = re.compile(r"^(?P<where>[\w:.-]+)\.(?P<option>[\w-]+)=(?P<value>.+)$")
 def build_secrets() -> Iterator[dict[str, Path]]:
     """Yield the secrets of a build by id, as temporary files; none if the machine has no such settings."""
     settings, certificates = machine_settings(os.environ, _pip_options())
-    with tempfile.TemporaryDirectory(
-        prefix="lora-serving-"
-    ) as folder:  # mode 0700: an index URL may have a password
+    # Mode 0700: an index URL may have a password.
+    with tempfile.TemporaryDirectory(prefix="lora-serving-") as folder:
         secrets: dict[str, Path] = {}
         if certificates is not None:
             secrets[CERTIFICATES_SECRET] = certificates

@@ -99,7 +99,7 @@ class _Container:
         linux.bound_capabilities(MASK)
         info, write = os.pipe()
         options = bubblewrap.options(spec, files, hostname, info=write)
-        with _in_memory(options) as file, os.fdopen(info) as told:
+        with _in_memory(options) as file, os.fdopen(info) as report:
             self._process = subprocess.Popen(
                 [bubblewrap.PROGRAM, "--args", str(file), "--", *spec.image.command()],
                 stdin=subprocess.DEVNULL,
@@ -107,7 +107,7 @@ class _Container:
             )
             os.close(write)
             # Empty if bubblewrap failed, which says why on standard error.
-            document = told.read()
+            document = report.read()
         if document:
             self._pid_1 = os.pidfd_open(json.loads(document)["child-pid"])
 

@@ -13,7 +13,7 @@ from laptop_cloud.containers.sandbox.errors import SandboxRefused
 def check() -> None:
     """Raise `SandboxRefused`, with the remedy, for the first thing that the machine lacks.
 
-    Only a start tells whether mounts are allowed.
+    Whether mounts are allowed shows at a start.
     """
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         raise SandboxRefused(

@@ -51,20 +51,20 @@ class SandboxSpec:
     @classmethod
     def read(cls, file: Path) -> Self:
         """Read a file that `command` wrote."""
-        said = json.loads(file.read_text())
-        image = said["image"]
+        document = json.loads(file.read_text())
+        image = document["image"]
         return cls(
-            layers=tuple(map(Path, said["layers"])),
+            layers=tuple(map(Path, document["layers"])),
             image=ImageConfig(
                 entrypoint=tuple(image["entrypoint"]),
                 cmd=tuple(image["cmd"]),
                 env=image["env"],
                 working_dir=image["working_dir"],
             ),
-            environment=said["environment"],
-            directory=Path(said["directory"]),
-            port=said["port"],
-            endpoint_port=said["endpoint_port"],
-            mounts={inside: Path(path) for inside, path in said["mounts"].items()},
-            root_bytes=said["root_bytes"],
+            environment=document["environment"],
+            directory=Path(document["directory"]),
+            port=document["port"],
+            endpoint_port=document["endpoint_port"],
+            mounts={inside: Path(path) for inside, path in document["mounts"].items()},
+            root_bytes=document["root_bytes"],
         )

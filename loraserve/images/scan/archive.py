@@ -12,7 +12,7 @@ import json
 import posixpath
 import re
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, Any
@@ -70,11 +70,18 @@ class SavedImage:
 
 def merged(layers: Iterable[ImageLayer]) -> dict[str, bytes]:
     """Return the files that a container of these layers sees."""
+    files: dict[str, bytes] = {}
+    for files in views(layers):  # noqa: B007 — the last one
+        pass
+    return files
+
+
+def views(layers: Iterable[ImageLayer]) -> Iterator[dict[str, bytes]]:
+    """Yield, for each layer, the files that a container of it and of those below sees."""
     seen: dict[str, bytes] = {}
     for layer in layers:
-        seen = {path: content for path, content in seen.items() if not layer.hides(path)}
-        seen.update(layer.files)
-    return seen
+        seen = {path: content for path, content in seen.items() if not layer.hides(path)} | layer.files
+        yield seen
 
 
 def read_image(stream: IO[bytes]) -> SavedImage:

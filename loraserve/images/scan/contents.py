@@ -54,8 +54,8 @@ def read_contents(builder: Builder, name: str, base: str) -> ImageContents:
             f"{base} is not in {builder.name}'s store, so it is not known what {name} adds to it: "
             "run make images, with the same BASE"
         )
-    below = builder.diff_ids(base)
-    if builder.diff_ids(name)[: len(below)] != below:
+    added = builder.layers_above(name, base)
+    if added is None:
         raise NotScanned(
             f"{name} was not built from {base}, as that is now: run make images, with the same BASE"
         )
@@ -70,4 +70,5 @@ def read_contents(builder: Builder, name: str, base: str) -> ImageContents:
         raise NotScanned(f"{name} was not scanned: {problem}") from problem
     packages = introduced(image.layers)
     ordered = dict(sorted(packages.items(), key=lambda item: (item[0].purl, item[0].path)))
-    return ImageContents(name, base, image, len(below), ordered, find_distribution(merged(image.layers)))
+    base_layers = len(image.layers) - len(added)
+    return ImageContents(name, base, image, base_layers, ordered, find_distribution(merged(image.layers)))

@@ -18,7 +18,7 @@ from functools import cache
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
-from loraserve.images.scan.archive import ImageLayer, merged
+from loraserve.images.scan.archive import ImageLayer, views
 
 _SOURCE = re.compile(r"(?P<name>\S+)(?: \((?P<version>[^)]+)\))?")
 
@@ -56,8 +56,8 @@ def introduced(layers: tuple[ImageLayer, ...]) -> dict[ImagePackage, int]:
     upper layer's only if its version or its path differ.
     """
     found: dict[ImagePackage, int] = {}
-    for index in range(len(layers)):
-        present = set(installed(merged(layers[: index + 1])))
+    for index, files in enumerate(views(layers)):
+        present = set(installed(files))
         found = {package: first for package, first in found.items() if package in present}
         for package in present:
             found.setdefault(package, index)

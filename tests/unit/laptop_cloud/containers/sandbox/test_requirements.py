@@ -1,4 +1,4 @@
-"""A machine that cannot run images is told what to install or to change."""
+"""Refusals of a machine that cannot run images: each names the remedy."""
 
 from __future__ import annotations
 
