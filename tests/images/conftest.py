@@ -43,6 +43,13 @@ def built(buildah: Buildah, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     return build
 
 
+@pytest.fixture(scope="module")
+def image(engine: str, request: pytest.FixtureRequest) -> BuiltImage:
+    """The image of the test's engine, a parameter of scope `module`."""
+    found: BuiltImage = request.getfixturevalue(f"{engine}_image")
+    return found
+
+
 @pytest.fixture(scope="session")
 def vllm_image(built: Callable[[str], str]) -> Iterator[BuiltImage]:
     with mounted("vllm", built("vllm")) as image:

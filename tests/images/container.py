@@ -4,9 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
-import signal
 import subprocess
-import sysconfig
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,19 +14,15 @@ import psutil  # type: ignore[import-untyped]
 
 from laptop_cloud.cloud import LaptopCloud
 from laptop_cloud.containers.sandbox.image_config import ImageConfig
-from laptop_cloud.containers.sandbox.spec import SandboxSpec
-from laptop_cloud.containers.supervisor import supervised
+from loraserve.images.laptop import engine_mounts
 from samples.problems import SEED_PROBLEM
 from samples.spec import BASE_DIR, BASE_NAME
 from stacks.project import ROOT
 from tests.harness.bucket import Bucket
-from tests.harness.http_client import Answer, Client
-from tests.harness.ports import free_port
+from tests.harness.http_client import Answer
+from tests.harness.sandbox import SandboxedContainer
 from tests.harness.waiting import wait_until
 
-#: Packages of this environment, vLLM's CPU build among them.
-PACKAGES = Path(sysconfig.get_path("purelib"))
-ENGINE_PACKAGES = "/opt/engine/site-packages"
 #: Of the tests' images in buildah's store, which other working copies use as well.
 TAG = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
 
@@ -43,10 +37,11 @@ class EngineInPlace:
 
 
 ENGINES = {
-    "vllm": EngineInPlace({ENGINE_PACKAGES: PACKAGES}, {"ADAPTER_TARGET_MODULES": "q_proj,v_proj"}),
+    "vllm": EngineInPlace(engine_mounts(), {"ADAPTER_TARGET_MODULES": "q_proj,v_proj"}),
     "lorax": EngineInPlace(
         {
-            ENGINE_PACKAGES: PACKAGES,
+            # The double's packages are among them.
+            **engine_mounts(),
             "/opt/double": ROOT,
             "/usr/local/bin/lorax-launcher": Path(__file__).with_name("lorax_launcher.py"),
         },
@@ -78,24 +73,23 @@ def mounted(engine: str, reference: str) -> Iterator[BuiltImage]:
 
 def buildah(*arguments: str) -> str:
     """Run buildah; return what it prints."""
-    done = subprocess.run(["buildah", *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(["buildah", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-class ImageContainer:
+class ImageContainer(SandboxedContainer):
     """`with ImageContainer(image, cloud, bucket, folder) as container:` runs the image with `serve`.
 
-    At the end of the block it is killed with all of its processes.
+    The block begins before it answers. At its end the container is killed with all of its processes.
     """
 
     def __init__(
         self, image: BuiltImage, cloud: LaptopCloud, bucket: Bucket, folder: Path, **variables: str
     ) -> None:
-        self.image, self.bucket, self.folder = image, bucket, folder
-        self.client = Client(free_port())
-        self._log = folder / "container.log"
-        self._cloud = cloud
-        self._variables = {
+        self.image, self.bucket = image, bucket
+        (folder / "model").symlink_to(BASE_DIR)
+        environment = {
             "HF_MODEL_ID": BASE_NAME,
             "ADAPTER_BUCKET": bucket.name,
             "MAX_INPUT_LENGTH": "256",
@@ -112,36 +106,13 @@ class ImageContainer:
             "AWS_SECRET_ACCESS_KEY": cloud.environment["AWS_SECRET_ACCESS_KEY"],
             **variables,
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        mounts = ENGINES[image.engine].mounts
+        super().__init__(
+            (image.root,), image.config, folder, environment=environment, mounts=mounts, aws=cloud.port
+        )
 
     def __enter__(self) -> Self:
-        (self.folder / "tmp").mkdir(parents=True)
-        (self.folder / "model").symlink_to(BASE_DIR)
-        spec = SandboxSpec(
-            layers=(self.image.root,),
-            image=self.image.config,
-            environment=self._variables,
-            directory=self.folder,
-            port=self.client.port,
-            endpoint_port=self._cloud.port,
-            mounts=ENGINES[self.image.engine].mounts,
-        )
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                supervised(spec.command()), stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT
-            )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(timeout=30)
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """The supervisor, whose exit code is that of the container."""
-        assert self._process is not None, "it has not been started"
-        return self._process
+        return self.start()
 
     @property
     def pid_1(self) -> psutil.Process:
@@ -159,19 +130,9 @@ class ImageContainer:
         """The root directory as the container's processes see it."""
         return Path(f"/proc/{self.pid_1.pid}/root")
 
-    @property
-    def log(self) -> str:
-        """Everything that was written to the container's standard output and standard error."""
-        return self._log.read_text(errors="replace")
-
-    def processes(self) -> list[psutil.Process]:
-        """Return all processes of the container, zombies included."""
-        first = self.pid_1
-        return [first, *first.children(recursive=True)]
-
     def ping(self) -> int:
         """Return the status of /ping; 0 if nothing answers yet."""
-        assert self.process.poll() is None, self.log[-4000:]
+        assert self.process.poll() is None, self.text()[-4000:]
         with contextlib.suppress(OSError, ValueError):
             return self.client.get("/ping").status
         return 0
@@ -179,10 +140,6 @@ class ImageContainer:
     def wait_until_ready(self, seconds: float = 120) -> None:
         """Return when /ping answers 200."""
         wait_until(lambda: self.ping() == 200, "the container is ready", seconds)
-
-    def terminate(self) -> None:
-        """Send SIGTERM, as SageMaker does."""
-        self.process.send_signal(signal.SIGTERM)
 
     def exit_code(self, seconds: float = 40) -> int:
         """Wait for the container's end."""

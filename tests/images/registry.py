@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION
 from laptop_cloud.cloud import LaptopCloud
-from tests.images.container import TAG
+from tests.images.container import TAG, buildah
 from tests.images.small_image import IMAGE, small_layers
 
 HOST = f"{DEFAULT_ACCOUNT}.dkr.ecr.{DEFAULT_REGION}.amazonaws.com"
@@ -58,10 +57,3 @@ def push(cloud: LaptopCloud, image: str, uri: str, folder: Path, *, kind: str = 
     options = ("--authfile", str(credentials), "--tls-verify=false", "--format", kind)
     buildah("push", "--quiet", *options, image, f"docker://{uri.replace(HOST, registry)}")
     return uri
-
-
-def buildah(*arguments: str) -> str:
-    """Run buildah; return what it prints."""
-    done = subprocess.run(["buildah", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()

@@ -30,7 +30,7 @@ from stacks.serving.image import BuiltImage as BuiltAsset
 from tests.harness.waiting import wait_until
 from tests.images.container import TAG, BuiltImage
 
-both = pytest.mark.parametrize("engine", ["vllm", "lorax"])
+both = pytest.mark.parametrize("engine", ["vllm", "lorax"], scope="module")
 PYTHON = {"vllm": "/usr/bin/python3", "lorax": "/opt/gateway/bin/python"}
 #: Files of the added layers that are of no distribution: LoRAX's image gets a virtual environment.
 OF_NO_DISTRIBUTION = {
@@ -43,16 +43,11 @@ OF_NO_DISTRIBUTION = {
 DISTRIBUTIONS = "import importlib.metadata as m, json; print(json.dumps({d.name: [str(d.locate_file(f).resolve()) for f in d.files or ()] for d in m.distributions()}))"  # fmt: skip
 
 
-@pytest.fixture
-def image(engine: str, request: pytest.FixtureRequest) -> BuiltImage:
-    found: BuiltImage = request.getfixturevalue(f"{engine}_image")
-    return found
-
-
 def added_members(buildah: Buildah, engine: str, image: str) -> Iterator[tarfile.TarInfo]:
     """The members of the layers on top of the base."""
-    below = len(buildah.diff_ids(stand_in_base(engine, buildah)))
-    added = [digest.removeprefix("sha256:") for digest in buildah.diff_ids(image)[below:]]
+    above = buildah.layers_above(image, stand_in_base(engine, buildah))
+    assert above is not None
+    added = [digest.removeprefix("sha256:") for digest in above]
     with buildah.save(image) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             if any(name in member.name for name in added) and member.isreg():

@@ -30,14 +30,13 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
 
 @pytest.fixture(scope="module")
 def container(
-    request: pytest.FixtureRequest, engine: str, cloud: LaptopCloud, tmp_path_factory: pytest.TempPathFactory
+    image: BuiltImage, cloud: LaptopCloud, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ImageContainer]:
     """A container that the tests of an engine share; the last of them ends it."""
-    image: BuiltImage = request.getfixturevalue(f"{engine}_image")
     bucket = Bucket(cloud.client("s3"))
     for sample in ("otter", "heron"):
         bucket.register(sample, sample)
-    with ImageContainer(image, cloud, bucket, tmp_path_factory.mktemp(engine)) as running:
+    with ImageContainer(image, cloud, bucket, tmp_path_factory.mktemp(image.engine)) as running:
         running.wait_until_ready()
         yield running
 
@@ -120,49 +119,46 @@ class TestOneContainer:
         assert [answer.status for answer in answers] == [200] * len(answers)
         # A stream that was cut has no text in its last event.
         assert all(answer.text for answer in answers)
-        assert code == 0, container.log[-4000:]
+        assert code == 0, container.text()[-4000:]
         assert took < 30
         assert not any(process.is_running() for process in processes)
 
 
 @engines
 def test_the_end_of_the_engine_is_the_end_of_the_container(
-    request: pytest.FixtureRequest, engine: str, cloud: LaptopCloud, tmp_path: Path
+    image: BuiltImage, cloud: LaptopCloud, tmp_path: Path
 ) -> None:
-    image: BuiltImage = request.getfixturevalue(f"{engine}_image")
     with ImageContainer(image, cloud, Bucket(cloud.client("s3")), tmp_path) as container:
         wait_until(container.ping, "the gateway answers")
         wait_until(container.pid_1.children, "the engine has started")
         processes = container.processes()
         os.kill(container.engine.pid, signal.SIGKILL)
         assert container.exit_code() == 1
-        assert "the engine ended by itself, exit code -9" in container.log
+        assert "the engine ended by itself, exit code -9" in container.text()
         wait_until(lambda: not any(process.is_running() for process in processes), "no process is left")
 
 
 @engines
 def test_ping_answers_503_while_the_engine_starts_and_sigterm_then_exits_0(
-    request: pytest.FixtureRequest, engine: str, cloud: LaptopCloud, tmp_path: Path
+    image: BuiltImage, cloud: LaptopCloud, tmp_path: Path
 ) -> None:
-    image: BuiltImage = request.getfixturevalue(f"{engine}_image")
     slow = {"LORAX_DOUBLE_START_SECONDS": "60"}
     with ImageContainer(image, cloud, Bucket(cloud.client("s3")), tmp_path, **slow) as container:
         wait_until(container.ping, "the gateway answers")
         ping = container.client.get("/ping")
         assert (ping.status, ping.json["error_type"]) == (503, "starting")
         container.terminate()
-        assert container.exit_code() == 0, container.log[-4000:]
+        assert container.exit_code() == 0, container.text()[-4000:]
 
 
 @engines
 def test_a_wrong_variable_is_one_line_and_exit_2(
-    request: pytest.FixtureRequest, engine: str, cloud: LaptopCloud, tmp_path: Path
+    image: BuiltImage, cloud: LaptopCloud, tmp_path: Path
 ) -> None:
-    image: BuiltImage = request.getfixturevalue(f"{engine}_image")
     wrong = {"MAX_INPUT_LENGTH": "lots"}
     with ImageContainer(image, cloud, Bucket(cloud.client("s3")), tmp_path, **wrong) as container:
         assert container.exit_code() == 2
-        assert container.log == "MAX_INPUT_LENGTH is 'lots': give a whole number of tokens, 1 or more\n"
+        assert container.text() == "MAX_INPUT_LENGTH is 'lots': give a whole number of tokens, 1 or more\n"
 
 
 def requests_inside(container: ImageContainer) -> int:

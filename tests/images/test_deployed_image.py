@@ -25,8 +25,8 @@ from loraserve.images.stand_in.bases import stand_in_base
 from samples.problems import SEED_PROBLEM, check
 from stacks.project import ROOT
 from tests.harness.working_copy import working_copy
-from tests.images.container import TAG
-from tests.images.registry import HOST, buildah, push
+from tests.images.container import TAG, buildah
+from tests.images.registry import HOST, push
 from tests.local.processes import processes_of
 
 #: The first test waits for the build of the stand-in, too, where it is missing.

@@ -27,12 +27,6 @@ FOLDERS = (
 
 
 @pytest.fixture(scope="module")
-def image(engine: str, request: pytest.FixtureRequest) -> BuiltImage:
-    found: BuiltImage = request.getfixturevalue(f"{engine}_image")
-    return found
-
-
-@pytest.fixture(scope="module")
 def contents(engine: str, image: BuiltImage, buildah: Buildah) -> ImageContents:
     return read_contents(buildah, image.reference, stand_in_base(engine, buildah))
 
