@@ -26,16 +26,26 @@ WITH_ORPHAN = (
 )
 
 
-def namespaces(container: SandboxedContainer) -> set[str]:
-    """The container's namespaces of mounts, processes and network."""
+KINDS = ("mnt", "net", "pid")
+
+
+@contextlib.contextmanager
+def namespaces(container: SandboxedContainer) -> Iterator[set[str]]:
+    """Yield the container's namespaces of mounts, processes and network, e.g. `pid:[4026532309]`.
+
+    They are kept open: the kernel gives the number of one that has ended to the next that is made, which may
+    be that of another test's container.
+    """
     innermost = container.processes()[-1].pid
-    return {str(Path(f"/proc/{innermost}/ns/{kind}").readlink()) for kind in ("mnt", "net", "pid")}
+    with contextlib.ExitStack() as kept:
+        files = [kept.enter_context(Path(f"/proc/{innermost}/ns/{kind}").open("rb")) for kind in KINDS]
+        yield {str(Path(f"/proc/self/fd/{file.fileno()}").readlink()) for file in files}
 
 
 def users_of(kept: set[str]) -> Iterator[int]:
     """Yield the processes that are in one of the namespaces."""
     for pid in psutil.pids():
-        for kind in ("mnt", "net", "pid"):
+        for kind in KINDS:
             with contextlib.suppress(OSError):
                 if str(Path(f"/proc/{pid}/ns/{kind}").readlink()) in kept:
                     yield pid
@@ -64,8 +74,9 @@ def test_sigterm_lets_pid_1_end_itself(tmp_path: Path) -> None:
 
 
 def test_a_pid_1_without_a_handler_ignores_sigterm_until_it_is_killed(tmp_path: Path) -> None:
-    with probe_container(tmp_path, environment={"IGNORE_SIGTERM": "1", "START": WITH_ORPHAN}) as container:
-        processes, kept = container.processes(), namespaces(container)
+    environment = {"IGNORE_SIGTERM": "1", "START": WITH_ORPHAN}
+    with probe_container(tmp_path, environment=environment) as container, namespaces(container) as kept:
+        processes = container.processes()
         container.terminate()
         time.sleep(1)
         assert container.client.get("/ping").status == 200
@@ -112,8 +123,9 @@ def test_output_passes_unchanged(tmp_path: Path) -> None:
 
 
 def test_orphans_end_with_pid_1(tmp_path: Path) -> None:
-    with probe_container(tmp_path, environment={"START": WITH_ORPHAN}) as container:
-        processes, kept = container.processes(), namespaces(container)
+    environment = {"START": WITH_ORPHAN}
+    with probe_container(tmp_path, environment=environment) as container, namespaces(container) as kept:
+        processes = container.processes()
         assert len(processes) == 5, "supervisor, sandbox, bubblewrap, PID 1 and its child"
         container.terminate()
         assert container.process.wait(10) == 0
@@ -124,11 +136,14 @@ def test_orphans_end_with_pid_1(tmp_path: Path) -> None:
 def test_everything_ends_after_a_kill(tmp_path: Path, killed: str) -> None:
     container = probe_container(tmp_path, environment={"START": WITH_ORPHAN, "IGNORE_SIGTERM": "1"})
     command = [sys.executable, "-m", "tests.images.owner", *container.spec.command()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as owner:
+    with (
+        contextlib.ExitStack() as held,
+        subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as owner,
+    ):
         assert owner.stdout is not None
         container.process = psutil.Process(int(owner.stdout.readline()))  # type: ignore[assignment]
         wait_until(lambda: _answers(container), "it answers")
-        processes, kept = container.processes(), namespaces(container)
+        processes, kept = container.processes(), held.enter_context(namespaces(container))
         target = {
             "owner": owner.pid,
             "supervisor": processes[0].pid,
@@ -137,7 +152,7 @@ def test_everything_ends_after_a_kill(tmp_path: Path, killed: str) -> None:
         }
         os.kill(target[killed], signal.SIGKILL)
         owner.wait(10)
-    check_nothing_is_left(container, processes, kept)
+        check_nothing_is_left(container, processes, kept)
 
 
 def _answers(container: SandboxedContainer) -> bool:
