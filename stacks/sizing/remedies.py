@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -55,8 +56,10 @@ def _remedies(found: MemoryPlan) -> Iterator[str]:
     yield from found.engine.adapter_remedies(demand, enough)
     longest = (demand.max_total_tokens - 1) // _TOKENS_STEP * _TOKENS_STEP
     lengths = range(longest, demand.max_input_tokens, -_TOKENS_STEP)
-    if (other := first(replace(demand, max_total_tokens=length) for length in lengths)) is not None:
-        yield f"max_total_tokens: {other.max_total_tokens}"
+    # By bisection, because a stage file may have any number here: a shorter length never needs more.
+    found_at = bisect_left(lengths, True, key=lambda length: enough(replace(demand, max_total_tokens=length)))
+    if found_at < len(lengths):
+        yield f"max_total_tokens: {lengths[found_at]}"
     quantized = replace(demand, quantize=found.engine.quantization, dtype=None)
     if demand.quantize is None and demand.shape.stored_bytes is None and enough(quantized):
         yield f"quantize: {quantized.quantize}"
