@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from adapters.closest import closest
+from stacks.wording import any_of, key_text, missing, remedy, unknown
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -23,7 +25,20 @@ class ConfigError(Exception):
 class Strict(BaseModel):
     """Base of all configuration: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+def shaped(pattern: str, remedy: str) -> AfterValidator:
+    """Annotate a text that has to match a pattern; `remedy` says what to write."""
+
+    def check(value: str) -> str:
+        if re.fullmatch(pattern, value, re.ASCII) is None:
+            raise ValueError(remedy)
+        return value
+
+    return AfterValidator(check)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +53,7 @@ class KeyOf:
 
     def _checked(self, value: str) -> str:
         if value not in self.registry:
-            valid = " or ".join(map(repr, self.registry))
-            raise ValueError(f"Input should be {valid}{closest(value, self.registry)}")
+            raise ValueError(f"write {any_of(list(self.registry))}{closest(value, self.registry)}")
         return value
 
 
@@ -54,32 +68,21 @@ def read(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {sentence(error, model)}") from error
+        raise ConfigError(f"{path}: {sentence(error, model, data)}") from error
 
 
-def sentence(error: ValidationError, model: type[BaseModel]) -> str:
-    """Make one line of the first error of `model`'s validation: key, value, remedy."""
+def sentence(error: ValidationError, model: type[BaseModel], data: Any = None) -> str:
+    """Make one line of the first error of `model`'s validation: key, value, remedy.
+
+    Items of a list are named if `data`, what was validated, is given.
+    """
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = key_text(first["loc"], data)
     if first["type"] == "extra_forbidden":
-        valid = _keys_at(model, first["loc"][:-1])
-        return f"{key}: unknown key{closest(str(first['loc'][-1]), valid)}; valid: {', '.join(valid)}"
+        return f"{key}: {unknown(first['loc'], model)}"
     if first["type"] == "missing":
-        return f"{key}: missing"
-    message = first["msg"].removeprefix("Value error, ")
+        return f"{key}: missing; {missing(first['loc'], model)}"
+    message = remedy(first, model)
     # A rule between keys has the whole section as its input: naming the section is enough.
     value = "" if isinstance(first["input"], dict) else f"{first['input']!r}: "
     return f"{key}: {value}{message}" if key else message
-
-
-def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    current: Any = model
-    for part in location:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            current = current.model_fields[str(part)].annotation
-        else:
-            # Of a list its items, of a mapping its values.
-            current = get_args(current)[-1]
-        if type(None) in get_args(current):
-            current = next(arg for arg in get_args(current) if arg is not type(None))
-    return list(current.model_fields)

@@ -17,7 +17,7 @@ from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, content_digest
 from ingest.adapter_files import CONVERSION_FILE, Conversion
 from ingest.local_directory import missing_file, read_directory
 from ingest.pytorch.converted_file import CHECKPOINT_FILE, ConvertedFile
-from stacks.typed_yaml import Strict
+from stacks.typed_yaml import Strict, shaped
 
 
 def _checked_name(name: str) -> str:
@@ -27,6 +27,9 @@ def _checked_name(name: str) -> str:
         raise ValueError(f"{error.problem}; {error.remedy}") from error
 
 
+_SHA256 = shaped("[0-9a-f]{64}", "write the 64 digits of a SHA-256, lower-case, in quotes")
+
+
 class Adapter(Strict):
     """One entry of the manifest."""
 
@@ -34,7 +37,7 @@ class Adapter(Strict):
     """Lower-case letters, digits and `. _ -`, in parts separated by `/`; at most 200 characters, no `--`."""
     source: str
     """`hf://org/repo@<commit>`, `s3://bucket/prefix/` or a local directory, relative to the manifest."""
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    sha256: Annotated[str, _SHA256] | None = None
     """Expected SHA-256 of the weights file at the source; without it, the source is trusted. Of a source with
     `adapter_model.bin` it is that file's hash, as the Hub shows it, not the one of the safetensors file that
     it is converted to."""

@@ -14,7 +14,7 @@ from typing import Annotated
 import yaml
 from pydantic import Field, ValidationError
 
-from stacks.typed_yaml import ConfigError, Strict, sentence
+from stacks.typed_yaml import ConfigError, Strict, sentence, shaped
 
 PRICES = Path(__file__).with_name("prices.yaml")
 #: AWS's own month: 365 × 24 / 12.
@@ -37,7 +37,7 @@ class RegionPrices(Strict):
 class Prices(Strict):
     """The whole table."""
 
-    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}$")]
+    date: Annotated[str, shaped(r"\d{4}-\d{2}", "write year and month, e.g. 2026-01")]
     """Year and month of the prices."""
     source: str
     """Origin of the prices, in a sentence."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from adapters.closest import closest
-from stacks.typed_yaml import Strict
+from stacks.typed_yaml import Strict, shaped
 
 #: Application Auto Scaling's cron has six fields, the last one the year.
 _CRON = re.compile(r"cron\((\S+ ){5}\S+\)")
@@ -59,10 +59,15 @@ def _timezone(value: str) -> str:
     return value
 
 
+_NAME = shaped(
+    "[a-z][a-z0-9-]{0,62}", "write a lower-case letter, then lower-case letters, digits and -, at most 63"
+)
+
+
 class Schedule(Strict):
     """New limits from a point in time on, e.g. for business hours, or for nights and weekends."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
+    name: Annotated[str, _NAME]
     """Name in CloudFormation and in the console."""
     cron: Annotated[str, AfterValidator(_cron)]
     """Start time in six fields: minute, hour, day of month, month, day of week, year."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from stacks.typed_yaml import Strict
+from stacks.typed_yaml import Strict, shaped
 
 _HUB_ID = re.compile(r"(?!.*(--|\.\.))(?!.*\.git$)(\b[\w.-]+\b/)?\b[\w.-]{1,96}\b", re.ASCII)
+#: A branch or a tag may move between two instances' starts.
+_COMMIT = shaped("[0-9a-f]{40}", "write the 40 digits of a commit, not a branch or a tag, in quotes")
 
 
 class BaseModelSource(Strict):
@@ -16,7 +19,7 @@ class BaseModelSource(Strict):
 
     name: str = "mistralai/Mistral-7B-Instruct-v0.1"
     """Hub id, or any name for a local model; adapters must have been trained on a model of this name."""
-    revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
+    revision: Annotated[str, _COMMIT] | None = None
     """The Hub commit."""
     path: str | None = None
     """A local directory with the model, relative to the stage file; it is uploaded to the bucket and mounted
