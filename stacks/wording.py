@@ -68,7 +68,8 @@ def missing(location: Sequence[int | str], model: type[BaseModel]) -> str:
     section = _section(field.annotation)
     if section is not None:
         return f"write it, with keys such as {', '.join(list(section.model_fields)[:_EXAMPLES])}"
-    return f"write it: {' '.join((field.description or '').split()).rstrip('.')}"
+    what = " ".join((field.description or "").split()).partition(". ")[0].rstrip(".")
+    return f"write it: {what[:1].lower()}{what[1:]}"
 
 
 def unknown(location: Sequence[int | str], model: type[BaseModel]) -> str:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import ValidationError, create_model
 
 from adapters.engines.registry import ENGINES
+from adapters.strict_json import NotAnObject, parse_object
 from stacks.project import ROOT
 from stacks.typed_yaml import ConfigError, Strict, sentence, shaped
 
@@ -55,9 +56,11 @@ def read_lock(path: Path = LOCK) -> dict[str, BaseImage]:
     keys: dict[str, Any] = dict.fromkeys(ENGINES, (BaseImage, ...))
     lock = create_model("Lock", __base__=Strict, **keys)
     try:
-        return dict(lock.model_validate_json(path.read_bytes()))
+        return dict(lock.model_validate(parse_object(path.read_bytes())))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}: bring it back with git") from error
+    except NotAnObject as error:
+        raise ConfigError(f"{path}: {error}; bring it back with git") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {sentence(error, lock)}") from error
 

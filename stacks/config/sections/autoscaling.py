@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from adapters.closest import closest
 from stacks.typed_yaml import Strict, shaped
+from stacks.wording import stated
 
 #: Application Auto Scaling's cron has six fields, the last one the year.
 _CRON = re.compile(r"cron\((\S+ ){5}\S+\)")
@@ -81,7 +82,9 @@ class Schedule(Strict):
     @model_validator(mode="after")
     def _ordered(self) -> Schedule:
         if self.min_instances > self.max_instances:
-            raise ValueError("min_instances must be at most max_instances")
+            raise ValueError(
+                f"{stated(self, 'min_instances')}, must be at most {stated(self, 'max_instances')}"
+            )
         return self
 
 
@@ -111,7 +114,9 @@ class Autoscaling(Strict):
     @model_validator(mode="after")
     def _ordered(self) -> Autoscaling:
         if self.min_instances > self.max_instances:
-            raise ValueError("min_instances must be at most max_instances")
+            raise ValueError(
+                f"{stated(self, 'min_instances')}, must be at most {stated(self, 'max_instances')}"
+            )
         names = [schedule.name for schedule in self.schedules]
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"schedules: {twice[0]!r} is there twice; give each another name")

@@ -88,7 +88,8 @@ def test_a_config_that_cannot_be_served_is_refused_with_its_reason(config: Any, 
     [
         (b"", "adapter_config.json cannot be used: it is not JSON"),
         (b"[]", "it is not a JSON object"),
-        (b'{"r": 8, "r": 4}', "a key is there twice"),
+        (b'{"r": 8, "r": 4}', "cannot be used: line 1: 'r' is there twice; keep one of them"),
+        (b'{\n"r": 8,\n"r": 4\n}', "line 3: 'r' is there twice, first in line 2; keep one of them"),
         (b"{" + b" " * MAX_CONFIG_BYTES, "is longer than 262144 bytes"),
     ],
 )
