@@ -58,7 +58,8 @@ def shown(value: object) -> str:
     if isinstance(value, list | dict):
         # Their repr can be long, and nested more deeply than repr can recurse.
         return "a list" if isinstance(value, list) else "an object"
-    text = repr(value)
+    # As JSON has null, true and NaN.
+    text = json.dumps(value) if value is None or isinstance(value, bool | int | float) else repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 

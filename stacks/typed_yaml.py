@@ -10,12 +10,13 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from adapters.closest import closest
 from stacks.wording import any_of, key_text, missing, remedy, unknown
-from stacks.yaml_document import Document, UnusableYaml, as_written, quoted
+from stacks.yaml_document import Document, UnusableYaml, as_written, is_text, quoted
 
 Model = TypeVar("Model", bound=BaseModel)
 #: Most digits of a number in a remedy.
@@ -109,7 +110,8 @@ def _with_value(error: ErrorDetails, model: type[BaseModel], document: Document)
 
     message = proposal("", remedy(error, model)) if kind == "string_type" else remedy(error, model)
     if scalar is None:
-        return f"{'a list' if isinstance(written, list) else 'keys with values'}: {message}"
+        shown = "[]" if written == [] else "a list" if isinstance(written, list) else "keys with values"
+        return f"{shown}: {message}"
     if written is None:
         which = "item" if isinstance(error["loc"][-1], int) else "key"
         is_needed = _error_with(_ABSENT, error, model, document.data) is not None
@@ -117,13 +119,13 @@ def _with_value(error: ErrorDetails, model: type[BaseModel], document: Document)
     shown = repr(written) if isinstance(written, str) else as_written(scalar)
     if kind == "string_type":
         return f"{shown}: {proposal(scalar.value, f'write it in quotes: {quoted(scalar)}')}"
-    unquoted = "write it without quotes"
-    if kind == "bool_type" and scalar.value in {"true", "false"}:
-        return f"{shown}: {unquoted}"
-    if isinstance(written, str) and kind.endswith("_type") and (number := _decimal(written)) is not None:
-        meant = int(number) if number == number.to_integral_value() else float(number)
-        # 1e3 is a text to YAML 1.1, which wants 1.0e+3.
-        return f"{shown}: {proposal(meant, f'write {number:f}' if scalar.style is None else unquoted)}"
+    if isinstance(written, str) and kind.endswith("_type"):
+        if scalar.style is not None and not is_text(written):
+            return f"{shown}: {proposal(yaml.safe_load(written), 'write it without quotes')}"
+        if (number := _decimal(written)) is not None:
+            meant = int(number) if number == number.to_integral_value() else float(number)
+            # 1e3 is a text to YAML 1.1, which wants 1.0e+3.
+            return f"{shown}: {proposal(meant, f'write {number:f}')}"
     return f"{shown}: {message}"
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from adapters.engines.record import EngineRules
-from adapters.engines.registry import ENGINES, or_engine
-from adapters.errors import InvalidAdapter
+from adapters.errors import InvalidAdapter, InvalidFiles
 from adapters.strict_json import shown
 from adapters.validation.adapter_config import AdapterConfig, module_ends
 from adapters.validation.base_model import BaseModelFacts, kind_of
@@ -30,13 +29,13 @@ def check_config(name: str, layers: Layers, config: AdapterConfig) -> None:
     for path, layer in layers.items():
         if layer.rank != config.rank_of(path):
             # The engines scale by the config's rank, whatever the tensors have.
-            raise InvalidAdapter(
+            raise InvalidFiles(
                 name,
                 f"{path} has rank {layer.rank} in the weights, {config.rank_of(path)} in the config",
                 "config and weights are of different adapters: save both again",
             )
     if config.pattern_keys * len(layers) > MAX_PATTERN_MATCHES:
-        raise InvalidAdapter(
+        raise InvalidFiles(
             name,
             f"rank_pattern and alpha_pattern have {config.pattern_keys} keys for {len(layers)} layers, and "
             "the engine tries each on each",
@@ -51,14 +50,14 @@ def _check_targets(name: str, layers: Layers, config: AdapterConfig, targets: fr
     for path in layers:
         matched = targets.intersection(module_ends(path))
         if not matched:
-            raise InvalidAdapter(
+            raise InvalidFiles(
                 name,
                 f"it changes {path}, which target_modules does not list",
                 "config and weights are of different adapters: save both again",
             )
         unused -= matched
     if unused and not config.excludes_modules:
-        raise InvalidAdapter(
+        raise InvalidFiles(
             name,
             f"target_modules lists {shown(min(unused))}, for which the weights have no tensor",
             "save the adapter again; if the base model has no such module, take it out of target_modules",
@@ -72,19 +71,11 @@ def check_engine(name: str, layers: Layers, rules: Rules, base: BaseModelFacts |
     served, unloadable = engine.served(architecture), engine.unloadable(architecture)
     for path in layers:
         module = last_name(path)
-        if slots is not None and module not in slots:
-            # vLLM: activate_adapter of model_manager.py goes through the slots, and drops what is left.
-            raise InvalidAdapter(
-                name,
-                f"it changes {path}, and this stage has slots for {', '.join(slots)} only",
-                f"add {module} to engine.adapter_target_modules",
-            )
         if served is not None and module not in served:
             raise InvalidAdapter(
                 name,
                 f"it changes {path}, which {engine.title} leaves out silently for {architecture}",
-                f"train {', '.join(sorted(served))} only"
-                + or_engine("use", (o.name for o in ENGINES.values() if o.serves(architecture, module))),
+                f"train {', '.join(sorted(served))} only",
             )
         if module in unloadable:
             raise InvalidAdapter(
@@ -92,8 +83,23 @@ def check_engine(name: str, layers: Layers, rules: Rules, base: BaseModelFacts |
                 f"it changes {path}, for which {engine.title} has no slot in {architecture}",
                 f"train without {module}",
             )
+    if slots is not None:
+        _check_slots(name, layers, slots)
     if engine.needs_all_layers:
         _check_complete(name, layers, engine, base)
+
+
+def _check_slots(name: str, layers: Layers, slots: Sequence[str]) -> None:
+    """Raise `InvalidAdapter` for layers without a slot; the remedy names all of their modules at once."""
+    without = {last_name(path): path for path in reversed(list(layers)) if last_name(path) not in slots}
+    if without:
+        # vLLM: activate_adapter of model_manager.py goes through the slots, and drops what is left.
+        *_, path = without.values()
+        raise InvalidAdapter(
+            name,
+            f"it changes {path}, and this stage has slots for {', '.join(slots)} only",
+            f"add {', '.join(sorted(without))} to engine.adapter_target_modules",
+        )
 
 
 def check_base(name: str, layers: Layers, config: AdapterConfig, rules: Rules, base: BaseModelFacts) -> None:
@@ -139,8 +145,7 @@ def _check_complete(name: str, layers: Layers, engine: EngineRules, base: BaseMo
                 name,
                 f"it changes {kind} in {len(paths)} of {needed[kind]} layers: "
                 f"{engine.title} leaves it out of all",
-                "train all layers"
-                + or_engine("use", (o.name for o in ENGINES.values() if not o.needs_all_layers)),
+                "train all layers",
             )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adapters.errors import InvalidAdapter
+from adapters.errors import InvalidAdapter, InvalidFiles
 from adapters.strict_json import shown
 from adapters.validation.safetensors import Tensor
 
@@ -15,7 +15,7 @@ from adapters.validation.safetensors import Tensor
 _LORA = re.compile(r"base_model\.model\.((?:[\w-]+\.){1,24})lora_([AB])\.weight", re.ASCII)
 _MAX_NAME_LENGTH = 256
 #: The dtypes that both engines convert to the one that they compute in.
-_DTYPES = ("F32", "F16", "BF16")
+_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 #: Tensors that PEFT saves and that the engines skip or fail on, by a part of their name.
 _KNOWN_OTHERS = (
@@ -52,28 +52,28 @@ def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer
         if match is None:
             raise _unexpected(name, key)
         if tensor.dtype not in _DTYPES:
-            raise InvalidAdapter(
-                name, f"tensor {shown(key)} is {tensor.dtype}", f"save it as one of {', '.join(_DTYPES)}"
+            raise InvalidFiles(
+                name, f"tensor {shown(key)} is {tensor.dtype}", f"save it as {' or '.join(_DTYPES.values())}"
             )
         if len(tensor.shape) != 2 or 0 in tensor.shape:
-            raise InvalidAdapter(
+            raise InvalidFiles(
                 name,
                 f"tensor {shown(key)} has shape {list(tensor.shape)}, not two sides above 0",
                 "gather the shards of DeepSpeed or FSDP before saving, and save it again",
             )
         halves.setdefault(match[1][:-1], {})[match[2]] = (tensor.shape[0], tensor.shape[1])
     if not halves:
-        raise InvalidAdapter(name, "its weights file has no tensors", "save the adapter again")
+        raise InvalidFiles(name, "its weights file has no tensors", "save the adapter again")
     return {path: _layer(name, path, half) for path, half in halves.items()}
 
 
 def _layer(name: str, path: str, half: Mapping[str, tuple[int, int]]) -> LoraLayer:
     if len(half) != 2:
         missing = "B" if "A" in half else "A"
-        raise InvalidAdapter(name, f"lora_{missing} is missing for {path}", "save the adapter again")
+        raise InvalidFiles(name, f"lora_{missing} is missing for {path}", "save the adapter again")
     (rank, inputs), (outputs, rank_of_b) = half["A"], half["B"]
     if rank != rank_of_b:
-        raise InvalidAdapter(
+        raise InvalidFiles(
             name, f"for {path} lora_A has rank {rank}, lora_B {rank_of_b}", "save the adapter again"
         )
     return LoraLayer(rank, inputs, outputs)
@@ -82,8 +82,8 @@ def _layer(name: str, path: str, half: Mapping[str, tuple[int, int]]) -> LoraLay
 def _unexpected(name: str, key: str) -> InvalidAdapter:
     for part, meaning, remedy in _KNOWN_OTHERS:
         if part in key:
-            return InvalidAdapter(name, f"tensor {shown(key)} cannot be served: {meaning}", remedy)
-    return InvalidAdapter(
+            return InvalidFiles(name, f"tensor {shown(key)} cannot be served: {meaning}", remedy)
+    return InvalidFiles(
         name,
         f"tensor {shown(key)} cannot be served: it is none of base_model.model.<layer>.lora_A.weight and "
         "lora_B.weight",

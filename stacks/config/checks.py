@@ -162,7 +162,7 @@ def _keys_and_topic(config: StageConfig) -> Iterator[str]:
     partition = partition_of(config.region).name
     for key, arn in {
         **arns,
-        **{f"decrypt_keys.{i}": arn for i, arn in enumerate(config.decrypt_keys)},
+        **{f"decrypt_keys[item {i}]": arn for i, arn in enumerate(config.decrypt_keys, 1)},
     }.items():
         if arn is not None and arn.split(":")[1] != partition:
             yield f"{key}: it is in another partition, ARNs of {config.region} begin with arn:{partition}:"

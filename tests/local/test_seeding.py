@@ -124,7 +124,7 @@ def test_one_bad_adapter_publishes_nothing_and_each_bad_one_is_named(store: Stor
         )
     message = str(failed.value)
     assert "2 adapter(s) cannot be published; nothing was changed" in message
-    assert "'bad-rank': its rank 64 is above this stage's 8; raise engine.max_adapter_rank" in message
+    assert "'bad-rank': its rank 64 is above this stage's 8; write engine.max_adapter_rank: 64" in message
     assert "'bad-base': it was trained on 'other'" in message
     assert store.objects("registry/") == before
     assert store.status()["phase"] == "failed"

@@ -56,7 +56,7 @@ def test_padding_after_header_is_part_of_it_and_space_before_it_is_not_minded() 
     [
         ({"dtype": "F31"}, r"at tensor 't': its dtype is 'F31'"),
         ({"dtype": ["F32"]}, "its dtype is a list"),
-        ({"dtype": None}, "its dtype is None"),
+        ({"dtype": None}, "its dtype is null"),
         ({"shape": [2, -2]}, "its shape cannot be"),
         ({"shape": [2, 2.0]}, "its shape cannot be"),
         ({"shape": [True, 4]}, "its shape cannot be"),

@@ -54,7 +54,7 @@ def test_a_local_adapter_is_checked_by_stages_rules_when_stage_is_loaded(stage: 
     for line, message in (
         (
             "engine: {name: vllm, max_adapter_rank: 4}",
-            "rank 8 is above this stage's 4; raise engine.max_adapter_rank",
+            "rank 8 is above this stage's 4; write engine.max_adapter_rank: 8",
         ),
         (
             "engine: {name: vllm, adapter_target_modules: [q_proj]}",
@@ -72,7 +72,7 @@ def test_a_local_adapter_is_checked_by_stages_rules_when_stage_is_loaded(stage: 
 def test_a_problem_of_adapter_is_told_with_manifest_and_its_name(stage: Path) -> None:
     configure(stage.parent, use_dora=True)
     check_told(
-        stage, r"adapters.yaml: adapter 'otter': its config sets use_dora, and vLLM .*; train without it$"
+        stage, r"adapters.yaml: adapter 'otter': its config sets use_dora, and vLLM .*; train without use_dora$"
     )
 
 
