@@ -115,13 +115,13 @@ def _shown(value: object) -> str:
 
 def _tags(config: StageConfig) -> Iterator[str]:
     if taken := [key for key in config.tags if key.lower().startswith(("aws:", "lora-serving:"))]:
-        yield f"tags: {taken[0]!r}: tags that start with aws: or lora-serving: are not yours to set"
+        yield f"tags: {taken[0]!r}: tags that start with aws: or lora-serving: are set by AWS and by this app: take another"
 
 
 def _hub(config: StageConfig) -> Iterator[str]:
     local = re.fullmatch(r"http://(127\.0\.0\.1|localhost)(:\d+)?", config.hub_endpoint)
     if config.hub_endpoint.startswith("http://") and not local:
-        yield "hub_endpoint must be https: a token would travel in clear text"
+        yield "hub_endpoint: a token would travel in clear text: write https instead of http"
     hugging_face = StageConfig.model_fields["hub_endpoint"].default
     if config.hub_endpoint != hugging_face and not local and not has_mounted_model(config):
         # The container's environment has no HF_ENDPOINT. A Hub on this machine is for experiments.
@@ -133,14 +133,19 @@ def _hub(config: StageConfig) -> Iterator[str]:
 
 def _image(config: StageConfig) -> Iterator[str]:
     if len(config.image) > _MAX_IMAGE or re.search(r"\s", config.image):
-        yield f"image: SageMaker takes {_MAX_IMAGE} characters without spaces: write asset, or an image's URI"
+        yield (
+            f"image: {config.image!r}: SageMaker takes {_MAX_IMAGE} characters without spaces: write asset, "
+            "or an image's URI"
+        )
     if config.image == "asset" or config.image.startswith(_LAPTOP):
         return
     # CreateModel: "Using non-ECR image … without Vpc repository access mode is not supported."
     ecr, domain = _ECR.fullmatch(config.image), partition_of(config.region).domain
     host = f"<account>.dkr.ecr.{config.region}.{domain}"
     if ecr is None:
-        yield f"image: SageMaker pulls from a private repository of ECR only: push it to {host}/…"
+        yield (
+            f"image: {config.image!r}: SageMaker pulls from a private repository of ECR only: push it to {host}/…"
+        )
     elif ecr["region"] != config.region:
         yield (
             f"image: it is in {ecr['region']}, SageMaker pulls from the endpoint's own region only: push "
@@ -191,15 +196,16 @@ def _scaling(config: StageConfig) -> Iterator[str]:
     if scaling.enabled and not scaling.min_instances <= count <= scaling.max_instances:
         yield (
             f"endpoint.instance_count: {count} is outside of autoscaling's limits, "
-            f"{scaling.min_instances} to {scaling.max_instances}"
+            f"{scaling.min_instances} to {scaling.max_instances}: write a number within them, or change "
+            "autoscaling.min_instances or autoscaling.max_instances"
         )
     if not scaling.enabled and scaling.schedules:
-        yield "autoscaling.schedules: they need enabled: true"
+        yield "autoscaling.schedules: they need autoscaling.enabled: true: write that, or leave them out"
     expected = config.cost.expected_instances
     if expected is not None and not fewest_instances(config) <= expected <= most_instances(config):
         yield (
-            f"cost.expected_instances: {expected:g} is outside of what autoscaling allows, "
-            f"{fewest_instances(config)} to {most_instances(config)}"
+            f"cost.expected_instances: {expected:.15g} is outside of what autoscaling allows, "
+            f"{fewest_instances(config)} to {most_instances(config)}: write a number within that"
         )
 
 

@@ -46,7 +46,9 @@ def container_problem(engine: str, environment: Mapping[str, str]) -> str | None
         section = KEYS[conflict.variable].partition(".")[0]
         return f"{section}: {_with_keys(conflict.remedy).replace(f'{section}.', '')}"
     except SettingsError as error:
-        return f"{KEYS[error.variable]}: {error.value!r}: {_with_keys(error.remedy)}"
+        # A number has no quotes in a stage file.
+        value = error.value if re.fullmatch(r"[\d.]+", error.value or "") else repr(error.value)
+        return f"{KEYS[error.variable]}: {value}: {_with_keys(error.remedy)}"
     return None
 
 

@@ -12,6 +12,10 @@ from stacks.sizing.hardware import hardware_problem
 from stacks.sizing.instances import INSTANCE_TYPES, InstanceType
 from stacks.sizing.memory_parts import GIB
 
+_SEVERAL = (
+    "no single change is enough: change several of engine.max_total_tokens, engine.quantize and "
+    "endpoint.instance_type"
+)
 #: Lengths are proposed in these steps.
 _TOKENS_STEP = 256
 
@@ -22,7 +26,7 @@ def memory_problem(found: MemoryPlan) -> str | None:
     if found.verdict == "fits":
         return None
     remedies = list(_remedies(found))
-    write = f"write {'; or '.join(remedies)}" if remedies else "no single change is enough: take several"
+    write = f"write {'; or '.join(remedies)}" if remedies else _SEVERAL
     sums = "; ".join(found.arithmetic()[:-1])
     if found.verdict == "does not fit":
         return (
@@ -59,16 +63,18 @@ def _remedies(found: MemoryPlan) -> Iterator[str]:
     # By bisection, because a stage file may have any number here: a shorter length never needs more.
     found_at = bisect_left(lengths, True, key=lambda length: enough(replace(demand, max_total_tokens=length)))
     if found_at < len(lengths):
-        yield f"max_total_tokens: {lengths[found_at]}"
+        yield f"engine.max_total_tokens: {lengths[found_at]}"
     quantized = replace(demand, quantize=found.engine.quantization, dtype=None)
     if demand.quantize is None and demand.shape.stored_bytes is None and enough(quantized):
-        yield f"quantize: {quantized.quantize}"
+        # LoRAX refuses both together.
+        yield f"engine.quantize: {quantized.quantize}{' without engine.dtype' if demand.dtype else ''}"
     if (other := first(_more_gpus(demand))) is not None:
-        yield f"tensor_parallel: {other.tensor_parallel}"
+        yield f"engine.tensor_parallel: {other.tensor_parallel}"
     if (other := first(_larger_instances(demand))) is not None:
-        yield f"instance_type: {other.instance.name}"
+        yield f"endpoint.instance_type: {other.instance.name}"
     elif (other := first(_instances_with_more_gpus(demand))) is not None:
-        yield f"instance_type: {other.instance.name} with tensor_parallel: {other.tensor_parallel}"
+        gpus = f"engine.tensor_parallel: {other.tensor_parallel}"
+        yield f"endpoint.instance_type: {other.instance.name} with {gpus}"
 
 
 def _more_gpus(demand: Demand) -> Iterator[Demand]:

@@ -180,7 +180,7 @@ def test_a_third_engine_is_synthesized(tmp_path: Path, monkeypatch: pytest.Monke
         ({"engine": {"name": "tern", "adapter_memory_fraction": 0.2}}, "engine: adapter_memory_fraction has no effect with name: tern: Tern swaps adapters to the host; leave it out"),
         ({"engine": {"name": "tern", "max_active_adapters": 512}}, "may use 19.9 (A10G 22.06 GiB, of which Tern uses 90% = 19.9 GiB; "),
         ({"engine": {"name": "tern", "max_active_adapters": 512}}, "adapters 1 MiB per rank = 32.0 GiB, room for 512"),
-        ({"engine": {"name": "tern", "max_active_adapters": 512}}, "write max_active_adapters: 1; or instance_type: ml.p5.4xlarge"),
+        ({"engine": {"name": "tern", "max_active_adapters": 512}}, "write engine.max_active_adapters: 1; or endpoint.instance_type: ml.p5.4xlarge"),
     ],
 )  # fmt: skip
 def test_a_third_engines_own_rules_apply_to_its_stage(
@@ -218,7 +218,10 @@ def test_a_third_engines_adapters_are_checked_by_its_record(
 
 def test_a_remedy_names_the_third_engine_where_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     third_engine.register(monkeypatch)
-    for rank, remedy in ((16, "train without use_dora, or write engine.name: tern$"), (8, "train without use_dora$")):
+    for rank, remedy in (
+        (16, "train without use_dora, or write engine.name: tern$"),
+        (8, "train without use_dora$"),
+    ):
         config = json.dumps(CONFIG | {"use_dora": True, "r": rank}).encode()
         weights = RecordingFile(file_with(shapes(rank)))
         with pytest.raises(InvalidAdapter, match=remedy):
@@ -256,7 +259,10 @@ def test_an_engine_without_dockerfile_and_base_image_needs_an_image(
     third_engine.register(monkeypatch)
     with pytest.raises(ConfigError, match="engine.name: 'tern' has no container/tern/Dockerfile: add it, or"):
         load_stage(stage_file(tmp_path, image="asset"))
-    with pytest.raises(ConfigError, match=r"images\.lock: tern: missing; write it, with keys such as repository, tag, digest$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"images\.lock: tern: missing; write it, with keys such as repository, tag, digest$",
+    ):
         read_lock()
 
 
@@ -264,6 +270,4 @@ def test_a_misspelt_engine_is_answered_with_the_right_one(tmp_path: Path) -> Non
     path = stage_file(tmp_path, engine={"name": "vlm"})
     with pytest.raises(ConfigError) as caught:
         load_stage(path)
-    assert str(caught.value) == (
-        f"{path}: engine.name: 'vlm': write lorax or vllm, did you mean 'vllm'"
-    )
+    assert str(caught.value) == (f"{path}: engine.name: 'vlm': write lorax or vllm, did you mean 'vllm'")

@@ -131,7 +131,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "token over TLS": (
         {"hub_endpoint": "http://localhost:9000", "base_model": {"mirror": True}},
         {"hub_endpoint": "http://localhost.example.com", "base_model": {"mirror": True}},
-        r"hub_endpoint must be https: a token would travel in clear text",
+        r"hub_endpoint: a token would travel in clear text: write https",
     ),
     "another Hub for the seeder alone": (
         {"hub_endpoint": "https://hub.example.com", "base_model": {"mirror": True}},
@@ -268,12 +268,12 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"engine": {"name": "vllm", "max_active_adapters": 15}},
         {"engine": {"name": "vllm", "max_active_adapters": 16}},
         r"endpoint.instance_type: the model needs 2\d.\d GiB of each GPU of ml.g5.xlarge, of which vllm may use 20.3 "
-        r"\(.*weights 7.24 B × 2 bytes = 13.5 GiB;.*16 slots of rank 64.*\): write max_active_adapters: 15; or",
+        r"\(.*weights 7.24 B × 2 bytes = 13.5 GiB;.*16 slots of rank 64.*\): write engine.max_active_adapters: 15; or",
     ),
     "heads to share": (
         {"engine": {"tensor_parallel": 4}, "endpoint": {"instance_type": "ml.g5.12xlarge"}},
         {"engine": {"tensor_parallel": 3}, "endpoint": {"instance_type": "ml.g5.12xlarge"}},
-        r"engine.tensor_parallel: 3 GPUs cannot share the model's 32 attention heads: take a divisor of 32",
+        r"engine.tensor_parallel: 3 GPUs cannot share the model's 32 attention heads: write 1, 2 or 4",
     ),
     "start-up within SageMaker's range": (
         {"endpoint": {"startup_health_check_seconds": 3600}},
@@ -358,7 +358,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "schedules need autoscaling": (
         {"autoscaling": {"enabled": False}},
         {"autoscaling": {"enabled": False, "schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "min_instances": 1, "max_instances": 2}]}},
-        r"autoscaling.schedules: they need enabled: true",
+        r"autoscaling.schedules: they need autoscaling.enabled: true",
     ),
     "expectation within the limits": (
         {"cost": {"expected_instances": 2}},
@@ -428,7 +428,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "tags of one's own": (
         {"tags": {"team": "search"}},
         {"tags": {"aws:team": "search"}},
-        r"tags: 'aws:team': tags that start with aws: or lora-serving: are not yours to set",
+        r"tags: 'aws:team': tags that start with aws: or lora-serving: are set by AWS and by this app: take another",
     ),
 }  # fmt: skip
 

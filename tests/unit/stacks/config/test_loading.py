@@ -78,7 +78,10 @@ def test_a_base_model_needs_exactly_one_source(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("adapter", "message"),
     [
-        ("{name: Bad, source: x/}", r"adapters\['Bad'\].name: 'Bad': not a valid adapter name; use lower-case"),
+        (
+            "{name: Bad, source: x/}",
+            r"adapters\['Bad'\].name: 'Bad': not a valid adapter name; use lower-case",
+        ),
         ("{name: a, source: nowhere}", r"adapter 'a': source: 'nowhere' has no adapter_config.json"),
         ("{name: a, source: 's3://bucket/a'}", r"the prefix does not end with '/'; write s3://bucket/a/"),
         ("{name: a, source: 'ftp://x'}", r"it is not a source; write hf://org/repo@commit"),
@@ -94,7 +97,7 @@ def test_a_base_model_needs_exactly_one_source(tmp_path: Path) -> None:
         ),
         (
             f"{{name: a, source: x, sha256: {'1' * 64}}}",
-            rf"sha256: {'1' * 64}: .* write it in quotes: '1{{64}}'$",
+            rf"sha256: {'1' * 64}: write it in quotes: '1{{64}}'$",
         ),
         (
             "{name: a, source: x, labels: {version: 1.10}}",

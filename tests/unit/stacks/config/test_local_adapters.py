@@ -72,7 +72,8 @@ def test_a_local_adapter_is_checked_by_stages_rules_when_stage_is_loaded(stage: 
 def test_a_problem_of_adapter_is_told_with_manifest_and_its_name(stage: Path) -> None:
     configure(stage.parent, use_dora=True)
     check_told(
-        stage, r"adapters.yaml: adapter 'otter': its config sets use_dora, and vLLM .*; train without use_dora$"
+        stage,
+        r"adapters.yaml: adapter 'otter': its config sets use_dora, and vLLM .*; train without use_dora$",
     )
 
 
