@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters import git_lfs
 from adapters.engines.registry import ENGINES, or_engine
 from adapters.errors import InvalidAdapter
 from adapters.store.layout import CONFIG_FILE
@@ -67,6 +68,8 @@ def read_config(name: str, data: bytes, rules: Rules) -> AdapterConfig:
         raise InvalidAdapter(
             name, f"its {CONFIG_FILE} is longer than {MAX_CONFIG_BYTES} bytes", "it is not a PEFT config"
         )
+    if git_lfs.is_pointer(data):
+        raise InvalidAdapter(name, f"its {CONFIG_FILE} {git_lfs.PROBLEM}", git_lfs.REMEDY)
     try:
         config = parse_object(data)
     except NotAnObject as error:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from adapters import git_lfs
 from adapters.closest import closest
 from adapters.errors import InvalidAdapter
 from adapters.validation.base_model import InvalidBaseModel
 from stacks.config.checks import problems
 from stacks.config.local_adapters import check_local_adapters, stage_rules
+from stacks.config.local_model import LocalModel
 from stacks.config.manifest import Manifest
 from stacks.config.memory_check import memory_refusal
 from stacks.config.stage_config import LoadedStage, StageConfig
@@ -54,6 +56,12 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
         raise ConfigError(
             f"{path}: base_model.path: {model_path!r} has no config.json; name a model directory"
         )
+    if model_path is not None:
+        model = LocalModel(config.base_model.name, path.parent / model_path)
+        for file in model.pointers:
+            raise ConfigError(
+                f"{path}: base_model.path: {model_path}/{file} {git_lfs.PROBLEM}; {git_lfs.REMEDY}"
+            )
     stage = LoadedStage(name=path.stem, config=config, manifest=manifest, directory=path.parent)
     rules = stage_rules(config.engine, config.base_model.name)
     try:

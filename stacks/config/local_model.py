@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from adapters import git_lfs
 from adapters.files import LocalFile, sha256_of
 from adapters.store.layout import content_digest, model_prefix, revision_of
 
@@ -22,6 +23,11 @@ class LocalModel:
     def files(self) -> list[Path]:
         """The model's files, in order; folders are not followed."""
         return sorted(path for path in self.directory.iterdir() if path.is_file())
+
+    @property
+    def pointers(self) -> list[str]:
+        """The names of the files that are Git LFS pointers."""
+        return [path.name for path in self.files if git_lfs.has_pointer(LocalFile(path))]
 
     @property
     def prefix(self) -> str:
