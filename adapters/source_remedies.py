@@ -7,6 +7,7 @@ import shlex
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+HUGGING_FACE = "https://huggingface.co"
 #: The forms that a source may have.
 FORMS = "write hf://org/repo@commit, s3://bucket/prefix/ or a local directory"
 #: Endings of the archives that training jobs and people write, and tar's option for each; zip has no tar.
@@ -76,7 +77,7 @@ def unpacking(archive: str) -> str:
 
 def commit_page(repo: str) -> str:
     """Return the page that lists a repository's commits."""
-    return f"https://huggingface.co/{repo}/commits/main"
+    return f"{HUGGING_FACE}/{repo}/commits/main"
 
 
 def _is_prefix(uri: str) -> bool:

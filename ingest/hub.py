@@ -38,9 +38,9 @@ from huggingface_hub.utils import (
 )
 
 from adapters.source import HubSource, SourceError
+from adapters.source_remedies import HUGGING_FACE
 from adapters.store.transfer import OutOfTime
 
-HUGGING_FACE = "https://huggingface.co"
 #: Read and connect timeout: the longest time without a byte.
 TIMEOUT_SECONDS = 30.0
 #: Consecutive failures, without a byte in between, after which a request is not repeated.

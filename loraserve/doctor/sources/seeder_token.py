@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapters.source_remedies import HUGGING_FACE
 from adapters.store.s3 import error_code
-from ingest.hub import HUGGING_FACE
 from ingest.hub_token import plain_token
 from loraserve.aws import Client
 from loraserve.doctor.caller import caller
