@@ -13,6 +13,7 @@ from adapters.engines.registry import ENGINES, or_engine
 from adapters.errors import InvalidAdapter
 from adapters.store.layout import CONFIG_FILE
 from adapters.strict_json import NotAnObject, parse_object, shown
+from adapters.validation.base_name import check_base_name
 from adapters.validation.features import refuse_features
 from adapters.validation.rules import Rules
 
@@ -78,14 +79,7 @@ def read_config(name: str, data: bytes, rules: Rules) -> AdapterConfig:
         raise InvalidAdapter(
             name, f"peft_type is {shown(config.get('peft_type'))}", "only LORA adapters can be served"
         )
-    trained_on = config.get("base_model_name_or_path")
-    if trained_on != rules.base_model:
-        raise InvalidAdapter(
-            name,
-            f"it was trained on {shown(trained_on)}, this stage serves {rules.base_model!r}",
-            "publish it to a stage with that base model; if it is the same model by another name, write that "
-            f"name as base_model_name_or_path in {CONFIG_FILE}",
-        )
+    check_base_name(name, config.get("base_model_name_or_path"), rules)
     refuse_features(name, config, rules.engine_rules)
     rank = _rank(name, "r", config.get("r"))
     ranks = _pattern(name, config, "rank_pattern", _rank)

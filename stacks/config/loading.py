@@ -63,7 +63,7 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
                 f"{path}: base_model.path: {model_path}/{file} {git_lfs.PROBLEM}; {git_lfs.REMEDY}"
             )
     stage = LoadedStage(name=path.stem, config=config, manifest=manifest, directory=path.parent)
-    rules = stage_rules(config.engine, config.base_model.name)
+    rules = stage_rules(config.engine, config.base_model)
     try:
         check_local_adapters(manifest, manifest_path.parent, rules, stage.local_model)
     except InvalidAdapter as error:
