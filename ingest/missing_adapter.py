@@ -10,7 +10,7 @@ from pathlib import Path
 from adapters.source import HubSource, LocalSource, S3Source, SourceError
 from adapters.source_remedies import is_archive, unpacking
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
-from adapters.store.s3 import S3Client
+from adapters.store.s3 import S3Client, error_code
 from ingest.pytorch.converted_file import CHECKPOINT_FILE
 
 #: Names in a message.
@@ -51,12 +51,14 @@ def missing_in_s3(s3: S3Client, source: S3Source) -> SourceError:
     """Return the error about a prefix without adapter. Without `s3:ListBucket` it names no files."""
     try:
         page = s3.list_objects_v2(Bucket=source.bucket, Prefix=source.prefix, MaxKeys=_MOST_FILES)
-    except s3.exceptions.ClientError:
-        return SourceError(str(source), f"it has {_lacking(())}", "check the prefix")
+    except s3.exceptions.ClientError as error:
+        if error_code(error) == "NoSuchBucket":
+            return SourceError(str(source), f"there is no bucket {source.bucket!r}", "check its spelling")
+        return SourceError(str(source), f"the prefix has {_lacking(())}", "check its spelling")
     files = [item["Key"].removeprefix(source.prefix) for item in page.get("Contents", [])]
     if not files:
-        return SourceError(str(source), "there is no object under this prefix", "check the prefix")
-    return _missing(source, f"it has {_lacking(files)}", files)
+        return SourceError(str(source), "there is no object under this prefix", "check its spelling")
+    return _missing(source, f"the prefix has {_lacking(files)}", files)
 
 
 def missing_in_directory(source: str, directory: Path) -> SourceError | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from adapters import git_lfs
 from adapters.closest import closest
 from adapters.errors import InvalidAdapter
 from adapters.validation.base_model import InvalidBaseModel
@@ -56,15 +55,11 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
         raise ConfigError(
             f"{path}: base_model.path: {model_path!r} has no config.json; name a model directory"
         )
-    if model_path is not None:
-        model = LocalModel(config.base_model.name, path.parent / model_path)
-        for file in model.pointers:
-            raise ConfigError(
-                f"{path}: base_model.path: {model_path}/{file} {git_lfs.PROBLEM}; {git_lfs.REMEDY}"
-            )
     stage = LoadedStage(name=path.stem, config=config, manifest=manifest, directory=path.parent)
     rules = stage_rules(config.engine, config.base_model)
     try:
+        if stage.local_model is not None:
+            LocalModel(config.base_model.name, stage.local_model).check_files()
         check_local_adapters(manifest, manifest_path.parent, rules, stage.local_model)
     except InvalidAdapter as error:
         raise ConfigError(f"{manifest_path}: {error}") from error

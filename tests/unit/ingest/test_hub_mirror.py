@@ -78,6 +78,8 @@ def test_a_path_that_is_not_the_mirrors(mirror: HubServer) -> None:
     hub = Hub(mirror.endpoint.replace("hf-remote", "hf-other"))
     with pytest.raises(SourceError) as refused:
         located(hub, HubSource(REPO, "main"))
-    assert f"the Hub answers HTTP 404; check repository and revision at https://huggingface.co/{REPO}, and that" in str(refused.value)
+    assert (
+        f"the Hub answers HTTP 404; check repository and revision at https://huggingface.co/{REPO}, and that"
+        in str(refused.value)
+    )
     assert hub.endpoint in str(refused.value)
-

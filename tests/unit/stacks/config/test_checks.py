@@ -133,6 +133,11 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"hub_endpoint": "http://localhost.example.com", "base_model": {"mirror": True}},
         r"hub_endpoint must be https: a token would travel in clear text",
     ),
+    "no secret in a URL": (
+        {"hub_endpoint": "https://hub.example.com/repository/hf", "base_model": {"mirror": True}},
+        {"hub_endpoint": "https://me:hunter2@hub.example.com/hf", "base_model": {"mirror": True}},
+        r"dev.yaml: hub_endpoint has a user name or a password, .* in the secret that hub_token_secret names$",
+    ),
     "another Hub for the seeder alone": (
         {"hub_endpoint": "https://hub.example.com", "base_model": {"mirror": True}},
         {"hub_endpoint": "https://hub.example.com", "base_model": {"mirror": False}},
