@@ -124,6 +124,14 @@ def _hub(config: StageConfig) -> Iterator[str]:
     if (problem := endpoint_problem(config.hub_endpoint)) is not None:
         yield problem
         return
+    if config.base_model.also_known_as and config.engine.trust_remote_code and not has_mounted_model(config):
+        # LoRAX 0.12.1 loads the config of the model that the adapter names (`utils/adapter.py`,
+        # `check_architectures`), with the code of that repository's branch. Offline, as with a mounted model,
+        # it does not.
+        yield (
+            "base_model.also_known_as: with engine.trust_remote_code, the engine may run code of the "
+            "repositories that it names: write base_model.mirror: true"
+        )
     is_mirror = config.hub_endpoint != HUGGING_FACE and not is_loopback(config.hub_endpoint)
     if is_mirror and not has_mounted_model(config):
         # The container's environment has no HF_ENDPOINT. A Hub on this machine is for experiments.
