@@ -9,6 +9,8 @@ from __future__ import annotations
 from adapters.files import ReadableFile
 
 _FIRST_LINE = b"version https://git-lfs.github.com/spec/v1\n"
+#: As many bytes as a safetensors file has before its header.
+FIRST_BYTES = _FIRST_LINE[:8]
 #: Pointers are smaller.
 MAX_POINTER_BYTES = 1024
 PROBLEM = "is a Git LFS pointer, not the file itself"

@@ -68,7 +68,7 @@ def read_header(name: str, file: ReadableFile) -> dict[str, Tensor]:
     length = int.from_bytes(first, "little")
     data_size = file.size - HEADER_LENGTH_BYTES - length
     if len(first) < HEADER_LENGTH_BYTES or length > MAX_HEADER_BYTES or length < 2 or data_size < 0:
-        if git_lfs.has_pointer(file):
+        if first == git_lfs.FIRST_BYTES and git_lfs.has_pointer(file):
             raise InvalidAdapter(name, f"its weights file {git_lfs.PROBLEM}", git_lfs.REMEDY)
         raise _no_header(name, first, length, file.size)
     with _LARGE_HEADERS if length > _LARGE_HEADER_BYTES else nullcontext():

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, islice
 
-from adapters import git_lfs
 from adapters.files import BytesFile, ReadableFile, sha256_of
 from adapters.source import SourceError
 from ingest.pytorch.errors import DAMAGED, UnusableCheckpoint
@@ -258,8 +257,6 @@ def _exactly(file: ReadableFile, start: int, length: int) -> bytes | bytearray:
 
 def _read_layout(file: ReadableFile, before_each: Callable[[], None]) -> _Layout:
     before_each()
-    if git_lfs.has_pointer(file):
-        raise UnusableCheckpoint(git_lfs.PROBLEM, git_lfs.REMEDY)
     members = read_directory(file)
     _check_byte_order(file, members)
     pickle = members.get("data.pkl")
