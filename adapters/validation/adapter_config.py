@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters import git_lfs
 from adapters.errors import InvalidAdapter, InvalidFiles
 from adapters.store.layout import CONFIG_FILE
 from adapters.strict_json import NotAnObject, parse_object, shown
+from adapters.validation.base_name import check_base_name
 from adapters.validation.features import refuse_features
 from adapters.validation.rules import Rules
 
@@ -68,20 +70,15 @@ def read_config(name: str, data: bytes, rules: Rules) -> AdapterConfig:
             f"its {CONFIG_FILE} is longer than {MAX_CONFIG_BYTES} bytes, so not a PEFT config",
             "save the adapter with PEFT's save_pretrained",
         )
+    if git_lfs.is_pointer(data):
+        raise InvalidFiles(name, f"its {CONFIG_FILE} {git_lfs.PROBLEM}", git_lfs.REMEDY)
     try:
         config = parse_object(data)
     except NotAnObject as error:
         raise InvalidFiles(name, f"its {CONFIG_FILE} cannot be used: {error}", "save it again") from error
     if config.get("peft_type") != "LORA":
         raise InvalidAdapter(name, f"{stated(config, 'peft_type')}, not 'LORA'", "train a LoRA adapter")
-    trained_on = config.get("base_model_name_or_path")
-    if trained_on != rules.base_model:
-        raise InvalidAdapter(
-            name,
-            f"it was trained on {shown(trained_on)}, this stage serves {rules.base_model!r}",
-            "publish it to a stage with that base model; if it is the same model by another name, write that "
-            f"name as base_model_name_or_path in {CONFIG_FILE}",
-        )
+    check_base_name(name, config.get("base_model_name_or_path"), rules)
     refuse_features(name, config, rules.engine_rules)
     rank = _rank(name, stated(config, "r"), config.get("r"))
     ranks = _pattern(name, config, "rank_pattern", _rank)

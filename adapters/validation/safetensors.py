@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from adapters import git_lfs
 from adapters.errors import InvalidAdapter, InvalidFiles
 from adapters.files import ReadableFile
 from adapters.strict_json import NotAnObject, parse_object, shown
@@ -67,6 +68,8 @@ def read_header(name: str, file: ReadableFile) -> dict[str, Tensor]:
     length = int.from_bytes(first, "little")
     data_size = file.size - HEADER_LENGTH_BYTES - length
     if len(first) < HEADER_LENGTH_BYTES or length > MAX_HEADER_BYTES or length < 2 or data_size < 0:
+        if first == git_lfs.FIRST_BYTES and git_lfs.has_pointer(file):
+            raise InvalidAdapter(name, f"its weights file {git_lfs.PROBLEM}", git_lfs.REMEDY)
         raise _no_header(name, first, length, file.size)
     with _LARGE_HEADERS if length > _LARGE_HEADER_BYTES else nullcontext():
         return _read_tensors(name, file, length, data_size)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 from adapters.engines.registry import ENGINES
+from adapters.source_remedies import HUGGING_FACE
 from stacks.config.container_check import container_problem
 from stacks.config.container_environment import environment_problems
 from stacks.config.derived import (
@@ -22,6 +23,7 @@ from stacks.config.derived import (
     rollout_plan,
 )
 from stacks.config.engine_parts import missing_part
+from stacks.config.hub_endpoint import endpoint_problem, is_loopback
 from stacks.config.memory_check import memory_warning
 from stacks.config.regions import partition_of
 from stacks.config.stage_config import LoadedStage, StageConfig
@@ -119,11 +121,19 @@ def _tags(config: StageConfig) -> Iterator[str]:
 
 
 def _hub(config: StageConfig) -> Iterator[str]:
-    local = re.fullmatch(r"http://(127\.0\.0\.1|localhost)(:\d+)?", config.hub_endpoint)
-    if config.hub_endpoint.startswith("http://") and not local:
-        yield "hub_endpoint: a token would travel in clear text: write https instead of http"
-    hugging_face = StageConfig.model_fields["hub_endpoint"].default
-    if config.hub_endpoint != hugging_face and not local and not has_mounted_model(config):
+    if (problem := endpoint_problem(config.hub_endpoint)) is not None:
+        yield problem
+        return
+    if config.base_model.also_known_as and config.engine.trust_remote_code and not has_mounted_model(config):
+        # LoRAX 0.12.1 loads the config of the model that the adapter names (`utils/adapter.py`,
+        # `check_architectures`), with the code of that repository's branch. Offline, as with a mounted model,
+        # it does not.
+        yield (
+            "base_model.also_known_as: with engine.trust_remote_code, the engine may run code of the "
+            "repositories that it names: write base_model.mirror: true"
+        )
+    is_mirror = config.hub_endpoint != HUGGING_FACE and not is_loopback(config.hub_endpoint)
+    if is_mirror and not has_mounted_model(config):
         # The container's environment has no HF_ENDPOINT. A Hub on this machine is for experiments.
         yield (
             "hub_endpoint is for the seeder, and the container would fetch the base model from "

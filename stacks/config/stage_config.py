@@ -10,6 +10,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from adapters.source_remedies import HUGGING_FACE
+from stacks.config.hub_endpoint import normalized
 from stacks.config.manifest import Manifest
 from stacks.config.regions import check_region
 from stacks.config.sections.autoscaling import Autoscaling
@@ -57,9 +59,10 @@ class StageConfig(Strict):
     """Path of the adapter manifest, relative to the stage file."""
     allow_unpinned_sources: bool = False
     """Accept Hub branches in place of commits; for development."""
-    hub_endpoint: str = Field("https://huggingface.co", pattern=r"^https?://[^/\s]+$")
-    """URL of the Hub or of a mirror with the same routes, for the seeder; the container always asks
-    huggingface.co, so another Hub needs `base_model.mirror: true`."""
+    hub_endpoint: Annotated[str, AfterValidator(normalized)] = HUGGING_FACE
+    """URL of the Hub or of a mirror with the same routes, for the seeder; with the path of an artifact
+    repository, as HF_ENDPOINT has it, e.g. `https://host/artifactory/api/huggingfaceml/repository`. The
+    container always asks huggingface.co, so another Hub needs `base_model.mirror: true`."""
     hub_token_secret: SecretName | None = None
     """Name of a Secrets Manager secret, of the stage's account and region, with a Hub read token as its plain
     text: for private and gated repositories. The seeder alone reads it, so a base model that needs it has to

@@ -243,7 +243,7 @@ def test_an_s3_source_that_changed_is_taken_again(wide: Store) -> None:
 
 def test_an_s3_source_that_is_not_there_is_reported_with_a_remedy(store: Store) -> None:
     with pytest.raises(
-        SeedingFailed, match="nowhere/adapter_config.json.*S3 answers 404; check that it exists"
+        SeedingFailed, match="nowhere/: there is no object under this prefix; check its spelling"
     ):
         store.seed({"mole": f"s3://{store.bucket}/nowhere/"})
 

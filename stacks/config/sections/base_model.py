@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from adapters.validation.base_name import MAX_NAME_LENGTH
 from stacks.typed_yaml import Strict, shaped
 
 _HUB_ID = re.compile(r"(?!.*(--|\.\.))(?!.*\.git$)(\b[\w.-]+\b/)?\b[\w.-]{1,96}\b", re.ASCII)
@@ -18,7 +19,13 @@ class BaseModelSource(Strict):
     """The base model: fetched from the Hub by the container, or mounted from the bucket."""
 
     name: str = "mistralai/Mistral-7B-Instruct-v0.1"
-    """Hub id, or any name for a local model; adapters must have been trained on a model of this name."""
+    """Hub id, or any name for a local model; adapters must have been trained on a model of this name, or of
+    one in `also_known_as`."""
+    also_known_as: list[Annotated[str, Field(max_length=MAX_NAME_LENGTH)]] = Field([], max_length=100)
+    """Other names that mean this base model where an adapter's config has them as `base_model_name_or_path`:
+    of a quantized or copied one (`unsloth/mistral-7b-instruct-v0.1-bnb-4bit`), or a path on the machine that
+    trained (`/opt/ml/model`). `""` stands for a config without a name. The adapter's dimensions are checked
+    all the same. Upper and lower case are the same, as in the Hub's ids."""
     revision: Annotated[str, _COMMIT] | None = None
     """The Hub commit."""
     path: str | None = None

@@ -140,7 +140,7 @@ def test_a_header_whose_length_starts_like_a_pickle_is_none(length: int) -> None
         (bytes(8) + b"{}", "not a safetensors file"),
         (b"\x01" + bytes(7) + b"{", "not a safetensors file"),
         (b"\x03" + bytes(7) + b"{}", "not a safetensors file"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "not a safetensors file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "is a Git LFS pointer"),
     ],
 )
 def test_a_file_too_short_for_its_header_is_refused(content: bytes, message: str) -> None:

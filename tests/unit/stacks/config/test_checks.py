@@ -133,6 +133,16 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"hub_endpoint": "http://localhost.example.com", "base_model": {"mirror": True}},
         r"hub_endpoint: a token would travel in clear text: write https",
     ),
+    "no secret in a URL": (
+        {"hub_endpoint": "https://hub.example.com/repository/hf", "base_model": {"mirror": True}},
+        {"hub_endpoint": "https://me:hunter2@hub.example.com/hf", "base_model": {"mirror": True}},
+        r"dev.yaml: hub_endpoint has a user name or a password, .* in the secret that hub_token_secret names$",
+    ),
+    "no code of a model's other names": (
+        {"base_model": {"also_known_as": ["acme/copy"], "mirror": True}, "engine": {"trust_remote_code": True}},
+        {"base_model": {"also_known_as": ["acme/copy"]}, "engine": {"trust_remote_code": True}},
+        r"base_model.also_known_as: with engine.trust_remote_code, .*: write base_model.mirror: true",
+    ),
     "another Hub for the seeder alone": (
         {"hub_endpoint": "https://hub.example.com", "base_model": {"mirror": True}},
         {"hub_endpoint": "https://hub.example.com", "base_model": {"mirror": False}},

@@ -82,7 +82,10 @@ def test_a_base_model_needs_exactly_one_source(tmp_path: Path) -> None:
             "{name: Bad, source: x/}",
             r"adapters\['Bad'\].name: 'Bad': not a valid adapter name; use lower-case",
         ),
-        ("{name: a, source: nowhere}", r"adapter 'a': source: 'nowhere' has no adapter_config.json"),
+        (
+            "{name: a, source: nowhere}",
+            r"adapter 'a': source: 'nowhere': there is no such directory; check the path",
+        ),
         ("{name: a, source: 's3://bucket/a'}", r"the prefix does not end with '/'; write s3://bucket/a/"),
         ("{name: a, source: 'ftp://x'}", r"it is not a source; write hf://org/repo@commit"),
         ("{name: a, source: 'hf://org/repo@main'}", r"'main' is not a commit; pin the 40-digit commit"),
