@@ -117,7 +117,10 @@ def _shown(value: object) -> str:
 
 def _tags(config: StageConfig) -> Iterator[str]:
     if taken := [key for key in config.tags if key.lower().startswith(("aws:", "lora-serving:"))]:
-        yield f"tags: {taken[0]!r}: tags that start with aws: or lora-serving: are set by AWS and by this app: take another"
+        yield (
+            f"tags: {taken[0]!r}: tags that start with aws: or lora-serving: are AWS's and this app's: take "
+            "another name"
+        )
 
 
 def _hub(config: StageConfig) -> Iterator[str]:
@@ -154,7 +157,8 @@ def _image(config: StageConfig) -> Iterator[str]:
     host = f"<account>.dkr.ecr.{config.region}.{domain}"
     if ecr is None:
         yield (
-            f"image: {config.image!r}: SageMaker pulls from a private repository of ECR only: push it to {host}/…"
+            f"image: {config.image!r}: SageMaker pulls from a private repository of ECR only: push it to "
+            f"{host}/…"
         )
     elif ecr["region"] != config.region:
         yield (

@@ -438,7 +438,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "tags of one's own": (
         {"tags": {"team": "search"}},
         {"tags": {"aws:team": "search"}},
-        r"tags: 'aws:team': tags that start with aws: or lora-serving: are set by AWS and by this app: take another",
+        r"tags: 'aws:team': tags that start with aws: or lora-serving: are AWS's and this app's: take another name",
     ),
 }  # fmt: skip
 
