@@ -136,7 +136,7 @@ def check_layers(
         if layer.embeds and facts.layers is None:
             raise InvalidAdapter(
                 name,
-                f"it changes {path}, embeddings, for which it is not known whether {rules.base_model} has a slot",
+                f"it changes {path}, embeddings, for which {rules.base_model} may have no slot",
                 "train linear layers alone, e.g. q_proj and v_proj",
             )
         sizes = there.get(at)
