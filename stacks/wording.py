@@ -77,7 +77,7 @@ def unknown(location: Sequence[int | str], model: type[BaseModel]) -> str:
     parent, _ = _at(model, location[:-1])
     name, valid = str(location[-1]), list(parent.model_fields)
     elsewhere = [path for path in _paths(model) if path.rpartition(".")[2] == name]
-    meant = closest(name, valid) or (f", did you mean {' or '.join(elsewhere)}" if elsewhere else "")
+    meant = f", did you mean {' or '.join(elsewhere)}" if elsewhere else closest(name, valid)
     return f"unknown key{meant}; valid: {', '.join(valid)}"
 
 

@@ -48,7 +48,7 @@ class Document:
             self.data: Any = None if self._root is None else loader.construct_document(self._root)
             """The values; None for an empty file. Every key of a mapping is a text."""
         except RecursionError as error:
-            raise UnusableYaml("it is nested too deeply") from error
+            raise UnusableYaml("it is nested too deeply; write fewer levels") from error
         except yaml.YAMLError as error:
             raise UnusableYaml(_not_yaml(text, error)) from error
 

@@ -37,7 +37,7 @@ class Rules:
         if self.engine not in ENGINES:
             raise ValueError(f"engine {self.engine!r} is none of {', '.join(ENGINES)}")
         if self.target_modules == ():
-            raise ValueError("target_modules is empty: None stands for all modules")
+            raise ValueError("target_modules is empty: use None for all modules")
         for module in self.target_modules or ():
             check_module(module)
 

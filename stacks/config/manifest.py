@@ -85,7 +85,7 @@ class Manifest(Strict):
         seen: set[str] = set()
         for name in map(_checked_name, self.published_names()):
             if name in seen:
-                raise ValueError(f"adapter {name!r} is listed twice")
+                raise ValueError(f"adapter {name!r} is listed twice, copies included; keep one of them")
             seen.add(name)
         return self
 

@@ -43,7 +43,7 @@ class BaseModelSource(Strict):
         if (self.revision is None) == (self.path is None):
             raise ValueError("give either revision (a 40-digit Hub commit) or path (a local directory)")
         if self.mirror and self.path is not None:
-            raise ValueError("mirror is for models on the Hub: a local one is uploaded to the bucket anyway")
+            raise ValueError("mirror is for models on the Hub: a local one is uploaded anyway; leave it out")
         # The Hub's rule of ids (huggingface_hub, utils/_validators.py).
         if self.path is None and self.name and _HUB_ID.fullmatch(self.name) is None:
             raise ValueError(f"name: {self.name!r} is no id of the Hub: write organization/model")

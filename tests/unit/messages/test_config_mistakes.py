@@ -157,3 +157,35 @@ def test_a_wrong_value_is_named_as_it_is_written_and_its_remedy_works(
             for proposal in proposals(message):
                 other = attempt(proposal)
                 assert not is_same(message, other), (message, proposal, other)
+
+
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        *(("stage.yaml", path) for path in keys(StageConfig)),
+        *(("manifest.yaml", path) for path in keys(Manifest)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else key_of(value),
+)
+def test_a_misspelled_key_is_named_with_the_one_that_is_meant(tmp_path: Path, file: str, path: Path_) -> None:
+    name = str(path[-1])
+    misspelled = (*path[:-1], name[:-2] + name[-1] + name[-2] if len(name) > 2 else name + "x")
+    message = try_value(tmp_path, file, misspelled, "1")
+    assert message is not None
+    if message.startswith(key_of(misspelled)):
+        assert f"unknown key, did you mean {name!r}" in message
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        (("quantize",), "engine.quantize"),
+        (("engine", "instance_type"), "endpoint.instance_type"),
+        (("endpoint", "min_instances"), "autoscaling.min_instances"),
+        (("base_model", "region"), "region"),
+    ],
+)
+def test_a_key_in_another_section_is_named_with_its_own(tmp_path: Path, path: Path_, meant: str) -> None:
+    message = try_value(tmp_path, "stage.yaml", path, "1")
+    assert message is not None
+    assert f"unknown key, did you mean {meant};" in message
