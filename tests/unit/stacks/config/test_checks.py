@@ -272,7 +272,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "kernels for the GPU": (
         {"endpoint": {"instance_type": "ml.g6.xlarge"}},
         {"endpoint": {"instance_type": "ml.g4dn.xlarge"}},
-        r"endpoint.instance_type: LoRAX does not run on the T4 of ml.g4dn.xlarge: take ml.g5 or a newer family",
+        r"endpoint.instance_type: LoRAX does not run on the T4 of ml.g4dn.xlarge: take ml.g5, ml.g6, .* or ml.p5en",
     ),
     "memory of the GPU": (
         {"engine": {"name": "vllm", "max_active_adapters": 15}},
