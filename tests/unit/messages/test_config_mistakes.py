@@ -196,11 +196,11 @@ def applied(changes: str) -> dict[str, Any]:
     """Return the stage with the changes of one remedy, such as `endpoint.a: x with engine.b: 8`."""
     changed = copy.deepcopy(STAGE)
     for change in changes.split(" with "):
-        change, _, without = change.partition(" without ")
+        written, _, without = change.partition(" without ")
         if without:
             section, name = without.split(".")
             changed[section].pop(name)
-        key, value = change.split(": ")
+        key, value = written.split(": ")
         section, name = key.split(".")
         changed.setdefault(section, {})[name] = yaml.safe_load(value)
     return changed

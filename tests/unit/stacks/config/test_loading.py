@@ -171,5 +171,7 @@ def test_an_image_for_the_laptop_replaces_that_of_the_local_stage_alone() -> Non
 
 
 def test_an_image_for_the_laptop_is_checked_like_that_of_the_file() -> None:
-    with pytest.raises(ConfigError, match="image: SageMaker pulls from a private repository of ECR only"):
+    with pytest.raises(
+        ConfigError, match="image: '.*': SageMaker pulls from a private repository of ECR only"
+    ):
         load_stages(ROOT / "stages", "local", local_image="docker.io/vllm/vllm-openai:v0.32.0")
