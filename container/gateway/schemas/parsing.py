@@ -90,19 +90,24 @@ def _check_keys(body: bytes) -> None:
         json.loads(body, object_pairs_hook=_unique)
     except RecursionError:
         # The levels of what orjson has kept are checked.
-        raise GatewayError.validation(
-            "the body has a key twice, the first time with too many levels"
-        ) from None
+        raise GatewayError.validation("the body has a key twice, one with too many levels") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            # The name comes from the client, and may have any length.
-            raise GatewayError.validation(f"`{key[:50]}` is in the body twice; keep one of them")
-        found[key] = value
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # The name comes from the client, and may have any length.
+        raise GatewayError.validation(f"`{_first_twice(pairs)[:50]}` is in the body twice; keep one of them")
     return found
+
+
+def _first_twice(pairs: list[tuple[str, Any]]) -> str:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            break
+        seen.add(key)
+    return key
 
 
 def _check_shape(data: Any) -> None:
