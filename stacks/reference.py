@@ -112,7 +112,7 @@ def _type(annotation: Any) -> str:
     if origin in {list, dict}:
         return f"{origin.__name__} of {_type(get_args(annotation)[-1])}"
     if origin in {types.UnionType, Union}:
-        return _type(next(arg for arg in get_args(annotation) if arg is not type(None)))
+        return " or ".join(_type(arg) for arg in get_args(annotation) if arg is not type(None))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
     return "value" if annotation is JsonValue else str(getattr(annotation, "__name__", annotation))

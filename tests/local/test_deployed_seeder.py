@@ -47,12 +47,13 @@ class Function:
                 {"names": [name], "source": source, "sha256": None, "labels": {}}
                 for name, source in adapters.items()
             ]
-            asset.writestr("manifest.json", json.dumps({"adapters": listed, "model": {}}))
+            asset.writestr("manifest.json", json.dumps({"adapters": listed, "removals": 0.2, "model": {}}))
         key = f"manifests/{uuid.uuid4().hex}.zip"
         self.store.s3.put_object(Bucket=self.store.bucket, Key=key, Body=archive.getvalue())
         event = {
             "RequestType": request,
             "StartedAt": started_at or time.time(),
+            "StackId": self.stack,
             "ResponseURL": "https://127.0.0.1/a-secret-answer-url",
             "ResourceProperties": {
                 "Bucket": self.store.bucket,
@@ -78,6 +79,13 @@ class Function:
         )
         content: dict[str, Any] = json.loads(answer["Payload"].read())
         return content
+
+    @property
+    def stack(self) -> str:
+        [stack] = self.deployed.cloud.client("cloudformation").describe_stacks(
+            StackName=local_stage.STORE_STACK
+        )["Stacks"]
+        return str(stack["StackId"])
 
     @property
     def name(self) -> str:
