@@ -54,7 +54,7 @@ class Store:
         base_model: Callable[[], ModelFiles] | None = None,
         model_prefix: str | None = None,
         base_revision: str = "0" * 40,
-        removals: float = 1,
+        removals: float = 0.2,
         is_rollback: Callable[[], bool] = lambda: False,
         has_time: Callable[[], bool] = lambda: True,
     ) -> Seeder:
