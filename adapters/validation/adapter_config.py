@@ -70,7 +70,8 @@ def read_config(name: str, data: bytes, rules: Rules) -> AdapterConfig:
     try:
         config = parse_object(data)
     except NotAnObject as error:
-        raise InvalidAdapter(name, f"its {CONFIG_FILE} cannot be used: {error}", "save it again") from error
+        problem = f"its {CONFIG_FILE} cannot be used: {error}"
+        raise InvalidAdapter(name, problem, "correct it, or save it again") from error
     if config.get("peft_type") != "LORA":
         raise InvalidAdapter(
             name, f"peft_type is {shown(config.get('peft_type'))}", "only LORA adapters can be served"

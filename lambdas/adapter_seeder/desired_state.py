@@ -44,4 +44,5 @@ class DesiredState:
             for item in data["adapters"]
             for name in item["names"]
         ]
-        return cls(manifest, adapters, data["removals"], data["model"], archive)
+        # A manifest of a version without the guard has no such key; a rollback may bring one back.
+        return cls(manifest, adapters, data.get("removals", 1.0), data["model"], archive)
