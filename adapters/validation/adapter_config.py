@@ -75,7 +75,8 @@ def read_config(name: str, data: bytes, rules: Rules) -> AdapterConfig:
     try:
         config = parse_object(data)
     except NotAnObject as error:
-        raise InvalidFiles(name, f"its {CONFIG_FILE} cannot be used: {error}", "save it again") from error
+        problem = f"its {CONFIG_FILE} cannot be used: {error}"
+        raise InvalidFiles(name, problem, "correct it, or save it again") from error
     if config.get("peft_type") != "LORA":
         raise InvalidAdapter(name, f"{stated(config, 'peft_type')}, not 'LORA'", "train a LoRA adapter")
     check_base_name(name, config.get("base_model_name_or_path"), rules)
