@@ -110,7 +110,7 @@ class Hub:
         `max_failures` in a row, 1 or more, `HubUnavailable` is raised: 8 take a minute of pauses, 2 half a
         second.
         """
-        self.endpoint = endpoint
+        self.endpoint = endpoint = endpoint.rstrip("/")
         self._token = token
         self._has_time = has_time
         self._how_to_log_in = how_to_log_in

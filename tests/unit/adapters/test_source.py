@@ -36,6 +36,7 @@ def test_a_source_is_read_and_written_back_as_it_was(text: str, source: object) 
         ("hf://org/repo@refs/pr/1/en", "hf://org/repo/en@refs/pr/1"),
         (f"hf://org/repo/en/@{COMMIT}/", f"hf://org/repo/en@{COMMIT}"),
         (f"hf://org/repo@{COMMIT}/", f"hf://org/repo@{COMMIT}"),
+        (f"hf://org/repo@{COMMIT.upper()}/en", f"hf://org/repo/en@{COMMIT}"),
     ],
 )
 def test_another_way_to_write_a_folder_is_understood_and_written_in_one_way(text: str, written: str) -> None:

@@ -67,7 +67,7 @@ def test_a_lora_adapter_of_the_stages_base_model_is_valid(engine: str, base: Bas
         ({"lora_alpha": float("nan")}, "lora_alpha is nan"),
         ({"lora_alpha": float("inf")}, "lora_alpha is inf"),
         ({"lora_alpha": 10**4000}, "lora_alpha is 1000+…"),
-        ({"base_model_name_or_path": "acme/other"}, "trained on 'acme/other', this stage serves 'tiny-mistral'; publish it"),
+        ({"base_model_name_or_path": "acme/other"}, "trained on 'acme/other', this stage serves 'tiny-mistral'; if that is the same model"),
         ({"base_model_name_or_path": "x" * 999}, "trained on 'x{80}'…"),
         ({"target_modules": None}, "target_modules is None"),
         ({"target_modules": []}, "target_modules is a list"),
