@@ -99,8 +99,10 @@ def _hub(path: str, revision: str, problem: str) -> tuple[str, str]:
         return "it names no repository", "write hf://organization/repository@commit"
     repo, folder = "/".join(parts[:2]), parts[2:]
     if folder and folder[0] in _ROUTES:
-        route, revision, *folder = [*folder, revision][: max(2, len(folder))]
-        folder = folder[:-1] if route in _FILE_ROUTES else folder
+        route, *rest = folder
+        if rest:
+            revision, *rest = rest
+        folder = rest[:-1] if route in _FILE_ROUTES else rest
     place = "/".join([repo, *folder])
     if _COMMIT.fullmatch(revision):
         return problem, f"write hf://{place}@{revision}"
