@@ -113,11 +113,12 @@ def _s3(text: str) -> tuple[str, str]:
     bucket, _, key = text.removeprefix("s3://").partition("/")
     if re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket) is None:
         return f"{bucket!r} is not the name of a bucket", "write s3://bucket/prefix/"
-    if not key.strip("/"):
-        return "it names no prefix", f"put the files under a prefix, and write s3://{bucket}/prefix/"
     if is_archive(key):
         return "it is an archive", unpacking(text)
-    if key.lower().endswith(_FILES):
+    is_file = key.lower().endswith(_FILES)
+    if not key.strip("/") or (is_file and "/" not in key):
+        return "it names no prefix", f"put the files under a prefix, and write s3://{bucket}/prefix/"
+    if is_file:
         prefix = text.rpartition("/")[0]
         return "it is a file", f"name the prefix that has both files: {prefix}/"
     return "the prefix does not end with '/'", f"write {text}/"
