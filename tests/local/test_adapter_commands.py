@@ -403,7 +403,7 @@ def test_an_adapter_comes_from_s3(shop: Shop) -> None:
     assert shop.json("validate", source)["source"] == source
     assert shop.json("publish", source, "--name", "mole")["entry"]["source"] == source
     assert "does not end with '/'" in shop.fails("validate", source.rstrip("/"))
-    assert "S3 answers 404" in shop.fails("validate", f"s3://{shop.bucket}/nowhere/")
+    assert "no object under this prefix" in shop.fails("validate", f"s3://{shop.bucket}/nowhere/")
 
 
 def test_without_base_model_it_is_said_that_dimensions_are_not_checked(shop: Shop) -> None:
