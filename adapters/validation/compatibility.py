@@ -170,13 +170,12 @@ def _check_slot(
 def _without_slot(
     name: str, path: str, rules: Rules, base: BaseModelFacts, facts: ArchitectureFacts
 ) -> InvalidAdapter:
-    engine, module = rules.engine_rules, last_name(path)
+    engine = rules.engine_rules
     architecture = base.architecture or ""
     return InvalidAdapter(
         name,
         f"it changes {path}, for which {engine.title} has no slot in {architecture}",
-        f"train without {module}"
-        + (f", of {', '.join(facts.modules())} only" if facts.layers else "")
+        f"train {', '.join(facts.modules())} only"
         + or_engine("use", (o.name for o in ENGINES.values() if o.serves(architecture, path))),
     )
 

@@ -36,7 +36,7 @@ _VALUES: dict[str, Any] = {
         "first_k_dense_replace": 1,
     },
     **dict.fromkeys(("hidden_act", "activation", "activation_function"), "silu"),
-    **{"layer_types": ["full_attention"] * _BLOCKS, "position_embedding_type": "absolute"},
+    **{"mlp_layer_types": ["sparse"] * _BLOCKS, "layer_types": ["full_attention"] * _BLOCKS, "position_embedding_type": "absolute"},
 }
 #: Switches of configs with which a model has other layers than by default.
 _SWITCHES: tuple[dict[str, Any], ...] = (
@@ -159,8 +159,11 @@ def _parts(config: Any) -> Iterator[Any]:
             yield from _parts(value)
 
 
-def shorten(config: Any) -> None:
-    """Leave `_BLOCKS` blocks of a model, and of each of its parts."""
+def complete(config: Any) -> None:
+    """Set the parts of a config that are left out, and leave `_BLOCKS` blocks of each."""
+    for part, part_class in dict(getattr(config, "sub_configs", {})).items():
+        if getattr(config, part, None) is None and part_class.__name__ != "AutoConfig":
+            setattr(config, part, part_class())
     for part in _parts(config):
         blocks = getattr(part, "num_hidden_layers", None)
         if getattr(part, "num_key_value_heads", 0) is None:
