@@ -162,7 +162,7 @@ def _check_slot(
     if layer.embeds and facts.layers is None:
         raise InvalidAdapter(
             name,
-            f"it changes {path}, embeddings, and it is not known whether {rules.base_model} has a slot for them",
+            f"it changes {path}, embeddings, and whether {rules.base_model} has a slot for them is not known",
             "train linear layers alone, e.g. q_proj and v_proj",
         )
 

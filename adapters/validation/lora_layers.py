@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from adapters.errors import InvalidAdapter
@@ -17,6 +17,11 @@ _LORA = re.compile(
     r"base_model\.model\.((?:[\w-]+\.){1,24})lora_(?:(embedding)_([AB])|([AB])\.weight)", re.ASCII
 )
 _MAX_NAME_LENGTH = 256
+#: Weights of the base model that PEFT saves with a LoRA of the head or the embeddings (`save_embedding_layers`),
+#: and that both engines skip: vLLM these two by name (`lora/utils.py`, is_base_embedding_weights).
+_COPY = re.compile(
+    r"base_model\.model\.((?:[\w-]+\.){0,24}(?:embed_tokens|lm_head))\.base_layer\.weight", re.ASCII
+)
 #: The dtypes that both engines convert to the one that they compute in.
 _DTYPES = ("F32", "F16", "BF16")
 
@@ -25,7 +30,6 @@ _KNOWN_OTHERS = (
     ("lora_magnitude_vector", "it is DoRA's", "train without use_dora"),
     ("lora_B.bias", "it is a bias of LoRA's", "train without lora_bias"),
     ("trainable_tokens", "it changes single tokens", "train without trainable_token_indices"),
-    # vLLM skips such tensors silently (lora/utils.py, is_base_embedding_weights), LoRAX all it does not know.
     (".base_layer.", "it is a weight of the base model", "save with save_embedding_layers=False"),
     ("embed_tokens.", "it is a weight of the base model", "save with save_embedding_layers=False"),
     ("lm_head.weight", "it is a weight of the base model", "save with save_embedding_layers=False"),
@@ -46,16 +50,21 @@ class LoraLayer:
     """True for embeddings, of which the base model stores a row for each input, not for each output."""
 
 
-def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer]:
+def read_layers(
+    name: str, tensors: Mapping[str, Tensor], shape_of: Callable[[str], tuple[int, ...] | None]
+) -> dict[str, LoraLayer]:
     """Return the layers by path in the base model, e.g. `model.layers.0.self_attn.q_proj`.
 
-    Raises `InvalidAdapter` if a tensor is not one of a layer's two matrices, or if one of the two is missing.
+    `shape_of` returns the shape that the base model has of a layer; None if that is not known. Raises
+    `InvalidAdapter` if a tensor is not one of a layer's two matrices, or if one of the two is missing.
     """
     halves: dict[str, dict[str, tuple[int, int]]] = {}
     embeddings: set[str] = set()
     for key, tensor in tensors.items():
         match = _LORA.fullmatch(key) if len(key) <= _MAX_NAME_LENGTH else None
         if match is None:
+            if _is_copy(key, tensors, shape_of):
+                continue
             raise _unexpected(name, key)
         if tensor.dtype not in _DTYPES:
             raise InvalidAdapter(
@@ -74,6 +83,17 @@ def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer
     if not halves:
         raise InvalidAdapter(name, "its weights file has no tensors", "save the adapter again")
     return {path: _layer(name, path, half, embeds=path in embeddings) for path, half in halves.items()}
+
+
+def _is_copy(
+    key: str, tensors: Mapping[str, Tensor], shape_of: Callable[[str], tuple[int, ...] | None]
+) -> bool:
+    """Check that a tensor is what PEFT saves of a frozen layer: of another size, it has other tokens."""
+    match = _COPY.fullmatch(key) if len(key) <= _MAX_NAME_LENGTH else None
+    if match is None:
+        return False
+    lora = (f"base_model.model.{match[1]}.{name}" for name in ("lora_A.weight", "lora_embedding_A"))
+    return shape_of(match[1]) == tensors[key].shape and any(name in tensors for name in lora)
 
 
 def _layer(name: str, path: str, half: Mapping[str, tuple[int, int]], *, embeds: bool) -> LoraLayer:

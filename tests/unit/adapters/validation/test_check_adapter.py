@@ -345,7 +345,8 @@ def test_a_module_that_the_engine_has_no_place_for_is_refused() -> None:
         check(config, head, base=BASE)
     mixtral = BaseModelFacts("MixtralForCausalLM", {})
     with pytest.raises(
-        InvalidAdapter, match="lm_head, for which LoRAX has no slot in MixtralForCausalLM; train k_proj, .* engine: vllm"
+        InvalidAdapter,
+        match="lm_head, for which LoRAX has no slot in MixtralForCausalLM; train k_proj, .* engine: vllm",
     ):
         check(config, head, engine="lorax", base=mixtral)
 

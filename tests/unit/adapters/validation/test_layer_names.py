@@ -138,13 +138,38 @@ def test_embeddings_can_be_changed_where_the_engine_has_a_slot_for_them() -> Non
     assert check("vllm", "LlamaForCausalLM", HEADS, changed) == ("embed_tokens",)
     with pytest.raises(InvalidAdapter, match="from 16 to 64 features, in tiny that goes from 64 to 16"):
         check("vllm", "LlamaForCausalLM", HEADS, embedding("model.embed_tokens", 16, 64))
-    with pytest.raises(InvalidAdapter, match="embed_tokens, for which vLLM has no slot in MistralForCausalLM"):
+    with pytest.raises(
+        InvalidAdapter, match="embed_tokens, for which vLLM has no slot in MistralForCausalLM"
+    ):
         check("vllm", "MistralForCausalLM", HEADS, changed)
-    with pytest.raises(InvalidAdapter, match="for which LoRAX has no slot in LlamaForCausalLM; .*engine: vllm"):
+    with pytest.raises(
+        InvalidAdapter, match="for which LoRAX has no slot in LlamaForCausalLM; .*engine: vllm"
+    ):
         check("lorax", "LlamaForCausalLM", HEADS, changed)
     for unknown in (None, "HeliumForCausalLM"):
-        with pytest.raises(InvalidAdapter, match="embeddings, and it is not known whether tiny has a slot"):
+        with pytest.raises(
+            InvalidAdapter, match="embeddings, and whether tiny has a slot for them is not known"
+        ):
             check("vllm", unknown, HEADS, changed)
+
+
+def test_copies_of_frozen_weights_that_peft_saves_with_a_lora_of_the_head_are_skipped() -> None:
+    changed = pair("lm_head", 8, (64, 16))
+    copy = {"base_model.model.lm_head.base_layer.weight": (64, 16)}
+    for engine in ENGINES:
+        assert check(engine, "LlamaForCausalLM", HEADS, changed | copy) == ("lm_head",)
+    copies = copy | {"base_model.model.model.embed_tokens.base_layer.weight": (64, 16)}
+    both = changed | embedding("model.embed_tokens", 64, 16)
+    assert check("vllm", "LlamaForCausalLM", HEADS, both | copies) == ("embed_tokens", "lm_head")
+    for other in (
+        changed | {"base_model.model.lm_head.base_layer.weight": (65, 16)},
+        changed | copies,
+        both | {"base_model.model.model.embed_tokens.weight": (64, 16)},
+    ):
+        with pytest.raises(
+            InvalidAdapter, match="weight of the base model; save with save_embedding_layers=False"
+        ):
+            check("vllm", "LlamaForCausalLM", HEADS, other)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +232,11 @@ def test_a_target_that_the_base_model_does_not_have_is_passed_over(engine: str) 
 @pytest.mark.parametrize(
     ("rename", "name", "renamed"),
     [
-        (Rename("prefix", "model.", "language_model.model."), "model.model.a", "language_model.model.model.a"),
+        (
+            Rename("prefix", "model.", "language_model.model."),
+            "model.model.a",
+            "language_model.model.model.a",
+        ),
         (Rename("prefix", "model.", "x."), "a.model.b", "a.model.b"),
         (Rename("suffix", ".b", ".c"), "a.b.b", "a.b.c"),
         (Rename("part", ".attn.", ".x."), "a.attn.attn.attn.b", "a.x.attn.attn.b"),

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,9 +27,8 @@ def test_the_table_is_what_the_installed_vllm_says() -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
-    with open(vllm_architectures.__file__) as file:
-        assert done.stdout.partition("=" * 9 + "\n")[2] == file.read()
-    assert vllm_architectures.VERSION == RULES.version
+    assert done.stdout.partition("=" * 9 + "\n")[2] == Path(vllm_architectures.__file__).read_text()
+    assert RULES.version == vllm_architectures.VERSION
 
 
 def as_vllm_has_them(facts: ArchitectureFacts) -> Any:
