@@ -60,17 +60,16 @@ def check_adapter(
             "save them as bfloat16, or train with a lower rank or fewer modules",
         )
     tensors = read_header(name, weights)
+    layers = read_layers(name, tensors)
     base = base or BaseModelFacts(None, {})
     check_architecture(name, settings, rules, base)
     engine = rules.engine_rules
     facts = engine.facts(base.architecture)
-    stored = base.named_by(facts)
-    layers = read_layers(name, tensors, lambda path: stored.get(facts.of_adapter(path)))
     check_config(name, layers, settings, base)
     named = renamed(name, layers, facts)
     check_layers(name, named, settings, rules, base, facts)
     if engine.needs_all_layers:
-        check_every_layer(name, named, engine, stored)
+        check_every_layer(name, named, engine, base.named_by(facts))
     return AdapterFacts(
         rank=max(layer.rank for layer in layers.values()),
         alpha=settings.alpha,

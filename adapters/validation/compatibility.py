@@ -84,8 +84,8 @@ def check_architecture(name: str, config: AdapterConfig, rules: Rules, base: Bas
     if base.architecture not in engine.architectures:
         raise InvalidAdapter(
             name,
-            f"{rules.base_model} is a {shown(base.architecture)}, for which {engine.title} {engine.version} "
-            "serves no adapters",
+            f"{engine.title} {engine.version} serves no adapters for {shown(base.architecture)}, "
+            f"the class of {rules.base_model}",
             "publish it to a stage with another base model"
             + or_engine("use", (o.name for o in ENGINES.values() if base.architecture in o.architectures)),
         )
@@ -136,6 +136,13 @@ def check_layers(
             raise _without_slot(name, path, rules, base, facts)
         _check_slot(name, at, path, layer, rules, facts)
         sizes = there.get(at)
+        if layer.copied not in {None, sizes}:
+            # PEFT changes these weights only to make room for more tokens.
+            raise InvalidAdapter(
+                name,
+                f"it has the weights of {path} themselves, for which the engines take {rules.base_model}'s",
+                "save with save_embedding_layers=False if no tokens were added; others cannot be served",
+            )
         found = (layer.inputs, layer.outputs) if layer.embeds else (layer.outputs, layer.inputs)
         if sizes is not None and found != sizes and not (config.is_transposed and found == sizes[::-1]):
             inputs, outputs = sizes if layer.embeds else sizes[::-1]

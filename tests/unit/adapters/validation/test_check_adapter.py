@@ -183,14 +183,15 @@ def test_rules_are_of_an_engine_that_is_known_and_have_an_identity() -> None:
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        ({}, "has no tensors"),
+        ({}, "has no tensors; gather the shards of DeepSpeed"),
         ({f"{Q0}.lora_A.weight": (8, 32)}, "lora_B is missing for model.layers.0.self_attn.q_proj"),
         ({f"{Q0}.lora_B.weight": (32, 8)}, "lora_A is missing"),
         (shapes(4), "has rank 4 in the weights, 8 in the config"),
         (shapes() | {f"{Q0}.lora_B.weight": (32, 4)}, "lora_A has rank 8, lora_B 4"),
-        (shapes() | {f"{Q0}.lora_A.weight": (8,)}, r"has shape \[8\].*DeepSpeed or FSDP"),
+        (shapes() | {f"{Q0}.lora_A.weight": (8,)}, r"has shape \[8\].*DeepSpeed .* or FSDP"),
         (shapes() | {f"{Q0}.lora_A.weight": (8, 0)}, r"has shape \[8, 0\]"),
-        (shapes() | {f"{Q0}.lora_A.weight": (1, 8, 32)}, r"has shape \[1, 8, 32\]"),
+        (shapes() | {f"{Q0}.lora_A.weight": (1, 8, 32)}, r"has shape \[1, 8, 32\].*current PEFT"),
+        (pair("_orig_mod.model.layers.0.self_attn.q_proj", 8, (32, 32)), "torch.compile wrapped .* model._orig_mod"),
         (shapes() | {f"{Q0}.lora_magnitude_vector": (32,)}, "use_dora"),
         (shapes() | {f"{Q0}.lora_B.bias": (32,)}, "lora_bias"),
         (shapes() | {"base_model.model.model.embed_tokens.lora_embedding_A": (8, 64)}, "lora_B is missing for model.embed_tokens"),

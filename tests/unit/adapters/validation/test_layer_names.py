@@ -53,6 +53,7 @@ NAMES = [
      ["gpt_neox.layers.0.attention.query_key_value"]),
     ("vllm", "GPTNeoXForCausalLM", "layers.0.attention.dense", ["gpt_neox.layers.0.attention.dense"]),
     ("vllm", "HeliumForCausalLM", "model.layers.0.mlp.up_proj", ["model.layers.0.mlp.up_proj"]),
+    ("vllm", "LlamaForCausalLM", "lm_head", ["base_model.model.lm_head"]),
     ("vllm", None, "h.0.attn.c_attn", ["h.0.attn.c_attn"]),
     ("lorax", "GPT2LMHeadModel", "h.0.attn.c_attn", ["transformer.h.0.attn.c_attn"]),
     ("lorax", "GPT2LMHeadModel", "transformer.h.0.attn.c_attn", ["transformer.h.0.attn.c_attn"]),
@@ -161,11 +162,13 @@ def test_copies_of_frozen_weights_that_peft_saves_with_a_lora_of_the_head_are_sk
     copies = copy | {"base_model.model.model.embed_tokens.base_layer.weight": (64, 16)}
     both = changed | embedding("model.embed_tokens", 64, 16)
     assert check("vllm", "LlamaForCausalLM", HEADS, both | copies) == ("embed_tokens", "lm_head")
-    for other in (
-        changed | {"base_model.model.lm_head.base_layer.weight": (65, 16)},
-        changed | copies,
-        both | {"base_model.model.model.embed_tokens.weight": (64, 16)},
+    more = changed | {"base_model.model.lm_head.base_layer.weight": (65, 16)}
+    with pytest.raises(
+        InvalidAdapter,
+        match="weights of lm_head themselves, .* take tiny's; save with save_embedding_layers=False if no tokens were",
     ):
+        check("vllm", "LlamaForCausalLM", HEADS, more)
+    for other in (changed | copies, both | {"base_model.model.model.embed_tokens.weight": (64, 16)}):
         with pytest.raises(
             InvalidAdapter, match="weight of the base model; save with save_embedding_layers=False"
         ):
@@ -185,7 +188,7 @@ def test_a_class_for_which_the_engine_serves_no_adapters_is_refused_for_that(
     engine: str, architecture: str, remedy: str
 ) -> None:
     with pytest.raises(
-        InvalidAdapter, match=f"tiny is a '{architecture}', for which .* serves no adapters; .*{remedy}"
+        InvalidAdapter, match=f"serves no adapters for '{architecture}', the class of tiny; .*{remedy}"
     ):
         check(engine, architecture, {"h.0.attn.q": (32, 16)}, pair("h.0.attn.q", 8, (32, 16)))
 
