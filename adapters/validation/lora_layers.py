@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from adapters.errors import InvalidAdapter
+from adapters.errors import InvalidAdapter, InvalidFiles
 from adapters.strict_json import shown
 from adapters.validation.safetensors import Tensor
 
@@ -23,7 +23,7 @@ _COPY = re.compile(
     r"base_model\.model\.((?:[\w-]+\.){0,24}(?:embed_tokens|lm_head))\.base_layer\.weight", re.ASCII
 )
 #: The dtypes that both engines convert to the one that they compute in.
-_DTYPES = ("F32", "F16", "BF16")
+_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 #: A part of the names of a module that torch.compile wrapped, which no checkpoint and no engine has.
 _COMPILED = "_orig_mod."
@@ -73,11 +73,11 @@ def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer
             copies[copy[1]] = tensor.shape
             continue
         if tensor.dtype not in _DTYPES:
-            raise InvalidAdapter(
-                name, f"tensor {shown(key)} is {tensor.dtype}", f"save it as one of {', '.join(_DTYPES)}"
+            raise InvalidFiles(
+                name, f"tensor {shown(key)} is {tensor.dtype}", f"save it as {' or '.join(_DTYPES.values())}"
             )
         if len(tensor.shape) != 2 or 0 in tensor.shape:
-            raise InvalidAdapter(
+            raise InvalidFiles(
                 name,
                 f"tensor {shown(key)} has shape {list(tensor.shape)}, not two sides above 0",
                 "train linear layers alone, and save with a current PEFT"
@@ -89,8 +89,8 @@ def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer
             embeddings.add(path)
         halves.setdefault(path, {})[half] = (tensor.shape[0], tensor.shape[1])
     if not halves:
-        raise InvalidAdapter(name, "its weights file has no tensors", _GATHER)
-    for path in copies.keys() - halves.keys():
+        raise InvalidFiles(name, "its weights file has no tensors", _GATHER)
+    for path in sorted(copies.keys() - halves.keys()):
         raise _unexpected(name, f"base_model.model.{path}.base_layer.weight")
     return {
         path: replace(_layer(name, path, half), embeds=path in embeddings, copied=copies.get(path))
@@ -101,10 +101,10 @@ def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer
 def _layer(name: str, path: str, half: Mapping[str, tuple[int, int]]) -> LoraLayer:
     if len(half) != 2:
         missing = "B" if "A" in half else "A"
-        raise InvalidAdapter(name, f"lora_{missing} is missing for {path}", "save the adapter again")
+        raise InvalidFiles(name, f"lora_{missing} is missing for {path}", "save the adapter again")
     (rank, inputs), (outputs, rank_of_b) = half["A"], half["B"]
     if rank != rank_of_b:
-        raise InvalidAdapter(
+        raise InvalidFiles(
             name, f"for {path} lora_A has rank {rank}, lora_B {rank_of_b}", "save the adapter again"
         )
     return LoraLayer(rank, inputs, outputs)
@@ -113,8 +113,8 @@ def _layer(name: str, path: str, half: Mapping[str, tuple[int, int]]) -> LoraLay
 def _unexpected(name: str, key: str) -> InvalidAdapter:
     for part, meaning, remedy in _KNOWN_OTHERS:
         if part in key:
-            return InvalidAdapter(name, f"tensor {shown(key)} cannot be served: {meaning}", remedy)
-    return InvalidAdapter(
+            return InvalidFiles(name, f"tensor {shown(key)} cannot be served: {meaning}", remedy)
+    return InvalidFiles(
         name,
         f"tensor {shown(key)} cannot be served: it is none of base_model.model.<layer>.lora_A.weight and "
         "lora_B.weight",

@@ -91,7 +91,7 @@ def test_a_name_that_stands_for_no_layer_is_refused(
         check(engine, architecture, {stored: (32, 16)}, pair(name, 8, (32, 16)))
 
 
-HEADS = {"model.embed_tokens": (64, 16)}
+HEADS = {"model.embed_tokens": (64, 16), "model.layers.0.self_attn.q_proj": (16, 16)}
 
 
 @pytest.mark.parametrize(
@@ -144,13 +144,11 @@ def test_embeddings_can_be_changed_where_the_engine_has_a_slot_for_them() -> Non
     ):
         check("vllm", "MistralForCausalLM", HEADS, changed)
     with pytest.raises(
-        InvalidAdapter, match="for which LoRAX has no slot in LlamaForCausalLM; .*engine: vllm"
+        InvalidAdapter, match="for which LoRAX has no slot in LlamaForCausalLM; .* write engine.name: vllm"
     ):
         check("lorax", "LlamaForCausalLM", HEADS, changed)
     for unknown in (None, "HeliumForCausalLM"):
-        with pytest.raises(
-            InvalidAdapter, match="embeddings, and whether tiny has a slot for them is not known"
-        ):
+        with pytest.raises(InvalidAdapter, match="embeddings, for which tiny may have no slot"):
             check("vllm", unknown, HEADS, changed)
 
 
@@ -176,21 +174,21 @@ def test_copies_of_frozen_weights_that_peft_saves_with_a_lora_of_the_head_are_sk
 
 
 @pytest.mark.parametrize(
-    ("engine", "architecture", "remedy"),
+    ("engine", "architecture", "path", "remedy"),
     [
-        ("vllm", "GPT2LMHeadModel", "another base model, or use engine: lorax"),
-        ("vllm", "FalconForCausalLM", "another base model$"),
-        ("vllm", "ClassOfSomeoneElse", "another base model$"),
-        ("lorax", "Qwen3ForCausalLM", "another base model, or use engine: vllm"),
+        ("vllm", "GPT2LMHeadModel", "transformer.h.0.attn.c_attn", "base model, or write engine.name: lorax"),
+        ("vllm", "FalconForCausalLM", "transformer.h.0.self_attention.dense", "base model$"),
+        ("vllm", "ClassOfSomeoneElse", "a.b", "base model$"),
+        ("lorax", "Qwen3ForCausalLM", "model.layers.0.mlp.up_proj", "base model, or write engine.name: vllm"),
     ],
 )
 def test_a_class_for_which_the_engine_serves_no_adapters_is_refused_for_that(
-    engine: str, architecture: str, remedy: str
+    engine: str, architecture: str, path: str, remedy: str
 ) -> None:
     with pytest.raises(
         InvalidAdapter, match=f"serves no adapters for '{architecture}', the class of tiny; .*{remedy}"
     ):
-        check(engine, architecture, {"h.0.attn.q": (32, 16)}, pair("h.0.attn.q", 8, (32, 16)))
+        check(engine, architecture, {path: (32, 16)}, pair(path, 8, (32, 16)))
 
 
 @pytest.mark.parametrize(
