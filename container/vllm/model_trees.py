@@ -103,7 +103,7 @@ def prepare() -> None:
     from vllm.model_executor.models import registry  # noqa: PLC0415
 
     sys.meta_path.append(_OptionalPackages())
-    # It asks a process of its own, without the empty packages.
+    # It asks a separate process, without the empty packages.
     registry._LazyRegisteredModel.inspect_model_cls = _inspected  # type: ignore[method-assign]
     with set_current_vllm_config(VllmConfig(device_config=DeviceConfig("cpu"))):
         rendezvous = Path(tempfile.mkdtemp()) / "rendezvous"
@@ -254,7 +254,7 @@ def _slots(model: Any, vllm_config: Any) -> Iterator[str]:
             continue
         if without_gate and name.endswith("mixer.gate"):
             continue
-        # Another path to the same module has no slot of its own.
+        # Another path to the same module has no separate slot.
         if id(module) in wrapped and "lm_head" not in name:
             continue
         parent, _, last = name.rpartition(".")
