@@ -58,7 +58,7 @@ class EngineRules:
     """Values of `engine.quantize`, with the bits per weight of a linear layer, scales and zero points
     included; None where the size is not known here."""
     architectures: Mapping[str, ArchitectureFacts]
-    """What adapters may change, by the class of the base model; a class that is missing takes no adapters."""
+    """Layers that adapters may change, by the class of the base model; one that is missing takes no adapters."""
     needs_all_layers: bool
     """True if a module that one layer lacks is left out of all layers."""
     features: Mapping[str, str | None]
@@ -90,10 +90,3 @@ class EngineRules:
     def facts(self, architecture: str | None) -> ArchitectureFacts:
         """Return what adapters may change of models of a class, one of `architectures`; None: not known."""
         return UNKNOWN if architecture is None else self.architectures[architecture]
-
-    def serves(self, architecture: str | None, path: str) -> bool:
-        """Check that adapters may change the layer with this path in PEFT, as far as is known."""
-        if architecture is not None and architecture not in self.architectures:
-            return False
-        facts = self.facts(architecture)
-        return facts.serves(facts.of_adapter(path))

@@ -111,10 +111,10 @@ def _check(
     settings = read_config(name, config, rules)
     layers, tensors = weights()
     base = base or BaseModelFacts(None, {})
-    check_config(name, layers, settings, base)
     check_architecture(name, settings, rules, base)
     engine = rules.engine_rules
     facts = engine.facts(base.architecture)
+    check_config(name, layers, settings, base)
     named = renamed(name, layers, facts)
     check_layers(name, named, settings, rules, base, facts)
     if engine.needs_all_layers:

@@ -83,8 +83,8 @@ def check_architecture(name: str, config: AdapterConfig, rules: Rules, base: Bas
     if base.architecture not in engine.architectures:
         raise InvalidAdapter(
             name,
-            f"{rules.base_model} is a {shown(base.architecture)}, for which {engine.title} {engine.version} "
-            "serves no adapters",
+            f"{engine.title} {engine.version} serves no adapters for {shown(base.architecture)}, "
+            f"the class of {rules.base_model}",
             "publish it to a stage with another base model",
         )
     if config.architecture not in {None, base.architecture}:
@@ -140,6 +140,13 @@ def check_layers(
                 "train linear layers alone, e.g. q_proj and v_proj",
             )
         sizes = there.get(at)
+        if layer.copied not in {None, sizes}:
+            # PEFT changes these weights only to make room for more tokens.
+            raise InvalidAdapter(
+                name,
+                f"it has the weights of {path} themselves, for which the engines take {rules.base_model}'s",
+                "save with save_embedding_layers=False if no tokens were added; others cannot be served",
+            )
         found = (layer.inputs, layer.outputs) if layer.embeds else (layer.outputs, layer.inputs)
         if sizes is not None and found != sizes and not (config.is_transposed and found == sizes[::-1]):
             inputs, outputs = sizes if layer.embeds else sizes[::-1]
@@ -169,13 +176,11 @@ def _check_slots(name: str, layers: Mapping[str, tuple[str, LoraLayer]], slots: 
 def _without_slot(
     name: str, path: str, rules: Rules, base: BaseModelFacts, facts: ArchitectureFacts
 ) -> InvalidAdapter:
-    engine, module = rules.engine_rules, last_name(path)
-    architecture = base.architecture or ""
+    trainable = _trainable(rules, base, facts)
     return InvalidAdapter(
         name,
-        f"it changes {path}, for which {engine.title} has no slot in {architecture}",
-        f"train without {module}"
-        + (f", of {', '.join(_trainable(rules, base, facts))} only" if facts.layers else ""),
+        f"it changes {path}, for which {rules.engine_rules.title} has no slot in {base.architecture}",
+        f"train {', '.join(trainable)} only" if trainable else f"train without {last_name(path)}",
     )
 
 

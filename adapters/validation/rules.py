@@ -10,7 +10,7 @@ from adapters.engines.registry import ENGINES
 from adapters.names import check_module
 
 #: Increment when a formerly valid adapter may become invalid: published ones are then checked again.
-RULES_VERSION = 1
+RULES_VERSION = 2
 #: At the end of `Rules.checked_for`, where the base model could not be read.
 DIMENSIONS_UNKNOWN = ", dimensions unknown"
 
