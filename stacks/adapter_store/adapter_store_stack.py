@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -118,6 +119,12 @@ class AdapterStoreStack(cdk.Stack):
             cdk.Annotations.of(self).add_warning_v2(
                 "lora-serving:unpinned", f"not pinned to a commit: {', '.join(branches)}"
             )
+        if adapters.manifest.removals == "allow":
+            cdk.Annotations.of(self).add_warning_v2(
+                "lora-serving:removals",
+                "the manifest has `removals: allow`: deploys may remove any number of adapters; delete the "
+                "key after this one",
+            )
         desired = desired_state(self, adapters, base_model.local)
         on_event = seeder_function(
             self,
@@ -196,6 +203,7 @@ def _seeding_properties(
         "AdapterTargetModules": ",".join(rules.target_modules or ()),
         "TensorParallel": rules.gpus,
         "BaseModel": rules.base_model,
+        "BaseModelNames": json.dumps(rules.also_known_as),
         "BaseModelRevision": base_model.revision or "",
         "ModelPrefix": base_model.prefix or "",
         "TrustRemoteCode": str(base_model.with_code).lower(),
