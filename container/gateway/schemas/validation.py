@@ -5,6 +5,7 @@ Errors never repeat the client's values, which may be a prompt or a secret.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -129,13 +130,10 @@ def _path(error: ErrorDetails, data: Any) -> tuple[int | str, ...]:
     missing = location[-1:] if error["type"] == "missing" else ()
     found: list[tuple[int | str, Any]] = []
     for part in location[: len(location) - len(missing)]:
-        if isinstance(data, dict) and part in data:
+        # Not so for the name of a branch.
+        with contextlib.suppress(LookupError, TypeError):
             data = data[part]
-        elif isinstance(data, list) and isinstance(part, int):
-            data = data[part]
-        else:
-            continue
-        found.append((part, data))
+            found.append((part, data))
     # A branch may have the name of a key of the value: the location ends at the value with the error.
     ends = [end for end, (_, value) in enumerate(found, start=1) if value is error["input"]]
     parts = [part for part, _ in found[: max(ends, default=len(found))]]
