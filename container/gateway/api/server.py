@@ -17,6 +17,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from adapters.errors import InvalidName
 from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter, RegistryReader
 from container.gateway.admission import Admission
@@ -42,6 +43,8 @@ _INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+-]{1,64}")
 #: The header that SageMaker returns to the client as `CustomAttributes`.
 _ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+#: Characters of a name that a message quotes.
+_MAX_QUOTED = 100
 _JSON = "application/json"
 
 _log = logging.getLogger(__name__)
@@ -273,7 +276,13 @@ class Gateway:
                 yield None
             return
         context.enter(Phase.REGISTRY)
-        adapter = await self._registry.resolve(request.adapter)
+        try:
+            adapter = await self._registry.resolve(request.adapter)
+        except InvalidName as error:
+            raise GatewayError.validation(
+                f"`{request.adapter_field}`: {error.adapter[:_MAX_QUOTED]!r} cannot be an adapter: "
+                f"{error.problem[:_MAX_QUOTED]}; name a published one, or leave it out for the base model"
+            ) from None
         context.adapter, context.revision = adapter.name, adapter.revision
         waiting = partial(self._admission.waiting_for_load, context)
         async with self._cache.keep(adapter, waiting), self._admission.engine_slot(context):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -71,6 +71,11 @@ class GenerateRequest(BaseModel):
     """A prompt and its generation parameters."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+
+    adapter_field: ClassVar[str] = "parameters.adapter_id"
+
+    prompt_field: ClassVar[str] = "inputs"
+    tokens_field: ClassVar[str] = "max_new_tokens"
 
     inputs: Text
     parameters: Parameters = Parameters()

@@ -57,7 +57,9 @@ class Reader:
         request = read_generate_request(data, max_new_tokens=self._max_new_tokens, stream=stream)
         if request.adapter == self._base_model:
             # No adapter can have this name: in OpenAI's schema it means the base model.
-            raise GatewayError.validation("`adapter_id`: that is the base model; leave it out to ask it")
+            raise GatewayError.validation(
+                f"`{request.adapter_field}`: that is the base model; leave it out to ask it"
+            )
         return request
 
     def _openai(self, data: Any, kind: Kind) -> Request:

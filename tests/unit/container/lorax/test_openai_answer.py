@@ -141,7 +141,7 @@ def test_an_answer_that_is_none_is_500(answer: dict[str, Any]) -> None:
 )  # fmt: skip
 def test_lorax_424s_are_distinguished(words: str, status: int, error_type: str) -> None:
     text = f"Request failed during generation: Server error: {words}"
-    error = refusal(424, {"error": text, "error_type": "generation"})
+    error = refusal(424, {"error": text, "error_type": "generation"}, chat())
     assert (error.status, error.error_type) == (status, error_type)
     assert "secret" not in error.message
 
@@ -151,9 +151,9 @@ def test_lorax_424s_are_distinguished(words: str, status: int, error_type: str) 
     [("validation", 422), ("template_error", 422), ("overloaded", 429), ("incomplete_generation", 500)],
 )
 def test_lorax_other_errors_keep_their_status(error_type: str, status: int) -> None:
-    assert refusal(status, {"error": "words", "error_type": error_type}).status == status
+    assert refusal(status, {"error": "words", "error_type": error_type}, chat()).status == status
 
 
 @pytest.mark.parametrize(("status", "becomes"), [(422, 422), (400, 422), (413, 422), (500, 500), (404, 500)])
 def test_plain_text_is_recognized_by_its_status(status: int, becomes: int) -> None:
-    assert refusal(status, {}).status == becomes
+    assert refusal(status, {}, chat()).status == becomes
