@@ -28,7 +28,7 @@ def chat_body(request: ChatRequest, adapter: str | None, *, default_new_tokens: 
         "temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty",
         "repetition_penalty", "response_format",
     }  # fmt: skip
-    body = request.model_dump(exclude_none=True, include=passed_on)
+    body = request.model_dump(by_alias=True, exclude_none=True, include=passed_on)
     body |= tool_fields(request)
     body |= {
         "messages": [message_body(message) for message in request.messages],

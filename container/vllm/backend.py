@@ -21,7 +21,7 @@ from container.gateway.schemas.lorax import ONE_TOKEN, GenerateRequest
 from container.gateway.schemas.openai import ChatRequest, Json, OpenAIRequest, Request
 from container.gateway.sse import read_events
 from container.vllm.generate import check_supported, completion_body, generated
-from container.vllm.openai_answer import openai_answer
+from container.vllm.openai_schema import openai_answer, openai_body
 from container.vllm.problems import take_problem
 from container.vllm.refusals import check_tools, refusal
 from container.vllm.tokens import Transcript
@@ -131,10 +131,7 @@ class VllmBackend:
         else:
             if isinstance(request, ChatRequest):
                 check_tools(request, self._tool_call_parser)
-            body = request.model_dump(
-                exclude_none=True, exclude={"max_completion_tokens", "stream", "stream_options"}
-            )
-            body["max_tokens"] = request.new_tokens(self._default_new_tokens)
+            body = openai_body(request, default_new_tokens=self._default_new_tokens)
         await self._check_input_length(body, request)
         return body | {"model": adapter or self._base_model}
 

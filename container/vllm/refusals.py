@@ -13,13 +13,19 @@ from container.gateway.schemas.openai import ChatRequest, Request
 _REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 #: Sentences for who starts vLLM: they name its flags and variables, which a client cannot set.
 _OF_THE_SERVER = re.compile(r"(?<!\S)\W*--[a-z]|\bVLLM_[A-Z]|`max_model_len`")
+#: The end of a message that repeats the name of the field, and its value.
+_SUFFIX = re.compile(r"\s*\(parameter=.*\)$", re.DOTALL)
+#: The beginning of a message of vLLM's own request types.
+_PYDANTIC = re.compile(r"\d+ validation errors?:")
+_UNNAMED = "the engine refused the request"
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
 def refusal(answer: EngineAnswer, adapter: str | None, request: Request) -> GatewayError:
     """Return the gateway's error for an answer of vLLM that has an error's status."""
     problem = answer.json.get("error")
-    message = str(problem.get("message", "")) if isinstance(problem, dict) else ""
+    problem = problem if isinstance(problem, dict) else {}
+    message, field = str(problem.get("message", "")), str(problem.get("param") or "")
     # The exact message: other messages of vLLM may quote the client.
     if adapter and message.startswith(f"LoRA adapter '{adapter}' was found but could not be loaded"):
         return adapter_error(
@@ -32,7 +38,7 @@ def refusal(answer: EngineAnswer, adapter: str | None, request: Request) -> Gate
             ADAPTER_LOAD_FAILED, "The adapter could not be loaded; the endpoint's log has the reason"
         )
     if answer.status in _REFUSED:
-        return GatewayError.validation(_for_client(message, request))
+        return GatewayError.validation(_for_client(message, field, request))
     if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
         return GatewayError.unreachable()
     return GatewayError.generation()
@@ -52,8 +58,15 @@ def check_tools(request: ChatRequest, tool_call_parser: str | None) -> None:
         )
 
 
-def _for_client(message: str, request: Request) -> str:
-    """Return vLLM's message in the names of the client's schema, without the sentences about its start."""
-    sentences = [each for each in _SENTENCE.split(message) if not _OF_THE_SERVER.search(each)]
-    text = " ".join(sentences).replace("max_model_len", "the limit of prompt and answer")
-    return re.sub(r"\bmax_tokens\b", request.tokens_field, text) or "the engine refused the request"
+def _for_client(message: str, field: str, request: Request) -> str:
+    """Return vLLM's message in the names of the client's schema, without what is for who starts vLLM.
+
+    `field` is the one that vLLM names beside the message; "" for none.
+    """
+    if _PYDANTIC.match(message):
+        # It has an error for each branch of vLLM's types, and quotes the values.
+        return f"`{field}`: the engine does not take this value" if field else _UNNAMED
+    sentences = _SENTENCE.split(_SUFFIX.sub("", message))
+    text = " ".join(each for each in sentences if not _OF_THE_SERVER.search(each))
+    text = text.replace("max_model_len", "the limit of prompt and answer")
+    return re.sub(r"\bmax_tokens\b", request.tokens_field, text) or _UNNAMED

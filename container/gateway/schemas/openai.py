@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from container.gateway.errors import GatewayError
 from container.gateway.schemas.chat import MAX_ITEMS, Message, NamedTool, Tool
@@ -51,23 +51,21 @@ class StreamOptions(RequestObject):
     include_usage: bool = False
 
 
-class _Open(RequestObject):
-    """An object with further fields, which are for the engine to check."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class JsonSchema(_Open):
-    """The `json_schema` of a `response_format`; the schema itself may have nulls."""
+class JsonSchema(RequestObject):
+    """The `json_schema` of a `response_format`; nulls in the schema itself stay."""
 
     name: Text
+    description: str | None = None
+    json_schema: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
 
 
-class ResponseFormat(_Open):
-    """`response_format`."""
+class ResponseFormat(RequestObject):
+    """`response_format`; `schema` is LoRAX's older place for the schema of a `json_object`."""
 
-    type: Text
+    type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
+    older_schema: dict[str, Any] | None = Field(None, alias="schema")
 
 
 class OpenAIRequest(RequestObject):
@@ -185,6 +183,9 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
     asked = request.asked_tokens
     if asked is not None and asked > max_new_tokens:
         raise GatewayError.validation(f"`{request.tokens_field}` must be <= {max_new_tokens}")
+    asked_format = request.response_format
+    if asked_format is not None and asked_format.type == "json_schema" and asked_format.json_schema is None:
+        raise GatewayError.validation("`response_format.json_schema`: is missing")
     if isinstance(request, ChatRequest):
         _check_messages(request)
         return _with_checked_tools(request)

@@ -1,4 +1,4 @@
-"""The part of vLLM's answers that OpenAI's schema has.
+"""OpenAI's requests as vLLM takes them, and the part of vLLM's answers that OpenAI's schema has.
 
 vLLM 0.32.0 adds fields, such as `stop_reason`, `token_ids`, `reasoning` and `kv_transfer_params`. Clients
 would send them back in the next turn.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from container.gateway.schemas.openai import Json
+from container.gateway.schemas.openai import Json, OpenAIRequest
 
 #: The fields of an object, with those of the objects that they hold; None for a plain value.
 _Fields = Mapping[str, Any]
@@ -40,6 +40,17 @@ _ANSWER = {
 }
 #: Fields that OpenAI's schema has with null; others are left out then.
 _NULLABLE = frozenset({"content", "logprobs", "finish_reason", "bytes"})
+
+
+def openai_body(request: OpenAIRequest, *, default_new_tokens: int) -> Json:
+    """Return vLLM's request, without `model` and `stream`."""
+    of_gateway = {"max_completion_tokens", "stream", "stream_options"}
+    body = request.model_dump(by_alias=True, exclude_none=True, exclude=of_gateway)
+    asked = request.response_format
+    if asked is not None and asked.type == "json_object" and asked.older_schema is not None:
+        schema = {"name": "answer", "schema": asked.older_schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body | {"max_tokens": request.new_tokens(default_new_tokens)}
 
 
 def openai_answer(answer: Json, model: str) -> Json:
