@@ -22,7 +22,7 @@ def chat_body(request: ChatRequest, adapter: str | None, *, default_new_tokens: 
     check_supported(request, _REFUSED)
     if request.may_call_tools and request.stream:
         raise GatewayError.validation(
-            "`tools` in a stream are not supported by this endpoint's engine, LoRAX"
+            "`tools` in a stream are not supported by this endpoint's engine, LoRAX: leave `stream` out"
         )
     passed_on = {
         "temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty",

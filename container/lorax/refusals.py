@@ -64,7 +64,9 @@ def refusal(status: int, body: Json, request: Request) -> GatewayError:
     `request` is the client's, by whose schema a message names its fields.
     """
     if not body and status in _UNREADABLE:
-        return GatewayError.validation("the engine cannot read the request")
+        return GatewayError.validation(
+            "the engine cannot read the body: send fields and values of docs/requests.md alone"
+        )
     error_type, message = str(body.get("error_type", "")), str(body.get("error", ""))
     if error_type == "validation" or error_type in (
         "template_error",
@@ -76,7 +78,7 @@ def refusal(status: int, body: Json, request: Request) -> GatewayError:
             message = message.replace(name, written)
         return GatewayError(422, error_type, message)
     if error_type == "overloaded":
-        return GatewayError(429, "overloaded", "Model is overloaded", retry_after_seconds=1)
+        return GatewayError(429, "overloaded", "Model is overloaded: try again later", retry_after_seconds=1)
     if error_type == "incomplete_generation":
         return GatewayError.incomplete()
     return _generation_error(message) if error_type == "generation" else GatewayError.generation()

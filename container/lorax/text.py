@@ -75,6 +75,8 @@ def check_supported(request: OpenAIRequest, refused: tuple[str, ...]) -> None:
     """Raise `GatewayError` 422 if one of these fields is set, or `n` is above 1."""
     for name in refused:
         if getattr(request, name) is not None:
-            raise GatewayError.validation(f"`{name}` is not supported by this endpoint's engine, LoRAX")
+            raise GatewayError.validation(
+                f"`{name}` is not supported by this endpoint's engine, LoRAX: leave it out"
+            )
     if (request.n or 1) > 1:
-        raise GatewayError.validation("`n` > 1 is not supported by this endpoint's engine, LoRAX")
+        raise GatewayError.validation("`n` must be 1 on this endpoint's engine, LoRAX")

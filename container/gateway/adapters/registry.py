@@ -220,7 +220,9 @@ def _read(name: str, body: bytes) -> Adapter:
         entry = RegistryEntry.from_json(body)
     except UnreadableEntry as error:
         raise GatewayError(
-            500, "registry_entry_invalid", f"The registry entry of adapter {name!r} is damaged"
+            500,
+            "registry_entry_invalid",
+            f"The registry entry of adapter {name!r} is damaged: publish it again",
         ) from error
     return Adapter(name, entry.revision, entry.size, entry.rank)
 
@@ -228,5 +230,8 @@ def _read(name: str, body: bytes) -> Adapter:
 def _unavailable(error: Exception) -> GatewayError:
     _log.warning("the adapter store cannot be asked: %s", error)
     return GatewayError(
-        503, "registry_unavailable", "The adapter store does not answer", retry_after_seconds=5
+        503,
+        "registry_unavailable",
+        "The adapter store does not answer: try again later",
+        retry_after_seconds=5,
     )

@@ -313,7 +313,9 @@ class Gateway:
             return error
         if isinstance(error, TimeoutError):
             if self._readiness.state is EngineState.STOPPING:
-                return GatewayError(503, "stopping", "The container is being stopped", retry_after_seconds=1)
+                return GatewayError(
+                    503, "stopping", "The container is being stopped: try again", retry_after_seconds=1
+                )
             return GatewayError(
                 504,
                 "timeout",
@@ -341,10 +343,14 @@ async def _body(http: web.Request) -> bytes:
         async with asyncio.timeout(BODY_SECONDS):
             return await http.read()
     except TimeoutError:
-        raise GatewayError(408, "request_timeout", "The request body does not arrive") from None
+        raise GatewayError(
+            408,
+            "request_timeout",
+            f"The request body is incomplete after {BODY_SECONDS:.0f} s: send it at once",
+        ) from None
     except web.HTTPRequestEntityTooLarge:
         raise GatewayError(
-            413, "body_too_large", f"The request body is above {MAX_BODY_BYTES} bytes"
+            413, "body_too_large", f"The request body is too large: send at most {MAX_BODY_BYTES} bytes"
         ) from None
 
 
@@ -370,7 +376,11 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         status = HTTPStatus(error.status)
         return _error_response(
-            GatewayError(status, status.name.lower(), f"{request.method} {request.path}: {status.phrase}")
+            GatewayError(
+                status,
+                status.name.lower(),
+                f"{request.method} {request.path}: {status.phrase}; send requests to POST /invocations",
+            )
         )
 
 

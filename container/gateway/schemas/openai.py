@@ -172,10 +172,12 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
     """Validate a request's JSON; raise `GatewayError` 422. `model` becomes None for the base model."""
     if isinstance(data, dict):
         if len(data) > MAX_FIELDS:
-            raise GatewayError.validation("the body has too many fields")
+            raise GatewayError.validation(
+                f"the body has more than {MAX_FIELDS} fields: leave out what is not needed"
+            )
         for name, value in data.items():
             if isinstance(value, dict | list) and len(value) > MAX_ITEMS:
-                raise GatewayError.validation(f"`{name[:50]}` has more than {MAX_ITEMS} items")
+                raise GatewayError.validation(f"`{name[:50]}`: takes at most {MAX_ITEMS} items")
         data = {name: value for name, value in set_fields(data).items() if name not in IGNORED}
         if data.get("model") in (*BASE_MODEL_IDS, base_model):
             del data["model"]

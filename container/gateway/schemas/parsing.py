@@ -71,11 +71,13 @@ class Reader:
 def read_json(body: bytes) -> Any:
     """Decode a body; raise `GatewayError` 400, or 422 if it has too many values or levels."""
     if body.count(b"[") + body.count(b"{") > MAX_BRACKETS:
-        raise GatewayError.validation(f"the body has more than {MAX_BRACKETS} brackets")
+        raise GatewayError.validation(f"the body must have at most {MAX_BRACKETS} brackets")
     try:
         data = orjson.loads(body)
     except ValueError:
-        raise GatewayError(400, "invalid_json", "The request body is not valid JSON") from None
+        raise GatewayError(
+            400, "invalid_json", "The request body is not valid JSON: send one JSON object in UTF-8"
+        ) from None
     _check_shape(data)
     return data
 
@@ -90,4 +92,4 @@ def _check_shape(data: Any) -> None:
         if values > MAX_VALUES:
             break
         level = [item for each in level for item in (each.values() if isinstance(each, dict) else each)]
-    raise GatewayError.validation(f"the body has more than {MAX_VALUES} values or {MAX_LEVELS} levels")
+    raise GatewayError.validation(f"the body must have at most {MAX_VALUES} values and {MAX_LEVELS} levels")
