@@ -1,19 +1,32 @@
-"""LoRAX's request schema, with the rules of LoRAX 0.12.1 and the gateway's limits."""
+"""LoRAX's request schema, with the rules of LoRAX 0.12.1 and the gateway's limits.
+
+LoRAX ignores unknown keys. Here they are refused, because one of them may name an adapter, and the base model
+would answer: docs/decisions/0011-unknown-keys.md.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from adapters.closest import closest
 from container.gateway.errors import GatewayError
+from container.gateway.schemas.adapter_names import (
+    BASE_MODEL_IDS,
+    MAX_NAME,
+    name_it_in,
+    selects_adapter,
+    shortened,
+)
+from container.gateway.schemas.other_servers import OTHER_KEYS, is_neutral
 from container.gateway.schemas.validation import validated
 
-#: Adapter ids that mean the base model to LoRAX; so do a missing id and null.
-BASE_MODEL_IDS = ("", "__base_model__")
 #: LoRAX's defaults for MAX_BEST_OF and MAX_STOP_SEQUENCES.
 MAX_BEST_OF = 2
 MAX_STOP_SEQUENCES = 4
+#: Maximum of keys of one object: each is checked, which takes time.
+MAX_KEYS = 100
 #: The largest seed that both engines accept (LoRAX: 64 bits unsigned, vLLM: signed).
 MAX_SEED = 2**63 - 1
 
@@ -24,9 +37,9 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
 class Parameters(BaseModel):
-    """`parameters` of a request; unknown keys are ignored, as in LoRAX."""
+    """`parameters` of a request."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
     adapter_id: str | None = None
     adapter_source: str | None = None
@@ -67,13 +80,26 @@ class Parameters(BaseModel):
         )
 
 
+class Options(BaseModel):
+    """`options` of Hugging Face's inference API; they have no meaning at an endpoint and are ignored."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    use_cache: bool = True
+    use_gpu: bool = True
+    wait_for_model: bool = True
+
+
 class GenerateRequest(BaseModel):
     """A prompt and its generation parameters."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    adapter_field: ClassVar[str] = "parameters.adapter_id"
 
     inputs: Text
     parameters: Parameters = Parameters()
+    options: Options = Options()
     stream: bool = False
 
     @property
@@ -97,22 +123,55 @@ def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = Fals
     Raises `GatewayError` 422 if it breaks a rule. The message never repeats the client's values, which may be
     a prompt.
     """
-    _check_adapter_key(data)
-    request = validated(GenerateRequest, data)
+    request = validated(GenerateRequest, _known(data))
     if stream:
         request = request.model_copy(update={"stream": True})
     _check(request, max_new_tokens)
     return request
 
 
-def _check_adapter_key(data: Any) -> None:
-    """Raise `GatewayError` for an adapter under another key: ignored, it would mean the base model."""
-    parameters = data.get("parameters") if isinstance(data, dict) else None
-    for container, names in ((data, ("adapter_id", "model", "adapter")), (parameters, ("model", "adapter"))):
-        if isinstance(container, dict):
-            for name in names:
-                if container.get(name):
-                    raise GatewayError.validation(f"`{name}`: name the adapter in `parameters.adapter_id`")
+def _known(data: Any) -> Any:
+    """Return a request without the keys that ask for nothing; raise `GatewayError` for an unknown one.
+
+    A null is a key that is not set: lorax-client and TGI's client send each key of their classes.
+    """
+    if not isinstance(data, dict):
+        return data
+    data = _known_keys("", GenerateRequest, data)
+    for name, model in (("parameters", Parameters), ("options", Options)):
+        if isinstance(data.get(name), dict):
+            data[name] = _known_keys(f"{name}.", model, data[name])
+    return data
+
+
+def _known_keys(place: str, model: type[BaseModel], data: dict[str, Any]) -> dict[str, Any]:
+    if len(data) > MAX_KEYS:
+        raise GatewayError.validation(f"the body has an object of more than {MAX_KEYS} keys")
+    known, unknown = {}, []
+    for name, value in data.items():
+        if name in model.model_fields:
+            known[name] = value
+        elif value is not None and not (model is Parameters and is_neutral(name, value)):
+            unknown.append(name)
+    if unknown:
+        # First the adapter: the message about another key would lead to the next refusal.
+        name = next(filter(selects_adapter, unknown), unknown[0])
+        raise GatewayError.validation(f"`{place}{shortened(name)}`: {_remedy(name, model)}")
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _remedy(name: str, model: type[BaseModel]) -> str:
+    """Return what to do about a key that `model` does not have."""
+    if selects_adapter(name):
+        return name_it_in(GenerateRequest.adapter_field)
+    if name in Parameters.model_fields and name != "api_token":
+        return "write it in `parameters`"
+    if name in GenerateRequest.model_fields:
+        return "write it beside `inputs`"
+    if name in OTHER_KEYS:
+        return OTHER_KEYS[name].remedy
+    like = closest(name[:MAX_NAME], model.model_fields)
+    return f"is not known here{like or ': leave it out'}"
 
 
 def _check(request: GenerateRequest, max_new_tokens: int) -> None:

@@ -11,8 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from container.gateway.errors import GatewayError
+from container.gateway.schemas.adapter_names import BASE_MODEL_IDS
 from container.gateway.schemas.lorax import (
-    BASE_MODEL_IDS,
     MAX_SEED,
     MAX_STOP_SEQUENCES,
     GenerateRequest,
@@ -86,6 +86,7 @@ class OpenAIRequest(_Strict):
     """Fields of both kinds of request."""
 
     object: ClassVar[str]
+    adapter_field: ClassVar[str] = "model"
 
     model: str | None = None
     max_tokens: Positive | None = None
