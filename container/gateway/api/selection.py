@@ -1,9 +1,9 @@
-"""Choices of an adapter beside a request's body: in headers, SageMaker's custom attributes, and the URL's query.
+"""Choices of an adapter beside a request's body: headers, SageMaker's custom attributes, and the URL's query.
 
-SageMaker passes on the headers of its own API only ("strips all POST headers except those supported by the API",
-https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html): `TargetModel`,
-`InferenceComponentName` and `CustomAttributes` may choose. Other headers, and queries, are of clients that reach the
-container itself.
+SageMaker passes on only the headers of InvokeEndpoint ("strips all POST headers except those supported by the
+API", https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html), of which
+`TargetModel`, `InferenceComponentName` and `CustomAttributes` may choose. Other headers, and queries, are of
+clients that reach the container itself.
 """
 
 from __future__ import annotations

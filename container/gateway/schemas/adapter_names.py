@@ -1,7 +1,7 @@
-"""Names under which clients of other servers ask for an adapter, and the refusal that names the field to use.
+"""Names under which clients of other servers ask for an adapter, and the refusal that names the field.
 
-LMI has `adapters`, vLLM on SageMaker the header `X-Amzn-SageMaker-Adapter-Identifier`, other servers `lora_id` or
-`adapter_name`. A name that is not read would mean the base model, so the rule is one of words, not a list.
+LMI has `adapters`, vLLM on SageMaker the header `X-Amzn-SageMaker-Adapter-Identifier`, others `lora_id` or
+`adapter_name`. A name that is not read would mean the base model, so the rule is about words, not a list.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from container.gateway.errors import GatewayError
 BASE_MODEL_IDS = ("", "__base_model__")
 #: The longest part of a client's name that is looked at, and that a message repeats, in characters.
 MAX_NAME, MAX_SHOWN = 200, 50
-#: Before a word: the start of the name, a separator, or the hump of a camelCase name.
-_START = r"(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))"
-#: An adapter anywhere in a name (`adapterId`, `x-lora-id`), or a model at its end (`target_model`, `model-id`),
-#: since `model_version` and `model_kwargs` choose none. SageMaker's own adapters are inference components.
+#: An adapter anywhere in a name (`adapterId`, `useLoRA`, but not `exploration`), or a model at its end
+#: (`target_model`, `model-id`): `model_version` and `model_kwargs` choose none. SageMaker's own adapters are
+#: inference components.
 _SELECTS = re.compile(
-    rf"(?i:adapter|peft|inference[-_ ]?component)|{_START}(?i:q?lora)"
-    rf"|{_START}(?i:models?(?:[-_. ]?(?:ids?|names?|identifier|alias|key|ref))?)$"
+    r"(?i:adapt[eo]r|peft|inference[-_ ]?component)"
+    r"|(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?i:q?lora)"
+    r"|(?i:models?(?:[-_. ]?(?:ids?|names?|identifier|alias|key|ref))?)$"
 )
 #: `name=value`, `name: value` or JSON's `"name": "value"`. The lookbehind has each character read once.
 _PAIR = re.compile(r'(?<![\w.-])([A-Za-z][\w.-]*)"?\s*[=:]\s*"?([^;,&"\s}]*)')
@@ -52,8 +52,8 @@ def check_beside_body(
 ) -> None:
     """Raise `GatewayError` 422 if a header, or another pair beside the body, chooses another adapter.
 
-    The body names its adapter, `asked`, in `field`; None is the base model. A pair may repeat the body's choice,
-    and an empty value chooses nothing.
+    The body names its adapter, `asked`, in `field`; None is the base model. A pair may repeat the body's
+    choice, and an empty value chooses nothing.
     """
     agreeing = (asked,) if asked is not None else (*BASE_MODEL_IDS, base_model)
     for name, value in pairs:

@@ -8,25 +8,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from adapters.closest import closest
 from container.gateway.errors import GatewayError
-from container.gateway.schemas.adapter_names import (
-    BASE_MODEL_IDS,
-    MAX_NAME,
-    name_it_in,
-    selects_adapter,
-    shortened,
-)
+from container.gateway.schemas.adapter_names import BASE_MODEL_IDS
+from container.gateway.schemas.known_keys import refuse_unknown
 from container.gateway.schemas.other_servers import OTHER_KEYS, is_neutral
-from container.gateway.schemas.validation import validated
+from container.gateway.schemas.validation import RequestObject, validated
 
 #: LoRAX's defaults for MAX_BEST_OF and MAX_STOP_SEQUENCES.
 MAX_BEST_OF = 2
 MAX_STOP_SEQUENCES = 4
-#: Maximum of keys of one object: each is checked, which takes time.
-MAX_KEYS = 100
 #: The largest seed that both engines accept (LoRAX: 64 bits unsigned, vLLM: signed).
 MAX_SEED = 2**63 - 1
 
@@ -36,10 +28,8 @@ Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
-class Parameters(BaseModel):
+class Parameters(RequestObject):
     """`parameters` of a request."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
     adapter_id: str | None = None
     adapter_source: str | None = None
@@ -57,7 +47,7 @@ class Parameters(BaseModel):
     max_new_tokens: Positive | None = None
     ignore_eos_token: bool = False
     return_full_text: bool | None = None
-    stop: Annotated[list[Text], Field(max_length=MAX_STOP_SEQUENCES)] = []
+    stop: Annotated[list[Text], Field(max_length=MAX_STOP_SEQUENCES)] = Field(default_factory=list)
     truncate: Positive | None = None
     watermark: bool = False
     details: bool = False
@@ -80,20 +70,16 @@ class Parameters(BaseModel):
         )
 
 
-class Options(BaseModel):
+class Options(RequestObject):
     """`options` of Hugging Face's inference API; they have no meaning at an endpoint and are ignored."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     use_cache: bool = True
     use_gpu: bool = True
     wait_for_model: bool = True
 
 
-class GenerateRequest(BaseModel):
+class GenerateRequest(RequestObject):
     """A prompt and its generation parameters."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
     adapter_field: ClassVar[str] = "parameters.adapter_id"
 
@@ -131,47 +117,29 @@ def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = Fals
 
 
 def _known(data: Any) -> Any:
-    """Return a request without the keys that ask for nothing; raise `GatewayError` for an unknown one.
-
-    A null is a key that is not set: lorax-client and TGI's client send each key of their classes.
-    """
+    """Return a request without other servers' neutral keys; raise `GatewayError` for an unknown key."""
     if not isinstance(data, dict):
         return data
-    data = _known_keys("", GenerateRequest, data)
-    for name, model in (("parameters", Parameters), ("options", Options)):
-        if isinstance(data.get(name), dict):
-            data[name] = _known_keys(f"{name}.", model, data[name])
+    _refuse_unknown("", GenerateRequest, data)
+    data = dict(data)
+    for place, kind in (("parameters", Parameters), ("options", Options)):
+        if isinstance(data.get(place), dict):
+            data[place] = {name: value for name, value in data[place].items() if not is_neutral(name, value)}
+            _refuse_unknown(place, kind, data[place])
     return data
 
 
-def _known_keys(place: str, model: type[BaseModel], data: dict[str, Any]) -> dict[str, Any]:
-    if len(data) > MAX_KEYS:
-        raise GatewayError.validation(f"the body has an object of more than {MAX_KEYS} keys")
-    known, unknown = {}, []
-    for name, value in data.items():
-        if name in model.model_fields:
-            known[name] = value
-        elif value is not None and not (model is Parameters and is_neutral(name, value)):
-            unknown.append(name)
-    if unknown:
-        # First the adapter: the message about another key would lead to the next refusal.
-        name = next(filter(selects_adapter, unknown), unknown[0])
-        raise GatewayError.validation(f"`{place}{shortened(name)}`: {_remedy(name, model)}")
-    return {name: value for name, value in known.items() if value is not None}
+def _refuse_unknown(place: str, kind: type[RequestObject], data: dict[str, Any]) -> None:
+    field = GenerateRequest.adapter_field
+    refuse_unknown(data, kind, place=place, adapter_field=field, remedy=_remedy)
 
 
-def _remedy(name: str, model: type[BaseModel]) -> str:
-    """Return what to do about a key that `model` does not have."""
-    if selects_adapter(name):
-        return name_it_in(GenerateRequest.adapter_field)
+def _remedy(name: str) -> str | None:
     if name in Parameters.model_fields and name != "api_token":
         return "write it in `parameters`"
     if name in GenerateRequest.model_fields:
         return "write it beside `inputs`"
-    if name in OTHER_KEYS:
-        return OTHER_KEYS[name].remedy
-    like = closest(name[:MAX_NAME], model.model_fields)
-    return f"is not known here{like or ': leave it out'}"
+    return OTHER_KEYS[name].remedy if name in OTHER_KEYS else None
 
 
 def _check(request: GenerateRequest, max_new_tokens: int) -> None:

@@ -18,7 +18,7 @@ class OtherKey:
     """A key of another server's `parameters`."""
 
     remedy: str
-    """What to write instead, for the message about another value."""
+    """Instruction for a caller who sends another value than a neutral one."""
     neutral: tuple[Any, ...] = ()
     """Values that ask for what happens without the key: they are accepted."""
 
