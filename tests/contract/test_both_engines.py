@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, adapter_prefix
+from container.gateway.schemas.other_servers import OTHER_KEYS
 from laptop_cloud.cloud import LaptopCloud
 from samples.problems import SEED_PROBLEM, check, house_answer
 from tests.contract.both_engines import (
@@ -17,8 +18,9 @@ from tests.contract.both_engines import (
     EngineContainer,
     signing_adapter,
 )
+from tests.contract.selections import HEADERS, PARAMETERS, TOP
 from tests.harness.bucket import Bucket
-from tests.harness.http_client import Answer
+from tests.harness.http_client import JSON, Answer
 from tests.harness.sample_adapters import sample_files
 
 ANSWER = {"otter": house_answer(0, SEED_PROBLEM), "heron": house_answer(1, SEED_PROBLEM)}
@@ -424,6 +426,32 @@ def test_a_caller_can_not_choose_where_an_adapter_comes_from(
     container: EngineContainer, parameters: dict[str, Any]
 ) -> None:
     assert_error(container.ask("otter", **parameters), 422, "validation")
+
+
+@pytest.mark.parametrize("headers", HEADERS, ids=str)
+def test_an_adapter_in_a_header_is_never_the_base_models_answer(
+    container: EngineContainer, headers: dict[str, str]
+) -> None:
+    body = json.dumps({"inputs": SEED_PROBLEM.prompt}).encode()
+    answer = container.client.request("POST", "/invocations", body, JSON | headers)
+    assert "name the adapter in `parameters.adapter_id`" in assert_error(answer, 422, "validation")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("keys", [*TOP, *({"parameters": parameters} for parameters in PARAMETERS)], ids=str)
+def test_an_adapter_in_another_servers_field_is_never_the_base_models_answer(
+    container: EngineContainer, keys: dict[str, Any], stream: bool
+) -> None:
+    body = {"inputs": SEED_PROBLEM.prompt, "stream": stream} | keys
+    answer = container.client.post("/invocations", body)
+    assert "name the adapter in `parameters.adapter_id`" in assert_error(answer, 422, "validation")
+
+
+def test_keys_of_other_servers_that_change_nothing_are_served(container: EngineContainer) -> None:
+    neutral = {name: key.neutral[0] for name, key in OTHER_KEYS.items() if key.neutral}
+    answer = container.ask("otter", **neutral)
+    assert answer.text.strip() == ANSWER["otter"]
+    assert container.ask("otter").json == answer.json
 
 
 @pytest.mark.parametrize("container", ["vllm"], indirect=True)

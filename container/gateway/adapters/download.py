@@ -117,8 +117,8 @@ class AdapterDownload:
             if not matches:
                 raise DownloadError(
                     ADAPTER_LOAD_FAILED,
-                    f"the content has the digest {digest}, as it was changed in the bucket: publish the adapter "
-                    "again",
+                    f"the content has the digest {digest}, as it was changed in the bucket: publish the "
+                    "adapter again",
                 )
             incoming.rename(directory)
 

@@ -22,6 +22,7 @@ from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter, RegistryReader
 from container.gateway.admission import Admission
 from container.gateway.api.engine_task import EngineTask
+from container.gateway.api.selection import CUSTOM_ATTRIBUTES, check_selection
 from container.gateway.engine.backend import Backend
 from container.gateway.engine.readiness import EngineState, Readiness
 from container.gateway.errors import INTERNAL, GatewayError
@@ -41,8 +42,6 @@ STREAM_SECONDS = 475.0
 #: The header in which SageMaker passes on `InferenceId`, the client's id of a request.
 _INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+-]{1,64}")
-#: The header that SageMaker returns to the client as `CustomAttributes`.
-_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 #: Characters of a name that a message quotes.
 _MAX_QUOTED = 100
 _JSON = "application/json"
@@ -164,7 +163,7 @@ class Gateway:
                 failure = self._failure(error, context)
                 context.finish(failure.status, failure.error_type)
                 response = _error_response(failure)
-                response.headers[_ATTRIBUTES] = f"request={context.request_id}"
+                response.headers[CUSTOM_ATTRIBUTES] = f"request={context.request_id}"
             finally:
                 self._telemetry.served(context)
             return response
@@ -179,6 +178,7 @@ class Gateway:
         with self._admission.admit():
             async with self._time_limit(self._answer_seconds) as deadline:
                 request = read(read_json(await _body(http)))
+                check_selection(http, request, base_model=self._base_model)
                 if request.stream:
                     context.stream = True
                     return await self._stream(http, request, context, deadline)
@@ -364,7 +364,7 @@ async def _begin_stream(http: web.Request, context: RequestContext) -> web.Strea
 def _attributes(context: RequestContext) -> dict[str, str]:
     """Return the header with the revision that answered and the request's id in the log."""
     adapter = f"adapter={context.adapter}@{context.revision};" if context.adapter else ""
-    return {_ATTRIBUTES: f"{adapter}request={context.request_id}"}
+    return {CUSTOM_ATTRIBUTES: f"{adapter}request={context.request_id}"}
 
 
 @web.middleware

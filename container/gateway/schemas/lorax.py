@@ -1,16 +1,21 @@
-"""LoRAX's request schema, with the rules of LoRAX 0.12.1 and the gateway's limits."""
+"""LoRAX's request schema, with the rules of LoRAX 0.12.1 and the gateway's limits.
+
+LoRAX ignores unknown keys. Here they are refused, because one of them may name an adapter, and the base model
+would answer: docs/decisions/0011-unknown-keys.md.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from container.gateway.errors import GatewayError
-from container.gateway.schemas.validation import validated
+from container.gateway.schemas.adapter_names import BASE_MODEL_IDS
+from container.gateway.schemas.known_keys import refuse_unknown
+from container.gateway.schemas.other_servers import OTHER_KEYS, is_neutral
+from container.gateway.schemas.validation import RequestObject, validated
 
-#: Adapter ids that mean the base model to LoRAX; so do a missing id and null.
-BASE_MODEL_IDS = ("", "__base_model__")
 #: LoRAX's defaults for MAX_BEST_OF and MAX_STOP_SEQUENCES.
 MAX_BEST_OF = 2
 MAX_STOP_SEQUENCES = 4
@@ -23,10 +28,8 @@ Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
-class Parameters(BaseModel):
-    """`parameters` of a request; unknown keys are ignored, as in LoRAX."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+class Parameters(RequestObject):
+    """`parameters` of a request."""
 
     adapter_id: str | None = None
     adapter_source: str | None = None
@@ -44,7 +47,7 @@ class Parameters(BaseModel):
     max_new_tokens: Positive | None = None
     ignore_eos_token: bool = False
     return_full_text: bool | None = None
-    stop: Annotated[list[Text], Field(max_length=MAX_STOP_SEQUENCES)] = []
+    stop: Annotated[list[Text], Field(max_length=MAX_STOP_SEQUENCES)] = Field(default_factory=list)
     truncate: Positive | None = None
     watermark: bool = False
     details: bool = False
@@ -67,18 +70,24 @@ class Parameters(BaseModel):
         )
 
 
-class GenerateRequest(BaseModel):
+class Options(RequestObject):
+    """`options` of Hugging Face's inference API; they have no meaning at an endpoint and are ignored."""
+
+    use_cache: bool = True
+    use_gpu: bool = True
+    wait_for_model: bool = True
+
+
+class GenerateRequest(RequestObject):
     """A prompt and its generation parameters."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
-
     adapter_field: ClassVar[str] = "parameters.adapter_id"
-
     prompt_field: ClassVar[str] = "inputs"
     tokens_field: ClassVar[str] = "max_new_tokens"
 
     inputs: Text
     parameters: Parameters = Parameters()
+    options: Options = Options()
     stream: bool = False
 
     @property
@@ -102,22 +111,37 @@ def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = Fals
     Raises `GatewayError` 422 if it breaks a rule. The message never repeats the client's values, which may be
     a prompt.
     """
-    _check_adapter_key(data)
-    request = validated(GenerateRequest, data)
+    request = validated(GenerateRequest, _known(data))
     if stream:
         request = request.model_copy(update={"stream": True})
     _check(request, max_new_tokens)
     return request
 
 
-def _check_adapter_key(data: Any) -> None:
-    """Raise `GatewayError` for an adapter under another key: ignored, it would mean the base model."""
-    parameters = data.get("parameters") if isinstance(data, dict) else None
-    for container, names in ((data, ("adapter_id", "model", "adapter")), (parameters, ("model", "adapter"))):
-        if isinstance(container, dict):
-            for name in names:
-                if container.get(name):
-                    raise GatewayError.validation(f"`{name}`: name the adapter in `parameters.adapter_id`")
+def _known(data: Any) -> Any:
+    """Return a request without other servers' neutral keys; raise `GatewayError` for an unknown key."""
+    if not isinstance(data, dict):
+        return data
+    _refuse_unknown("", GenerateRequest, data)
+    data = dict(data)
+    for place, kind in (("parameters", Parameters), ("options", Options)):
+        if isinstance(data.get(place), dict):
+            data[place] = {name: value for name, value in data[place].items() if not is_neutral(name, value)}
+            _refuse_unknown(place, kind, data[place])
+    return data
+
+
+def _refuse_unknown(place: str, kind: type[RequestObject], data: dict[str, Any]) -> None:
+    field = GenerateRequest.adapter_field
+    refuse_unknown(data, kind, place=place, adapter_field=field, remedy=_remedy)
+
+
+def _remedy(name: str) -> str | None:
+    if name in Parameters.model_fields and name != "api_token":
+        return "write it in `parameters`"
+    if name in GenerateRequest.model_fields:
+        return "write it beside `inputs`"
+    return OTHER_KEYS[name].remedy if name in OTHER_KEYS else None
 
 
 def _check(request: GenerateRequest, max_new_tokens: int) -> None:

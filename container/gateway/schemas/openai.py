@@ -11,9 +11,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from container.gateway.errors import GatewayError
+from container.gateway.schemas.adapter_names import BASE_MODEL_IDS
 from container.gateway.schemas.chat import MAX_ITEMS, Message, NamedTool, Tool
+from container.gateway.schemas.known_keys import refuse_unknown
 from container.gateway.schemas.lorax import (
-    BASE_MODEL_IDS,
     MAX_SEED,
     MAX_STOP_SEQUENCES,
     GenerateRequest,
@@ -30,8 +31,6 @@ MAX_CHOICES = 8
 #: OpenAI's limits for the alternatives returned for each token.
 MAX_TOP_LOGPROBS = 20
 MAX_TEXT_LOGPROBS = 5
-#: Maximum of fields of a body.
-MAX_FIELDS = 100
 #: Accepted and ignored: they have a meaning in OpenAI's own service only.
 IGNORED = frozenset(
     {
@@ -171,16 +170,13 @@ Request = GenerateRequest | OpenAIRequest
 def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_tokens: int) -> OpenAIRequest:
     """Validate a request's JSON; raise `GatewayError` 422. `model` becomes None for the base model."""
     if isinstance(data, dict):
-        if len(data) > MAX_FIELDS:
-            raise GatewayError.validation(
-                f"the body has more than {MAX_FIELDS} fields: leave out what is not needed"
-            )
         for name, value in data.items():
             if isinstance(value, dict | list) and len(value) > MAX_ITEMS:
                 raise GatewayError.validation(f"`{name[:50]}`: takes at most {MAX_ITEMS} items")
         data = {name: value for name, value in set_fields(data).items() if name not in IGNORED}
         if data.get("model") in (*BASE_MODEL_IDS, base_model):
             del data["model"]
+        refuse_unknown(data, kind, adapter_field=kind.adapter_field)
     request = validated(kind, data)
     asked = request.asked_tokens
     if asked is not None and asked > max_new_tokens:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from container.gateway.errors import GatewayError
+from container.gateway.schemas.adapter_names import check_beside_body
 from container.gateway.schemas.lorax import read_generate_request
 from container.gateway.schemas.openai import ChatRequest, Kind, Request, TextRequest, read_openai_request
 
@@ -63,9 +64,20 @@ class Reader:
         return request
 
     def _openai(self, data: Any, kind: Kind) -> Request:
-        return read_openai_request(
+        request = read_openai_request(
             data, kind, base_model=self._base_model, max_new_tokens=self._max_new_tokens
         )
+        # Accepted and ignored, so an adapter in it would be the base model's answer, too.
+        tags = data.get("metadata")
+        if isinstance(tags, dict):
+            check_beside_body(
+                "metadata key",
+                ((name, str(value)) for name, value in tags.items() if value is not None),
+                field=request.adapter_field,
+                asked=request.adapter,
+                base_model=self._base_model,
+            )
+        return request
 
 
 def read_json(body: bytes) -> Any:
