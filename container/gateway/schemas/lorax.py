@@ -123,6 +123,8 @@ def _known(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     _refuse_unknown("", GenerateRequest, data)
+    if isinstance(data.get("inputs"), list):
+        raise GatewayError.validation("`inputs`: takes one text: send a request for each prompt")
     options, parameters = data.get("options"), data.get("parameters")
     if isinstance(options, dict):
         _refuse_unknown("options", Options, options)

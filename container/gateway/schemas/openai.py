@@ -179,6 +179,8 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
         if data.get("model") in (*BASE_MODEL_IDS, base_model):
             del data["model"]
         refuse_unknown(data, kind, adapter_field=kind.adapter_field)
+        if isinstance(data.get("prompt"), list):
+            data["prompt"] = _only_text(data["prompt"])
     request = validated(kind, data)
     asked = request.asked_tokens
     if asked is not None and asked > max_new_tokens:
@@ -190,6 +192,13 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
         _check_messages(request)
         return _with_checked_tools(request)
     return request
+
+
+def _only_text(prompts: list[Any]) -> str:
+    """Return the prompt of a list of one, as LangChain sends it; raise `GatewayError` for another list."""
+    if len(prompts) == 1 and isinstance(prompts[0], str):
+        return prompts[0]
+    raise GatewayError.validation("`prompt`: takes one text, not token ids: send a request for each prompt")
 
 
 def _check_messages(request: ChatRequest) -> None:
