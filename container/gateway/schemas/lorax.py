@@ -111,6 +111,8 @@ def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = Fals
     Raises `GatewayError` 422 if it breaks a rule. The message never repeats the client's values, which may be
     a prompt.
     """
+    if isinstance(data, dict) and isinstance(data.get("inputs"), list):
+        raise GatewayError.validation("`inputs`: must be one string: send a conversation as `messages`")
     request = validated(GenerateRequest, _known(data))
     if stream:
         request = request.model_copy(update={"stream": True})
