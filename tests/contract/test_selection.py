@@ -120,6 +120,26 @@ def test_in_metadata(tested: RecordedGateway) -> None:
     assert tested.send(TEXT | {"model": "otter", "metadata": {"adapter": "otter", "team": "a"}}).status == 200
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"inputs": "secret", "parameters": {"adapter_id": "otter"}, "parameters": {}}',
+        '{"inputs": "secret", "parameters": {"adapter_id": "otter", "adapter_id": null}}',
+        '{"prompt": "secret", "model": "otter", "model": ""}',
+    ],
+)
+def test_a_choice_that_is_taken_back_by_the_same_key(tested: RecordedGateway, body: str) -> None:
+    """LoRAX refuses a key twice, too; a JSON reader takes the last one."""
+    answer = tested.client.request("POST", "/invocations", body.encode(), JSON)
+    assert answer.error[:2] == (422, "validation")
+    assert "twice in one object" in answer.error[2]
+
+
+def test_a_prompt_may_quote_a_request(tested: RecordedGateway) -> None:
+    quoted = json.dumps({"model": "a", "parameters": {"adapter_id": 1}})
+    assert tested.send({"inputs": f"{quoted}{quoted}", "parameters": {"adapter_id": "otter"}}).status == 200
+
+
 # Any name, any value
 
 #: Words of which names are made, in each style of writing them.

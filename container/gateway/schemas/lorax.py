@@ -125,11 +125,13 @@ def _known(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     _refuse_unknown("", GenerateRequest, data)
-    data = dict(data)
-    for place, kind in (("parameters", Parameters), ("options", Options)):
-        if isinstance(data.get(place), dict):
-            data[place] = {name: value for name, value in data[place].items() if not is_neutral(name, value)}
-            _refuse_unknown(place, kind, data[place])
+    options, parameters = data.get("options"), data.get("parameters")
+    if isinstance(options, dict):
+        _refuse_unknown("options", Options, options)
+    if isinstance(parameters, dict):
+        parameters = {name: value for name, value in parameters.items() if not is_neutral(name, value)}
+        _refuse_unknown("parameters", Parameters, parameters)
+        return data | {"parameters": parameters}
     return data
 
 

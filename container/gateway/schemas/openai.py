@@ -31,7 +31,7 @@ MAX_CHOICES = 8
 #: OpenAI's limits for the alternatives returned for each token.
 MAX_TOP_LOGPROBS = 20
 MAX_TEXT_LOGPROBS = 5
-#: Accepted and ignored: they have a meaning in OpenAI's own service only.
+#: Accepted and ignored: they have a meaning in OpenAI's service or for the client only.
 IGNORED = frozenset(
     {
         "user",
@@ -40,6 +40,8 @@ IGNORED = frozenset(
         "service_tier",
         "safety_identifier",
         "prompt_cache_key",
+        # LiteLLM 1.110.2 sends this setting of the client.
+        "sagemaker_base_url",
     }
 )
 

@@ -19,8 +19,8 @@ class OtherKey:
 
     remedy: str
     """Instruction for a caller who sends another value than a neutral one."""
-    neutral: tuple[Any, ...] = ()
-    """Values that ask for what happens without the key: they are accepted."""
+    neutral: tuple[Any, ...] | None = ()
+    """Values that ask for what happens without the key, which are accepted; None: all of them."""
 
 
 _ONE_ANSWER = OtherKey("a request has one answer: send it once for each", (1,))
@@ -44,14 +44,19 @@ OTHER_KEYS: Mapping[str, OtherKey] = MappingProxyType(
         "n": _ONE_ANSWER,
         "num_beams": OtherKey(_NO_BEAMS, (1,)),
         "num_return_sequences": _ONE_ANSWER,
+        # LiteLLM 1.110.2 sends this setting of the client as a parameter; so it does in OpenAI's schema.
+        "sagemaker_base_url": OtherKey("it is a setting of the client: leave it out", None),
         "skip_special_tokens": OtherKey("the text never has special tokens; `details` lists them", (True,)),
         "stop_sequences": OtherKey("write `stop`", ([],)),
         "top_n_tokens": OtherKey("leave it out, or write LoRAX's `return_k_alternatives`", (0,)),
-        "use_cache": OtherKey("the engine decides: leave it out", (True, False)),
+        "use_cache": OtherKey("the engine decides: leave it out", None),
     }
 )
 
 
 def is_neutral(name: str, value: Any) -> bool:
     """Return whether a key of another server asks for what happens without it."""
-    return name in OTHER_KEYS and value in OTHER_KEYS[name].neutral
+    if name not in OTHER_KEYS:
+        return False
+    neutral = OTHER_KEYS[name].neutral
+    return neutral is None or value in neutral

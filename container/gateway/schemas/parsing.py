@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from container.gateway.errors import GatewayError
-from container.gateway.schemas.adapter_names import check_beside_body
+from container.gateway.schemas.adapter_names import check_beside_body, shortened
 from container.gateway.schemas.lorax import read_generate_request
 from container.gateway.schemas.openai import ChatRequest, Kind, Request, TextRequest, read_openai_request
 
@@ -18,6 +19,8 @@ Read = Callable[[Any], Request]
 MAX_VALUES = 10_000
 #: Maximum nesting depth; orjson cannot encode more than 254 levels again.
 MAX_LEVELS = 64
+#: Keys that choose the adapter, or hold the one that does. In a prompt their quotes are escaped.
+_CHOOSING = (b'"adapter_id"', b'"model"', b'"parameters"')
 #: Maximum of brackets, those in prompts included: a million lists take half a second to create and to free.
 MAX_BRACKETS = 100_000
 
@@ -83,7 +86,7 @@ class Reader:
 
 
 def read_json(body: bytes) -> Any:
-    """Decode a body; raise `GatewayError` 400, or 422 if it has too many values or levels."""
+    """Decode a body; raise `GatewayError` 400, or 422 if it is too large or may choose two adapters."""
     if body.count(b"[") + body.count(b"{") > MAX_BRACKETS:
         raise GatewayError.validation(f"the body must have at most {MAX_BRACKETS} brackets")
     try:
@@ -93,7 +96,19 @@ def read_json(body: bytes) -> Any:
             400, "invalid_json", "The request body is not valid JSON: send one JSON object in UTF-8"
         ) from None
     _check_shape(data)
+    if any(body.count(key) > 1 for key in _CHOOSING):
+        # Tools have `parameters`, too, so most of these bodies are right.
+        json.loads(body, object_pairs_hook=_refuse_repeated, parse_int=str)
     return data
+
+
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
+    """Raise `GatewayError` for an object with a key twice: the last one would count, such as a null."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise GatewayError.validation(f"the body has the key `{shortened(name)}` twice in one object")
+        seen.add(name)
 
 
 def _check_shape(data: Any) -> None:
