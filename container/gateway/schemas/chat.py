@@ -14,13 +14,15 @@ from container.gateway.schemas.validation import RequestObject
 MAX_ITEMS = 4096
 #: Fields that the openai package adds to an answer that it has parsed; their content is in the text as well.
 _PARSED = frozenset({"parsed", "parsed_arguments"})
+#: Fields that may be empty.
+_KEPT = frozenset({"content", "text"})
 
 
 class _Echoed(RequestObject):
     """An object of an answer, as a client's library sends it back in the next turn.
 
     Libraries write every field of their class, and some of other services: null, empty, or an object of such
-    fields. These count as absent; `content` is kept, which may be empty.
+    fields. These count as absent; `content` and `text` are kept, which may be empty.
     """
 
     @model_validator(mode="before")
@@ -31,7 +33,7 @@ class _Echoed(RequestObject):
         return {
             name: value
             for name, value in data.items()
-            if name == "content" or (name not in _PARSED and not _is_empty(value))
+            if name in _KEPT or (name not in _PARSED and not _is_empty(value))
         }
 
 
@@ -41,7 +43,7 @@ def _is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, str | list) and not value)
 
 
-class TextPart(RequestObject):
+class TextPart(_Echoed):
     """A text part of a message's content; other types are not supported."""
 
     type: Literal["text"]

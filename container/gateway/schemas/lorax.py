@@ -111,6 +111,8 @@ def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = Fals
     Raises `GatewayError` 422 if it breaks a rule. The message never repeats the client's values, which may be
     a prompt.
     """
+    if isinstance(data, dict) and isinstance(data.get("inputs"), list):
+        raise GatewayError.validation("`inputs`: must be one string: send a conversation as `messages`")
     request = validated(GenerateRequest, _known(data))
     if stream:
         request = request.model_copy(update={"stream": True})
@@ -153,7 +155,9 @@ def _check(request: GenerateRequest, max_new_tokens: int) -> None:
     if asked.adapter_source is not None and asked.adapter_source.lower() != "s3":
         raise GatewayError.validation("`adapter_source` must be s3, or left out: adapters are registered")
     if asked.merged_adapters is not None:
-        raise GatewayError.validation("`merged_adapters` is not supported: name one adapter in `adapter_id`")
+        raise GatewayError.validation(
+            "`merged_adapters` is not supported: name one in `parameters.adapter_id`"
+        )
     if asked.api_token is not None:
         raise GatewayError.validation("`api_token` is not supported: adapters come from the adapter store")
     if asked.max_new_tokens is not None and asked.max_new_tokens > max_new_tokens:

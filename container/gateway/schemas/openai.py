@@ -46,6 +46,10 @@ IGNORED = frozenset(
 )
 
 
+#: Values of `top_k` that mean all tokens to vLLM, as if it were absent.
+_ALL_TOKENS = (-1, 0)
+
+
 class StreamOptions(RequestObject):
     """`stream_options`."""
 
@@ -178,6 +182,12 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
         data = {name: value for name, value in set_fields(data).items() if name not in IGNORED}
         if data.get("model") in (*BASE_MODEL_IDS, base_model):
             del data["model"]
+        if type(data.get("top_k")) is int and data["top_k"] in _ALL_TOKENS:
+            del data["top_k"]
+        if isinstance(data.get("prompt"), list):
+            raise GatewayError.validation(
+                "`prompt`: must be one string: send a request for each prompt; token ids are not taken"
+            )
         refuse_unknown(data, kind, adapter_field=kind.adapter_field)
         if isinstance(data.get("prompt"), list):
             data["prompt"] = _only_text(data["prompt"])

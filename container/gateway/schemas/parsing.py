@@ -52,7 +52,9 @@ class Reader:
     def any(self, data: Any) -> Request:
         """Read the schema whose one mandatory field is present."""
         schemas: dict[str, Read] = {"inputs": self.generate, "messages": self.chat, "prompt": self.text}
-        found = [name for name in schemas if isinstance(data, dict) and data.get(name) is not None]
+        if not isinstance(data, dict):
+            raise GatewayError.validation("the body must be an object: encode it as JSON once")
+        found = [name for name in schemas if data.get(name) is not None]
         if len(found) != 1:
             raise GatewayError.validation("give one of `inputs` (LoRAX), `messages` and `prompt` (OpenAI)")
         return schemas[found[0]](data)
