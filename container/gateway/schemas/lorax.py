@@ -112,7 +112,9 @@ def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = Fals
     a prompt.
     """
     if isinstance(data, dict) and isinstance(data.get("inputs"), list):
-        raise GatewayError.validation("`inputs`: must be one string: send a conversation as `messages`")
+        raise GatewayError.validation(
+            "`inputs`: must be one string: send a request for each prompt, and a conversation as `messages`"
+        )
     request = validated(GenerateRequest, _known(data))
     if stream:
         request = request.model_copy(update={"stream": True})
@@ -125,8 +127,6 @@ def _known(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     _refuse_unknown("", GenerateRequest, data)
-    if isinstance(data.get("inputs"), list):
-        raise GatewayError.validation("`inputs`: takes one text: send a request for each prompt")
     options, parameters = data.get("options"), data.get("parameters")
     if isinstance(options, dict):
         _refuse_unknown("options", Options, options)
