@@ -1,8 +1,6 @@
 """An adapter that is asked for in a way that the gateway does not read: refused, never the base model's answer."""
 
 import json
-from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,60 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.store.layout import RegistryEntry, registry_key
 from container.gateway.schemas.lorax import GenerateRequest, Options, Parameters
 from container.gateway.schemas.openai import IGNORED, ChatRequest, TextRequest
 from container.gateway.schemas.other_servers import OTHER_KEYS
-from container.vllm.backend import VllmBackend
-from tests.contract.contract_server import gateway, serving
-from tests.contract.fake_vllm import BASE_MODEL, FakeVllm
+from tests.contract.fake_vllm import BASE_MODEL
 from tests.contract.malformed import any_json
+from tests.contract.recorded_gateway import REVISION, RecordedGateway
 from tests.contract.selections import ATTRIBUTES, HARMLESS, HEADERS, OPENAI, PARAMETERS, TOP
-from tests.harness.http_client import JSON, Answer, Client
-from tests.harness.registry_store import StubStore
+from tests.harness.http_client import JSON
 
-REVISION = "0123456789abcdef"
-ENTRY = RegistryEntry("otter", REVISION, REVISION * 4, 8, 1, BASE_MODEL, "here").to_json()
 LORAX: dict[str, Any] = {"inputs": "secret"}
 CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "secret"}]}
 TEXT: dict[str, Any] = {"prompt": "secret"}
-
-
-class RecordedGateway:
-    """A gateway, and the engine behind it, which records what reaches it."""
-
-    def __init__(self, client: Client, engine: FakeVllm) -> None:
-        self.client, self.engine = client, engine
-
-    def send(self, body: Any, headers: Mapping[str, str] = {}, path: str = "/invocations") -> Answer:
-        self.engine.asked.clear()
-        return self.client.request("POST", path, json.dumps(body).encode(), JSON | dict(headers))
-
-    def refusal(self, body: Any, headers: Mapping[str, str] = {}, path: str = "/invocations") -> str:
-        """Send a request that must not reach the engine; return the message, which does not quote it."""
-        status, error_type, message = self.send(body, headers, path).error
-        assert (status, error_type) == (422, "validation"), message
-        assert self.engine.asked == []
-        assert "secret" not in message
-        return message
-
-
-@pytest.fixture(scope="module")
-def tested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordedGateway]:
-    engine = FakeVllm()
-
-    async def application() -> Any:
-        return engine.application()
-
-    folder = tmp_path_factory.mktemp("cache")
-    connect = partial(
-        VllmBackend, base_model=BASE_MODEL, max_input_tokens=50, default_new_tokens=256, cache=folder
-    )
-    with (
-        serving(application) as port,
-        gateway(port, connect, StubStore({registry_key("otter"): ENTRY})) as client,
-    ):
-        yield RecordedGateway(client, engine)
 
 
 @pytest.mark.parametrize("keys", TOP, ids=str)

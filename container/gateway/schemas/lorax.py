@@ -112,7 +112,9 @@ def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = Fals
     a prompt.
     """
     if isinstance(data, dict) and isinstance(data.get("inputs"), list):
-        raise GatewayError.validation("`inputs`: must be one string: send a conversation as `messages`")
+        raise GatewayError.validation(
+            "`inputs`: must be one string: send a request for each prompt, and a conversation as `messages`"
+        )
     request = validated(GenerateRequest, _known(data))
     if stream:
         request = request.model_copy(update={"stream": True})

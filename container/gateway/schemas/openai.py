@@ -44,8 +44,6 @@ IGNORED = frozenset(
         "sagemaker_base_url",
     }
 )
-
-
 #: Values of `top_k` that mean all tokens to vLLM, as if it were absent.
 _ALL_TOKENS = (-1, 0)
 
@@ -184,11 +182,9 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
             del data["model"]
         if type(data.get("top_k")) is int and data["top_k"] in _ALL_TOKENS:
             del data["top_k"]
-        if isinstance(data.get("prompt"), list):
-            raise GatewayError.validation(
-                "`prompt`: must be one string: send a request for each prompt; token ids are not taken"
-            )
         refuse_unknown(data, kind, adapter_field=kind.adapter_field)
+        if isinstance(data.get("prompt"), list):
+            data["prompt"] = _only_text(data["prompt"])
     request = validated(kind, data)
     asked = request.asked_tokens
     if asked is not None and asked > max_new_tokens:
@@ -200,6 +196,15 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
         _check_messages(request)
         return _with_checked_tools(request)
     return request
+
+
+def _only_text(prompts: list[Any]) -> str:
+    """Return the prompt of a list of one, as LangChain sends it; raise `GatewayError` for another list."""
+    if len(prompts) == 1 and isinstance(prompts[0], str):
+        return prompts[0]
+    raise GatewayError.validation(
+        "`prompt`: must be one string: send a request for each prompt; token ids are not taken"
+    )
 
 
 def _check_messages(request: ChatRequest) -> None:
