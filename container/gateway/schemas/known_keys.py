@@ -29,7 +29,8 @@ def refuse_unknown(
     None if it does not know better than the closest name.
     """
     if len(data) > MAX_KEYS:
-        raise GatewayError.validation(f"`{place or 'the body'}` has more than {MAX_KEYS} keys")
+        where = f"`{place}`:" if place else "the body"
+        raise GatewayError.validation(f"{where} must have at most {MAX_KEYS} keys")
     known = kind.model_fields
     unknown = [name for name, value in data.items() if name not in known and value is not None]
     if not unknown:

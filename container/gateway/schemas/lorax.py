@@ -164,12 +164,10 @@ def _check(request: GenerateRequest, max_new_tokens: int) -> None:
         raise GatewayError.validation(f"`max_new_tokens` must be <= {max_new_tokens}")
     if asked.best_of is not None and asked.best_of > 1:
         if request.stream:
-            raise GatewayError.validation("`best_of` != 1 is not supported when streaming tokens")
+            raise GatewayError.validation("`best_of` != 1 is not supported in a stream: leave it out")
         if not asked.samples:
             raise GatewayError.validation("you must use sampling when `best_of` is > 1")
         if asked.seed is not None:
             raise GatewayError.validation("`seed` must not be set when `best_of` is > 1")
     if request.stream and asked.decoder_input_details:
-        raise GatewayError.validation(
-            "`decoder_input_details` == true is not supported when streaming tokens"
-        )
+        raise GatewayError.validation("`decoder_input_details` is not supported in a stream: leave it out")

@@ -107,7 +107,9 @@ def _refuse_repeated(pairs: list[tuple[str, Any]]) -> None:
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
-            raise GatewayError.validation(f"the body has the key `{shortened(name)}` twice in one object")
+            raise GatewayError.validation(
+                f"the body has the key `{shortened(name)}` twice in one object: write it once"
+            )
         seen.add(name)
 
 

@@ -1,4 +1,4 @@
-"""Each answer of ours, on either engine, is taken back in the next turn as clients' libraries write it."""
+"""Each answer of ours, on either engine, is accepted in the next turn as clients' libraries write it."""
 
 import json
 from collections.abc import Callable
