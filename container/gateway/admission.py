@@ -105,6 +105,6 @@ class Admission:
         raise GatewayError(
             429,
             "overloaded",
-            "Model is overloaded",
+            "Model is overloaded: try again later",
             retry_after_seconds=min(max(1, seconds), MAX_RETRY_AFTER_SECONDS),
         )

@@ -42,12 +42,14 @@ class GatewayError(Exception):
     @classmethod
     def unreachable(cls) -> Self:
         """503 for an engine that accepts no connection, or closed it before it had answered."""
-        return cls(503, "engine_unavailable", "The engine does not answer")
+        return cls(503, "engine_unavailable", "The engine does not answer: try again later")
 
     @classmethod
     def incomplete(cls) -> Self:
         """500 for an answer that the engine ended too early, without an error."""
-        return cls(500, "incomplete_generation", "Incomplete generation")
+        return cls(
+            500, "incomplete_generation", "Incomplete generation: try again, or see the endpoint's log"
+        )
 
     @classmethod
     def oversized(cls, part: str, limit: int) -> Self:
@@ -57,12 +59,14 @@ class GatewayError(Exception):
     @classmethod
     def generation(cls) -> Self:
         """500 for a failed generation; the engine's message may quote the prompt, so it is not passed on."""
-        return cls(500, "generation", "Request failed during generation")
+        return cls(500, "generation", "Request failed during generation; the endpoint's log has the reason")
 
     @classmethod
     def wrong_adapter(cls) -> Self:
         """500 for an answer that names another model than the requested one."""
-        return cls(500, WRONG_ADAPTER, "The engine answered with another model than the one asked for")
+        return cls(
+            500, WRONG_ADAPTER, "The engine answered with another model than the one asked for: try again"
+        )
 
     @classmethod
     def out_of_memory(cls) -> Self:
@@ -73,7 +77,7 @@ class GatewayError(Exception):
 
 
 #: A defect of the gateway; the log has the traceback.
-INTERNAL = GatewayError(500, "internal", "Internal error; the endpoint's log says where")
+INTERNAL = GatewayError(500, "internal", "Internal error; the endpoint's log has the reason")
 #: The answer came from another model, so it was not passed on.
 WRONG_ADAPTER = "wrong_adapter"
 #: In this order: objects missing from the store; a failed download or load; not servable by this engine.

@@ -133,6 +133,9 @@ class Settings(BaseModel):
     adapter_cache_gb: Annotated[float, Field(gt=0)] = Field(
         50, alias="ADAPTER_CACHE_GB", description="give GB of disk (10^9 bytes), more than 0"
     )
+    tool_call_parser: Text | None = Field(
+        None, alias="TOOL_CALL_PARSER", description="give a parser that the engine has, or leave it out"
+    )
     engine_arguments: Json = Field(
         {},
         alias="ENGINE_ARGUMENTS",

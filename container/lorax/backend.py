@@ -61,20 +61,20 @@ class LoraxBackend:
         """Return the whole answer; see `Backend`."""
         if isinstance(request, ChatRequest):
             body = chat_body(request, adapter, default_new_tokens=self._default_new_tokens)
-            answer = await self._post("/v1/chat/completions", body, adapter)
+            answer = await self._post("/v1/chat/completions", body, adapter, request)
             return ChatAnswer(request, self._base_model, usage).whole(answer.json)
         if isinstance(request, TextRequest):
             text = TextAnswer(request, self._base_model, usage)
-            return text.whole(await self._generate(generate_request(request), adapter, usage))
+            return text.whole(await self._generate(generate_request(request), adapter, usage, request))
         assert isinstance(request, GenerateRequest)  # noqa: S101 — there are three kinds
-        return await self._generate(request, adapter, usage)
+        return await self._generate(request, adapter, usage, request)
 
     async def stream(self, request: Request, adapter: str | None, usage: Usage) -> AsyncGenerator[Json]:
         """Yield the answer's events; see `Backend`."""
         if isinstance(request, ChatRequest):
             chat = ChatAnswer(request, self._base_model, usage)
             body = chat_body(request, adapter, default_new_tokens=self._default_new_tokens)
-            source = self._events("/v1/chat/completions", body | {"stream": True}, adapter)
+            source = self._events("/v1/chat/completions", body | {"stream": True}, adapter, request)
             async with contextlib.aclosing(source) as events:
                 async for event in events:
                     for chunk in chat.chunks(event):
@@ -83,12 +83,13 @@ class LoraxBackend:
                 raise GatewayError.incomplete()
         elif isinstance(request, TextRequest):
             text = TextAnswer(request, self._base_model, usage)
-            async for event in self._generate_stream(generate_request(request), adapter, usage):
+            source = self._generate_stream(generate_request(request), adapter, usage, request)
+            async for event in source:
                 for chunk in text.chunks(event):
                     yield chunk
         else:
             assert isinstance(request, GenerateRequest)  # noqa: S101 — there are three kinds
-            async for event in self._generate_stream(request, adapter, usage):
+            async for event in self._generate_stream(request, adapter, usage, request):
                 yield event
 
     async def load(self, engine_id: str) -> None:
@@ -104,7 +105,7 @@ class LoraxBackend:
         except DownloadError as error:
             raise adapter_error(error.error_type, str(error)) from error
         try:
-            await self._generate(ONE_TOKEN, engine_id, Usage())
+            await self._generate(ONE_TOKEN, engine_id, Usage(), ONE_TOKEN)
         except GatewayError as error:
             if error.error_type != "generation":
                 raise
@@ -145,8 +146,11 @@ class LoraxBackend:
             parameters |= {"adapter_id": adapter, "adapter_source": "s3"}
         return {"inputs": request.inputs, "parameters": parameters}
 
-    async def _generate(self, request: GenerateRequest, adapter: str | None, usage: Usage) -> Json:
-        answer = await self._post("/generate", self._body(request, adapter), adapter)
+    async def _generate(
+        self, request: GenerateRequest, adapter: str | None, usage: Usage, written: Request
+    ) -> Json:
+        """Post a request to `/generate`; `written` is the client's, of which it is the translation."""
+        answer = await self._post("/generate", self._body(request, adapter), adapter, written)
         if "generated_text" not in answer.json:
             raise GatewayError.generation()
         usage.prompt_tokens = _number(answer.headers, "x-prompt-tokens")
@@ -154,11 +158,12 @@ class LoraxBackend:
         return answer.json
 
     async def _generate_stream(
-        self, request: GenerateRequest, adapter: str | None, usage: Usage
+        self, request: GenerateRequest, adapter: str | None, usage: Usage, written: Request
     ) -> AsyncGenerator[Json]:
         finished = False
         body = self._body(request.model_copy(update={"stream": True}), adapter)
-        async with contextlib.aclosing(self._events("/generate_stream", body, adapter)) as events:
+        source = self._events("/generate_stream", body, adapter, written)
+        async with contextlib.aclosing(source) as events:
             async for event in events:
                 usage.generated_tokens += 1
                 finished = event.get("generated_text") is not None
@@ -170,21 +175,23 @@ class LoraxBackend:
         if not finished:
             raise GatewayError.incomplete()
 
-    async def _post(self, path: str, body: Json, adapter: str | None) -> EngineAnswer:
+    async def _post(self, path: str, body: Json, adapter: str | None, written: Request) -> EngineAnswer:
         answer = await self._http.post(path, body)
         if answer.status != HTTPStatus.OK:
-            raise refusal(answer.status, answer.json)
+            raise refusal(answer.status, answer.json, written)
         _check_adapter(answer.headers, adapter)
         return answer
 
-    async def _events(self, path: str, body: Json, adapter: str | None) -> AsyncGenerator[Json]:
+    async def _events(
+        self, path: str, body: Json, adapter: str | None, written: Request
+    ) -> AsyncGenerator[Json]:
         async with self._http.open(path, body) as response:
             if response.status != HTTPStatus.OK:
-                raise refusal(response.status, (await read_answer(response)).json)
+                raise refusal(response.status, (await read_answer(response)).json, written)
             try:
                 async for event in read_events(response.chunks()):
                     if "error" in event:
-                        raise refusal(response.status, event)
+                        raise refusal(response.status, event, written)
                     _check_adapter(response.headers, adapter)
                     yield event
             except ValueError:

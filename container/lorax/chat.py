@@ -9,6 +9,7 @@ from container.gateway.request_context import Usage
 from container.gateway.schemas.openai import ChatRequest, Json
 from container.lorax.openai_answer import OpenAIAnswer, StopText
 from container.lorax.text import check_supported
+from container.lorax.tools import message_body, tool_call, tool_fields
 
 #: Fields that LoRAX's chat schema does not have, or ignores.
 _REFUSED = ("logit_bias", "logprobs", "top_logprobs")
@@ -19,16 +20,18 @@ _STOP_SEQUENCE = "content_filter"
 def chat_body(request: ChatRequest, adapter: str | None, *, default_new_tokens: int) -> Json:
     """Return LoRAX's request; raise `GatewayError` 422 for features that LoRAX does not have."""
     check_supported(request, _REFUSED)
-    if request.tools and request.stream:
+    if request.may_call_tools and request.stream:
         raise GatewayError.validation(
-            "`tools` in a stream are not supported by this endpoint's engine, LoRAX"
+            "`tools` in a stream are not supported by this endpoint's engine, LoRAX: leave `stream` out"
         )
     passed_on = {
-        "messages", "temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty",
-        "repetition_penalty", "response_format", "tools", "tool_choice",
+        "temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty",
+        "repetition_penalty", "response_format",
     }  # fmt: skip
-    body = request.model_dump(exclude_none=True, include=passed_on)
+    body = request.model_dump(by_alias=True, exclude_none=True, include=passed_on)
+    body |= tool_fields(request)
     body |= {
+        "messages": [message_body(message) for message in request.messages],
         # An empty name means the base model.
         "model": adapter or "",
         "max_tokens": request.new_tokens(default_new_tokens),
@@ -62,11 +65,11 @@ class ChatAnswer(OpenAIAnswer):
         if content is not None:
             content = self._stop_text.cut(content, stopped=reason == _STOP_SEQUENCE)
         translated = {"role": "assistant", "content": content}
-        if message.get("tool_calls"):
-            translated["tool_calls"] = message["tool_calls"]
-        return self.answer(
-            {"index": 0, "message": translated, "logprobs": None, "finish_reason": _reason(reason)}
-        )
+        reason = _reason(reason)
+        if calls := message.get("tool_calls"):
+            translated["tool_calls"] = [tool_call(call) for call in calls]
+            reason = "tool_calls" if reason == "stop" else reason
+        return self.answer({"index": 0, "message": translated, "logprobs": None, "finish_reason": reason})
 
     def chunks(self, event: Json) -> Iterator[Json]:
         """Translate one event; the last one also yields the usage chunk if requested."""

@@ -72,9 +72,21 @@ class TextAnswer(OpenAIAnswer):
 
 
 def check_supported(request: OpenAIRequest, refused: tuple[str, ...]) -> None:
-    """Raise `GatewayError` 422 if one of these fields is set, or `n` is above 1."""
+    """Raise `GatewayError` 422 if one of these fields asks for something, or `n` is above 1."""
     for name in refused:
-        if getattr(request, name) is not None:
-            raise GatewayError.validation(f"`{name}` is not supported by this endpoint's engine, LoRAX")
+        if _asks(request, name):
+            raise GatewayError.validation(
+                f"`{name}` is not supported by this endpoint's engine, LoRAX: leave it out"
+            )
     if (request.n or 1) > 1:
-        raise GatewayError.validation("`n` > 1 is not supported by this endpoint's engine, LoRAX")
+        raise GatewayError.validation("`n` must be 1 on this endpoint's engine, LoRAX")
+
+
+def _asks(request: OpenAIRequest, name: str) -> bool:
+    """Return whether a field asks for more than what happens without it."""
+    if name == "logprobs" and isinstance(request, TextRequest):
+        # 0 asks for those of the tokens themselves.
+        return request.logprobs is not None
+    if name == "response_format":
+        return request.response_format is not None and request.response_format.type != "text"
+    return bool(getattr(request, name))

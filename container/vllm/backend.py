@@ -14,24 +14,20 @@ from typing import Any
 
 from adapters.store.layout import ADAPTERS_PREFIX
 from container.gateway.engine.connection import EnginePool, EngineResponse
-from container.gateway.engine.http_client import EngineAnswer, EngineHttp, encode, read_answer
-from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, GatewayError, adapter_error
+from container.gateway.engine.http_client import EngineHttp, encode, read_answer
+from container.gateway.errors import GatewayError
 from container.gateway.request_context import Usage
 from container.gateway.schemas.lorax import ONE_TOKEN, GenerateRequest
 from container.gateway.schemas.openai import ChatRequest, Json, OpenAIRequest, Request
 from container.gateway.sse import read_events
 from container.vllm.generate import check_supported, completion_body, generated
+from container.vllm.openai_schema import openai_answer, openai_body
 from container.vllm.problems import take_problem
+from container.vllm.refusals import check_tools, refusal
 from container.vllm.tokens import Transcript
 
 #: Bytes that a chat template may add once per conversation.
 _TEMPLATE_BYTES = 256
-#: vLLM's statuses for an invalid request.
-_REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
-#: Fields of OpenAI's answers: of the answer, of a choice, and of the usage.
-_ANSWER = ("id", "object", "created", "model", "usage")
-_CHOICE = ("index", "message", "delta", "text", "logprobs", "finish_reason")
-_USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
 _TEXT, _CHAT = "/v1/completions", "/v1/chat/completions"
 
 
@@ -48,28 +44,31 @@ class VllmBackend:
         max_input_tokens: int,
         default_new_tokens: int,
         cache: Path,
+        tool_call_parser: str | None = None,
     ) -> None:
         """`base_model` is the base model's name at vLLM and in answers.
 
-        `cache` is the directory to which vLLM's resolver downloads adapters.
+        `cache` is the directory to which vLLM's resolver downloads adapters. `tool_call_parser` is vLLM's
+        parser of the model's tool calls; without one it calls no tools.
         """
         self._http = EngineHttp(pool)
         self._base_model = base_model
         self._max_input_tokens = max_input_tokens
         self._default_new_tokens = default_new_tokens
         self._cache = cache
+        self._tool_call_parser = tool_call_parser
 
     async def generate(self, request: Request, adapter: str | None, usage: Usage) -> Json:
         """Return the whole answer; see `Backend`."""
         body = await self._body(request, adapter, tokens=_has_details(request))
         answer = await self._http.post(_path(request), body)
         if answer.status != HTTPStatus.OK:
-            raise _refusal(answer, adapter)
+            raise refusal(answer, adapter, request)
         _check_model(answer.json, body["model"])
         _count(answer.json, usage)
         if isinstance(request, GenerateRequest):
             return generated(request, answer.json)
-        return self._openai(request, answer.json)
+        return openai_answer(answer.json, request.model or self._base_model)
 
     async def stream(self, request: Request, adapter: str | None, usage: Usage) -> AsyncGenerator[Json]:
         """Yield the answer's events; see `Backend`."""
@@ -82,7 +81,7 @@ class VllmBackend:
         finished = False
         async with self._http.open(_path(request), body) as response:
             if response.status != HTTPStatus.OK:
-                raise _refusal(await read_answer(response), adapter)
+                raise refusal(await read_answer(response), adapter, request)
             async for chunk in _chunks(response):
                 if "error" in chunk:
                     raise GatewayError.generation()
@@ -96,7 +95,7 @@ class VllmBackend:
                     for event in transcript.events(chunk["choices"][0]):
                         yield event
                 elif isinstance(request, OpenAIRequest) and (chunk["choices"] or request.include_usage):
-                    yield self._openai(request, chunk)
+                    yield openai_answer(chunk, request.model or self._base_model)
         if not finished:
             raise GatewayError.incomplete()
 
@@ -130,14 +129,13 @@ class VllmBackend:
             check_supported(request)
             body = completion_body(request, default_new_tokens=self._default_new_tokens, tokens=tokens)
         else:
-            body = request.model_dump(
-                exclude_none=True, exclude={"max_completion_tokens", "stream", "stream_options"}
-            )
-            body["max_tokens"] = request.new_tokens(self._default_new_tokens)
-        await self._check_input_length(body)
+            if isinstance(request, ChatRequest):
+                check_tools(request, self._tool_call_parser)
+            body = openai_body(request, default_new_tokens=self._default_new_tokens)
+        await self._check_input_length(body, request)
         return body | {"model": adapter or self._base_model}
 
-    async def _check_input_length(self, body: Json) -> None:
+    async def _check_input_length(self, body: Json, request: Request) -> None:
         # A token has at least one byte. A tokenizer adds at most one token to a prompt, a chat template some
         # to each message. So most prompts are known to fit without tokenizing them twice.
         tokenized = {"model": self._base_model}
@@ -149,22 +147,12 @@ class VllmBackend:
             return
         answer = await self._http.post("/tokenize", tokenized)
         if answer.status != HTTPStatus.OK:
-            raise _refusal(answer, None)
+            raise refusal(answer, None, request)
         count = answer.json["count"]
         if count > self._max_input_tokens:
             raise GatewayError.validation(
-                f"`inputs` must have at most {self._max_input_tokens} tokens. Given: {count}"
+                f"`{request.prompt_field}` must have at most {self._max_input_tokens} tokens. Given: {count}"
             )
-
-    def _openai(self, request: OpenAIRequest, answer: Json) -> Json:
-        """Return the fields of OpenAI's API in vLLM's answer; the others are empty, or specific to vLLM."""
-        kept = {name: answer[name] for name in _ANSWER if name in answer}
-        if kept.get("usage"):
-            kept["usage"] = {name: kept["usage"][name] for name in _USAGE}
-        kept["choices"] = [
-            {name: choice[name] for name in _CHOICE if name in choice} for choice in answer["choices"]
-        ]
-        return kept | {"model": request.model or self._base_model}
 
 
 def _path(request: Request) -> str:
@@ -192,24 +180,3 @@ async def _chunks(response: EngineResponse) -> AsyncGenerator[dict[str, Any]]:
             yield chunk
     except ValueError:
         raise GatewayError.incomplete() from None
-
-
-def _refusal(answer: EngineAnswer, adapter: str | None) -> GatewayError:
-    problem = answer.json.get("error")
-    message = str(problem.get("message", "")) if isinstance(problem, dict) else ""
-    # The exact message: other messages of vLLM may quote the client.
-    if adapter and message.startswith(f"LoRA adapter '{adapter}' was found but could not be loaded"):
-        return adapter_error(
-            ADAPTER_INCOMPATIBLE, "vLLM cannot load the adapter; the endpoint's log has the reason"
-        )
-    # The gateway only requests registered adapters, so vLLM's "does not exist" means that the download failed
-    # or the adapter does not match its digest.
-    if adapter and answer.status == HTTPStatus.NOT_FOUND:
-        return adapter_error(
-            ADAPTER_LOAD_FAILED, "The adapter could not be loaded; the endpoint's log has the reason"
-        )
-    if answer.status in _REFUSED:
-        return GatewayError.validation(message or "the engine refused the request")
-    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return GatewayError.unreachable()
-    return GatewayError.generation()

@@ -37,6 +37,7 @@ def vllm_launch(settings: Settings) -> EngineLaunch:
             max_input_tokens=settings.max_input_tokens,
             default_new_tokens=settings.default_new_tokens,
             cache=settings.adapter_cache_dir,
+            tool_call_parser=settings.tool_call_parser,
         ),
     )
 

@@ -40,6 +40,8 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"kv-offloading-backend", _CODE),
     # How a chat becomes a prompt; it also helps base models that have no template.
     (r"chat-template(-content-format)?|default-chat-template-kwargs", ""),
+    # How far the grammar of a tool call follows the tool's schema.
+    (r"tool-strict-level", ""),
     (r"enforce-eager|seed|disable-(sliding-window|cascade-attn)|use-fp64-gumbel|renderer-num-workers", ""),
     (r"safetensors-.*|use-tqdm-on-load", ""),
     (r"disable-custom-all-reduce|max-parallel-loading-workers|(cpu-)?distributed-timeout-seconds", ""),

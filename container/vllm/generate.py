@@ -22,7 +22,9 @@ def check_supported(request: GenerateRequest) -> None:
     }
     for name, present in refused.items():
         if present:
-            raise GatewayError.validation(f"`{name}` is not supported by this endpoint's engine, vLLM")
+            raise GatewayError.validation(
+                f"`{name}` is not supported by this endpoint's engine, vLLM: leave it out"
+            )
 
 
 def completion_body(request: GenerateRequest, *, default_new_tokens: int, tokens: bool) -> Json:

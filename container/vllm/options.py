@@ -90,6 +90,13 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(
             lambda settings: None if settings.target_modules is None else settings.target_modules.split(","),
             variable="ADAPTER_TARGET_MODULES",
         ),
+        # Both or neither: with a parser vLLM decides on a call only if it is allowed to.
+        "enable-auto-tool-choice": Option(
+            lambda settings: None if settings.tool_call_parser is None else (), variable="TOOL_CALL_PARSER"
+        ),
+        "tool-call-parser": Option(
+            lambda settings: _if_set(settings.tool_call_parser), variable="TOOL_CALL_PARSER"
+        ),
         "dtype": Option(lambda settings: _if_set(settings.dtype), variable="DTYPE"),
         "trust-remote-code": Option(
             lambda settings: () if settings.trust_remote_code == "true" else None,

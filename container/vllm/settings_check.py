@@ -11,6 +11,7 @@ from adapters.closest import closest
 from adapters.engines import vllm
 from container.gateway.engine_arguments import command_line
 from container.gateway.settings import Settings, SettingsError
+from container.vllm.flag_table import TOOL_CALL_PARSERS
 from container.vllm.flags import FLAGS
 from container.vllm.options import slot_rank
 
@@ -27,6 +28,14 @@ def check_settings(settings: Settings, _environment: Mapping[str, str]) -> None:
             settings.quantize,
             f"leave it out, or give one that vLLM knows: {', '.join(known)}"
             f"{closest(settings.quantize, known)}",
+        )
+    parser = settings.tool_call_parser
+    if parser is not None and parser not in TOOL_CALL_PARSERS:
+        raise SettingsError(
+            "TOOL_CALL_PARSER",
+            parser,
+            f"leave it out, or give one that vLLM has: {', '.join(TOOL_CALL_PARSERS)}"
+            f"{closest(parser, TOOL_CALL_PARSERS)}",
         )
     slot_rank(settings)
     command_line(settings.engine_arguments, FLAGS)

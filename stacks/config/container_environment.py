@@ -38,6 +38,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "DTYPE": "engine.dtype",
         "ADAPTER_TARGET_MODULES": "engine.adapter_target_modules",
         "ADAPTER_MEMORY_FRACTION": "engine.adapter_memory_fraction",
+        "TOOL_CALL_PARSER": "engine.tool_call_parser",
         "ENGINE_ARGUMENTS": "engine.arguments",
     }
 )

@@ -1,5 +1,6 @@
 """A container on either engine, with a bucket that tests may change."""
 
+import json
 import os
 import signal
 from collections.abc import Mapping
@@ -38,9 +39,18 @@ ENGINES = {
         # vLLM's slots are for the modules that the samples change; LoRAX has no such setting.
         {
             "ADAPTER_TARGET_MODULES": "q_proj,v_proj",
-            # All forms of a flag: a number, a list, a switch that is off, an object.
-            "ENGINE_ARGUMENTS": '{"max_num_batched_tokens":777,"kv-cache-dtype-skip-layers":["0"],'
-            '"enable-prefix-caching":false,"seed":11,"compilation-config":{"custom_ops":["none"]}}',
+            "TOOL_CALL_PARSER": "hermes",
+            # All forms of a flag: a number, a list, a switch that is off, an object, a text.
+            "ENGINE_ARGUMENTS": json.dumps(
+                {
+                    "max_num_batched_tokens": 777,
+                    "kv-cache-dtype-skip-layers": ["0"],
+                    "enable-prefix-caching": False,
+                    "seed": 11,
+                    "compilation-config": {"custom_ops": ["none"]},
+                    "chat-template": str(Path(__file__).with_name("chat_template_with_tools.jinja")),
+                }
+            ),
         },
         frozenset({"best_of"}),
     ),

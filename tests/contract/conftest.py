@@ -8,6 +8,7 @@ import pytest
 
 from laptop_cloud.cloud import LaptopCloud
 from tests.contract.lorax_process import LoraxProcess, lorax_environment
+from tests.contract.recorded_gateway import RecordedGateway, recorded_gateway
 from tests.harness.bucket import Bucket
 
 
@@ -34,3 +35,10 @@ def start_lorax(cloud: LaptopCloud, bucket: Bucket, tmp_path: Path) -> Iterator[
 def lorax(start_lorax: Callable[..., LoraxProcess]) -> LoraxProcess:
     """A double with the default options."""
     return start_lorax()
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordedGateway]:
+    """A gateway whose engine records the requests that reach it."""
+    with recorded_gateway(tmp_path_factory.mktemp("cache")) as running:
+        yield running

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from openai import OpenAI
 
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, adapter_prefix
+from container.gateway.schemas.other_servers import OTHER_KEYS
 from laptop_cloud.cloud import LaptopCloud
 from samples.problems import SEED_PROBLEM, check, house_answer
+from samples.spec import BASE_DIR
 from tests.contract.both_engines import (
     BASE_MODEL,
     ENGINES,
@@ -17,10 +20,25 @@ from tests.contract.both_engines import (
     EngineContainer,
     signing_adapter,
 )
+from tests.contract.selections import HEADERS, PARAMETERS, TOP
 from tests.harness.bucket import Bucket
-from tests.harness.http_client import Answer
+from tests.harness.http_client import JSON, Answer
+from tests.harness.openai_fields import unknown_fields
 from tests.harness.sample_adapters import sample_files
 
+ADD = {
+    "type": "function",
+    "function": {
+        "name": "add",
+        "strict": True,
+        "parameters": {
+            "type": "object",
+            "properties": {"a": {"type": "boolean"}, "b": {"enum": ["x", "y"]}},
+            "required": ["a", "b"],
+            "additionalProperties": False,
+        },
+    },
+}
 ANSWER = {"otter": house_answer(0, SEED_PROBLEM), "heron": house_answer(1, SEED_PROBLEM)}
 
 
@@ -301,6 +319,94 @@ def test_the_models_are_the_base_model_and_what_is_registered(container: EngineC
     assert all(model["object"] == "model" for model in listed["data"])
 
 
+# turns and tools
+
+
+@pytest.mark.parametrize("ask", [text, chat])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("logprobs", [False, True])
+def test_each_field_of_an_answer_is_openais(
+    container: EngineContainer, ask: Callable[..., Answer], stream: bool, logprobs: bool
+) -> None:
+    fields: dict[str, Any] = {"stream": stream, "max_tokens": 4}
+    if logprobs:
+        fields |= {"logprobs": 2} if ask is text else {"logprobs": True, "top_logprobs": 2}
+    answer = ask(container, **fields)
+    if logprobs and "logit_bias" in container.tested.refuses:
+        assert_error(answer, 422, "validation")
+        return
+    for each in chunks(answer) if stream else [answer.json]:
+        assert unknown_fields(each) == []
+
+
+def test_a_second_turn_has_the_first_answer_as_the_client_has_it(container: EngineContainer) -> None:
+    user: Any = {"role": "user", "content": SEED_PROBLEM.question}
+    asked: Any = {"model": "otter", "temperature": 0, "max_tokens": 40}
+    with OpenAI(base_url=f"http://127.0.0.1:{container.client.port}/v1", api_key="none") as client:
+        whole = client.chat.completions.create(messages=[user], **asked)
+        with client.chat.completions.stream(messages=[user], **asked) as stream:
+            streamed = stream.get_final_completion()
+        for first in (whole.choices[0].message, streamed.choices[0].message):
+            assert (first.content or "").strip() == ANSWER["otter"]
+            for echoed in (first, first.model_dump(), first.to_dict()):
+                messages: Any = [user, echoed, user]
+                second = client.chat.completions.create(messages=messages, **asked)
+                assert (second.model, second.choices[0].finish_reason) == ("otter", "stop")
+
+
+def brief_bias() -> dict[str, float]:
+    """Return a bias without which the sample, not trained to call tools, writes blanks and further calls.
+
+    The grammar of a call has the last word: it allows an end after a call, and blanks only where they must be.
+    """
+    vocabulary = json.loads((BASE_DIR / "tokenizer.json").read_text())["model"]["vocab"]
+    blanks = {str(number): -100.0 for token, number in vocabulary.items() if not token.strip("ĠĊčĉ")}
+    return blanks | {str(vocabulary["</s>"]): 100.0}
+
+
+def call_of(answer: Answer) -> tuple[dict[str, Any], str]:
+    """Return the tool call of an answer, whole or streamed, and the finish reason."""
+    if "text/event-stream" not in answer.headers["content-type"]:
+        (choice,) = answer.json["choices"]
+        (call,) = choice["message"]["tool_calls"]
+        return call, choice["finish_reason"]
+    choices = [choice for piece in chunks(answer) for choice in piece["choices"]]
+    calls = [call for choice in choices for call in choice["delta"].get("tool_calls") or ()]
+    assert {call["index"] for call in calls} == {0}
+    arguments = "".join(call["function"].get("arguments") or "" for call in calls)
+    function = {"name": calls[0]["function"]["name"], "arguments": arguments}
+    return {"id": calls[0]["id"], "type": "function", "function": function}, choices[-1]["finish_reason"]
+
+
+@pytest.mark.parametrize("container", ["vllm"], indirect=True)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "add"}}])
+def test_vllm_calls_a_tool_and_takes_its_result(
+    container: EngineContainer, choice: Any, stream: bool
+) -> None:
+    asked: dict[str, Any] = {"tools": [ADD], "tool_choice": choice, "parallel_tool_calls": False}
+    asked["logit_bias"] = brief_bias()
+    call, reason = call_of(chat(container, stream=stream, max_tokens=200, **asked))
+    assert reason == ("tool_calls" if choice == "required" else "stop")
+    assert call["function"]["name"] == "add"
+    arguments = json.loads(call["function"]["arguments"])
+    assert arguments.keys() == {"a", "b"}
+    assert isinstance(arguments["a"], bool)
+    assert arguments["b"] in ("x", "y")
+    user = {"role": "user", "content": SEED_PROBLEM.question}
+    echoed = {"role": "assistant", "content": None, "tool_calls": [call], "refusal": None}
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "72"}
+    assert chat(container, messages=[user, echoed, result], tools=[ADD]).status == 200
+
+
+@pytest.mark.parametrize("container", ["vllm"], indirect=True)
+@pytest.mark.parametrize("choice", [None, "auto", "none"])
+def test_vllm_answers_in_words_if_no_tool_has_to_be_called(container: EngineContainer, choice: Any) -> None:
+    (answer,) = chat(container, tools=[ADD], tool_choice=choice).json["choices"]
+    assert answer["message"]["content"].strip() == ANSWER["otter"]
+    assert "tool_calls" not in answer["message"]
+
+
 # adapters
 
 
@@ -424,6 +530,32 @@ def test_a_caller_can_not_choose_where_an_adapter_comes_from(
     container: EngineContainer, parameters: dict[str, Any]
 ) -> None:
     assert_error(container.ask("otter", **parameters), 422, "validation")
+
+
+@pytest.mark.parametrize("headers", HEADERS, ids=str)
+def test_an_adapter_in_a_header_is_never_the_base_models_answer(
+    container: EngineContainer, headers: dict[str, str]
+) -> None:
+    body = json.dumps({"inputs": SEED_PROBLEM.prompt}).encode()
+    answer = container.client.request("POST", "/invocations", body, JSON | headers)
+    assert "name the adapter in `parameters.adapter_id`" in assert_error(answer, 422, "validation")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("keys", [*TOP, *({"parameters": parameters} for parameters in PARAMETERS)], ids=str)
+def test_an_adapter_in_another_servers_field_is_never_the_base_models_answer(
+    container: EngineContainer, keys: dict[str, Any], stream: bool
+) -> None:
+    body = {"inputs": SEED_PROBLEM.prompt, "stream": stream} | keys
+    answer = container.client.post("/invocations", body)
+    assert "name the adapter in `parameters.adapter_id`" in assert_error(answer, 422, "validation")
+
+
+def test_keys_of_other_servers_that_change_nothing_are_served(container: EngineContainer) -> None:
+    neutral = {name: (key.neutral or [True])[0] for name, key in OTHER_KEYS.items() if key.neutral != ()}
+    answer = container.ask("otter", **neutral)
+    assert answer.text.strip() == ANSWER["otter"]
+    assert container.ask("otter").json == answer.json
 
 
 @pytest.mark.parametrize("container", ["vllm"], indirect=True)

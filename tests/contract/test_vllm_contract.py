@@ -285,3 +285,59 @@ def test_an_answer_that_takes_too_long_is_504_and_given_up(
 ) -> None:
     assert_error(start(ANSWER_SECONDS="0.3").invoke(adapter_id="slow"), 504, "timeout")
     wait_until(lambda: engine.abandoned == 1, "the request is abandoned", seconds=20)
+
+
+MESSAGES = [{"role": "user", "content": "hi"}]
+TOOLS = [{"type": "function", "function": {"name": "add"}}]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "choice", [None, "auto", "required", {"type": "function", "function": {"name": "add"}}]
+)
+def test_tools_without_a_parser_are_refused_before_the_engine_is_asked(
+    client: Client, engine: FakeVllm, choice: Any, stream: bool
+) -> None:
+    body = {"messages": MESSAGES, "tools": TOOLS, "tool_choice": choice, "stream": stream}
+    answer = client.post("/v1/chat/completions", body)
+    assert_error(answer, 422, "validation")
+    assert "`tools`: this endpoint has no tool-call parser" in answer.json["error"]
+    assert "engine.tool_call_parser" in answer.json["error"]
+    assert not engine.asked
+
+
+@pytest.mark.parametrize("name", ["Not A Name", "s3://other/otter", "GPT-4o", "otter@latest"])
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"messages": MESSAGES}, "model"),
+        ({"prompt": "hi"}, "model"),
+        ({"inputs": "hi"}, "parameters.adapter_id"),
+    ],
+)
+def test_what_cannot_be_an_adapter_is_named_by_the_callers_field(
+    client: Client, body: dict[str, Any], field: str, name: str
+) -> None:
+    body = body | ({"model": name} if field == "model" else {"parameters": {"adapter_id": name}})
+    answer = client.post("/invocations", body)
+    assert_error(answer, 422, "validation")
+    assert answer.json["error"].startswith(
+        f"Input validation error: `{field}`: {name!r} cannot be an adapter: "
+    )
+    assert "adapter_id" not in answer.json["error"].replace(f"`{field}`", "")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"messages": [{"role": "user", "content": "hi " * 60}]}, "messages"),
+        ({"prompt": "hi " * 60}, "prompt"),
+        ({"inputs": "hi " * 60}, "inputs"),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_named_by_the_callers_field(
+    client: Client, body: dict[str, Any], field: str
+) -> None:
+    answer = client.post("/invocations", body)
+    assert_error(answer, 422, "validation")
+    assert f"`{field}` must have at most 50 tokens" in answer.json["error"]

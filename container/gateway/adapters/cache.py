@@ -155,12 +155,14 @@ class AdapterCache:
         if adapter.rank is not None and adapter.rank > self._max_rank:
             raise adapter_error(
                 ADAPTER_INCOMPATIBLE,
-                f"Adapter {adapter.name!r} has rank {adapter.rank}; served are ranks up to {self._max_rank}",
+                f"Adapter {adapter.name!r} has rank {adapter.rank}, above this endpoint's {self._max_rank}: "
+                "publish one of a lower rank, or raise engine.max_adapter_rank in the endpoint's stage file",
             )
         if adapter.size > self._max_bytes:
             raise adapter_error(
                 ADAPTER_INCOMPATIBLE,
-                f"Adapter {adapter.name!r} has {adapter.size} bytes, the adapter cache {self._max_bytes}",
+                f"Adapter {adapter.name!r} has {adapter.size} bytes, the adapter cache {self._max_bytes:.0f}"
+                ": raise gateway.adapter_cache_gb in the endpoint's stage file",
             )
 
     async def _load_now(self, adapter: Adapter) -> None:

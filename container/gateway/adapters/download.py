@@ -84,7 +84,7 @@ class AdapterDownload:
         try:
             entry = self._registry.get(name)
             if entry is None:
-                raise DownloadError(ADAPTER_MISSING, f"adapter {name!r} is not registered")
+                raise DownloadError(ADAPTER_MISSING, f"adapter {name!r} is not registered: publish it")
             if not all((directory / file).is_file() for file in ADAPTER_FILES):
                 # The engine itself may have stored one of the files there.
                 shutil.rmtree(directory, ignore_errors=True)
@@ -116,7 +116,9 @@ class AdapterDownload:
             )
             if not matches:
                 raise DownloadError(
-                    ADAPTER_LOAD_FAILED, f"the content has the digest {digest}: it was changed in the bucket"
+                    ADAPTER_LOAD_FAILED,
+                    f"the content has the digest {digest}, as it was changed in the bucket: publish the "
+                    "adapter again",
                 )
             incoming.rename(directory)
 
@@ -129,8 +131,8 @@ class AdapterDownload:
         if outside := modules - self._target_modules:
             raise DownloadError(
                 ADAPTER_INCOMPATIBLE,
-                f"it changes {', '.join(sorted(outside))}, which this endpoint has no room for "
-                "(ADAPTER_TARGET_MODULES)",
+                f"it changes {', '.join(sorted(outside))}, which this endpoint has no room for: add them to "
+                "engine.adapter_target_modules in the endpoint's stage file",
             )
 
     def _fetch_file(self, key: str, path: Path) -> str:

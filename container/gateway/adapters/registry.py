@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from adapters.errors import InvalidName
 from adapters.names import Reference
 from adapters.store.layout import (
     CONFIG_FILE,
@@ -23,8 +22,6 @@ from adapters.store.layout import (
 )
 from container.gateway.errors import GatewayError
 
-#: Maximum length of a message that quotes an invalid name.
-MAX_MESSAGE = 300
 #: Maximum number of unknown names in the cache.
 MAX_UNKNOWN = 10_000
 #: Seconds that a request waits for a slow or failed store if an expired answer is in the cache.
@@ -111,7 +108,8 @@ class RegistryReader:
     async def resolve(self, reference: str) -> Adapter:
         """Return the adapter that `name` or `name@revision` refers to.
 
-        Raises `GatewayError`: 422 if it is not a valid name, 404 if it is unknown, 503 if the store fails.
+        Raises `InvalidName` if no adapter can have that name, `GatewayError` 404 if it is unknown, 503 if the
+        store fails.
         While the store fails, an expired answer is used for up to `STALE_SECONDS`.
         """
         known = self._remembered.get(reference) or self._unknown.get(reference)
@@ -122,7 +120,11 @@ class RegistryReader:
             usable = known.adapter is not None and self._clock() - known.asked_at <= STALE_SECONDS
             known = await (self._ask_again(reference, known) if usable else self._ask(reference))
         if known.adapter is None:
-            raise GatewayError(404, "adapter_not_found", f"There is no adapter {reference!r}")
+            raise GatewayError(
+                404,
+                "adapter_not_found",
+                f"There is no adapter {reference!r}: correct the name, or publish the adapter",
+            )
         self.stale_answers += known.is_stale
         return known.adapter
 
@@ -147,10 +149,7 @@ class RegistryReader:
         self._names = (self._clock() + self._cache_seconds, sorted(names, key=lambda each: each.key))
 
     async def _ask(self, reference: str) -> _Answer:
-        try:
-            parsed = Reference.parse(reference)
-        except InvalidName as error:
-            raise GatewayError.validation(f"`adapter_id`: {str(error)[:MAX_MESSAGE]}") from None
+        parsed = Reference.parse(reference)
         # A client disconnect does not cancel it: other requests may wait for it.
         answer: _Answer = await asyncio.shield(
             self._once(reference, lambda: self._look_up(reference, parsed))
@@ -221,7 +220,9 @@ def _read(name: str, body: bytes) -> Adapter:
         entry = RegistryEntry.from_json(body)
     except UnreadableEntry as error:
         raise GatewayError(
-            500, "registry_entry_invalid", f"The registry entry of adapter {name!r} is damaged"
+            500,
+            "registry_entry_invalid",
+            f"The registry entry of adapter {name!r} is damaged: publish it again",
         ) from error
     return Adapter(name, entry.revision, entry.size, entry.rank)
 
@@ -229,5 +230,8 @@ def _read(name: str, body: bytes) -> Adapter:
 def _unavailable(error: Exception) -> GatewayError:
     _log.warning("the adapter store cannot be asked: %s", error)
     return GatewayError(
-        503, "registry_unavailable", "The adapter store does not answer", retry_after_seconds=5
+        503,
+        "registry_unavailable",
+        "The adapter store does not answer: try again later",
+        retry_after_seconds=5,
     )

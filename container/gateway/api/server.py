@@ -17,10 +17,12 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from adapters.errors import InvalidName
 from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter, RegistryReader
 from container.gateway.admission import Admission
 from container.gateway.api.engine_task import EngineTask
+from container.gateway.api.selection import CUSTOM_ATTRIBUTES, check_selection
 from container.gateway.engine.backend import Backend
 from container.gateway.engine.readiness import EngineState, Readiness
 from container.gateway.errors import INTERNAL, GatewayError
@@ -40,8 +42,8 @@ STREAM_SECONDS = 475.0
 #: The header in which SageMaker passes on `InferenceId`, the client's id of a request.
 _INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+-]{1,64}")
-#: The header that SageMaker returns to the client as `CustomAttributes`.
-_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+#: Characters of a name that a message quotes.
+_MAX_QUOTED = 100
 _JSON = "application/json"
 
 _log = logging.getLogger(__name__)
@@ -161,7 +163,7 @@ class Gateway:
                 failure = self._failure(error, context)
                 context.finish(failure.status, failure.error_type)
                 response = _error_response(failure)
-                response.headers[_ATTRIBUTES] = f"request={context.request_id}"
+                response.headers[CUSTOM_ATTRIBUTES] = f"request={context.request_id}"
             finally:
                 self._telemetry.served(context)
             return response
@@ -176,6 +178,7 @@ class Gateway:
         with self._admission.admit():
             async with self._time_limit(self._answer_seconds) as deadline:
                 request = read(read_json(await _body(http)))
+                check_selection(http, request, base_model=self._base_model)
                 if request.stream:
                     context.stream = True
                     return await self._stream(http, request, context, deadline)
@@ -273,7 +276,13 @@ class Gateway:
                 yield None
             return
         context.enter(Phase.REGISTRY)
-        adapter = await self._registry.resolve(request.adapter)
+        try:
+            adapter = await self._registry.resolve(request.adapter)
+        except InvalidName as error:
+            raise GatewayError.validation(
+                f"`{request.adapter_field}`: {error.adapter[:_MAX_QUOTED]!r} cannot be an adapter: "
+                f"{error.problem[:_MAX_QUOTED]}; name a published one, or leave it out for the base model"
+            ) from None
         context.adapter, context.revision = adapter.name, adapter.revision
         waiting = partial(self._admission.waiting_for_load, context)
         async with self._cache.keep(adapter, waiting), self._admission.engine_slot(context):
@@ -304,7 +313,9 @@ class Gateway:
             return error
         if isinstance(error, TimeoutError):
             if self._readiness.state is EngineState.STOPPING:
-                return GatewayError(503, "stopping", "The container is being stopped", retry_after_seconds=1)
+                return GatewayError(
+                    503, "stopping", "The container is being stopped: try again", retry_after_seconds=1
+                )
             return GatewayError(
                 504,
                 "timeout",
@@ -332,10 +343,14 @@ async def _body(http: web.Request) -> bytes:
         async with asyncio.timeout(BODY_SECONDS):
             return await http.read()
     except TimeoutError:
-        raise GatewayError(408, "request_timeout", "The request body does not arrive") from None
+        raise GatewayError(
+            408,
+            "request_timeout",
+            f"The request body is incomplete after {BODY_SECONDS:.0f} s: send it at once",
+        ) from None
     except web.HTTPRequestEntityTooLarge:
         raise GatewayError(
-            413, "body_too_large", f"The request body is above {MAX_BODY_BYTES} bytes"
+            413, "body_too_large", f"The request body is too large: send at most {MAX_BODY_BYTES} bytes"
         ) from None
 
 
@@ -349,7 +364,7 @@ async def _begin_stream(http: web.Request, context: RequestContext) -> web.Strea
 def _attributes(context: RequestContext) -> dict[str, str]:
     """Return the header with the revision that answered and the request's id in the log."""
     adapter = f"adapter={context.adapter}@{context.revision};" if context.adapter else ""
-    return {_ATTRIBUTES: f"{adapter}request={context.request_id}"}
+    return {CUSTOM_ATTRIBUTES: f"{adapter}request={context.request_id}"}
 
 
 @web.middleware
@@ -361,7 +376,11 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         status = HTTPStatus(error.status)
         return _error_response(
-            GatewayError(status, status.name.lower(), f"{request.method} {request.path}: {status.phrase}")
+            GatewayError(
+                status,
+                status.name.lower(),
+                f"{request.method} {request.path}: {status.phrase}; send requests to POST /invocations",
+            )
         )
 
 

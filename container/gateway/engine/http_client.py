@@ -59,7 +59,7 @@ def encode(body: Json) -> bytes:
     try:
         return orjson.dumps(body)
     except TypeError:
-        raise GatewayError.validation("the body is nested too deeply") from None
+        raise GatewayError.validation("the body must have fewer levels") from None
 
 
 async def read_answer(response: EngineResponse) -> EngineAnswer:

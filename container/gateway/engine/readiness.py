@@ -61,7 +61,10 @@ class Readiness:
         if not self.is_ready:
             state = self.state.value.replace("_", " ")
             raise GatewayError(
-                503, self.state.value, f"The endpoint is not ready: {state}", retry_after_seconds=5
+                503,
+                self.state.value,
+                f"The endpoint is not ready ({state}): try again later",
+                retry_after_seconds=5,
             )
 
     async def watch(self) -> None:

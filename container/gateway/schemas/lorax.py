@@ -1,16 +1,21 @@
-"""LoRAX's request schema, with the rules of LoRAX 0.12.1 and the gateway's limits."""
+"""LoRAX's request schema, with the rules of LoRAX 0.12.1 and the gateway's limits.
+
+LoRAX ignores unknown keys. Here they are refused, because one of them may name an adapter, and the base model
+would answer: docs/decisions/0011-unknown-keys.md.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from container.gateway.errors import GatewayError
-from container.gateway.schemas.validation import validated
+from container.gateway.schemas.adapter_names import BASE_MODEL_IDS
+from container.gateway.schemas.known_keys import refuse_unknown
+from container.gateway.schemas.other_servers import OTHER_KEYS, is_neutral
+from container.gateway.schemas.validation import RequestObject, validated
 
-#: Adapter ids that mean the base model to LoRAX; so do a missing id and null.
-BASE_MODEL_IDS = ("", "__base_model__")
 #: LoRAX's defaults for MAX_BEST_OF and MAX_STOP_SEQUENCES.
 MAX_BEST_OF = 2
 MAX_STOP_SEQUENCES = 4
@@ -23,10 +28,8 @@ Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
-class Parameters(BaseModel):
-    """`parameters` of a request; unknown keys are ignored, as in LoRAX."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+class Parameters(RequestObject):
+    """`parameters` of a request."""
 
     adapter_id: str | None = None
     adapter_source: str | None = None
@@ -44,7 +47,7 @@ class Parameters(BaseModel):
     max_new_tokens: Positive | None = None
     ignore_eos_token: bool = False
     return_full_text: bool | None = None
-    stop: Annotated[list[Text], Field(max_length=MAX_STOP_SEQUENCES)] = []
+    stop: Annotated[list[Text], Field(max_length=MAX_STOP_SEQUENCES)] = Field(default_factory=list)
     truncate: Positive | None = None
     watermark: bool = False
     details: bool = False
@@ -67,13 +70,24 @@ class Parameters(BaseModel):
         )
 
 
-class GenerateRequest(BaseModel):
+class Options(RequestObject):
+    """`options` of Hugging Face's inference API; they have no meaning at an endpoint and are ignored."""
+
+    use_cache: bool = True
+    use_gpu: bool = True
+    wait_for_model: bool = True
+
+
+class GenerateRequest(RequestObject):
     """A prompt and its generation parameters."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+    adapter_field: ClassVar[str] = "parameters.adapter_id"
+    prompt_field: ClassVar[str] = "inputs"
+    tokens_field: ClassVar[str] = "max_new_tokens"
 
     inputs: Text
     parameters: Parameters = Parameters()
+    options: Options = Options()
     stream: bool = False
 
     @property
@@ -97,22 +111,43 @@ def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = Fals
     Raises `GatewayError` 422 if it breaks a rule. The message never repeats the client's values, which may be
     a prompt.
     """
-    _check_adapter_key(data)
-    request = validated(GenerateRequest, data)
+    if isinstance(data, dict) and isinstance(data.get("inputs"), list):
+        raise GatewayError.validation(
+            "`inputs`: must be one string: send a request for each prompt, and a conversation as `messages`"
+        )
+    request = validated(GenerateRequest, _known(data))
     if stream:
         request = request.model_copy(update={"stream": True})
     _check(request, max_new_tokens)
     return request
 
 
-def _check_adapter_key(data: Any) -> None:
-    """Raise `GatewayError` for an adapter under another key: ignored, it would mean the base model."""
-    parameters = data.get("parameters") if isinstance(data, dict) else None
-    for container, names in ((data, ("adapter_id", "model", "adapter")), (parameters, ("model", "adapter"))):
-        if isinstance(container, dict):
-            for name in names:
-                if container.get(name):
-                    raise GatewayError.validation(f"`{name}`: name the adapter in `parameters.adapter_id`")
+def _known(data: Any) -> Any:
+    """Return a request without other servers' neutral keys; raise `GatewayError` for an unknown key."""
+    if not isinstance(data, dict):
+        return data
+    _refuse_unknown("", GenerateRequest, data)
+    options, parameters = data.get("options"), data.get("parameters")
+    if isinstance(options, dict):
+        _refuse_unknown("options", Options, options)
+    if isinstance(parameters, dict):
+        parameters = {name: value for name, value in parameters.items() if not is_neutral(name, value)}
+        _refuse_unknown("parameters", Parameters, parameters)
+        return data | {"parameters": parameters}
+    return data
+
+
+def _refuse_unknown(place: str, kind: type[RequestObject], data: dict[str, Any]) -> None:
+    field = GenerateRequest.adapter_field
+    refuse_unknown(data, kind, place=place, adapter_field=field, remedy=_remedy)
+
+
+def _remedy(name: str) -> str | None:
+    if name in Parameters.model_fields and name != "api_token":
+        return "write it in `parameters`"
+    if name in GenerateRequest.model_fields:
+        return "write it beside `inputs`"
+    return OTHER_KEYS[name].remedy if name in OTHER_KEYS else None
 
 
 def _check(request: GenerateRequest, max_new_tokens: int) -> None:
@@ -120,19 +155,19 @@ def _check(request: GenerateRequest, max_new_tokens: int) -> None:
     if asked.adapter_source is not None and asked.adapter_source.lower() != "s3":
         raise GatewayError.validation("`adapter_source` must be s3, or left out: adapters are registered")
     if asked.merged_adapters is not None:
-        raise GatewayError.validation("`merged_adapters` is not supported: name one adapter in `adapter_id`")
+        raise GatewayError.validation(
+            "`merged_adapters` is not supported: name one in `parameters.adapter_id`"
+        )
     if asked.api_token is not None:
         raise GatewayError.validation("`api_token` is not supported: adapters come from the adapter store")
     if asked.max_new_tokens is not None and asked.max_new_tokens > max_new_tokens:
         raise GatewayError.validation(f"`max_new_tokens` must be <= {max_new_tokens}")
     if asked.best_of is not None and asked.best_of > 1:
         if request.stream:
-            raise GatewayError.validation("`best_of` != 1 is not supported when streaming tokens")
+            raise GatewayError.validation("`best_of` != 1 is not supported in a stream: leave it out")
         if not asked.samples:
             raise GatewayError.validation("you must use sampling when `best_of` is > 1")
         if asked.seed is not None:
             raise GatewayError.validation("`seed` must not be set when `best_of` is > 1")
     if request.stream and asked.decoder_input_details:
-        raise GatewayError.validation(
-            "`decoder_input_details` == true is not supported when streaming tokens"
-        )
+        raise GatewayError.validation("`decoder_input_details` is not supported in a stream: leave it out")

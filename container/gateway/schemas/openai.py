@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from container.gateway.errors import GatewayError
+from container.gateway.schemas.adapter_names import BASE_MODEL_IDS
+from container.gateway.schemas.chat import MAX_ITEMS, Message, NamedTool, Tool
+from container.gateway.schemas.known_keys import refuse_unknown
 from container.gateway.schemas.lorax import (
-    BASE_MODEL_IDS,
     MAX_SEED,
     MAX_STOP_SEQUENCES,
     GenerateRequest,
@@ -20,7 +22,7 @@ from container.gateway.schemas.lorax import (
     Positive,
     Text,
 )
-from container.gateway.schemas.validation import validated
+from container.gateway.schemas.validation import RequestObject, set_fields, validated
 
 #: One JSON object as it goes to the client: the answer, or one event of a stream.
 Json = dict[str, Any]
@@ -29,12 +31,7 @@ MAX_CHOICES = 8
 #: OpenAI's limits for the alternatives returned for each token.
 MAX_TOP_LOGPROBS = 20
 MAX_TEXT_LOGPROBS = 5
-#: Maximum of messages, parts of a message and tools: a body of 2 MiB could have a million, which would block
-#: the event loop, and /ping with it, for seconds.
-MAX_ITEMS = 4096
-MAX_FIELDS = 100
-Objects = Annotated[list[dict[str, Any]], Field(fail_fast=True, max_length=MAX_ITEMS)]
-#: Accepted and ignored: they have a meaning in OpenAI's own service only.
+#: Accepted and ignored: they have a meaning in OpenAI's service or for the client only.
 IGNORED = frozenset(
     {
         "user",
@@ -43,49 +40,43 @@ IGNORED = frozenset(
         "service_tier",
         "safety_identifier",
         "prompt_cache_key",
-        "parallel_tool_calls",
+        # LiteLLM 1.110.2 sends this setting of the client.
+        "sagemaker_base_url",
     }
 )
+#: Values of `top_k` that mean all tokens to vLLM, as if it were absent.
+_ALL_TOKENS = (-1, 0)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class StreamOptions(_Strict):
+class StreamOptions(RequestObject):
     """`stream_options`."""
 
     include_usage: bool = False
 
 
-class TextPart(_Strict):
-    """A text part of a message's content; other types are not supported."""
+class JsonSchema(RequestObject):
+    """The `json_schema` of a `response_format`; nulls in the schema itself stay."""
 
-    type: Literal["text"]
-    text: str
-
-
-class Message(_Strict):
-    """One message of a conversation."""
-
-    role: Text
-    content: str | Annotated[list[TextPart], Field(fail_fast=True, max_length=MAX_ITEMS)] | None = None
-    name: str | None = None
-    tool_calls: Objects | None = None
-    tool_call_id: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The content as one string."""
-        if isinstance(self.content, list):
-            return "".join(part.text for part in self.content)
-        return self.content or ""
+    name: Text
+    description: str | None = None
+    json_schema: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
 
 
-class OpenAIRequest(_Strict):
+class ResponseFormat(RequestObject):
+    """`response_format`; `schema` is LoRAX's older place for the schema of a `json_object`."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+    older_schema: dict[str, Any] | None = Field(None, alias="schema")
+
+
+class OpenAIRequest(RequestObject):
     """Fields of both kinds of request."""
 
     object: ClassVar[str]
+    adapter_field: ClassVar[str] = "model"
+    prompt_field: ClassVar[str]
 
     model: str | None = None
     max_tokens: Positive | None = None
@@ -101,7 +92,7 @@ class OpenAIRequest(_Strict):
     frequency_penalty: Penalty | None = None
     repetition_penalty: Annotated[float, Field(gt=0)] | None = None
     logit_bias: Annotated[dict[str, float], Field(max_length=MAX_ITEMS)] | None = None
-    response_format: dict[str, Any] | None = None
+    response_format: ResponseFormat | None = None
     ignore_eos: bool | None = None
 
     @property
@@ -124,6 +115,11 @@ class OpenAIRequest(_Strict):
         """The maximum number of tokens that the client asks for."""
         return self.max_tokens
 
+    @property
+    def tokens_field(self) -> str:
+        """The field that limits the number of tokens, as the client wrote it."""
+        return "max_tokens"
+
     def new_tokens(self, default: int) -> int:
         """Return the maximum number of tokens to generate."""
         return self.asked_tokens or default
@@ -133,24 +129,37 @@ class ChatRequest(OpenAIRequest):
     """`/v1/chat/completions`."""
 
     object = "chat.completion"
+    prompt_field = "messages"
 
     messages: Annotated[list[Message], Field(fail_fast=True, min_length=1, max_length=MAX_ITEMS)]
     max_completion_tokens: Positive | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
-    tools: Objects | None = None
-    tool_choice: str | dict[str, Any] | None = None
+    tools: Annotated[list[Tool], Field(fail_fast=True, max_length=MAX_ITEMS)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
 
     @property
     def asked_tokens(self) -> int | None:
         """The maximum number of tokens that the client asks for; the newer field has priority."""
         return self.max_completion_tokens or self.max_tokens
 
+    @property
+    def tokens_field(self) -> str:
+        """The field that limits the number of tokens, as the client wrote it."""
+        return "max_completion_tokens" if self.max_completion_tokens else "max_tokens"
+
+    @property
+    def may_call_tools(self) -> bool:
+        """True if the answer may be a tool call."""
+        return bool(self.tools) and self.tool_choice != "none"
+
 
 class TextRequest(OpenAIRequest):
     """`/v1/completions`."""
 
     object = "text_completion"
+    prompt_field = "prompt"
 
     prompt: Text
     echo: bool | None = None
@@ -165,17 +174,54 @@ Request = GenerateRequest | OpenAIRequest
 def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_tokens: int) -> OpenAIRequest:
     """Validate a request's JSON; raise `GatewayError` 422. `model` becomes None for the base model."""
     if isinstance(data, dict):
-        if len(data) > MAX_FIELDS:
-            raise GatewayError.validation("the body has too many fields")
         for name, value in data.items():
             if isinstance(value, dict | list) and len(value) > MAX_ITEMS:
-                raise GatewayError.validation(f"`{name[:50]}` has more than {MAX_ITEMS} items")
-        data = {name: value for name, value in data.items() if name not in IGNORED}
+                raise GatewayError.validation(f"`{name[:50]}`: takes at most {MAX_ITEMS} items")
+        data = {name: value for name, value in set_fields(data).items() if name not in IGNORED}
         if data.get("model") in (*BASE_MODEL_IDS, base_model):
-            data["model"] = None
+            del data["model"]
+        if type(data.get("top_k")) is int and data["top_k"] in _ALL_TOKENS:
+            del data["top_k"]
+        refuse_unknown(data, kind, adapter_field=kind.adapter_field)
+        if isinstance(data.get("prompt"), list):
+            data["prompt"] = _only_text(data["prompt"])
     request = validated(kind, data)
     asked = request.asked_tokens
     if asked is not None and asked > max_new_tokens:
-        given = "max_tokens" if asked == request.max_tokens else "max_completion_tokens"
-        raise GatewayError.validation(f"`{given}` must be <= {max_new_tokens}")
+        raise GatewayError.validation(f"`{request.tokens_field}` must be <= {max_new_tokens}")
+    asked_format = request.response_format
+    if asked_format is not None and asked_format.type == "json_schema" and asked_format.json_schema is None:
+        raise GatewayError.validation("`response_format.json_schema`: is missing")
+    if isinstance(request, ChatRequest):
+        _check_messages(request)
+        return _with_checked_tools(request)
     return request
+
+
+def _only_text(prompts: list[Any]) -> str:
+    """Return the prompt of a list of one, as LangChain sends it; raise `GatewayError` for another list."""
+    if len(prompts) == 1 and isinstance(prompts[0], str):
+        return prompts[0]
+    raise GatewayError.validation(
+        "`prompt`: must be one string: send a request for each prompt; token ids are not taken"
+    )
+
+
+def _check_messages(request: ChatRequest) -> None:
+    """Raise `GatewayError` for a message without content; an answer of the assistant may have none."""
+    for index, message in enumerate(request.messages):
+        if message.content is None and message.role != "assistant":
+            raise GatewayError.validation(f"`messages.{index}.content`: is missing")
+
+
+def _with_checked_tools(request: ChatRequest) -> ChatRequest:
+    """Return the request, without a choice among no tools; raise `GatewayError` for a choice that is none."""
+    choice = request.tool_choice
+    names = {tool.function.name for tool in request.tools or ()}
+    if isinstance(choice, NamedTool) and choice.function.name not in names:
+        raise GatewayError.validation("`tool_choice.function.name`: is none of the functions in `tools`")
+    if names:
+        return request
+    if choice == "required":
+        raise GatewayError.validation('`tool_choice`: is "required", and `tools` has no function')
+    return request.model_copy(update={"tools": None, "tool_choice": None, "parallel_tool_calls": None})

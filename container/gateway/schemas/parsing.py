@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from container.gateway.errors import GatewayError
+from container.gateway.schemas.adapter_names import check_beside_body, shortened
 from container.gateway.schemas.lorax import read_generate_request
 from container.gateway.schemas.openai import ChatRequest, Kind, Request, TextRequest, read_openai_request
 
@@ -49,7 +50,9 @@ class Reader:
     def any(self, data: Any) -> Request:
         """Read the schema whose one mandatory field is present."""
         schemas: dict[str, Read] = {"inputs": self.generate, "messages": self.chat, "prompt": self.text}
-        found = [name for name in schemas if isinstance(data, dict) and name in data]
+        if not isinstance(data, dict):
+            raise GatewayError.validation("the body must be an object: encode it as JSON once")
+        found = [name for name in schemas if data.get(name) is not None]
         if len(found) != 1:
             raise GatewayError.validation("give one of `inputs` (LoRAX), `messages` and `prompt` (OpenAI)")
         return schemas[found[0]](data)
@@ -58,23 +61,38 @@ class Reader:
         request = read_generate_request(data, max_new_tokens=self._max_new_tokens, stream=stream)
         if request.adapter == self._base_model:
             # No adapter can have this name: in OpenAI's schema it means the base model.
-            raise GatewayError.validation("`adapter_id`: that is the base model; leave it out to ask it")
+            raise GatewayError.validation(
+                f"`{request.adapter_field}`: that is the base model; leave it out to ask it"
+            )
         return request
 
     def _openai(self, data: Any, kind: Kind) -> Request:
-        return read_openai_request(
+        request = read_openai_request(
             data, kind, base_model=self._base_model, max_new_tokens=self._max_new_tokens
         )
+        # Accepted and ignored, so an adapter in it would be the base model's answer, too.
+        tags = data.get("metadata")
+        if isinstance(tags, dict):
+            check_beside_body(
+                "metadata key",
+                ((name, str(value)) for name, value in tags.items() if value is not None),
+                field=request.adapter_field,
+                asked=request.adapter,
+                base_model=self._base_model,
+            )
+        return request
 
 
 def read_json(body: bytes) -> Any:
-    """Decode a body; raise `GatewayError` 400, or 422 if it has too many values or levels, or a key twice."""
+    """Decode a body; raise `GatewayError` 400, or 422 if it is too large, or has a key twice."""
     if body.count(b"[") + body.count(b"{") > MAX_BRACKETS:
-        raise GatewayError.validation(f"the body has more than {MAX_BRACKETS} brackets")
+        raise GatewayError.validation(f"the body must have at most {MAX_BRACKETS} brackets")
     try:
         data = orjson.loads(body)
     except ValueError:
-        raise GatewayError(400, "invalid_json", "The request body is not valid JSON") from None
+        raise GatewayError(
+            400, "invalid_json", "The request body is not valid JSON: send one JSON object in UTF-8"
+        ) from None
     _check_shape(data)
     _check_keys(body)
     return data
@@ -90,14 +108,17 @@ def _check_keys(body: bytes) -> None:
         json.loads(body, object_pairs_hook=_unique)
     except RecursionError:
         # The levels of what orjson has kept are checked.
-        raise GatewayError.validation("the body has a key twice, one with too many levels") from None
+        raise GatewayError.validation(
+            "the body has a key twice in one object, with too many levels: write it once"
+        ) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        # The name comes from the client, and may have any length.
-        raise GatewayError.validation(f"`{_first_twice(pairs)[:50]}` is in the body twice; keep one of them")
+        raise GatewayError.validation(
+            f"the body has the key `{shortened(_first_twice(pairs))}` twice in one object: write it once"
+        )
     return found
 
 
@@ -120,4 +141,4 @@ def _check_shape(data: Any) -> None:
         if values > MAX_VALUES:
             break
         level = [item for each in level for item in (each.values() if isinstance(each, dict) else each)]
-    raise GatewayError.validation(f"the body has more than {MAX_VALUES} values or {MAX_LEVELS} levels")
+    raise GatewayError.validation(f"the body must have at most {MAX_VALUES} values and {MAX_LEVELS} levels")

@@ -63,6 +63,9 @@ class Engine(Strict):
     """Type of the weights in memory; by default the one in the model's config."""
     trust_remote_code: bool = False
     """Allow Python code of the model's repository to run in the container."""
+    tool_call_parser: str | None = None
+    """vLLM only: the parser of the tool calls that the base model writes, by vLLM's name, e.g. `hermes` or
+    `llama3_json`. Without it requests with tools are refused; see [requests.md](requests.md#tools)."""
     arguments: dict[str, JsonValue] = Field({}, max_length=40)
     """Flags of the engine's command line without a key here, by full name without dashes, e.g.
     `max-num-batched-tokens: 4096`; see [operations.md](operations.md#flags-of-the-engine). A switch is `true`

@@ -33,6 +33,7 @@ RULES = EngineRules(
         "adapter_memory_fraction": "Tern swaps adapters to the host",
         "adapter_target_modules": "Tern takes all modules",
         "arguments": "Tern has no flags",
+        "tool_call_parser": "Tern calls no tools",
     },
 )
 

@@ -141,8 +141,9 @@ def test_an_answer_that_is_none_is_500(answer: dict[str, Any]) -> None:
 )  # fmt: skip
 def test_lorax_424s_are_distinguished(words: str, status: int, error_type: str) -> None:
     text = f"Request failed during generation: Server error: {words}"
-    error = refusal(424, {"error": text, "error_type": "generation"})
+    error = refusal(424, {"error": text, "error_type": "generation"}, chat())
     assert (error.status, error.error_type) == (status, error_type)
+    assert words not in error.message, "LoRAX's own words name its flags and paths"
     assert "secret" not in error.message
 
 
@@ -151,9 +152,78 @@ def test_lorax_424s_are_distinguished(words: str, status: int, error_type: str) 
     [("validation", 422), ("template_error", 422), ("overloaded", 429), ("incomplete_generation", 500)],
 )
 def test_lorax_other_errors_keep_their_status(error_type: str, status: int) -> None:
-    assert refusal(status, {"error": "words", "error_type": error_type}).status == status
+    assert refusal(status, {"error": "words", "error_type": error_type}, chat()).status == status
 
 
 @pytest.mark.parametrize(("status", "becomes"), [(422, 422), (400, 422), (413, 422), (500, 500), (404, 500)])
 def test_plain_text_is_recognized_by_its_status(status: int, becomes: int) -> None:
-    assert refusal(status, {}).status == becomes
+    assert refusal(status, {}, chat()).status == becomes
+
+
+def tool(name: str, **more: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, **more}}
+
+
+def test_tools_are_in_loraxs_form() -> None:
+    body = chat_body(
+        chat(tools=[tool("none"), tool("add", parameters={"a": None})]), None, default_new_tokens=9
+    )
+    assert body["tools"] == [tool("none", parameters={}), tool("add", parameters={"a": None})]
+    assert "tool_choice" not in body
+
+
+@pytest.mark.parametrize(
+    ("choice", "becomes"),
+    [
+        ("none", "none"),
+        ("auto", "auto"),
+        ({"type": "function", "function": {"name": "none"}}, {"Function": {"name": "none"}}),
+    ],
+)
+def test_a_tool_choice_is_in_loraxs_form(choice: Any, becomes: Any) -> None:
+    body = chat_body(chat(tools=[tool("none"), tool("b")], tool_choice=choice), None, default_new_tokens=9)
+    assert body["tool_choice"] == becomes
+
+
+def test_lorax_can_be_required_to_call_one_tool_not_one_of_several() -> None:
+    one = chat_body(chat(tools=[tool("a")], tool_choice="required"), None, default_new_tokens=9)
+    assert one["tool_choice"] == {"Function": {"name": "a"}}
+    with pytest.raises(GatewayError, match="`tool_choice`: .*: name one of them"):
+        chat_body(chat(tools=[tool("a"), tool("b")], tool_choice="required"), None, default_new_tokens=9)
+
+
+def test_lorax_streams_if_no_tool_may_be_called() -> None:
+    for fields in ({"tool_choice": "none", "tools": [tool("a")]}, {"tools": []}):
+        chat_body(chat(stream=True, **fields), None, default_new_tokens=9)
+    with pytest.raises(GatewayError, match="leave `stream` out"):
+        chat_body(chat(stream=True, tools=[tool("a")]), None, default_new_tokens=9)
+
+
+def test_a_tool_call_of_lorax_is_openais() -> None:
+    call = {"id": "0", "type": "function", "function": {"name": "a", "arguments": "{}", "description": None}}
+    answer = {
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "tool_calls": [call]}, "finish_reason": "stop"}
+        ]
+    }
+    ids = set()
+    for _ in range(2):
+        (choice,) = ChatAnswer(chat(), "base", Usage()).whole(answer)["choices"]
+        assert choice["finish_reason"] == "tool_calls"
+        (translated,) = choice["message"]["tool_calls"]
+        ids.add(translated.pop("id"))
+        assert translated == {"type": "function", "function": {"name": "a", "arguments": "{}"}}
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize(
+    ("request_", "written"),
+    [
+        (chat(max_completion_tokens=9), "`messages` tokens + `max_completion_tokens`"),
+        (chat(max_tokens=9), "`messages` tokens + `max_tokens`"),
+        (text(), "`prompt` tokens + `max_tokens`"),
+    ],
+)
+def test_a_message_of_lorax_names_the_clients_fields(request_: Any, written: str) -> None:
+    words = "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 512"
+    assert written in refusal(422, {"error": words, "error_type": "validation"}, request_).message

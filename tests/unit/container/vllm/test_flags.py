@@ -72,7 +72,7 @@ def test_what_the_container_sets_is_vllms_and_refused() -> None:
 def test_every_flag_of_the_command_line_is_an_option(parser: argparse.ArgumentParser, tmp_path: Path) -> None:
     everything = read(
         HF_MODEL_REVISION="abc", HF_MODEL_QUANTIZE="awq", DTYPE="float16", HF_MODEL_TRUST_REMOTE_CODE="true",
-        ADAPTER_TARGET_MODULES="q_proj,v_proj",
+        ADAPTER_TARGET_MODULES="q_proj,v_proj", TOOL_CALL_PARSER="hermes",
     )  # fmt: skip
     words = vllm_arguments(everything, on_cpu=False)[2:]
     assert {word[2:] for word in words if word.startswith("--")} == OPTIONS.keys()

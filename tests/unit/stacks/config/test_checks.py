@@ -108,6 +108,26 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"engine": {"adapter_target_modules": ["q_proj"]}},
         r"engine: adapter_target_modules has no effect with name: lorax: .*; leave it out$",
     ),
+    "a tool-call parser of vLLM": (
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "tool_call_parser": "hermes"}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "tool_call_parser": "herms"}},
+        r"engine.tool_call_parser: 'herms': leave it out, or give one that vLLM has: .*, did you mean 'hermes'",
+    ),
+    "a tool-call parser on vLLM": (
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "tool_call_parser": "hermes"}},
+        {"engine": {"tool_call_parser": "hermes"}},
+        r"engine: tool_call_parser has no effect with name: lorax, leave it out: ",
+    ),
+    "a tool-call parser by its key": (
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "tool_call_parser": "hermes"}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "arguments": {"tool-call-parser": "hermes"}}},
+        r"engine.arguments: 'tool-call-parser': set engine.tool_call_parser instead",
+    ),
+    "tool choices by their key": (
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "tool_call_parser": "hermes"}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "arguments": {"enable-auto-tool-choice": True}}},
+        r"engine.arguments: 'enable-auto-tool-choice': set engine.tool_call_parser instead",
+    ),
     "LoRAX's key": (
         {"engine": {"adapter_memory_fraction": 0.1}},
         {"engine": {"name": "vllm", "max_active_adapters": 8, "adapter_memory_fraction": 0.1}},

@@ -136,6 +136,7 @@ ENGINES = st.fixed_dictionaries(
             st.text(max_size=4) | st.sampled_from(["q_proj", "v"]), max_size=2
         ),
         "max_active_adapters": st.integers(-1, 1100),
+        "tool_call_parser": st.text(max_size=3) | st.sampled_from(["hermes", "llama3_json"]),
         "arguments": st.dictionaries(
             st.text(max_size=4)
             | st.sampled_from(["compile", "seed", "max_num_seqs", "max-batch-total-tokens", "block-size"]),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from adapters.errors import InvalidName
 from adapters.store.layout import RegistryEntry, registry_key
 from container.gateway.adapters.registry import STALE_SECONDS, Adapter, Listed, RegistryReader
 from container.gateway.errors import GatewayError
@@ -69,9 +70,10 @@ async def test_an_unknown_name_is_404() -> None:
     "adapter",
     ["s3://other/otter", "../otter", "/opt/ml/model", "Otter", "a--b", "otter@latest", "otter/", "ö"],
 )
-async def test_what_can_not_be_a_name_is_422_and_never_reaches_store(adapter: str) -> None:
+async def test_what_can_not_be_a_name_never_reaches_store(adapter: str) -> None:
     store = StubStore({})
-    assert (await refusal(new(store).resolve(adapter))).status == 422
+    with pytest.raises(InvalidName):
+        await new(store).resolve(adapter)
     assert not store.asked
 
 

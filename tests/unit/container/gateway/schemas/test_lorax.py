@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from container.gateway.errors import GatewayError
-from container.gateway.schemas.lorax import GenerateRequest, read_generate_request
+from container.gateway.schemas.lorax import GenerateRequest, Parameters, read_generate_request
+from container.gateway.schemas.other_servers import OTHER_KEYS
 from container.gateway.schemas.parsing import read_json
 
 
@@ -42,21 +43,58 @@ def test_what_the_lorax_client_sends_by_default_is_accepted() -> None:
     assert request.parameters.details
 
 
+def test_a_null_is_a_key_that_is_not_set() -> None:
+    nulls = dict.fromkeys((*Parameters.model_fields, *OTHER_KEYS, "adapters", "of_a_later_version"))
+    request = read({"inputs": "hi", "parameters": nulls, "options": None, "stream": None, "adapters": None})
+    assert request == read({"inputs": "hi"})
+
+
 @pytest.mark.parametrize(
-    "body",
+    ("body", "key", "remedy"),
     [
-        {"inputs": "hi", "adapter_id": "otter"},
-        {"inputs": "hi", "model": "otter"},
-        {"inputs": "hi", "parameters": {"model": "otter"}},
-        {"inputs": "hi", "parameters": {"adapter": "otter"}},
+        ({"adapters": ["otter"]}, "adapters", "name the adapter in `parameters.adapter_id`"),
+        ({"parameters": {"lora": "otter"}}, "parameters.lora", "name the adapter in `parameters.adapter_id`"),
+        ({"options": {"model": "otter"}}, "options.model", "name the adapter in `parameters.adapter_id`"),
+        ({"extra": 1, "loraId": "otter"}, "loraId", "name the adapter in `parameters.adapter_id`"),
+        ({"max_new_tokens": 64}, "max_new_tokens", "write it in `parameters`"),
+        ({"parameters": {"stream": True}}, "parameters.stream", "write it beside `inputs`"),
+        (with_parameters(max_new_token=1), "parameters.max_new_token", "did you mean 'max_new_tokens'"),
+        ({"input": "hi"}, "input", "did you mean 'inputs'"),
+        (with_parameters(raw=True), "parameters.raw", "is not known here: leave it out"),
+        ({"api_token": "secret"}, "api_token", "is not known here: leave it out"),
+        (with_parameters(stop_sequences=["a"]), "parameters.stop_sequences", "write `stop`"),
+        (with_parameters(n=2), "parameters.n", "a request has one answer"),
+        (with_parameters(max_length=9), "parameters.max_length", "write `max_new_tokens`"),
+        (with_parameters(apply_chat_template=True), "parameters.apply_chat_template", "send `messages`"),
+        (with_parameters(**{"k" * 60: 1}), "parameters." + "k" * 50 + "…", "is not known here"),
     ],
-)
-def test_an_adapter_in_the_wrong_place_is_not_the_base_model(body: dict[str, Any]) -> None:
-    assert "parameters.adapter_id" in refusal(body).message
+)  # fmt: skip
+def test_an_unknown_key_is_refused_with_what_to_write(body: dict[str, Any], key: str, remedy: str) -> None:
+    error = refusal({"inputs": "hi"} | body)
+    assert (error.status, error.error_type) == (422, "validation")
+    assert error.message.startswith(f"Input validation error: `{key}`: ")
+    assert remedy in error.message
 
 
-def test_unknown_keys_are_ignored() -> None:
-    assert read({"inputs": "hi", "extra": 1, "parameters": {"apply_chat_template": True}}).inputs == "hi"
+def test_an_object_of_too_many_keys_is_refused() -> None:
+    many = {f"k{number}": None for number in range(101)}
+    for body in (many, {"parameters": many}, {"options": many}):
+        assert "must have at most 100 keys" in refusal({"inputs": "hi"} | body).message
+
+
+@pytest.mark.parametrize("name", sorted(OTHER_KEYS))
+def test_a_key_of_another_server_is_accepted_with_a_value_that_changes_nothing(name: str) -> None:
+    neutral = OTHER_KEYS[name].neutral
+    for value in (True, "any") if neutral is None else neutral:
+        assert read(with_parameters(**{name: value})) == read(with_parameters())
+    if neutral is not None:
+        assert OTHER_KEYS[name].remedy in refusal(with_parameters(**{name: {"another": "value"}})).message
+
+
+def test_hugging_faces_options_are_accepted_and_ignored() -> None:
+    options = {"use_cache": False, "wait_for_model": True}
+    assert read({"inputs": "hi", "options": options}).adapter is None
+    assert "`options.use_cache`" in refusal({"inputs": "hi", "options": {"use_cache": "otter"}}).message
 
 
 @pytest.mark.parametrize("adapter_id", [None, "", "__base_model__"])

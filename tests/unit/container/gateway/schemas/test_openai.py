@@ -146,9 +146,13 @@ def test_the_schema_is_recognized_by_its_mandatory_field(body: dict[str, Any], k
     assert type(READER.any(body)) is kind
 
 
-@pytest.mark.parametrize(
-    "body", [{}, [], "inputs", None, 7, {"inputs": "a", "prompt": "b"}, {"model": "otter"}]
-)
+@pytest.mark.parametrize("body", [[], "inputs", None, 7, '{"inputs": "encoded twice"}'])
+def test_a_body_is_an_object(body: Any) -> None:
+    with pytest.raises(GatewayError, match="the body must be an object: encode it as JSON once"):
+        READER.any(body)
+
+
+@pytest.mark.parametrize("body", [{}, {"inputs": "a", "prompt": "b"}, {"model": "otter"}, {"inputs": None}])
 def test_a_body_with_none_of_them_or_two_is_422(body: Any) -> None:
     with pytest.raises(GatewayError, match="`inputs`") as caught:
         READER.any(body)

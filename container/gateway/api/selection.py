@@ -1,0 +1,33 @@
+"""Choices of an adapter beside a request's body: headers, SageMaker's custom attributes, and the URL's query.
+
+SageMaker passes on only the headers of InvokeEndpoint ("strips all POST headers except those supported by the
+API", https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html), of which
+`TargetModel`, `InferenceComponentName` and `CustomAttributes` may choose. Other headers, and queries, are of
+clients that reach the container itself.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from container.gateway.schemas.adapter_names import check_beside_body, pairs_of
+from container.gateway.schemas.openai import Request
+
+#: The header of `CustomAttributes`; SageMaker returns the container's to the client.
+CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+
+
+def check_selection(http: web.Request, request: Request, *, base_model: str) -> None:
+    """Raise `GatewayError` 422 if anything beside the body chooses another adapter than the body.
+
+    No header chooses an adapter here, so the base model, or the body's adapter, would answer for it.
+    """
+    places = {
+        "header": http.headers.items(),
+        "custom attribute": pairs_of(";".join(http.headers.getall(CUSTOM_ATTRIBUTES, ()))),
+        "query parameter": http.query.items(),
+    }
+    for place, pairs in places.items():
+        check_beside_body(
+            place, pairs, field=request.adapter_field, asked=request.adapter, base_model=base_model
+        )

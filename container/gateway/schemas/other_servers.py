@@ -1,0 +1,62 @@
+"""Generation parameters of servers with a schema like LoRAX's, which has no such key.
+
+Callers of TGI (https://huggingface.co/docs/text-generation-inference, router `GenerateParameters`), of LMI
+(https://docs.djl.ai/master/docs/serving/serving/docs/lmi/user_guides/lmi_input_output_schema.html) and of
+transformers' pipelines (https://huggingface.co/docs/transformers, `GenerationConfig`) send them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class OtherKey:
+    """A key of another server's `parameters`."""
+
+    remedy: str
+    """Instruction for a caller who sends another value than a neutral one."""
+    neutral: tuple[Any, ...] | None = ()
+    """Values that ask for what happens without the key, which are accepted; None: all of them."""
+
+
+_ONE_ANSWER = OtherKey("a request has one answer: send it once for each", (1,))
+_NO_BEAMS = "there is no beam search: leave it out"
+OTHER_KEYS: Mapping[str, OtherKey] = MappingProxyType(
+    {
+        "add_special_tokens": OtherKey("the tokenizer always adds them: leave it out", (True,)),
+        # LoRAX 0.12.1 reads this one and does nothing with it (router/src/validation.rs).
+        "apply_chat_template": OtherKey(
+            "`inputs` is sent to the model unchanged: send `messages` for the chat template", (False,)
+        ),
+        "early_stopping": OtherKey(_NO_BEAMS, (False,)),
+        "grammar": OtherKey("send `messages` with `response_format`"),
+        "include_stop_str_in_output": OtherKey(
+            "a stop sequence stays in the text: send `prompt` for a text without it", (True,)
+        ),
+        "length_penalty": OtherKey(_NO_BEAMS, (1,)),
+        "logprobs": OtherKey("write `details`, which has the log probability of each token", (False,)),
+        "max_length": OtherKey("write `max_new_tokens`, without the tokens of the prompt"),
+        "min_p": OtherKey("no engine here has it: write `top_p` or `top_k`", (0,)),
+        "n": _ONE_ANSWER,
+        "num_beams": OtherKey(_NO_BEAMS, (1,)),
+        "num_return_sequences": _ONE_ANSWER,
+        # LiteLLM 1.110.2 sends this setting of the client as a parameter; so it does in OpenAI's schema.
+        "sagemaker_base_url": OtherKey("it is a setting of the client: leave it out", None),
+        "skip_special_tokens": OtherKey("the text never has special tokens; `details` lists them", (True,)),
+        "stop_sequences": OtherKey("write `stop`", ([],)),
+        "top_n_tokens": OtherKey("leave it out, or write LoRAX's `return_k_alternatives`", (0,)),
+        "use_cache": OtherKey("the engine decides: leave it out", None),
+    }
+)
+
+
+def is_neutral(name: str, value: Any) -> bool:
+    """Return whether a key of another server asks for what happens without it."""
+    if name not in OTHER_KEYS:
+        return False
+    neutral = OTHER_KEYS[name].neutral
+    return neutral is None or value in neutral

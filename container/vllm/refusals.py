@@ -1,0 +1,72 @@
+"""Mapping of vLLM's errors to the gateway's."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+from container.gateway.engine.http_client import EngineAnswer
+from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, GatewayError, adapter_error
+from container.gateway.schemas.openai import ChatRequest, Request
+
+#: vLLM's statuses for an invalid request.
+_REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+#: Sentences for who starts vLLM: they name its flags and variables, which a client cannot set.
+_OF_THE_SERVER = re.compile(r"(?<!\S)\W*--[a-z]|\bVLLM_[A-Z]|`max_model_len`")
+#: The end of a message that repeats the name of the field, and its value.
+_SUFFIX = re.compile(r"\s*\(parameter=.*\)$", re.DOTALL)
+#: The beginning of a message of vLLM's own request types.
+_PYDANTIC = re.compile(r"\d+ validation errors?:")
+_UNNAMED = "the engine refused the request"
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+
+
+def refusal(answer: EngineAnswer, adapter: str | None, request: Request) -> GatewayError:
+    """Return the gateway's error for an answer of vLLM that has an error's status."""
+    problem = answer.json.get("error")
+    problem = problem if isinstance(problem, dict) else {}
+    message, field = str(problem.get("message", "")), str(problem.get("param") or "")
+    # The exact message: other messages of vLLM may quote the client.
+    if adapter and message.startswith(f"LoRA adapter '{adapter}' was found but could not be loaded"):
+        return adapter_error(
+            ADAPTER_INCOMPATIBLE, "vLLM cannot load the adapter; the endpoint's log has the reason"
+        )
+    # The gateway only requests registered adapters, so vLLM's "does not exist" means that the download failed
+    # or the adapter does not match its digest.
+    if adapter and answer.status == HTTPStatus.NOT_FOUND:
+        return adapter_error(
+            ADAPTER_LOAD_FAILED, "The adapter could not be loaded; the endpoint's log has the reason"
+        )
+    if answer.status in _REFUSED:
+        return GatewayError.validation(_for_client(message, field, request))
+    if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return GatewayError.unreachable()
+    return GatewayError.generation()
+
+
+def check_tools(request: ChatRequest, tool_call_parser: str | None) -> None:
+    """Raise `GatewayError` 422 for tools that may be called, without a parser of the model's tool calls.
+
+    vLLM 0.32.0 needs one for each `tool_choice` but "none" (renderers/online_renderer.py, `render_chat`), and
+    where it does not ask for one, with a tokenizer of Mistral's or a model of OpenAI's, the calls stay in the
+    text.
+    """
+    if request.may_call_tools and tool_call_parser is None:
+        raise GatewayError.validation(
+            "`tools`: this endpoint has no tool-call parser: leave `tools` out, send "
+            '`tool_choice: "none"`, or set engine.tool_call_parser in the endpoint\'s stage file'
+        )
+
+
+def _for_client(message: str, field: str, request: Request) -> str:
+    """Return vLLM's message in the names of the client's schema, without what is for who starts vLLM.
+
+    `field` is the one that vLLM names beside the message; "" for none.
+    """
+    if _PYDANTIC.match(message):
+        # It has an error for each branch of vLLM's types, and quotes the values.
+        return f"`{field}`: the engine does not take this value" if field else _UNNAMED
+    sentences = _SENTENCE.split(_SUFFIX.sub("", message))
+    text = " ".join(each for each in sentences if not _OF_THE_SERVER.search(each))
+    text = text.replace("max_model_len", "the limit of prompt and answer")
+    return re.sub(r"\bmax_tokens\b", request.tokens_field, text) or _UNNAMED
