@@ -3,7 +3,8 @@
 from typing import Any
 
 #: Beside `inputs`: LMI, LoRAX at the wrong level, SGLang, llama.cpp, Workers AI, S-LoRA, BentoML, PEFT's manual,
-#: clients in JavaScript, vLLM's command line, SageMaker's TargetModel and InferenceComponentName, TensorRT-LLM.
+#: clients in JavaScript, vLLM's command line, SageMaker's TargetModel and InferenceComponentName, TensorRT-LLM; and
+#: arguments of client libraries, written into the body as they are.
 TOP: tuple[dict[str, Any], ...] = (
     {"adapters": ["otter"]},
     {"adapters": "otter"},
@@ -24,6 +25,9 @@ TOP: tuple[dict[str, Any], ...] = (
     {"TargetModel": "otter.tar.gz"},
     {"inference_component_name": "otter"},
     {"lora_weights": [[0.0]], "lora_config": [[0]]},
+    {"extra_body": {"adapter_id": "otter"}},
+    {"model_kwargs": {"adapter_id": "otter"}},
+    {"instances": [{"text": "secret", "adapter_id": "otter"}]},
 )
 #: In `parameters`: other servers' names, spellings of the right one, and vLLM's class.
 PARAMETERS: tuple[dict[str, Any], ...] = (
@@ -39,6 +43,9 @@ PARAMETERS: tuple[dict[str, Any], ...] = (
     {"adaptor_id": "otter"},
     {"model": "otter"},
     {"adapters": []},
+    {"parameters": {"adapter_id": "otter"}},
+    {"AdapterId": "otter"},
+    {"adapter_id ": "otter"},
 )
 #: In OpenAI's schemas, beside `model`.
 OPENAI: tuple[dict[str, Any], ...] = (
@@ -48,6 +55,8 @@ OPENAI: tuple[dict[str, Any], ...] = (
     {"lora_request": {"lora_name": "otter"}},
     {"lora": [{"id": 0, "scale": 0.1}]},
     {"adapter_name": "otter"},
+    {"extra_body": {"adapter_id": "otter"}},
+    {"parameters": {"adapter_id": "otter"}},
 )
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 #: Headers: of LMI and vLLM on SageMaker, of SageMaker's multi-model endpoints and inference components, of clients

@@ -35,11 +35,19 @@ def refuse_unknown(
     unknown = [name for name, value in data.items() if name not in known and value is not None]
     if not unknown:
         return
-    # First the adapter: the message about another key would lead to the next refusal.
-    name = next(filter(selects_adapter, unknown), unknown[0])
-    if selects_adapter(name):
+    # First the adapter: without another key, the next answer would be a refusal again, or the base model's.
+    chooses = [name for name in unknown if _chooses(name, data[name])]
+    name = (chooses or unknown)[0]
+    if chooses:
         problem = name_it_in(adapter_field)
     else:
         problem = remedy(name) or "is not known here" + (closest(name[:MAX_NAME], known) or ": leave it out")
     key = shortened(name)
     raise GatewayError.validation(f"`{place}.{key}`: {problem}" if place else f"`{key}`: {problem}")
+
+
+def _chooses(name: str, value: Any) -> bool:
+    """Return whether a key looks like the choice of an adapter, or has one in its value."""
+    if isinstance(value, dict):
+        return selects_adapter(name) or any(_chooses(*pair) for pair in value.items())
+    return selects_adapter(name) or (isinstance(value, list) and any(_chooses("", each) for each in value))
