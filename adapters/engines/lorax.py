@@ -8,6 +8,7 @@ dropped silently.
 
 from __future__ import annotations
 
+from adapters.engines.architectures import ArchitectureFacts, kinds
 from adapters.engines.record import FEATURES, IGNORES, EngineRules
 
 #: Values of --dtype.
@@ -20,8 +21,19 @@ PREFILL_MARGIN = 50
 #: rank into the adapter's config, and divides alpha by that for all modules but the first: silently wrong
 #: answers (`adapters/lora.py`, LoraWeights.load; seen by running it).
 _RANKS = (8, 16, 32, 64, 128)
-_ATTENTION = frozenset({"q_proj", "k_proj", "v_proj", "o_proj"})
-_LLAMA = _ATTENTION | {"gate_proj", "up_proj", "down_proj"}
+
+
+def _model(**layers: str) -> ArchitectureFacts:
+    """Layers by their part of a block of `model.layers`; `head`: a module beside the blocks."""
+    head = layers.pop("head", "")
+    blocks = {f"model.layers.*.{part}": modules for part, modules in layers.items()}
+    return ArchitectureFacts(kinds(blocks | {"": head}))
+
+
+_ATTENTION = "q_proj k_proj v_proj o_proj"
+_MLP = "gate_proj up_proj down_proj"
+_LLAMA = _model(self_attn=_ATTENTION, mlp=_MLP, head="lm_head")
+_GEMMA = _model(self_attn=_ATTENTION, mlp=_MLP)
 
 RULES = EngineRules(
     name="lorax",
@@ -38,24 +50,42 @@ RULES = EngineRules(
         **{"fp8": 8.0, "fp8-kv": 8.0},
         **{"hqq-4bit": 4.3, "hqq-3bit": 3.5, "hqq-2bit": 3.1},
     },
-    # `adapter_layers` and `adapter_target_to_layer` in `models/`; others: `adapters/lora.py`,
-    # `map_weights_for_model`.
-    modules={
-        "LlamaForCausalLM": _LLAMA | {"lm_head"},
-        "MistralForCausalLM": _LLAMA | {"lm_head"},
-        "Qwen2ForCausalLM": _LLAMA | {"lm_head"},
-        "GemmaForCausalLM": _LLAMA,
-        "Gemma2ForCausalLM": _LLAMA,
+    # `adapter_layers` and `adapter_target_to_layer` in `models/`, whose names are looked up behind
+    # `base_model.model.` (`adapters/lora.py`, `map_weights_for_model`); others are left out silently.
+    architectures={
+        "LlamaForCausalLM": _LLAMA,
+        "MistralForCausalLM": _LLAMA,
+        "Qwen2ForCausalLM": _LLAMA,
+        "GemmaForCausalLM": _GEMMA,
+        "Gemma2ForCausalLM": _GEMMA,
         # It looks for gate_proj and up_proj under the name gate_up_proj, which no adapter has.
-        "CohereForCausalLM": _ATTENTION | {"down_proj", "lm_head"},
-        "MixtralForCausalLM": _ATTENTION,
-        "PhiForCausalLM": frozenset({"q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2", "lm_head"}),
-        "Phi3ForCausalLM": frozenset({"qkv_proj", "o_proj", "gate_up_proj", "down_proj"}),
-        "QWenLMHeadModel": frozenset({"c_attn", "c_proj", "w1", "w2", "lm_head"}),
-        "GPT2LMHeadModel": frozenset({"c_attn", "c_proj", "c_fc"}),
-        "BloomForCausalLM": frozenset({"query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"}),
+        "CohereForCausalLM": _model(self_attn=_ATTENTION, mlp="down_proj", head="lm_head"),
+        # `adapter_layers` of flash_mixtral.py has no lm_head.
+        "MixtralForCausalLM": _model(self_attn=_ATTENTION),
+        "PhiForCausalLM": _model(self_attn="q_proj k_proj v_proj dense", mlp="fc1 fc2", head="lm_head"),
+        "Phi3ForCausalLM": _model(self_attn="qkv_proj o_proj", mlp="gate_up_proj down_proj"),
+        "QWenLMHeadModel": ArchitectureFacts(
+            kinds(
+                {
+                    "transformer.h.*.attn": "c_attn c_proj",
+                    "transformer.h.*.mlp": "w1 w2 c_proj",
+                    "": "lm_head",
+                }
+            )
+        ),
+        # PEFT writes `transformer.` before the names of the checkpoint.
+        "GPT2LMHeadModel": ArchitectureFacts(
+            kinds({"transformer.h.*.attn": "c_attn c_proj", "transformer.h.*.mlp": "c_fc c_proj"})
+        ),
+        "BloomForCausalLM": ArchitectureFacts(
+            kinds(
+                {
+                    "transformer.h.*.self_attention": "query_key_value dense",
+                    "transformer.h.*.mlp": "dense_h_to_4h dense_4h_to_h",
+                }
+            )
+        ),
     },
-    unloadable_modules={},
     # `adapters/lora.py`, LoraWeights.load returns None at the first layer without the module.
     needs_all_layers=True,
     features=dict.fromkeys(FEATURES, IGNORES)

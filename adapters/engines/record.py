@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from adapters.engines.architectures import UNKNOWN, ArchitectureFacts
+
 #: Effects of a setting of adapter_config.json that an engine does not serve; they complete "LoRAX …".
 IGNORES = "ignores it silently and would answer with wrong weights"
 REFUSES = "does not load such an adapter"
@@ -55,11 +57,8 @@ class EngineRules:
     quantizations: Mapping[str, float | None]
     """Values of `engine.quantize`, with the bits per weight of a linear layer, scales and zero points
     included; None where the size is not known here."""
-    modules: Mapping[str, frozenset[str]]
-    """Modules that the engine serves, by architecture; it leaves others out silently. An architecture that is
-    missing here is not checked."""
-    unloadable_modules: Mapping[str, frozenset[str]]
-    """Modules with which the engine does not load an adapter, by architecture."""
+    architectures: Mapping[str, ArchitectureFacts]
+    """What adapters may change, by the class of the base model; a class that is missing takes no adapters."""
     needs_all_layers: bool
     """True if a module that one layer lacks is left out of all layers."""
     features: Mapping[str, str | None]
@@ -88,15 +87,13 @@ class EngineRules:
             rank for rank in self.kernel_ranks if rank % gpus == 0 and rank // gpus in self.kernel_ranks
         )
 
-    def served(self, architecture: str | None) -> frozenset[str] | None:
-        """The modules served for an architecture; None if that is not checked."""
-        return None if architecture is None else self.modules.get(architecture)
+    def facts(self, architecture: str | None) -> ArchitectureFacts:
+        """Return what adapters may change of models of a class, one of `architectures`; None: not known."""
+        return UNKNOWN if architecture is None else self.architectures[architecture]
 
-    def unloadable(self, architecture: str | None) -> frozenset[str]:
-        """The modules with which the engine loads no adapter for an architecture."""
-        return frozenset() if architecture is None else self.unloadable_modules.get(architecture, frozenset())
-
-    def serves(self, architecture: str | None, module: str) -> bool:
-        """Check that adapters may change a module of a model of this architecture, as far as is known."""
-        served = self.served(architecture)
-        return (served is None or module in served) and module not in self.unloadable(architecture)
+    def serves(self, architecture: str | None, path: str) -> bool:
+        """Check that adapters may change the layer with this path in PEFT, as far as is known."""
+        if architecture is not None and architecture not in self.architectures:
+            return False
+        facts = self.facts(architecture)
+        return facts.serves(facts.of_adapter(path))

@@ -2,17 +2,32 @@
 
 Of adapter_config.json it reads the fields of `PEFTHelper` (`lora/peft_helper.py`), which refuses some when
 the adapter is loaded, that is, at its first request. It ignores keys without a field. Tensors with unknown
-names make loading fail (`lora/utils.py`, `parse_fine_tuned_lora_name`).
+names make loading fail (`lora/utils.py`, `parse_fine_tuned_lora_name`), and so do modules whose last name has
+no slot anywhere in the model (`lora/lora_model.py`, `check_unexpected_modules`). Of the others it passes over
+silently what has no slot at its place (`lora/model_manager.py`, `activate_adapter`).
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
+from adapters.engines.architectures import ArchitectureFacts, Rename, kinds
 from adapters.engines.record import IGNORES, REFUSES, EngineRules
+from adapters.engines.vllm_architectures import ROWS
 
 #: The ranks that vLLM has kernels for (vllm.config.lora.MaxLoRARanks): a slot has the next higher one.
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
-_HEAD = frozenset({"lm_head"})
+
+def _architectures() -> Iterator[tuple[str, ArchitectureFacts]]:
+    for row in ROWS.strip().splitlines():
+        names, renames, layers = json.loads(row)
+        facts = ArchitectureFacts(
+            None if layers is None else kinds(layers), tuple(Rename(*rename) for rename in renames)
+        )
+        yield from ((name, facts) for name in names.split())
+
 
 RULES = EngineRules(
     name="vllm",
@@ -35,15 +50,7 @@ RULES = EngineRules(
         **dict.fromkeys(("inc", "gpt_oss_mxfp4", "deepseek_v4_fp8", "online"), None),
         **dict.fromkeys(("int8_per_channel_weight_only", "nvfp4_per_token"), None),
     },
-    modules={},
-    # `embedding_modules` is empty in `model_executor/models/` (`lora/utils.py`,
-    # `get_supported_lora_modules`).
-    unloadable_modules={
-        "MistralForCausalLM": _HEAD,
-        "Qwen2ForCausalLM": _HEAD,
-        "GemmaForCausalLM": _HEAD,
-        "Gemma2ForCausalLM": _HEAD,
-    },
+    architectures=dict(_architectures()),
     needs_all_layers=False,
     features={
         # PEFTHelper.get_rank_and_scaling.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
+from adapters.engines.architectures import ArchitectureFacts
 from adapters.errors import AdapterError, InvalidAdapter
 from adapters.files import ReadableFile
 from adapters.strict_json import NotAnObject, parse_object
@@ -17,12 +15,8 @@ from adapters.validation.safetensors import Tensor, read_header
 _WEIGHTS = (".weight", ".qweight", ".weight_packed")
 #: Dtypes with one number per weight, so that the tensor's shape is the layer's. Others are packed.
 _UNPACKED = frozenset({"F64", "F32", "F16", "BF16", "F8_E5M2", "F8_E4M3", "F8_E5M2FNUZ", "F8_E4M3FNUZ"})
-_NUMBER = re.compile(r"(?<![^.])[0-9]+(?![^.])")
-
-
-def kind_of(path: str) -> str:
-    """Return the name of a layer without its block, e.g. `model.layers.*.self_attn.q_proj`."""
-    return _NUMBER.sub("*", path)
+#: The embeddings of nearly every model; those of the others are never tied to a head with a slot.
+_EMBEDDINGS = "embed_tokens"
 
 
 class InvalidBaseModel(AdapterError):
@@ -44,10 +38,18 @@ class BaseModelFacts:
     """(out_features, in_features) by module path, e.g. `model.layers.0.self_attn.q_proj`; None if the shape
     is unknown because the weights are packed. Empty if the layers are unknown."""
 
-    @cached_property
-    def kinds(self) -> Counter[str]:
-        """Number of layers of each kind; see `kind_of`."""
-        return Counter(map(kind_of, self.layers))
+    _renamed: dict[int, Mapping[str, tuple[int, int] | None]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def named_by(self, facts: ArchitectureFacts) -> Mapping[str, tuple[int, int] | None]:
+        """Return `layers` by an engine's names, which are made once for each engine."""
+        # The facts are a constant of the engine's record.
+        if id(facts) not in self._renamed:
+            self._renamed[id(facts)] = {
+                facts.of_checkpoint(path): sizes for path, sizes in self.layers.items()
+            }
+        return self._renamed[id(facts)]
 
     @classmethod
     def read(cls, model: str, config: bytes, weights: Iterable[ReadableFile]) -> BaseModelFacts:
@@ -67,10 +69,16 @@ class BaseModelFacts:
             except InvalidAdapter as error:
                 raise InvalidBaseModel(model, error.problem, remedy) from error
         # A head that is tied to the embeddings is not stored, but an adapter can change it.
-        if "model.embed_tokens" in layers:
-            layers.setdefault("lm_head", layers["model.embed_tokens"])
+        for path in [path for path in layers if path.endswith(f".{_EMBEDDINGS}")]:
+            layers.setdefault(_head(path), layers[path])
         first = architectures[0] if isinstance(architectures, list) and architectures else None
         return cls(first if isinstance(first, str) else None, layers)
+
+
+def _head(embeddings: str) -> str:
+    """Return the path of the head of a language model, which is beside its `model`."""
+    parts = embeddings.split(".")
+    return ".".join([*(parts[: parts.index("model")] if "model" in parts else []), "lm_head"])
 
 
 def _layers(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, int] | None]:

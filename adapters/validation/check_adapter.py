@@ -13,7 +13,14 @@ from adapters.errors import InvalidAdapter
 from adapters.files import ReadableFile
 from adapters.validation.adapter_config import read_config
 from adapters.validation.base_model import BaseModelFacts
-from adapters.validation.compatibility import check_base, check_config, check_engine, last_name
+from adapters.validation.compatibility import (
+    check_architecture,
+    check_config,
+    check_every_layer,
+    check_layers,
+    last_name,
+    renamed,
+)
 from adapters.validation.lora_layers import read_layers
 from adapters.validation.rules import Rules
 from adapters.validation.safetensors import read_header
@@ -54,10 +61,15 @@ def check_adapter(
         )
     tensors = read_header(name, weights)
     layers = read_layers(name, tensors)
-    check_config(name, layers, settings)
-    check_engine(name, layers, rules, base)
-    if base is not None:
-        check_base(name, layers, settings, rules, base)
+    base = base or BaseModelFacts(None, {})
+    check_config(name, layers, settings, base)
+    check_architecture(name, settings, rules, base)
+    engine = rules.engine_rules
+    facts = engine.facts(base.architecture)
+    named = renamed(name, layers, facts)
+    check_layers(name, named, settings, rules, base, facts)
+    if engine.needs_all_layers:
+        check_every_layer(name, named, engine, base.named_by(facts))
     return AdapterFacts(
         rank=max(layer.rank for layer in layers.values()),
         alpha=settings.alpha,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from adapters.engines.architectures import ArchitectureFacts, kind_of
 from adapters.engines.record import EngineRules
 from adapters.engines.registry import ENGINES, or_engine
 from adapters.errors import InvalidAdapter
 from adapters.strict_json import shown
 from adapters.validation.adapter_config import AdapterConfig, module_ends
-from adapters.validation.base_model import BaseModelFacts, kind_of
+from adapters.validation.base_model import BaseModelFacts
 from adapters.validation.lora_layers import LoraLayer
 from adapters.validation.rules import Rules
 
@@ -25,7 +26,7 @@ def last_name(path: str) -> str:
     return path.rpartition(".")[2]
 
 
-def check_config(name: str, layers: Layers, config: AdapterConfig) -> None:
+def check_config(name: str, layers: Layers, config: AdapterConfig, base: BaseModelFacts) -> None:
     """Raise `InvalidAdapter` unless the config describes these layers."""
     for path, layer in layers.items():
         if layer.rank != config.rank_of(path):
@@ -43,96 +44,152 @@ def check_config(name: str, layers: Layers, config: AdapterConfig) -> None:
             "use fewer keys, such as q_proj for all modules of that name",
         )
     if config.target_modules is not None:
-        _check_targets(name, layers, config, config.target_modules)
+        _check_targets(name, layers, config.target_modules)
+        if not config.excludes_modules:
+            _check_complete(name, layers, config.target_modules, base)
 
 
-def _check_targets(name: str, layers: Layers, config: AdapterConfig, targets: frozenset[str]) -> None:
-    unused = set(targets)
+def _check_targets(name: str, layers: Layers, targets: frozenset[str]) -> None:
     for path in layers:
-        matched = targets.intersection(module_ends(path))
-        if not matched:
+        if targets.isdisjoint(module_ends(path)):
             raise InvalidAdapter(
                 name,
                 f"it changes {path}, which target_modules does not list",
                 "config and weights are of different adapters: save both again",
             )
-        unused -= matched
-    if unused and not config.excludes_modules:
+
+
+def _check_complete(name: str, layers: Layers, targets: frozenset[str], base: BaseModelFacts) -> None:
+    """Raise `InvalidAdapter` if the weights lack a target that the base model has.
+
+    PEFT passes over a target that no module of the model matches, as long as another one does.
+    """
+    unused = set(targets).difference(*map(module_ends, layers))
+    missing = (
+        unused.intersection(end for path in base.layers for end in module_ends(path)) if unused else None
+    )
+    if missing:
         raise InvalidAdapter(
             name,
-            f"target_modules lists {shown(min(unused))}, for which the weights have no tensor",
-            "save the adapter again; if the base model has no such module, take it out of target_modules",
+            f"target_modules lists {shown(min(missing))}, for which the weights have no tensor",
+            "save the adapter again, or take it out of target_modules if it was not trained",
         )
 
 
-def check_engine(name: str, layers: Layers, rules: Rules, base: BaseModelFacts | None) -> None:
-    """Raise `InvalidAdapter` if the engine would leave a layer out, or fail on it."""
-    architecture = base.architecture if base is not None else None
-    engine, slots = rules.engine_rules, rules.slots
-    served, unloadable = engine.served(architecture), engine.unloadable(architecture)
-    for path in layers:
-        module = last_name(path)
-        if slots is not None and module not in slots:
-            # vLLM: activate_adapter of model_manager.py goes through the slots, and drops what is left.
-            raise InvalidAdapter(
-                name,
-                f"it changes {path}, and this stage has slots for {', '.join(slots)} only",
-                f"add {module} to engine.adapter_target_modules",
-            )
-        if served is not None and module not in served:
-            raise InvalidAdapter(
-                name,
-                f"it changes {path}, which {engine.title} leaves out silently for {architecture}",
-                f"train {', '.join(sorted(served))} only"
-                + or_engine("use", (o.name for o in ENGINES.values() if o.serves(architecture, module))),
-            )
-        if module in unloadable:
-            raise InvalidAdapter(
-                name,
-                f"it changes {path}, for which {engine.title} has no slot in {architecture}",
-                f"train without {module}",
-            )
-    if engine.needs_all_layers:
-        _check_complete(name, layers, engine, base)
-
-
-def check_base(name: str, layers: Layers, config: AdapterConfig, rules: Rules, base: BaseModelFacts) -> None:
-    """Raise `InvalidAdapter` unless the base model has these layers, in these sizes."""
-    if None not in {config.architecture, base.architecture} and config.architecture != base.architecture:
+def check_architecture(name: str, config: AdapterConfig, rules: Rules, base: BaseModelFacts) -> None:
+    """Raise `InvalidAdapter` unless the engine serves adapters of the base model's class, as trained on."""
+    engine = rules.engine_rules
+    if base.architecture is None:
+        return
+    if base.architecture not in engine.architectures:
+        raise InvalidAdapter(
+            name,
+            f"{rules.base_model} is a {shown(base.architecture)}, for which {engine.title} {engine.version} "
+            "serves no adapters",
+            "publish it to a stage with another base model"
+            + or_engine("use", (o.name for o in ENGINES.values() if base.architecture in o.architectures)),
+        )
+    if config.architecture not in {None, base.architecture}:
         raise InvalidAdapter(
             name,
             f"it was trained on a {shown(config.architecture)}, "
             f"{rules.base_model} is a {shown(base.architecture)}",
             "publish it to a stage with that base model",
         )
-    if not base.layers:
-        return
+
+
+def renamed(name: str, layers: Layers, facts: ArchitectureFacts) -> dict[str, tuple[str, LoraLayer]]:
+    """Return the layers by the engine's names, each with its path in the adapter.
+
+    Raises `InvalidAdapter` if two are the same to the engine, which would then use one of them.
+    """
+    found: dict[str, tuple[str, LoraLayer]] = {}
     for path, layer in layers.items():
-        if path not in base.layers:
+        at = facts.of_adapter(path)
+        if at in found:
+            raise InvalidAdapter(
+                name, f"it changes one layer under two names, {found[at][0]} and {path}", "save it again"
+            )
+        found[at] = (path, layer)
+    return found
+
+
+def check_layers(
+    name: str,
+    layers: Mapping[str, tuple[str, LoraLayer]],
+    config: AdapterConfig,
+    rules: Rules,
+    base: BaseModelFacts,
+    facts: ArchitectureFacts,
+) -> None:
+    """Raise `InvalidAdapter` unless the base model has these layers, in these sizes, with slots for them."""
+    there = base.named_by(facts)
+    for at, (path, layer) in layers.items():
+        if there and at not in there:
             # The engines leave such a layer out silently.
             raise InvalidAdapter(
                 name,
                 f"it changes {path}, which {rules.base_model} does not have",
                 "publish it to a stage with the base model that it was trained on",
             )
-        sizes = base.layers[path]
-        found = (layer.outputs, layer.inputs)
+        if not facts.serves(at):
+            raise _without_slot(name, path, rules, base, facts)
+        _check_slot(name, at, path, layer, rules, facts)
+        sizes = there.get(at)
+        found = (layer.inputs, layer.outputs) if layer.embeds else (layer.outputs, layer.inputs)
         if sizes is not None and found != sizes and not (config.is_transposed and found == sizes[::-1]):
+            inputs, outputs = sizes if layer.embeds else sizes[::-1]
             # vLLM takes a layer that is too small (layers/base_linear.py, set_lora copies into a slice).
             raise InvalidAdapter(
                 name,
-                f"it changes {path} from {found[1]} to {found[0]} features, in {rules.base_model} that goes "
-                f"from {sizes[1]} to {sizes[0]}",
+                f"it changes {path} from {layer.inputs} to {layer.outputs} features, in {rules.base_model} "
+                f"that goes from {inputs} to {outputs}",
                 "publish it to a stage with the base model that it was trained on",
             )
 
 
-def _check_complete(name: str, layers: Layers, engine: EngineRules, base: BaseModelFacts | None) -> None:
-    """Raise `InvalidAdapter` if a layer lacks a module: the engine would leave it out of all layers."""
+def _check_slot(
+    name: str, at: str, path: str, layer: LoraLayer, rules: Rules, facts: ArchitectureFacts
+) -> None:
+    module = last_name(at)
+    if rules.slots is not None and module not in rules.slots:
+        # vLLM: activate_adapter of model_manager.py goes through the slots, and drops what is left.
+        raise InvalidAdapter(
+            name,
+            f"it changes {path}, and this stage has slots for {', '.join(rules.slots)} only",
+            f"add {module} to engine.adapter_target_modules",
+        )
+    if layer.embeds and facts.layers is None:
+        raise InvalidAdapter(
+            name,
+            f"it changes {path}, embeddings, and it is not known whether {rules.base_model} has a slot for them",
+            "train linear layers alone, e.g. q_proj and v_proj",
+        )
+
+
+def _without_slot(
+    name: str, path: str, rules: Rules, base: BaseModelFacts, facts: ArchitectureFacts
+) -> InvalidAdapter:
+    engine, module = rules.engine_rules, last_name(path)
+    architecture = base.architecture or ""
+    return InvalidAdapter(
+        name,
+        f"it changes {path}, for which {engine.title} has no slot in {architecture}",
+        f"train without {module}"
+        + (f", of {', '.join(facts.modules())} only" if facts.layers else "")
+        + or_engine("use", (o.name for o in ENGINES.values() if o.serves(architecture, path))),
+    )
+
+
+def check_every_layer(name: str, layers: Iterable[str], engine: EngineRules, there: Iterable[str]) -> None:
+    """Raise `InvalidAdapter` if one layer lacks a module: the engine would leave that out of all layers.
+
+    `there` are the layers of the base model, by the engine's names as `layers`; empty if they are not known.
+    """
     kinds: dict[str, set[str]] = defaultdict(set)
     for path in layers:
         kinds[kind_of(path)].add(path)
-    needed = base.kinds if base is not None and base.layers else _seen(kinds)
+    needed = Counter(map(kind_of, there)) or _seen(kinds)
     for kind, paths in kinds.items():
         if len(paths) < needed[kind]:
             raise InvalidAdapter(

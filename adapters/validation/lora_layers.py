@@ -11,8 +11,11 @@ from adapters.strict_json import shown
 from adapters.validation.safetensors import Tensor
 
 #: The names that both engines look for: LoRAX in `adapters/lora.py` (map_weights_for_model), vLLM in
-#: `lora/utils.py` (parse_fine_tuned_lora_name). No model has longer or deeper ones, and they parse fast.
-_LORA = re.compile(r"base_model\.model\.((?:[\w-]+\.){1,24})lora_([AB])\.weight", re.ASCII)
+#: `lora/utils.py` (parse_fine_tuned_lora_name), which alone knows those of embeddings. No model has longer or
+#: deeper ones, and they parse fast.
+_LORA = re.compile(
+    r"base_model\.model\.((?:[\w-]+\.){1,24})lora_(?:(embedding)_([AB])|([AB])\.weight)", re.ASCII
+)
 _MAX_NAME_LENGTH = 256
 #: The dtypes that both engines convert to the one that they compute in.
 _DTYPES = ("F32", "F16", "BF16")
@@ -20,7 +23,6 @@ _DTYPES = ("F32", "F16", "BF16")
 #: Tensors that PEFT saves and that the engines skip or fail on, by a part of their name.
 _KNOWN_OTHERS = (
     ("lora_magnitude_vector", "it is DoRA's", "train without use_dora"),
-    ("lora_embedding_", "it changes the embeddings", "train linear layers alone, e.g. q_proj and v_proj"),
     ("lora_B.bias", "it is a bias of LoRA's", "train without lora_bias"),
     ("trainable_tokens", "it changes single tokens", "train without trainable_token_indices"),
     # vLLM skips such tensors silently (lora/utils.py, is_base_embedding_weights), LoRAX all it does not know.
@@ -38,7 +40,10 @@ class LoraLayer:
 
     rank: int
     inputs: int
+    """For embeddings the number of tokens."""
     outputs: int
+    embeds: bool = False
+    """True for embeddings, of which the base model stores a row for each input, not for each output."""
 
 
 def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer]:
@@ -47,6 +52,7 @@ def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer
     Raises `InvalidAdapter` if a tensor is not one of a layer's two matrices, or if one of the two is missing.
     """
     halves: dict[str, dict[str, tuple[int, int]]] = {}
+    embeddings: set[str] = set()
     for key, tensor in tensors.items():
         match = _LORA.fullmatch(key) if len(key) <= _MAX_NAME_LENGTH else None
         if match is None:
@@ -61,13 +67,16 @@ def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer
                 f"tensor {shown(key)} has shape {list(tensor.shape)}, not two sides above 0",
                 "gather the shards of DeepSpeed or FSDP before saving, and save it again",
             )
-        halves.setdefault(match[1][:-1], {})[match[2]] = (tensor.shape[0], tensor.shape[1])
+        path, half = match[1][:-1], match[3] or match[4]
+        if match[2]:
+            embeddings.add(path)
+        halves.setdefault(path, {})[half] = (tensor.shape[0], tensor.shape[1])
     if not halves:
         raise InvalidAdapter(name, "its weights file has no tensors", "save the adapter again")
-    return {path: _layer(name, path, half) for path, half in halves.items()}
+    return {path: _layer(name, path, half, embeds=path in embeddings) for path, half in halves.items()}
 
 
-def _layer(name: str, path: str, half: Mapping[str, tuple[int, int]]) -> LoraLayer:
+def _layer(name: str, path: str, half: Mapping[str, tuple[int, int]], *, embeds: bool) -> LoraLayer:
     if len(half) != 2:
         missing = "B" if "A" in half else "A"
         raise InvalidAdapter(name, f"lora_{missing} is missing for {path}", "save the adapter again")
@@ -76,7 +85,7 @@ def _layer(name: str, path: str, half: Mapping[str, tuple[int, int]]) -> LoraLay
         raise InvalidAdapter(
             name, f"for {path} lora_A has rank {rank}, lora_B {rank_of_b}", "save the adapter again"
         )
-    return LoraLayer(rank, inputs, outputs)
+    return LoraLayer(rank, inputs, outputs, embeds)
 
 
 def _unexpected(name: str, key: str) -> InvalidAdapter:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapters.engines.architectures import ArchitectureFacts, kinds
 from adapters.engines.record import FEATURES, REFUSES, EngineRules
 from adapters.engines.registry import ENGINES
 from container.gateway.settings import Settings, SettingsError
@@ -22,8 +23,10 @@ RULES = EngineRules(
     max_rank=32,
     kernel_ranks=(16, 32),
     quantizations={"int4": 4.5, "int5": None},
-    modules={"MistralForCausalLM": frozenset({"q_proj", "v_proj"})},
-    unloadable_modules={"LlamaForCausalLM": frozenset({"lm_head"})},
+    architectures={
+        "MistralForCausalLM": ArchitectureFacts(kinds({"model.layers.*.self_attn": "q_proj v_proj"})),
+        "LlamaForCausalLM": ArchitectureFacts(None),
+    },
     needs_all_layers=False,
     features=dict.fromkeys(FEATURES, REFUSES) | {"use_dora": None},
     unused_settings={

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from adapters.validation.base_model import BaseModelFacts, InvalidBaseModel, kind_of
+from adapters.engines.architectures import kind_of
+from adapters.validation.base_model import BaseModelFacts, InvalidBaseModel
 from tests.unit.adapters.validation.building import RecordingFile, safetensors, tensors
 
 CONFIG = json.dumps({"architectures": ["MistralForCausalLM"]}).encode()
