@@ -68,7 +68,7 @@ def _adapters(*modules: str, attention: str = "self_attn", inner: str = "model")
         ),
         "ranks by an expression": MadeAdapter(
             lora={"target_modules": list(modules), "rank_pattern": {rf".*\.0\.{attention}\.{first}": 4}},
-            refused_because="the engine would run it",
+            refused_because="regular expression",
         ),
         "target_modules is an expression": MadeAdapter(lora={"target_modules": rf".*\.{first}"}),
         "one layer": _of(*modules, layers_to_transform=[1]),
