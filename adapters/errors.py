@@ -3,6 +3,7 @@
     AdapterError                     raised as such where no caller distinguishes it
         InvalidName                  adapters.errors: a name or a revision
         InvalidAdapter               adapters.errors: the content of an adapter's files
+            InvalidFiles             adapters.errors: content that can be corrected in the files
         SourceError                  adapters.source: a malformed or unreadable source
             HubUnavailable           ingest.hub: the Hub cannot be asked; nothing is known of the source
             ClosedRepository         ingest.hub: gated, private or absent
@@ -37,3 +38,7 @@ class InvalidName(AdapterError):
 
 class InvalidAdapter(AdapterError):
     """Files that are not a LoRA adapter, or not one that the engine can serve."""
+
+
+class InvalidFiles(InvalidAdapter):
+    """An adapter whose files have to be edited or saved again, which the owner of the source alone can do."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from adapters.files import ReadableFile
@@ -11,7 +11,7 @@ from adapters.source import SourceError
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
 from adapters.store.transfer import TransferableFile
 from adapters.validation.adapter_config import MAX_CONFIG_BYTES
-from ingest.pytorch.converted_file import CHECKPOINT_FILE, ConvertedFile
+from ingest.pytorch.converted_file import ConvertedFile
 
 #: In the manifest asset, beside an adapter that synth has converted: `Conversion.to_json`.
 CONVERSION_FILE = "conversion.json"
@@ -58,21 +58,6 @@ class AdapterFiles:
     def stated_sha256(self) -> str | None:
         """SHA-256 (hex) of the weights file that the source has, if it is known without reading it."""
         return self.sha256 if self.conversion is None else self.conversion.sha256
-
-
-def weights_name(files: Container[str]) -> str | None:
-    """Return the weights file to take of those that a source has; None if there is none.
-
-    Safetensors if it is there. Of the other formats `adapter_model.bin` alone is an adapter's weights.
-    """
-    return next((file for file in (WEIGHTS_FILE, CHECKPOINT_FILE) if file in files), None)
-
-
-def no_weights(source: str, where: str) -> SourceError:
-    """Return the error about a source without weights; `where` is e.g. `the repository`."""
-    return SourceError(
-        source, f"{where} has no {WEIGHTS_FILE} and no {CHECKPOINT_FILE}", "check that it is a PEFT adapter"
-    )
 
 
 def adapter_files(

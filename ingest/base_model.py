@@ -50,7 +50,7 @@ def _probed(source: HubSource, hub: Hub, with_code: bool) -> ModelFiles:
 
 def _closed_to_seeder(closed: ClosedRepository, source: HubSource, hub: Hub) -> tuple[str, str]:
     """Return problem and remedy for a model that is to be mirrored."""
-    page = f"{hub.endpoint}/{source.repo}"
+    page = hub.page(source.repo)
     if closed.gated and hub.has_token:
         return closed.problem, f"accept the licence at {page} with that account"
     if closed.gated:
@@ -64,7 +64,7 @@ def _closed_to_container(
     closed: ClosedRepository, source: HubSource, hub: Hub, with_code: bool
 ) -> tuple[str, str]:
     """Return problem and remedy for a model that is closed to requests without a token."""
-    page = f"{hub.endpoint}/{source.repo}"
+    page = hub.page(source.repo)
     if not hub.has_token:
         if closed.gated:
             problem = f"{closed.problem}, and {_ANONYMOUS}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from adapters.errors import InvalidAdapter
+from adapters.errors import InvalidAdapter, InvalidFiles
 from adapters.files import sha256_of
+from adapters.source import LocalSource, PackedSource, parse_source
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, RegistryEntry, content_digest, revision_of
 from adapters.validation.base_model import BaseModelFacts
 from adapters.validation.check_adapter import AdapterFacts, check_adapter
@@ -64,7 +65,14 @@ def check_candidate(
     only if neither the manifest nor the source states their SHA-256, and a checkpoint of PyTorch always: the
     hash of what it is converted to is stated nowhere.
     """
-    facts = check_adapter(name, files.config, files.weights, rules, base)
+    try:
+        facts = check_adapter(name, files.config, files.weights, rules, base)
+    except InvalidFiles as error:
+        if isinstance(parse_source(files.source), LocalSource | PackedSource):
+            raise
+        raise InvalidFiles(
+            name, error.problem, f"{error.remedy}; or do so in a copy, and name its s3:// prefix or directory"
+        ) from error
     stated = files.stated_sha256
     if expected_sha256 and stated and expected_sha256 != stated:
         raise InvalidAdapter(

@@ -10,7 +10,8 @@ import hashlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
@@ -37,9 +38,9 @@ from huggingface_hub.utils import (
 )
 
 from adapters.source import HubSource, SourceError
+from adapters.source_remedies import HUGGING_FACE
 from adapters.store.transfer import OutOfTime
 
-HUGGING_FACE = "https://huggingface.co"
 #: Read and connect timeout: the longest time without a byte.
 TIMEOUT_SECONDS = 30.0
 #: Consecutive failures, without a byte in between, after which a request is not repeated.
@@ -79,8 +80,16 @@ class Snapshot:
 
     source: HubSource
     """With the commit, also if the caller named a branch or a tag."""
-    files: dict[str, HubFile]
-    """By path inside the repository."""
+    files: Mapping[str, HubFile]
+    """Those of the whole repository, by path."""
+
+    def in_folder(self) -> dict[str, HubFile]:
+        """Return the files of the source's folder by name, without those of folders inside it."""
+        prefix = f"{self.source.folder}/" if self.source.folder else ""
+        below = {
+            path.removeprefix(prefix): file for path, file in self.files.items() if path.startswith(prefix)
+        }
+        return {name: file for name, file in below.items() if "/" not in name}
 
 
 class Hub:
@@ -109,6 +118,10 @@ class Hub:
         # False instead of None: a token that is stored on this machine is not sent.
         self._headers = build_hf_headers(token=token or False, library_name="lora-serving-sagemaker")
         self._api = HfApi(endpoint, token=token or False, library_name="lora-serving-sagemaker")
+        self._lock = threading.Lock()
+        self._listing: defaultdict[HubSource, threading.Lock] = defaultdict(threading.Lock)
+        self._listed: dict[HubSource, Snapshot] = {}
+        """By repository and revision: those of which a folder was asked for, and others may follow."""
 
     @property
     def has_token(self) -> bool:
@@ -124,18 +137,36 @@ class Hub:
             max_failures=self._max_failures,
         )
 
+    def page(self, repo: str) -> str:
+        """Return the page of a repository, for messages.
+
+        A mirror below a path is an artifact repository (JFrog Artifactory, Sonatype Nexus), which has the
+        API's routes alone: its models' pages are those of huggingface.co.
+        """
+        return f"{HUGGING_FACE if urlsplit(self.endpoint).path else self.endpoint}/{repo}"
+
     def snapshot(self, source: HubSource) -> Snapshot:
         """List the repository at the commit that the source names now; raises `SourceError`.
 
-        The Hub lists a gated repository to everyone: only reading a file shows that it may be read.
+        The Hub lists a gated repository to everyone: only reading a file shows that it may be read. The list
+        is that of the whole repository: it is kept if a folder of a commit is asked for.
         """
+        if not (source.folder and source.is_pinned):
+            return self._snapshot(source)
+        with self._lock:
+            listing = self._listing[source.root]
+        with listing:
+            if source.root not in self._listed:
+                self._listed[source.root] = self._snapshot(source)
+            return Snapshot(source, self._listed[source.root].files)
 
+    def _snapshot(self, source: HubSource) -> Snapshot:
         def ask() -> Snapshot:
             info = self._api.model_info(
                 source.repo, revision=source.revision, files_metadata=True, timeout=TIMEOUT_SECONDS
             )
-            pinned = source.at(str(info.sha))
-            files = {item.rfilename: HubFile(self, pinned, item) for item in info.siblings or ()}
+            pinned = source.at(info.sha or source.revision)
+            files = {item.rfilename: HubFile(self, pinned.root, item) for item in info.siblings or ()}
             return Snapshot(pinned, files)
 
         for failures in range(1, self._max_failures + 1):
@@ -183,6 +214,19 @@ class Hub:
         hf_raise_for_status(response)
         return urljoin(url, response.headers["Location"]) if response.is_redirect else url
 
+    def size(self, url: str) -> int | None:
+        """Return the bytes of a file, from the headers that `hf_hub_download` reads; None if it has none."""
+        response = get_session().head(
+            url,
+            headers=self._headers | {"Accept-Encoding": "identity"},
+            follow_redirects=True,
+            timeout=TIMEOUT_SECONDS,
+        )
+        hf_raise_for_status(response)
+        linked = [answer.headers.get("X-Linked-Size") for answer in (*response.history, response)]
+        stated = next(filter(None, linked), None) or response.headers.get("Content-Length")
+        return None if stated is None else int(stated)
+
     def wait_after(self, error: Exception, failures: int, source: HubSource) -> None:
         """Wait before the next attempt; raises `SourceError` if another attempt cannot succeed.
 
@@ -207,12 +251,15 @@ class Hub:
 
     def _source_error(self, error: Exception, source: HubSource, failures: int) -> SourceError:
         """Return the error with problem and remedy. It quotes no library: its URL may have a signature."""
-        page = f"{self.endpoint}/{source.repo}"
+        page = self.page(source.repo)
         response = error.response if isinstance(error, HfHubHTTPError) else None
         kind: type[SourceError] = SourceError
         if isinstance(error, RevisionNotFoundError):
             problem = f"the repository has no revision {source.revision!r}"
             remedy = f"copy the commit from {page}/commits/main"
+            if "/" in source.revision:
+                branch, _, folder = source.revision.partition("/")
+                remedy += f"; for a folder, write {source.at(branch).below(folder)}"
         elif isinstance(error, RemoteEntryNotFoundError):
             problem, remedy = "a file that the Hub lists is not there", "pin another commit"
         elif isinstance(error, RepositoryNotFoundError) or (
@@ -229,6 +276,9 @@ class Hub:
                 f", {failures} times in a row" if failures > 1 else ""
             )
             remedy = f"open {page}"
+            if response.status_code == HTTPStatus.NOT_FOUND:
+                # The Hub states what is missing, in a header that a mirror may not have.
+                remedy = f"check repository and revision at {page}, and that {self.endpoint} has them"
             if _is_retryable(response):
                 kind, remedy = HubUnavailable, "try again later: what has been transferred is kept"
         made = kind(str(source), problem, remedy)
@@ -265,13 +315,29 @@ class HubFile:
 
     def __init__(self, hub: Hub, source: HubSource, info: RepoSibling) -> None:
         """`info` is the Hub's metadata of the file."""
-        self.size = info.size or 0
         self._hub = hub
         self._source = source
         self._info = info
         self._url = hf_hub_url(source.repo, info.rfilename, revision=source.revision, endpoint=hub.endpoint)
+        self._size: int | None = info.size
         self._location: str | None = None
         self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file. A mirror may leave it out of its listing: then the file is asked for.
+
+        Raises `SourceError` or `OutOfTime`.
+        """
+        if self._size is None:
+            self._size = self._ask(self._hub.size)
+        if self._size is None:
+            raise SourceError(
+                str(self._source),
+                f"the Hub states no size of {self._info.rfilename}",
+                "let the mirror send Content-Length",
+            )
+        return self._size
 
     def __repr__(self) -> str:
         """For people who debug."""
@@ -287,13 +353,15 @@ class HubFile:
 
         In contrast to `read`, it asks for an empty file, too, and for one whose size the listing lacks.
         """
+        self._ask(self._hub.location)
+
+    def _ask(self, question: Callable[[str], T]) -> T:
         for failures in itertools.count(1):
             try:
-                self._hub.location(self._url)
+                return question(self._url)
             except (HfHubHTTPError, httpx2.HTTPError) as error:
                 self._hub.wait_after(error, failures, self._source)
-            else:
-                return
+        raise AssertionError("wait_after raises at the last failure")
 
     def read(self, start: int, length: int) -> bytes | bytearray:
         """Read a range, as `adapters.files.ReadableFile.read`; raises `SourceError` or `OutOfTime`."""
@@ -384,9 +452,10 @@ def _is_retryable(response: httpx2.Response | None) -> bool:
     return response is None or response.status_code in _BUSY or response.is_server_error
 
 
-def _origin(url: str) -> tuple[str, str]:
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port, as huggingface_hub compares them (`utils/_http.py`, `_url_origin`)."""
     parts = urlsplit(url)
-    return parts.scheme, parts.netloc
+    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _asked_to_wait(response: httpx2.Response) -> float | None:

@@ -6,16 +6,23 @@ from pathlib import Path
 
 from adapters.files import LocalFile
 from adapters.source import SourceError
-from adapters.store.layout import CONFIG_FILE
-from ingest.adapter_files import AdapterFiles, adapter_files, check_config_size, no_weights, weights_name
+from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
+from ingest.adapter_files import AdapterFiles, adapter_files, check_config_size
+from ingest.missing_adapter import missing_in_directory
+from ingest.pytorch.converted_file import CHECKPOINT_FILE
 
 
-def missing_file(directory: Path) -> str | None:
-    """Return which file of an adapter a directory lacks, for a message; None if it has all."""
-    files = _files(directory)
-    if CONFIG_FILE not in files:
-        return CONFIG_FILE
-    return None if weights_name(files) else "weights (adapter_model.safetensors or adapter_model.bin)"
+def check_directory(source: str, directory: Path) -> None:
+    """Check that a directory has an adapter's files; `source` is the directory as the caller wrote it.
+
+    Raises `SourceError`.
+    """
+    try:
+        missing = missing_in_directory(source, directory)
+    except OSError as error:
+        raise _unreadable(source, error) from error
+    if missing is not None:
+        raise missing
 
 
 def read_directory(source: str, directory: Path) -> AdapterFiles:
@@ -23,23 +30,17 @@ def read_directory(source: str, directory: Path) -> AdapterFiles:
 
     Raises `SourceError`.
     """
+    check_directory(source, directory)
+    name = WEIGHTS_FILE if (directory / WEIGHTS_FILE).is_file() else CHECKPOINT_FILE
     try:
-        if not directory.is_dir():
-            raise SourceError(source, "there is no such directory", "check the path")
-        files = _files(directory)
-        if CONFIG_FILE not in files:
-            raise SourceError(source, f"it has no {CONFIG_FILE}", "save the adapter with PEFT")
-        name = weights_name(files)
-        if name is None:
-            raise no_weights(source, "it")
         config = LocalFile(directory / CONFIG_FILE)
         check_config_size(source, config)
         weights = LocalFile(directory / name)
         weights.read(0, 1)
         return adapter_files(source, "", config.read(0, config.size), (name, weights), sha256=None)
     except OSError as error:
-        raise SourceError(source, f"it cannot be read ({error.strerror})", "check its permissions") from error
+        raise _unreadable(source, error) from error
 
 
-def _files(directory: Path) -> set[str]:
-    return {path.name for path in directory.iterdir() if path.is_file()} if directory.is_dir() else set()
+def _unreadable(source: str, error: OSError) -> SourceError:
+    return SourceError(source, f"it cannot be read ({error.strerror})", "check its permissions")

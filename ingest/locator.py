@@ -15,11 +15,10 @@ from ingest.adapter_files import (
     Conversion,
     adapter_files,
     check_config_size,
-    no_weights,
-    weights_name,
 )
 from ingest.archive import Archive
 from ingest.hub import Hub
+from ingest.missing_adapter import missing_in_s3, missing_on_hub, weights_name
 from ingest.pytorch.converted_file import CHECKPOINT_FILE
 from ingest.s3_object import S3File
 
@@ -33,7 +32,7 @@ class Locator:
     def __init__(
         self, s3: S3Client, bucket: str, hub: Hub, archive: Archive | None, commits: Mapping[str, str]
     ) -> None:
-        """`bucket` is the store's; `commits` has the commit of each branch, by source."""
+        """`bucket` is the store's; `commits` has the commit of each branch, by `HubSource.root`."""
         self._s3 = s3
         self._bucket = bucket
         self._hub = hub
@@ -42,8 +41,8 @@ class Locator:
 
     def pinned(self, source: Source) -> Source:
         """Return the source with a commit, if one is known for its branch."""
-        if isinstance(source, HubSource) and str(source) in self._commits:
-            return source.at(self._commits[str(source)])
+        if isinstance(source, HubSource) and str(source.root) in self._commits:
+            return source.at(self._commits[str(source.root)])
         return source
 
     def locate(self, source: Source) -> AdapterFiles:
@@ -67,14 +66,10 @@ class Locator:
 
     def _on_hub(self, source: HubSource) -> AdapterFiles:
         snapshot = self._hub.snapshot(source)
-        files = snapshot.files
-        if CONFIG_FILE not in files:
-            raise SourceError(
-                str(source), f"the repository has no {CONFIG_FILE}", "check that it is a PEFT adapter"
-            )
+        files = snapshot.in_folder()
         name = weights_name(files)
-        if name is None:
-            raise no_weights(str(source), "the repository")
+        if CONFIG_FILE not in files or name is None:
+            raise missing_on_hub(source, snapshot.files)
         config, weights = files[CONFIG_FILE], files[name]
         check_config_size(str(source), config)
         return adapter_files(
@@ -102,7 +97,12 @@ class Locator:
 
     def _s3_files(self, source: S3Source) -> tuple[S3File, tuple[str, S3File]]:
         """Return the config and the weights under a prefix, safetensors if they are there."""
-        config = S3File(self._s3, source.bucket, source.prefix + CONFIG_FILE)
+        try:
+            config = S3File(self._s3, source.bucket, source.prefix + CONFIG_FILE)
+        except SourceError as error:
+            if _is_missing(error):
+                raise missing_in_s3(self._s3, source) from error
+            raise
         try:
             return config, (WEIGHTS_FILE, S3File(self._s3, source.bucket, source.prefix + WEIGHTS_FILE))
         except SourceError as error:
@@ -113,7 +113,7 @@ class Locator:
             return config, (CHECKPOINT_FILE, S3File(self._s3, source.bucket, source.prefix + CHECKPOINT_FILE))
         except SourceError as error:
             if _is_missing(error):
-                raise no_weights(str(source), "the prefix") from error
+                raise missing_in_s3(self._s3, source) from error
             raise
 
     def _packed(self, source: PackedSource) -> AdapterFiles:

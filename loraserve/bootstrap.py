@@ -51,7 +51,7 @@ def bootstrap(
     if stage.config.account not in (None, account):
         raise BootstrapRefused(
             f"the credentials are for account {account} ({caller['Arn']}), and stages/{stage.name}.yaml is "
-            f"for {stage.config.account}. Use that account's credentials, e.g. with --profile"
+            f"for {stage.config.account}. Use that account's credentials, e.g. with AWS_PROFILE"
         )
     console.print(f"cdk bootstrap of account {account}, region {region}, as {caller['Arn']}", soft_wrap=True)
     cdk(*bootstrap_command(account, region, stage.name), *options)

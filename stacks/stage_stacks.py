@@ -57,7 +57,7 @@ def create_adapter_store(scope: Construct, stage: LoadedStage) -> AdapterStoreSt
         adapters=AdapterSources(
             manifest=stage.manifest, directory=(stage.directory / config.adapters).parent
         ),
-        rules=stage_rules(config.engine, config.base_model.name),
+        rules=stage_rules(config.engine, config.base_model),
         base_model=BaseModelFiles(
             revision=config.base_model.revision,
             local=_local_model(stage),

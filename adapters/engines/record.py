@@ -90,10 +90,3 @@ class EngineRules:
     def facts(self, architecture: str | None) -> ArchitectureFacts:
         """Return what adapters may change of models of a class, one of `architectures`; None: not known."""
         return UNKNOWN if architecture is None else self.architectures[architecture]
-
-    def serves(self, architecture: str | None, path: str) -> bool:
-        """Check that adapters may change the layer with this path in PEFT, as far as is known."""
-        if architecture is not None and architecture not in self.architectures:
-            return False
-        facts = self.facts(architecture)
-        return facts.serves(facts.of_adapter(path))

@@ -20,11 +20,16 @@ from adapters.engines.vllm_architectures import ROWS
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
+#: PEFT's prefix, which it writes twice for a model that was wrapped twice: vLLM takes all of them away
+#: (`parse_fine_tuned_lora_name`).
+_PREFIX = Rename("pattern", r"base_model\.model\.", "")
+
+
 def _architectures() -> Iterator[tuple[str, ArchitectureFacts]]:
     for row in ROWS.strip().splitlines():
         names, renames, layers = json.loads(row)
         facts = ArchitectureFacts(
-            None if layers is None else kinds(layers), tuple(Rename(*rename) for rename in renames)
+            None if layers is None else kinds(layers), (_PREFIX, *(Rename(*rename) for rename in renames))
         )
         yield from ((name, facts) for name in names.split())
 

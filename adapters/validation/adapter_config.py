@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.engines.registry import ENGINES, or_engine
-from adapters.errors import InvalidAdapter
+from adapters import git_lfs
+from adapters.errors import InvalidAdapter, InvalidFiles
 from adapters.store.layout import CONFIG_FILE
 from adapters.strict_json import NotAnObject, parse_object, shown
+from adapters.validation.base_name import check_base_name
 from adapters.validation.features import refuse_features
 from adapters.validation.rules import Rules
 
@@ -64,31 +65,26 @@ def module_ends(path: str) -> list[str]:
 def read_config(name: str, data: bytes, rules: Rules) -> AdapterConfig:
     """Parse and check a config; raises `InvalidAdapter` for the first problem."""
     if len(data) > MAX_CONFIG_BYTES:
-        raise InvalidAdapter(
-            name, f"its {CONFIG_FILE} is longer than {MAX_CONFIG_BYTES} bytes", "it is not a PEFT config"
+        raise InvalidFiles(
+            name,
+            f"its {CONFIG_FILE} is longer than {MAX_CONFIG_BYTES} bytes, so not a PEFT config",
+            "save the adapter with PEFT's save_pretrained",
         )
+    if git_lfs.is_pointer(data):
+        raise InvalidFiles(name, f"its {CONFIG_FILE} {git_lfs.PROBLEM}", git_lfs.REMEDY)
     try:
         config = parse_object(data)
     except NotAnObject as error:
-        raise InvalidAdapter(name, f"its {CONFIG_FILE} cannot be used: {error}", "save it again") from error
+        raise InvalidFiles(name, f"its {CONFIG_FILE} cannot be used: {error}", "save it again") from error
     if config.get("peft_type") != "LORA":
-        raise InvalidAdapter(
-            name, f"peft_type is {shown(config.get('peft_type'))}", "only LORA adapters can be served"
-        )
-    trained_on = config.get("base_model_name_or_path")
-    if trained_on != rules.base_model:
-        raise InvalidAdapter(
-            name,
-            f"it was trained on {shown(trained_on)}, this stage serves {rules.base_model!r}",
-            "publish it to a stage with that base model; if it is the same model by another name, write that "
-            f"name as base_model_name_or_path in {CONFIG_FILE}",
-        )
+        raise InvalidAdapter(name, f"{stated(config, 'peft_type')}, not 'LORA'", "train a LoRA adapter")
+    check_base_name(name, config.get("base_model_name_or_path"), rules)
     refuse_features(name, config, rules.engine_rules)
-    rank = _rank(name, "r", config.get("r"))
+    rank = _rank(name, stated(config, "r"), config.get("r"))
     ranks = _pattern(name, config, "rank_pattern", _rank)
     keys = len(ranks.keys() | _pattern(name, config, "alpha_pattern", _alpha).keys())
     if keys > MAX_PATTERN_KEYS:
-        raise InvalidAdapter(
+        raise InvalidFiles(
             name,
             f"rank_pattern and alpha_pattern have {keys} keys, and the engine tries each on each module",
             f"use at most {MAX_PATTERN_KEYS}, such as q_proj for all modules of that name",
@@ -96,8 +92,8 @@ def read_config(name: str, data: bytes, rules: Rules) -> AdapterConfig:
     _check_rank(name, max(rank, *ranks.values()) if ranks else rank, rules)
     return AdapterConfig(
         rank=rank,
-        alpha=_alpha(name, "lora_alpha", config.get("lora_alpha")),
-        target_modules=_target_modules(name, config.get("target_modules")),
+        alpha=_alpha(name, stated(config, "lora_alpha"), config.get("lora_alpha")),
+        target_modules=_target_modules(name, config),
         excludes_modules=bool(config.get("exclude_modules")),
         rank_pattern=dict(zip(ranks, enumerate(ranks.values()), strict=True)),
         pattern_keys=keys,
@@ -106,70 +102,85 @@ def read_config(name: str, data: bytes, rules: Rules) -> AdapterConfig:
     )
 
 
-def _rank(name: str, key: str, value: Any) -> int:
+def stated(config: Mapping[str, Any], key: str) -> str:
+    """Return what a config states of a key, e.g. `r is 8`; a missing key is not one that is null."""
+    value = config.get(key)
+    if key not in config:
+        return f"{key} is missing"
+    return f"{key} is {'an empty list' if value == [] else shown(value)}"
+
+
+def _rank(name: str, problem: str, value: Any) -> int:
     # type() instead of isinstance(): true is an int to Python.
     if type(value) is not int or value < 1:
-        raise InvalidAdapter(name, f"{key} is {shown(value)}", "a rank is a whole number above 0")
+        raise InvalidFiles(name, problem, f"write a whole number above 0 in {CONFIG_FILE}")
     return value
 
 
-def _alpha(name: str, key: str, value: Any) -> float:
+def _alpha(name: str, problem: str, value: Any) -> float:
     try:
         alpha = float(value) if type(value) in {int, float} else math.nan
     except OverflowError:
         alpha = math.inf
     if not (0 < alpha < math.inf):
-        raise InvalidAdapter(name, f"{key} is {shown(value)}", "it must be a number above 0")
+        raise InvalidFiles(name, problem, f"write a number above 0 in {CONFIG_FILE}")
     return alpha
 
 
 def _check_rank(name: str, rank: int, rules: Rules) -> None:
-    if rank > rules.max_rank:
-        raise InvalidAdapter(
-            name,
-            f"its rank {shown(rank)} is above this stage's {rules.max_rank}",
-            "raise engine.max_adapter_rank, or train with a lower rank",
-        )
-    if rules.ranks is not None and rank not in rules.ranks:
-        served = ", ".join(map(str, rules.ranks))
-        raise InvalidAdapter(
-            name,
-            f"its rank is {rank}; {rules.engine_rules.title} serves only {served} on {rules.gpus} GPU(s)",
-            "others it scales wrongly or has no kernel for: train with one of these"
-            + or_engine("use", (o.name for o in ENGINES.values() if _serves_rank(o.ranks(rules.gpus), rank))),
-        )
-
-
-def _serves_rank(ranks: tuple[int, ...] | None, rank: int) -> bool:
-    return ranks is None or rank in ranks
+    """Raise `InvalidAdapter` for a rank that the stage does not serve, with those that it does."""
+    engine, ranks = rules.engine_rules, rules.ranks
+    if rank <= rules.max_rank and (ranks is None or rank in ranks):
+        return
+    problem = f"its rank {shown(rank)} is above this stage's {rules.max_rank}"
+    if ranks is None:
+        remedy = f"train with rank {rules.max_rank} or lower"
+    else:
+        if rank not in ranks:
+            served = f"{engine.title} serves only {', '.join(map(str, ranks))} on {rules.gpus} GPU(s)"
+            problem = f"its rank is {shown(rank)}; {served}: others it scales wrongly or has no kernel for"
+        fitting = [str(served) for served in ranks if served <= rules.max_rank]
+        remedy = f"train with rank {' or '.join(fitting)}"
+        if not fitting:
+            remedy = f"train with rank {ranks[0]} and write engine.max_adapter_rank: {ranks[0]}"
+    if rank <= engine.max_rank and (ranks is None or rank in ranks):
+        remedy = f"write engine.max_adapter_rank: {rank}, or {remedy}"
+    raise InvalidAdapter(name, problem, remedy)
 
 
 def _pattern(name: str, config: Mapping[str, Any], key: str, check: Any) -> dict[str, Any]:
     """Return a mapping from module names to values; the names without a regular expression's signs."""
     pattern = config.get(key) or {}
     if not isinstance(pattern, dict):
-        raise InvalidAdapter(name, f"{key} is {shown(pattern)}", "it must map module names to numbers")
+        raise InvalidFiles(
+            name, f"{key} is {shown(pattern)}", f"write module names with numbers, or {{}}, in {CONFIG_FILE}"
+        )
     for module in pattern:
         if _PATTERN_KEY.fullmatch(module) is None:
-            raise InvalidAdapter(
+            raise InvalidFiles(
                 name,
                 f"{key} has the regular expression {shown(module)}, which the engine would run",
                 f"name the modules instead, one by one, in {CONFIG_FILE}",
             )
     return {
-        module.replace("\\.", ".").removesuffix("$"): check(name, f"{key} of {shown(module)}", value)
+        module.replace("\\.", ".").removesuffix("$"): check(
+            name, f"{key} of {shown(module)} is {shown(value)}", value
+        )
         for module, value in pattern.items()
     }
 
 
-def _target_modules(name: str, value: Any) -> frozenset[str] | None:
+def _target_modules(name: str, config: Mapping[str, Any]) -> frozenset[str] | None:
+    value = config.get("target_modules")
     if isinstance(value, str) and value:
         # "all-linear" or a regular expression. It is untrusted and is not run: the tensors name the modules.
         return None
     if isinstance(value, list) and value and all(isinstance(module, str) for module in value):
         return frozenset(value)
-    raise InvalidAdapter(
-        name, f"target_modules is {shown(value)}", "it must be a list of module names, as PEFT saves it"
+    raise InvalidFiles(
+        name,
+        stated(config, "target_modules"),
+        f"write a list of module names, as PEFT does, in {CONFIG_FILE}",
     )
 
 

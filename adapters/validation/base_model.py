@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from adapters import git_lfs
 from adapters.engines.architectures import ArchitectureFacts
 from adapters.errors import AdapterError, InvalidAdapter
 from adapters.files import ReadableFile
@@ -57,6 +58,8 @@ class BaseModelFacts:
 
         `model` is its name, for messages. Raises `InvalidBaseModel`.
         """
+        if git_lfs.is_pointer(config):
+            raise InvalidBaseModel(model, f"its config.json {git_lfs.PROBLEM}", git_lfs.REMEDY)
         remedy = "fetch the model again"
         try:
             architectures = parse_object(config).get("architectures")
@@ -64,6 +67,8 @@ class BaseModelFacts:
             raise InvalidBaseModel(model, f"its config.json cannot be used: {error}", remedy) from error
         layers: dict[str, tuple[int, int] | None] = {}
         for file in weights:
+            if git_lfs.has_pointer(file):
+                raise InvalidBaseModel(model, f"a file of its weights {git_lfs.PROBLEM}", git_lfs.REMEDY)
             try:
                 layers |= _layers(read_header(model, file))
             except InvalidAdapter as error:

@@ -7,13 +7,18 @@ compatibility of all of them with each other, the engine and the base model (`co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 
-from adapters.errors import InvalidAdapter
+from adapters.engines.record import EngineRules
+from adapters.engines.registry import ENGINES
+from adapters.errors import InvalidAdapter, InvalidFiles
 from adapters.files import ReadableFile
 from adapters.validation.adapter_config import read_config
 from adapters.validation.base_model import BaseModelFacts
 from adapters.validation.compatibility import (
+    Layers,
     check_architecture,
     check_config,
     check_every_layer,
@@ -27,6 +32,9 @@ from adapters.validation.safetensors import read_header
 
 #: S3's limit of a copy in one request (CopyObject).
 MAX_WEIGHTS_BYTES = 5 * 1024**3
+
+#: Reads a weights file once: its layers, and the number of its tensors.
+Weights = Callable[[], tuple[Layers, int]]
 
 
 @dataclass(frozen=True)
@@ -48,24 +56,65 @@ def check_adapter(
     """Check an adapter: `config` is its adapter_config.json, `weights` its adapter_model.safetensors.
 
     Only the header of the weights is read. Without `base` it is not checked whether the base model has these
-    layers. Raises `InvalidAdapter` for the first problem.
+    layers. Raises `InvalidAdapter` for the first problem; its remedy proposes another engine if the adapter
+    passes the whole check with it.
     """
-    if name == rules.base_model:
-        raise InvalidAdapter(name, "the base model has this name", "give the adapter another one")
-    settings = read_config(name, config, rules)
+    layers = cache(lambda: _read_weights(name, weights))
+    try:
+        return _check(name, config, layers, rules, base)
+    except InvalidFiles:
+        # No engine serves such files.
+        raise
+    except InvalidAdapter as error:
+        others = (_with(engine, name, config, layers, rules, base) for engine in ENGINES.values())
+        if not (proposals := " or ".join(filter(None, others))):
+            raise
+        raise InvalidAdapter(name, error.problem, f"{error.remedy}, or write {proposals}") from error
+
+
+def _with(
+    engine: EngineRules, name: str, config: bytes, layers: Weights, rules: Rules, base: BaseModelFacts | None
+) -> str | None:
+    """Return the keys of a stage file with which another engine serves the adapter; None if none does."""
+    if engine.name == rules.engine:
+        return None
+    for max_rank in sorted({min(rules.max_rank, engine.max_rank), engine.max_rank}):
+        other = replace(rules, engine=engine.name, max_rank=max_rank, target_modules=None)
+        try:
+            rank = _check(name, config, layers, other, base).rank
+        except InvalidFiles:
+            return None
+        except InvalidAdapter:
+            continue
+        raised = "" if rank <= rules.max_rank else f" with engine.max_adapter_rank: {rank}"
+        return f"engine.name: {engine.name}{raised}"
+    return None
+
+
+def _read_weights(name: str, weights: ReadableFile) -> tuple[Layers, int]:
+    """Return the layers of a weights file, and the number of its tensors."""
     if weights.size > MAX_WEIGHTS_BYTES:
-        raise InvalidAdapter(
+        raise InvalidFiles(
             name,
             f"its weights have {weights.size} bytes, the most is {MAX_WEIGHTS_BYTES} (5 GiB)",
             "save them as bfloat16, or train with a lower rank or fewer modules",
         )
     tensors = read_header(name, weights)
-    layers = read_layers(name, tensors)
+    return read_layers(name, tensors), len(tensors)
+
+
+def _check(
+    name: str, config: bytes, weights: Weights, rules: Rules, base: BaseModelFacts | None
+) -> AdapterFacts:
+    if name == rules.base_model:
+        raise InvalidAdapter(name, "the base model has this name", "give the adapter another one")
+    settings = read_config(name, config, rules)
+    layers, tensors = weights()
     base = base or BaseModelFacts(None, {})
-    check_config(name, layers, settings, base)
     check_architecture(name, settings, rules, base)
     engine = rules.engine_rules
     facts = engine.facts(base.architecture)
+    check_config(name, layers, settings, base)
     named = renamed(name, layers, facts)
     check_layers(name, named, settings, rules, base, facts)
     if engine.needs_all_layers:
@@ -75,5 +124,5 @@ def check_adapter(
         alpha=settings.alpha,
         base_model=rules.base_model,
         target_modules=tuple(sorted({last_name(path) for path in layers})),
-        tensors=len(tensors),
+        tensors=tensors,
     )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from adapters.engines.architectures import ArchitectureFacts, kind_of
 from adapters.engines.record import EngineRules
-from adapters.engines.registry import ENGINES, or_engine
-from adapters.errors import InvalidAdapter
+from adapters.errors import InvalidAdapter, InvalidFiles
 from adapters.strict_json import shown
 from adapters.validation.adapter_config import AdapterConfig, module_ends
 from adapters.validation.base_model import BaseModelFacts
@@ -31,13 +30,13 @@ def check_config(name: str, layers: Layers, config: AdapterConfig, base: BaseMod
     for path, layer in layers.items():
         if layer.rank != config.rank_of(path):
             # The engines scale by the config's rank, whatever the tensors have.
-            raise InvalidAdapter(
+            raise InvalidFiles(
                 name,
                 f"{path} has rank {layer.rank} in the weights, {config.rank_of(path)} in the config",
                 "config and weights are of different adapters: save both again",
             )
     if config.pattern_keys * len(layers) > MAX_PATTERN_MATCHES:
-        raise InvalidAdapter(
+        raise InvalidFiles(
             name,
             f"rank_pattern and alpha_pattern have {config.pattern_keys} keys for {len(layers)} layers, and "
             "the engine tries each on each",
@@ -52,7 +51,7 @@ def check_config(name: str, layers: Layers, config: AdapterConfig, base: BaseMod
 def _check_targets(name: str, layers: Layers, targets: frozenset[str]) -> None:
     for path in layers:
         if targets.isdisjoint(module_ends(path)):
-            raise InvalidAdapter(
+            raise InvalidFiles(
                 name,
                 f"it changes {path}, which target_modules does not list",
                 "config and weights are of different adapters: save both again",
@@ -69,7 +68,7 @@ def _check_complete(name: str, layers: Layers, targets: frozenset[str], base: Ba
         unused.intersection(end for path in base.layers for end in module_ends(path)) if unused else None
     )
     if missing:
-        raise InvalidAdapter(
+        raise InvalidFiles(
             name,
             f"target_modules lists {shown(min(missing))}, for which the weights have no tensor",
             "save the adapter again, or take it out of target_modules if it was not trained",
@@ -84,17 +83,17 @@ def check_architecture(name: str, config: AdapterConfig, rules: Rules, base: Bas
     if base.architecture not in engine.architectures:
         raise InvalidAdapter(
             name,
-            f"{rules.base_model} is a {shown(base.architecture)}, for which {engine.title} {engine.version} "
-            "serves no adapters",
-            "publish it to a stage with another base model"
-            + or_engine("use", (o.name for o in ENGINES.values() if base.architecture in o.architectures)),
+            f"{engine.title} {engine.version} serves no adapters for {shown(base.architecture)}, "
+            f"the class of {rules.base_model}",
+            "publish it to a stage with another base model",
         )
     if config.architecture not in {None, base.architecture}:
         raise InvalidAdapter(
             name,
             f"it was trained on a {shown(config.architecture)}, "
             f"{rules.base_model} is a {shown(base.architecture)}",
-            "publish it to a stage with that base model",
+            f"publish it to a stage whose base model is a {shown(config.architecture)}, or correct "
+            "auto_mapping in its config",
         )
 
 
@@ -107,7 +106,7 @@ def renamed(name: str, layers: Layers, facts: ArchitectureFacts) -> dict[str, tu
     for path, layer in layers.items():
         at = facts.of_adapter(path)
         if at in found:
-            raise InvalidAdapter(
+            raise InvalidFiles(
                 name, f"it changes one layer under two names, {found[at][0]} and {path}", "save it again"
             )
         found[at] = (path, layer)
@@ -134,8 +133,20 @@ def check_layers(
             )
         if not facts.serves(at):
             raise _without_slot(name, path, rules, base, facts)
-        _check_slot(name, at, path, layer, rules, facts)
+        if layer.embeds and facts.layers is None:
+            raise InvalidAdapter(
+                name,
+                f"it changes {path}, embeddings, for which {rules.base_model} may have no slot",
+                "train linear layers alone, e.g. q_proj and v_proj",
+            )
         sizes = there.get(at)
+        if layer.copied not in {None, sizes}:
+            # PEFT changes these weights only to make room for more tokens.
+            raise InvalidAdapter(
+                name,
+                f"it has the weights of {path} themselves, for which the engines take {rules.base_model}'s",
+                "save with save_embedding_layers=False if no tokens were added; others cannot be served",
+            )
         found = (layer.inputs, layer.outputs) if layer.embeds else (layer.outputs, layer.inputs)
         if sizes is not None and found != sizes and not (config.is_transposed and found == sizes[::-1]):
             inputs, outputs = sizes if layer.embeds else sizes[::-1]
@@ -146,39 +157,41 @@ def check_layers(
                 f"that goes from {inputs} to {outputs}",
                 "publish it to a stage with the base model that it was trained on",
             )
+    if rules.slots is not None:
+        _check_slots(name, layers, rules.slots)
 
 
-def _check_slot(
-    name: str, at: str, path: str, layer: LoraLayer, rules: Rules, facts: ArchitectureFacts
-) -> None:
-    module = last_name(at)
-    if rules.slots is not None and module not in rules.slots:
+def _check_slots(name: str, layers: Mapping[str, tuple[str, LoraLayer]], slots: Collection[str]) -> None:
+    """Raise `InvalidAdapter` for layers without a slot; the remedy names all of their modules."""
+    without = {last_name(at): path for at, (path, _) in layers.items() if last_name(at) not in slots}
+    if without:
         # vLLM: activate_adapter of model_manager.py goes through the slots, and drops what is left.
         raise InvalidAdapter(
             name,
-            f"it changes {path}, and this stage has slots for {', '.join(rules.slots)} only",
-            f"add {module} to engine.adapter_target_modules",
-        )
-    if layer.embeds and facts.layers is None:
-        raise InvalidAdapter(
-            name,
-            f"it changes {path}, embeddings, and it is not known whether {rules.base_model} has a slot for them",
-            "train linear layers alone, e.g. q_proj and v_proj",
+            f"it changes {min(without.values())}, and this stage has slots for {', '.join(slots)} only",
+            f"add {', '.join(sorted(without))} to engine.adapter_target_modules",
         )
 
 
 def _without_slot(
     name: str, path: str, rules: Rules, base: BaseModelFacts, facts: ArchitectureFacts
 ) -> InvalidAdapter:
-    engine, module = rules.engine_rules, last_name(path)
-    architecture = base.architecture or ""
+    trainable = _trainable(rules, base, facts)
     return InvalidAdapter(
         name,
-        f"it changes {path}, for which {engine.title} has no slot in {architecture}",
-        f"train without {module}"
-        + (f", of {', '.join(facts.modules())} only" if facts.layers else "")
-        + or_engine("use", (o.name for o in ENGINES.values() if o.serves(architecture, path))),
+        f"it changes {path}, for which {rules.engine_rules.title} has no slot in {base.architecture}",
+        f"train {', '.join(trainable)} only" if trainable else f"train without {last_name(path)}",
     )
+
+
+def _trainable(rules: Rules, base: BaseModelFacts, facts: ArchitectureFacts) -> list[str]:
+    """Return the modules with slots in the engine, in the stage and in the base model."""
+    there = {last_name(at) for at in base.named_by(facts)}
+    return [
+        module
+        for module in facts.modules()
+        if (rules.slots is None or module in rules.slots) and (not there or module in there)
+    ]
 
 
 def check_every_layer(name: str, layers: Iterable[str], engine: EngineRules, there: Iterable[str]) -> None:
@@ -196,8 +209,7 @@ def check_every_layer(name: str, layers: Iterable[str], engine: EngineRules, the
                 name,
                 f"it changes {kind} in {len(paths)} of {needed[kind]} layers: "
                 f"{engine.title} leaves it out of all",
-                "train all layers"
-                + or_engine("use", (o.name for o in ENGINES.values() if not o.needs_all_layers)),
+                "train all layers",
             )
 
 

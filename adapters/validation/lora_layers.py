@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from adapters.errors import InvalidAdapter
+from adapters.errors import InvalidAdapter, InvalidFiles
 from adapters.strict_json import shown
 from adapters.validation.safetensors import Tensor
 
@@ -17,18 +17,27 @@ _LORA = re.compile(
     r"base_model\.model\.((?:[\w-]+\.){1,24})lora_(?:(embedding)_([AB])|([AB])\.weight)", re.ASCII
 )
 _MAX_NAME_LENGTH = 256
+#: Weights of the base model that PEFT saves with a LoRA of the head or the embeddings, and that both engines
+#: skip: LoRAX what it does not know, vLLM these two names (`lora/utils.py`, is_base_embedding_weights).
+_COPY = re.compile(
+    r"base_model\.model\.((?:[\w-]+\.){0,24}(?:embed_tokens|lm_head))\.base_layer\.weight", re.ASCII
+)
 #: The dtypes that both engines convert to the one that they compute in.
-_DTYPES = ("F32", "F16", "BF16")
+_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+#: A part of the names of a module that torch.compile wrapped, which no checkpoint and no engine has.
+_COMPILED = "_orig_mod."
+_GATHER = "gather the shards of DeepSpeed (ZeRO-3) or FSDP before saving, and save it again"
 
 #: Tensors that PEFT saves and that the engines skip or fail on, by a part of their name.
 _KNOWN_OTHERS = (
     ("lora_magnitude_vector", "it is DoRA's", "train without use_dora"),
     ("lora_B.bias", "it is a bias of LoRA's", "train without lora_bias"),
     ("trainable_tokens", "it changes single tokens", "train without trainable_token_indices"),
-    # vLLM skips such tensors silently (lora/utils.py, is_base_embedding_weights), LoRAX all it does not know.
     (".base_layer.", "it is a weight of the base model", "save with save_embedding_layers=False"),
     ("embed_tokens.", "it is a weight of the base model", "save with save_embedding_layers=False"),
     ("lm_head.weight", "it is a weight of the base model", "save with save_embedding_layers=False"),
+    (_COMPILED, "torch.compile wrapped that module", "save the module inside of it, model._orig_mod"),
     (".default.weight", "its name has the adapter's name in it", "save with PEFT's save_pretrained"),
     (".bias", "it is a bias", "train with bias: none"),
 )
@@ -44,6 +53,8 @@ class LoraLayer:
     outputs: int
     embeds: bool = False
     """True for embeddings, of which the base model stores a row for each input, not for each output."""
+    copied: tuple[int, ...] | None = None
+    """Shape of the base model's own weights, where the adapter's file has them, too."""
 
 
 def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer]:
@@ -53,46 +64,57 @@ def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer
     """
     halves: dict[str, dict[str, tuple[int, int]]] = {}
     embeddings: set[str] = set()
+    copies: dict[str, tuple[int, ...]] = {}
     for key, tensor in tensors.items():
         match = _LORA.fullmatch(key) if len(key) <= _MAX_NAME_LENGTH else None
-        if match is None:
-            raise _unexpected(name, key)
+        if match is None or _COMPILED in match[1]:
+            if (copy := _COPY.fullmatch(key)) is None:
+                raise _unexpected(name, key)
+            copies[copy[1]] = tensor.shape
+            continue
         if tensor.dtype not in _DTYPES:
-            raise InvalidAdapter(
-                name, f"tensor {shown(key)} is {tensor.dtype}", f"save it as one of {', '.join(_DTYPES)}"
+            raise InvalidFiles(
+                name, f"tensor {shown(key)} is {tensor.dtype}", f"save it as {' or '.join(_DTYPES.values())}"
             )
         if len(tensor.shape) != 2 or 0 in tensor.shape:
-            raise InvalidAdapter(
+            raise InvalidFiles(
                 name,
                 f"tensor {shown(key)} has shape {list(tensor.shape)}, not two sides above 0",
-                "gather the shards of DeepSpeed or FSDP before saving, and save it again",
+                "train linear layers alone, and save with a current PEFT"
+                if len(tensor.shape) > 2
+                else _GATHER,
             )
         path, half = match[1][:-1], match[3] or match[4]
         if match[2]:
             embeddings.add(path)
         halves.setdefault(path, {})[half] = (tensor.shape[0], tensor.shape[1])
     if not halves:
-        raise InvalidAdapter(name, "its weights file has no tensors", "save the adapter again")
-    return {path: _layer(name, path, half, embeds=path in embeddings) for path, half in halves.items()}
+        raise InvalidFiles(name, "its weights file has no tensors", _GATHER)
+    for path in sorted(copies.keys() - halves.keys()):
+        raise _unexpected(name, f"base_model.model.{path}.base_layer.weight")
+    return {
+        path: replace(_layer(name, path, half), embeds=path in embeddings, copied=copies.get(path))
+        for path, half in halves.items()
+    }
 
 
-def _layer(name: str, path: str, half: Mapping[str, tuple[int, int]], *, embeds: bool) -> LoraLayer:
+def _layer(name: str, path: str, half: Mapping[str, tuple[int, int]]) -> LoraLayer:
     if len(half) != 2:
         missing = "B" if "A" in half else "A"
-        raise InvalidAdapter(name, f"lora_{missing} is missing for {path}", "save the adapter again")
+        raise InvalidFiles(name, f"lora_{missing} is missing for {path}", "save the adapter again")
     (rank, inputs), (outputs, rank_of_b) = half["A"], half["B"]
     if rank != rank_of_b:
-        raise InvalidAdapter(
+        raise InvalidFiles(
             name, f"for {path} lora_A has rank {rank}, lora_B {rank_of_b}", "save the adapter again"
         )
-    return LoraLayer(rank, inputs, outputs, embeds)
+    return LoraLayer(rank, inputs, outputs)
 
 
 def _unexpected(name: str, key: str) -> InvalidAdapter:
     for part, meaning, remedy in _KNOWN_OTHERS:
         if part in key:
-            return InvalidAdapter(name, f"tensor {shown(key)} cannot be served: {meaning}", remedy)
-    return InvalidAdapter(
+            return InvalidFiles(name, f"tensor {shown(key)} cannot be served: {meaning}", remedy)
+    return InvalidFiles(
         name,
         f"tensor {shown(key)} cannot be served: it is none of base_model.model.<layer>.lora_A.weight and "
         "lora_B.weight",

@@ -12,7 +12,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from adapters.errors import InvalidAdapter
+from adapters import git_lfs
+from adapters.errors import InvalidAdapter, InvalidFiles
 from adapters.files import ReadableFile
 from adapters.strict_json import NotAnObject, parse_object, shown
 
@@ -67,6 +68,8 @@ def read_header(name: str, file: ReadableFile) -> dict[str, Tensor]:
     length = int.from_bytes(first, "little")
     data_size = file.size - HEADER_LENGTH_BYTES - length
     if len(first) < HEADER_LENGTH_BYTES or length > MAX_HEADER_BYTES or length < 2 or data_size < 0:
+        if first == git_lfs.FIRST_BYTES and git_lfs.has_pointer(file):
+            raise InvalidAdapter(name, f"its weights file {git_lfs.PROBLEM}", git_lfs.REMEDY)
         raise _no_header(name, first, length, file.size)
     with _LARGE_HEADERS if length > _LARGE_HEADER_BYTES else nullcontext():
         return _read_tensors(name, file, length, data_size)
@@ -75,16 +78,16 @@ def read_header(name: str, file: ReadableFile) -> dict[str, Tensor]:
 def _read_tensors(name: str, file: ReadableFile, length: int, data_size: int) -> dict[str, Tensor]:
     header = bytes(file.read(HEADER_LENGTH_BYTES, length))
     if len(header) != length:
-        raise InvalidAdapter(name, "its weights file ends within the header", _DAMAGED)
+        raise InvalidFiles(name, "its weights file ends within the header", _DAMAGED)
     if any(header.count(sign) > most * (MAX_TENSORS + _OTHER_ENTRIES) for sign, most in _PER_TENSOR.items()):
-        raise InvalidAdapter(name, f"its safetensors header lists more than {MAX_TENSORS} tensors", _DAMAGED)
+        raise InvalidFiles(name, f"its safetensors header lists more than {MAX_TENSORS} tensors", _DAMAGED)
     try:
         entries = parse_object(header)
     except NotAnObject as error:
-        raise InvalidAdapter(name, f"its safetensors header is damaged: {error}", _DAMAGED) from error
+        raise InvalidFiles(name, f"its safetensors header is damaged: {error}", _DAMAGED) from error
     _check_metadata(name, entries.pop("__metadata__", {}))
     if len(entries) > MAX_TENSORS:
-        raise InvalidAdapter(name, f"its safetensors header lists {len(entries)} tensors", _DAMAGED)
+        raise InvalidFiles(name, f"its safetensors header lists {len(entries)} tensors", _DAMAGED)
     tensors = {key: _tensor(name, key, entry) for key, entry in entries.items()}
     _check_layout(name, tensors, data_size)
     return tensors
@@ -93,41 +96,41 @@ def _read_tensors(name: str, file: ReadableFile, length: int, data_size: int) ->
 def _no_header(name: str, first: bytes, length: int, size: int) -> InvalidAdapter:
     # Only after the length was found impossible: a header of 128 bytes starts with \x80, too.
     if first.startswith((b"PK", b"\x80")):
-        return InvalidAdapter(
+        return InvalidFiles(
             name,
             "its weights are a PyTorch pickle under a safetensors name, and loading a pickle runs its code",
             "name the file adapter_model.bin, and it is converted without running anything",
         )
     if len(first) == HEADER_LENGTH_BYTES and MAX_HEADER_BYTES < length <= size:
-        return InvalidAdapter(
+        return InvalidFiles(
             name,
             f"its safetensors header claims {length} bytes, of which at most {MAX_HEADER_BYTES} are read",
             "save the adapter again, without other models' tensors in the file",
         )
-    return InvalidAdapter(name, "its weights file is not a safetensors file", _DAMAGED)
+    return InvalidFiles(name, "its weights file is not a safetensors file", _DAMAGED)
 
 
 def _check_metadata(name: str, metadata: Any) -> None:
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise InvalidAdapter(name, "the __metadata__ of its safetensors header is not text", _DAMAGED)
+        raise InvalidFiles(name, "the __metadata__ of its safetensors header is not text", _DAMAGED)
 
 
 def _tensor(name: str, key: str, entry: Any) -> Tensor:
     problem = f"its safetensors header is damaged at tensor {shown(key)}"
     if not isinstance(entry, dict):
-        raise InvalidAdapter(name, problem, _DAMAGED)
+        raise InvalidFiles(name, problem, _DAMAGED)
     dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(dtype, str) or dtype not in _BITS:
-        raise InvalidAdapter(name, f"{problem}: its dtype is {shown(dtype)}", _DAMAGED)
+        raise InvalidFiles(name, f"{problem}: its dtype is {shown(dtype)}", _DAMAGED)
     if not (_are_sizes(shape) and len(shape) <= _MAX_DIMENSIONS):
-        raise InvalidAdapter(name, f"{problem}: its shape cannot be", _DAMAGED)
+        raise InvalidFiles(name, f"{problem}: its shape cannot be", _DAMAGED)
     if not (_are_sizes(offsets) and len(offsets) == 2 and offsets[0] <= offsets[1]):
-        raise InvalidAdapter(name, f"{problem}: its offsets cannot be", _DAMAGED)
+        raise InvalidFiles(name, f"{problem}: its offsets cannot be", _DAMAGED)
     elements = 1
     for side in shape:
         elements *= side
     if elements * _BITS[dtype] != (offsets[1] - offsets[0]) * 8:
-        raise InvalidAdapter(name, f"{problem}: its shape does not fit its bytes", _DAMAGED)
+        raise InvalidFiles(name, f"{problem}: its shape does not fit its bytes", _DAMAGED)
     return Tensor(dtype, tuple(shape), offsets[0], offsets[1])
 
 
@@ -141,14 +144,14 @@ def _check_layout(name: str, tensors: Mapping[str, Tensor], data_size: int) -> N
     position = 0
     for key, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
         if tensor.start != position:
-            raise InvalidAdapter(
+            raise InvalidFiles(
                 name,
                 f"the tensors of its weights file overlap or leave holes, at {shown(key)}",
                 _DAMAGED,
             )
         position = tensor.end
     if position != data_size:
-        raise InvalidAdapter(
+        raise InvalidFiles(
             name,
             f"its weights file has {data_size} bytes of tensors, its header describes {position}",
             _DAMAGED,

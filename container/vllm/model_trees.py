@@ -1,8 +1,8 @@
-"""The layers of the installed vLLM's models that have a slot for adapters, by building models without weights.
+"""The layers of vLLM's models that have a slot for adapters, found by building the models without weights.
 
 vLLM's own functions decide what has a slot, called as in `LoRAModelManager._create_lora_modules`
-(lora/model_manager.py). The models are built on torch's meta device, from the default config of their class, with few
-blocks: which layers there are depends on switches of the config, not on its sizes.
+(lora/model_manager.py). The models are built on torch's meta device, from the default config of their class,
+with few blocks: which layers there are depends on switches of the config, not on its sizes.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from adapters.engines.architectures import Rename, kind_of
 _OPTIONAL = ("torchvision", "torchaudio", "timm")
 #: Blocks of a model that is built: as many as the longest pattern of blocks in these models (Jamba's).
 _BLOCKS = 8
-#: A number that fits for every size that a config leaves out, and values for what is no number, by the end of
-#: the key.
+#: A number that fits for every size that a config leaves out, and values for what is no size, by the end of
+#: the key; the first counts.
 _SIZE = 8
 _VALUES: dict[str, Any] = {
     **dict.fromkeys(("dropout", "_prob"), 0.0),
-    **{
-        "eps": 1e-6,
-        "theta": 1e4,
-        "scale": 1.0,
-        "scaling": None,
-        "score_func": "sigmoid",
-        "first_k_dense_replace": 1,
-    },
     **dict.fromkeys(("hidden_act", "activation", "activation_function"), "silu"),
-    **{"layer_types": ["full_attention"] * _BLOCKS, "position_embedding_type": "absolute"},
+    "eps": 1e-6,
+    "theta": 1e4,
+    "scale": 1.0,
+    "scaling": None,
+    "score_func": "sigmoid",
+    "position_embedding_type": "absolute",
+    "first_k_dense_replace": 1,
+    "mlp_layer_types": ["sparse"] * _BLOCKS,
+    "layer_types": ["full_attention"] * _BLOCKS,
 }
 #: Switches of configs with which a model has other layers than by default.
 _SWITCHES: tuple[dict[str, Any], ...] = (
@@ -159,8 +159,11 @@ def _parts(config: Any) -> Iterator[Any]:
             yield from _parts(value)
 
 
-def shorten(config: Any) -> None:
-    """Leave `_BLOCKS` blocks of a model, and of each of its parts."""
+def complete(config: Any) -> None:
+    """Set the parts of a config that are left out, and leave `_BLOCKS` blocks of each."""
+    for part, part_class in dict(getattr(config, "sub_configs", {})).items():
+        if getattr(config, part, None) is None and part_class.__name__ != "AutoConfig":
+            setattr(config, part, part_class())
     for part in _parts(config):
         blocks = getattr(part, "num_hidden_layers", None)
         if getattr(part, "num_key_value_heads", 0) is None:

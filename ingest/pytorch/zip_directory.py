@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from adapters import git_lfs
 from adapters.files import ReadableFile
 from adapters.strict_json import shown
 from ingest.pytorch.errors import DAMAGED, SAVE_AGAIN, UnusableCheckpoint
@@ -116,8 +117,8 @@ def _check_start(start: bytes) -> None:
         raise UnusableCheckpoint("is in the format of PyTorch before 1.6", _TOO_OLD)
     if start[:1] == b"\x80":
         raise UnusableCheckpoint("is a bare pickle, which PyTorch does not write since 1.6", _TOO_OLD)
-    if start.startswith(b"version https://git-lfs"):
-        raise UnusableCheckpoint("is a pointer of Git LFS", "run `git lfs pull`, and use the file itself")
+    if git_lfs.is_pointer(start):
+        raise UnusableCheckpoint(git_lfs.PROBLEM, git_lfs.REMEDY)
     if start[8:9] == b"{":
         raise UnusableCheckpoint("is a safetensors file", "rename it to adapter_model.safetensors")
     raise UnusableCheckpoint("is not a PyTorch checkpoint", DAMAGED)

@@ -27,7 +27,7 @@ class Checkpoint:
     manifest: str = ""
     """Key of the manifest asset of this seeding."""
     commits: dict[str, str] = field(default_factory=dict)
-    """By source that names a branch: its commit when this seeding began."""
+    """By repository and branch (`HubSource.root`): its commit when this seeding began."""
     rules: str = ""
     """The rules by which the sources in `passed` were checked."""
     passed: dict[str, bool] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -25,6 +26,8 @@ class Properties:
     """Separated by commas; empty for all."""
     tensor_parallel: str
     base_model: str
+    base_model_names: str
+    """Other names of the base model in adapters' configs, a list in JSON."""
     base_model_revision: str
     """The Hub commit; empty for a local model."""
     model_prefix: str
@@ -57,4 +60,5 @@ class Properties:
             self.base_model,
             target_modules=modules,
             gpus=int(self.tensor_parallel),
+            also_known_as=tuple(json.loads(self.base_model_names)),
         )

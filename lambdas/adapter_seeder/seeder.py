@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from adapters.errors import AdapterError
-from adapters.source import HubSource, Source
+from adapters.source import HubSource
 from adapters.store.layout import ADAPTERS_PREFIX, CONFIG_FILE, MODELS_PREFIX, RegistryEntry, name_of
 from adapters.store.publishing import Change, publish
 from adapters.store.registry import AdapterRegistry, DamagedEntry, PublishConflict, Published
@@ -132,7 +132,8 @@ class Seeder:
         self._read_registry(pool)
         self._progress.report("checking sources")
         adapters = self._desired.adapters
-        pool.map(self._pin, {adapter.source for adapter in adapters})
+        sources = (adapter.source for adapter in adapters)
+        pool.map(self._pin, {source.root for source in sources if isinstance(source, HubSource)})
         preparation = Preparation(
             adapters,
             owner=self._owner,
@@ -192,9 +193,9 @@ class Seeder:
             self._progress.warn(str(error))
             return None
 
-    def _pin(self, source: Source) -> None:
-        """Resolve a branch to its commit, for the whole of this seeding."""
-        if not isinstance(source, HubSource) or source.is_pinned:
+    def _pin(self, source: HubSource) -> None:
+        """Resolve a branch to its commit, for the whole of this seeding and for all of its folders."""
+        if source.is_pinned:
             return
         commits = self._checkpoint.commits
         if str(source) not in commits:

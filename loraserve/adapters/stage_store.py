@@ -116,7 +116,7 @@ class StageStore:
     def rules(self) -> Rules:
         """The stage's rules for adapters."""
         config = self.stage.config
-        return stage_rules(config.engine, config.base_model.name)
+        return stage_rules(config.engine, config.base_model)
 
     def published(self, name: str) -> Published | None:
         """Read the entry of a name, None if it is not published; raises `InvalidName` or `DamagedEntry`."""

@@ -42,6 +42,7 @@ _ACCEPTED = ", ".join(
         "application/vnd.docker.distribution.manifest.v2+json",
     )
 )
+_NO_REGISTRY = "check that container/images.lock names a registry"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]{1,3}){3})(?![^:/])")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
@@ -83,7 +84,7 @@ class ImageRegistry:
         """
         digest = self._ask("HEAD", self._image.tag).headers.get("Docker-Content-Digest", "")
         if _DIGEST.fullmatch(digest) is None:
-            raise RegistryError(f"{self._host} answers with the digest {digest[:80]!r}: is it a registry?")
+            raise RegistryError(f"{self._host} answers with the digest {digest[:80]!r}: {_NO_REGISTRY}")
         if digest == self._image.digest:
             return digest
         # By its digest, so that the tag cannot move between the two requests.
@@ -101,7 +102,7 @@ class ImageRegistry:
         """Require our platform in an index; the manifest of a single image does not name its platform."""
         if manifest.get("schemaVersion") != SCHEMA_VERSION:
             raise RegistryError(
-                f"{self._host} sends no manifest of images for {self._image.tagged}: is it a registry?"
+                f"{self._host} sends no manifest of images for {self._image.tagged}: {_NO_REGISTRY}"
             )
         entries = manifest.get("manifests")
         if isinstance(entries, list) and not any(map(_is_for_platform, entries)):
@@ -175,7 +176,7 @@ class ImageRegistry:
                 "network, HTTPS_PROXY and SSL_CERT_FILE, and try again"
             ) from error
         if len(body) > _MANIFEST_BYTES:
-            raise RegistryError(f"{_host(url)} sends more than a manifest: is it a registry?")
+            raise RegistryError(f"{_host(url)} sends more than a manifest: {_NO_REGISTRY}")
         return _Answer(response.status, response.headers, body)
 
 

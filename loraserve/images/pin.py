@@ -49,7 +49,9 @@ def write(pins: Sequence[Pin], path: Path) -> None:
     except OSError as error:
         with suppress(OSError):
             written.unlink()
-        raise RegistryError(f"{path} cannot be written ({error.strerror}): it is as it was") from error
+        raise RegistryError(
+            f"{path} cannot be written ({error.strerror}): it is as it was; check its permissions"
+        ) from error
 
 
 def table(pins: Sequence[Pin]) -> Table:

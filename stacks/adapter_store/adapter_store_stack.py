@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -196,6 +197,7 @@ def _seeding_properties(
         "AdapterTargetModules": ",".join(rules.target_modules or ()),
         "TensorParallel": rules.gpus,
         "BaseModel": rules.base_model,
+        "BaseModelNames": json.dumps(rules.also_known_as),
         "BaseModelRevision": base_model.revision or "",
         "ModelPrefix": base_model.prefix or "",
         "TrustRemoteCode": str(base_model.with_code).lower(),

@@ -6,37 +6,28 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ValidationError, create_model
+from pydantic import ValidationError, create_model
 
 from adapters.engines.registry import ENGINES
+from adapters.strict_json import NotAnObject, parse_object
 from stacks.project import ROOT
-from stacks.typed_yaml import ConfigError, Strict, sentence
+from stacks.typed_yaml import ConfigError, Strict, sentence, shaped
 
 LOCK = ROOT / "container" / "images.lock"
 
 
-def _shaped(pattern: str, remedy: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if re.fullmatch(pattern, value, re.ASCII) is None:
-            raise ValueError(remedy)
-        return value
-
-    return AfterValidator(check)
-
-
 # As Docker does it: the part before the first slash is a registry only if it cannot be anything else.
 _REGISTRY = r"(localhost|[a-z0-9-]+(\.[a-z0-9-]+)+)(:[0-9]+)?"
-_REPOSITORY = _shaped(
+_REPOSITORY = shaped(
     rf"{_REGISTRY}(/[a-z0-9]+([._-]+[a-z0-9]+)*)+", "write registry and name, as in ghcr.io/org/name"
 )
-_TAG = _shaped(r"\w[\w.-]{0,127}", "write a tag such as 1.2.3")
-_DIGEST = _shaped(r"sha256:[0-9a-f]{64}", "write sha256: and 64 hexadecimal digits, or null")
+_TAG = shaped(r"\w[\w.-]{0,127}", "write a tag such as 1.2.3")
+_DIGEST = shaped(r"sha256:[0-9a-f]{64}", "write sha256: and 64 hexadecimal digits, or null")
 
 
 class BaseImage(Strict):
@@ -65,9 +56,11 @@ def read_lock(path: Path = LOCK) -> dict[str, BaseImage]:
     keys: dict[str, Any] = dict.fromkeys(ENGINES, (BaseImage, ...))
     lock = create_model("Lock", __base__=Strict, **keys)
     try:
-        return dict(lock.model_validate_json(path.read_bytes()))
+        return dict(lock.model_validate(parse_object(path.read_bytes())))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}: bring it back with git") from error
+    except NotAnObject as error:
+        raise ConfigError(f"{path}: {error}; bring it back with git") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {sentence(error, lock)}") from error
 

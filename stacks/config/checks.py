@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 
 from adapters.engines.registry import ENGINES
+from adapters.source_remedies import HUGGING_FACE
 from stacks.config.container_check import container_problem
 from stacks.config.container_environment import environment_problems
 from stacks.config.derived import (
@@ -22,6 +23,7 @@ from stacks.config.derived import (
     rollout_plan,
 )
 from stacks.config.engine_parts import missing_part
+from stacks.config.hub_endpoint import endpoint_problem, is_loopback
 from stacks.config.memory_check import memory_warning
 from stacks.config.regions import partition_of
 from stacks.config.stage_config import LoadedStage, StageConfig
@@ -115,15 +117,26 @@ def _shown(value: object) -> str:
 
 def _tags(config: StageConfig) -> Iterator[str]:
     if taken := [key for key in config.tags if key.lower().startswith(("aws:", "lora-serving:"))]:
-        yield f"tags: {taken[0]!r}: tags that start with aws: or lora-serving: are not yours to set"
+        yield (
+            f"tags: {taken[0]!r}: tags that start with aws: or lora-serving: are AWS's and this app's: take "
+            "another name"
+        )
 
 
 def _hub(config: StageConfig) -> Iterator[str]:
-    local = re.fullmatch(r"http://(127\.0\.0\.1|localhost)(:\d+)?", config.hub_endpoint)
-    if config.hub_endpoint.startswith("http://") and not local:
-        yield "hub_endpoint must be https: a token would travel in clear text"
-    hugging_face = StageConfig.model_fields["hub_endpoint"].default
-    if config.hub_endpoint != hugging_face and not local and not has_mounted_model(config):
+    if (problem := endpoint_problem(config.hub_endpoint)) is not None:
+        yield problem
+        return
+    if config.base_model.also_known_as and config.engine.trust_remote_code and not has_mounted_model(config):
+        # LoRAX 0.12.1 loads the config of the model that the adapter names (`utils/adapter.py`,
+        # `check_architectures`), with the code of that repository's branch. Offline, as with a mounted model,
+        # it does not.
+        yield (
+            "base_model.also_known_as: with engine.trust_remote_code, the engine may run code of the "
+            "repositories that it names: write base_model.mirror: true"
+        )
+    is_mirror = config.hub_endpoint != HUGGING_FACE and not is_loopback(config.hub_endpoint)
+    if is_mirror and not has_mounted_model(config):
         # The container's environment has no HF_ENDPOINT. A Hub on this machine is for experiments.
         yield (
             "hub_endpoint is for the seeder, and the container would fetch the base model from "
@@ -133,14 +146,20 @@ def _hub(config: StageConfig) -> Iterator[str]:
 
 def _image(config: StageConfig) -> Iterator[str]:
     if len(config.image) > _MAX_IMAGE or re.search(r"\s", config.image):
-        yield f"image: SageMaker takes {_MAX_IMAGE} characters without spaces: write asset, or an image's URI"
+        yield (
+            f"image: {config.image!r}: SageMaker takes {_MAX_IMAGE} characters without spaces: write asset, "
+            "or an image's URI"
+        )
     if config.image == "asset" or config.image.startswith(_LAPTOP):
         return
     # CreateModel: "Using non-ECR image … without Vpc repository access mode is not supported."
     ecr, domain = _ECR.fullmatch(config.image), partition_of(config.region).domain
     host = f"<account>.dkr.ecr.{config.region}.{domain}"
     if ecr is None:
-        yield f"image: SageMaker pulls from a private repository of ECR only: push it to {host}/…"
+        yield (
+            f"image: {config.image!r}: SageMaker pulls from a private repository of ECR only: push it to "
+            f"{host}/…"
+        )
     elif ecr["region"] != config.region:
         yield (
             f"image: it is in {ecr['region']}, SageMaker pulls from the endpoint's own region only: push "
@@ -162,7 +181,7 @@ def _keys_and_topic(config: StageConfig) -> Iterator[str]:
     partition = partition_of(config.region).name
     for key, arn in {
         **arns,
-        **{f"decrypt_keys.{i}": arn for i, arn in enumerate(config.decrypt_keys)},
+        **{f"decrypt_keys[item {i}]": arn for i, arn in enumerate(config.decrypt_keys, 1)},
     }.items():
         if arn is not None and arn.split(":")[1] != partition:
             yield f"{key}: it is in another partition, ARNs of {config.region} begin with arn:{partition}:"
@@ -191,15 +210,16 @@ def _scaling(config: StageConfig) -> Iterator[str]:
     if scaling.enabled and not scaling.min_instances <= count <= scaling.max_instances:
         yield (
             f"endpoint.instance_count: {count} is outside of autoscaling's limits, "
-            f"{scaling.min_instances} to {scaling.max_instances}"
+            f"{scaling.min_instances} to {scaling.max_instances}: write a number within them, or change "
+            "autoscaling.min_instances or autoscaling.max_instances"
         )
     if not scaling.enabled and scaling.schedules:
-        yield "autoscaling.schedules: they need enabled: true"
+        yield "autoscaling.schedules: they need autoscaling.enabled: true: write that, or leave them out"
     expected = config.cost.expected_instances
     if expected is not None and not fewest_instances(config) <= expected <= most_instances(config):
         yield (
-            f"cost.expected_instances: {expected:g} is outside of what autoscaling allows, "
-            f"{fewest_instances(config)} to {most_instances(config)}"
+            f"cost.expected_instances: {expected:.15g} is outside of what autoscaling allows, "
+            f"{fewest_instances(config)} to {most_instances(config)}: write a number within that"
         )
 
 

@@ -32,6 +32,8 @@ READERS: dict[str, Callable[[Settings, Mapping[str, str]], None]] = {
 
 #: The flags of each engine that takes some, for the reference page.
 FLAGS: dict[str, FlagTable] = {"lorax": LORAX_FLAGS, "vllm": VLLM_FLAGS}
+#: Variables whose values have no quotes in a stage file.
+_NUMBERS = {field.alias for field in Settings.model_fields.values() if field.annotation in {int, float}}
 
 
 def container_problem(engine: str, environment: Mapping[str, str]) -> str | None:
@@ -46,7 +48,8 @@ def container_problem(engine: str, environment: Mapping[str, str]) -> str | None
         section = KEYS[conflict.variable].partition(".")[0]
         return f"{section}: {_with_keys(conflict.remedy).replace(f'{section}.', '')}"
     except SettingsError as error:
-        return f"{KEYS[error.variable]}: {error.value!r}: {_with_keys(error.remedy)}"
+        value = error.value if error.variable in _NUMBERS else repr(error.value)
+        return f"{KEYS[error.variable]}: {value}: {_with_keys(error.remedy)}"
     return None
 
 

@@ -15,6 +15,7 @@ from adapters.errors import InvalidAdapter
 from adapters.validation.base_model import InvalidBaseModel
 from stacks.config.checks import problems
 from stacks.config.local_adapters import check_local_adapters, stage_rules
+from stacks.config.local_model import LocalModel
 from stacks.config.manifest import Manifest
 from stacks.config.memory_check import memory_refusal
 from stacks.config.stage_config import LoadedStage, StageConfig
@@ -55,8 +56,10 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
             f"{path}: base_model.path: {model_path!r} has no config.json; name a model directory"
         )
     stage = LoadedStage(name=path.stem, config=config, manifest=manifest, directory=path.parent)
-    rules = stage_rules(config.engine, config.base_model.name)
+    rules = stage_rules(config.engine, config.base_model)
     try:
+        if stage.local_model is not None:
+            LocalModel(config.base_model.name, stage.local_model).check_files()
         check_local_adapters(manifest, manifest_path.parent, rules, stage.local_model)
     except InvalidAdapter as error:
         raise ConfigError(f"{manifest_path}: {error}") from error

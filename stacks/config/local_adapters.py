@@ -16,6 +16,7 @@ from ingest.pytorch.converted_file import ConvertedFile
 from stacks.config.manifest import Adapter, Manifest
 
 if TYPE_CHECKING:
+    from stacks.config.sections.base_model import BaseModelSource
     from stacks.config.sections.engine import Engine
 
 
@@ -36,15 +37,16 @@ def check_local_adapters(manifest: Manifest, directory: Path, rules: Rules, mode
             _check(adapter, folder, rules, base)
 
 
-def stage_rules(engine: Engine, base_model: str) -> Rules:
+def stage_rules(engine: Engine, base_model: BaseModelSource) -> Rules:
     """Make the rules of a stage for its adapters."""
     modules = engine.adapter_target_modules
     return Rules(
         engine=engine.name,
         max_rank=engine.max_adapter_rank,
-        base_model=base_model,
+        base_model=base_model.name,
         target_modules=None if modules is None else tuple(modules),
         gpus=engine.tensor_parallel,
+        also_known_as=tuple(sorted(base_model.also_known_as)),
     )
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from adapters import git_lfs
 from adapters.files import LocalFile, sha256_of
 from adapters.store.layout import content_digest, model_prefix, revision_of
+from adapters.validation.base_model import InvalidBaseModel
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,17 @@ class LocalModel:
     def sha256(self) -> dict[str, str]:
         """SHA-256 (hex) by file name."""
         return {path.name: sha256_of(LocalFile(path)) for path in self.files}
+
+    def check_files(self) -> None:
+        """Check that no file is a Git LFS pointer, the tokenizer included; raises `InvalidBaseModel`."""
+        for path in self.files:
+            try:
+                is_pointer = git_lfs.has_pointer(LocalFile(path))
+            except OSError as error:
+                problem = f"its {path.name} cannot be read ({error.strerror})"
+                raise InvalidBaseModel(self.name, problem, "check its permissions") from error
+            if is_pointer:
+                raise InvalidBaseModel(self.name, f"its {path.name} {git_lfs.PROBLEM}", git_lfs.REMEDY)
 
     def pack(self, target: Path) -> dict[str, str]:
         """Copy the files below `target`/model and return the SHA-256 (hex) of each."""

@@ -15,9 +15,9 @@ from adapters.names import check_name
 from adapters.source import HubSource, LocalSource, PackedSource, S3Source, Source, SourceError, parse_source
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, content_digest
 from ingest.adapter_files import CONVERSION_FILE, Conversion
-from ingest.local_directory import missing_file, read_directory
+from ingest.local_directory import check_directory, read_directory
 from ingest.pytorch.converted_file import CHECKPOINT_FILE, ConvertedFile
-from stacks.typed_yaml import Strict
+from stacks.typed_yaml import Strict, shaped
 
 
 def _checked_name(name: str) -> str:
@@ -27,14 +27,18 @@ def _checked_name(name: str) -> str:
         raise ValueError(f"{error.problem}; {error.remedy}") from error
 
 
+_SHA256 = shaped("[0-9a-f]{64}", "write the 64 digits of a SHA-256, lower-case, in quotes")
+
+
 class Adapter(Strict):
     """One entry of the manifest."""
 
     name: Annotated[str, AfterValidator(_checked_name)]
     """Lower-case letters, digits and `. _ -`, in parts separated by `/`; at most 200 characters, no `--`."""
     source: str
-    """`hf://org/repo@<commit>`, `s3://bucket/prefix/` or a local directory, relative to the manifest."""
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """`hf://org/repo@<commit>`, `hf://org/repo/folder@<commit>`, `s3://bucket/prefix/` or a local directory,
+    relative to the manifest."""
+    sha256: Annotated[str, _SHA256] | None = None
     """Expected SHA-256 of the weights file at the source; without it, the source is trusted. Of a source with
     `adapter_model.bin` it is that file's hash, as the Hub shows it, not the one of the safetensors file that
     it is converted to."""
@@ -58,12 +62,11 @@ class Adapter(Strict):
         """Return what is wrong with the source; None if nothing. Relative paths start at `directory`."""
         try:
             source = self.parsed_source
+            if isinstance(source, LocalSource):
+                check_directory(source.path, directory / source.path)
         except SourceError as error:
             return f"{self.source!r}: {error.problem}; {error.remedy}"
         match source:
-            case LocalSource(path):
-                missing = missing_file(directory / path)
-                return f"{path!r} has no {missing}" if missing else None
             case HubSource() if not (unpinned or source.is_pinned):
                 return f"{source.revision!r} is not a commit; pin the 40-digit commit that was tested"
             case PackedSource():
@@ -82,7 +85,7 @@ class Manifest(Strict):
         seen: set[str] = set()
         for name in map(_checked_name, self.published_names()):
             if name in seen:
-                raise ValueError(f"adapter {name!r} is listed twice")
+                raise ValueError(f"adapter {name!r} is listed twice, copies included; keep one of them")
             seen.add(name)
         return self
 

@@ -10,6 +10,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from adapters.source_remedies import HUGGING_FACE
+from stacks.config.hub_endpoint import normalized
 from stacks.config.manifest import Manifest
 from stacks.config.regions import check_region
 from stacks.config.sections.autoscaling import Autoscaling
@@ -21,19 +23,27 @@ from stacks.config.sections.network import Network
 from stacks.config.sections.observability import Observability
 from stacks.config.sections.rollout import Rollout
 from stacks.config.sections.security import Security
-from stacks.typed_yaml import Strict
+from stacks.typed_yaml import Strict, shaped
 
 #: Beginning of every stack's name.
 STACK_PREFIX = "LoraServing-"
 _TAG = r"[A-Za-z0-9 _.:/=+@-]"
-TagKey = Annotated[str, Field(pattern=rf"^{_TAG}{{1,128}}$")]
-TagValue = Annotated[str, Field(pattern=rf"^{_TAG}{{0,256}}$")]
+_TAG_REMEDY = "write letters, digits, spaces and _ . : / = + @ - only"
+TagKey = Annotated[str, shaped(rf"{_TAG}{{1,128}}", f"{_TAG_REMEDY}, 1 to 128 of them")]
+TagValue = Annotated[str, shaped(rf"{_TAG}{{0,256}}", f"{_TAG_REMEDY}, at most 256 of them")]
+SecretName = Annotated[
+    str,
+    shaped(
+        "[A-Za-z0-9/_+=.@-]{1,512}",
+        "write the secret's name, not its ARN: at most 512 letters, digits and / _ + = . @ -",
+    ),
+]
 
 
 class StageConfig(Strict):
     """A stage: account and region, base model, adapters, engine and infrastructure."""
 
-    account: str | None = Field(None, pattern=r"^\d{12}$")
+    account: Annotated[str, shaped(r"\d{12}", "write the account's 12 digits in quotes")] | None = None
     """AWS account; by default the one of the deploying credentials."""
     region: Annotated[str, AfterValidator(check_region)] = "us-east-1"
     """AWS region, one with SageMaker hosting."""
@@ -49,10 +59,11 @@ class StageConfig(Strict):
     """Path of the adapter manifest, relative to the stage file."""
     allow_unpinned_sources: bool = False
     """Accept Hub branches in place of commits; for development."""
-    hub_endpoint: str = Field("https://huggingface.co", pattern=r"^https?://[^/\s]+$")
-    """URL of the Hub or of a mirror with the same routes, for the seeder; the container always asks
-    huggingface.co, so another Hub needs `base_model.mirror: true`."""
-    hub_token_secret: str | None = Field(None, max_length=512, pattern=r"^[A-Za-z0-9/_+=.@-]+$")
+    hub_endpoint: Annotated[str, AfterValidator(normalized)] = HUGGING_FACE
+    """URL of the Hub or of a mirror with the same routes, for the seeder; with the path of an artifact
+    repository, as HF_ENDPOINT has it, e.g. `https://host/artifactory/api/huggingfaceml/repository`. The
+    container always asks huggingface.co, so another Hub needs `base_model.mirror: true`."""
+    hub_token_secret: SecretName | None = None
     """Name of a Secrets Manager secret, of the stage's account and region, with a Hub read token as its plain
     text: for private and gated repositories. The seeder alone reads it, so a base model that needs it has to
     be mirrored."""

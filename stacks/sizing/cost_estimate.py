@@ -11,10 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from stacks.typed_yaml import ConfigError, Strict, sentence
+from stacks.typed_yaml import Strict, read, shaped
 
 PRICES = Path(__file__).with_name("prices.yaml")
 #: AWS's own month: 365 × 24 / 12.
@@ -37,7 +36,7 @@ class RegionPrices(Strict):
 class Prices(Strict):
     """The whole table."""
 
-    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}$")]
+    date: Annotated[str, shaped(r"\d{4}-\d{2}", "write year and month, e.g. 2026-01")]
     """Year and month of the prices."""
     source: str
     """Origin of the prices, in a sentence."""
@@ -185,12 +184,4 @@ def estimate(usage: BilledUsage, prices: Prices | None = None) -> Estimate | Non
 @cache
 def load_prices(path: Path = PRICES) -> Prices:
     """Read the table, once; raises `ConfigError`."""
-    # The C parser, where PyYAML has it, is ten times as fast.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        # A safe loader, whichever it is.
-        return Prices.model_validate(yaml.load(path.read_text(), Loader=loader))  # noqa: S506
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {sentence(error, Prices)}") from error
+    return read(path, Prices)

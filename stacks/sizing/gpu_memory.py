@@ -15,6 +15,7 @@ from stacks.sizing.engines.registry import MEMORY
 from stacks.sizing.instances import InstanceType
 from stacks.sizing.memory_parts import GIB, HALF, kv_bytes_per_token, weight_bytes
 from stacks.sizing.model_shape import ModelShape
+from stacks.wording import any_of
 
 Verdict = Literal["fits", "near", "does not fit"]
 
@@ -103,13 +104,22 @@ class MemoryPlan:
 
 def tensor_parallel_problem(shape: ModelShape, instance: InstanceType, engine: str, gpus: int) -> str | None:
     """Return why a model cannot be shared by so many GPUs, in a sentence; None if it can."""
+    reason = _unshareable(shape, instance, engine, gpus)
+    if reason is None:
+        return None
+    others = range(1, instance.gpus + 1)
+    shareable = [str(n) for n in others if _unshareable(shape, instance, engine, n) is None]
+    return f"{reason}: write {any_of(shareable)}"
+
+
+def _unshareable(shape: ModelShape, instance: InstanceType, engine: str, gpus: int) -> str | None:
     if gpus > instance.gpus:
-        return f"{instance.name} has {instance.gpus} GPU(s): tensor_parallel may be {instance.gpus} at most"
+        return f"{instance.name} has {instance.gpus} GPU(s)"
     heads, kv = shape.attention_heads, shape.kv_heads
     if heads % gpus:
-        return f"{gpus} GPUs cannot share the model's {heads} attention heads: take a divisor of {heads}"
+        return f"{gpus} GPUs cannot share the model's {heads} attention heads"
     if kv % gpus and (gpus % kv or not MEMORY[engine].copies_kv_heads):
-        return f"{gpus} GPUs cannot share the model's {kv} KV heads: take a divisor of {kv}"
+        return f"{gpus} GPUs cannot share the model's {kv} KV heads"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -11,6 +12,10 @@ from stacks.sizing.hardware import hardware_problem
 from stacks.sizing.instances import INSTANCE_TYPES, InstanceType
 from stacks.sizing.memory_parts import GIB
 
+_SEVERAL = (
+    "no single change is enough: change several of engine.max_total_tokens, engine.quantize and "
+    "endpoint.instance_type"
+)
 #: Lengths are proposed in these steps.
 _TOKENS_STEP = 256
 
@@ -21,7 +26,7 @@ def memory_problem(found: MemoryPlan) -> str | None:
     if found.verdict == "fits":
         return None
     remedies = list(_remedies(found))
-    write = f"write {'; or '.join(remedies)}" if remedies else "no single change is enough: take several"
+    write = f"write {'; or '.join(remedies)}" if remedies else _SEVERAL
     sums = "; ".join(found.arithmetic()[:-1])
     if found.verdict == "does not fit":
         return (
@@ -55,17 +60,21 @@ def _remedies(found: MemoryPlan) -> Iterator[str]:
     yield from found.engine.adapter_remedies(demand, enough)
     longest = (demand.max_total_tokens - 1) // _TOKENS_STEP * _TOKENS_STEP
     lengths = range(longest, demand.max_input_tokens, -_TOKENS_STEP)
-    if (other := first(replace(demand, max_total_tokens=length) for length in lengths)) is not None:
-        yield f"max_total_tokens: {other.max_total_tokens}"
+    # By bisection, because a stage file may have any number here: a shorter length never needs more.
+    found_at = bisect_left(lengths, True, key=lambda length: enough(replace(demand, max_total_tokens=length)))
+    if found_at < len(lengths):
+        yield f"engine.max_total_tokens: {lengths[found_at]}"
     quantized = replace(demand, quantize=found.engine.quantization, dtype=None)
     if demand.quantize is None and demand.shape.stored_bytes is None and enough(quantized):
-        yield f"quantize: {quantized.quantize}"
+        # LoRAX refuses both together.
+        yield f"engine.quantize: {quantized.quantize}{' without engine.dtype' if demand.dtype else ''}"
     if (other := first(_more_gpus(demand))) is not None:
-        yield f"tensor_parallel: {other.tensor_parallel}"
+        yield f"engine.tensor_parallel: {other.tensor_parallel}"
     if (other := first(_larger_instances(demand))) is not None:
-        yield f"instance_type: {other.instance.name}"
+        yield f"endpoint.instance_type: {other.instance.name}"
     elif (other := first(_instances_with_more_gpus(demand))) is not None:
-        yield f"instance_type: {other.instance.name} with tensor_parallel: {other.tensor_parallel}"
+        gpus = f"engine.tensor_parallel: {other.tensor_parallel}"
+        yield f"endpoint.instance_type: {other.instance.name} with {gpus}"
 
 
 def _more_gpus(demand: Demand) -> Iterator[Demand]:

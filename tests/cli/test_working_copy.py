@@ -67,7 +67,7 @@ def test_a_slip_in_the_prices_is_one_line_and_exit_code_2(clone: Path) -> None:
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"{clone / 'stacks' / 'sizing' / 'prices.yaml'}: ")
-    assert "instance_hour.ml.g5.xlarge: 'free': Input should be a valid number" in line
+    assert "instance_hour.ml.g5.xlarge: 'free': write a number above 0" in line
 
 
 def test_a_synth_reports_what_each_stage_costs_and_what_an_update_needs(clone: Path) -> None:

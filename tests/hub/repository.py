@@ -198,6 +198,8 @@ class Faults:
     """Requests that a link to the CDN serves before it expires."""
     corrupt: set[str] = field(default_factory=set)
     """Paths of files that are served with the byte in the middle flipped, whatever the range."""
+    bare_listing: bool = False
+    """List files without size and hash, as a mirror may."""
     refuse_ranges: bool = False
     """Answer 200 and the whole file to a request for a range."""
     stall_every: int = 0

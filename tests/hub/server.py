@@ -28,8 +28,12 @@ from tests.hub.repository import Commit, Faults, HubFile, Repository, byte_range
 class HubServer:
     """The Hub and the CDN, serving inside of a `with` block."""
 
-    def __init__(self, port: int = 0) -> None:
-        """Bind both ports; `port` is the Hub's, 0: a free one."""
+    def __init__(self, port: int = 0, path: str = "") -> None:
+        """Bind both ports; `port` is the Hub's, 0: a free one.
+
+        `path` is that of an artifact repository, e.g. `/artifactory/api/huggingfaceml/hf`: without it, all
+        routes are absent.
+        """
         self.repositories: dict[str, Repository] = {}
         self.tokens: dict[str, set[str]] = {}
         """Valid tokens, and the gated and private repositories that they may read."""
@@ -43,7 +47,8 @@ class HubServer:
         self._links = 0
         self._link_uses: Counter[str] = Counter()
         hub, cdn = self._listeners = (Listener(self, "hub", port), Listener(self, "cdn"))
-        self.endpoint = f"http://127.0.0.1:{hub.port}"
+        self._path = path
+        self.endpoint = f"http://127.0.0.1:{hub.port}{path}"
         self.cdn = f"http://localhost:{cdn.port}"
 
     def __enter__(self) -> Self:
@@ -104,7 +109,9 @@ class HubServer:
             return refusal.answer
 
     def _hub(self, request: HubRequest, form: bytes) -> Reply:
-        match [unquote(part) for part in request.path.split("/")[1:]]:
+        if not request.path.startswith(f"{self._path}/"):
+            raise Refusal(404, {}, b"")
+        match [unquote(part) for part in request.path.removeprefix(self._path).split("/")[1:]]:
             case ["api", "whoami-v2"]:
                 return self._whoami(request)
             case ["api", "models", org, name, *rest]:
@@ -129,7 +136,8 @@ class HubServer:
         match route:
             case [] | ["revision", _]:
                 commit = self._commit(repository, route[1] if route else "main")
-                data = repository.info(commit, blobs=query.get("blobs", [""])[0].lower() in ("true", "1"))
+                blobs = query.get("blobs", [""])[0].lower() in ("true", "1")
+                data = repository.info(commit, blobs=blobs and not self.faults.bare_listing)
             case ["tree", revision, *folder]:
                 recursive = query.get("recursive", [""])[0].lower() in ("true", "1")
                 commit = self._commit(repository, revision)

@@ -328,7 +328,9 @@ def test_a_failed_publication_is_reported_with_a_remedy(shop: Shop) -> None:
     broken = shop.folder / "broken"
     broken.mkdir()
     assert "there is no such directory" in shop.fails("validate", str(shop.folder / "nowhere"))
-    assert "has no adapter_config.json; save the adapter with PEFT" in shop.fails("validate", str(broken))
+    assert "has no adapter_config.json; it has no files; save the adapter with PEFT" in shop.fails(
+        "validate", str(broken)
+    )
     for file in (CONFIG_FILE, WEIGHTS_FILE):
         (broken / file).write_bytes((SAMPLES / "otter" / file).read_bytes())
     config = json.loads((broken / CONFIG_FILE).read_bytes())

@@ -209,6 +209,7 @@ class Deployment:
                 "AdapterTargetModules": "",
                 "TensorParallel": "1",
                 "BaseModel": source.repo,
+                "BaseModelNames": "[]",
                 "BaseModelRevision": source.revision,
                 "ModelPrefix": "",
                 "TrustRemoteCode": "false",

@@ -63,6 +63,7 @@ class Function:
                 "AdapterTargetModules": "",
                 "TensorParallel": "1",
                 "BaseModel": factories.BASE,
+                "BaseModelNames": "[]",
                 "BaseModelRevision": self.model,
                 "ModelPrefix": "",
                 "TrustRemoteCode": "false",

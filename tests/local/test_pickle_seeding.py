@@ -77,7 +77,7 @@ def test_the_default_manifest_is_seeded_from_the_articles_repository(
     commit = server.add(article.REPO, article.repository())
     stage = load_stage(ROOT / "stages" / "dev.yaml")
     manifest = Manifest.model_validate(yaml.safe_load((ROOT / "stages/adapters/gsm8k.yaml").read_text()))
-    store = Store(laptop.client("s3"), rules=stage_rules(stage.config.engine, stage.config.base_model.name))
+    store = Store(laptop.client("s3"), rules=stage_rules(stage.config.engine, stage.config.base_model))
     write_json(
         tmp_path / "manifest.json", {"adapters": manifest.pack(ROOT / "stages", tmp_path), "model": {}}
     )

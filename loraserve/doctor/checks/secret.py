@@ -16,7 +16,7 @@ from loraserve.aws import Client
 from loraserve.doctor.answers import unanswered
 from loraserve.doctor.finding import Finding, ok, problem, unknown
 from loraserve.doctor.kms_keys import state_problem, state_remedy
-from loraserve.doctor.sources.seeder_token import how_to_store
+from loraserve.doctor.sources.seeder_token import how_to_store, tokens_page
 from stacks.config.stage_config import LoadedStage, StageConfig
 
 _CHECK = "Hub token"
@@ -140,7 +140,7 @@ def _accepted(config: StageConfig, token: str) -> Finding:
 
 def _create(config: StageConfig) -> str:
     return (
-        "store a read token (https://huggingface.co/settings/tokens) in a file token.txt, and run "
+        f"store a read token ({tokens_page(config)}) in a file token.txt, and run "
         f"`aws secretsmanager create-secret --region {config.region} --name {config.hub_token_secret} "
         "--secret-string file://token.txt`"
     )

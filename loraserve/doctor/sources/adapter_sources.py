@@ -75,7 +75,7 @@ def check_adapter_sources(
 
     `silence` is the reason why the Hub cannot be asked; `facts` are the base model's, None if unknown.
     """
-    rules = stage_rules(stage.config.engine, stage.config.base_model.name)
+    rules = stage_rules(stage.config.engine, stage.config.base_model)
     groups = source_groups(stage)
     locator = Locator(s3.client, "", hub.seeder, None, {})
 

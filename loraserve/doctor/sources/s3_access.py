@@ -16,6 +16,7 @@ from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
 from adapters.store.s3 import error_code, is_absent
 from adapters.validation.adapter_config import MAX_CONFIG_BYTES
 from ingest.adapter_files import AdapterFiles, adapter_files
+from ingest.missing_adapter import missing_in_s3
 from ingest.pytorch.converted_file import CHECKPOINT_FILE
 from ingest.s3_object import S3File
 from loraserve.aws import Client
@@ -104,9 +105,9 @@ class S3Access:
             return head
         except ClientError as error:
             if is_absent(error):
-                found = f"{source}: it has no {file}"
+                missing = missing_in_s3(self.client, source)
                 raise UnusableSource(
-                    problem(self._check, found, "correct the prefix in the manifest")
+                    problem(self._check, f"{missing.adapter}: {missing.problem}", missing.remedy)
                 ) from error
             if is_refusal(error):
                 raise self._not_checked(
@@ -124,14 +125,7 @@ class S3Access:
         except UnusableSource as unusable:
             if not isinstance(unusable.__cause__, Exception) or not is_absent(unusable.__cause__):
                 raise
-        try:
-            return CHECKPOINT_FILE, self._head(source, CHECKPOINT_FILE)
-        except UnusableSource as unusable:
-            if isinstance(unusable.__cause__, Exception) and is_absent(unusable.__cause__):
-                remedy = "correct the prefix, or save the adapter there with PEFT's save_pretrained"
-                found = f"{source}: it has neither {WEIGHTS_FILE} nor {CHECKPOINT_FILE}"
-                raise UnusableSource(problem(self._check, found, remedy)) from unusable
-            raise
+        return CHECKPOINT_FILE, self._head(source, CHECKPOINT_FILE)
 
     def _check_key(self, source: S3Source, head: dict[str, Any]) -> None:
         """Refuse objects that the seeder may not decrypt: their key is one that the stage does not name."""

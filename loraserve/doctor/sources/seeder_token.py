@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapters.source_remedies import HUGGING_FACE
 from adapters.store.s3 import error_code
 from ingest.hub_token import plain_token
 from loraserve.aws import Client
 from loraserve.doctor.caller import caller
 from stacks.config.stage_config import StageConfig
 
-#: The page where an account of the Hub creates tokens; a read token is enough.
-TOKENS_PAGE = "https://huggingface.co/settings/tokens"
 _SUGGESTED_NAME = "lora-serving/hub-token"
 
 
@@ -53,19 +52,26 @@ def seeder_token(config: StageConfig, client: Client) -> SeederToken:
     return SeederToken(token)
 
 
+def tokens_page(config: StageConfig) -> str:
+    """Return the place where an account creates tokens: the Hub's page, or the mirror that issues its own."""
+    hub = config.hub_endpoint
+    return f"{hub}/settings/tokens" if hub == HUGGING_FACE else f"of {hub}"
+
+
 def how_to_store(config: StageConfig) -> str:
     """Return the steps that give the seeder a token, as a part of a sentence.
 
     The token is passed in a file: an argument would stay in the shell's history.
     """
     name = config.hub_token_secret or _SUGGESTED_NAME
+    token = f"a read token ({tokens_page(config)})"
     if config.hub_token_secret is None:
         return (
-            f"store a read token ({TOKENS_PAGE}) in a file token.txt, run `aws secretsmanager create-secret "
+            f"store {token} in a file token.txt, run `aws secretsmanager create-secret "
             f"--region {config.region} --name {name} --secret-string file://token.txt`, and write "
             f"hub_token_secret: {name}"
         )
     return (
-        f"store a read token ({TOKENS_PAGE}) in a file token.txt, and run `aws secretsmanager "
+        f"store {token} in a file token.txt, and run `aws secretsmanager "
         f"put-secret-value --region {config.region} --secret-id {name} --secret-string file://token.txt`"
     )

@@ -103,7 +103,9 @@ class PipAudit:
             )
         entries: list[dict[str, Any]] = run.document(self.name)["dependencies"]
         if len(entries) != len(pins):
-            raise NotScanned(f"pip-audit reports {len(entries)} of {len(pins)} packages")
+            raise NotScanned(
+                f"pip-audit reports {len(entries)} of {len(pins)} packages: install grype or trivy"
+            )
         return entries
 
 

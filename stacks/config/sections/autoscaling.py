@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from adapters.closest import closest
-from stacks.typed_yaml import Strict
+from stacks.typed_yaml import Strict, shaped
+from stacks.wording import stated
 
 #: Application Auto Scaling's cron has six fields, the last one the year.
 _CRON = re.compile(r"cron\((\S+ ){5}\S+\)")
@@ -59,10 +60,15 @@ def _timezone(value: str) -> str:
     return value
 
 
+_NAME = shaped(
+    "[a-z][a-z0-9-]{0,62}", "write a lower-case letter, then lower-case letters, digits and -, at most 63"
+)
+
+
 class Schedule(Strict):
     """New limits from a point in time on, e.g. for business hours, or for nights and weekends."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
+    name: Annotated[str, _NAME]
     """Name in CloudFormation and in the console."""
     cron: Annotated[str, AfterValidator(_cron)]
     """Start time in six fields: minute, hour, day of month, month, day of week, year."""
@@ -76,7 +82,9 @@ class Schedule(Strict):
     @model_validator(mode="after")
     def _ordered(self) -> Schedule:
         if self.min_instances > self.max_instances:
-            raise ValueError("min_instances must be at most max_instances")
+            raise ValueError(
+                f"{stated(self, 'min_instances')}, must be at most {stated(self, 'max_instances')}"
+            )
         return self
 
 
@@ -106,7 +114,9 @@ class Autoscaling(Strict):
     @model_validator(mode="after")
     def _ordered(self) -> Autoscaling:
         if self.min_instances > self.max_instances:
-            raise ValueError("min_instances must be at most max_instances")
+            raise ValueError(
+                f"{stated(self, 'min_instances')}, must be at most {stated(self, 'max_instances')}"
+            )
         names = [schedule.name for schedule in self.schedules]
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"schedules: {twice[0]!r} is there twice; give each another name")

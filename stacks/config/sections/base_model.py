@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from stacks.typed_yaml import Strict
+from adapters.validation.base_name import MAX_NAME_LENGTH
+from stacks.typed_yaml import Strict, shaped
 
 _HUB_ID = re.compile(r"(?!.*(--|\.\.))(?!.*\.git$)(\b[\w.-]+\b/)?\b[\w.-]{1,96}\b", re.ASCII)
+#: A branch or a tag may move between two instances' starts.
+_COMMIT = shaped("[0-9a-f]{40}", "write the 40 digits of a commit, not a branch or a tag, in quotes")
 
 
 class BaseModelSource(Strict):
     """The base model: fetched from the Hub by the container, or mounted from the bucket."""
 
     name: str = "mistralai/Mistral-7B-Instruct-v0.1"
-    """Hub id, or any name for a local model; adapters must have been trained on a model of this name."""
-    revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
+    """Hub id, or any name for a local model; adapters must have been trained on a model of this name, or of
+    one in `also_known_as`."""
+    also_known_as: list[Annotated[str, Field(max_length=MAX_NAME_LENGTH)]] = Field([], max_length=100)
+    """Other names that mean this base model where an adapter's config has them as `base_model_name_or_path`:
+    of a quantized or copied one (`unsloth/mistral-7b-instruct-v0.1-bnb-4bit`), or a path on the machine that
+    trained (`/opt/ml/model`). `""` stands for a config without a name. The adapter's dimensions are checked
+    all the same. Upper and lower case are the same, as in the Hub's ids."""
+    revision: Annotated[str, _COMMIT] | None = None
     """The Hub commit."""
     path: str | None = None
     """A local directory with the model, relative to the stage file; it is uploaded to the bucket and mounted
@@ -33,7 +43,7 @@ class BaseModelSource(Strict):
         if (self.revision is None) == (self.path is None):
             raise ValueError("give either revision (a 40-digit Hub commit) or path (a local directory)")
         if self.mirror and self.path is not None:
-            raise ValueError("mirror is for models on the Hub: a local one is uploaded to the bucket anyway")
+            raise ValueError("mirror is for models on the Hub: a local one is uploaded anyway; leave it out")
         # The Hub's rule of ids (huggingface_hub, utils/_validators.py).
         if self.path is None and self.name and _HUB_ID.fullmatch(self.name) is None:
             raise ValueError(f"name: {self.name!r} is no id of the Hub: write organization/model")

@@ -7,12 +7,19 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from stacks.sizing.instances import INFERENCE_AMIS, check_type
-from stacks.typed_yaml import KeyOf, Strict
+from stacks.typed_yaml import KeyOf, Strict, shaped
 
 #: SageMaker's limits for both time-outs of a variant (CreateEndpointConfig).
 TimeoutSeconds = Annotated[int, Field(ge=60, le=3600)]
 #: ARN of a key; an alias or an id does not identify its account.
-KeyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$")]
+KeyArn = Annotated[
+    str,
+    shaped(
+        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+",
+        "write the ARN of a key, not of an alias, e.g. "
+        "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    ),
+]
 
 
 class DataCapture(Strict):

@@ -11,6 +11,7 @@ from adapters.engines.registry import ENGINES
 from adapters.names import check_module
 from container.gateway.settings import Settings
 from stacks.typed_yaml import KeyOf, Strict
+from stacks.wording import stated
 
 
 def _setting(name: str) -> Any:
@@ -22,7 +23,7 @@ def _setting(name: str) -> Any:
 
 def _not_empty(modules: list[str]) -> list[str]:
     if not modules:
-        raise ValueError("leave it out for all modules")
+        raise ValueError("name a module, or leave the key out for all modules")
     return modules
 
 
@@ -71,10 +72,12 @@ class Engine(Strict):
     def _consistent(self) -> Engine:
         # A rule of stage files alone: the container takes any ceiling.
         if self.max_new_tokens >= self.max_total_tokens:
-            raise ValueError("max_new_tokens must be below max_total_tokens")
+            raise ValueError(
+                f"{stated(self, 'max_new_tokens')}, must be below {stated(self, 'max_total_tokens')}"
+            )
         for key, instead in ENGINES[self.name].unused_settings.items():
             if key in self.model_fields_set and getattr(self, key) is not None:
-                raise ValueError(f"{key} has no effect with name: {self.name}, leave it out: {instead}")
+                raise ValueError(f"{key} has no effect with name: {self.name}: {instead}; leave it out")
         return self
 
 

@@ -7,12 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from stacks.typed_yaml import Strict
+from stacks.typed_yaml import Strict, shaped
 
-_Vpc = Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")]
-_Subnet = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
-_Zone = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d[a-z]$")]
-_SecurityGroup = Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
+
+def _id(prefix: str) -> AfterValidator:
+    return shaped(f"{prefix}-[0-9a-f]{{8,17}}", f"write an id, e.g. {prefix}-0123456789abcdef0")
+
+
+_Vpc = Annotated[str, _id("vpc")]
+_Subnet = Annotated[str, _id("subnet")]
+_Zone = Annotated[str, shaped(r"[a-z]{2}(-[a-z]+)+-\d[a-z]", "write a zone's name, e.g. us-east-1a")]
+_SecurityGroup = Annotated[str, _id("sg")]
 
 
 def _block(value: str) -> str:

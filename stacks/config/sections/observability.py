@@ -6,16 +6,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stacks.typed_yaml import Strict
+from stacks.typed_yaml import Strict, shaped
 
 #: SNS refuses to subscribe anything else ("Invalid parameter: Email address"), in the middle of a deployment.
-_Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s.]+$")]
+_Address = Annotated[str, shaped(r"[^@\s]+@[^@\s]+\.[^@\s.]+", "write a mail address, e.g. team@example.com")]
+_Topic = Annotated[
+    str,
+    shaped(
+        r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+",
+        "write a topic's ARN, e.g. arn:aws:sns:us-east-1:111122223333:alarms",
+    ),
+]
 
 
 class Observability(Strict):
     """Alarms, dashboard and log retention. The dashboard shows each alarm, with or without subscribers."""
 
-    alarm_topic: str | None = Field(None, pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+$")
+    alarm_topic: _Topic | None = None
     """ARN of an SNS topic for every alarm; by default the stage creates one."""
     alarm_emails: list[_Address] = Field([], max_length=20)
     """Addresses to subscribe to the stage's own topic; each must confirm the mail that SNS sends."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from stacks.config.sections.endpoint import KeyArn
-from stacks.typed_yaml import Strict
+from stacks.typed_yaml import Strict, shaped
+
+_POLICY = shaped(
+    "[A-Za-z0-9+=,.@_/-]{1,512}",
+    "write the policy's name, not its ARN: at most 512 letters, digits and + = , . @ _ / -",
+)
 
 
 class Security(Strict):
@@ -22,7 +27,7 @@ class Security(Strict):
     cannot be changed in a deployed stage, as `encryption`."""
     key_rotation_days: int = Field(365, ge=90, le=2560)
     """Days between rotations of the stage's own key."""
-    permissions_boundary: str | None = Field(None, pattern=r"^[A-Za-z0-9+=,.@_/-]{1,512}$")
+    permissions_boundary: Annotated[str, _POLICY] | None = None
     """Name of the managed policy, in the stage's account, that bounds every role; many organizations require
     one."""
 

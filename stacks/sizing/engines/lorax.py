@@ -35,7 +35,7 @@ class LoraxMemory(EngineMemory):
         now = demand.adapter_memory_fraction
         for share in sorted((percent / 100 for percent in range(1, 60)), key=lambda share: abs(share - now)):
             if enough(replace(demand, adapter_memory_fraction=share)):
-                yield f"adapter_memory_fraction: {share:g}"
+                yield f"engine.adapter_memory_fraction: {share:g}"
                 return
 
 

@@ -45,15 +45,15 @@ class VllmMemory(EngineMemory):
     def adapter_remedies(self, demand: Demand, enough: Callable[[Demand], bool]) -> Iterator[str]:
         """Try fewer slots, lower ranks, fewer modules."""
         if most := _most_adapters(demand, enough):
-            yield f"max_active_adapters: {most}"
+            yield f"engine.max_active_adapters: {most}"
         lower = (rank for rank in reversed(RANKS) if 1 < rank < demand.max_adapter_rank)
         for rank in lower:
             if enough(replace(demand, max_adapter_rank=rank)):
-                yield f"max_adapter_rank: {rank}"
+                yield f"engine.max_adapter_rank: {rank}"
                 break
         few = replace(demand, adapter_target_modules=("q_proj", "v_proj"))
         if demand.adapter_target_modules is None and enough(few):
-            yield "adapter_target_modules: [q_proj, v_proj]"
+            yield "engine.adapter_target_modules: [q_proj, v_proj]"
 
 
 def slot_bytes(

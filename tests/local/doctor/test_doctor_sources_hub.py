@@ -26,6 +26,7 @@ from tests.local.doctor.sources_stage import Doctor, assert_healthy, assert_reme
 
 TOKEN = "hf_averysecrettoken"
 ADAPTER = factories.adapter(2)
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 59408\n"
 MODEL = "base model"
 SOURCES = "adapter sources"
 
@@ -302,8 +303,16 @@ def test_a_source_in_s3_is_healthy_with_a_remark(doctor: Doctor, server: HubServ
 @pytest.mark.parametrize(
     ("files", "state", "problem"),
     [
-        ({}, State.PROBLEM, f"it has no {CONFIG_FILE}"),
-        ({CONFIG_FILE: ADAPTER[CONFIG_FILE]}, State.PROBLEM, "neither adapter_model.safetensors nor"),
+        ({}, State.PROBLEM, "there is no object under this prefix"),
+        (
+            {CONFIG_FILE: ADAPTER[CONFIG_FILE]},
+            State.PROBLEM,
+            "has no adapter_model.safetensors and no adapter_",
+        ),
+        ({f"en/{file}": content for file, content in ADAPTER.items()}, State.PROBLEM, "an adapter: en"),
+        ({"output/model.tar.gz": b"\x1f\x8b"}, State.PROBLEM, "but the archive output/model.tar.gz"),
+        (ADAPTER | {CONFIG_FILE: LFS_POINTER}, State.PROBLEM, "is a Git LFS pointer"),
+        (ADAPTER | {WEIGHTS_FILE: LFS_POINTER}, State.PROBLEM, "is a Git LFS pointer"),
         (
             {CONFIG_FILE: ADAPTER[CONFIG_FILE], "adapter_model.bin": b"PK\x03\x04"},
             State.PROBLEM,

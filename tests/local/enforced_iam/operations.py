@@ -272,6 +272,7 @@ class Operations:
             "AdapterTargetModules": "q_proj,v_proj",
             "TensorParallel": "1",
             "BaseModel": "tiny-mistral",
+            "BaseModelNames": "[]",
             "BaseModelRevision": "",
             "ModelPrefix": "",
             "TrustRemoteCode": "false",

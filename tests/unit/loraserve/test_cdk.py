@@ -11,7 +11,7 @@ Stack | 23/5 | 1:06:27 PM | UPDATE_FAILED | Custom::AdapterSeeding | Seeding Err
 ‣ DeploymentError: Resource updates failed:
 Local/AdapterStore/Seeding/Default  (Custom::AdapterSeeding Seeding)
   Error: 2 adapter(s) cannot be published; nothing was changed. All of them: s3://bucket/report.json
-  adapter 'bad': its rank 64 is above this stage's 8; raise engine.max_adapter_rank
+  adapter 'bad': its rank 64 is above this stage's 8; write engine.max_adapter_rank: 64, or train with rank 8 or lower
   adapter 'worse': the repository is gated
 Logs:
   /aws/lambda/SeederWorker

@@ -177,10 +177,10 @@ def test_a_third_engine_is_synthesized(tmp_path: Path, monkeypatch: pytest.Monke
     ("more", "message"),
     [
         ({"engine": {"name": "tern", "quantize": "awq"}}, "engine.quantize: 'awq': give one that Tern knows: int4, int5"),
-        ({"engine": {"name": "tern", "adapter_memory_fraction": 0.2}}, "engine: adapter_memory_fraction has no effect with name: tern, leave it out: Tern swaps adapters to the host"),
+        ({"engine": {"name": "tern", "adapter_memory_fraction": 0.2}}, "engine: adapter_memory_fraction has no effect with name: tern: Tern swaps adapters to the host; leave it out"),
         ({"engine": {"name": "tern", "max_active_adapters": 512}}, "may use 19.9 (A10G 22.06 GiB, of which Tern uses 90% = 19.9 GiB; "),
         ({"engine": {"name": "tern", "max_active_adapters": 512}}, "adapters 1 MiB per rank = 32.0 GiB, room for 512"),
-        ({"engine": {"name": "tern", "max_active_adapters": 512}}, "write max_active_adapters: 1; or instance_type: ml.p5.4xlarge"),
+        ({"engine": {"name": "tern", "max_active_adapters": 512}}, "write engine.max_active_adapters: 1; or endpoint.instance_type: ml.p5.4xlarge"),
     ],
 )  # fmt: skip
 def test_a_third_engines_own_rules_apply_to_its_stage(
@@ -198,9 +198,9 @@ def test_a_third_engines_own_rules_apply_to_its_stage(
     [
         ({}, 16, None),
         ({"use_dora": True}, 16, None),
-        ({"use_rslora": True}, 16, "Tern does not load such an adapter; train without it, or serve it with engine: vllm"),
+        ({"use_rslora": True}, 16, "Tern does not load such an adapter; train without use_rslora, or write engine.name: vllm"),
         ({"bias": "all"}, 16, "bias to 'all', and Tern does not load such an adapter"),
-        ({}, 8, "its rank is 8; Tern serves only 16, 32 on 1 GPU\\(s\\); .*, or use engine: lorax or engine: vllm"),
+        ({}, 8, "its rank is 8; Tern serves only 16, 32 on 1 GPU\\(s\\): .*; train with rank 16 or 32, or write engine.name: lorax or engine.name: vllm"),
     ],
 )  # fmt: skip
 def test_a_third_engines_adapters_are_checked_by_its_record(
@@ -218,9 +218,14 @@ def test_a_third_engines_adapters_are_checked_by_its_record(
 
 def test_a_remedy_names_the_third_engine_where_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     third_engine.register(monkeypatch)
-    config = json.dumps(CONFIG | {"use_dora": True}).encode()
-    with pytest.raises(InvalidAdapter, match="train without it, or serve it with engine: tern$"):
-        check_adapter("otter", config, RecordingFile(file_with(shapes())), Rules("vllm", 64, "tiny-mistral"))
+    for rank, remedy in (
+        (16, "train without use_dora, or write engine.name: tern$"),
+        (8, "train without use_dora$"),
+    ):
+        config = json.dumps(CONFIG | {"use_dora": True, "r": rank}).encode()
+        weights = RecordingFile(file_with(shapes(rank)))
+        with pytest.raises(InvalidAdapter, match=remedy):
+            check_adapter("otter", config, weights, Rules("vllm", 64, "tiny-mistral"))
     problem = hardware_problem("lorax", INSTANCE_TYPES["ml.g7e.2xlarge"], None, None)
     assert problem is not None
     assert problem.endswith(": take ml.g6e, or engine.name: vllm, or engine.name: tern")
@@ -229,7 +234,7 @@ def test_a_remedy_names_the_third_engine_where_it_serves(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        ("rules", "engine.name: 'tern': Input should be 'lorax' or 'vllm'"),
+        ("rules", "engine.name: 'tern': write lorax or vllm"),
         ("memory", "engine.name: 'tern' has no memory record: add it to MEMORY in stacks/sizing/engines/registry.py"),
         ("reader", "engine.name: 'tern' has no settings check: add it to READERS in stacks/config/container_check.py"),
     ],
@@ -254,7 +259,10 @@ def test_an_engine_without_dockerfile_and_base_image_needs_an_image(
     third_engine.register(monkeypatch)
     with pytest.raises(ConfigError, match="engine.name: 'tern' has no container/tern/Dockerfile: add it, or"):
         load_stage(stage_file(tmp_path, image="asset"))
-    with pytest.raises(ConfigError, match=r"images\.lock: tern: missing$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"images\.lock: tern: missing; write it, with keys such as repository, tag, digest$",
+    ):
         read_lock()
 
 
@@ -262,6 +270,4 @@ def test_a_misspelt_engine_is_answered_with_the_right_one(tmp_path: Path) -> Non
     path = stage_file(tmp_path, engine={"name": "vlm"})
     with pytest.raises(ConfigError) as caught:
         load_stage(path)
-    assert str(caught.value) == (
-        f"{path}: engine.name: 'vlm': Input should be 'lorax' or 'vllm', did you mean 'vllm'"
-    )
+    assert str(caught.value) == (f"{path}: engine.name: 'vlm': write lorax or vllm, did you mean 'vllm'")

@@ -47,7 +47,7 @@ class TernMemory(EngineMemory):
 
     def adapter_remedies(self, demand: Demand, enough: Callable[[Demand], bool]) -> Iterator[str]:
         if enough(replace(demand, max_active_adapters=1)):
-            yield "max_active_adapters: 1"
+            yield "engine.max_active_adapters: 1"
 
 
 TERN = TernMemory(

@@ -56,7 +56,7 @@ def test_padding_after_header_is_part_of_it_and_space_before_it_is_not_minded() 
     [
         ({"dtype": "F31"}, r"at tensor 't': its dtype is 'F31'"),
         ({"dtype": ["F32"]}, "its dtype is a list"),
-        ({"dtype": None}, "its dtype is None"),
+        ({"dtype": None}, "its dtype is null"),
         ({"shape": [2, -2]}, "its shape cannot be"),
         ({"shape": [2, 2.0]}, "its shape cannot be"),
         ({"shape": [True, 4]}, "its shape cannot be"),
@@ -99,8 +99,8 @@ def test_a_file_that_ends_elsewhere_than_its_tensors_is_refused(size: int) -> No
         (b"[]", "it is not a JSON object"),
         (b"{}x", "it is not JSON"),
         (b'{"t": ', "it is not JSON"),
-        (b'{"t": 1, "t": 1}', "a key is there twice"),
-        (b'{"t": {"shape": [], "shape": []}}', "a key is there twice"),
+        (b'{"t": 1, "t": 1}', "line 1: 't' is there twice"),
+        (b'{"t": {"shape": [], "shape": []}}', "line 1: 'shape' is there twice"),
         (b'{"\xff": 1}', "it is not UTF-8"),
         ('{"t": 1}'.encode("utf-16"), "it is not UTF-8"),
         (b'{"t":' * 50_000, "it is nested too deeply"),
@@ -140,7 +140,7 @@ def test_a_header_whose_length_starts_like_a_pickle_is_none(length: int) -> None
         (bytes(8) + b"{}", "not a safetensors file"),
         (b"\x01" + bytes(7) + b"{", "not a safetensors file"),
         (b"\x03" + bytes(7) + b"{}", "not a safetensors file"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "not a safetensors file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "is a Git LFS pointer"),
     ],
 )
 def test_a_file_too_short_for_its_header_is_refused(content: bytes, message: str) -> None:

@@ -242,7 +242,7 @@ def test_the_callers_time_ends_the_conversion() -> None:
         (b"PK\x03\x04", "does not end with the directory of a zip archive"),
         (b"\x80\x04K\x01.", "is a bare pickle, which PyTorch does not write since 1.6"),
         (b"\0" * 257 + b"ustar" + b"\0" * 250, "is in the format of PyTorch before 1.6; save it again"),
-        (b"version https://git-lfs.github.com/spec/v1\noid", "is a pointer of Git LFS; run `git lfs pull`"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "is a Git LFS pointer, not the file"),
         ((2).to_bytes(8, "little") + b"{}", "is a safetensors file; rename it"),
         (archive({"version": b"3\n"}), "without data.pkl"),
         (archive({"data.pkl": b"}.", "byteorder": b"big"}), "saved on a big-endian machine"),

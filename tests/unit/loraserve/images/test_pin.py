@@ -169,7 +169,7 @@ def test_a_digest_that_is_not_that_of_the_manifest_is_refused(registry: OciRegis
 @pytest.mark.parametrize(
     ("asked", "answer", "told"),
     [
-        (f"HEAD {TAG}", (200, {}, b""), "answers with the digest '': is it a registry?"),
+        (f"HEAD {TAG}", (200, {}, b""), "answers with the digest '': check that container/images.lock names a registry"),
         (f"HEAD {TAG}", (200, {"Docker-Content-Digest": "md5:0"}, b""), "the digest 'md5:0'"),
         (f"HEAD {TAG}", (200, {"Docker-Content-Digest": digest_of(b"<html>")}, b""), "has no tag sha256:"),
         (f"HEAD {TAG}", (503, {"Retry-After": "600"}, b""), "answers with status 503: try again later"),
@@ -238,7 +238,10 @@ def test_a_lock_that_cannot_be_written_is_reported(lock: Path) -> None:
     lock.with_name("images.lock.new").mkdir()
     done = pin(lock)
     assert (done.exit_code, lock.read_bytes()) == (1, before)
-    assert "images.lock cannot be written (Is a directory): it is as it was" in done.stderr
+    assert (
+        "images.lock cannot be written (Is a directory): it is as it was; check its permissions"
+        in done.stderr
+    )
 
 
 def test_a_lock_that_cannot_be_read_is_reported(tmp_path: Path) -> None:

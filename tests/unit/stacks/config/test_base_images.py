@@ -76,7 +76,12 @@ def test_a_lock_that_is_missing_or_not_complete_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="vllm: missing"):
         read_lock(tmp_path / "images.lock")
     (tmp_path / "images.lock").write_bytes(b"\xff")
-    with pytest.raises(ConfigError, match="Invalid JSON"):
+    with pytest.raises(ConfigError, match=r"images.lock: it is not UTF-8 in line 1; bring it back with git$"):
+        read_lock(tmp_path / "images.lock")
+    (tmp_path / "images.lock").write_text(LOCK.read_text().replace('"vllm"', '"lorax"'))
+    with pytest.raises(
+        ConfigError, match=r"images.lock: line \d+: 'lorax' is there twice, first in line 2; "
+    ):
         read_lock(tmp_path / "images.lock")
 
 

@@ -46,7 +46,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "answer within total": (
         {"engine": {"max_new_tokens": 4095}},
         {"engine": {"max_new_tokens": 4096}},
-        r"engine: max_new_tokens must be below max_total_tokens",
+        r"engine: max_new_tokens, which is \d+.*, must be below max_total_tokens, which is \d+",
     ),
     "default within ceiling": (
         {"engine": {"default_new_tokens": 1024}},
@@ -81,37 +81,37 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "ranks that vLLM has slots for": (
         {"engine": {"name": "vllm", "max_active_adapters": 1, "max_adapter_rank": 512}},
         {"engine": {"name": "vllm", "max_active_adapters": 1, "max_adapter_rank": 513}},
-        r"engine.max_adapter_rank: 513: Input should be less than or equal to 512",
+        r"engine.max_adapter_rank: 513: write a whole number from 1 to 512",
     ),
     "some memory for adapters": (
         {"engine": {"adapter_memory_fraction": 0.05}},
         {"engine": {"adapter_memory_fraction": 0}},
-        r"engine.adapter_memory_fraction: 0: Input should be greater than 0",
+        r"engine.adapter_memory_fraction: 0: write a number above 0 and below 1",
     ),
     "modules by their own name": (
         {"engine": {"name": "vllm", "adapter_target_modules": ["q_proj"]}},
         {"engine": {"name": "vllm", "adapter_target_modules": ["model.q_proj"]}},
-        r"engine.adapter_target_modules.0: 'model.q_proj': write the module's own name, such as q_proj, without",
+        r"engine.adapter_target_modules\[item 1\]: 'model.q_proj': write the module's own name, such as q_proj, without",
     ),
     "modules as they are spelled": (
         {"engine": {"name": "vllm", "adapter_target_modules": ["q_proj", "v_proj"]}},
         {"engine": {"name": "vllm", "adapter_target_modules": ["v_proj", "q_proj "]}},
-        r"engine.adapter_target_modules.1: 'q_proj ': write the module's own name, such as q_proj",
+        r"engine.adapter_target_modules\[item 2\]: 'q_proj ': write the module's own name, such as q_proj",
     ),
     "some modules, or all": (
         {"engine": {"name": "vllm", "max_active_adapters": 8}},
         {"engine": {"name": "vllm", "max_active_adapters": 8, "adapter_target_modules": []}},
-        r"engine.adapter_target_modules: \[\]: leave it out for all modules",
+        r"engine.adapter_target_modules: \[\]: name a module, or leave the key out for all modules",
     ),
     "vLLM's key": (
         {"engine": {"name": "vllm", "max_active_adapters": 8, "adapter_target_modules": ["q_proj"]}},
         {"engine": {"adapter_target_modules": ["q_proj"]}},
-        r"engine: adapter_target_modules has no effect with name: lorax, leave it out: ",
+        r"engine: adapter_target_modules has no effect with name: lorax: .*; leave it out$",
     ),
     "LoRAX's key": (
         {"engine": {"adapter_memory_fraction": 0.1}},
         {"engine": {"name": "vllm", "max_active_adapters": 8, "adapter_memory_fraction": 0.1}},
-        r"engine: adapter_memory_fraction has no effect with name: vllm, leave it out: ",
+        r"engine: adapter_memory_fraction has no effect with name: vllm: .*; leave it out$",
     ),
     "a name of the base model": (
         {"base_model": {"name": "acme/model"}},
@@ -131,7 +131,17 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "token over TLS": (
         {"hub_endpoint": "http://localhost:9000", "base_model": {"mirror": True}},
         {"hub_endpoint": "http://localhost.example.com", "base_model": {"mirror": True}},
-        r"hub_endpoint must be https: a token would travel in clear text",
+        r"hub_endpoint: a token would travel in clear text: write https",
+    ),
+    "no secret in a URL": (
+        {"hub_endpoint": "https://hub.example.com/repository/hf", "base_model": {"mirror": True}},
+        {"hub_endpoint": "https://me:hunter2@hub.example.com/hf", "base_model": {"mirror": True}},
+        r"dev.yaml: hub_endpoint has a user name or a password, .* in the secret that hub_token_secret names$",
+    ),
+    "no code of a model's other names": (
+        {"base_model": {"also_known_as": ["acme/copy"], "mirror": True}, "engine": {"trust_remote_code": True}},
+        {"base_model": {"also_known_as": ["acme/copy"]}, "engine": {"trust_remote_code": True}},
+        r"base_model.also_known_as: with engine.trust_remote_code, .*: write base_model.mirror: true",
     ),
     "another Hub for the seeder alone": (
         {"hub_endpoint": "https://hub.example.com", "base_model": {"mirror": True}},
@@ -141,7 +151,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "keys by ARN": (
         {"decrypt_keys": [KEY.format("us-east-1")]},
         {"decrypt_keys": ["alias/mine"]},
-        r"decrypt_keys.0: 'alias/mine': String should match pattern",
+        r"decrypt_keys\[item 1\]: 'alias/mine': write the ARN of a key, not of an alias",
     ),
     "image's length": (
         {"image": f"{ECR}/{'a' * 200}"},
@@ -177,12 +187,12 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "an AMI that is there": (
         {"endpoint": {"inference_ami_version": "al2-ami-sagemaker-inference-gpu-3-1"}},
         {"endpoint": {"inference_ami_version": "al2-ami-sagemaker-inference-gpu-3"}},
-        r"endpoint.inference_ami_version: 'al2-ami-sagemaker-inference-gpu-3': Input should be .* did you mean 'al2-ami-sagemaker-inference-gpu-\d",
+        r"endpoint.inference_ami_version: 'al2-ami-sagemaker-inference-gpu-3': write .* did you mean 'al2-ami-sagemaker-inference-gpu-\d",
     ),
     "a key of the region's partition": (
         {"region": "us-gov-west-1", "decrypt_keys": [KEY.format("us-gov-west-1").replace("arn:aws:", "arn:aws-us-gov:")]},
         {"region": "us-gov-west-1", "decrypt_keys": [KEY.format("us-gov-west-1")]},
-        r"decrypt_keys.0: it is in another partition, ARNs of us-gov-west-1 begin with arn:aws-us-gov:",
+        r"decrypt_keys\[item 1\]: it is in another partition, ARNs of us-gov-west-1 begin with arn:aws-us-gov:",
     ),
     "a topic of the region's partition": (
         {"observability": {"alarm_topic": "arn:aws:sns:us-east-1:111122223333:on-call"}},
@@ -192,7 +202,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "an address for mail": (
         {"observability": {"alarm_emails": ["a.b+c@mail.example.com"]}},
         {"observability": {"alarm_emails": ["a@example"]}},
-        r"observability.alarm_emails.0: 'a@example': String should match pattern",
+        r"observability.alarm_emails\[item 1\]: 'a@example': write a mail address",
     ),
     "flags that LoRAX has": (
         {"engine": {"arguments": {"max_batch_prefill_tokens": 2048, "compile": True}}},
@@ -247,7 +257,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "log retention that CloudWatch knows": (
         {"observability": {"log_retention_days": 60}},
         {"observability": {"log_retention_days": 61}},
-        r"observability.log_retention_days: 61: Input should be 1, 3, 5",
+        r"observability.log_retention_days: 61: write 1, 3, 5",
     ),
     "GPUs of the type": (
         {"engine": {"tensor_parallel": 4}, "endpoint": {"instance_type": "ml.g5.12xlarge"}},
@@ -268,32 +278,32 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"engine": {"name": "vllm", "max_active_adapters": 15}},
         {"engine": {"name": "vllm", "max_active_adapters": 16}},
         r"endpoint.instance_type: the model needs 2\d.\d GiB of each GPU of ml.g5.xlarge, of which vllm may use 20.3 "
-        r"\(.*weights 7.24 B × 2 bytes = 13.5 GiB;.*16 slots of rank 64.*\): write max_active_adapters: 15; or",
+        r"\(.*weights 7.24 B × 2 bytes = 13.5 GiB;.*16 slots of rank 64.*\): write engine.max_active_adapters: 15; or",
     ),
     "heads to share": (
         {"engine": {"tensor_parallel": 4}, "endpoint": {"instance_type": "ml.g5.12xlarge"}},
         {"engine": {"tensor_parallel": 3}, "endpoint": {"instance_type": "ml.g5.12xlarge"}},
-        r"engine.tensor_parallel: 3 GPUs cannot share the model's 32 attention heads: take a divisor of 32",
+        r"engine.tensor_parallel: 3 GPUs cannot share the model's 32 attention heads: write 1, 2 or 4",
     ),
     "start-up within SageMaker's range": (
         {"endpoint": {"startup_health_check_seconds": 3600}},
         {"endpoint": {"startup_health_check_seconds": 3601}},
-        r"endpoint.startup_health_check_seconds: 3601: .*less than or equal to 3600",
+        r"endpoint.startup_health_check_seconds: 3601: write a whole number from 60 to 3600",
     ),
     "download within SageMaker's range": (
         {"endpoint": {"model_download_seconds": 60}},
         {"endpoint": {"model_download_seconds": 59}},
-        r"endpoint.model_download_seconds: 59: .*greater than or equal to 60",
+        r"endpoint.model_download_seconds: 59: write a whole number from 60 to 3600",
     ),
     "metrics as often as SageMaker emits them": (
         {"endpoint": {"metrics_publish_seconds": 10}},
         {"endpoint": {"metrics_publish_seconds": 15}},
-        r"endpoint.metrics_publish_seconds: 15: Input should be 10, 30, 60",
+        r"endpoint.metrics_publish_seconds: 15: write 10, 30, 60",
     ),
     "limits in order": (
         {"autoscaling": {"min_instances": 1, "max_instances": 1}},
         {"autoscaling": {"min_instances": 3}},
-        r"autoscaling: min_instances must be at most max_instances",
+        r"autoscaling: min_instances, which is \d.*, must be at most max_instances, which is \d",
     ),
     "count within the limits": (
         {"endpoint": {"instance_count": 2}},
@@ -303,12 +313,12 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no instance is no fleet": (
         {"autoscaling": {"min_instances": 1}},
         {"autoscaling": {"min_instances": 0}},
-        r"autoscaling.min_instances: 0: .*greater than or equal to 1",
+        r"autoscaling.min_instances: 0: write a whole number, 1 or more",
     ),
     "cron of six fields": (
         {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 ? * MON-FRI *)", "min_instances": 1, "max_instances": 2}]}},
         {"autoscaling": {"schedules": [{"name": "a", "cron": "0 7 * * 1-5", "min_instances": 1, "max_instances": 2}]}},
-        r"autoscaling.schedules.0.cron: '0 7 \* \* 1-5': write six fields, e.g. cron\(0 7 \? \* MON-FRI \*\)",
+        r"autoscaling.schedules\['.*'\].cron: '0 7 \* \* 1-5': write six fields, e.g. cron\(0 7 \? \* MON-FRI \*\)",
     ),
     "cron of one kind of day": (
         {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "min_instances": 1, "max_instances": 2}]}},
@@ -318,7 +328,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "cron with hours that there are": (
         {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0/15 8-18 ? * 2,WED,FRI#1 *)", "min_instances": 1, "max_instances": 2}]}},
         {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 24 ? * MON *)", "min_instances": 1, "max_instances": 2}]}},
-        r"schedules.0.cron: 'cron\(0 24 \? \* MON \*\)': '24' is no hour, which has the numbers 0 to 23",
+        r"schedules\['.*'\].cron: 'cron\(0 24 \? \* MON \*\)': '24' is no hour, which has the numbers 0 to 23",
     ),
     "cron with days that there are": (
         {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 LW 1,DEC ? 2026-2030)", "min_instances": 1, "max_instances": 2}]}},
@@ -348,7 +358,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "schedule in order": (
         {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "min_instances": 2, "max_instances": 2}]}},
         {"autoscaling": {"schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "min_instances": 3, "max_instances": 2}]}},
-        r"autoscaling.schedules.0: min_instances must be at most max_instances",
+        r"autoscaling.schedules\['.*'\]: min_instances, which is \d, must be at most max_instances, which is \d",
     ),
     "schedules by name": (
         {"autoscaling": {"schedules": [{"name": n, "cron": "cron(0 7 1 * ? *)", "min_instances": 1, "max_instances": 2} for n in "ab"]}},
@@ -358,7 +368,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "schedules need autoscaling": (
         {"autoscaling": {"enabled": False}},
         {"autoscaling": {"enabled": False, "schedules": [{"name": "a", "cron": "cron(0 7 1 * ? *)", "min_instances": 1, "max_instances": 2}]}},
-        r"autoscaling.schedules: they need enabled: true",
+        r"autoscaling.schedules: they need autoscaling.enabled: true",
     ),
     "expectation within the limits": (
         {"cost": {"expected_instances": 2}},
@@ -383,12 +393,12 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "step within SageMaker's range": (
         {"rollout": {"step_percent": 50}},
         {"rollout": {"step_percent": 51}},
-        r"rollout.step_percent: 51: .*less than or equal to 50",
+        r"rollout.step_percent: 51: write a whole number from 10 to 50",
     ),
     "batch within SageMaker's range": (
         {"rollout": {"batch_percent": 5}},
         {"rollout": {"batch_percent": 4}},
-        r"rollout.batch_percent: 4: .*greater than or equal to 5",
+        r"rollout.batch_percent: 4: write a whole number from 5 to 50",
     ),
     "no VPC where none is used": (
         {"network": {"mode": "vpc", **VPC}},
@@ -428,7 +438,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "tags of one's own": (
         {"tags": {"team": "search"}},
         {"tags": {"aws:team": "search"}},
-        r"tags: 'aws:team': tags that start with aws: or lora-serving: are not yours to set",
+        r"tags: 'aws:team': tags that start with aws: or lora-serving: are AWS's and this app's: take another name",
     ),
 }  # fmt: skip
 

@@ -41,15 +41,23 @@ def test_the_committed_stages_are_valid() -> None:
     [
         ("regoin: us-east-1\n", r"dev.yaml: regoin: unknown key, did you mean 'region'; valid: account, region"),
         ("engine: {max_inptu_tokens: 5}\n", r"engine.max_inptu_tokens: unknown key, did you mean 'max_input_tokens'"),
-        ("engine: {max_input_tokens: many}\n", r"engine.max_input_tokens: 'many': Input should be a valid integer"),
+        ("engine: {max_input_tokens: many}\n", r"engine.max_input_tokens: 'many': write a whole number, 1 or more"),
         ("engine: {max_input_tokens: 5000}\n", r"engine: max_input_tokens must be below max_total_tokens"),
         ("engine: {quantize: awq, dtype: float16}\n", r"engine: quantize and dtype exclude each other"),
-        ("engine: {name: tgi}\n", r"engine.name: 'tgi': Input should be 'lorax' or 'vllm'"),
-        ("endpoint: {startup_health_check_seconds: 30}\n", r"startup_health_check_seconds: 30: .*greater than or equal to 60"),
+        ("engine: {name: tgi}\n", r"engine.name: 'tgi': write lorax or vllm"),
+        ("endpoint: {startup_health_check_seconds: 30}\n", r"startup_health_check_seconds: 30: write a whole number from 60 to 3600"),
         ("endpoint: {instance_type: g5.xlarge}\n", r"endpoint.instance_type: 'g5.xlarge': no type with an NVIDIA GPU is known by this name, did you mean 'ml.g5.xlarge'"),
-        ("account: 123\n", r"account: 123: Input should be a valid string"),
-        ("autoscaling: {min_instances: 3}\n", r"autoscaling: min_instances must be at most max_instances"),
-        ("retain_data: 'no'\n", r"retain_data: 'no': Input should be a valid boolean"),
+        ("account: 123\n", r"account: 123: write the account's 12 digits in quotes$"),
+        ("account: 012345670123\n", r"dev.yaml: line 5: account: YAML reads 012345670123 as 1402433619; write '012345670123' if"),
+        ("retention_days: 030\n", r"line 5: retention_days: YAML reads 030 as 24; .* or the number in base 10$"),
+        ("tags: {until: 2026-12-01}\n", r"tags.until: 2026-12-01: write it in quotes: '2026-12-01'$"),
+        ("tags: {on: x}\n", r"line 5: YAML does not read the key on as a text; write 'on'$"),
+        ("retention_days: 1e3\n", r"retention_days: '1e3': write 1000$"),
+        ("retention_days: '30'\n", r"retention_days: '30': write it without quotes$"),
+        ("region:\n", r"region: no value: no region with .*, or leave the key out$"),
+        ("retention_days: 0x0\n", r"retention_days: 0x0: write a whole number from 1 to 3650$"),
+        ("autoscaling: {min_instances: 3}\n", r"autoscaling: min_instances, which is 3, must be at most max_instances, which is 2 by default"),
+        ("retain_data: 'no'\n", r"retain_data: 'no': write it without quotes$"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_in_one_line_with_file_key_value_and_what_would_be_right(
@@ -70,14 +78,36 @@ def test_a_base_model_needs_exactly_one_source(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("adapter", "message"),
     [
-        ("{name: Bad, source: x/}", r"adapters.0.name: 'Bad': not a valid adapter name; use lower-case"),
-        ("{name: a, source: nowhere}", r"adapter 'a': source: 'nowhere' has no adapter_config.json"),
+        (
+            "{name: Bad, source: x/}",
+            r"adapters\['Bad'\].name: 'Bad': not a valid adapter name; use lower-case",
+        ),
+        (
+            "{name: a, source: nowhere}",
+            r"adapter 'a': source: 'nowhere': there is no such directory; check the path",
+        ),
         ("{name: a, source: 's3://bucket/a'}", r"the prefix does not end with '/'; write s3://bucket/a/"),
         ("{name: a, source: 'ftp://x'}", r"it is not a source; write hf://org/repo@commit"),
         ("{name: a, source: 'hf://org/repo@main'}", r"'main' is not a commit; pin the 40-digit commit"),
-        ("{name: a}", r"adapters.0.source: missing"),
-        ("{name: a, source: x, copies: 0}", r"copies: 0: .*greater than or equal to 1"),
-        ("{name: a, source: x, lables: {}}", r"adapters.0.lables: unknown key, did you mean 'labels'"),
+        ("{name: a}", r"adapters\['a'\].source: missing; write it: `hf://org/repo"),
+        (
+            "{name: a, source: x, source: y}",
+            r"adapters.yaml: line 2: 'source' is there twice; keep one of them$",
+        ),
+        (
+            "{name: a, source: x}\nadapters: []",
+            r"line 3: 'adapters' is there twice, first in line 1; keep one of them$",
+        ),
+        (
+            f"{{name: a, source: x, sha256: {'1' * 64}}}",
+            rf"sha256: {'1' * 64}: write it in quotes: '1{{64}}'$",
+        ),
+        (
+            "{name: a, source: x, labels: {version: 1.10}}",
+            r"labels.version: 1.10: write it in quotes: '1.10'$",
+        ),
+        ("{name: a, source: x, copies: 0}", r"copies: 0: write a whole number from 1 to 9999"),
+        ("{name: a, source: x, lables: {}}", r"adapters\['a'\].lables: unknown key, did you mean 'labels'"),
     ],
 )
 def test_a_manifest_that_cannot_be_used_is_told_as_plainly(
@@ -119,10 +149,10 @@ def test_a_missing_manifest_and_a_file_that_is_not_yaml_are_told(tmp_path: Path)
     with pytest.raises(ConfigError, match=r"adapters: 'other.yaml' is not a file"):
         load_stage(path)
     path.write_text("a: [")
-    with pytest.raises(ConfigError, match="dev.yaml: not YAML"):
+    with pytest.raises(ConfigError, match=r"dev.yaml: line 1: not YAML: .*check the indentation"):
         load_stage(path)
     path.write_text("just words")
-    with pytest.raises(ConfigError, match="dev.yaml: expected keys such as account"):
+    with pytest.raises(ConfigError, match="dev.yaml: it has no keys; write keys such as account"):
         load_stage(path)
 
 

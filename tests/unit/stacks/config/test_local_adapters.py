@@ -24,6 +24,7 @@ engine: {name: vllm, max_adapter_rank: 8}
 base_model: {name: tiny-mistral, path: model}
 adapters: adapters.yaml
 """
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 59408\n"
 HUB = "base_model: {name: tiny-mistral, revision: 9ab9e76e2b09f9f29ea2d56aa5bd139e4445c59e}\nadapters: adapters.yaml\n"
 
 
@@ -54,7 +55,7 @@ def test_a_local_adapter_is_checked_by_stages_rules_when_stage_is_loaded(stage: 
     for line, message in (
         (
             "engine: {name: vllm, max_adapter_rank: 4}",
-            "rank 8 is above this stage's 4; raise engine.max_adapter_rank",
+            "rank 8 is above this stage's 4; write engine.max_adapter_rank: 8",
         ),
         (
             "engine: {name: vllm, adapter_target_modules: [q_proj]}",
@@ -72,7 +73,8 @@ def test_a_local_adapter_is_checked_by_stages_rules_when_stage_is_loaded(stage: 
 def test_a_problem_of_adapter_is_told_with_manifest_and_its_name(stage: Path) -> None:
     configure(stage.parent, use_dora=True)
     check_told(
-        stage, r"adapters.yaml: adapter 'otter': its config sets use_dora, and vLLM .*; train without it$"
+        stage,
+        r"adapters.yaml: adapter 'otter': its config sets use_dora, and vLLM .*; train without use_dora$",
     )
 
 
@@ -147,7 +149,29 @@ def test_a_checkpoint_that_is_no_adapter_fails_synth(stage: Path) -> None:
     torch.save({"weight": torch.nn.Linear(2, 2)}, folder / CHECKPOINT_FILE)
     check_told(stage, r"adapter 'otter': .*: its adapter_model.bin names 'torch.nn.modules.linear.Linear'")
     (folder / CHECKPOINT_FILE).unlink()
-    check_told(stage, r"'otter' has no weights \(adapter_model.safetensors or adapter_model.bin\)")
+    check_told(
+        stage, "'otter': it has no adapter_model.safetensors and no adapter_model.bin; it has adapter_config"
+    )
+
+
+@pytest.mark.parametrize("file", ["otter/adapter_config.json", "otter/adapter_model.safetensors"])
+def test_a_file_of_a_clone_without_git_lfs(stage: Path, file: str) -> None:
+    (stage.parent / file).write_bytes(POINTER)
+    check_told(stage, "adapter 'otter': its .* is a Git LFS pointer, not the file itself; .* `git lfs pull`")
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_file_of_a_base_model_from_a_clone_without_git_lfs(stage: Path, file: str) -> None:
+    (stage.parent / "model" / file).write_bytes(POINTER)
+    check_told(stage, rf"dev.yaml: base_model.path: .*: its {file} is a Git LFS pointer, .* `git lfs pull`")
+
+
+def test_an_adapter_of_the_base_model_by_another_name(stage: Path) -> None:
+    configure(stage.parent, base_model_name_or_path="acme/tiny-mistral-bnb-4bit")
+    check_told(stage, "add the name to base_model.also_known_as in the stage file")
+    known = "{name: tiny-mistral, path: model, also_known_as: [acme/Tiny-Mistral-bnb-4bit]}"
+    stage.write_text(STAGE.replace("{name: tiny-mistral, path: model}", known))
+    load_stage(stage)
 
 
 def test_a_checkpoint_is_packed_as_the_safetensors_that_it_becomes(stage: Path, tmp_path: Path) -> None:

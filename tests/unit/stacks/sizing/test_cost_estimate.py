@@ -75,11 +75,12 @@ def test_instance_counts_must_be_in_order() -> None:
     [
         ("alarm_month: 0.10", "alarm_mnth: 0.10", r"regions\.us-east-1\.alarm_month: missing"),
         ("alarm_month: 0.10", "alarm_month: 0.10\n    extra: 1", r"regions\.us-east-1\.extra: unknown key; valid: instance_hour"),
-        ("ml.g5.xlarge: 1.408", "ml.g5.xlarge: free", r"instance_hour\.ml\.g5\.xlarge: 'free': Input should be a valid number"),
-        ("ml.g5.xlarge: 1.408", "ml.g5.xlarge: -1", r"instance_hour\.ml\.g5\.xlarge: -1: Input should be greater than 0"),
-        ("ml.g5.xlarge: 1.408", "ml.g5.xlarge: '1.4'", r"instance_hour\.ml\.g5\.xlarge: '1.4': Input should be a valid number"),
-        ('date: "2026-11"', "date: soon", r"date: 'soon': String should match"),
-        ('date: "2026-11"', "date: [", r"cannot be read as YAML"),
+        ("ml.g5.xlarge: 1.408", "ml.g5.xlarge: free", r"instance_hour\.ml\.g5\.xlarge: 'free': write a number above 0"),
+        ("ml.g5.xlarge: 1.408", "ml.g5.xlarge: -1", r"instance_hour\.ml\.g5\.xlarge: -1: write a number above 0"),
+        ("ml.g5.xlarge: 1.408", "ml.g5.xlarge: '1.4'", r"instance_hour\.ml\.g5\.xlarge: '1.4': write it without quotes"),
+        ('date: "2026-11"', "date: soon", r"date: 'soon': write year and month, e.g. 2026-01"),
+        ('date: "2026-11"', "date: [", r"line 4: not YAML: "),
+        ('date: "2026-11"', "date: soon\ndate: later", r"line 4: 'date' is there twice, first in line 3"),
     ],
 )  # fmt: skip
 def test_a_damaged_table_is_told_in_one_line_with_file_and_key(

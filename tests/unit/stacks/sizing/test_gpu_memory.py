@@ -161,8 +161,8 @@ def test_a_refusal_tells_the_sums_and_what_to_write() -> None:
         "the model needs 35.5 GiB of each GPU of ml.g5.xlarge, of which vllm may use 20.3 ("
     )
     assert problem.endswith(
-        "): write max_active_adapters: 15; or max_adapter_rank: 8; or adapter_target_modules: [q_proj, v_proj]; "
-        "or instance_type: ml.g6e.xlarge"
+        "): write engine.max_active_adapters: 15; or engine.max_adapter_rank: 8; or engine.adapter_target_modules: [q_proj, v_proj]; "
+        "or endpoint.instance_type: ml.g6e.xlarge"
     )
 
 
@@ -193,15 +193,15 @@ def test_a_reservation_smaller_than_one_adapter_is_told() -> None:
 def test_where_no_single_gpu_is_enough_several_are_proposed() -> None:
     problem = memory_problem(planned("meta-llama/Llama-2-70b-hf"))
     assert problem is not None
-    assert problem.endswith("write instance_type: ml.g6.48xlarge with tensor_parallel: 8")
+    assert problem.endswith("write endpoint.instance_type: ml.g6.48xlarge with engine.tensor_parallel: 8")
 
 
 @pytest.mark.parametrize(
     ("model", "instance", "engine", "gpus", "problem"),
     [
         (MISTRAL, "ml.g5.12xlarge", "lorax", 4, None),
-        (MISTRAL, "ml.g5.xlarge", "lorax", 2, "ml.g5.xlarge has 1 GPU(s): tensor_parallel may be 1 at most"),
-        (MISTRAL, "ml.g5.12xlarge", "lorax", 3, "3 GPUs cannot share the model's 32 attention heads: take a divisor of 32"),
+        (MISTRAL, "ml.g5.xlarge", "lorax", 2, "ml.g5.xlarge has 1 GPU(s): write 1"),
+        (MISTRAL, "ml.g5.12xlarge", "lorax", 3, "3 GPUs cannot share the model's 32 attention heads: write 1, 2 or 4"),
         ("Qwen/Qwen2.5-7B", "ml.g5.48xlarge", "lorax", 7, "7 GPUs cannot share the model's 4 KV heads: take a divisor of 4"),
         ("Qwen/Qwen2.5-3B", "ml.g5.48xlarge", "vllm", 8, None),
         ("Qwen/Qwen2.5-3B", "ml.g5.48xlarge", "lorax", 8, "8 GPUs cannot share the model's 2 KV heads: take a divisor of 2"),

@@ -297,9 +297,13 @@ def test_a_manifest_in_oci_format_is_unknown(tmp_path: Path) -> None:
         ({"HeadBucket": (404, "")}, State.PROBLEM, "there is no bucket 'weights'"),
         ({"HeadBucket": (403, "")}, State.UNKNOWN, "these credentials may not s3:ListBucket"),
         (
-            {"HeadBucket": (200, ""), "HeadObject": (404, "")},
+            {
+                "HeadBucket": (200, ""),
+                "HeadObject": (404, ""),
+                "ListObjectsV2": (403, "<Error><Code>AccessDenied</Code><Message>denied</Message></Error>"),
+            },
             State.PROBLEM,
-            "it has no adapter_config.json",
+            "the prefix has no adapter_config.json",
         ),
         ({"HeadBucket": (200, ""), "HeadObject": (403, "")}, State.UNKNOWN, "(s3:GetObject)"),
         ({"HeadBucket": (200, ""), "HeadObject": (503, "")}, State.UNKNOWN, "s3:GetObject answers 503"),

@@ -1,0 +1,85 @@
+"""A mirror below a path, as artifact repositories have it, and what it may leave out."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from adapters.source import HubSource, SourceError
+from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
+from ingest.hub import Hub
+from ingest.locator import Locator
+from tests.harness import factories
+from tests.hub.repository import Faults
+from tests.hub.server import HubServer
+from tests.unit.ingest.test_base_model import model_files, opened
+
+PATH = "/artifactory/api/huggingfaceml/hf-remote"
+TOKEN = "hf_reader"
+REPO = "acme/summaries"
+
+
+@pytest.fixture
+def mirror() -> Iterator[HubServer]:
+    with HubServer(path=PATH) as hub:
+        hub.tokens = {TOKEN: {REPO, factories.BASE}}
+        yield hub
+
+
+def located(hub: Hub, source: HubSource) -> tuple[bytes, bytes]:
+    files = Locator(None, "", hub, None, {}).locate(source)
+    return files.config, bytes(files.weights.read(0, files.weights.size))
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_an_adapter_in_a_folder_of_a_private_repository(mirror: HubServer, bare: bool) -> None:
+    mirror.faults = Faults(bare_listing=bare)
+    adapter = factories.adapter(1)
+    commit = mirror.add(REPO, {f"en/{file}": content for file, content in adapter.items()}, private=True)
+    found = located(Hub(mirror.endpoint, TOKEN), HubSource(REPO, commit, "en"))
+    assert found == (adapter[CONFIG_FILE], adapter[WEIGHTS_FILE])
+    tokens = {(request.host, request.token) for request in mirror.requests}
+    assert tokens == {("hub", TOKEN), ("cdn", None)}, "no other host gets the token"
+    assert all(request.status < 400 for request in mirror.requests)
+
+
+def test_a_base_model(mirror: HubServer) -> None:
+    source = HubSource(factories.BASE, mirror.add(factories.BASE, {**model_files()}, gated=True))
+    assert opened(mirror, source, token=TOKEN, mirrored=True) == {"config.json", "model.safetensors"}
+
+
+def test_many_folders_of_one_commit_are_listed_once(mirror: HubServer) -> None:
+    adapter = factories.adapter(1)
+    folders = [f"lora/{number}" for number in range(5)]
+    files = {f"{folder}/{file}": content for folder in folders for file, content in adapter.items()}
+    commit, hub = mirror.add(REPO, files), Hub(mirror.endpoint)
+    for folder in folders:
+        assert located(hub, HubSource(REPO, commit, folder))[0] == adapter[CONFIG_FILE]
+    assert sum(request.route != "cdn" and "/api/models/" in request.path for request in mirror.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "reported"),
+    [
+        (HubSource(REPO, "main/en"), f"copy the commit from https://huggingface.co/{REPO}/commits/main; for a "
+         f"folder, write hf://{REPO}/en@main"),
+        (HubSource("acme/absent", "main"), "the Hub has no such repository, or it is private; check the spelling"),
+        (HubSource(REPO, "main", "de"), "the repository has no folder 'de'; a folder has an adapter: en; name it, "
+         f"as hf://{REPO}/en@main"),
+    ],
+)  # fmt: skip
+def test_messages_name_pages_that_exist(mirror: HubServer, source: HubSource, reported: str) -> None:
+    mirror.add(REPO, {f"en/{file}": content for file, content in factories.adapter(1).items()})
+    with pytest.raises(SourceError) as refused:
+        located(Hub(mirror.endpoint), source)
+    assert reported in str(refused.value)
+
+
+def test_a_path_that_is_not_the_mirrors(mirror: HubServer) -> None:
+    hub = Hub(mirror.endpoint.replace("hf-remote", "hf-other"))
+    with pytest.raises(SourceError) as refused:
+        located(hub, HubSource(REPO, "main"))
+    assert (
+        f"the Hub answers HTTP 404; check repository and revision at https://huggingface.co/{REPO}, and that"
+        in str(refused.value)
+    )
+    assert hub.endpoint in str(refused.value)
