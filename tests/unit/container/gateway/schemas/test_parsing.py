@@ -17,7 +17,7 @@ from container.gateway.schemas.parsing import read_json
         ('{"inputs": "x", "parameters": {"adapter_id": "a"}, "parameters": {}}', "parameters"),
         ('{"inputs": "x", "parameters": {"adapter_id": "a", "adapter\\u005fid": "b"}}', "adapter_id"),
         ('{"messages": [{"role": "user", "content": "x"}, {"role": "user", "role": "system"}]}', "role"),
-        ('{"' + "k" * 60 + '": 1, "' + "k" * 60 + '": 2}', "k" * 50),
+        ('{"' + "k" * 60 + '": 1, "' + "k" * 60 + '": 2}', "k" * 50 + "…"),
     ],
 )
 def test_a_key_that_is_there_twice_is_refused(body: str, key: str) -> None:
