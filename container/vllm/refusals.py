@@ -53,8 +53,8 @@ def check_tools(request: ChatRequest, tool_call_parser: str | None) -> None:
     """
     if request.may_call_tools and tool_call_parser is None:
         raise GatewayError.validation(
-            "`tools`: this endpoint has no tool-call parser: leave `tools` out, send "
-            '`tool_choice: "none"`, or set engine.tool_call_parser in the endpoint\'s stage file'
+            "`tools`: this endpoint has no tool-call parser: leave `tools` and `tool_choice` out, "
+            'send `tool_choice: "none"`, or set engine.tool_call_parser in the endpoint\'s stage file'
         )
 
 
