@@ -6,6 +6,7 @@ or offer functions that clients must not use (vLLM: templates, other sources of 
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -42,6 +43,15 @@ IGNORED = frozenset(
         "prompt_cache_key",
         # LiteLLM 1.110.2 sends this setting of the client.
         "sagemaker_base_url",
+    }
+)
+#: What to write instead of fields of OpenAI's older API, and of vLLM's.
+_INSTEAD = MappingProxyType(
+    {
+        "functions": "write `tools`",
+        "function_call": "write `tool_choice`",
+        "guided_json": "write `response_format`",
+        "structured_outputs": "write `response_format`",
     }
 )
 #: Values of `top_k` that mean all tokens to vLLM, as if it were absent.
@@ -182,7 +192,7 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
             del data["model"]
         if type(data.get("top_k")) is int and data["top_k"] in _ALL_TOKENS:
             del data["top_k"]
-        refuse_unknown(data, kind, adapter_field=kind.adapter_field)
+        refuse_unknown(data, kind, adapter_field=kind.adapter_field, remedy=_INSTEAD.get)
         if isinstance(data.get("prompt"), list):
             data["prompt"] = _only_text(data["prompt"])
     request = validated(kind, data)

@@ -154,6 +154,8 @@ def test_any_value_is_taken_or_named_without_pydantics_words(case: Any, wrong: A
         ({"tool_choice": {"type": "function"}}, "`tool_choice.function`: is missing"),
         ({"seed": 1.5}, "`seed`: must be a whole number"),
         ({"response_format": {"type": "json_schema"}}, "`response_format.json_schema`: is missing"),
+        ({"functions": [{}]}, "`functions`: write `tools`"),
+        ({"temprature": 1}, "`temprature`: is not known here, did you mean 'temperature'"),
         ({"max_completion_tokens": 101}, "`max_completion_tokens` must be <= 100"),
         ({"max_tokens": 101}, "`max_tokens` must be <= 100"),
     ],
