@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from container.gateway.schemas.lorax import Options
+from container.gateway.schemas.openai import IGNORED
 from container.gateway.schemas.other_servers import OTHER_KEYS
 from stacks.project import ROOT
 from tests.contract.recorded_gateway import RecordedGateway
@@ -77,6 +78,11 @@ def test_the_documented_neutral_keys_are_these() -> None:
     assert documented == {name: key.neutral for name, key in OTHER_KEYS.items() if key.neutral != ()}
     listed = section("Unknown keys").partition("`options` of")[2].partition(")")[0]
     assert re.findall(r"`([^`]+)`", listed) == list(Options.model_fields)
+
+
+def test_the_documented_fields_without_a_meaning_are_these() -> None:
+    (row,) = (line for line in section("OpenAI's schemas").splitlines() if "accepted and ignored" in line)
+    assert set(re.findall(r"`([^`]+)`", row.rpartition("| accepted")[0])) == IGNORED
 
 
 def test_a_list_of_one_prompt_is_its_prompt(tested: RecordedGateway) -> None:

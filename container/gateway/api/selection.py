@@ -8,6 +8,8 @@ clients that reach the container itself.
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
 
 from container.gateway.schemas.adapter_names import check_beside_body, pairs_of
@@ -22,12 +24,11 @@ def check_selection(http: web.Request, request: Request, *, base_model: str) -> 
 
     No header chooses an adapter here, so the base model, or the body's adapter, would answer for it.
     """
-    places = {
-        "header": http.headers.items(),
-        "custom attribute": pairs_of(";".join(http.headers.getall(CUSTOM_ATTRIBUTES, ()))),
-        "query parameter": http.query.items(),
-    }
-    for place, pairs in places.items():
-        check_beside_body(
-            place, pairs, field=request.adapter_field, asked=request.adapter, base_model=base_model
-        )
+    check = partial(
+        check_beside_body, field=request.adapter_field, asked=request.adapter, base_model=base_model
+    )
+    check("header", http.headers.items())
+    for attributes in http.headers.getall(CUSTOM_ATTRIBUTES, ()):
+        check("custom attribute", pairs_of(attributes))
+    if http.query_string:
+        check("query parameter", http.query.items())

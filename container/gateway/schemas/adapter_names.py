@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from container.gateway.errors import GatewayError
 
@@ -29,7 +30,13 @@ _PAIR = re.compile(r'(?<![\w.-])([A-Za-z][\w.-]*)"?\s*[=:]\s*"?([^;,&"\s}]*)')
 
 def selects_adapter(name: str) -> bool:
     """Return whether a name (snake_case, camelCase, a header's) looks like the choice of an adapter."""
-    return _SELECTS.search(name[:MAX_NAME]) is not None
+    return _selects(name[:MAX_NAME])
+
+
+@lru_cache(maxsize=512)
+def _selects(name: str) -> bool:
+    # Each request has the same few headers.
+    return _SELECTS.search(name) is not None
 
 
 def shortened(name: str) -> str:

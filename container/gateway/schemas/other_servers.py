@@ -40,7 +40,7 @@ OTHER_KEYS: Mapping[str, OtherKey] = MappingProxyType(
         "length_penalty": OtherKey(_NO_BEAMS, (1,)),
         "logprobs": OtherKey("write `details`, which has the log probability of each token", (False,)),
         "max_length": OtherKey("write `max_new_tokens`, without the tokens of the prompt"),
-        "min_p": OtherKey("no engine here has it: write `top_p` or `top_k`", (0,)),
+        "min_p": OtherKey("it is not supported: write `top_p` or `top_k`", (0,)),
         "n": _ONE_ANSWER,
         "num_beams": OtherKey(_NO_BEAMS, (1,)),
         "num_return_sequences": _ONE_ANSWER,
