@@ -46,7 +46,7 @@ class Rename(NamedTuple):
 
 @dataclass(frozen=True)
 class ArchitectureFacts:
-    """What an engine serves of the models of one architecture."""
+    """Layers of the models of one class that adapters may change, and the names of them."""
 
     layers: frozenset[str] | None
     """Kinds of the layers with a slot for adapters (see `kind_of`), where the engine fuses several into one

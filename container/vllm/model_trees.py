@@ -38,6 +38,8 @@ _VALUES: dict[str, Any] = {
     "mlp_layer_types": ["sparse"] * _BLOCKS,
     "layer_types": ["full_attention"] * _BLOCKS,
 }
+#: The value of a switch that only says which configs are meant: those with that key.
+_ANY = object()
 #: Switches of configs with which a model has other layers than by default.
 _SWITCHES: tuple[dict[str, Any], ...] = (
     {},
@@ -46,6 +48,9 @@ _SWITCHES: tuple[dict[str, Any], ...] = (
     {"shared_intermediate_size": _SIZE},
     {"word_embed_proj_dim": _SIZE},
     {"layers_block_type": ["attention"] * _BLOCKS},
+    {"mamba_n_heads": _ANY, "layer_types": ["linear_attention", "full_attention"] * (_BLOCKS // 2)},
+    {"conv_L_cache": _ANY, "layer_types": ["conv", "full_attention"] * (_BLOCKS // 2)},
+    {"interleave_moe_layer_step": 2, "moe_layers": [1, 3, 5, 7]},
     {"enable_moe_block": True, "num_experts": _SIZE, "top_k_experts": 2, "moe_intermediate_size": _SIZE},
 )
 
@@ -103,7 +108,7 @@ def prepare() -> None:
     from vllm.model_executor.models import registry  # noqa: PLC0415
 
     sys.meta_path.append(_OptionalPackages())
-    # It asks a process of its own, without the empty packages.
+    # It asks a separate process, without the empty packages.
     registry._LazyRegisteredModel.inspect_model_cls = _inspected  # type: ignore[method-assign]
     with set_current_vllm_config(VllmConfig(device_config=DeviceConfig("cpu"))):
         rendezvous = Path(tempfile.mkdtemp()) / "rendezvous"
@@ -147,7 +152,8 @@ def tree(architecture: str, config: Any) -> tuple[frozenset[str], tuple[Rename, 
 
 def _set(part: Any, values: dict[str, Any]) -> None:
     for key, value in values.items():
-        setattr(part, key, value)
+        if value is not _ANY:
+            setattr(part, key, value)
 
 
 def _parts(config: Any) -> Iterator[Any]:
@@ -259,7 +265,7 @@ def _slots(model: Any, vllm_config: Any) -> Iterator[str]:
             continue
         if without_gate and name.endswith("mixer.gate"):
             continue
-        # Another path to the same module has no slot of its own.
+        # Another path to the same module has no separate slot.
         if id(module) in wrapped and "lm_head" not in name:
             continue
         parent, _, last = name.rpartition(".")

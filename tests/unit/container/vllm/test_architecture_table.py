@@ -1,4 +1,4 @@
-"""What vLLM's models have slots for: our table against the installed vLLM."""
+"""The layers of vLLM's models with slots: our table against the installed vLLM."""
 
 import os
 import subprocess
