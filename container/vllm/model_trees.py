@@ -38,6 +38,8 @@ _VALUES: dict[str, Any] = {
     "mlp_layer_types": ["sparse"] * _BLOCKS,
     "layer_types": ["full_attention"] * _BLOCKS,
 }
+#: Language models with other layers than Llama's, for models of images that take any.
+_LANGUAGE_MODELS = ("phi3", "qwen3_moe")
 #: The value of a switch that only says which configs are meant: those with that key.
 _ANY = object()
 #: Switches of configs with which a model has other layers than by default.
@@ -129,7 +131,7 @@ def tree(architecture: str, config: Any) -> tuple[frozenset[str], tuple[Rename, 
     """
     kinds: set[str] = set()
     renames: tuple[Rename, ...] = ()
-    for switch in _SWITCHES:
+    for switch in (*_SWITCHES, *_language_models(config)):
         changed = [part for part in _parts(config) if switch.keys() <= vars(part).keys()]
         if switch and not changed:
             continue
@@ -138,6 +140,7 @@ def tree(architecture: str, config: Any) -> tuple[frozenset[str], tuple[Rename, 
             for part in changed:
                 _set(part, switch)
             model, vllm_config = _built(architecture, config)
+            found = set(_slots(model, vllm_config))
         except Exception:
             if not switch:
                 raise
@@ -145,9 +148,20 @@ def tree(architecture: str, config: Any) -> tuple[frozenset[str], tuple[Rename, 
         finally:
             for part, values in zip(changed, before, strict=True):
                 _set(part, values)
-        kinds |= set(_slots(model, vllm_config))
+        # Whether the head has a slot differs between the language models, too: the default's counts.
+        kinds |= {kind for kind in found if "*" in kind} if "text_config" in switch else found
         renames = renames or tuple(renames_of(model))
     return frozenset(kinds), renames
+
+
+def _language_models(config: Any) -> Iterator[dict[str, Any]]:
+    from transformers import AutoConfig  # noqa: PLC0415
+
+    if getattr(config, "sub_configs", {}).get("text_config") is AutoConfig:
+        for model_type in _LANGUAGE_MODELS:
+            language_model = AutoConfig.for_model(model_type)
+            complete(language_model)
+            yield {"text_config": language_model}
 
 
 def _set(part: Any, values: dict[str, Any]) -> None:
