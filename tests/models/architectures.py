@@ -182,6 +182,14 @@ MODELS: Mapping[str, TinyModel] = {
         num_experts=4,
         moe_intermediate_size=32,
     ),
+    "Qwen2MoeForCausalLM": _mixture(
+        "qwen2_moe",
+        _experts("mlp", "gate_proj", "up_proj", "down_proj")
+        | {"gate of the shared expert": _of("q_proj", "shared_expert_gate")},
+        num_experts=4,
+        moe_intermediate_size=32,
+        shared_expert_intermediate_size=64,
+    ),
     "Gemma3ForConditionalGeneration": TinyModel(
         config={
             "model_type": "gemma3",
