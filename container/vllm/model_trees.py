@@ -268,9 +268,14 @@ def _slots(model: Any, vllm_config: Any) -> Iterator[str]:
     of_images = supports_multimodal(model) and hasattr(model, "get_mm_mapping")
     prefixes = tuple(model.get_mm_mapping().language_model) if of_images else ("",)
     without_gate = is_moe_model(model) and model.is_non_gated_moe
+    without_effect = _called_elsewhere(model, supported)
     wrapped: set[int] = set()
     for name, module in model.named_modules(remove_duplicate=False):
-        if not is_supported_lora_module(name, module, supported) or not name.startswith(prefixes):
+        if (
+            id(module) in without_effect
+            or not is_supported_lora_module(name, module, supported)
+            or not name.startswith(prefixes)
+        ):
             continue
         if without_gate and name.endswith("mixer.gate"):
             continue
@@ -297,6 +302,41 @@ def _slots(model: Any, vllm_config: Any) -> Iterator[str]:
         wrapped.add(id(module))
         for part in parts:
             yield kind_of(f"{parent}.{part}" if parent else part)
+
+
+def _called_elsewhere(model: Any, supported: Sequence[str]) -> set[int]:
+    """Return the ids of layers whose adapters have no effect: the model calls them under a second name.
+
+    vLLM puts a layer with a slot in the place of the first name. It changes a second one only if that ends
+    like the name of a layer with a slot; and in a mixture of experts it changes what it has put around the
+    mixture, which goes on to call its own. So are Qwen3-MoE's router and Qwen2-MoE's gate of the shared
+    expert, seen by running them (`lora/model_manager.py`, _create_lora_modules).
+    """
+    from vllm.model_executor.layers.fused_moe import MoERunner  # noqa: PLC0415
+    from vllm.model_executor.layers.linear import LinearBase  # noqa: PLC0415
+
+    modules = dict(model.named_modules(remove_duplicate=False))
+    places: dict[int, set[tuple[int, str]]] = {}
+    found: set[int] = set()
+    for name, module in modules.items():
+        parent, _, last = name.rpartition(".")
+        place = (id(modules[parent]), last) if name else None
+        if place is None or not isinstance(module, LinearBase):
+            continue
+        known = places.setdefault(id(module), set())
+        in_mixture = any(isinstance(modules[path], MoERunner) for path in _ancestors(parent))
+        if known and place not in known and (last not in supported or in_mixture):
+            found.add(id(module))
+        known.add(place)
+    return found
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    """Yield a path and those above it, to the model itself: ""."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+    yield path
 
 
 def renames_of(model: Any) -> Iterator[Rename]:
