@@ -90,8 +90,6 @@ def _with_value(error: ErrorDetails, message: str, document: Document) -> str:
     scalar = document.scalar(error["loc"])
     if scalar is not None and error["input"] is None:
         return f"no value: {message}; write one"
-    if isinstance(error["input"], list):
-        return f"{document.source(error['loc'])}: {message}"
     if scalar is None or isinstance(error["input"], str):
         return f"{error['input']!r}: {message}{_remedy_of_text(error, scalar)}"
     in_quotes = f"; write it in quotes: {quoted(scalar)}" if error["type"] == "string_type" else ""

@@ -38,7 +38,7 @@ class Document:
 
     def __init__(self, content: bytes) -> None:
         """Read a file's content; raises `UnusableYaml`."""
-        self._text = text = _decoded(content)
+        text = _decoded(content)
         try:
             # The parser in C is ten times as fast, and crashes Python at a text of 200,000 brackets.
             loader = yaml.SafeLoader(text)
@@ -57,15 +57,6 @@ class Document:
 
         The location of a pydantic error may go on with the branch of a union: the rest does not count.
         """
-        node = self._node(location)
-        return node if isinstance(node, ScalarNode) else None
-
-    def source(self, location: Sequence[int | str]) -> str:
-        """Return the text of the value at a location on one line, shortened if it is long."""
-        node = self._node(location)
-        return "" if node is None else _shortened(self._text[node.start_mark.index : node.end_mark.index])
-
-    def _node(self, location: Sequence[int | str]) -> Node | None:
         node = self._root
         for part in location:
             if isinstance(node, MappingNode):
@@ -74,7 +65,7 @@ class Document:
                 node = found[-1] if found else None
             elif isinstance(node, SequenceNode) and isinstance(part, int):
                 node = node.value[part]
-        return node
+        return node if isinstance(node, ScalarNode) else None
 
 
 class _Check:
@@ -137,17 +128,13 @@ class _Check:
 
 def as_written(node: ScalarNode) -> str:
     """Return a value as the file has it, on one line, and shortened if it is long."""
-    return _shortened(node.value)
+    text = " ".join(str(node.value).split())
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 
 def quoted(node: ScalarNode) -> str:
     """Return a value in YAML's single quotes."""
     return "'" + as_written(node).replace("'", "''") + "'"
-
-
-def _shortened(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_CHARACTERS else line[:_SHOWN_CHARACTERS] + "…"
 
 
 def is_text(written: str) -> bool:
