@@ -1,4 +1,4 @@
-"""What a YAML file may not have, and what is said about it."""
+"""Refusals of YAML files, and what is read."""
 
 import time
 from itertools import pairwise
