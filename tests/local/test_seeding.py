@@ -262,7 +262,7 @@ def test_a_stage_whose_rules_change_checks_what_is_there_and_moves_nothing(wide:
 def test_adapters_are_checked_against_base_models_dimensions(wide: Store) -> None:
     with pytest.raises(SeedingFailed, match="'deep'"):
         wide.seed(
-            more | {"deep": factories.adapter(1, mebibytes=20)},
+            {"deep": factories.adapter(1, mebibytes=20)},
             base_model=lambda: factories.base_model(layers=4),
         )
     assert (
