@@ -23,17 +23,17 @@ PREFILL_MARGIN = 50
 _RANKS = (8, 16, 32, 64, 128)
 
 
-def _model(**layers: str) -> ArchitectureFacts:
-    """Layers by their part of a block of `model.layers`; `head`: a module beside the blocks."""
-    head = layers.pop("head", "")
-    blocks = {f"model.layers.*.{part}": modules for part, modules in layers.items()}
-    return ArchitectureFacts(kinds(blocks | {"": head}))
+def _model(blocks: str, head: str = "", **modules: str) -> ArchitectureFacts:
+    """Layers by the part of a block that they are in; `blocks` is the path of the blocks of the model."""
+    return ArchitectureFacts(
+        kinds({f"{blocks}.*.{part}": names for part, names in modules.items()} | {"": head})
+    )
 
 
 _ATTENTION = "q_proj k_proj v_proj o_proj"
 _MLP = "gate_proj up_proj down_proj"
-_LLAMA = _model(self_attn=_ATTENTION, mlp=_MLP, head="lm_head")
-_GEMMA = _model(self_attn=_ATTENTION, mlp=_MLP)
+_LLAMA = _model("model.layers", head="lm_head", self_attn=_ATTENTION, mlp=_MLP)
+_GEMMA = _model("model.layers", self_attn=_ATTENTION, mlp=_MLP)
 
 RULES = EngineRules(
     name="lorax",
@@ -50,41 +50,43 @@ RULES = EngineRules(
         **{"fp8": 8.0, "fp8-kv": 8.0},
         **{"hqq-4bit": 4.3, "hqq-3bit": 3.5, "hqq-2bit": 3.1},
     },
-    # `adapter_layers` and `adapter_target_to_layer` in `models/`, whose names are looked up behind
-    # `base_model.model.` (`adapters/lora.py`, `map_weights_for_model`); others are left out silently.
+    # The names that `adapter_target_to_layer` looks up behind `base_model.model.`, of the layers that are in
+    # `adapter_layers` too (both in `models/flash_*.py`, `bloom.py` and `mllama.py`; `adapters/lora.py`,
+    # map_weights_for_model); others are left out silently. LoRAX picks its class by `model_type`
+    # (`models/__init__.py`, get_model). GPT-NeoX, MPT, OPT, Falcon, SantaCoder, StarCoder, T5 and LLaVA load
+    # and refuse every adapter (`models/model.py`, supports_adapter_loading). No other model that generates
+    # text loads at all.
     architectures={
         "LlamaForCausalLM": _LLAMA,
+        "LLaMAForCausalLM": _LLAMA,  # as the first conversions of Llama spell it
         "MistralForCausalLM": _LLAMA,
         "Qwen2ForCausalLM": _LLAMA,
         "GemmaForCausalLM": _GEMMA,
         "Gemma2ForCausalLM": _GEMMA,
         # It looks for gate_proj and up_proj under the name gate_up_proj, which no adapter has.
-        "CohereForCausalLM": _model(self_attn=_ATTENTION, mlp="down_proj", head="lm_head"),
+        "CohereForCausalLM": _model("model.layers", head="lm_head", self_attn=_ATTENTION, mlp="down_proj"),
         # `adapter_layers` of flash_mixtral.py has no lm_head.
-        "MixtralForCausalLM": _model(self_attn=_ATTENTION),
-        "PhiForCausalLM": _model(self_attn="q_proj k_proj v_proj dense", mlp="fc1 fc2", head="lm_head"),
-        "Phi3ForCausalLM": _model(self_attn="qkv_proj o_proj", mlp="gate_up_proj down_proj"),
-        "QWenLMHeadModel": ArchitectureFacts(
-            kinds(
-                {
-                    "transformer.h.*.attn": "c_attn c_proj",
-                    "transformer.h.*.mlp": "w1 w2 c_proj",
-                    "": "lm_head",
-                }
-            )
+        "MixtralForCausalLM": _model("model.layers", self_attn=_ATTENTION),
+        "PhiForCausalLM": _model(
+            "model.layers", head="lm_head", self_attn="q_proj k_proj v_proj dense", mlp="fc1 fc2"
         ),
-        # PEFT writes `transformer.` before the names of the checkpoint.
-        "GPT2LMHeadModel": ArchitectureFacts(
-            kinds({"transformer.h.*.attn": "c_attn c_proj", "transformer.h.*.mlp": "c_fc c_proj"})
+        # As Mixtral's, `adapter_layers` of flash_phi3.py has no lm_head.
+        "Phi3ForCausalLM": _model("model.layers", self_attn="qkv_proj o_proj", mlp="gate_up_proj down_proj"),
+        "QWenLMHeadModel": _model("transformer.h", head="lm_head", attn="c_attn c_proj", mlp="w1 w2 c_proj"),
+        # The checkpoint's names are without `transformer.`, for these two.
+        "GPT2LMHeadModel": _model("transformer.h", attn="c_attn c_proj", mlp="c_fc c_proj"),
+        "BloomForCausalLM": _model(
+            "transformer.h",
+            self_attention="query_key_value dense",
+            mlp="dense_h_to_4h dense_4h_to_h",
         ),
-        "BloomForCausalLM": ArchitectureFacts(
-            kinds(
-                {
-                    "transformer.h.*.self_attention": "query_key_value dense",
-                    "transformer.h.*.mlp": "dense_h_to_4h dense_4h_to_h",
-                }
-            )
-        ),
+        # It looks for Wqkv under the name q_proj, which no adapter has, and for a head in every block, so
+        # that loading one fails (flash_dbrx.py, get_num_layers_for_type).
+        "DbrxForCausalLM": _model("transformer.blocks", **{"norm_attn_norm.attn": "out_proj"}),
+        # Left out of mllama.py's layers: the head, whose name has `base_model.model.` in it twice; the vision
+        # model, to whose patches it applies adapters by the positions of the text's tokens; the mlp, which
+        # blocks with cross attention have too, and for these it takes no adapter.
+        "MllamaForConditionalGeneration": _model("language_model.model.layers", self_attn=_ATTENTION),
     },
     # `adapters/lora.py`, LoraWeights.load returns None at the first layer without the module.
     needs_all_layers=True,

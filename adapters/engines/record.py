@@ -58,7 +58,7 @@ class EngineRules:
     """Values of `engine.quantize`, with the bits per weight of a linear layer, scales and zero points
     included; None where the size is not known here."""
     architectures: Mapping[str, ArchitectureFacts]
-    """Layers that adapters may change, by the class of the base model; one that is missing takes no adapters."""
+    """Layers that adapters may change, by class of the base model; one that is missing takes no adapters."""
     needs_all_layers: bool
     """True if a module that one layer lacks is left out of all layers."""
     features: Mapping[str, str | None]

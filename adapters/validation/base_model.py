@@ -39,18 +39,15 @@ class BaseModelFacts:
     """(out_features, in_features) by module path, e.g. `model.layers.0.self_attn.q_proj`; None if the shape
     is unknown because the weights are packed. Empty if the layers are unknown."""
 
-    _renamed: dict[int, Mapping[str, tuple[int, int] | None]] = field(
+    _renamed: dict[ArchitectureFacts, Mapping[str, tuple[int, int] | None]] = field(
         default_factory=dict, compare=False, repr=False
     )
 
     def named_by(self, facts: ArchitectureFacts) -> Mapping[str, tuple[int, int] | None]:
         """Return `layers` by an engine's names, which are made once for each engine."""
-        # The facts are a constant of the engine's record.
-        if id(facts) not in self._renamed:
-            self._renamed[id(facts)] = {
-                facts.of_checkpoint(path): sizes for path, sizes in self.layers.items()
-            }
-        return self._renamed[id(facts)]
+        if facts not in self._renamed:
+            self._renamed[facts] = {facts.of_checkpoint(path): sizes for path, sizes in self.layers.items()}
+        return self._renamed[facts]
 
     @classmethod
     def read(cls, model: str, config: bytes, weights: Iterable[ReadableFile]) -> BaseModelFacts:

@@ -38,6 +38,10 @@ _VALUES: dict[str, Any] = {
     "mlp_layer_types": ["sparse"] * _BLOCKS,
     "layer_types": ["full_attention"] * _BLOCKS,
 }
+#: Language models with other layers than Llama's, for models of images that take any.
+_LANGUAGE_MODELS = ("phi3", "qwen3_moe")
+#: The value of a switch that only says which configs are meant: those with that key.
+_ANY = object()
 #: Switches of configs with which a model has other layers than by default.
 _SWITCHES: tuple[dict[str, Any], ...] = (
     {},
@@ -46,6 +50,9 @@ _SWITCHES: tuple[dict[str, Any], ...] = (
     {"shared_intermediate_size": _SIZE},
     {"word_embed_proj_dim": _SIZE},
     {"layers_block_type": ["attention"] * _BLOCKS},
+    {"mamba_n_heads": _ANY, "layer_types": ["linear_attention", "full_attention"] * (_BLOCKS // 2)},
+    {"conv_L_cache": _ANY, "layer_types": ["conv", "full_attention"] * (_BLOCKS // 2)},
+    {"interleave_moe_layer_step": 2, "moe_layers": [1, 3, 5, 7]},
     {"enable_moe_block": True, "num_experts": _SIZE, "top_k_experts": 2, "moe_intermediate_size": _SIZE},
 )
 
@@ -124,7 +131,7 @@ def tree(architecture: str, config: Any) -> tuple[frozenset[str], tuple[Rename, 
     """
     kinds: set[str] = set()
     renames: tuple[Rename, ...] = ()
-    for switch in _SWITCHES:
+    for switch in (*_SWITCHES, *_language_models(config)):
         changed = [part for part in _parts(config) if switch.keys() <= vars(part).keys()]
         if switch and not changed:
             continue
@@ -133,6 +140,7 @@ def tree(architecture: str, config: Any) -> tuple[frozenset[str], tuple[Rename, 
             for part in changed:
                 _set(part, switch)
             model, vllm_config = _built(architecture, config)
+            found = set(_slots(model, vllm_config))
         except Exception:
             if not switch:
                 raise
@@ -140,14 +148,26 @@ def tree(architecture: str, config: Any) -> tuple[frozenset[str], tuple[Rename, 
         finally:
             for part, values in zip(changed, before, strict=True):
                 _set(part, values)
-        kinds |= set(_slots(model, vllm_config))
+        # Whether the head has a slot differs between the language models, too: the default's counts.
+        kinds |= {kind for kind in found if "*" in kind} if "text_config" in switch else found
         renames = renames or tuple(renames_of(model))
     return frozenset(kinds), renames
 
 
+def _language_models(config: Any) -> Iterator[dict[str, Any]]:
+    from transformers import AutoConfig  # noqa: PLC0415
+
+    if getattr(config, "sub_configs", {}).get("text_config") is AutoConfig:
+        for model_type in _LANGUAGE_MODELS:
+            language_model = AutoConfig.for_model(model_type)
+            complete(language_model)
+            yield {"text_config": language_model}
+
+
 def _set(part: Any, values: dict[str, Any]) -> None:
     for key, value in values.items():
-        setattr(part, key, value)
+        if value is not _ANY:
+            setattr(part, key, value)
 
 
 def _parts(config: Any) -> Iterator[Any]:
@@ -248,9 +268,14 @@ def _slots(model: Any, vllm_config: Any) -> Iterator[str]:
     of_images = supports_multimodal(model) and hasattr(model, "get_mm_mapping")
     prefixes = tuple(model.get_mm_mapping().language_model) if of_images else ("",)
     without_gate = is_moe_model(model) and model.is_non_gated_moe
+    without_effect = _called_elsewhere(model, supported)
     wrapped: set[int] = set()
     for name, module in model.named_modules(remove_duplicate=False):
-        if not is_supported_lora_module(name, module, supported) or not name.startswith(prefixes):
+        if (
+            id(module) in without_effect
+            or not is_supported_lora_module(name, module, supported)
+            or not name.startswith(prefixes)
+        ):
             continue
         if without_gate and name.endswith("mixer.gate"):
             continue
@@ -277,6 +302,41 @@ def _slots(model: Any, vllm_config: Any) -> Iterator[str]:
         wrapped.add(id(module))
         for part in parts:
             yield kind_of(f"{parent}.{part}" if parent else part)
+
+
+def _called_elsewhere(model: Any, supported: Sequence[str]) -> set[int]:
+    """Return the ids of layers whose adapters have no effect: the model calls them under a second name.
+
+    vLLM puts a layer with a slot in the place of the first name. It changes a second one only if that ends
+    like the name of a layer with a slot; and in a mixture of experts it changes what it has put around the
+    mixture, which goes on to call its own. So are Qwen3-MoE's router and Qwen2-MoE's gate of the shared
+    expert, seen by running them (`lora/model_manager.py`, _create_lora_modules).
+    """
+    from vllm.model_executor.layers.fused_moe import MoERunner  # noqa: PLC0415
+    from vllm.model_executor.layers.linear import LinearBase  # noqa: PLC0415
+
+    modules = dict(model.named_modules(remove_duplicate=False))
+    places: dict[int, set[tuple[int, str]]] = {}
+    found: set[int] = set()
+    for name, module in modules.items():
+        parent, _, last = name.rpartition(".")
+        place = (id(modules[parent]), last) if name else None
+        if place is None or not isinstance(module, LinearBase):
+            continue
+        known = places.setdefault(id(module), set())
+        in_mixture = any(isinstance(modules[path], MoERunner) for path in _ancestors(parent))
+        if known and place not in known and (last not in supported or in_mixture):
+            found.add(id(module))
+        known.add(place)
+    return found
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    """Yield a path and those above it, to the model itself: ""."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+    yield path
 
 
 def renames_of(model: Any) -> Iterator[Rename]:
