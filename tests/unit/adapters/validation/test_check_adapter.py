@@ -56,7 +56,7 @@ def test_a_lora_adapter_of_the_stages_base_model_is_valid(engine: str, base: Bas
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"peft_type": "PREFIX_TUNING"}, "peft_type is 'PREFIX_TUNING', not 'LORA'; train a LoRA adapter"),
+        ({"peft_type": "PREFIX_TUNING"}, "peft_type is 'PREFIX_TUNING'; train it with peft_type: LORA"),
         ({"peft_type": None}, "peft_type is null"),
         ({"r": "8"}, "r is '8'; write a whole number above 0"),
         ({"r": True}, "r is true"),
@@ -220,7 +220,7 @@ def test_tensors_are_of_a_dtype_that_engines_convert(dtype: str, width: int) -> 
     if dtype in {"F32", "F16", "BF16"}:
         check(tensors=weights)
     else:
-        with pytest.raises(InvalidAdapter, match=f"is {dtype}; save it as float32 or float16 or bfloat16"):
+        with pytest.raises(InvalidAdapter, match=f"is {dtype}; save it as float32, float16 or bfloat16"):
             check(tensors=weights)
 
 

@@ -130,7 +130,7 @@ def test_a_manifest_says_what_a_deploy_may_remove(tmp_path: Path, removals: str,
 
 @pytest.mark.parametrize("removals", ["1", "-0.1", "yes", "20%", "Allow", "[allow]", "5", ".nan"])
 def test_a_share_that_could_be_a_number_of_adapters_is_refused(tmp_path: Path, removals: str) -> None:
-    shown = re.escape({"20%": "'20%'", "Allow": "'Allow'", "[allow]": "['allow']"}.get(removals, removals))
+    shown = re.escape({"20%": "'20%'", "Allow": "'Allow'", "[allow]": "a list"}.get(removals, removals))
     remedy = "write allow, or a share of the published adapters, from 0 to below 1, such as 0.2"
     with pytest.raises(ConfigError, match=rf"adapters.yaml: removals: {shown}: {remedy}$"):
         load_stage(write(tmp_path, manifest=f"{MANIFEST}removals: {removals}\n"))
