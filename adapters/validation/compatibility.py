@@ -130,7 +130,7 @@ def check_layers(
             # The engines leave such a layer out silently.
             raise InvalidAdapter(
                 name,
-                f"it changes {path}, which {rules.base_model} does not have",
+                f"it changes {path}, which {rules.base_model} does not have{_alike(path, base)}",
                 "publish it to a stage with the base model that it was trained on",
             )
         if not facts.serves(at):
@@ -161,6 +161,12 @@ def check_layers(
             )
     if rules.slots is not None:
         _check_slots(name, layers, rules.slots)
+
+
+def _alike(path: str, base: BaseModelFacts) -> str:
+    """Name a layer of the base model with the same module as one that it does not have; empty if none has."""
+    found = next((layer for layer in base.layers if last_name(layer) == last_name(path)), None)
+    return "" if found is None else f" (it has {found})"
 
 
 def _check_slots(name: str, layers: Mapping[str, tuple[str, LoraLayer]], slots: Collection[str]) -> None:
