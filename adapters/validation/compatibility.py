@@ -125,12 +125,7 @@ def check_layers(
     there = base.named_by(facts)
     for at, (path, layer) in layers.items():
         if there and at not in there:
-            # The engines leave such a layer out silently.
-            raise InvalidAdapter(
-                name,
-                f"it changes {path}, which {rules.base_model} does not have",
-                "publish it to a stage with the base model that it was trained on",
-            )
+            raise _not_there(name, path, at, rules, there)
         if not facts.serves(at):
             raise _without_slot(name, path, rules, base, facts)
         if layer.embeds and facts.layers is None:
@@ -171,6 +166,22 @@ def _check_slots(name: str, layers: Mapping[str, tuple[str, LoraLayer]], slots: 
             f"it changes {min(without.values())}, and this stage has slots for {', '.join(slots)} only",
             f"add {', '.join(sorted(without))} to engine.adapter_target_modules",
         )
+
+
+def _not_there(name: str, path: str, at: str, rules: Rules, there: Iterable[str]) -> InvalidAdapter:
+    """Make the refusal of a layer that the base model does not have, which the engines leave out silently."""
+    problem = f"it changes {path}, which {rules.base_model} does not have"
+    longer = next((layer for layer in there if layer.endswith(f".{at}")), None)
+    if longer is None:
+        return InvalidAdapter(
+            name, problem, "publish it to a stage with the base model that it was trained on"
+        )
+    # PEFT's names are those of the class that it got: `layers.0.…` of LlamaModel, the model without its head.
+    return InvalidAdapter(
+        name,
+        f"{problem}: there it is {longer}",
+        f"train it on the base model's own class, or put {longer.removesuffix(at)} before these names",
+    )
 
 
 def _without_slot(

@@ -87,9 +87,7 @@ def test_layers_that_lorax_passes_over_are_refused(architecture: str, layer: str
     ],
 )
 def test_models_for_which_lorax_loads_no_adapter_are_refused(architecture: str) -> None:
-    with pytest.raises(
-        InvalidAdapter, match=f"is a '{architecture}', for which LoRAX 0.12.1 serves no adapters"
-    ):
+    with pytest.raises(InvalidAdapter, match=f"LoRAX 0.12.1 serves no adapters for '{architecture}'"):
         check(architecture, ["model.layers.0.self_attn.q_proj"])
 
 
@@ -100,3 +98,11 @@ def test_the_layers_of_cross_attention_are_no_gap_in_mllama() -> None:
     check("MllamaForConditionalGeneration", layers, [*layers, cross])
     with pytest.raises(InvalidAdapter, match="in 2 of 3 layers: LoRAX leaves it out of all"):
         check("MllamaForConditionalGeneration", layers[:2], [*layers, cross])
+
+
+def test_names_of_the_model_without_its_head_are_told_with_what_is_missing() -> None:
+    with pytest.raises(
+        InvalidAdapter,
+        match=r"there it is transformer.h.0.attn.c_attn; .* put transformer. before these names",
+    ):
+        check("GPT2LMHeadModel", ["h.0.attn.c_attn"])
