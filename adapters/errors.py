@@ -10,6 +10,7 @@
         InvalidBaseModel             adapters.validation.base_model: the base model's files or access
         DamagedEntry                 adapters.store.registry: a registry entry
         PublishConflict              adapters.store.registry: another owner or publisher
+        Removal                      lambdas.adapter_seeder.removals: published, and not in the manifest
         UnknownAdapter               loraserve.adapters.stage_store: a name that is not published
         NoRevision                   loraserve.adapters.rollback: no revision to roll back to
 

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from adapters.files import ReadableFile
 
-_FIRST_LINE = b"version https://git-lfs.github.com/spec/v1\n"
+#: Today's, and those of its first releases (git-lfs, `lfs/pointer.go`).
+_FIRST_LINES = (
+    b"version https://git-lfs.github.com/spec/v1\n",
+    b"version https://hawser.github.com/spec/v1\n",
+    b"version http://git-media.io/v/2\n",
+)
 #: As many bytes as a safetensors file has before its header.
-FIRST_BYTES = _FIRST_LINE[:8]
+FIRST_BYTES = b"version "
 #: Pointers are smaller.
 MAX_POINTER_BYTES = 1024
 PROBLEM = "is a Git LFS pointer, not the file itself"
@@ -20,7 +25,7 @@ REMEDY = "run `git lfs install` and `git lfs pull` in the clone that it is from,
 
 def is_pointer(content: bytes | bytearray) -> bool:
     """Return whether a file's content is a pointer's."""
-    return len(content) < MAX_POINTER_BYTES and content.replace(b"\r\n", b"\n").startswith(_FIRST_LINE)
+    return len(content) < MAX_POINTER_BYTES and content.replace(b"\r\n", b"\n").startswith(_FIRST_LINES)
 
 
 def has_pointer(file: ReadableFile) -> bool:

@@ -23,7 +23,7 @@ _HUB = re.compile(r"^hf://(?P<repo>[\w.-]+/[\w.-]+)(?:/(?P<folder>[^@]*))?@(?P<r
 _REVISION = re.compile(r"^[\w./-]+$", re.ASCII)
 #: A revision whose end is certain, and a folder. Special refs as in huggingface_hub, `utils/_hf_uris.py`.
 _REVISION_AND_FOLDER = re.compile(
-    r"^(?P<revision>[0-9a-f]{40}|refs/pr/\d+|refs/convert/[\w.-]+)/(?P<folder>.*)$", re.ASCII
+    r"^(?P<revision>[0-9a-fA-F]{40}|refs/pr/\d+|refs/convert/[\w.-]+)/(?P<folder>.*)$", re.ASCII
 )
 #: A folder has no empty parts, and none that a file system would resolve.
 _FOLDER = re.compile(r"^(?!\.{1,2}(/|$))[^/\\\x00-\x1f]+(/(?!\.{1,2}(/|$))[^/\\\x00-\x1f]+)*$")
@@ -145,6 +145,8 @@ def _hub_source(text: str, match: re.Match[str]) -> HubSource:
                 text, "it has a folder before and after the '@'", "write both before it, as one path"
             )
         revision, folder = behind["revision"], behind["folder"]
+    if _COMMIT.fullmatch(revision.lower()):
+        revision = revision.lower()
     if _REVISION.fullmatch(revision) is None:
         raise SourceError(
             text, f"{revision!r} is not a revision", "write a commit, or a branch's name as the Hub shows it"

@@ -99,8 +99,10 @@ def _hub(path: str, revision: str, problem: str) -> tuple[str, str]:
         return "it names no repository", "write hf://organization/repository@commit"
     repo, folder = "/".join(parts[:2]), parts[2:]
     if folder and folder[0] in _ROUTES:
-        route, revision, *folder = [*folder, revision][: max(2, len(folder))]
-        folder = folder[:-1] if route in _FILE_ROUTES else folder
+        route, *rest = folder
+        if rest:
+            revision, *rest = rest
+        folder = rest[:-1] if route in _FILE_ROUTES else rest
     place = "/".join([repo, *folder])
     if _COMMIT.fullmatch(revision):
         return problem, f"write hf://{place}@{revision}"
@@ -111,11 +113,12 @@ def _s3(text: str) -> tuple[str, str]:
     bucket, _, key = text.removeprefix("s3://").partition("/")
     if re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket) is None:
         return f"{bucket!r} is not the name of a bucket", "write s3://bucket/prefix/"
-    if not key.strip("/"):
-        return "it names no prefix", f"put the files under a prefix, and write s3://{bucket}/prefix/"
     if is_archive(key):
         return "it is an archive", unpacking(text)
-    if key.lower().endswith(_FILES):
+    is_file = key.lower().endswith(_FILES)
+    if not key.strip("/") or (is_file and "/" not in key):
+        return "it names no prefix", f"put the files under a prefix, and write s3://{bucket}/prefix/"
+    if is_file:
         prefix = text.rpartition("/")[0]
         return "it is a file", f"name the prefix that has both files: {prefix}/"
     return "the prefix does not end with '/'", f"write {text}/"

@@ -60,10 +60,11 @@ def seed(
             s3,
             bucket,
             owner="benchmark",
-            desired=DesiredState("manifest", desired),
+            desired=DesiredState("manifest", desired, removals=0.2),
             rules=Rules("vllm", 64, "acme/wide"),
             hub=Hub(hub),
             base_model=ServedModel(base_model, revision="0" * 40),
+            is_rollback=lambda: False,
         ).run()
     return time.perf_counter() - started, report
 

@@ -29,7 +29,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.hf_api import RepoSibling
+from huggingface_hub.hf_api import ModelInfo, RepoSibling
 from huggingface_hub.utils import (
     build_hf_headers,
     get_session,
@@ -110,7 +110,7 @@ class Hub:
         `max_failures` in a row, 1 or more, `HubUnavailable` is raised: 8 take a minute of pauses, 2 half a
         second.
         """
-        self.endpoint = endpoint
+        self.endpoint = endpoint = endpoint.rstrip("/")
         self._token = token
         self._has_time = has_time
         self._how_to_log_in = how_to_log_in
@@ -162,9 +162,16 @@ class Hub:
 
     def _snapshot(self, source: HubSource) -> Snapshot:
         def ask() -> Snapshot:
-            info = self._api.model_info(
-                source.repo, revision=source.revision, files_metadata=True, timeout=TIMEOUT_SECONDS
-            )
+            try:
+                info = self._info(source, files_metadata=True)
+            except HfHubHTTPError as error:
+                if (
+                    error.response.status_code != HTTPStatus.NOT_FOUND
+                    or "X-Error-Code" in error.response.headers
+                ):
+                    raise
+                # Artifactory has answered 404 to a query that it did not know (huggingface_hub#2974).
+                info = self._info(source, files_metadata=False)
             pinned = source.at(info.sha or source.revision)
             files = {item.rfilename: HubFile(self, pinned.root, item) for item in info.siblings or ()}
             return Snapshot(pinned, files)
@@ -175,6 +182,11 @@ class Hub:
             except (HfHubHTTPError, httpx2.HTTPError) as error:
                 self.wait_after(error, failures, source)
         raise AssertionError("wait_after raises at the last failure")
+
+    def _info(self, source: HubSource, *, files_metadata: bool) -> ModelInfo:
+        return self._api.model_info(
+            source.repo, revision=source.revision, files_metadata=files_metadata, timeout=TIMEOUT_SECONDS
+        )
 
     def stream(self, url: str, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes `start` … `end` of a file in chunks; the token is sent to the Hub only.

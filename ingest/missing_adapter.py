@@ -40,9 +40,12 @@ def missing_on_hub(source: HubSource, repository: Collection[str]) -> SourceErro
     if source.folder and not files:
         found = _folders(repository)
         problem = f"the repository has no folder {source.folder!r}"
-        if found:
-            return _named_folders(source.root, problem, found)
-        return _missing(source.root, problem, repository)
+        missing = (
+            _named_folders(source.root, problem, found)
+            if found
+            else _missing(source.root, problem, repository)
+        )
+        return SourceError(str(source), missing.problem, missing.remedy)
     where = "the folder" if source.folder else "the repository"
     return _missing(source, f"{where} has {_lacking(files)}", files)
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from adapters.closest import closest
-from stacks.wording import any_of, key_text, missing, remedy, unknown
+from stacks.wording import any_of, is_section, key_text, missing, remedy, unknown
 from stacks.yaml_document import Document, UnusableYaml, as_written, is_text, quoted
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -91,7 +91,7 @@ def sentence(error: ValidationError, model: type[BaseModel], document: Document 
         return f"{key}: {unknown(first['loc'], model)}"
     if first["type"] == "missing":
         return f"{key}: missing; {missing(first['loc'], model)}"
-    if first["type"] == "value_error" and isinstance(first["input"], dict):
+    if first["type"] == "value_error" and is_section(first["loc"], model):
         # A rule between keys has the whole section as its input: naming the section is enough.
         return f"{key}: {remedy(first, model)}" if key else remedy(first, model)
     if document is None:

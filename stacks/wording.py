@@ -81,6 +81,11 @@ def unknown(location: Sequence[int | str], model: type[BaseModel]) -> str:
     return f"unknown key{meant}; valid: {', '.join(valid)}"
 
 
+def is_section(location: Sequence[int | str], model: type[BaseModel]) -> bool:
+    """Check that the value at a location is a section, with keys of this project."""
+    return _section(_at(model, location)[0]) is not None
+
+
 def stated(section: BaseModel, key: str) -> str:
     """Return `key`, and its value in the section as its author or its default has it."""
     by_default = "" if key in section.model_fields_set else " by default"

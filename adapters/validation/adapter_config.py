@@ -75,9 +75,15 @@ def read_config(name: str, data: bytes, rules: Rules) -> AdapterConfig:
     try:
         config = parse_object(data)
     except NotAnObject as error:
-        raise InvalidFiles(name, f"its {CONFIG_FILE} cannot be used: {error}", "save it again") from error
+        problem = f"its {CONFIG_FILE} cannot be used: {error}"
+        raise InvalidFiles(name, problem, "correct it, or save it again") from error
     if config.get("peft_type") != "LORA":
-        raise InvalidAdapter(name, f"{stated(config, 'peft_type')}, not 'LORA'", "train a LoRA adapter")
+        if "peft_type" not in config:
+            problem = f"its {CONFIG_FILE} has no peft_type, so another library than PEFT wrote it"
+            raise InvalidAdapter(name, problem, "convert the adapter to PEFT's format")
+        raise InvalidAdapter(
+            name, f"peft_type is {shown(config['peft_type'])}", "train it with peft_type: LORA"
+        )
     check_base_name(name, config.get("base_model_name_or_path"), rules)
     refuse_features(name, config, rules.engine_rules)
     rank = _rank(name, stated(config, "r"), config.get("r"))
@@ -133,6 +139,8 @@ def _check_rank(name: str, rank: int, rules: Rules) -> None:
     if rank <= rules.max_rank and (ranks is None or rank in ranks):
         return
     problem = f"its rank {shown(rank)} is above this stage's {rules.max_rank}"
+    if rank > engine.max_rank:
+        problem += f", and {engine.title} serves ranks up to {engine.max_rank}"
     if ranks is None:
         remedy = f"train with rank {rules.max_rank} or lower"
     else:

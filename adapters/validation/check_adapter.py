@@ -57,7 +57,7 @@ def check_adapter(
 
     Only the header of the weights is read. Without `base` it is not checked whether the base model has these
     layers. Raises `InvalidAdapter` for the first problem; its remedy proposes another engine if the adapter
-    passes the whole check with it.
+    passes the whole check with it, and not with the stage's own under other keys.
     """
     layers = cache(lambda: _read_weights(name, weights))
     try:
@@ -66,18 +66,20 @@ def check_adapter(
         # No engine serves such files.
         raise
     except InvalidAdapter as error:
-        others = (_with(engine, name, config, layers, rules, base) for engine in ENGINES.values())
-        if not (proposals := " or ".join(filter(None, others))):
+        by_engine = {
+            engine.name: _keys_with(engine, name, config, layers, rules, base) for engine in ENGINES.values()
+        }
+        # Other keys of the stage are enough, and the remedy names them.
+        is_served = by_engine.pop(rules.engine) is not None
+        if is_served or not (proposals := " or ".join(filter(None, by_engine.values()))):
             raise
         raise InvalidAdapter(name, error.problem, f"{error.remedy}, or write {proposals}") from error
 
 
-def _with(
+def _keys_with(
     engine: EngineRules, name: str, config: bytes, layers: Weights, rules: Rules, base: BaseModelFacts | None
 ) -> str | None:
-    """Return the keys of a stage file with which another engine serves the adapter; None if none does."""
-    if engine.name == rules.engine:
-        return None
+    """Return the keys of a stage file with which an engine serves the adapter; None if it does not."""
     for max_rank in sorted({min(rules.max_rank, engine.max_rank), engine.max_rank}):
         other = replace(rules, engine=engine.name, max_rank=max_rank, target_modules=None)
         try:

@@ -43,30 +43,32 @@ def check_config(name: str, layers: Layers, config: AdapterConfig, base: BaseMod
             "use fewer keys, such as q_proj for all modules of that name",
         )
     if config.target_modules is not None:
-        _check_targets(name, layers, config.target_modules)
-        if not config.excludes_modules:
-            _check_complete(name, layers, config.target_modules, base)
+        unused = _unused_targets(name, layers, config.target_modules)
+        if unused and not config.excludes_modules:
+            _check_complete(name, unused, base)
 
 
-def _check_targets(name: str, layers: Layers, targets: frozenset[str]) -> None:
+def _unused_targets(name: str, layers: Layers, targets: frozenset[str]) -> set[str]:
+    """Return the targets that no layer matches; raises `InvalidAdapter` if a layer matches none."""
+    unused = set(targets)
     for path in layers:
-        if targets.isdisjoint(module_ends(path)):
+        matched = targets.intersection(module_ends(path))
+        if not matched:
             raise InvalidFiles(
                 name,
                 f"it changes {path}, which target_modules does not list",
                 "config and weights are of different adapters: save both again",
             )
+        unused -= matched
+    return unused
 
 
-def _check_complete(name: str, layers: Layers, targets: frozenset[str], base: BaseModelFacts) -> None:
-    """Raise `InvalidAdapter` if the weights lack a target that the base model has.
+def _check_complete(name: str, unused: set[str], base: BaseModelFacts) -> None:
+    """Raise `InvalidAdapter` if the base model has a target for which the weights have no tensor.
 
     PEFT passes over a target that no module of the model matches, as long as another one does.
     """
-    unused = set(targets).difference(*map(module_ends, layers))
-    missing = (
-        unused.intersection(end for path in base.layers for end in module_ends(path)) if unused else None
-    )
+    missing = unused.intersection(end for path in base.layers for end in module_ends(path))
     if missing:
         raise InvalidFiles(
             name,
@@ -125,7 +127,12 @@ def check_layers(
     there = base.named_by(facts)
     for at, (path, layer) in layers.items():
         if there and at not in there:
-            raise _not_there(name, path, at, rules, there)
+            # The engines leave such a layer out silently.
+            raise InvalidAdapter(
+                name,
+                f"it changes {path}, which {rules.base_model} does not have{_alike(path, base)}",
+                "publish it to a stage with the base model that it was trained on",
+            )
         if not facts.serves(at):
             raise _without_slot(name, path, rules, base, facts)
         if layer.embeds and facts.layers is None:
@@ -156,6 +163,12 @@ def check_layers(
         _check_slots(name, layers, rules.slots)
 
 
+def _alike(path: str, base: BaseModelFacts) -> str:
+    """Name a layer of the base model with the same module as one that it does not have; empty if none has."""
+    found = next((layer for layer in base.layers if last_name(layer) == last_name(path)), None)
+    return "" if found is None else f" (it has {found})"
+
+
 def _check_slots(name: str, layers: Mapping[str, tuple[str, LoraLayer]], slots: Collection[str]) -> None:
     """Raise `InvalidAdapter` for layers without a slot; the remedy names all of their modules."""
     without = {last_name(at): path for at, (path, _) in layers.items() if last_name(at) not in slots}
@@ -166,22 +179,6 @@ def _check_slots(name: str, layers: Mapping[str, tuple[str, LoraLayer]], slots: 
             f"it changes {min(without.values())}, and this stage has slots for {', '.join(slots)} only",
             f"add {', '.join(sorted(without))} to engine.adapter_target_modules",
         )
-
-
-def _not_there(name: str, path: str, at: str, rules: Rules, there: Iterable[str]) -> InvalidAdapter:
-    """Make the refusal of a layer that the base model does not have, which the engines leave out silently."""
-    problem = f"it changes {path}, which {rules.base_model} does not have"
-    longer = next((layer for layer in there if layer.endswith(f".{at}")), None)
-    if longer is None:
-        return InvalidAdapter(
-            name, problem, "publish it to a stage with the base model that it was trained on"
-        )
-    # PEFT's names are those of the class that it got: `layers.0.…` of LlamaModel, the model without its head.
-    return InvalidAdapter(
-        name,
-        f"{problem}: there it is {longer}",
-        f"train it on the base model's own class, or put {longer.removesuffix(at)} before these names",
-    )
 
 
 def _without_slot(

@@ -23,11 +23,12 @@ _COPY = re.compile(
     r"base_model\.model\.((?:[\w-]+\.){0,24}(?:embed_tokens|lm_head))\.base_layer\.weight", re.ASCII
 )
 #: The dtypes that both engines convert to the one that they compute in.
-_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_DTYPES = ("F32", "F16", "BF16")
 
 #: A part of the names of a module that torch.compile wrapped, which no checkpoint and no engine has.
 _COMPILED = "_orig_mod."
 _GATHER = "gather the shards of DeepSpeed (ZeRO-3) or FSDP before saving, and save it again"
+_SAVE_AS = "save it as float32, float16 or bfloat16 (F32, F16 or BF16)"
 
 #: Tensors that PEFT saves and that the engines skip or fail on, by a part of their name.
 _KNOWN_OTHERS = (
@@ -73,9 +74,7 @@ def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer
             copies[copy[1]] = tensor.shape
             continue
         if tensor.dtype not in _DTYPES:
-            raise InvalidFiles(
-                name, f"tensor {shown(key)} is {tensor.dtype}", f"save it as {' or '.join(_DTYPES.values())}"
-            )
+            raise InvalidFiles(name, f"tensor {shown(key)} is {tensor.dtype}", _SAVE_AS)
         if len(tensor.shape) != 2 or 0 in tensor.shape:
             raise InvalidFiles(
                 name,

@@ -101,6 +101,18 @@ def _no_header(name: str, first: bytes, length: int, size: int) -> InvalidAdapte
             "its weights are a PyTorch pickle under a safetensors name, and loading a pickle runs its code",
             "name the file adapter_model.bin, and it is converted without running anything",
         )
+    if first.startswith(b"GGUF"):
+        return InvalidAdapter(
+            name,
+            "its weights are a GGUF file, which llama.cpp reads",
+            "name the PEFT adapter that it was made from",
+        )
+    if first.lower().startswith((b"<!doc", b"<html")):
+        return InvalidAdapter(
+            name,
+            "its weights file is a web page",
+            "download the file itself, with `hf download` or from …/resolve/… in place of …/blob/…",
+        )
     if len(first) == HEADER_LENGTH_BYTES and MAX_HEADER_BYTES < length <= size:
         return InvalidFiles(
             name,

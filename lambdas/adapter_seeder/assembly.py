@@ -17,16 +17,25 @@ from ingest.s3_object import S3File
 from lambdas.adapter_seeder.desired_state import DesiredState
 from lambdas.adapter_seeder.iam_propagation import IamPropagation
 from lambdas.adapter_seeder.properties import Properties
+from lambdas.adapter_seeder.removals import is_rollback
 from lambdas.adapter_seeder.seeder import CONNECTIONS, Seeder
 from lambdas.adapter_seeder.served_model import ServedModel
+
+#: DescribeStacks is throttled in accounts that deploy many stacks at once.
+_PATIENT = Config(retries={"mode": "standard", "max_attempts": 10})
 
 
 class SecretUnreadable(Exception):
     """The secret with the Hub token cannot be read; the message never contains any of its content."""
 
 
-def assemble_seeder(properties: Properties, aws: IamPropagation, has_time: Callable[[], bool]) -> Seeder:
-    """Build the seeder of one event; raises `SecretUnreadable`, and boto3's errors."""
+def assemble_seeder(
+    properties: Properties, stack_id: str, aws: IamPropagation, has_time: Callable[[], bool]
+) -> Seeder:
+    """Build the seeder of one event; raises `SecretUnreadable`, and boto3's errors.
+
+    `stack_id` is the ARN of the stack that the event is from.
+    """
     s3 = aws.client("s3", Config(max_pool_connections=CONNECTIONS))
     archive = Archive(S3File(s3, properties.manifest_bucket, properties.manifest_key))
     desired = DesiredState.read(properties.manifest_key, archive)
@@ -39,6 +48,7 @@ def assemble_seeder(properties: Properties, aws: IamPropagation, has_time: Calla
         rules=properties.rules,
         base_model=_served_model(properties, desired, archive, hub),
         hub=hub,
+        is_rollback=lambda: is_rollback(aws.client("cloudformation", _PATIENT), stack_id),
         has_time=has_time,
     )
 

@@ -29,6 +29,8 @@ class DesiredState:
     manifest: str
     """Identity of the manifest: the key of its asset, which follows from its content."""
     adapters: list[DesiredAdapter]
+    removals: float
+    """Share of the published adapters that this seeding may remove; 1 for all."""
     model_sha256: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 (hex) of each file of the packed model; empty if the manifest asset has no model."""
     archive: Archive | None = None
@@ -42,4 +44,5 @@ class DesiredState:
             for item in data["adapters"]
             for name in item["names"]
         ]
-        return cls(manifest, adapters, data["model"], archive)
+        # A manifest of a version without the guard has no such key; a rollback may bring one back.
+        return cls(manifest, adapters, data.get("removals", 1.0), data["model"], archive)

@@ -85,7 +85,7 @@ def _note_request(params: Mapping[str, Any], model: Any, context: dict[str, Any]
     """Keep action and resource of a request, for the messages about it."""
     service = model.service_model.endpoint_prefix
     action = _ACTIONS.get(model.name, f"{service}:{model.name}")
-    resource = params.get("SecretId", "")
+    resource = params.get("SecretId", params.get("StackName", ""))
     if "Bucket" in params:
         resource = f"s3://{params['Bucket']}/{params.get('Key', params.get('Prefix', ''))}"
     context[_CONTEXT] = f"{action} on {resource}"

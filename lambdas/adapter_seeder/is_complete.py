@@ -47,7 +47,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
         if event["RequestType"] == "Delete":
             return _delete(event["ResourceProperties"], aws, has_time)
-        return _seed(Properties.read(event["ResourceProperties"]), aws, has_time)
+        return _seed(Properties.read(event["ResourceProperties"]), event["StackId"], aws, has_time)
     except OutOfTime as ended:
         reason = str(ended.__cause__ or "")
     except HubUnavailable as error:
@@ -67,8 +67,10 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return {"IsComplete": False}
 
 
-def _seed(properties: Properties, aws: IamPropagation, has_time: Callable[[], bool]) -> dict[str, Any]:
-    report = assemble_seeder(properties, aws, has_time).run()
+def _seed(
+    properties: Properties, stack_id: str, aws: IamPropagation, has_time: Callable[[], bool]
+) -> dict[str, Any]:
+    report = assemble_seeder(properties, stack_id, aws, has_time).run()
     print(report.to_json())
     return {
         "IsComplete": True,

@@ -24,6 +24,7 @@ from lambdas.adapter_seeder.mirror import mirror
 from lambdas.adapter_seeder.outcome import Report, SeedingFailed
 from lambdas.adapter_seeder.preparation import Preparation
 from lambdas.adapter_seeder.progress import Progress
+from lambdas.adapter_seeder.removals import UnknownDirection, refused_removals
 from lambdas.adapter_seeder.served_model import ServedModel
 from lambdas.adapter_seeder.thread_pool import BadAdapters, ThreadPool
 
@@ -38,8 +39,9 @@ TICK_SECONDS = 5.0
 class Seeder:
     """One seeding of one stage's manifest.
 
-    Phase one, prepare: the base model is read with the access of the process that will fetch it, then every
-    adapter that is not known is located and checked, then every adapter is uploaded. The checkpoint then has
+    Phase one, prepare: the base model is read with the access of the process that will fetch it, removals are
+    checked (`removals`), then every adapter that is not known is located and checked, then every adapter is
+    uploaded. The checkpoint then has
     the base models that the container could fetch (`fetchable`), the commit of each branch (`commits`), the
     sources that passed the check (`passed`), and the entry of each name whose objects are complete (`ready`).
     The registry is unchanged: if one adapter fails, the endpoint keeps serving what it served.
@@ -65,10 +67,12 @@ class Seeder:
         rules: Rules,
         base_model: ServedModel,
         hub: Hub,
+        is_rollback: Callable[[], bool],
         has_time: Callable[[], bool] = lambda: True,
     ) -> None:
         """`owner` is the name of the stack, as registry entries have it.
 
+        `is_rollback` returns whether CloudFormation goes back to this manifest; raises `UnknownDirection`.
         Once `has_time` returns false, `run` raises `OutOfTime`.
         """
         self._s3 = s3
@@ -78,6 +82,7 @@ class Seeder:
         self._rules = rules
         self._base_model = base_model
         self._hub = hub
+        self._is_rollback = is_rollback
         self._has_time = has_time
         self._registry = AdapterRegistry(s3, bucket)
         self._retention = Retention(s3, bucket)
@@ -102,7 +107,8 @@ class Seeder:
     def run(self) -> Report:
         """Run both phases.
 
-        Raises `SeedingFailed` if the base model or an adapter is bad, `OutOfTime` if time is over, and
+        Raises `SeedingFailed` if the base model or an adapter is bad, or if more adapters would be removed
+        than the manifest allows; `OutOfTime` if time is over, and
         `HubUnavailable` if it is not known yet whether the base model can be fetched: a later invocation
         may find out.
         """
@@ -130,6 +136,7 @@ class Seeder:
         """Run phase one; return an entry for every name of the manifest, with its objects in the bucket."""
         self._read_base_model(pool)
         self._read_registry(pool)
+        self._check_removals()
         self._progress.report("checking sources")
         adapters = self._desired.adapters
         sources = (adapter.source for adapter in adapters)
@@ -182,6 +189,26 @@ class Seeder:
         self._checkpoint.registry = {name: seen[name] for name in etags.keys() - set(unseen)} | {
             name: published for name, published in found if published is not None
         }
+
+    def _check_removals(self) -> None:
+        """Refuse to remove more adapters than the manifest allows; raises `BadAdapters`.
+
+        The next invocation checks again, perhaps after a part of the registry is written. What was allowed
+        still is: what is left to remove is a smaller share of what is published then.
+        """
+        published = [
+            name for name, found in self._checkpoint.registry.items() if found.entry.owner == self._owner
+        ]
+        kept = {adapter.name for adapter in self._desired.adapters}
+        refused = refused_removals(published, kept, self._desired.removals)
+        if not refused:
+            return
+        try:
+            if not self._is_rollback():
+                raise BadAdapters(refused)
+        except UnknownDirection as error:
+            # Refusing a rollback would leave the stack in UPDATE_ROLLBACK_FAILED.
+            self._progress.warn(f"{len(refused)} removals are not checked: {error}")
 
     def _look_up(self, name: str) -> Published | None:
         """Return an entry. A damaged one is an error only if its name is in this manifest."""

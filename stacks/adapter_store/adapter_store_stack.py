@@ -119,6 +119,12 @@ class AdapterStoreStack(cdk.Stack):
             cdk.Annotations.of(self).add_warning_v2(
                 "lora-serving:unpinned", f"not pinned to a commit: {', '.join(branches)}"
             )
+        if adapters.manifest.removals == "allow":
+            cdk.Annotations.of(self).add_warning_v2(
+                "lora-serving:removals",
+                "the manifest has `removals: allow`: deploys may remove any number of adapters; delete the "
+                "key after this one",
+            )
         desired = desired_state(self, adapters, base_model.local)
         on_event = seeder_function(
             self,

@@ -44,6 +44,12 @@ def grant_store(
             resources=objects[:2],
         ),
         iam.PolicyStatement(sid="Retire", actions=tagging, resources=objects[:1]),
+        # To know whether an update goes back, `lambdas.adapter_seeder.removals`.
+        iam.PolicyStatement(
+            sid="ReadOwnStatus",
+            actions=["cloudformation:DescribeStacks"],
+            resources=[cdk.Stack.of(worker).stack_id],
+        ),
         iam.PolicyStatement(
             sid="ListStore",
             actions=["s3:ListBucket", "s3:ListBucketMultipartUploads"],

@@ -40,6 +40,7 @@ def desired_state(
         target = Path(folder)
         content = {
             "adapters": adapters.manifest.pack(adapters.directory, target),
+            "removals": adapters.manifest.removable_share,
             "model": {} if local_model is None else local_model.pack(target),
         }
         write_json(target / "manifest.json", content)

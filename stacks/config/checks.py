@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from adapters.engines.registry import ENGINES
 from adapters.source_remedies import HUGGING_FACE
+from adapters.strict_json import shown
 from stacks.config.container_check import container_problem
 from stacks.config.container_environment import environment_problems
 from stacks.config.derived import (
@@ -147,8 +148,8 @@ def _hub(config: StageConfig) -> Iterator[str]:
 def _image(config: StageConfig) -> Iterator[str]:
     if len(config.image) > _MAX_IMAGE or re.search(r"\s", config.image):
         yield (
-            f"image: {config.image!r}: SageMaker takes {_MAX_IMAGE} characters without spaces: write asset, "
-            "or an image's URI"
+            f"image: {shown(config.image)}: SageMaker takes {_MAX_IMAGE} characters without spaces: write "
+            "asset, or an image's URI"
         )
     if config.image == "asset" or config.image.startswith(_LAPTOP):
         return
@@ -157,8 +158,8 @@ def _image(config: StageConfig) -> Iterator[str]:
     host = f"<account>.dkr.ecr.{config.region}.{domain}"
     if ecr is None:
         yield (
-            f"image: {config.image!r}: SageMaker pulls from a private repository of ECR only: push it to "
-            f"{host}/…"
+            f"image: {shown(config.image)}: SageMaker pulls from a private repository of ECR only: push it "
+            f"to {host}/…"
         )
     elif ecr["region"] != config.region:
         yield (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from adapters.errors import AdapterError
 from adapters.files import BytesFile, sha256_of, write_file
@@ -28,6 +28,12 @@ def _checked_name(name: str) -> str:
 
 
 _SHA256 = shaped("[0-9a-f]{64}", "write the 64 digits of a SHA-256, lower-case, in quotes")
+
+
+def _checked_removals(value: Any) -> Any:
+    if value == "allow" or (type(value) in {int, float} and 0 <= value < 1):
+        return value
+    raise ValueError("write allow, or a share of the published adapters, from 0 to below 1, such as 0.2")
 
 
 class Adapter(Strict):
@@ -79,6 +85,10 @@ class Manifest(Strict):
 
     adapters: list[Adapter]
     """See below."""
+    removals: Annotated[float | Literal["allow"], BeforeValidator(_checked_removals)] = 0.2
+    """Share of the stage's published adapters that a deploy may remove: above it, the deploy fails before it
+    changes anything. A single adapter may always be removed, except with 0. `allow`: any number, for one
+    deploy; synth warns as long as it is there."""
 
     @model_validator(mode="after")
     def _unique(self) -> Manifest:
@@ -88,6 +98,11 @@ class Manifest(Strict):
                 raise ValueError(f"adapter {name!r} is listed twice, copies included; keep one of them")
             seen.add(name)
         return self
+
+    @property
+    def removable_share(self) -> float:
+        """The share of the published adapters that a deploy may remove; 1 for all."""
+        return 1.0 if self.removals == "allow" else self.removals
 
     def published_names(self) -> Iterator[str]:
         """Yield every published name, copies included."""

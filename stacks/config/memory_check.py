@@ -39,7 +39,8 @@ def memory_warning(config: StageConfig, model: Path | None) -> str | None:
         return (
             f"whether {config.base_model.name} fits into the GPU memory of {config.endpoint.instance_type} "
             "is not checked: stacks/sizing/known_models.py or (a quantization's size) "
-            f"adapters/engines/{config.engine.name}.py, does not know it"
+            f"adapters/engines/{config.engine.name}.py, does not know it: add it there, or try it on a "
+            "separate stage first"
         )
     problem = memory_problem(found)
     return None if problem is None else f"endpoint.instance_type: {problem}"

@@ -54,6 +54,8 @@ class Store:
         base_model: Callable[[], ModelFiles] | None = None,
         model_prefix: str | None = None,
         base_revision: str = "0" * 40,
+        removals: float = 0.2,
+        is_rollback: Callable[[], bool] = lambda: False,
         has_time: Callable[[], bool] = lambda: True,
     ) -> Seeder:
         """Return the seeder of one run; an adapter is its files, packed into the manifest asset, or a source.
@@ -82,11 +84,12 @@ class Store:
             self.bucket,
             owner=owner,
             desired=DesiredState(
-                manifest or repr(desired), desired, archive=Archive(BytesFile(archive.getvalue()))
+                manifest or repr(desired), desired, removals, archive=Archive(BytesFile(archive.getvalue()))
             ),
             rules=self.rules,
             hub=hub or Hub("http://127.0.0.1:9"),
             base_model=ServedModel(find, revision=base_revision, mirror_prefix=model_prefix),
+            is_rollback=is_rollback,
             has_time=has_time,
         )
 

@@ -132,6 +132,8 @@ class HubServer:
 
     def _api(self, request: HubRequest, repository: Repository, route: list[str], form: bytes) -> Reply:
         query = parse_qs(request.query)
+        if query and self.faults.refuse_queries:
+            raise Refusal(404, {}, b"")
         data: Any
         match route:
             case [] | ["revision", _]:

@@ -26,10 +26,11 @@ def seed(bucket: str, hub: str, adapters: dict[str, str]) -> None:
         boto3.client("s3"),
         bucket,
         owner="stack",
-        desired=DesiredState(json.dumps(adapters), desired),
+        desired=DesiredState(json.dumps(adapters), desired, removals=0.2),
         rules=MADE_RULES,
         hub=Hub(hub),
         base_model=ServedModel(factories.base_model, revision="0" * 40),
+        is_rollback=lambda: False,
     ).run()
 
 

@@ -403,7 +403,7 @@ def test_an_adapter_comes_from_s3(shop: Shop) -> None:
     assert shop.json("validate", source)["source"] == source
     assert shop.json("publish", source, "--name", "mole")["entry"]["source"] == source
     assert "does not end with '/'" in shop.fails("validate", source.rstrip("/"))
-    assert "S3 answers 404" in shop.fails("validate", f"s3://{shop.bucket}/nowhere/")
+    assert "no object under this prefix" in shop.fails("validate", f"s3://{shop.bucket}/nowhere/")
 
 
 def test_without_base_model_it_is_said_that_dimensions_are_not_checked(shop: Shop) -> None:
@@ -893,6 +893,8 @@ def test_the_local_stage_is_the_laptop_cloud_that_runs_here(
 def test_options_that_cannot_be_used_are_usage_errors(shop: Shop) -> None:
     publish_otter = ("publish", str(SAMPLES / "otter"), "--name", "otter")
     assert "write key=value" in shop.fails(*publish_otter, "--label", "by", code=2)
+    twice = ("--label", "by=ana", "--label", "by=bo")
+    assert "by is there twice; keep one of them" in shop.fails(*publish_otter, *twice, code=2)
     assert "64 hexadecimal digits" in shop.fails(*publish_otter, "--sha256", "abc", code=2)
     assert "Missing option '--name'" in shop.fails("publish", str(SAMPLES / "otter"), code=2)
 

@@ -199,6 +199,7 @@ class Deployment:
         store.s3.put_object(Bucket=store.bucket, Key="manifest.zip", Body=archive.getvalue())
         self.event: dict[str, Any] = {
             "RequestType": "Create",
+            "StackId": "arn:aws:cloudformation:us-east-1:000000000000:stack/store/1",
             "StartedAt": time.time(),
             "ResourceProperties": {
                 "Bucket": store.bucket,

@@ -15,6 +15,7 @@ from adapters.store.layout import model_prefix
 from loraserve import local_stage
 from tests.harness import factories
 from tests.harness.store import Store
+from tests.harness.waiting import wait_until
 from tests.hub.server import HubServer
 from tests.local.conftest import Deployed
 from tests.local.test_hub_seeding import MIRRORED, base_files
@@ -41,38 +42,12 @@ class Function:
         **properties: str,
     ) -> dict[str, Any]:
         """Call the worker with a manifest; return its answer, or its error as `{"errorMessage": …}`."""
-        archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w") as asset:
-            listed = [
-                {"names": [name], "source": source, "sha256": None, "labels": {}}
-                for name, source in adapters.items()
-            ]
-            asset.writestr("manifest.json", json.dumps({"adapters": listed, "model": {}}))
-        key = f"manifests/{uuid.uuid4().hex}.zip"
-        self.store.s3.put_object(Bucket=self.store.bucket, Key=key, Body=archive.getvalue())
         event = {
             "RequestType": request,
+            "StackId": self.stack(local_stage.STORE_STACK)["StackId"],
             "StartedAt": started_at or time.time(),
             "ResponseURL": "https://127.0.0.1/a-secret-answer-url",
-            "ResourceProperties": {
-                "Bucket": self.store.bucket,
-                "ManifestBucket": self.store.bucket,
-                "ManifestKey": key,
-                "Engine": "vllm",
-                "MaxAdapterRank": "64",
-                "AdapterTargetModules": "",
-                "TensorParallel": "1",
-                "BaseModel": factories.BASE,
-                "BaseModelNames": "[]",
-                "BaseModelRevision": self.model,
-                "ModelPrefix": "",
-                "TrustRemoteCode": "false",
-                "HubEndpoint": self.hub.endpoint,
-                "HubTokenSecret": "",
-                "Owner": "stack",
-                "RetainData": "false",
-            }
-            | properties,
+            "ResourceProperties": self.properties(adapters) | properties,
         }
         answer = self.deployed.cloud.client("lambda").invoke(
             FunctionName=self.name, Payload=json.dumps(event).encode()
@@ -80,15 +55,85 @@ class Function:
         content: dict[str, Any] = json.loads(answer["Payload"].read())
         return content
 
+    def properties(self, adapters: dict[str, str]) -> dict[str, str]:
+        """Return the custom resource's properties, with a manifest in the store."""
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as asset:
+            listed = [
+                {"names": [name], "source": source, "sha256": None, "labels": {}}
+                for name, source in adapters.items()
+            ]
+            asset.writestr("manifest.json", json.dumps({"adapters": listed, "removals": 0.2, "model": {}}))
+        key = f"manifests/{uuid.uuid4().hex}.zip"
+        self.store.s3.put_object(Bucket=self.store.bucket, Key=key, Body=archive.getvalue())
+        return {
+            "Bucket": self.store.bucket,
+            "ManifestBucket": self.store.bucket,
+            "ManifestKey": key,
+            "Engine": "vllm",
+            "MaxAdapterRank": "64",
+            "AdapterTargetModules": "",
+            "TensorParallel": "1",
+            "BaseModel": factories.BASE,
+            "BaseModelNames": "[]",
+            "BaseModelRevision": self.model,
+            "ModelPrefix": "",
+            "TrustRemoteCode": "false",
+            "HubEndpoint": self.hub.endpoint,
+            "HubTokenSecret": "",
+            "Owner": "stack",
+            "RetainData": "false",
+        }
+
+    def update_stack(self, name: str, adapters: dict[str, str], *, fails_after: bool = False) -> str:
+        """Create or update a stack of one seeding by the deployed provider; return its status and all reasons.
+
+        With `fails_after`, another resource fails once the seeding is complete.
+        """
+        client = self.deployed.cloud.client("cloudformation")
+        provider = {"ServiceToken": self.service_token}
+        resources: dict[str, Any] = {
+            "Seeding": {"Type": "Custom::Seeding", "Properties": self.properties(adapters) | provider}
+        }
+        if fails_after:
+            broken = provider | {"Bucket": "without-other-properties"}
+            resources["Broken"] = {"Type": "Custom::Seeding", "DependsOn": "Seeding", "Properties": broken}
+        body = json.dumps({"Resources": resources})
+        if any(stack["StackName"] == name for stack in client.describe_stacks()["Stacks"]):
+            client.update_stack(StackName=name, TemplateBody=body)
+        else:
+            client.create_stack(StackName=name, TemplateBody=body)
+        wait_until(lambda: not self.stack(name)["StackStatus"].endswith("_IN_PROGRESS"), "the stack is done")
+        events = client.describe_stack_events(StackName=name)["StackEvents"]
+        reasons = " ".join(event.get("ResourceStatusReason", "") for event in events)
+        return f"{self.stack(name)['StackStatus']} {reasons}"
+
+    def stack(self, name: str) -> dict[str, Any]:
+        """Return CloudFormation's description of a stack."""
+        [found] = self.deployed.cloud.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        return dict(found)
+
     @property
     def name(self) -> str:
+        """Name of the worker."""
+        return self._function("SeederWorker")
+
+    @property
+    def service_token(self) -> str:
+        """ARN of the provider's first function."""
+        found = self.deployed.cloud.client("lambda").get_function(
+            FunctionName=self._function("ProviderframeworkonEvent")
+        )
+        return str(found["Configuration"]["FunctionArn"])
+
+    def _function(self, logical_id: str) -> str:
         resources = self.deployed.cloud.client("cloudformation").describe_stack_resources(
             StackName=local_stage.STORE_STACK
         )["StackResources"]
         [name] = [
             resource["PhysicalResourceId"]
             for resource in resources
-            if resource["LogicalResourceId"].startswith("SeederWorker")
+            if resource["LogicalResourceId"].startswith(logical_id)
             and resource["ResourceType"] == "AWS::Lambda::Function"
         ]
         return str(name)
@@ -206,3 +251,24 @@ def test_a_missing_property_is_named(function: Function) -> None:
         "no property ManifestBucket: deploy the stack again"
         in json.loads(answer["Payload"].read())["errorMessage"]
     )
+
+
+def test_cloudformations_rollback_removes_more_adapters_than_a_deploy_may(function: Function) -> None:
+    commit = function.hub.add("acme/open", dict(factories.adapter(1)))
+    source = f"hf://acme/open@{commit}"
+    few = {"first": source, "second": source}
+    many = few | {f"added-{number}": source for number in range(8)}
+    name = f"removals-{uuid.uuid4().hex[:12]}"
+    assert function.update_stack(name, few).startswith("CREATE_COMPLETE")
+    failed = function.update_stack(name, many, fails_after=True)
+    assert failed.startswith("UPDATE_ROLLBACK_COMPLETE")
+    assert "no property ManifestBucket" in failed
+    assert function.store.names() == ["first", "second"]
+    assert '"unpublished": 8' in function.logs()
+    refused = function.update_stack(name, {})
+    assert refused.startswith("UPDATE_ROLLBACK_COMPLETE")
+    assert "2 of 2 published adapters are not in the manifest: first, second; nothing was changed" in refused
+    assert function.store.names() == ["first", "second"]
+    function.store.check()
+    assert function.update_stack(name, {"first": source}).startswith("UPDATE_COMPLETE")
+    assert function.store.names() == ["first"]

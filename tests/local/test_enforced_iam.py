@@ -53,6 +53,9 @@ NEEDS = {
     Right(WORKER, "s3:DeleteObject"): Need(Operations.publish_and_unpublish, "s3:DeleteObject"),
     Right(WORKER, "s3:PutObjectTagging"): Need(Operations.publish_and_unpublish, "s3:PutObjectTagging"),
     Right(WORKER, "s3:DeleteObjectTagging"): Need(Operations.publish_again, "s3:DeleteObjectTagging"),
+    Right(WORKER, "cloudformation:DescribeStacks"): Need(
+        Operations.remove_more_than_allowed, "cloudformation:DescribeStacks"
+    ),
     Right(WORKER, "s3:ListBucketMultipartUploads"): Need(
         Operations.upload_in_parts, "s3:ListBucketMultipartUploads"
     ),

@@ -287,6 +287,7 @@ def packed(tmp_path: Path, directories: dict[str, dict[str, bytes]], **pins: str
     target.mkdir()
     content = {
         "adapters": Manifest.model_validate({"adapters": adapters}).pack(tmp_path, target),
+        "removals": 0.2,
         "model": {},
     }
     write_json(target / "manifest.json", content)

@@ -171,7 +171,7 @@ def test_names_that_begin_alike_are_kept_apart(store: Store) -> None:
     for name, files in adapters.items():
         assert store.entry(name).digest == digest_of(files)
     del adapters["x/1"], adapters["acme"], adapters["v1"]
-    store.seed(adapters)
+    store.seed(adapters, removals=0.5)
     assert store.names() == ["acme-corp", "v1.1", "x/10"]
     store.check()
     assert store.tags(store.entry("x/10").prefix + WEIGHTS_FILE) == []
@@ -262,7 +262,8 @@ def test_a_stage_whose_rules_change_checks_what_is_there_and_moves_nothing(wide:
 def test_adapters_are_checked_against_base_models_dimensions(wide: Store) -> None:
     with pytest.raises(SeedingFailed, match="'deep'"):
         wide.seed(
-            {"deep": factories.adapter(1, mebibytes=20)}, base_model=lambda: factories.base_model(layers=4)
+            {"deep": factories.adapter(1, mebibytes=20)},
+            base_model=lambda: factories.base_model(layers=4),
         )
     assert (
         wide.seed({"fits": factories.adapter(1)}, base_model=lambda: factories.base_model(layers=4)).published
@@ -296,7 +297,7 @@ def test_a_mirrored_base_model_is_read_from_the_bucket(wide: Store) -> None:
     assert report.published == 1
     with pytest.raises(SeedingFailed, match="'deep'"):
         wide.seed(
-            {"deep": factories.adapter(1, mebibytes=20)},
+            more | {"deep": factories.adapter(1, mebibytes=20)},
             base_model=factories.no_base_model,
             model_prefix=prefix,
         )

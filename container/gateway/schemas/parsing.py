@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -67,7 +68,7 @@ class Reader:
 
 
 def read_json(body: bytes) -> Any:
-    """Decode a body; raise `GatewayError` 400, or 422 if it has too many values or levels."""
+    """Decode a body; raise `GatewayError` 400, or 422 if it has too many values or levels, or a key twice."""
     if body.count(b"[") + body.count(b"{") > MAX_BRACKETS:
         raise GatewayError.validation(f"the body has more than {MAX_BRACKETS} brackets")
     try:
@@ -75,7 +76,38 @@ def read_json(body: bytes) -> Any:
     except ValueError:
         raise GatewayError(400, "invalid_json", "The request body is not valid JSON") from None
     _check_shape(data)
+    _check_keys(body)
     return data
+
+
+def _check_keys(body: bytes) -> None:
+    """Refuse an object with a key twice: of two adapters, one would answer without a word about the other.
+
+    orjson keeps the last one, as vLLM does; LoRAX refuses both (serde). Reading once more takes 9 µs for a
+    body of 1 kB, and 1 ms for one of 100 kB.
+    """
+    try:
+        json.loads(body, object_pairs_hook=_unique)
+    except RecursionError:
+        # The levels of what orjson has kept are checked.
+        raise GatewayError.validation("the body has a key twice, one with too many levels") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # The name comes from the client, and may have any length.
+        raise GatewayError.validation(f"`{_first_twice(pairs)[:50]}` is in the body twice; keep one of them")
+    return found
+
+
+def _first_twice(pairs: list[tuple[str, Any]]) -> str:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            break
+        seen.add(key)
+    return key
 
 
 def _check_shape(data: Any) -> None:

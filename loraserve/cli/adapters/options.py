@@ -15,7 +15,7 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="PATH_OR_SOURCE",
-        help="A directory, hf://org/repo@commit or s3://bucket/prefix/.",
+        help="A directory, hf://org/repo@commit, hf://org/repo/folder@commit or s3://bucket/prefix/.",
         show_default=False,
     ),
 ]

@@ -53,8 +53,12 @@ def command(
 
 
 def _labels(labels: list[str]) -> dict[str, str]:
-    pairs = [label.partition("=") for label in labels]
-    for key, equals, _ in pairs:
+    found: dict[str, str] = {}
+    for label in labels:
+        key, equals, value = label.partition("=")
         if not (key and equals):
             raise typer.BadParameter("write key=value, e.g. --label by=ana", param_hint="--label")
-    return {key: value for key, _, value in pairs}
+        if key in found:
+            raise typer.BadParameter(f"{key} is there twice; keep one of them", param_hint="--label")
+        found[key] = value
+    return found

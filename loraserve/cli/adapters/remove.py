@@ -44,9 +44,7 @@ def command(
 
 def _confirm(question: str) -> None:
     if not sys.stdin.isatty():
-        raise typer.BadParameter(
-            "there is no terminal to ask on; write it if you are sure", param_hint="--yes"
-        )
+        raise typer.BadParameter("no terminal to ask on; write it if you are sure", param_hint="--yes")
     # typer.confirm writes a space to standard output, where --json promises a document and nothing else.
     errors.print(escape(f"{question} [y/N] "), end="")
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:

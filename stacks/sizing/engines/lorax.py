@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from adapters.engines.lorax import PREFILL_MARGIN
 from stacks.sizing.demand import Demand
-from stacks.sizing.engines.memory import AdapterMemory, EngineMemory, GpuLimit, LargestStep
+from stacks.sizing.engines.memory import AdapterMemory, EngineMemory, LargestStep
 from stacks.sizing.memory_parts import GIB, HALF
 from stacks.sizing.model_shape import ModelShape
 
-_FP8 = GpuLimit((8, 9), "ml.g6 or a newer family")
+_FP8 = (8, 9)
 
 
 class LoraxMemory(EngineMemory):
@@ -60,8 +60,8 @@ MEMORY = LoraxMemory(
     # Its Dockerfile starts from nvidia/cuda:12.4.0.
     cuda=(12, 4),
     # Its kernels are compiled for 8.0 and later, by a CUDA that does not know 10.0.
-    oldest_gpu=GpuLimit((8, 0), "ml.g5 or a newer family"),
-    newer_gpus=GpuLimit((10, 0), "ml.g6e"),
+    oldest_gpu=(8, 0),
+    newer_gpus=(10, 0),
     native_only={"fp8": _FP8, "fp8-kv": _FP8},
     usable_share=1.0,
     # Of what is left after its warm-up (`MEMORY_WIGGLE_ROOM`).

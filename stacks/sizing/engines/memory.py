@@ -9,14 +9,8 @@ from dataclasses import dataclass
 from stacks.sizing.demand import Demand
 from stacks.sizing.instances import Cuda
 
-
-@dataclass(frozen=True)
-class GpuLimit:
-    """A bound of GPUs, by compute capability."""
-
-    capability: tuple[int, int]
-    take: str
-    """Instance families within the bound, for a message's remedy."""
+#: A compute capability of GPUs, e.g. (8, 9).
+Capability = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -49,11 +43,11 @@ class EngineMemory(ABC):
 
     cuda: Cuda
     """CUDA of the engine's base image."""
-    oldest_gpu: GpuLimit | None
+    oldest_gpu: Capability | None
     """The engine does not run below it."""
-    newer_gpus: GpuLimit | None
+    newer_gpus: Capability | None
     """The engine's kernels do not run from this capability on."""
-    native_only: Mapping[str, GpuLimit]
+    native_only: Mapping[str, Capability]
     """Quantizations that need a GPU of at least this capability."""
     usable_share: float
     """Share of a GPU's memory that the engine uses."""

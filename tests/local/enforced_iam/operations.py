@@ -15,6 +15,7 @@ from safetensors.numpy import save
 from adapters.store.layout import ADAPTER_FILES
 from ingest.model_files import MODEL_CONFIG
 from lambdas.adapter_seeder.iam_propagation import PROPAGATION_SECONDS
+from loraserve import local_stage
 from loraserve.client import InvocationError
 from samples.problems import SEED_PROBLEM
 from samples.spec import ADAPTERS_DIR
@@ -169,7 +170,9 @@ class Operations:
             hashes = {
                 file: model_sha256 or hashlib.sha256(content).hexdigest() for file, content in base.items()
             }
-            asset.writestr("manifest.json", json.dumps({"adapters": listed, "model": hashes}))
+            asset.writestr(
+                "manifest.json", json.dumps({"adapters": listed, "removals": 0.2, "model": hashes})
+            )
         prefix = "" if model is None else f"models/{_OWNER}/{uuid.uuid4().hex[:16]}/"
         return self._call_worker("Update", ManifestKey=self._asset(archive.getvalue()), ModelPrefix=prefix)
 
@@ -180,6 +183,18 @@ class Operations:
     def publish_again(self) -> str:
         """Publish a retired revision again."""
         return self.publish_and_unpublish() or self.seed(adapters=1) or self.seed()
+
+    def remove_more_than_allowed(self) -> str:
+        """Publish two names and remove both, which is refused; the removals are not checked by mistake."""
+        said = self.seed(adapters=2)
+        if said:
+            return said
+        said = self.seed()
+        if "2 of 2 published adapters are not in the manifest" in said:
+            return self.seed(adapters=1) or self.seed()
+        key = f"seeding/{_OWNER}/status.json"
+        status = self.roles.client("s3").get_object(Bucket=self.deployed.bucket, Key=key)["Body"]
+        return said or str(json.load(status)["warnings"])
 
     def upload_in_parts(self) -> str:
         return self.seed(model={MODEL_CONFIG: b"{}", "model.safetensors": _LARGE})
@@ -200,9 +215,15 @@ class Operations:
         self.roles.client("s3").put_object(Bucket=bucket, Key=key, Body=content)
         return key
 
+    def _stack_id(self) -> str:
+        client = self.roles.client("cloudformation")
+        [stack] = client.describe_stacks(StackName=local_stage.STORE_STACK)["Stacks"]
+        return str(stack["StackId"])
+
     def _call_worker(self, request: str, **changed: str) -> str:
         event = {
             "RequestType": request,
+            "StackId": self._stack_id(),
             # So long ago that a denial counts at once.
             "StartedAt": time.time() - PROPAGATION_SECONDS,
             "ResourceProperties": self._properties() | {"Owner": _OWNER} | changed,
@@ -223,7 +244,7 @@ class Operations:
             for file, content in base.items():
                 asset.writestr(f"model/{file}", content)
             hashes = {file: hashlib.sha256(content).hexdigest() for file, content in base.items()}
-            asset.writestr("manifest.json", json.dumps({"adapters": [], "model": hashes}))
+            asset.writestr("manifest.json", json.dumps({"adapters": [], "removals": 0.2, "model": hashes}))
         properties = self._properties() | {
             "ServiceToken": self._provider(),
             "ManifestKey": self._asset(archive.getvalue()),

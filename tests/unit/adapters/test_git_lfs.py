@@ -24,6 +24,7 @@ SAID = r"is a Git LFS pointer, not the file itself; run `git lfs install` and `g
 def test_pointers() -> None:
     assert git_lfs.is_pointer(POINTER)
     assert git_lfs.is_pointer(POINTER.replace(b"\n", b"\r\n")), "checked out by Git for Windows"
+    assert git_lfs.is_pointer(POINTER.replace(b"git-lfs", b"hawser")), "of git-lfs's first releases"
     for other in (b"", b"{}", POINTER[1:], POINTER[:20], POINTER + bytes(1024)):
         assert not git_lfs.is_pointer(other)
         assert not git_lfs.has_pointer(BytesFile(other))

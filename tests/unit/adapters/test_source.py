@@ -36,6 +36,7 @@ def test_a_source_is_read_and_written_back_as_it_was(text: str, source: object) 
         ("hf://org/repo@refs/pr/1/en", "hf://org/repo/en@refs/pr/1"),
         (f"hf://org/repo/en/@{COMMIT}/", f"hf://org/repo/en@{COMMIT}"),
         (f"hf://org/repo@{COMMIT}/", f"hf://org/repo@{COMMIT}"),
+        (f"hf://org/repo@{COMMIT.upper()}/en", f"hf://org/repo/en@{COMMIT}"),
     ],
 )
 def test_another_way_to_write_a_folder_is_understood_and_written_in_one_way(text: str, written: str) -> None:
@@ -65,6 +66,7 @@ def test_another_way_to_write_a_folder_is_understood_and_written_in_one_way(text
         ("hf://org/repo/blob/main/en/adapter_config.json", f"write hf://org/repo/en@<commit>, {FROM_PAGE}"),
         ("s3://bucket/prefix", "does not end with '/'; write s3://bucket/prefix/"),
         ("s3://bucket", "it names no prefix; put the files under a prefix, and write s3://bucket/prefix/"),
+        ("s3://bucket/adapter_config.json", "put the files under a prefix, and write s3://bucket/prefix/"),
         ("s3://bucket/a/adapter_model.safetensors", "it is a file; name the prefix that has both files: s3://bucket/a/"),
         ("s3://bucket/job/output/model.tar.gz", "it is an archive; unpack it with `mkdir model && aws s3 cp s3://bucket/job/output/model.tar.gz - | tar -xz -C model && aws s3 cp --recursive model s3://bucket/job/output/model/`, and name s3://bucket/job/output/model/"),
         ("s3://bucket/job/output/model.tar.gz/", "it is an archive; unpack it"),

@@ -30,16 +30,17 @@ def located(hub: Hub, source: HubSource) -> tuple[bytes, bytes]:
     return files.config, bytes(files.weights.read(0, files.weights.size))
 
 
-@pytest.mark.parametrize("bare", [False, True])
-def test_an_adapter_in_a_folder_of_a_private_repository(mirror: HubServer, bare: bool) -> None:
-    mirror.faults = Faults(bare_listing=bare)
+@pytest.mark.parametrize("faults", [Faults(), Faults(bare_listing=True), Faults(refuse_queries=True)])
+def test_an_adapter_in_a_folder_of_a_private_repository(mirror: HubServer, faults: Faults) -> None:
+    mirror.faults = faults
     adapter = factories.adapter(1)
     commit = mirror.add(REPO, {f"en/{file}": content for file, content in adapter.items()}, private=True)
     found = located(Hub(mirror.endpoint, TOKEN), HubSource(REPO, commit, "en"))
     assert found == (adapter[CONFIG_FILE], adapter[WEIGHTS_FILE])
     tokens = {(request.host, request.token) for request in mirror.requests}
     assert tokens == {("hub", TOKEN), ("cdn", None)}, "no other host gets the token"
-    assert all(request.status < 400 for request in mirror.requests)
+    refused = [request.query for request in mirror.requests if request.status >= 400]
+    assert refused == (["blobs=true"] if faults.refuse_queries else [])
 
 
 def test_a_base_model(mirror: HubServer) -> None:

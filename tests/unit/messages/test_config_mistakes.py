@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from stacks.config.loading import load_stage
 from stacks.config.manifest import Manifest
 from stacks.config.stage_config import StageConfig
+from stacks.sizing.instances import INSTANCE_TYPES
 from stacks.typed_yaml import ConfigError
 
 Path_ = tuple[str | int, ...]
@@ -189,3 +190,60 @@ def test_a_key_in_another_section_is_named_with_its_own(tmp_path: Path, path: Pa
     message = try_value(tmp_path, "stage.yaml", path, "1")
     assert message is not None
     assert f"unknown key, did you mean {meant};" in message
+
+
+def applied(changes: str) -> dict[str, Any]:
+    """Return the stage with the changes of one remedy, such as `endpoint.a: x with engine.b: 8`."""
+    changed = copy.deepcopy(STAGE)
+    for change in changes.split(" with "):
+        written, _, without = change.partition(" without ")
+        if without:
+            section, name = without.split(".")
+            changed[section].pop(name)
+        key, value = written.split(": ")
+        section, name = key.split(".")
+        changed.setdefault(section, {})[name] = yaml.safe_load(value)
+    return changed
+
+
+@pytest.mark.parametrize("base_model", ["mistralai/Mistral-7B-Instruct-v0.1", "Qwen/Qwen2.5-7B"])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        {"name": "lorax", "max_total_tokens": 200_000},
+        {"name": "lorax", "max_total_tokens": 10**13},
+        {"name": "lorax", "adapter_memory_fraction": 0.6, "dtype": "float16"},
+        {"name": "lorax", "tensor_parallel": 3},
+        {"name": "lorax", "quantize": "fp8"},
+        {"name": "vllm", "max_active_adapters": 512, "max_adapter_rank": 256},
+        {"name": "vllm", "tensor_parallel": 8},
+        {"name": "vllm", "dtype": "bfloat16", "max_active_adapters": 256},
+    ],
+    ids=str,
+)
+def test_each_change_that_a_gpu_check_proposes_is_enough_alone(
+    tmp_path: Path, engine: dict[str, Any], base_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(STAGE, "engine", engine)
+    monkeypatch.setitem(STAGE, "base_model", {"name": base_model, "revision": "0a" * 20})
+    message = load(tmp_path, yaml.safe_dump(STAGE), yaml.safe_dump(MANIFEST))
+    assert message is not None
+    for changes in (re.findall(r": write ([a-z_]+\..*)$", message) or [""])[0].split("; or "):
+        if changes:
+            assert load(tmp_path, yaml.safe_dump(applied(changes)), yaml.safe_dump(MANIFEST)) is None, message
+    start = message.partition(": ")[0]
+    for family in (
+        (re.findall(r"take (ml\..*?)(?: for .*|, or .*)?$", message) or [""])[0]
+        .replace(" or ", ", ")
+        .split(", ")
+    ):
+        types = [name for name in INSTANCE_TYPES if name.startswith(f"{family}.")] if family else []
+        for name in types:
+            other = load(
+                tmp_path, yaml.safe_dump(applied(f"endpoint.instance_type: {name}")), yaml.safe_dump(MANIFEST)
+            )
+            assert not is_same(message, other), other
+    if numbers := re.search(r": write (\d+(?:(?:, | or )\d+)*)", message):
+        for number in re.split(r", | or ", numbers[1]):
+            other = load(tmp_path, yaml.safe_dump(applied(f"{start}: {number}")), yaml.safe_dump(MANIFEST))
+            assert other is None or not other.startswith(f"{start}: "), other

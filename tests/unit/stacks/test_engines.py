@@ -228,7 +228,7 @@ def test_a_remedy_names_the_third_engine_where_it_serves(monkeypatch: pytest.Mon
             check_adapter("otter", config, weights, Rules("vllm", 64, "tiny-mistral"))
     problem = hardware_problem("lorax", INSTANCE_TYPES["ml.g7e.2xlarge"], None, None)
     assert problem is not None
-    assert problem.endswith(": take ml.g6e, or engine.name: vllm, or engine.name: tern")
+    assert problem.endswith(" or ml.p5en, or engine.name: vllm, or engine.name: tern")
 
 
 @pytest.mark.parametrize(

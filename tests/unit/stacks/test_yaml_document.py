@@ -1,4 +1,4 @@
-"""What a YAML file may not have, and what is said about it."""
+"""Refusals of YAML files, and what is read."""
 
 import time
 from itertools import pairwise
@@ -131,7 +131,7 @@ def test_aliases_of_aliases_are_refused_before_they_are_expanded(bomb: str) -> N
 
 
 def test_deep_nesting_is_refused() -> None:
-    assert refusal("[" * 900 + "]" * 900) == "it is nested too deeply"
+    assert refusal("[" * 900 + "]" * 900) == "it is nested too deeply; write fewer levels"
 
 
 def test_an_empty_file_has_no_data() -> None:

@@ -56,7 +56,7 @@ def test_a_lora_adapter_of_the_stages_base_model_is_valid(engine: str, base: Bas
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"peft_type": "PREFIX_TUNING"}, "peft_type is 'PREFIX_TUNING', not 'LORA'; train a LoRA adapter"),
+        ({"peft_type": "PREFIX_TUNING"}, "peft_type is 'PREFIX_TUNING'; train it with peft_type: LORA"),
         ({"peft_type": None}, "peft_type is null"),
         ({"r": "8"}, "r is '8'; write a whole number above 0"),
         ({"r": True}, "r is true"),
@@ -72,7 +72,7 @@ def test_a_lora_adapter_of_the_stages_base_model_is_valid(engine: str, base: Bas
         ({"lora_alpha": float("nan")}, "lora_alpha is NaN"),
         ({"lora_alpha": float("inf")}, "lora_alpha is Infinity"),
         ({"lora_alpha": 10**4000}, "lora_alpha is 1000+…"),
-        ({"base_model_name_or_path": "acme/other"}, "trained on 'acme/other', this stage serves 'tiny-mistral'; publish it"),
+        ({"base_model_name_or_path": "acme/other"}, "trained on 'acme/other', this stage serves 'tiny-mistral'; if that is the same model"),
         ({"base_model_name_or_path": "x" * 999}, "trained on 'x{80}'…"),
         ({"target_modules": None}, "target_modules is null"),
         ({"target_modules": []}, "target_modules is an empty list"),
@@ -220,7 +220,7 @@ def test_tensors_are_of_a_dtype_that_engines_convert(dtype: str, width: int) -> 
     if dtype in {"F32", "F16", "BF16"}:
         check(tensors=weights)
     else:
-        with pytest.raises(InvalidAdapter, match=f"is {dtype}; save it as float32 or float16 or bfloat16"):
+        with pytest.raises(InvalidAdapter, match=f"is {dtype}; save it as float32, float16 or bfloat16"):
             check(tensors=weights)
 
 
@@ -404,3 +404,15 @@ def test_an_adapter_may_not_have_the_base_models_name() -> None:
     file = RecordingFile(file_with(shapes()))
     with pytest.raises(InvalidAdapter, match="the base model has this name"):
         check_adapter("tiny-mistral", json.dumps(CONFIG).encode(), file, Rules("vllm", 8, "tiny-mistral"))
+
+
+def test_an_adapter_of_another_size_is_refused_under_a_listed_name() -> None:
+    listed = {"base_model_name_or_path": "acme/tiny-mistral-bnb-4bit"}
+    known = ("acme/tiny-mistral-bnb-4bit",)
+    assert check(listed, base=BASE, also_known_as=known).base_model == "tiny-mistral"
+    other = {
+        name: (rank, 2 * side) if ".lora_A." in name else (rank, side)
+        for name, (rank, side) in shapes().items()
+    }
+    with pytest.raises(InvalidAdapter, match="features"):
+        check(listed, other, base=BASE, also_known_as=known)

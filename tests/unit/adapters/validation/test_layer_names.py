@@ -53,6 +53,12 @@ NAMES = [
      ["gpt_neox.layers.0.attention.query_key_value"]),
     ("vllm", "GPTNeoXForCausalLM", "layers.0.attention.dense", ["gpt_neox.layers.0.attention.dense"]),
     ("vllm", "HeliumForCausalLM", "model.layers.0.mlp.up_proj", ["model.layers.0.mlp.up_proj"]),
+    # Blocks that the default config of the class does not have.
+    ("vllm", "GraniteMoeHybridForCausalLM", "model.layers.0.self_attn.q_proj", ["model.layers.0.self_attn.q_proj"]),
+    ("vllm", "Lfm2ForCausalLM", "model.layers.0.conv.in_proj", ["model.layers.0.conv.in_proj"]),
+    ("vllm", "DeepseekV2ForCausalLM", "model.layers.0.self_attn.q_proj", ["model.layers.0.self_attn.q_proj"]),
+    ("vllm", "InternVLForConditionalGeneration", "language_model.model.layers.0.mlp.experts.0.up_proj",
+     ["model.language_model.layers.0.mlp.experts.0.up_proj"]),
     ("vllm", "LlamaForCausalLM", "lm_head", ["base_model.model.lm_head"]),
     ("vllm", None, "h.0.attn.c_attn", ["h.0.attn.c_attn"]),
     ("lorax", "GPT2LMHeadModel", "h.0.attn.c_attn", ["transformer.h.0.attn.c_attn"]),
@@ -197,6 +203,7 @@ def test_a_class_for_which_the_engine_serves_no_adapters_is_refused_for_that(
         ("Qwen3VLForConditionalGeneration", "model.visual.blocks.0.attn.qkv"),
         ("Gemma3ForConditionalGeneration", "vision_tower.vision_model.encoder.layers.0.self_attn.q_proj"),
         ("GPTBigCodeForCausalLM", "transformer.h.0.attn.c_attn"),
+        ("Qwen3MoeForCausalLM", "model.layers.0.mlp.gate"),
         ("DeepseekV3ForCausalLM", "model.layers.0.self_attn.indexer.wq_b"),
     ],
 )

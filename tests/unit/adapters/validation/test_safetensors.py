@@ -141,6 +141,11 @@ def test_a_header_whose_length_starts_like_a_pickle_is_none(length: int) -> None
         (b"\x01" + bytes(7) + b"{", "not a safetensors file"),
         (b"\x03" + bytes(7) + b"{}", "not a safetensors file"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "is a Git LFS pointer"),
+        (b"GGUF\x03\0\0\0" + bytes(300), "its weights are a GGUF file"),
+        (
+            b"<!doctype html>\n<html><head>" + bytes(300),
+            "its weights file is a web page; download the file itself",
+        ),
     ],
 )
 def test_a_file_too_short_for_its_header_is_refused(content: bytes, message: str) -> None:

@@ -49,7 +49,12 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Answering]]:
 
 def event(templates: dict[str, Any], started_at: float) -> dict[str, Any]:
     properties = custom_resource(templates["Local/AdapterStore"]) | {"Bucket": "store", "ManifestBucket": "a"}
-    return {"RequestType": "Update", "StartedAt": started_at, "ResourceProperties": properties}
+    return {
+        "RequestType": "Update",
+        "StackId": "arn:aws:cloudformation:us-east-1:000000000000:stack/store/1",
+        "StartedAt": started_at,
+        "ResourceProperties": properties,
+    }
 
 
 def test_an_outage_is_waited_for(templates: dict[str, Any], s3: type[Answering]) -> None:

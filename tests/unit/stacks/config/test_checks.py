@@ -76,7 +76,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "ranks that LoRAX has kernels for": (
         {"engine": {"max_adapter_rank": 128}},
         {"engine": {"max_adapter_rank": 129}},
-        r"engine.max_adapter_rank: '129': LoRAX serves ranks up to 128",
+        r"engine.max_adapter_rank: 129: LoRAX serves ranks up to 128",
     ),
     "ranks that vLLM has slots for": (
         {"engine": {"name": "vllm", "max_active_adapters": 1, "max_adapter_rank": 512}},
@@ -131,7 +131,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "token over TLS": (
         {"hub_endpoint": "http://localhost:9000", "base_model": {"mirror": True}},
         {"hub_endpoint": "http://localhost.example.com", "base_model": {"mirror": True}},
-        r"hub_endpoint: a token would travel in clear text: write https",
+        r"hub_endpoint must be https: a token would travel in clear text",
     ),
     "no secret in a URL": (
         {"hub_endpoint": "https://hub.example.com/repository/hf", "base_model": {"mirror": True}},
@@ -156,12 +156,12 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "image's length": (
         {"image": f"{ECR}/{'a' * 200}"},
         {"image": f"{ECR}/{'a' * 255}"},
-        r"image: SageMaker takes 255 characters without spaces: write asset, or an image's URI",
+        r"image: '.*'…: SageMaker takes 255 characters without spaces: write asset, or an image's URI",
     ),
     "image in ECR": (
         {"image": "444455556666.dkr.ecr-fips.us-east-1.amazonaws.com/lora:1"},
         {"image": "ghcr.io/acme/lora:1"},
-        r"image: SageMaker pulls from a private repository of ECR only: push it to "
+        r"image: '.*': SageMaker pulls from a private repository of ECR only: push it to "
         r"<account>.dkr.ecr.us-east-1.amazonaws.com/…",
     ),
     "image at the partition's domain": (
@@ -272,7 +272,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "kernels for the GPU": (
         {"endpoint": {"instance_type": "ml.g6.xlarge"}},
         {"endpoint": {"instance_type": "ml.g4dn.xlarge"}},
-        r"endpoint.instance_type: LoRAX does not run on the T4 of ml.g4dn.xlarge: take ml.g5 or a newer family",
+        r"endpoint.instance_type: LoRAX does not run on the T4 of ml.g4dn.xlarge: take ml.g5, ml.g6, .* or ml.p5en",
     ),
     "memory of the GPU": (
         {"engine": {"name": "vllm", "max_active_adapters": 15}},

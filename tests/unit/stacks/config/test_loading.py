@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,23 @@ def test_a_manifest_that_cannot_be_used_is_told_as_plainly(
     assert "adapters.yaml" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("removals", "share"),
+    [("", 0.2), ("removals: allow", 1.0), ("removals: 0", 0.0), ("removals: 0.99", 0.99)],
+)
+def test_a_manifest_says_what_a_deploy_may_remove(tmp_path: Path, removals: str, share: float) -> None:
+    manifest = load_stage(write(tmp_path, manifest=f"{MANIFEST}{removals}\n")).manifest
+    assert manifest.removable_share == share
+
+
+@pytest.mark.parametrize("removals", ["1", "-0.1", "yes", "20%", "Allow", "[allow]", "5", ".nan"])
+def test_a_share_that_could_be_a_number_of_adapters_is_refused(tmp_path: Path, removals: str) -> None:
+    shown = re.escape({"20%": "'20%'", "Allow": "'Allow'", "[allow]": "a list"}.get(removals, removals))
+    remedy = "write allow, or a share of the published adapters, from 0 to below 1, such as 0.2"
+    with pytest.raises(ConfigError, match=rf"adapters.yaml: removals: {shown}: {remedy}$"):
+        load_stage(write(tmp_path, manifest=f"{MANIFEST}removals: {removals}\n"))
+
+
 def test_two_adapters_of_one_name_are_refused_even_if_one_is_a_copy(tmp_path: Path) -> None:
     source = "'s3://bucket/prefix/'"
     manifest = (
@@ -171,5 +189,7 @@ def test_an_image_for_the_laptop_replaces_that_of_the_local_stage_alone() -> Non
 
 
 def test_an_image_for_the_laptop_is_checked_like_that_of_the_file() -> None:
-    with pytest.raises(ConfigError, match="image: SageMaker pulls from a private repository of ECR only"):
+    with pytest.raises(
+        ConfigError, match="image: '.*': SageMaker pulls from a private repository of ECR only"
+    ):
         load_stages(ROOT / "stages", "local", local_image="docker.io/vllm/vllm-openai:v0.32.0")

@@ -202,9 +202,9 @@ def test_where_no_single_gpu_is_enough_several_are_proposed() -> None:
         (MISTRAL, "ml.g5.12xlarge", "lorax", 4, None),
         (MISTRAL, "ml.g5.xlarge", "lorax", 2, "ml.g5.xlarge has 1 GPU(s): write 1"),
         (MISTRAL, "ml.g5.12xlarge", "lorax", 3, "3 GPUs cannot share the model's 32 attention heads: write 1, 2 or 4"),
-        ("Qwen/Qwen2.5-7B", "ml.g5.48xlarge", "lorax", 7, "7 GPUs cannot share the model's 4 KV heads: take a divisor of 4"),
+        ("Qwen/Qwen2.5-7B", "ml.g5.48xlarge", "lorax", 7, "7 GPUs cannot share the model's 4 KV heads: write 1, 2 or 4"),
         ("Qwen/Qwen2.5-3B", "ml.g5.48xlarge", "vllm", 8, None),
-        ("Qwen/Qwen2.5-3B", "ml.g5.48xlarge", "lorax", 8, "8 GPUs cannot share the model's 2 KV heads: take a divisor of 2"),
+        ("Qwen/Qwen2.5-3B", "ml.g5.48xlarge", "lorax", 8, "8 GPUs cannot share the model's 2 KV heads: write 1 or 2"),
     ],
 )  # fmt: skip
 def test_gpus_that_cannot_share_a_model_are_told(

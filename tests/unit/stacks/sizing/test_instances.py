@@ -156,11 +156,11 @@ def test_each_ami_is_one_that_the_api_knows() -> None:
 @pytest.mark.parametrize(
     ("engine", "name", "dtype", "quantize", "problem"),
     [
-        ("lorax", "ml.g4dn.xlarge", None, None, "LoRAX does not run on the T4 of ml.g4dn.xlarge: take ml.g5 or a newer family"),
+        ("lorax", "ml.g4dn.xlarge", None, None, "LoRAX does not run on the T4 of ml.g4dn.xlarge: take ml.g5, ml.g6, ml.g6e, ml.p4d, ml.p4de, ml.p5, ml.p5e or ml.p5en"),
         ("lorax", "ml.g5.xlarge", None, None, None),
         ("vllm", "ml.g4dn.xlarge", "float16", None, None),
-        ("vllm", "ml.g4dn.xlarge", "bfloat16", None, "the T4 of ml.g4dn.xlarge has no bfloat16: write dtype: float16"),
-        ("lorax", "ml.g5.xlarge", None, "fp8", "the A10G of ml.g5.xlarge has no FP8: take ml.g6 or a newer family for fp8"),
+        ("vllm", "ml.g4dn.xlarge", "bfloat16", None, "the T4 of ml.g4dn.xlarge has no bfloat16: write engine.dtype: float16"),
+        ("lorax", "ml.g5.xlarge", None, "fp8", "the A10G of ml.g5.xlarge has no FP8: take ml.g6, ml.g6e, ml.p5, ml.p5e or ml.p5en for fp8"),
         ("lorax", "ml.g6.xlarge", None, "fp8", None),
     ],
 )  # fmt: skip
