@@ -77,7 +77,7 @@ class Engine(Strict):
             )
         for key, instead in ENGINES[self.name].unused_settings.items():
             if key in self.model_fields_set and getattr(self, key) is not None:
-                raise ValueError(f"{key} has no effect with name: {self.name}: {instead}; leave it out")
+                raise ValueError(f"{key} has no effect with name: {self.name}, leave it out: {instead}")
         return self
 
 
