@@ -76,7 +76,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "ranks that LoRAX has kernels for": (
         {"engine": {"max_adapter_rank": 128}},
         {"engine": {"max_adapter_rank": 129}},
-        r"engine.max_adapter_rank: 129: LoRAX serves ranks up to 128",
+        r"engine.max_adapter_rank: 129: write a whole number from 1 to 128, the highest of LoRAX",
     ),
     "ranks that vLLM has slots for": (
         {"engine": {"name": "vllm", "max_active_adapters": 1, "max_adapter_rank": 512}},
