@@ -27,13 +27,15 @@ def observe(architecture: str, folder: Path) -> dict[str, Any]:
     """Return, by adapter, what `_served` returns; under `BASE` what the engine does without an adapter."""
     tiny = MODELS[architecture]
     model = make_model(architecture, tiny, folder / BASE)
+    # Before the engine starts: it may run the model by Transformers' class, and changes that.
+    base = answer(model)
     right = {
         name: answer(make_adapter(model, adapter, architecture, folder / name))
         for name, adapter in tiny.adapters.items()
     }
     try:
         with started(folder / BASE, architecture, tiny.engine) as engine:
-            return _observe(engine, answer(model), right, folder)
+            return _observe(engine, base, right, folder)
     except ValueError as error:
         if tiny.takes_adapters:
             raise
