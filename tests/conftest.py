@@ -30,8 +30,12 @@ ON_THE_DEPLOYED_STAGE = (
     "tests/local/test_end_to_end",
 )
 #: Longest tests first, so that the workers of `make test` end at about the same time. The other tests of
-#: tests/local use much processor time as well, but have no time limits: they run beside the deployed stage.
-FIRST = (*ON_THE_DEPLOYED_STAGE, "tests/local/test_killed_", "tests/local/test_many_", "tests/local/")
+#: tests/local and tests/models use much processor time as well, but have no time limits: they run beside the
+#: deployed stage.
+FIRST = (
+    *ON_THE_DEPLOYED_STAGE,
+    *("tests/local/test_killed_", "tests/local/test_many_", "tests/local/", "tests/models/"),
+)
 
 
 def scope(nodeid: str) -> str:

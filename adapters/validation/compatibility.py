@@ -43,30 +43,32 @@ def check_config(name: str, layers: Layers, config: AdapterConfig, base: BaseMod
             "use fewer keys, such as q_proj for all modules of that name",
         )
     if config.target_modules is not None:
-        _check_targets(name, layers, config.target_modules)
-        if not config.excludes_modules:
-            _check_complete(name, layers, config.target_modules, base)
+        unused = _unused_targets(name, layers, config.target_modules)
+        if unused and not config.excludes_modules:
+            _check_complete(name, unused, base)
 
 
-def _check_targets(name: str, layers: Layers, targets: frozenset[str]) -> None:
+def _unused_targets(name: str, layers: Layers, targets: frozenset[str]) -> set[str]:
+    """Return the targets that no layer matches; raises `InvalidAdapter` if a layer matches none."""
+    unused = set(targets)
     for path in layers:
-        if targets.isdisjoint(module_ends(path)):
+        matched = targets.intersection(module_ends(path))
+        if not matched:
             raise InvalidFiles(
                 name,
                 f"it changes {path}, which target_modules does not list",
                 "config and weights are of different adapters: save both again",
             )
+        unused -= matched
+    return unused
 
 
-def _check_complete(name: str, layers: Layers, targets: frozenset[str], base: BaseModelFacts) -> None:
-    """Raise `InvalidAdapter` if the weights lack a target that the base model has.
+def _check_complete(name: str, unused: set[str], base: BaseModelFacts) -> None:
+    """Raise `InvalidAdapter` if the base model has a target for which the weights have no tensor.
 
     PEFT passes over a target that no module of the model matches, as long as another one does.
     """
-    unused = set(targets).difference(*map(module_ends, layers))
-    missing = (
-        unused.intersection(end for path in base.layers for end in module_ends(path)) if unused else None
-    )
+    missing = unused.intersection(end for path in base.layers for end in module_ends(path))
     if missing:
         raise InvalidFiles(
             name,

@@ -20,8 +20,8 @@ from adapters.engines.architectures import Rename, kind_of
 
 #: Packages that some models import for images and sound, which are not needed to build them.
 _OPTIONAL = ("torchvision", "torchaudio", "timm")
-#: Blocks of a model that is built: as many as the longest pattern of blocks in these models (Jamba's).
-_BLOCKS = 8
+#: Blocks of a model that is built: enough for one of each kind (the first with attention is Jamba's fifth).
+_BLOCKS = 6
 #: A number that fits for every size that a config leaves out, and values for what is no size, by the end of
 #: the key; the first counts.
 _SIZE = 8
@@ -52,7 +52,7 @@ _SWITCHES: tuple[dict[str, Any], ...] = (
     {"layers_block_type": ["attention"] * _BLOCKS},
     {"mamba_n_heads": _ANY, "layer_types": ["linear_attention", "full_attention"] * (_BLOCKS // 2)},
     {"conv_L_cache": _ANY, "layer_types": ["conv", "full_attention"] * (_BLOCKS // 2)},
-    {"interleave_moe_layer_step": 2, "moe_layers": [1, 3, 5, 7]},
+    {"interleave_moe_layer_step": 2, "moe_layers": [1, 3, 5]},
     {"enable_moe_block": True, "num_experts": _SIZE, "top_k_experts": 2, "moe_intermediate_size": _SIZE},
 )
 

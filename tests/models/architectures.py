@@ -36,7 +36,7 @@ class MadeAdapter:
     written: Mapping[str, Any] = field(default_factory=dict)
     """Keys of adapter_config.json written over PEFT's."""
     refused_because: str | None = None
-    """Why the validation refuses it although the engine serves it."""
+    """Part of the message with which the validation refuses it, although the engine serves it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What the engine does with the adapters of the architectures named on stdin, one a line.
+"""Observation of the engine with the adapters of the architectures named on stdin, one a line.
 
 `python -m tests.models.observe FOLDER` makes each model and its adapters in FOLDER/ARCHITECTURE and writes
 `observed.json` there. It is one process, because the first start of vLLM in a process takes 15 s, the next ones
@@ -24,7 +24,10 @@ OBSERVED = "observed.json"
 
 
 def observe(architecture: str, folder: Path) -> dict[str, Any]:
-    """Return, by adapter, what `_served` returns; under `BASE` what the engine does without an adapter."""
+    """Return, by adapter, if the engine refused it, or its layers without a slot and how far off the answers were.
+
+    `error` is the distance to the answer of PEFT, `effect` that to the engine's without an adapter.
+    """
     tiny = MODELS[architecture]
     model = make_model(architecture, tiny, folder / BASE)
     # Before the engine starts: it may run the model by Transformers' class, and changes that.

@@ -1,4 +1,4 @@
-"""What vLLM's CPU build lacks and the tiny models need: torchvision's names, and the kernel for experts."""
+"""Stand-ins for what vLLM's CPU build lacks and the tiny models need: torchvision, the kernel for experts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `adapters validate` calls valid, the real engine serves with all layers; what it refuses, it does not."""
+"""The real engine serves the adapters that `adapters validate` calls valid, with all layers, and no others."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Observer:
             )
 
     def observe(self, architecture: str) -> dict[str, Any]:
-        """What the engine does with each adapter of this architecture."""
+        """Return what `tests.models.observe` writes of this architecture."""
         assert self.process.stdin is not None
         (self.folder / architecture).mkdir()
         self.process.stdin.write(f"{architecture}\n")
@@ -80,7 +80,7 @@ def observer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observer]:
 
 
 def validated(architecture: str, folder: Path, name: str) -> str | None:
-    """Why the validation refuses an adapter; None if it is valid."""
+    """Return the reason for which the validation refuses an adapter; None if it is valid."""
     base = folder / "base"
     weights = [LocalFile(file) for file in base.glob("*.safetensors")]
     facts = BaseModelFacts.read(architecture, (base / "config.json").read_bytes(), weights)
