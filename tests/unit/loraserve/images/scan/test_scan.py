@@ -91,7 +91,7 @@ def test_the_committed_file_of_allowed_vulnerabilities_can_be_read(tmp_path: Pat
     file.write_text("allowed:\n- {id: CVE-1, package: urllib3, reason: not reachable, until: 2027-01-31}\n")
     assert read_allowed(file)[0].until == date(2027, 1, 31)
     file.write_text("allowed:\n- {id: CVE-1, package: urllib3, until: 2027-01-31}\n")
-    with pytest.raises(ConfigError, match=r"allowed\.0\.reason: missing"):
+    with pytest.raises(ConfigError, match=r"allowed\[item 1\]\.reason: missing"):
         read_allowed(file)
 
 
