@@ -57,7 +57,7 @@ class BaseModelFacts:
         """
         if git_lfs.is_pointer(config):
             raise InvalidBaseModel(model, f"its config.json {git_lfs.PROBLEM}", git_lfs.REMEDY)
-        remedy = "fetch the model again"
+        remedy = "fetch the model again, or pin another commit"
         try:
             architectures = parse_object(config).get("architectures")
         except NotAnObject as error:

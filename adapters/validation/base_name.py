@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters.errors import InvalidAdapter
+from adapters.errors import InvalidAdapter, InvalidFiles
 from adapters.strict_json import shown
 from adapters.validation.rules import Rules
 
@@ -25,7 +25,7 @@ def check_base_name(name: str, trained_on: Any, rules: Rules) -> None:
     `name` is the adapter's, `trained_on` its config's `base_model_name_or_path`.
     """
     if trained_on is not None and not isinstance(trained_on, str):
-        raise InvalidAdapter(name, f"{_KEY} is {shown(trained_on)}", "it must be the base model's name")
+        raise InvalidFiles(name, f"{_KEY} is {shown(trained_on)}", "write the base model's name there")
     if rules.is_base_model(trained_on or ""):
         return
     if not trained_on:

@@ -88,6 +88,18 @@ def _not_json() -> list[Malformed]:
     return [Malformed(name, body, 400, "invalid_json") for name, body in bodies.items()]
 
 
+def _ambiguous() -> list[Malformed]:
+    """Bodies with a key twice in one object, of which engines keep the last or none."""
+    places = {
+        "model": f'{{"model": "otter", "model": "heron", "prompt": "{SECRET}"}}',
+        "adapter_id": _lorax('"adapter_id": "otter", "adapter_id": "heron"'),
+        "parameters": f'{{"inputs": "{SECRET}", "parameters": {{"adapter_id": "otter"}}, "parameters": {{}}}}',
+        "an escaped key": _lorax('"adapter_id": "otter", "adapter\\u005fid": "heron"'),
+        "a replaced value of 1,000 levels": f'{{"prompt": {_nested(1_000)}, "prompt": "{SECRET}"}}',
+    }
+    return [Malformed(f"twice: {name}", body.encode(), 422, "validation") for name, body in places.items()]
+
+
 def _deep() -> list[Malformed]:
     """Bodies nested too deep to be serialized again, but not too deep to be parsed."""
     places = {
@@ -147,6 +159,7 @@ def _wrong() -> list[Malformed]:
 
 NAMED = [
     *_not_json(),
+    *_ambiguous(),
     *_deep(),
     *_long(),
     *_wrong(),

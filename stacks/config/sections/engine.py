@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from adapters.engines.registry import ENGINES
 from adapters.names import check_module
@@ -68,6 +68,17 @@ class Engine(Strict):
     `max-num-batched-tokens: 4096`; see [operations.md](operations.md#flags-of-the-engine). A switch is `true`
     or `false`."""
 
+    @field_validator("max_adapter_rank", mode="before")
+    @classmethod
+    def _rank_of_engine(cls, value: Any, info: ValidationInfo) -> Any:
+        # Before the bounds of all engines, so that the remedy is not refused in its turn.
+        engine = ENGINES.get(info.data.get("name", ""))
+        if engine is not None and type(value) is int and not 1 <= value <= engine.max_rank:
+            raise ValueError(
+                f"write a whole number from 1 to {engine.max_rank}, the highest of {engine.title}"
+            )
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Engine:
         # A rule of stage files alone: the container takes any ceiling.
@@ -77,7 +88,7 @@ class Engine(Strict):
             )
         for key, instead in ENGINES[self.name].unused_settings.items():
             if key in self.model_fields_set and getattr(self, key) is not None:
-                raise ValueError(f"{key} has no effect with name: {self.name}: {instead}; leave it out")
+                raise ValueError(f"{key} has no effect with name: {self.name}, leave it out: {instead}")
         return self
 
 

@@ -192,6 +192,21 @@ def test_a_key_in_another_section_is_named_with_its_own(tmp_path: Path, path: Pa
     assert f"unknown key, did you mean {meant};" in message
 
 
+@pytest.mark.parametrize(("engine", "highest"), [("lorax", 128), ("vllm", 512)])
+def test_the_highest_rank_that_a_message_names_is_one_of_the_engine(
+    tmp_path: Path, engine: str, highest: int
+) -> None:
+    for rank in (0, highest + 1, 10**9):
+        message = try_value(
+            tmp_path, "stage.yaml", ("engine",), f"{{name: {engine}, max_adapter_rank: {rank}}}"
+        )
+        assert message is not None
+        assert f"max_adapter_rank: {rank}: write a whole number from 1 to {highest}" in message
+    text = f"{{name: {engine}, max_adapter_rank: {highest}, max_active_adapters: 1}}"
+    message = try_value(tmp_path, "stage.yaml", ("engine",), text)
+    assert message is None or not message.startswith("engine.max_adapter_rank"), message
+
+
 def applied(changes: str) -> dict[str, Any]:
     """Return the stage with the changes of one remedy, such as `endpoint.a: x with engine.b: 8`."""
     changed = copy.deepcopy(STAGE)

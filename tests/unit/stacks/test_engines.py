@@ -177,7 +177,7 @@ def test_a_third_engine_is_synthesized(tmp_path: Path, monkeypatch: pytest.Monke
     ("more", "message"),
     [
         ({"engine": {"name": "tern", "quantize": "awq"}}, "engine.quantize: 'awq': give one that Tern knows: int4, int5"),
-        ({"engine": {"name": "tern", "adapter_memory_fraction": 0.2}}, "engine: adapter_memory_fraction has no effect with name: tern: Tern swaps adapters to the host; leave it out"),
+        ({"engine": {"name": "tern", "adapter_memory_fraction": 0.2}}, "engine: adapter_memory_fraction has no effect with name: tern, leave it out: Tern swaps adapters to the host"),
         ({"engine": {"name": "tern", "max_active_adapters": 512}}, "may use 19.9 (A10G 22.06 GiB, of which Tern uses 90% = 19.9 GiB; "),
         ({"engine": {"name": "tern", "max_active_adapters": 512}}, "adapters 1 MiB per rank = 32.0 GiB, room for 512"),
         ({"engine": {"name": "tern", "max_active_adapters": 512}}, "write engine.max_active_adapters: 1; or endpoint.instance_type: ml.p5.4xlarge"),

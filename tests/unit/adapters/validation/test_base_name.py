@@ -47,7 +47,7 @@ def test_a_name_of_the_base_model(name: Any, known: tuple[str, ...]) -> None:
         ("/root/.cache/huggingface/hub/models--meta-llama--Llama-3.2-3B/snapshots/" + "0" * 40, "0" * 40 + "'"),
         (None, "its config names no base model in base_model_name_or_path; write 'meta-llama/"),
         ("", 'add "" to base_model.also_known_as in the stage file'),
-        (7, "base_model_name_or_path is 7; it must be the base model's name"),
+        (7, "base_model_name_or_path is 7; write the base model's name there"),
         ("x" * 999, "it was trained on 'x"),
     ],
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """The names of a layer: a base model's checkpoint, PEFT and the engine may each have another."""
 
 import json
+import time
 
 import pytest
 
@@ -254,6 +255,17 @@ def test_a_target_that_the_base_model_does_not_have_is_passed_over(engine: str) 
 )
 def test_renames_are_vllms(rename: Rename, name: str, renamed: str) -> None:
     assert rename.apply(name) == renamed
+
+
+@pytest.mark.parametrize(
+    "name", ["model." + "a." * 120, "model." + "lm_head." * 30, "." * 250, "base_model.model." * 15]
+)
+def test_no_name_keeps_a_rename_busy(name: str) -> None:
+    started = time.process_time()
+    for engine in ENGINES.values():
+        for facts in engine.architectures.values():
+            facts.of_adapter(name)
+    assert time.process_time() - started < 1
 
 
 def test_a_missing_prefix_is_added_only_if_it_can_be_told() -> None:

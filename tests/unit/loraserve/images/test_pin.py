@@ -249,4 +249,4 @@ def test_a_lock_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     path.write_text("{")
     done = pin(path)
     assert done.exit_code == 2
-    assert done.stderr.startswith(f"✗ {path}: Invalid JSON")
+    assert done.stderr.startswith(f"✗ {path}: it is not JSON")
