@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.models.saved_names import Saved, as_saved, experts_apart, renamed
+from tests.models.saved_names import RANK, Saved, as_saved, experts_apart, renamed
+
+#: Rank of the engine's slots. PEFT doubles the rank where it trains gate_proj and up_proj of experts as one.
+MAX_RANK = 2 * RANK
+#: Names in a model's folder, beside those of its adapters.
+BASE, OBSERVED = "base", "observed.json"
 
 #: With weights of this spread, log probabilities differ by 1 to 2; with the default of 0.02 they are nearly
 #: equal, and a layer without its adapter would hardly change them.

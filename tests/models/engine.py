@@ -14,11 +14,9 @@ from vllm.distributed import cleanup_dist_env_and_memory
 from vllm.lora.request import LoRARequest
 from vllm.model_executor.models import ModelRegistry
 
+from tests.models.architectures import MAX_RANK
 from tests.models.making import PROMPT
 from tests.models.stand_ins import stand_in_for_the_kernel_of_experts, stand_in_for_torchvision
-
-#: Of the engine's slots. PEFT doubles the rank where it trains gate_proj and up_proj of experts as one.
-MAX_RANK = 16
 
 
 class Engine:

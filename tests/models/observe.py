@@ -15,12 +15,9 @@ from typing import Any
 
 import torch
 
-from tests.models.architectures import MODELS
+from tests.models.architectures import BASE, MODELS, OBSERVED
 from tests.models.engine import Engine, started
 from tests.models.making import answer, make_adapter, make_model
-
-BASE = "base"
-OBSERVED = "observed.json"
 
 
 def observe(architecture: str, folder: Path) -> dict[str, Any]:

@@ -19,13 +19,12 @@ from adapters.validation.base_model import BaseModelFacts
 from adapters.validation.check_adapter import check_adapter
 from adapters.validation.rules import Rules
 from stacks.project import ROOT
-from tests.models.architectures import MODELS
+from tests.models.architectures import BASE, MAX_RANK, MODELS, OBSERVED
 
 #: Differences of log probabilities, which themselves differ by 1 to 2: rounding is far below the first, the
 #: effect of the smallest adapter far above the second.
 ROUNDING, EFFECT = 0.001, 0.02
-#: Of the engine, which the tests start with slots of this rank.
-MAX_RANK = 16
+#: Most seconds until the engine has answered for a model; it takes 20 for the first, 4 for others.
 SECONDS = 240
 #: As the container starts vLLM's CPU build (container/vllm/command.py), without the plugin that asks S3.
 ENVIRONMENT = {
@@ -38,14 +37,35 @@ ENVIRONMENT = {
 
 
 class Observer:
-    """A process in which the engine is asked."""
+    """A process in which the engine is asked; after a failure another one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.log = folder / "log"
+        self.process: subprocess.Popen[str] | None = None
+
+    def observe(self, architecture: str) -> dict[str, Any]:
+        """Return what `tests.models.observe` writes of this architecture."""
+        (self.folder / architecture).mkdir()
+        self.process = self.process or self._started()
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{architecture}\n")
+        self.process.stdin.flush()
+        observed = self.folder / architecture / OBSERVED
+        end = time.monotonic() + SECONDS
+        while not observed.exists() and self.process.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+        seen: dict[str, Any] = {"failed": self.log.read_text()[-4000:]}
+        if observed.exists():
+            seen = json.loads(observed.read_text())
+        if "failed" in seen:
+            self.close()
+        return seen
+
+    def _started(self) -> subprocess.Popen[str]:
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.models.observe", str(folder)],
+            return subprocess.Popen(
+                [sys.executable, "-m", "tests.models.observe", str(self.folder)],
                 cwd=ROOT,
                 env={**os.environ, **ENVIRONMENT},
                 stdin=subprocess.PIPE,
@@ -54,22 +74,11 @@ class Observer:
                 text=True,
             )
 
-    def observe(self, architecture: str) -> dict[str, Any]:
-        """Return what `tests.models.observe` writes of this architecture."""
-        assert self.process.stdin is not None
-        (self.folder / architecture).mkdir()
-        self.process.stdin.write(f"{architecture}\n")
-        self.process.stdin.flush()
-        observed = self.folder / architecture / "observed.json"
-        end = time.monotonic() + SECONDS
-        while not observed.exists():
-            assert self.process.poll() is None and time.monotonic() < end, self.log.read_text()[-4000:]
-            time.sleep(0.05)
-        return json.loads(observed.read_text())
-
     def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +90,7 @@ def observer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observer]:
 
 def validated(architecture: str, folder: Path, name: str) -> str | None:
     """Return the reason for which the validation refuses an adapter; None if it is valid."""
-    base = folder / "base"
+    base = folder / BASE
     weights = [LocalFile(file) for file in base.glob("*.safetensors")]
     facts = BaseModelFacts.read(architecture, (base / "config.json").read_bytes(), weights)
     config = (folder / name / "adapter_config.json").read_bytes()
@@ -112,10 +121,10 @@ def test_the_engine_serves_what_is_valid_and_nothing_else(observer: Observer, ar
     seen = observer.observe(architecture)
     assert "failed" not in seen, seen["failed"]
     if not tiny.takes_adapters:
-        assert "does not support LoRA" in seen["base"]["refused"]
-        seen |= dict.fromkeys(tiny.adapters, seen["base"])
+        assert "does not support LoRA" in seen[BASE]["refused"]
+        seen |= dict.fromkeys(tiny.adapters, seen[BASE])
     else:
-        assert seen["base"]["error"] < ROUNDING, "without an adapter, the engine computes another answer"
+        assert seen[BASE]["error"] < ROUNDING, "without an adapter, the engine computes another answer"
     wrong = []
     for name, adapter in tiny.adapters.items():
         refused = validated(architecture, observer.folder / architecture, name)
