@@ -608,7 +608,7 @@ def test_a_stacks_adapter_stays_the_stacks_and_it_is_said_how_a_change_can_stay(
 
 def test_a_removal_is_asked_for_on_a_terminal_and_refused_without_one(shop: Shop) -> None:
     shop.publish("house", "otter")
-    assert "there is no terminal to ask on" in shop.fails("remove", "house", code=2)
+    assert "no terminal to ask on" in shop.fails("remove", "house", code=2)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     for answer, code, left in (("n\n", 1, True), ("y\n", 0, False)):
         terminal, inside = pty.openpty()

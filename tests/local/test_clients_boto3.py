@@ -129,7 +129,8 @@ def test_the_parts_of_a_stream_come_one_after_the_other(runtime: Any, deployed: 
     response = runtime.invoke_endpoint_with_response_stream(
         **asked(deployed, {**make(SEED_PROBLEM, ""), "stream": True})
     )
-    assert len([event for event in response["Body"] if "PayloadPart" in event]) > 10
+    # vLLM puts the tokens that a busy machine has not sent yet into one event.
+    assert len([event for event in response["Body"] if "PayloadPart" in event]) > 2
 
 
 def test_the_answer_names_the_revision_and_the_callers_own_id(runtime: Any, deployed: Deployed) -> None:
