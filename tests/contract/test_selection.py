@@ -126,7 +126,7 @@ def test_an_ignored_parameter_has_a_plain_value(tested: RecordedGateway, name: s
 @pytest.mark.parametrize("named", ["otter", f"otter@{REVISION}"])
 def test_the_attributes_of_an_answer_may_be_sent_again(tested: RecordedGateway, named: str) -> None:
     body = LORAX | {"parameters": {"adapter_id": named}}
-    attributes = tested.send(body).headers[ATTRIBUTES]
+    attributes = tested.send(body).headers[ATTRIBUTES.lower()]
     assert attributes.startswith(f"adapter=otter@{REVISION};request=")
     assert tested.send(body, {ATTRIBUTES: attributes}).status == 200
     other = {ATTRIBUTES: f"adapter=otter@{REVISION[::-1]}"}
@@ -237,7 +237,7 @@ _BEFORE = st.sampled_from(
     ("", "accept_eula=true;", "a=b:", "a=1|", "x/", "https://h/x?", "{", "a={", "('", "[", " ", "_")
 )
 _QUOTE = st.sampled_from(("", '"', "'", '\\"', '\\\\\\"'))
-_EQUALS = st.sampled_from(("=", ":", ": ", " = ", "==", ":=", "=>", "[]=", "[0]=", ")=", "%3D", "%3A", "= ="))
+_EQUALS = st.sampled_from(("=", ":", ": ", " = ", "==", ":=", "=>", "[]=", ")=", "%3D", "%3A", "= ="))
 _AFTER = st.sampled_from(("", ";b=1", ",b=1", "|b", "}", "}}", "]", ")", "&b", " b", "/x=1", ":b"))
 
 

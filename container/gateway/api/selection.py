@@ -17,8 +17,8 @@ from container.gateway.schemas.openai import Request
 
 #: The header of `CustomAttributes`; SageMaker returns the container's to the client.
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-#: Headers that only a browser itself can set (https://fetch.spec.whatwg.org/#forbidden-request-header), such as
-#: `Sec-CH-UA-Model`, the model of a phone.
+#: The beginning of headers that only a browser itself can set, such as `Sec-CH-UA-Model`, the model of a phone:
+#: https://fetch.spec.whatwg.org/#forbidden-request-header.
 _OF_A_BROWSER = "sec-"
 
 

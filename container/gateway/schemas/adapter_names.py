@@ -17,8 +17,8 @@ from container.gateway.errors import GatewayError
 BASE_MODEL_IDS = ("", "__base_model__")
 #: The longest part of a client's name that is looked at, and that a message repeats, in characters.
 MAX_NAME, MAX_SHOWN = 200, 50
-#: An adapter anywhere in a name (`adapterId`, `useLoRA`, but not `exploration`). SageMaker's own are inference
-#: components, and target models.
+#: An adapter anywhere in a name (`adapterId`, `useLoRA`, but not `exploration`). SageMaker's own are
+#: inference components, and target models.
 _ADAPTER = re.compile(
     r"(?i:adapt[eo]r|peft|inference[-_ ]?component|target[-_ ]?model)"
     r"|(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?i:q?lora)"

@@ -16,7 +16,7 @@ from container.gateway.schemas.adapter_names import (
 )
 from container.gateway.schemas.validation import RequestObject
 
-#: Smallest similarity of a key to a known one that is a typing error: a letter less, more or in another place.
+#: Smallest similarity of a key to a known one that is a typing error, such as a letter less or more:
 #: `min_new_tokens` and `max_new_tokens` have 0.86.
 TYPING_ERROR = 0.88
 Remedy = Callable[[str], str | None]

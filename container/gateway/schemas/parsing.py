@@ -94,7 +94,7 @@ class Reader:
         return request
 
     def _check_ignored(self, data: dict[str, Any], kind: Kind) -> None:
-        """Refuse a value of an ignored key that has others in it: with an adapter, the base model would answer."""
+        """Refuse a value of an ignored key that has others in it, as one of them may be an adapter."""
         refuse = partial(
             refuse_unknown,
             kind=RequestObject,
