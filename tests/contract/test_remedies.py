@@ -1,4 +1,4 @@
-"""What a refusal of a key says to write instead: the caller who writes it gets an answer."""
+"""Remedies in the refusal of a key: the caller who follows one gets an answer."""
 
 from typing import Any
 

@@ -144,6 +144,13 @@ def test_a_name_that_ends_in_model_contradicts_no_adapter(
     assert "name the adapter in" in tested.refusal(TEXT, headers)
 
 
+def test_metadata_are_as_long_as_openais(tested: RecordedGateway) -> None:
+    """Sixteen keys of 64 characters with values of 512; they are searched on the event loop."""
+    tags = {f"{number:064}": "=" * 512 for number in range(16)}
+    assert tested.send(TEXT | {"metadata": tags}).status == 200
+    assert "`metadata`: must have at most 9216" in tested.refusal(TEXT | {"metadata": tags | {"a": "b"}})
+
+
 def test_metadata_may_name_a_model_beside_an_adapter(tested: RecordedGateway) -> None:
     for tags in ({"base_model": "org/base"}, {"model_name": "prod"}):
         assert tested.send(TEXT | {"model": "otter", "metadata": tags}).status == 200

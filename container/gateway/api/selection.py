@@ -17,7 +17,7 @@ from container.gateway.schemas.openai import Request
 
 #: The header of `CustomAttributes`; SageMaker returns the container's to the client.
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-#: The beginning of headers that only a browser itself can set, such as `Sec-CH-UA-Model`, the model of a phone:
+#: The beginning of headers that only a browser itself can set, such as `Sec-CH-UA-Model`, a phone's model:
 #: https://fetch.spec.whatwg.org/#forbidden-request-header.
 _OF_A_BROWSER = "sec-"
 

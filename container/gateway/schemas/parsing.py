@@ -32,6 +32,9 @@ MAX_VALUES = 10_000
 MAX_LEVELS = 64
 #: Maximum of brackets, those in prompts included: a million lists take half a second to create and to free.
 MAX_BRACKETS = 100_000
+#: Maximum of characters in `metadata`, OpenAI's 16 keys of 64 with values of 512. They are searched for an
+#: adapter, which would take 2 s for 2 MiB (https://platform.openai.com/docs/api-reference/chat/create).
+MAX_METADATA = 16 * (64 + 512)
 
 
 class Reader:
@@ -88,6 +91,8 @@ class Reader:
                 base_model=self._base_model,
             )
             texts = {name: str(value) for name, value in tags.items() if value is not None}
+            if sum(len(name) + len(text) for name, text in texts.items()) > MAX_METADATA:
+                raise GatewayError.validation(f"`metadata`: must have at most {MAX_METADATA} characters")
             check("metadata key", texts.items())
             for text in texts.values():
                 check("metadata", pairs_of(text))

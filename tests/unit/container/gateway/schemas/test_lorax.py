@@ -1,4 +1,5 @@
 import json
+import time
 from typing import Any
 
 import pytest
@@ -83,6 +84,13 @@ def test_a_key_of_another_server_is_accepted_with_a_value_that_changes_nothing(n
         assert read(with_parameters(**{name: value})) == read(with_parameters())
     if neutral is not None:
         assert OTHER_KEYS[name].remedy in refusal(with_parameters(**{name: {"another": "value"}})).message
+
+
+def test_an_object_of_many_unknown_keys_is_refused_in_time() -> None:
+    many = {f"k{number}".ljust(200, "x"): 1 for number in range(9000)}
+    started = time.process_time()
+    assert "`parameters.k0" in refusal(with_parameters(**many)).message
+    assert time.process_time() - started < 0.2
 
 
 def test_hugging_faces_options_are_accepted_and_ignored() -> None:
