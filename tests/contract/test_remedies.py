@@ -84,7 +84,7 @@ def test_the_remedy_of_another_servers_key_leads_to_an_answer(
     assert tested.send(INSTEAD.get(name, {"inputs": "one"})).status != 422
     for value in (True, "any") if key.neutral is None else key.neutral:
         assert tested.send(body(value)).status == 200
-    for known in (*Parameters.model_fields, "adapter_id"):
+    for known in Parameters.model_fields:
         assert f"write `{known}`" not in key.remedy, "it is read at one level only"
 
 
@@ -108,11 +108,7 @@ def test_another_field_is_no_typing_error(tested: RecordedGateway, name: str) ->
 
 
 @pytest.mark.parametrize(
-    ("kind", "place"),
-    [
-        (kind, place)
-        for kind, place in ((GenerateRequest, ""), (Parameters, "parameters"), (Options, "options"))
-    ],
+    ("kind", "place"), [(GenerateRequest, ""), (Parameters, "parameters"), (Options, "options")]
 )
 def test_a_letter_less_is_a_typing_error(tested: RecordedGateway, kind: Any, place: str) -> None:
     """Each field of seven letters or more is proposed for itself without its last letter."""
