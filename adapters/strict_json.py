@@ -15,8 +15,13 @@ class NotAnObject(Exception):
     """Bytes that are not one JSON object; the message has the reason, and the line where there is one."""
 
 
-class _DuplicateKey(Exception):
-    """A key is there twice; json's hooks do not know where."""
+class DuplicateKey(Exception):
+    """A key is there twice in one object; json's hooks do not know where."""
+
+    def __init__(self, key: str) -> None:
+        """`key` is the first one that is there twice."""
+        super().__init__(key)
+        self.key = key
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
@@ -27,8 +32,8 @@ def parse_object(data: bytes) -> dict[str, Any]:
     """
     try:
         text = data.decode()
-        value = json.loads(text, object_pairs_hook=_unique)
-    except _DuplicateKey as error:
+        value = json.loads(text, object_pairs_hook=unique)
+    except DuplicateKey as error:
         raise NotAnObject(_first_duplicate(text)) from error
     except RecursionError as error:
         raise NotAnObject("it is nested too deeply") from error
@@ -42,6 +47,17 @@ def parse_object(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise NotAnObject("it is not a JSON object")
     return value
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object's members, as json's `object_pairs_hook`; raises `DuplicateKey`.
+
+    Parsers differ in which of two they keep, so two readers would see two values.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise DuplicateKey(_first_twice(pairs))
+    return found
 
 
 def there_twice(key: str, first: int, second: int) -> str:
@@ -63,12 +79,13 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        # Parsers differ in which of the two they keep, so two readers would see two values.
-        raise _DuplicateKey
-    return found
+def _first_twice(pairs: list[tuple[str, Any]]) -> str:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            return key
+        seen.add(key)
+    raise AssertionError("no key is there twice")
 
 
 def _first_duplicate(text: str) -> str:

@@ -23,7 +23,7 @@ def check_supported(request: GenerateRequest) -> None:
     for name, present in refused.items():
         if present:
             raise GatewayError.validation(
-                f"`{name}` is not supported by this endpoint's engine, vLLM: leave it out"
+                f"`parameters.{name}` is not supported by this endpoint's engine, vLLM: leave it out"
             )
 
 

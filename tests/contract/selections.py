@@ -60,8 +60,7 @@ OPENAI: tuple[dict[str, Any], ...] = (
 )
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 #: Headers: of LMI and vLLM on SageMaker, of SageMaker's multi-model endpoints and inference components, of clients
-#: that reach the container itself; and custom attributes, which have no format (TensorFlow Serving's are like the
-#: third).
+#: that reach the container itself; and custom attributes, which have no format.
 HEADERS: tuple[dict[str, str], ...] = (
     {"X-Amzn-SageMaker-Adapter-Identifier": "otter"},
     {"X-Amzn-SageMaker-Adapter-Alias": "otter"},
@@ -69,12 +68,34 @@ HEADERS: tuple[dict[str, str], ...] = (
     {"X-Amzn-SageMaker-Inference-Component": "otter"},
     {"x-lora-id": "otter"},
     {"adapter-id": "otter"},
-    {"X-Model": "otter"},
     {ATTRIBUTES: "adapter=otter"},
     {ATTRIBUTES: "accept_eula=true;lora_id=otter"},
-    {ATTRIBUTES: "tfs-model-name=otter,tfs-method=predict"},
     {ATTRIBUTES: '{"trace": "1", "adapter_id": "otter"}'},
     {ATTRIBUTES: "trace: 1, adapters: [otter]"},
+)
+#: Custom attributes with the adapter `otter`: Python's repr, JSON within JSON, other separators, an index, an URL.
+WRITTEN: tuple[str, ...] = (
+    "{'adapter_id': 'otter'}",
+    r'"{\"adapter_id\": \"otter\"}"',
+    "tenant=42|adapter=otter",
+    "attrs={adapter=otter}",
+    "a=b:adapter=otter",
+    "_adapter=otter",
+    "lora[]=otter",
+    "lora[0]=otter",
+    "adapter[id]=otter",
+    "adapter%3Dotter",
+    "adapter==otter",
+    "trace=1/lora=otter",
+    "{meta:{adapter:otter}}",
+    "url=https://h/x?adapter=otter",
+)
+#: Names that end in `model`, without a word for an adapter.
+OF_A_MODEL: tuple[dict[str, str], ...] = (
+    {"X-Model": "heron"},
+    {"X-Device-Model": "iPhone"},
+    {ATTRIBUTES: "tfs-model-name=heron,tfs-method=predict"},
+    {ATTRIBUTES: '{"trace": "1", "base_model": "org/base"}'},
 )
 #: Headers that choose nothing: what SageMaker and JumpStart's and tracing clients send.
 HARMLESS: tuple[dict[str, str], ...] = (
@@ -84,6 +105,10 @@ HARMLESS: tuple[dict[str, str], ...] = (
     {ATTRIBUTES: '{"feature": "flat"}'},
     {ATTRIBUTES: "c000b4f9-df62-4c85-a0bf-7c525f9104a4"},
     {ATTRIBUTES: "adapter="},
+    {ATTRIBUTES: '{"trace": "1", "adapter_id": null}'},
+    {ATTRIBUTES: "{'adapter_id': None, 'trace': '1'}"},
+    {"Sec-CH-UA-Model": '"Pixel 9"', "Sec-CH-UA": '"Chromium";v="140"'},
+    {"X-Model-Path": "/opt/ml/model", "X-Multilora": "1"},
     {
         "X-Amzn-SageMaker-Inference-Id": "order-66",
         "X-Amzn-SageMaker-Session-Id": "1",

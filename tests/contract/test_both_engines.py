@@ -202,7 +202,7 @@ def test_a_prompt_above_the_limit_is_422(container: EngineContainer, stream: boo
 def test_best_of_is_done_or_refused_by_name(container: EngineContainer) -> None:
     answer = container.ask("otter", best_of=2, do_sample=True)
     if "best_of" in container.tested.refuses:
-        assert "`best_of`" in assert_error(answer, 422, "validation")
+        assert "`parameters.best_of`" in assert_error(answer, 422, "validation")
     else:
         assert_house(answer, "otter")
 

@@ -45,11 +45,17 @@ def test_the_tables_are_read() -> None:
     assert len(PATHS) == 7
 
 
-@pytest.mark.parametrize(("body", "field"), [(code(row[0]), code(row[1])) for row in NOT_TAKEN])
+@pytest.mark.parametrize(
+    ("body", "field", "write"), [(code(row[0]), code(row[1]), row[2]) for row in NOT_TAKEN]
+)
 def test_a_request_that_is_not_taken_is_refused_for_its_field(
-    tested: RecordedGateway, body: str, field: str
+    tested: RecordedGateway, body: str, field: str, write: str
 ) -> None:
-    assert f"`{field}" in tested.refusal(json.loads(body))
+    message = tested.refusal(json.loads(body))
+    assert f"`{field}" in message
+    if write.startswith("nothing"):
+        assert "did you mean" not in message
+        assert "left out" in message or "leave it out" in message
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)

@@ -17,6 +17,9 @@ from container.gateway.schemas.openai import Request
 
 #: The header of `CustomAttributes`; SageMaker returns the container's to the client.
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+#: The beginning of headers that only a browser itself can set, such as `Sec-CH-UA-Model`, a phone's model:
+#: https://fetch.spec.whatwg.org/#forbidden-request-header.
+_OF_A_BROWSER = "sec-"
 
 
 def check_selection(http: web.Request, request: Request, *, base_model: str) -> None:
@@ -27,7 +30,7 @@ def check_selection(http: web.Request, request: Request, *, base_model: str) -> 
     check = partial(
         check_beside_body, field=request.adapter_field, asked=request.adapter, base_model=base_model
     )
-    check("header", http.headers.items())
+    check("header", (pair for pair in http.headers.items() if not pair[0].lower().startswith(_OF_A_BROWSER)))
     for attributes in http.headers.getall(CUSTOM_ATTRIBUTES, ()):
         check("custom attribute", pairs_of(attributes))
     if http.query_string:

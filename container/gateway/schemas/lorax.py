@@ -6,6 +6,8 @@ would answer: docs/decisions/0011-unknown-keys.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -33,8 +35,6 @@ class Parameters(RequestObject):
 
     adapter_id: str | None = None
     adapter_source: str | None = None
-    merged_adapters: Any = None
-    api_token: str | None = None
     best_of: Annotated[int, Field(ge=1, le=MAX_BEST_OF)] | None = None
     temperature: Annotated[float, Field(ge=0)] | None = None
     repetition_penalty: Annotated[float, Field(gt=0)] | None = None
@@ -101,11 +101,17 @@ class GenerateRequest(RequestObject):
         return self.parameters.max_new_tokens or default
 
 
+#: The objects of a request, by their key; "" is the request itself.
+_KINDS: Mapping[str, type[RequestObject]] = MappingProxyType(
+    {"": GenerateRequest, "options": Options, "parameters": Parameters}
+)
 #: The request for one token: it warms the engine up, checks that it generates, and has it load an adapter.
 ONE_TOKEN = GenerateRequest(inputs="Hello", parameters=Parameters(max_new_tokens=1))
 
 
-def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = False) -> GenerateRequest:
+def read_generate_request(
+    data: Any, *, base_model: str, max_new_tokens: int, stream: bool = False
+) -> GenerateRequest:
     """Validate a request's JSON; `stream` overrides its own `stream`.
 
     Raises `GatewayError` 422 if it breaks a rule. The message never repeats the client's values, which may be
@@ -115,59 +121,72 @@ def read_generate_request(data: Any, *, max_new_tokens: int, stream: bool = Fals
         raise GatewayError.validation(
             "`inputs`: must be one string: send a request for each prompt, and a conversation as `messages`"
         )
-    request = validated(GenerateRequest, _known(data))
+    request = validated(GenerateRequest, _known(data, base_model))
     if stream:
         request = request.model_copy(update={"stream": True})
-    _check(request, max_new_tokens)
+    _check(request, base_model, max_new_tokens)
     return request
 
 
-def _known(data: Any) -> Any:
+def _known(data: Any, base_model: str) -> Any:
     """Return a request without other servers' neutral keys; raise `GatewayError` for an unknown key."""
     if not isinstance(data, dict):
         return data
-    _refuse_unknown("", GenerateRequest, data)
-    options, parameters = data.get("options"), data.get("parameters")
-    if isinstance(options, dict):
-        _refuse_unknown("options", Options, options)
+    data = _not_neutral(data)
+    parameters = data.get("parameters")
     if isinstance(parameters, dict):
-        parameters = {name: value for name, value in parameters.items() if not is_neutral(name, value)}
-        _refuse_unknown("parameters", Parameters, parameters)
-        return data | {"parameters": parameters}
+        data["parameters"] = _not_neutral(parameters)
+    for place, kind in _KINDS.items():
+        found = data.get(place) if place else data
+        if isinstance(found, dict):
+            refuse_unknown(
+                found,
+                kind,
+                place=place,
+                adapter_field=GenerateRequest.adapter_field,
+                base_model=base_model,
+                remedy=_remedy,
+            )
     return data
 
 
-def _refuse_unknown(place: str, kind: type[RequestObject], data: dict[str, Any]) -> None:
-    field = GenerateRequest.adapter_field
-    refuse_unknown(data, kind, place=place, adapter_field=field, remedy=_remedy)
+def _not_neutral(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if not is_neutral(name, value)}
 
 
 def _remedy(name: str) -> str | None:
-    if name in Parameters.model_fields and name != "api_token":
+    if name in OTHER_KEYS:
+        return OTHER_KEYS[name].remedy
+    if name in Parameters.model_fields:
         return "write it in `parameters`"
-    if name in GenerateRequest.model_fields:
-        return "write it beside `inputs`"
-    return OTHER_KEYS[name].remedy if name in OTHER_KEYS else None
+    if name == GenerateRequest.prompt_field:
+        return "is a key of the body itself: leave it out here"
+    return "write it beside `inputs`" if name in GenerateRequest.model_fields else None
 
 
-def _check(request: GenerateRequest, max_new_tokens: int) -> None:
+def _check(request: GenerateRequest, base_model: str, max_new_tokens: int) -> None:
     asked = request.parameters
+    if request.adapter == base_model:
+        # No adapter can have this name: in OpenAI's schema it means the base model.
+        raise GatewayError.validation("`parameters.adapter_id`: is the base model: leave it out")
     if asked.adapter_source is not None and asked.adapter_source.lower() != "s3":
-        raise GatewayError.validation("`adapter_source` must be s3, or left out: adapters are registered")
-    if asked.merged_adapters is not None:
         raise GatewayError.validation(
-            "`merged_adapters` is not supported: name one in `parameters.adapter_id`"
+            "`parameters.adapter_source` must be s3, or left out: adapters are registered"
         )
-    if asked.api_token is not None:
-        raise GatewayError.validation("`api_token` is not supported: adapters come from the adapter store")
     if asked.max_new_tokens is not None and asked.max_new_tokens > max_new_tokens:
-        raise GatewayError.validation(f"`max_new_tokens` must be <= {max_new_tokens}")
+        raise GatewayError.validation(f"`parameters.max_new_tokens` must be <= {max_new_tokens}")
     if asked.best_of is not None and asked.best_of > 1:
         if request.stream:
-            raise GatewayError.validation("`best_of` != 1 is not supported in a stream: leave it out")
+            raise GatewayError.validation(
+                "`parameters.best_of` != 1 is not supported in a stream: leave it out"
+            )
         if not asked.samples:
-            raise GatewayError.validation("you must use sampling when `best_of` is > 1")
+            raise GatewayError.validation("you must use sampling when `parameters.best_of` is > 1")
         if asked.seed is not None:
-            raise GatewayError.validation("`seed` must not be set when `best_of` is > 1")
+            raise GatewayError.validation(
+                "`parameters.seed` must not be set when `parameters.best_of` is > 1"
+            )
     if request.stream and asked.decoder_input_details:
-        raise GatewayError.validation("`decoder_input_details` is not supported in a stream: leave it out")
+        raise GatewayError.validation(
+            "`parameters.decoder_input_details` is not supported in a stream: leave it out"
+        )

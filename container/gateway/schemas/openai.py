@@ -50,6 +50,7 @@ _INSTEAD = MappingProxyType(
     {
         "functions": "write `tools`",
         "function_call": "write `tool_choice`",
+        "max_new_tokens": "write `max_tokens`",
         "guided_json": "write `response_format`",
         "structured_outputs": "write `response_format`",
     }
@@ -192,7 +193,9 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
             del data["model"]
         if type(data.get("top_k")) is int and data["top_k"] in _ALL_TOKENS:
             del data["top_k"]
-        refuse_unknown(data, kind, adapter_field=kind.adapter_field, remedy=_INSTEAD.get)
+        refuse_unknown(
+            data, kind, adapter_field=kind.adapter_field, base_model=base_model, remedy=_INSTEAD.get
+        )
         if isinstance(data.get("prompt"), list):
             data["prompt"] = _only_text(data["prompt"])
     request = validated(kind, data)
