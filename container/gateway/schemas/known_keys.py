@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from adapters.closest import closest
 from container.gateway.errors import GatewayError
-from container.gateway.schemas.adapter_names import MAX_NAME, name_it_in, selects_adapter, shortened
-from container.gateway.schemas.validation import RequestObject
+from container.gateway.schemas.adapter_names import name_it_in, selects_adapter, shortened
+from container.gateway.schemas.validation import RequestObject, unknown_key
 
 #: Maximum of keys of one object: each is checked on the event loop.
 MAX_KEYS = 100
@@ -38,10 +37,7 @@ def refuse_unknown(
     # First the adapter: without another key, the next answer would be a refusal again, or the base model's.
     chooses = [name for name in unknown if _chooses(name, data[name])]
     name = (chooses or unknown)[0]
-    if chooses:
-        problem = name_it_in(adapter_field)
-    else:
-        problem = remedy(name) or "is not known here" + (closest(name[:MAX_NAME], known) or ": leave it out")
+    problem = name_it_in(adapter_field) if chooses else remedy(name) or unknown_key(name, known)
     key = shortened(name)
     raise GatewayError.validation(f"`{place}.{key}`: {problem}" if place else f"`{key}`: {problem}")
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from container.gateway.errors import GatewayError
-from container.gateway.schemas.adapter_names import BASE_MODEL_IDS
+from container.gateway.schemas.adapter_names import BASE_MODEL_IDS, shortened
 from container.gateway.schemas.chat import MAX_ITEMS, Message, NamedTool, Tool
 from container.gateway.schemas.known_keys import refuse_unknown
 from container.gateway.schemas.lorax import (
@@ -54,6 +54,10 @@ _INSTEAD = MappingProxyType(
         "structured_outputs": "write `response_format`",
     }
 )
+#: A token's id as a key: other text would be quoted in vLLM's message, and vLLM takes long to clean that.
+TokenId = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
+#: A null is a key that is not set, here as well.
+Biases = Annotated[dict[TokenId, float], BeforeValidator(set_fields)]
 #: Values of `top_k` that mean all tokens to vLLM, as if it were absent.
 _ALL_TOKENS = (-1, 0)
 
@@ -101,7 +105,7 @@ class OpenAIRequest(RequestObject):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     repetition_penalty: Annotated[float, Field(gt=0)] | None = None
-    logit_bias: Annotated[dict[str, float], Field(max_length=MAX_ITEMS)] | None = None
+    logit_bias: Annotated[Biases, Field(max_length=MAX_ITEMS)] | None = None
     response_format: ResponseFormat | None = None
     ignore_eos: bool | None = None
 
@@ -186,7 +190,7 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
     if isinstance(data, dict):
         for name, value in data.items():
             if isinstance(value, dict | list) and len(value) > MAX_ITEMS:
-                raise GatewayError.validation(f"`{name[:50]}`: takes at most {MAX_ITEMS} items")
+                raise GatewayError.validation(f"`{shortened(name)}`: takes at most {MAX_ITEMS} items")
         data = {name: value for name, value in set_fields(data).items() if name not in IGNORED}
         if data.get("model") in (*BASE_MODEL_IDS, base_model):
             del data["model"]

@@ -73,6 +73,8 @@ def test_what_openai_keeps_books_with_is_taken_and_not_looked_at(read: Any) -> N
         {"n": 0}, {"n": 9}, {"stop": ["a", "b", "c", "d", "e"]}, {"stop": ""}, {"stop": [""]},
         {"seed": -1}, {"presence_penalty": 3}, {"frequency_penalty": -3}, {"stream": "yes"},
         {"stream_options": {"include_obfuscation": True}}, {"logit_bias": {"1": "a"}}, {"model": 7},
+        {"logit_bias": {"-1": 1}}, {"logit_bias": {" " * 30_000: 1}}, {"logit_bias": {"1" * 10: 1}},
+        {"logit_bias": {"1\n": 1}}, {"logit_bias": {"١": 1}},
     ],
 )  # fmt: skip
 def test_values_out_of_range_are_422_and_named(read: Any, fields: dict[str, Any]) -> None:
@@ -110,6 +112,11 @@ def test_a_long_list_does_not_keep_the_event_loop(fields: dict[str, Any]) -> Non
     refusal(chat, **fields)
     # Without a limit it takes seconds; /ping has to answer within two.
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("read", [chat, text])
+def test_a_null_among_the_biases_is_not_set(read: Any) -> None:
+    assert read(logit_bias={"1": None, "2": 1}).logit_bias == {"2": 1}
 
 
 def test_text_in_parts_is_text() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from openai import OpenAI
 from pydantic import BaseModel
 
+from container.gateway.engine.http_client import encode
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Usage
 from container.gateway.schemas.openai import ChatRequest, Json
@@ -265,12 +266,60 @@ def test_a_result_of_a_tool_is_taken_on_both_engines() -> None:
     ]
 
 
-@pytest.mark.parametrize("arguments", ["", "{", "[1]", '"a"'])
-def test_arguments_that_were_cut_off_are_taken_back(arguments: str) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "{", "[1]", '"a"', "[" * 90_000, '{"a":' * 90 + "1" + "}" * 90, '{"a":"\\ud83d"}', '{"a":NaN}',
+        '{"a":1e999}', '{"a":' + "1" * 5000 + "}",
+    ],
+)  # fmt: skip
+def test_arguments_that_are_no_object_of_json_are_taken_back_as_text(arguments: str) -> None:
     call = {"id": "call-1", "function": {"name": "add", "arguments": arguments}}
     read = request(messages=[USER, {"role": "assistant", "tool_calls": [call]}, USER])
     (_, echoed, _) = chat_body(read, None, default_new_tokens=9)["messages"]
-    assert json.loads(echoed["content"])["function"]["_name"] == "add"
+    assert json.loads(echoed["content"]) == {"function": {"_name": "add", "arguments": arguments}}
+    encode(echoed)
+    (_, sent, _) = openai_body(read, default_new_tokens=9)["messages"]
+    assert json.loads(sent["tool_calls"][0]["function"]["arguments"]) == {"arguments": arguments}
+
+
+def test_no_arguments_are_an_empty_object() -> None:
+    call = {"id": "call-1", "function": {"name": "add", "arguments": ""}}
+    read = request(messages=[USER, {"role": "assistant", "tool_calls": [call]}, USER])
+    (_, echoed, _) = chat_body(read, None, default_new_tokens=9)["messages"]
+    assert json.loads(echoed["content"]) == {"function": {"_name": "add"}}
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        ({"role": "", "content": "a"}, "`messages.0.role`: must not be empty"),
+        ({"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": ""}}]},
+         "`messages.0.tool_calls.0.function.name`: must not be empty"),
+        ({"role": "assistant", "tool_calls": [{"id": "1", "function": {}}]},
+         "`messages.0.tool_calls.0.function.name`: is missing"),
+        ({"role": "user", "contents": "a"}, "`messages.0.contents`: is not known here, did you mean 'content'?"),
+        ({"role": "user", "content": [{"type": "text", "text": "a", "tex": "b"}]},
+         "`messages.0.content.0.tex`: is not known here, did you mean 'text'?"),
+    ],
+)  # fmt: skip
+def test_a_message_is_refused_for_its_true_reason(message: Json, problem: str) -> None:
+    with pytest.raises(GatewayError) as caught:
+        request(messages=[message])
+    assert caught.value.message == f"Input validation error: {problem}"
+
+
+def test_a_schema_and_tools_that_may_not_be_called_are_the_schema_to_lorax() -> None:
+    schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}
+    body = chat_body(
+        request(tools=TOOLS, tool_choice="none", response_format=schema), None, default_new_tokens=9
+    )
+    assert body["response_format"] == schema
+    assert not {"tools", "tool_choice"} & body.keys()
+    with pytest.raises(GatewayError, match="`response_format`: is not supported with `tools`"):
+        chat_body(request(tools=TOOLS, response_format=schema), None, default_new_tokens=9)
+    text = request(tools=TOOLS, response_format={"type": "text"})
+    assert chat_body(text, None, default_new_tokens=9)["tools"]
 
 
 @pytest.mark.parametrize(
@@ -343,8 +392,10 @@ def test_a_null_in_data_stays() -> None:
             "json_schema": {"name": "a", "strict": None, "schema": schema},
         },
     )
-    for body in (openai_body(read, default_new_tokens=9), chat_body(read, None, default_new_tokens=9)):
-        assert body["tools"][0]["function"]["parameters"] == schema
+    body = openai_body(read, default_new_tokens=9)
+    assert body["tools"][0]["function"]["parameters"] == schema
+    without_tools = read.model_copy(update={"tools": None})
+    for body in (body, chat_body(without_tools, None, default_new_tokens=9)):
         assert body["response_format"] == {
             "type": "json_schema",
             "json_schema": {"name": "a", "schema": schema},
