@@ -18,7 +18,8 @@ from container.lorax.text import asks_for_format
 def tool_fields(request: ChatRequest) -> Json:
     """Return LoRAX's `tools` and `tool_choice`; raise `GatewayError` 422 for a choice that it cannot make.
 
-    LoRAX refuses tools beside a response format, even with the choice "none" (server.rs, `prepare_chat_input`).
+    LoRAX refuses tools beside a response format, for the choice "none" as well (server.rs,
+    `prepare_chat_input`).
     """
     if not request.tools:
         return {}

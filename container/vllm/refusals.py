@@ -12,7 +12,7 @@ from container.vllm.flags import FLAGS
 
 #: vLLM's statuses for an invalid request.
 _REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
-#: The longest part of a message that is read, in characters: it may quote the client, and the event loop waits.
+#: Characters of a message that are read: it may quote the client, and the event loop waits meanwhile.
 _MAX_READ = 1000
 #: Names in sentences for who starts vLLM: its variables and its length; a flag counts if vLLM has it.
 _OF_THE_SERVER = re.compile(r"\bVLLM_[A-Z]|`max_model_len`")

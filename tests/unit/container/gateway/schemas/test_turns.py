@@ -298,9 +298,9 @@ def test_no_arguments_are_an_empty_object() -> None:
          "`messages.0.tool_calls.0.function.name`: must not be empty"),
         ({"role": "assistant", "tool_calls": [{"id": "1", "function": {}}]},
          "`messages.0.tool_calls.0.function.name`: is missing"),
-        ({"role": "user", "contents": "a"}, "`messages.0.contents`: is not known here, did you mean 'content'?"),
+        ({"role": "user", "contents": "a"}, "`messages.0.contents`: is not known here, did you mean 'content'"),
         ({"role": "user", "content": [{"type": "text", "text": "a", "tex": "b"}]},
-         "`messages.0.content.0.tex`: is not known here, did you mean 'text'?"),
+         "`messages.0.content.0.tex`: is not known here, did you mean 'text'"),
     ],
 )  # fmt: skip
 def test_a_message_is_refused_for_its_true_reason(message: Json, problem: str) -> None:
@@ -392,10 +392,12 @@ def test_a_null_in_data_stays() -> None:
             "json_schema": {"name": "a", "strict": None, "schema": schema},
         },
     )
-    body = openai_body(read, default_new_tokens=9)
-    assert body["tools"][0]["function"]["parameters"] == schema
+    assert openai_body(read, default_new_tokens=9)["tools"][0]["function"]["parameters"] == schema
     without_tools = read.model_copy(update={"tools": None})
-    for body in (body, chat_body(without_tools, None, default_new_tokens=9)):
+    for body in (
+        openai_body(without_tools, default_new_tokens=9),
+        chat_body(without_tools, None, default_new_tokens=9),
+    ):
         assert body["response_format"] == {
             "type": "json_schema",
             "json_schema": {"name": "a", "schema": schema},
