@@ -89,7 +89,10 @@ lorax_messages = st.fixed_dictionaries(
     {"role": st.just("assistant"), "content": words}
 ) | st.fixed_dictionaries({"role": st.just("assistant"), "tool_calls": lorax_calls.map(lambda call: [call])})
 lorax_answers = lorax_messages.map(
-    lambda message: {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    lambda message: {
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "system_fingerprint": "0.1.0-native",
+    }
 )
 
 
@@ -146,12 +149,37 @@ def litellm(message: Any) -> Json:
     return dict(message.model_dump()) | nothing
 
 
+def langchain(message: Any) -> Json:
+    """What ChatOpenAI of langchain-openai 1.7.4 makes of its AIMessage (`_convert_message_to_dict`).
+
+    Its tool calls have the parsed arguments; those that it cannot parse are sent on as text.
+    """
+    written: Json = {"content": message.content, "role": "assistant"}
+    calls = [
+        {
+            "type": "function",
+            "id": call.id,
+            "function": {"name": call.function.name, "arguments": reparsed(call.function.arguments)},
+        }
+        for call in message.tool_calls or ()
+    ]
+    return written | {"tool_calls": calls, "content": message.content or None} if calls else written
+
+
+def reparsed(arguments: str) -> str:
+    try:
+        return json.dumps(json.loads(arguments, strict=False), ensure_ascii=False)
+    except ValueError:
+        return arguments
+
+
 WAYS: dict[str, Callable[[Any], Any]] = {
     "the object": lambda message: message,
     "model_dump": lambda message: message.model_dump(),
     "to_dict": lambda message: message.to_dict(),
     "without nulls": lambda message: message.model_dump(exclude_none=True),
     "litellm": litellm,
+    "langchain": langchain,
 }
 
 
@@ -159,7 +187,7 @@ def assert_taken_back(service: Service, message: Any, answer: Json) -> None:
     (choice,) = answer["choices"]
     for way, write in WAYS.items():
         turn = service.next_turn(write(message)).messages[1]
-        assert turn.content == choice["message"]["content"], way
+        assert (turn.content or None) == (choice["message"]["content"] or None), way
         calls = choice["message"].get("tool_calls") or []
         assert [call.function.name for call in turn.tool_calls or ()] == [
             call["function"]["name"] for call in calls
@@ -217,6 +245,36 @@ def test_a_stream_has_openais_fields_and_is_taken_back(
     )
     expected = {"content": "".join(pieces), "tool_calls": calls}
     assert_taken_back(service, whole.choices[0].message, {"choices": [{"message": expected}]})
+
+
+@settings(max_examples=40)
+@given(pieces=st.lists(words, min_size=1, max_size=3))
+def test_a_stream_of_lorax_has_openais_fields_and_is_taken_back(service: Service, pieces: list[str]) -> None:
+    """LoRAX 0.12.1's events (router/src/lib.rs: ChatCompletionStreamResponse) have text alone."""
+    answer = ChatAnswer(request(stream=True), "tiny-mistral", Usage())
+    reasons = [None] * (len(pieces) - 1) + ["stop"]
+    events = [
+        event
+        for piece, reason in zip(pieces, reasons, strict=True)
+        for event in answer.chunks(
+            {
+                "choices": [
+                    {"index": 0, "delta": {"role": "assistant", "content": piece}, "finish_reason": reason}
+                ]
+            }
+        )
+    ]
+    assert [name for event in events for name in unknown_fields(event)] == []
+    service.answer, service.kind = b"".join(map(encode_event, events)) + END_EVENT, "text/event-stream"
+    with service.client.chat.completions.stream(model="otter", messages=[USER]) as stream:  # type: ignore[list-item]
+        whole = stream.get_final_completion()
+    service.answer, service.kind = (
+        json.dumps(of_vllm({"object": "chat.completion", "choices": []})).encode(),
+        "application/json",
+    )
+    assert_taken_back(
+        service, whole.choices[0].message, {"choices": [{"message": {"content": "".join(pieces)}}]}
+    )
 
 
 class Sum(BaseModel):
