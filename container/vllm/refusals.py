@@ -21,6 +21,7 @@ _FLAG = re.compile(r"(?<![\w-])--(?:no-)?([a-z][a-z-]*)")
 _SUFFIX = "(parameter="
 #: The beginning of a message of vLLM's own request types.
 _PYDANTIC = re.compile(r"\d+ validation errors?:")
+_OF_A_TYPE = "the engine does not take this value: send one of docs/requests.md"
 _UNNAMED = "the engine refused the request: send fields and values of docs/requests.md alone"
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
@@ -70,7 +71,7 @@ def _for_client(message: str, field: str, request: Request) -> str:
     message = message[:_MAX_READ]
     if _PYDANTIC.match(message):
         # It has an error for each branch of vLLM's types, and quotes the values.
-        return f"`{field}`: the engine does not take this value" if field else _UNNAMED
+        return f"`{field}`: {_OF_A_TYPE}" if field else _UNNAMED
     sentences = _SENTENCE.split(message.partition(_SUFFIX)[0].rstrip())
     text = " ".join(each for each in sentences if not _is_of_the_server(each))
     text = text.replace("max_model_len", "the limit of prompt and answer")

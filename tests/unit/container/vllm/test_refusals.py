@@ -54,7 +54,9 @@ def test_a_message_has_nothing_that_a_client_cannot_set(said: str, becomes: str)
 
 def test_an_error_of_vllms_types_is_the_field_alone() -> None:
     text = "2 validation errors:\n  {'type': 'literal_error', 'loc': 'body.a', 'input': 'my secret'}\n"
-    assert message(text, param="response_format") == "`response_format`: the engine does not take this value"
+    assert message(text, param="response_format") == (
+        "`response_format`: the engine does not take this value: send one of docs/requests.md"
+    )
     assert message(text) == UNNAMED
 
 
