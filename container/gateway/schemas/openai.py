@@ -236,7 +236,7 @@ def _checked(data: Json, part: type[RequestObject], place: str, kind: Kind) -> J
 
     def remedy(name: str) -> str | None:
         key = other(name)
-        return key and key.remedy
+        return None if key is None else key.remedy
 
     data = {
         name: value

@@ -150,7 +150,7 @@ def litellm(message: Any) -> Json:
 
 
 def langchain(message: Any) -> Json:
-    """What ChatOpenAI of langchain-openai 1.7.4 makes of its AIMessage (`_convert_message_to_dict`).
+    """The message that ChatOpenAI of langchain-openai 1.7.4 writes (`_convert_message_to_dict`).
 
     Its tool calls have the parsed arguments; those that it cannot parse are sent on as text.
     """
