@@ -69,7 +69,9 @@ class ChatAnswer(OpenAIAnswer):
         if calls := message.get("tool_calls"):
             translated["tool_calls"] = [tool_call(call) for call in calls]
             reason = "tool_calls" if reason == "stop" else reason
-        return self.answer({"index": 0, "message": translated, "logprobs": None, "finish_reason": reason})
+        whole = self.answer({"index": 0, "message": translated, "logprobs": None, "finish_reason": reason})
+        fingerprint = answer.get("system_fingerprint")
+        return whole if fingerprint is None else whole | {"system_fingerprint": fingerprint}
 
     def chunks(self, event: Json) -> Iterator[Json]:
         """Translate one event; the last one also yields the usage chunk if requested."""

@@ -54,6 +54,8 @@ _ADAPTER_MESSAGES = {
 _OUT_OF_MEMORY = "out of memory"
 
 
+#: Parts of 0.12.1's messages about an answer that is no tool call (router/src/server.rs): they quote it.
+_NO_CALL = ("found in generated text", "Failed to parse generated text", "Failed to serialize arguments")
 #: Statuses of LoRAX's web framework, with a plain text, for a body that it cannot parse.
 _UNREADABLE = (400, 413, 422)
 
@@ -74,6 +76,8 @@ def refusal(status: int, body: Json, request: Request) -> GatewayError:
         "tool_error",
     ):
         names = {"`inputs`": f"`{request.prompt_field}`", "`max_new_tokens`": f"`{request.tokens_field}`"}
+        if error_type == "tool_error" and any(part in message for part in _NO_CALL):
+            message = f"Tool error: `{request.tokens_field}`: the limit cut the tool call off: ask for more"
         for name, written in names.items():
             message = message.replace(name, written)
         return GatewayError(422, error_type, message)

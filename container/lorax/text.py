@@ -88,5 +88,10 @@ def _asks(request: OpenAIRequest, name: str) -> bool:
         # 0 asks for those of the tokens themselves.
         return request.logprobs is not None
     if name == "response_format":
-        return request.response_format is not None and request.response_format.type != "text"
+        return asks_for_format(request)
     return bool(getattr(request, name))
+
+
+def asks_for_format(request: OpenAIRequest) -> bool:
+    """Return whether the `response_format` is another one than text."""
+    return request.response_format is not None and request.response_format.type != "text"

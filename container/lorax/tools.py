@@ -12,11 +12,23 @@ import uuid
 from container.gateway.errors import GatewayError
 from container.gateway.schemas.chat import Message, NamedTool, ToolCall
 from container.gateway.schemas.openai import ChatRequest, Json
+from container.lorax.text import asks_for_format
 
 
 def tool_fields(request: ChatRequest) -> Json:
-    """Return LoRAX's `tools` and `tool_choice`; raise `GatewayError` 422 for a choice that it cannot make."""
+    """Return LoRAX's `tools` and `tool_choice`; raise `GatewayError` 422 for a choice that it cannot make.
+
+    LoRAX refuses tools beside a response format, for the choice "none" as well (server.rs,
+    `prepare_chat_input`).
+    """
     if not request.tools:
+        return {}
+    if asks_for_format(request):
+        if request.may_call_tools:
+            raise GatewayError.validation(
+                "`response_format`: is not supported with `tools` by this endpoint's engine, LoRAX: leave it "
+                'out, or send `tool_choice: "none"`'
+            )
         return {}
     tools = [tool.model_dump(exclude_none=True) for tool in request.tools]
     for tool in tools:
@@ -59,11 +71,4 @@ def _named(name: str) -> Json:
 
 
 def _written(call: ToolCall) -> str:
-    try:
-        arguments = json.loads(call.function.arguments or "{}")
-    except ValueError:
-        arguments = None
-    if not isinstance(arguments, dict):
-        # Cut off by the limit of tokens.
-        arguments = {"arguments": call.function.arguments}
-    return json.dumps({"function": {"_name": call.function.name, **arguments}}, ensure_ascii=False)
+    return json.dumps({"function": {"_name": call.function.name, **call.function.values}}, ensure_ascii=False)

@@ -6,10 +6,11 @@ would send them back in the next turn.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from container.gateway.schemas.openai import Json, OpenAIRequest
+from container.gateway.schemas.openai import ChatRequest, Json, OpenAIRequest
 
 #: The fields of an object, with those of the objects that they hold; None for a plain value.
 _Fields = Mapping[str, Any]
@@ -34,7 +35,7 @@ _CHOICE = {
     "logprobs": _LOGPROBS,
 }
 _ANSWER = {
-    **_plain("id", "object", "created", "model"),
+    **_plain("id", "object", "created", "model", "system_fingerprint"),
     "choices": _CHOICE,
     "usage": _plain("prompt_tokens", "completion_tokens", "total_tokens"),
 }
@@ -46,11 +47,26 @@ def openai_body(request: OpenAIRequest, *, default_new_tokens: int) -> Json:
     """Return vLLM's request, without `model` and `stream`."""
     of_gateway = {"max_completion_tokens", "stream", "stream_options"}
     body = request.model_dump(by_alias=True, exclude_none=True, exclude=of_gateway)
+    if isinstance(request, ChatRequest):
+        _write_arguments(request, body)
     asked = request.response_format
     if asked is not None and asked.type == "json_object" and asked.older_schema is not None:
         schema = {"name": "answer", "schema": asked.older_schema}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return body | {"max_tokens": request.new_tokens(default_new_tokens)}
+
+
+def _write_arguments(request: ChatRequest, body: Json) -> None:
+    """Write each call's arguments as an object of JSON: vLLM fails on some text that a model can write.
+
+    It reads them with Python's JSON (renderers/chat_utils.py), catches `JSONDecodeError` alone, and gives the
+    chat template's text to the tokenizer, which refuses half of a surrogate pair.
+    """
+    for message, written in zip(request.messages, body["messages"], strict=True):
+        for call, written_call in zip(message.tool_calls or (), written.get("tool_calls", ()), strict=True):
+            values = call.function.values
+            if values.keys() == {"arguments"}:
+                written_call["function"]["arguments"] = json.dumps(values)
 
 
 def openai_answer(answer: Json, model: str) -> Json:

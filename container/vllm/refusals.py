@@ -8,16 +8,21 @@ from http import HTTPStatus
 from container.gateway.engine.http_client import EngineAnswer
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, GatewayError, adapter_error
 from container.gateway.schemas.openai import ChatRequest, Request
+from container.vllm.flags import FLAGS
 
 #: vLLM's statuses for an invalid request.
 _REFUSED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
-#: Sentences for who starts vLLM: they name its flags and variables, which a client cannot set.
-_OF_THE_SERVER = re.compile(r"(?<!\S)\W*--[a-z]|\bVLLM_[A-Z]|`max_model_len`")
-#: The end of a message that repeats the name of the field, and its value.
-_SUFFIX = re.compile(r"\s*\(parameter=.*\)$", re.DOTALL)
+#: Characters of a message that are read: it may quote the client, and the event loop waits meanwhile.
+_MAX_READ = 1000
+#: Names in sentences for who starts vLLM: its variables and its length; a flag counts if vLLM has it.
+_OF_THE_SERVER = re.compile(r"\bVLLM_[A-Z]|`max_model_len`")
+_FLAG = re.compile(r"(?<![\w-])--(?:no-)?([a-z][a-z-]*)")
+#: The beginning of the end of a message that repeats the name of the field, and its value.
+_SUFFIX = "(parameter="
 #: The beginning of a message of vLLM's own request types.
 _PYDANTIC = re.compile(r"\d+ validation errors?:")
-_UNNAMED = "the engine refused the request"
+_OF_A_TYPE = "the engine does not take this value: send one of docs/requests.md"
+_UNNAMED = "the engine refused the request: send fields and values of docs/requests.md alone"
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
@@ -63,10 +68,18 @@ def _for_client(message: str, field: str, request: Request) -> str:
 
     `field` is the one that vLLM names beside the message; "" for none.
     """
+    message = message[:_MAX_READ]
     if _PYDANTIC.match(message):
         # It has an error for each branch of vLLM's types, and quotes the values.
-        return f"`{field}`: the engine does not take this value" if field else _UNNAMED
-    sentences = _SENTENCE.split(_SUFFIX.sub("", message))
-    text = " ".join(each for each in sentences if not _OF_THE_SERVER.search(each))
+        return f"`{field}`: {_OF_A_TYPE}" if field else _UNNAMED
+    sentences = _SENTENCE.split(message.partition(_SUFFIX)[0].rstrip())
+    text = " ".join(each for each in sentences if not _is_of_the_server(each))
     text = text.replace("max_model_len", "the limit of prompt and answer")
-    return re.sub(r"\bmax_tokens\b", request.tokens_field, text) or _UNNAMED
+    if request.tokens_field not in text:
+        text = re.sub(r"\bmax_tokens\b", request.tokens_field, text)
+    return text or _UNNAMED
+
+
+def _is_of_the_server(sentence: str) -> bool:
+    flags = (match[1] for match in _FLAG.finditer(sentence))
+    return _OF_THE_SERVER.search(sentence) is not None or any(flag in FLAGS.flags for flag in flags)

@@ -104,7 +104,9 @@ def test_another_key_is_no_typing_error(tested: RecordedGateway, name: str) -> N
 
 @pytest.mark.parametrize("name", ["reasoning_effort", "length_penalty", "min_tokens", "prompt_logprobs"])
 def test_another_field_is_no_typing_error(tested: RecordedGateway, name: str) -> None:
-    assert tested.refusal({"prompt": "one", name: 1}).endswith(f"`{name}`: is not known here: leave it out")
+    message = tested.refusal({"prompt": "one", name: 2})
+    assert f"`{name}`: " in message
+    assert message.endswith(": leave it out")
 
 
 @pytest.mark.parametrize(

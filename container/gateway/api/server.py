@@ -27,6 +27,7 @@ from container.gateway.engine.backend import Backend
 from container.gateway.engine.readiness import EngineState, Readiness
 from container.gateway.errors import INTERNAL, GatewayError
 from container.gateway.request_context import Phase, RequestContext
+from container.gateway.schemas.adapter_names import shortened
 from container.gateway.schemas.lorax import GenerateRequest
 from container.gateway.schemas.openai import Json, Request
 from container.gateway.schemas.parsing import Read, Reader, read_json
@@ -42,8 +43,6 @@ STREAM_SECONDS = 475.0
 #: The header in which SageMaker passes on `InferenceId`, the client's id of a request.
 _INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+-]{1,64}")
-#: Characters of a name that a message quotes.
-_MAX_QUOTED = 100
 _JSON = "application/json"
 
 _log = logging.getLogger(__name__)
@@ -280,8 +279,8 @@ class Gateway:
             adapter = await self._registry.resolve(request.adapter)
         except InvalidName as error:
             raise GatewayError.validation(
-                f"`{request.adapter_field}`: {error.adapter[:_MAX_QUOTED]!r} cannot be an adapter: "
-                f"{error.problem[:_MAX_QUOTED]}; name a published one, or leave it out for the base model"
+                f"`{request.adapter_field}`: {shortened(error.adapter)!r} cannot be an adapter: "
+                f"{error.problem}; name a published one, or leave it out for the base model"
             ) from None
         context.adapter, context.revision = adapter.name, adapter.revision
         waiting = partial(self._admission.waiting_for_load, context)

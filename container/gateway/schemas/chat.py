@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -14,15 +15,15 @@ from container.gateway.schemas.validation import RequestObject
 MAX_ITEMS = 4096
 #: Fields that the openai package adds to an answer that it has parsed; their content is in the text as well.
 _PARSED = frozenset({"parsed", "parsed_arguments"})
-#: Fields that may be empty.
-_KEPT = frozenset({"content", "text"})
+#: Maximum of levels in the arguments of a call: Python's JSON, which vLLM reads them with, fails near 1000.
+_MAX_LEVELS = 64
 
 
 class _Echoed(RequestObject):
     """An object of an answer, as a client's library sends it back in the next turn.
 
     Libraries write every field of their class, and some of other services: null, empty, or an object of such
-    fields. These count as absent; `content` and `text` are kept, which may be empty.
+    fields. These count as absent; `content`, which may be empty, and the mandatory fields are kept.
     """
 
     @model_validator(mode="before")
@@ -33,14 +34,27 @@ class _Echoed(RequestObject):
         return {
             name: value
             for name, value in data.items()
-            if name in _KEPT or (name not in _PARSED and not _is_empty(value))
+            if cls._is_kept(name) or (name not in _PARSED and not _is_empty(value))
         }
+
+    @classmethod
+    def _is_kept(cls, name: str) -> bool:
+        field = cls.model_fields.get(name)
+        return name == "content" or (field is not None and field.is_required())
 
 
 def _is_empty(value: Any) -> bool:
     if isinstance(value, dict):
         return all(map(_is_empty, value.values()))
     return value is None or (isinstance(value, str | list) and not value)
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_MAX_LEVELS):
+        objects = [each for each in level if isinstance(each, dict | list)]
+        level = [item for each in objects for item in (each.values() if isinstance(each, dict) else each)]
+    return bool(level)
 
 
 class TextPart(_Echoed):
@@ -55,6 +69,22 @@ class FunctionCall(_Echoed):
 
     name: Text
     arguments: str = ""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The arguments as an object; `arguments` alone for text that an engine could not write again.
+
+        A model can write such text: cut off, not an object, with `NaN`, a number out of range, half of a
+        surrogate pair, or hundreds of levels.
+        """
+        try:
+            values = json.loads(self.arguments or "{}")
+            if isinstance(values, dict) and not _is_deep(values):
+                json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
+                return values
+        except (ValueError, RecursionError):
+            pass
+        return {"arguments": self.arguments}
 
 
 class ToolCall(_Echoed):

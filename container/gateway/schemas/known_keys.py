@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from adapters.closest import closest
 from container.gateway.errors import GatewayError
 from container.gateway.schemas.adapter_names import (
-    MAX_NAME,
     is_base_model,
     name_it_in,
     selects_adapter,
     shortened,
 )
-from container.gateway.schemas.validation import RequestObject
+from container.gateway.schemas.validation import RequestObject, unknown_key
 
-#: Smallest similarity of a key to a known one that is a typing error, such as a letter less or more:
-#: `min_new_tokens` and `max_new_tokens` have 0.86.
-TYPING_ERROR = 0.88
 #: Maximum of unknown keys that are searched for an adapter, which comes first in the message: one is enough
 #: to refuse, and 9,000 long ones take 0.4 s.
 MAX_SEARCHED = 100
@@ -56,8 +51,7 @@ def refuse_unknown(
     elif chooses:
         problem = name_it_in(adapter_field)
     else:
-        near = closest(name[:MAX_NAME], known, cutoff=TYPING_ERROR)
-        problem = remedy(name) or "is not known here" + (near or ": leave it out")
+        problem = remedy(name) or unknown_key(name, known)
     key = shortened(name)
     raise GatewayError.validation(f"`{place}.{key}`: {problem}" if place else f"`{key}`: {problem}")
 

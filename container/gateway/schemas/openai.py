@@ -6,13 +6,14 @@ or offer functions that clients must not use (vLLM: templates, other sources of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from container.gateway.errors import GatewayError
-from container.gateway.schemas.adapter_names import BASE_MODEL_IDS
+from container.gateway.schemas.adapter_names import BASE_MODEL_IDS, shortened
 from container.gateway.schemas.chat import MAX_ITEMS, Message, NamedTool, Tool
 from container.gateway.schemas.known_keys import refuse_unknown
 from container.gateway.schemas.lorax import (
@@ -23,6 +24,7 @@ from container.gateway.schemas.lorax import (
     Positive,
     Text,
 )
+from container.gateway.schemas.other_servers import OtherKey
 from container.gateway.schemas.validation import RequestObject, set_fields, validated
 
 #: One JSON object as it goes to the client: the answer, or one event of a stream.
@@ -45,16 +47,32 @@ IGNORED = frozenset(
         "sagemaker_base_url",
     }
 )
-#: What to write instead of fields of OpenAI's older API, and of vLLM's.
-_INSTEAD = MappingProxyType(
+_NO_BEAMS = "there is no beam search: leave it out"
+#: Fields of OpenAI's and vLLM's schemas that this one has not, by their path.
+OTHER_FIELDS: Mapping[str, OtherKey] = MappingProxyType(
     {
-        "functions": "write `tools`",
-        "function_call": "write `tool_choice`",
-        "max_new_tokens": "write `max_tokens`",
-        "guided_json": "write `response_format`",
-        "structured_outputs": "write `response_format`",
+        "best_of": OtherKey("write `n`, if the engine is vLLM", (1,)),
+        "function_call": OtherKey("write `tool_choice`"),
+        "functions": OtherKey("write `tools`", ([],)),
+        "guided_json": OtherKey("write `response_format`"),
+        "include_stop_str_in_output": OtherKey("a stop sequence is not in the text: leave it out", (False,)),
+        "length_penalty": OtherKey(_NO_BEAMS, (1,)),
+        "max_new_tokens": OtherKey("write `max_tokens`"),
+        "min_p": OtherKey("it is not supported: write `top_p` or `top_k`", (0,)),
+        "min_tokens": OtherKey("it is not supported: leave it out", (0,)),
+        "modalities": OtherKey("answers are text: leave it out", (["text"],)),
+        "skip_special_tokens": OtherKey("the text never has special tokens: leave it out", (True,)),
+        "stream_options.continuous_usage_stats": OtherKey("write `include_usage`", (False,)),
+        "stream_options.include_obfuscation": OtherKey("streams have no padding: leave it out", (False,)),
+        "structured_outputs": OtherKey("write `response_format`"),
+        "suffix": OtherKey("write the model's own format for filling in, in `prompt`", ("",)),
+        "use_beam_search": OtherKey(_NO_BEAMS, (False,)),
     }
 )
+#: A token's id as a key: other text would be quoted in vLLM's message, and vLLM takes long to clean that.
+TokenId = Annotated[str, Field(pattern="^[0-9]{1,9}$")]
+#: A null is a key that is not set, here as well.
+Biases = Annotated[dict[TokenId, float], BeforeValidator(set_fields)]
 #: Values of `top_k` that mean all tokens to vLLM, as if it were absent.
 _ALL_TOKENS = (-1, 0)
 
@@ -102,7 +120,7 @@ class OpenAIRequest(RequestObject):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     repetition_penalty: Annotated[float, Field(gt=0)] | None = None
-    logit_bias: Annotated[dict[str, float], Field(max_length=MAX_ITEMS)] | None = None
+    logit_bias: Annotated[Biases, Field(max_length=MAX_ITEMS)] | None = None
     response_format: ResponseFormat | None = None
     ignore_eos: bool | None = None
 
@@ -187,15 +205,17 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
     if isinstance(data, dict):
         for name, value in data.items():
             if isinstance(value, dict | list) and len(value) > MAX_ITEMS:
-                raise GatewayError.validation(f"`{name[:50]}`: takes at most {MAX_ITEMS} items")
+                raise GatewayError.validation(f"`{shortened(name)}`: takes at most {MAX_ITEMS} items")
         data = {name: value for name, value in set_fields(data).items() if name not in IGNORED}
         if data.get("model") in (*BASE_MODEL_IDS, base_model):
             del data["model"]
         if type(data.get("top_k")) is int and data["top_k"] in _ALL_TOKENS:
             del data["top_k"]
-        refuse_unknown(
-            data, kind, adapter_field=kind.adapter_field, base_model=base_model, remedy=_INSTEAD.get
-        )
+        data = _checked(data, kind, "", kind, base_model)
+        if isinstance(data.get("stream_options"), dict):
+            data["stream_options"] = _checked(
+                data["stream_options"], StreamOptions, "stream_options", kind, base_model
+            )
         if isinstance(data.get("prompt"), list):
             data["prompt"] = _only_text(data["prompt"])
     request = validated(kind, data)
@@ -209,6 +229,32 @@ def read_openai_request(data: Any, kind: Kind, *, base_model: str, max_new_token
         _check_messages(request)
         return _with_checked_tools(request)
     return request
+
+
+def _checked(data: Json, part: type[RequestObject], place: str, kind: Kind, base_model: str) -> Json:
+    """Return an object at `place` without neutral fields; raise `GatewayError` for a field it has not."""
+
+    def other(name: str) -> OtherKey | None:
+        return OTHER_FIELDS.get(f"{place}.{name}" if place else name)
+
+    def remedy(name: str) -> str | None:
+        key = other(name)
+        return None if key is None else key.remedy
+
+    data = {
+        name: value
+        for name, value in data.items()
+        if (key := other(name)) is None or value not in (key.neutral or ())
+    }
+    refuse_unknown(
+        data,
+        part,
+        place=place,
+        adapter_field=kind.adapter_field,
+        base_model=base_model,
+        remedy=remedy,
+    )
+    return data
 
 
 def _only_text(prompts: list[Any]) -> str:

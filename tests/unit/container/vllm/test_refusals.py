@@ -1,5 +1,6 @@
 """vLLM's messages, in the client's names and without what is for who starts it."""
 
+import time
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from container.gateway.engine.http_client import EngineAnswer
 from container.gateway.schemas.parsing import Reader
 from container.vllm.refusals import refusal
 
+UNNAMED = "the engine refused the request: send fields and values of docs/requests.md alone"
 READER = Reader(base_model="base", max_new_tokens=1000)
 CHAT = READER.any({"messages": [{"role": "user", "content": "hi"}]})
 NEWER = READER.any({"messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 9})
@@ -31,7 +33,7 @@ def message(text: str, request: Any = CHAT, **more: Any) -> str:
          "temperature must be in [0, 2], got 5.0."),
         # vllm/renderers/online_renderer.py
         ('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
-         "the engine refused the request"),
+         UNNAMED),
         # vllm/v1/engine/input_processor.py
         ("The prompt is too long. Make sure that `max_model_len` is no smaller than the number of text tokens.",
          "The prompt is too long."),
@@ -40,7 +42,10 @@ def message(text: str, request: Any = CHAT, **more: Any) -> str:
          "n must be at most 4, got 8."),
         # A chat template's own words.
         ("Only user and assistant roles are supported", "Only user and assistant roles are supported"),
-        ("", "the engine refused the request"),
+        # A client's own text is not vLLM's flag, nor a second name of a field.
+        ("Only user roles are supported, got my-role --foo.", "Only user roles are supported, got my-role --foo."),
+        ("It needs --no-enable-lora. Or so.", "Or so."),
+        ("", UNNAMED),
     ],
 )  # fmt: skip
 def test_a_message_has_nothing_that_a_client_cannot_set(said: str, becomes: str) -> None:
@@ -49,8 +54,29 @@ def test_a_message_has_nothing_that_a_client_cannot_set(said: str, becomes: str)
 
 def test_an_error_of_vllms_types_is_the_field_alone() -> None:
     text = "2 validation errors:\n  {'type': 'literal_error', 'loc': 'body.a', 'input': 'my secret'}\n"
-    assert message(text, param="response_format") == "`response_format`: the engine does not take this value"
-    assert message(text) == "the engine refused the request"
+    assert message(text, param="response_format") == (
+        "`response_format`: the engine does not take this value: send one of docs/requests.md"
+    )
+    assert message(text) == UNNAMED
+
+
+def test_a_name_that_vllm_has_written_is_not_written_again() -> None:
+    text = "max_completion_tokens is 5, max_tokens 6"
+    assert message(text, NEWER) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " " * 50_000, "\n" * 50_000, "a " * 50_000, "/" * 50_000, "-" * 50_000, "(parameter=" * 9000,
+        f"logit_bias contains key(s) {' ' * 50_000} (parameter=logit_bias",
+    ],
+)  # fmt: skip
+def test_a_long_message_does_not_keep_the_event_loop(text: str) -> None:
+    """vLLM quotes the client; /ping waits meanwhile."""
+    began = time.process_time()
+    assert len(message(text)) <= 1000
+    assert time.process_time() - began < 0.1
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_the_branch_that_was_meant_is_named(fields: dict[str, Any], message: str
     ("content", "message"),
     [
         ([{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}],
-         "`messages.0.content.0.cache_control`: is not known here"),
+         "`messages.0.content.0.cache_control`: is not known here: leave it out"),
         ([{"type": "image_url", "image_url": {"url": "secret"}}], "`messages.0.content.0.type`: must be 'text'"),
         (["secret"], "`messages.0.content.0`: must be an object"),
         ([{"type": "text"}], "`messages.0.content.0.text`: is missing"),

@@ -1,13 +1,16 @@
 """OpenAI's schemas, as far as this endpoint accepts them."""
 
+import json
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from container.gateway.errors import GatewayError
 from container.gateway.schemas.lorax import GenerateRequest
-from container.gateway.schemas.openai import ChatRequest, TextRequest
+from container.gateway.schemas.openai import OTHER_FIELDS, ChatRequest, TextRequest
 from container.gateway.schemas.parsing import Reader
 
 READER = Reader(base_model="tiny-mistral", max_new_tokens=100)
@@ -73,6 +76,8 @@ def test_what_openai_keeps_books_with_is_taken_and_not_looked_at(read: Any) -> N
         {"n": 0}, {"n": 9}, {"stop": ["a", "b", "c", "d", "e"]}, {"stop": ""}, {"stop": [""]},
         {"seed": -1}, {"presence_penalty": 3}, {"frequency_penalty": -3}, {"stream": "yes"},
         {"stream_options": {"include_obfuscation": True}}, {"logit_bias": {"1": "a"}}, {"model": 7},
+        {"logit_bias": {"-1": 1}}, {"logit_bias": {" " * 30_000: 1}}, {"logit_bias": {"1" * 10: 1}},
+        {"logit_bias": {"1\n": 1}}, {"logit_bias": {"١": 1}},
     ],
 )  # fmt: skip
 def test_values_out_of_range_are_422_and_named(read: Any, fields: dict[str, Any]) -> None:
@@ -110,6 +115,36 @@ def test_a_long_list_does_not_keep_the_event_loop(fields: dict[str, Any]) -> Non
     refusal(chat, **fields)
     # Without a limit it takes seconds; /ping has to answer within two.
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("read", [chat, text])
+@pytest.mark.parametrize("path", OTHER_FIELDS)
+def test_a_value_that_changes_nothing_is_taken_and_another_one_is_refused(read: Any, path: str) -> None:
+    *outer, name = path.split(".")
+
+    def body(value: Any) -> dict[str, Any]:
+        return {outer[0]: {name: value}} if outer else {name: value}
+
+    for value in OTHER_FIELDS[path].neutral or ():
+        assert read(**body(value)).model_dump(exclude={"stream_options"}) == read().model_dump(
+            exclude={"stream_options"}
+        )
+    assert refusal(read, **body("my secret")).message.endswith(f"`{path}`: {OTHER_FIELDS[path].remedy}")
+
+
+def test_the_documented_fields_that_change_nothing_are_these() -> None:
+    page = (Path(__file__).parents[5] / "docs" / "requests.md").read_text()
+    table = page.partition("| field | value |\n|---|---|\n")[2].partition("\n\n")[0]
+    documented: dict[str, Any] = {}
+    for row in table.splitlines():
+        names, value = row.strip("|").split(" | ")
+        documented |= dict.fromkeys(re.findall(r"`([^`]+)`", names), (json.loads(value.strip("` ")),))
+    assert documented == {name: key.neutral for name, key in OTHER_FIELDS.items() if key.neutral}
+
+
+@pytest.mark.parametrize("read", [chat, text])
+def test_a_null_among_the_biases_is_not_set(read: Any) -> None:
+    assert read(logit_bias={"1": None, "2": 1}).logit_bias == {"2": 1}
 
 
 def test_text_in_parts_is_text() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from openai import OpenAI
 from pydantic import BaseModel
 
+from container.gateway.engine.http_client import encode
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Usage
 from container.gateway.schemas.openai import ChatRequest, Json
@@ -88,7 +89,10 @@ lorax_messages = st.fixed_dictionaries(
     {"role": st.just("assistant"), "content": words}
 ) | st.fixed_dictionaries({"role": st.just("assistant"), "tool_calls": lorax_calls.map(lambda call: [call])})
 lorax_answers = lorax_messages.map(
-    lambda message: {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    lambda message: {
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "system_fingerprint": "0.1.0-native",
+    }
 )
 
 
@@ -145,12 +149,37 @@ def litellm(message: Any) -> Json:
     return dict(message.model_dump()) | nothing
 
 
+def langchain(message: Any) -> Json:
+    """The message that ChatOpenAI of langchain-openai 1.7.4 writes (`_convert_message_to_dict`).
+
+    Its tool calls have the parsed arguments; those that it cannot parse are sent on as text.
+    """
+    written: Json = {"content": message.content, "role": "assistant"}
+    calls = [
+        {
+            "type": "function",
+            "id": call.id,
+            "function": {"name": call.function.name, "arguments": reparsed(call.function.arguments)},
+        }
+        for call in message.tool_calls or ()
+    ]
+    return written | {"tool_calls": calls, "content": message.content or None} if calls else written
+
+
+def reparsed(arguments: str) -> str:
+    try:
+        return json.dumps(json.loads(arguments, strict=False), ensure_ascii=False)
+    except ValueError:
+        return arguments
+
+
 WAYS: dict[str, Callable[[Any], Any]] = {
     "the object": lambda message: message,
     "model_dump": lambda message: message.model_dump(),
     "to_dict": lambda message: message.to_dict(),
     "without nulls": lambda message: message.model_dump(exclude_none=True),
     "litellm": litellm,
+    "langchain": langchain,
 }
 
 
@@ -158,7 +187,7 @@ def assert_taken_back(service: Service, message: Any, answer: Json) -> None:
     (choice,) = answer["choices"]
     for way, write in WAYS.items():
         turn = service.next_turn(write(message)).messages[1]
-        assert turn.content == choice["message"]["content"], way
+        assert (turn.content or None) == (choice["message"]["content"] or None), way
         calls = choice["message"].get("tool_calls") or []
         assert [call.function.name for call in turn.tool_calls or ()] == [
             call["function"]["name"] for call in calls
@@ -218,6 +247,36 @@ def test_a_stream_has_openais_fields_and_is_taken_back(
     assert_taken_back(service, whole.choices[0].message, {"choices": [{"message": expected}]})
 
 
+@settings(max_examples=40)
+@given(pieces=st.lists(words, min_size=1, max_size=3))
+def test_a_stream_of_lorax_has_openais_fields_and_is_taken_back(service: Service, pieces: list[str]) -> None:
+    """LoRAX 0.12.1's events (router/src/lib.rs: ChatCompletionStreamResponse) have text alone."""
+    answer = ChatAnswer(request(stream=True), "tiny-mistral", Usage())
+    reasons = [None] * (len(pieces) - 1) + ["stop"]
+    events = [
+        event
+        for piece, reason in zip(pieces, reasons, strict=True)
+        for event in answer.chunks(
+            {
+                "choices": [
+                    {"index": 0, "delta": {"role": "assistant", "content": piece}, "finish_reason": reason}
+                ]
+            }
+        )
+    ]
+    assert [name for event in events for name in unknown_fields(event)] == []
+    service.answer, service.kind = b"".join(map(encode_event, events)) + END_EVENT, "text/event-stream"
+    with service.client.chat.completions.stream(model="otter", messages=[USER]) as stream:  # type: ignore[list-item]
+        whole = stream.get_final_completion()
+    service.answer, service.kind = (
+        json.dumps(of_vllm({"object": "chat.completion", "choices": []})).encode(),
+        "application/json",
+    )
+    assert_taken_back(
+        service, whole.choices[0].message, {"choices": [{"message": {"content": "".join(pieces)}}]}
+    )
+
+
 class Sum(BaseModel):
     a: int
 
@@ -265,12 +324,60 @@ def test_a_result_of_a_tool_is_taken_on_both_engines() -> None:
     ]
 
 
-@pytest.mark.parametrize("arguments", ["", "{", "[1]", '"a"'])
-def test_arguments_that_were_cut_off_are_taken_back(arguments: str) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "{", "[1]", '"a"', "[" * 90_000, '{"a":' * 90 + "1" + "}" * 90, '{"a":"\\ud83d"}', '{"a":NaN}',
+        '{"a":1e999}', '{"a":' + "1" * 5000 + "}",
+    ],
+)  # fmt: skip
+def test_arguments_that_are_no_object_of_json_are_taken_back_as_text(arguments: str) -> None:
     call = {"id": "call-1", "function": {"name": "add", "arguments": arguments}}
     read = request(messages=[USER, {"role": "assistant", "tool_calls": [call]}, USER])
     (_, echoed, _) = chat_body(read, None, default_new_tokens=9)["messages"]
-    assert json.loads(echoed["content"])["function"]["_name"] == "add"
+    assert json.loads(echoed["content"]) == {"function": {"_name": "add", "arguments": arguments}}
+    encode(echoed)
+    (_, sent, _) = openai_body(read, default_new_tokens=9)["messages"]
+    assert json.loads(sent["tool_calls"][0]["function"]["arguments"]) == {"arguments": arguments}
+
+
+def test_no_arguments_are_an_empty_object() -> None:
+    call = {"id": "call-1", "function": {"name": "add", "arguments": ""}}
+    read = request(messages=[USER, {"role": "assistant", "tool_calls": [call]}, USER])
+    (_, echoed, _) = chat_body(read, None, default_new_tokens=9)["messages"]
+    assert json.loads(echoed["content"]) == {"function": {"_name": "add"}}
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        ({"role": "", "content": "a"}, "`messages.0.role`: must not be empty"),
+        ({"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": ""}}]},
+         "`messages.0.tool_calls.0.function.name`: must not be empty"),
+        ({"role": "assistant", "tool_calls": [{"id": "1", "function": {}}]},
+         "`messages.0.tool_calls.0.function.name`: is missing"),
+        ({"role": "user", "contents": "a"}, "`messages.0.contents`: is not known here, did you mean 'content'"),
+        ({"role": "user", "content": [{"type": "text", "text": "a", "texts": "b"}]},
+         "`messages.0.content.0.texts`: is not known here, did you mean 'text'"),
+    ],
+)  # fmt: skip
+def test_a_message_is_refused_for_its_true_reason(message: Json, problem: str) -> None:
+    with pytest.raises(GatewayError) as caught:
+        request(messages=[message])
+    assert caught.value.message == f"Input validation error: {problem}"
+
+
+def test_a_schema_and_tools_that_may_not_be_called_are_the_schema_to_lorax() -> None:
+    schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}
+    body = chat_body(
+        request(tools=TOOLS, tool_choice="none", response_format=schema), None, default_new_tokens=9
+    )
+    assert body["response_format"] == schema
+    assert not {"tools", "tool_choice"} & body.keys()
+    with pytest.raises(GatewayError, match="`response_format`: is not supported with `tools`"):
+        chat_body(request(tools=TOOLS, response_format=schema), None, default_new_tokens=9)
+    text = request(tools=TOOLS, response_format={"type": "text"})
+    assert chat_body(text, None, default_new_tokens=9)["tools"]
 
 
 @pytest.mark.parametrize(
@@ -343,8 +450,12 @@ def test_a_null_in_data_stays() -> None:
             "json_schema": {"name": "a", "strict": None, "schema": schema},
         },
     )
-    for body in (openai_body(read, default_new_tokens=9), chat_body(read, None, default_new_tokens=9)):
-        assert body["tools"][0]["function"]["parameters"] == schema
+    assert openai_body(read, default_new_tokens=9)["tools"][0]["function"]["parameters"] == schema
+    without_tools = read.model_copy(update={"tools": None})
+    for body in (
+        openai_body(without_tools, default_new_tokens=9),
+        chat_body(without_tools, None, default_new_tokens=9),
+    ):
         assert body["response_format"] == {
             "type": "json_schema",
             "json_schema": {"name": "a", "schema": schema},
