@@ -53,6 +53,8 @@ class ArchitectureFacts:
     the names of the parts. None: not known, every layer of the base model may have one."""
     renames: tuple[Rename, ...] = ()
     """Steps from a tensor's name to the engine's name."""
+    embeddings: frozenset[str] = frozenset()
+    """Those of `layers` that are embeddings, not linear layers: PEFT has other names for their tensors."""
     _completed: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def of_adapter(self, path: str) -> str:
@@ -74,6 +76,10 @@ class ArchitectureFacts:
     def serves(self, layer: str) -> bool:
         """Check that a layer, by the engine's name, has a slot, as far as is known."""
         return self.layers is None or kind_of(layer) in self.layers
+
+    def embeds(self, layer: str) -> bool:
+        """Check that a layer, by the engine's name, is known as embeddings."""
+        return kind_of(layer) in self.embeddings
 
     def modules(self) -> list[str]:
         """Return the last parts of the names of `layers`, in alphabetical order."""

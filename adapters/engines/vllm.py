@@ -27,9 +27,11 @@ _PREFIX = Rename("pattern", r"base_model\.model\.", "")
 
 def _architectures() -> Iterator[tuple[str, ArchitectureFacts]]:
     for row in ROWS.strip().splitlines():
-        names, renames, layers = json.loads(row)
+        names, renames, layers, embeddings = json.loads(row)
         facts = ArchitectureFacts(
-            None if layers is None else kinds(layers), (_PREFIX, *(Rename(*rename) for rename in renames))
+            None if layers is None else kinds(layers),
+            (_PREFIX, *(Rename(*rename) for rename in renames)),
+            frozenset(embeddings),
         )
         yield from ((name, facts) for name in names.split())
 

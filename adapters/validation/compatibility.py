@@ -141,6 +141,16 @@ def check_layers(
                 f"it changes {path}, embeddings, for which {rules.base_model} may have no slot",
                 "train linear layers alone, e.g. q_proj and v_proj",
             )
+        if layer.embeds != facts.embeds(at):
+            # LoRAX looks for the one name only. vLLM makes no difference, but PEFT has one for each.
+            named, meant = (
+                ("lora_embedding_A", "a linear layer") if layer.embeds else ("lora_A", "embeddings")
+            )
+            raise InvalidFiles(
+                name,
+                f"its tensors for {path} are named {named}, which is not PEFT's name for {meant}",
+                "save it again, with PEFT's save_pretrained",
+            )
         sizes = there.get(at)
         if layer.copied not in {None, sizes}:
             # PEFT changes these weights only to make room for more tokens.

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters.engines.architectures import Rename, kind_of
+from adapters.engines.architectures import ArchitectureFacts, Rename, kind_of
 
 #: Packages that some models import for images and sound, which are not needed to build them.
 _OPTIONAL = ("torchvision", "torchaudio", "timm")
@@ -124,12 +124,13 @@ def _inspected(model: Any) -> Any:
     return registry._ModelInfo.from_model_cls(model.load_model_cls())
 
 
-def tree(architecture: str, config: Any) -> tuple[frozenset[str], tuple[Rename, ...]]:
-    """Return the kinds of layers with a slot, and the renames, of models with this config.
+def tree(architecture: str, config: Any) -> ArchitectureFacts:
+    """Return the facts of models with this config.
 
     Raises whatever vLLM raises if it cannot build the model on this machine.
     """
     kinds: set[str] = set()
+    embeddings: set[str] = set()
     renames: tuple[Rename, ...] = ()
     for switch in (*_SWITCHES, *_language_models(config)):
         changed = [part for part in _parts(config) if switch.keys() <= vars(part).keys()]
@@ -140,7 +141,7 @@ def tree(architecture: str, config: Any) -> tuple[frozenset[str], tuple[Rename, 
             for part in changed:
                 _set(part, switch)
             model, vllm_config = _built(architecture, config)
-            found = set(_slots(model, vllm_config))
+            slots = dict(_slots(model, vllm_config))
         except Exception:
             if not switch:
                 raise
@@ -149,9 +150,11 @@ def tree(architecture: str, config: Any) -> tuple[frozenset[str], tuple[Rename, 
             for part, values in zip(changed, before, strict=True):
                 _set(part, values)
         # Whether the head has a slot differs between the language models, too: the default's counts.
-        kinds |= {kind for kind in found if "*" in kind} if "text_config" in switch else found
+        found = {kind for kind in slots if "*" in kind or "text_config" not in switch}
+        kinds |= found
+        embeddings |= {kind for kind in found if slots[kind]}
         renames = renames or tuple(renames_of(model))
-    return frozenset(kinds), renames
+    return ArchitectureFacts(frozenset(kinds), renames, frozenset(embeddings))
 
 
 def _language_models(config: Any) -> Iterator[dict[str, Any]]:
@@ -250,8 +253,11 @@ def _build(architecture: str, config: Any) -> tuple[Any, Any]:
             torch.set_default_dtype(dtype)
 
 
-def _slots(model: Any, vllm_config: Any) -> Iterator[str]:
-    """Yield the kinds of layers that `LoRAModelManager` would wrap and look up in an adapter."""
+def _slots(model: Any, vllm_config: Any) -> Iterator[tuple[str, bool]]:
+    """Yield the kinds of layers that `LoRAModelManager` would wrap and look up in an adapter.
+
+    The second value is true for embeddings.
+    """
     from vllm.lora.utils import (  # noqa: PLC0415
         _all_lora_classes,
         get_supported_lora_modules,
@@ -260,6 +266,7 @@ def _slots(model: Any, vllm_config: Any) -> Iterator[str]:
         process_packed_modules_mapping,
     )
     from vllm.model_executor.layers.fused_moe import MoERunner  # noqa: PLC0415
+    from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding  # noqa: PLC0415
     from vllm.model_executor.models import supports_multimodal  # noqa: PLC0415
 
     supported = get_supported_lora_modules(model)
@@ -301,7 +308,8 @@ def _slots(model: Any, vllm_config: Any) -> Iterator[str]:
             parts = parts if len(parts) > 1 else [last]
         wrapped.add(id(module))
         for part in parts:
-            yield kind_of(f"{parent}.{part}" if parent else part)
+            # As VocabParallelEmbeddingWithLoRA.can_replace_layer: heads are of a class derived from this one.
+            yield kind_of(f"{parent}.{part}" if parent else part), type(module) is VocabParallelEmbedding
 
 
 def _called_elsewhere(model: Any, supported: Sequence[str]) -> set[int]:
@@ -351,7 +359,7 @@ def renames_of(model: Any) -> Iterator[Rename]:
         # Its `\1` counts from inside of the group that it puts around the pattern.
         yield Rename("once", renaming.source_patterns[0], renaming.target_patterns[0])
     for pattern, new in mapper.orig_to_new_regex.items():
-        yield Rename("pattern", _LINEAR.get(pattern.pattern, pattern.pattern), new)
+        yield Rename("pattern", _SAME_IN_LINEAR_TIME.get(pattern.pattern, pattern.pattern), new)
     for part, new in mapper.orig_to_new_substr.items():
         yield Rename("part", part, new)
     for prefix, new in mapper.orig_to_new_prefix.items():
@@ -363,4 +371,4 @@ def renames_of(model: Any) -> Iterator[Rename]:
 
 
 #: Patterns of vLLM that take exponential time in the number of dots, with one that does the same without.
-_LINEAR = {r"^model\.(.+\.)*(lm_head.+)": r"^model\.(.*\.)?(lm_head.+)"}
+_SAME_IN_LINEAR_TIME = {r"^model\.(.+\.)*(lm_head.+)": r"^model\.(.*\.)?(lm_head.+)"}

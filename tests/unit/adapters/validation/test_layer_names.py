@@ -98,6 +98,7 @@ def test_a_name_that_stands_for_no_layer_is_refused(
         check(engine, architecture, {stored: (32, 16)}, pair(name, 8, (32, 16)))
 
 
+Q, V = ("model.layers.0.self_attn." + name for name in ("q_proj", "v_proj"))
 HEADS = {"model.embed_tokens": (64, 16), "model.layers.0.self_attn.q_proj": (16, 16)}
 
 
@@ -157,6 +158,26 @@ def test_embeddings_can_be_changed_where_the_engine_has_a_slot_for_them() -> Non
     for unknown in (None, "HeliumForCausalLM"):
         with pytest.raises(InvalidAdapter, match="embeddings, for which tiny may have no slot"):
             check("vllm", unknown, HEADS, changed)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_tensors_have_the_names_that_peft_gives_to_their_kind_of_layer(engine: str) -> None:
+    # LoRAX looks for lora_A.weight alone, so it would load the first one without effect.
+    stored = {Q: (16, 16)}
+    with pytest.raises(InvalidAdapter, match=f"for {Q} are named lora_embedding_A, which is not PEFT's"):
+        check(engine, "LlamaForCausalLM", stored, embedding(Q, 16, 16))
+    linear, other = pair(Q, 8, (16, 16)), embedding(Q, 16, 16)
+    a, b = linear
+    as_a, as_b = other
+    for mixed in ({a: linear[a], as_b: other[as_b]}, linear | {as_a: other[as_a]}, {b: linear[b]} | other):
+        with pytest.raises(InvalidAdapter, match=f"tensors of {Q} have the names of a linear layer's .* and"):
+            check(engine, "LlamaForCausalLM", stored, mixed)
+
+
+def test_embeddings_are_not_changed_as_a_linear_layer() -> None:
+    for sizes in ((64, 16), (16, 64)):
+        with pytest.raises(InvalidAdapter, match="embed_tokens are named lora_A, which is not PEFT's name"):
+            check("vllm", "LlamaForCausalLM", HEADS, pair("model.embed_tokens", 8, sizes))
 
 
 def test_copies_of_frozen_weights_that_peft_saves_with_a_lora_of_the_head_are_skipped() -> None:
@@ -223,9 +244,6 @@ def test_two_names_of_one_layer_in_one_adapter_are_refused() -> None:
             {stored: (32, 16)},
             pair(stored, 8, (32, 16)) | pair(other, 8, (32, 16)),
         )
-
-
-Q, V = ("model.layers.0.self_attn." + name for name in ("q_proj", "v_proj"))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
