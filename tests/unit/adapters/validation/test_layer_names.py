@@ -257,6 +257,23 @@ def test_a_target_that_the_base_model_does_not_have_is_passed_over(engine: str) 
 
 
 @pytest.mark.parametrize(
+    ("architecture", "changed", "other"),
+    [
+        # The class that is trained has the head, and all experts of a block, under another name.
+        ("GPTNeoXForCausalLM", "gpt_neox.layers.0.attention.query_key_value", "embed_out"),
+        ("MixtralForCausalLM", Q, "model.layers.0.block_sparse_moe.experts.0.w1"),
+        ("Qwen3MoeForCausalLM", Q, "model.layers.0.mlp.experts.0.up_proj"),
+    ],
+)
+def test_a_target_that_the_base_models_file_alone_has_is_passed_over(
+    architecture: str, changed: str, other: str
+) -> None:
+    targets = [path.rpartition(".")[2] for path in (changed, other)]
+    stored = {changed: (32, 16), other: (32, 16)}
+    assert check("vllm", architecture, stored, pair(changed, 8, (32, 16)), target_modules=targets)
+
+
+@pytest.mark.parametrize(
     ("rename", "name", "renamed"),
     [
         (
