@@ -57,6 +57,11 @@ class ArchitectureFacts:
     """Those of `layers` that are embeddings, not linear layers: PEFT has other names for their tensors."""
     _completed: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def takes_adapters(self) -> bool:
+        """False if it is known that no layer has a slot."""
+        return self.layers != frozenset()
+
     def of_adapter(self, path: str) -> str:
         """Return the engine's name of a layer that an adapter changes, e.g. `model.layers.0.mlp.up_proj`."""
         return self._renamed(path, _ADAPTER)
@@ -100,6 +105,8 @@ class ArchitectureFacts:
 
 #: Of a class that is not known: no layer is ruled out.
 UNKNOWN = ArchitectureFacts(None)
+#: Of a class for which the engine serves no adapters.
+NO_ADAPTERS = ArchitectureFacts(frozenset())
 
 
 def kinds(layers: Mapping[str, str]) -> frozenset[str]:

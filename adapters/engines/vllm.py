@@ -58,6 +58,8 @@ RULES = EngineRules(
         **dict.fromkeys(("int8_per_channel_weight_only", "nvfp4_per_token"), None),
     },
     architectures=dict(_architectures()),
+    # By Transformers' backend, `_try_resolve_transformers` of model_executor/models/registry.py.
+    serves_code=True,
     needs_all_layers=False,
     features={
         # PEFTHelper.get_rank_and_scaling.

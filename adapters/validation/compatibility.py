@@ -91,7 +91,7 @@ def check_architecture(name: str, config: AdapterConfig, rules: Rules, base: Bas
     engine = rules.engine_rules
     if base.architecture is None:
         return
-    if base.architecture not in engine.architectures:
+    if not engine.facts(base.architecture, base.has_code).takes_adapters:
         raise InvalidAdapter(
             name,
             f"{engine.title} {engine.version} serves no adapters for {shown(base.architecture)}, "

@@ -38,8 +38,6 @@ _VALUES: dict[str, Any] = {
     "mlp_layer_types": ["sparse"] * _BLOCKS,
     "layer_types": ["full_attention"] * _BLOCKS,
 }
-#: Language models with other layers than Llama's, for models of images that take any.
-_LANGUAGE_MODELS = ("phi3", "qwen3_moe")
 #: The value of a switch that only says which configs are meant: those with that key.
 _ANY = object()
 #: Switches of configs with which a model has other layers than by default.
@@ -132,7 +130,7 @@ def tree(architecture: str, config: Any) -> ArchitectureFacts:
     kinds: set[str] = set()
     embeddings: set[str] = set()
     renames: tuple[Rename, ...] = ()
-    for switch in (*_SWITCHES, *_language_models(config)):
+    for switch in _SWITCHES:
         changed = [part for part in _parts(config) if switch.keys() <= vars(part).keys()]
         if switch and not changed:
             continue
@@ -149,22 +147,10 @@ def tree(architecture: str, config: Any) -> ArchitectureFacts:
         finally:
             for part, values in zip(changed, before, strict=True):
                 _set(part, values)
-        # Whether the head has a slot differs between the language models, too: the default's counts.
-        found = {kind for kind in slots if "*" in kind or "text_config" not in switch}
-        kinds |= found
-        embeddings |= {kind for kind in found if slots[kind]}
+        kinds |= slots.keys()
+        embeddings |= {kind for kind, embeds in slots.items() if embeds}
         renames = renames or tuple(renames_of(model))
     return ArchitectureFacts(frozenset(kinds), renames, frozenset(embeddings))
-
-
-def _language_models(config: Any) -> Iterator[dict[str, Any]]:
-    from transformers import AutoConfig  # noqa: PLC0415
-
-    if getattr(config, "sub_configs", {}).get("text_config") is AutoConfig:
-        for model_type in _LANGUAGE_MODELS:
-            language_model = AutoConfig.for_model(model_type)
-            complete(language_model)
-            yield {"text_config": language_model}
 
 
 def _set(part: Any, values: dict[str, Any]) -> None:

@@ -10,12 +10,12 @@ import importlib
 import inspect
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import adapters.engines
-from adapters.engines.architectures import UNKNOWN, ArchitectureFacts
+from adapters.engines.architectures import NO_ADAPTERS, UNKNOWN, ArchitectureFacts
 from container.vllm.model_trees import complete, prepare, renames_of, tree
 
 _HEAD = '''# ruff: noqa: E501
@@ -23,8 +23,7 @@ _HEAD = '''# ruff: noqa: E501
 
 Not to be edited. A row has the architectures that it is about, the renames of names of tensors, the last
 parts of the kinds of layers with a slot by what comes before them (null where the model cannot be built
-without its own config or a GPU), and those kinds that are embeddings. An architecture without a row
-serves no adapters.
+without its own config or a GPU; empty where it takes no adapters), and those kinds that are embeddings.
 """
 
 '''
@@ -36,9 +35,9 @@ _LINEAR_CLASSES = frozenset(
 
 
 def architectures() -> Iterator[tuple[str, ArchitectureFacts]]:
-    """Yield the architectures that generate text and take adapters; `prepare` must have been called."""
+    """Yield the architectures that generate text; `prepare` must have been called."""
     import transformers  # noqa: PLC0415
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES  # noqa: PLC0415
+    from transformers.models.auto import modeling_auto  # noqa: PLC0415
     from vllm.model_executor.models import registry  # noqa: PLC0415
     from vllm.model_executor.models.interfaces import supports_lora  # noqa: PLC0415
 
@@ -53,14 +52,24 @@ def architectures() -> Iterator[tuple[str, ArchitectureFacts]]:
         except ImportError:  # A kernel that this machine's build does not have.
             yield architecture, UNKNOWN
             continue
-        if supports_lora(model_class):
-            yield architecture, _facts(architecture, model_class)
+        yield architecture, _facts(architecture, model_class) if supports_lora(model_class) else NO_ADAPTERS
     # vLLM runs what it does not know by Transformers' own class, if that allows it
     # (`_try_resolve_transformers` of registry.py).
-    others = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()) - registry._VLLM_MODELS.keys()
-    for architecture in sorted(others - registry._PREVIOUSLY_SUPPORTED_MODELS.keys()):
-        if (model_class := getattr(transformers, architecture, None)) and model_class.is_backend_compatible():
-            yield architecture, UNKNOWN
+    of_transformers = (
+        *_listed(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES),
+        *_listed(modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES),
+        *_listed(modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES),
+    )
+    for architecture in sorted(set(of_transformers) - registry._VLLM_MODELS.keys()):
+        if (model_class := getattr(transformers, architecture, None)) is not None:
+            is_run = model_class.is_backend_compatible() or model_class._can_set_attn_implementation()
+            dropped = architecture in registry._PREVIOUSLY_SUPPORTED_MODELS
+            yield architecture, UNKNOWN if is_run and not dropped else NO_ADAPTERS
+
+
+def _listed(mapping: Mapping[str, str | tuple[str, ...]]) -> Iterator[str]:
+    for names in mapping.values():
+        yield from names if isinstance(names, (tuple, list)) else (names,)
 
 
 def _full(module: str) -> str:
@@ -80,9 +89,18 @@ def _facts(architecture: str, model_class: Any) -> ArchitectureFacts:
         facts = tree(architecture, config)
     except Exception:
         return ArchitectureFacts(None, tuple(renames_of(model_class)))
+    if _takes_any_language_model(config):
+        return ArchitectureFacts(None, facts.renames)
     if known or _linear_names(model_class) <= _last_names(facts, model_class):
         return facts
     return ArchitectureFacts(None, facts.renames)
+
+
+def _takes_any_language_model(config: Any) -> bool:
+    """Check that the config may name any class for its language model, which then decides the slots."""
+    from transformers import AutoConfig  # noqa: PLC0415
+
+    return getattr(config, "sub_configs", {}).get("text_config") is AutoConfig
 
 
 def _config(architecture: str) -> Any:
@@ -95,8 +113,7 @@ def _config(architecture: str) -> Any:
         if not name.endswith("_MAPPING_NAMES"):
             continue
         for model_type, names in getattr(modeling_auto, name).items():
-            listed = names if isinstance(names, (tuple, list)) else (names,)
-            if architecture in listed and model_type in CONFIG_MAPPING_NAMES:
+            if architecture in _listed({model_type: names}) and model_type in CONFIG_MAPPING_NAMES:
                 return AutoConfig.for_model(model_type)
     return None
 

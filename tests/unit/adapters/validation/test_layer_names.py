@@ -219,6 +219,38 @@ def test_a_class_for_which_the_engine_serves_no_adapters_is_refused_for_that(
         check(engine, architecture, {path: (32, 16)}, pair(path, 8, (32, 16)))
 
 
+@pytest.mark.parametrize("architecture", ["BioGptForCausalLM", "VipLlavaForConditionalGeneration"])
+def test_a_class_that_vllm_runs_by_transformers_takes_adapters(architecture: str) -> None:
+    assert check("vllm", architecture, {Q: (32, 16)}, pair(Q, 8, (32, 16)))
+
+
+@pytest.mark.parametrize(
+    ("engine", "architecture", "is_served"),
+    [
+        ("vllm", "ClassOfSomeoneElse", True),
+        # The engine has the class, or LoRAX has no way to run one of code.
+        ("vllm", "FalconForCausalLM", False),
+        ("lorax", "ClassOfSomeoneElse", False),
+    ],
+)
+def test_a_class_that_comes_as_code_takes_adapters_where_the_engine_runs_it(
+    engine: str, architecture: str, is_served: bool
+) -> None:
+    config = {"architectures": [architecture], "auto_map": {"AutoModelForCausalLM": "a.B"}}
+    base = BaseModelFacts.read("tiny", json.dumps(config).encode(), [])
+    facts = ENGINES[engine].facts(base.architecture, base.has_code)
+    assert facts.takes_adapters == is_served
+
+
+@pytest.mark.parametrize("module", ["lm_head", "model.layers.0.mlp.fc1"])
+@pytest.mark.parametrize(
+    "architecture", ["LlavaForConditionalGeneration", "InternVLForConditionalGeneration"]
+)
+def test_slots_are_not_known_of_a_class_that_takes_any_language_model(architecture: str, module: str) -> None:
+    path = f"language_model.{module}"
+    assert check("vllm", architecture, {path: (32, 16)}, pair(path, 8, (32, 16)))
+
+
 @pytest.mark.parametrize(
     ("architecture", "stored"),
     [
