@@ -55,6 +55,8 @@ class ArchitectureFacts:
     """Steps from a tensor's name to the engine's name."""
     embeddings: frozenset[str] = frozenset()
     """Those of `layers` that are embeddings, not linear layers: PEFT has other names for their tensors."""
+    within: str = ""
+    """Where `layers` is not known, the start of the names of those that may have a slot."""
     _completed: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -80,7 +82,7 @@ class ArchitectureFacts:
 
     def serves(self, layer: str) -> bool:
         """Check that a layer, by the engine's name, has a slot, as far as is known."""
-        return self.layers is None or kind_of(layer) in self.layers
+        return layer.startswith(self.within) if self.layers is None else kind_of(layer) in self.layers
 
     def embeds(self, layer: str) -> bool:
         """Check that a layer, by the engine's name, is known as embeddings."""

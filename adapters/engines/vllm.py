@@ -29,9 +29,10 @@ def _architectures() -> Iterator[tuple[str, ArchitectureFacts]]:
     for row in ROWS.strip().splitlines():
         names, renames, layers, embeddings = json.loads(row)
         facts = ArchitectureFacts(
-            None if layers is None else kinds(layers),
+            kinds(layers) if isinstance(layers, dict) else None,
             (_PREFIX, *(Rename(*rename) for rename in renames)),
             frozenset(embeddings),
+            layers if isinstance(layers, str) else "",
         )
         yield from ((name, facts) for name in names.split())
 

@@ -23,7 +23,8 @@ _HEAD = '''# ruff: noqa: E501
 
 Not to be edited. A row has the architectures that it is about, the renames of names of tensors, the last
 parts of the kinds of layers with a slot by what comes before them (null where the model cannot be built
-without its own config or a GPU; empty where it takes no adapters), and those kinds that are embeddings.
+without its own config or a GPU, the start of their names where it takes any language model, empty where it
+takes no adapters), and those kinds that are embeddings.
 """
 
 '''
@@ -90,7 +91,8 @@ def _facts(architecture: str, model_class: Any) -> ArchitectureFacts:
     except Exception:
         return ArchitectureFacts(None, tuple(renames_of(model_class)))
     if _takes_any_language_model(config):
-        return ArchitectureFacts(None, facts.renames)
+        starts = {kind.partition(".")[0] + "." for kind in facts.layers or ()}
+        return ArchitectureFacts(None, facts.renames, within=starts.pop() if len(starts) == 1 else "")
     if known or _linear_names(model_class) <= _last_names(facts, model_class):
         return facts
     return ArchitectureFacts(None, facts.renames)
@@ -150,7 +152,7 @@ def row(names: list[str], facts: ArchitectureFacts) -> str:
         [
             " ".join(sorted(names)),
             facts.renames,
-            None if facts.layers is None else layers,
+            (facts.within or None) if facts.layers is None else layers,
             sorted(facts.embeddings),
         ]
     )

@@ -254,6 +254,7 @@ def test_slots_are_not_known_of_a_class_that_takes_any_language_model(architectu
 @pytest.mark.parametrize(
     ("architecture", "stored"),
     [
+        ("LlavaForConditionalGeneration", "vision_tower.vision_model.encoder.layers.0.self_attn.q_proj"),
         ("Qwen3VLForConditionalGeneration", "model.visual.blocks.0.attn.qkv"),
         ("Gemma3ForConditionalGeneration", "vision_tower.vision_model.encoder.layers.0.self_attn.q_proj"),
         ("GPTBigCodeForCausalLM", "transformer.h.0.attn.c_attn"),
