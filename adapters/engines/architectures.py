@@ -56,7 +56,7 @@ class ArchitectureFacts:
     embeddings: frozenset[str] = frozenset()
     """Those of `layers` that are embeddings, not linear layers: PEFT has other names for their tensors."""
     within: str = ""
-    """Where `layers` is not known, the start of the names of those that may have a slot."""
+    """Start of the names of layers that may have a slot, where `layers` is not known."""
     _completed: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
