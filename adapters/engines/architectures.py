@@ -53,7 +53,16 @@ class ArchitectureFacts:
     the names of the parts. None: not known, every layer of the base model may have one."""
     renames: tuple[Rename, ...] = ()
     """Steps from a tensor's name to the engine's name."""
+    embeddings: frozenset[str] = frozenset()
+    """Those of `layers` that are embeddings, not linear layers: PEFT has other names for their tensors."""
+    within: str = ""
+    """Start of the names of layers that may have a slot, where `layers` is not known."""
     _completed: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def takes_adapters(self) -> bool:
+        """False if it is known that no layer has a slot."""
+        return self.layers != frozenset()
 
     def of_adapter(self, path: str) -> str:
         """Return the engine's name of a layer that an adapter changes, e.g. `model.layers.0.mlp.up_proj`."""
@@ -73,7 +82,11 @@ class ArchitectureFacts:
 
     def serves(self, layer: str) -> bool:
         """Check that a layer, by the engine's name, has a slot, as far as is known."""
-        return self.layers is None or kind_of(layer) in self.layers
+        return layer.startswith(self.within) if self.layers is None else kind_of(layer) in self.layers
+
+    def embeds(self, layer: str) -> bool:
+        """Check that a layer, by the engine's name, is known as embeddings."""
+        return kind_of(layer) in self.embeddings
 
     def modules(self) -> list[str]:
         """Return the last parts of the names of `layers`, in alphabetical order."""
@@ -94,6 +107,8 @@ class ArchitectureFacts:
 
 #: Of a class that is not known: no layer is ruled out.
 UNKNOWN = ArchitectureFacts(None)
+#: Of a class for which the engine serves no adapters.
+NO_ADAPTERS = ArchitectureFacts(frozenset())
 
 
 def kinds(layers: Mapping[str, str]) -> frozenset[str]:

@@ -88,6 +88,7 @@ RULES = EngineRules(
         # blocks with cross attention have too, and for these it takes no adapter.
         "MllamaForConditionalGeneration": _model("language_model.model.layers", self_attn=_ATTENTION),
     },
+    serves_code=False,
     # `adapters/lora.py`, LoraWeights.load returns None at the first layer without the module.
     needs_all_layers=True,
     features=dict.fromkeys(FEATURES, IGNORES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adapters.engines.architectures import UNKNOWN, ArchitectureFacts
+from adapters.engines.architectures import NO_ADAPTERS, UNKNOWN, ArchitectureFacts
 
 #: Effects of a setting of adapter_config.json that an engine does not serve; they complete "LoRAX …".
 IGNORES = "ignores it silently and would answer with wrong weights"
@@ -59,6 +59,8 @@ class EngineRules:
     included; None where the size is not known here."""
     architectures: Mapping[str, ArchitectureFacts]
     """Layers that adapters may change, by class of the base model; one that is missing takes no adapters."""
+    serves_code: bool
+    """True if the engine serves adapters of a class that is missing there, of the model's own code."""
     needs_all_layers: bool
     """True if a module that one layer lacks is left out of all layers."""
     features: Mapping[str, str | None]
@@ -87,6 +89,11 @@ class EngineRules:
             rank for rank in self.kernel_ranks if rank % gpus == 0 and rank // gpus in self.kernel_ranks
         )
 
-    def facts(self, architecture: str | None) -> ArchitectureFacts:
-        """Return what adapters may change of models of a class, one of `architectures`; None: not known."""
-        return UNKNOWN if architecture is None else self.architectures[architecture]
+    def facts(self, architecture: str | None, has_code: bool) -> ArchitectureFacts:
+        """Return what adapters may change of models of a class; None: not known.
+
+        `has_code` is true for a model that comes with code for a class.
+        """
+        if architecture is None:
+            return UNKNOWN
+        return self.architectures.get(architecture, UNKNOWN if has_code and self.serves_code else NO_ADAPTERS)

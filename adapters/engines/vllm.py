@@ -27,9 +27,12 @@ _PREFIX = Rename("pattern", r"base_model\.model\.", "")
 
 def _architectures() -> Iterator[tuple[str, ArchitectureFacts]]:
     for row in ROWS.strip().splitlines():
-        names, renames, layers = json.loads(row)
+        names, renames, layers, embeddings = json.loads(row)
         facts = ArchitectureFacts(
-            None if layers is None else kinds(layers), (_PREFIX, *(Rename(*rename) for rename in renames))
+            kinds(layers) if isinstance(layers, dict) else None,
+            (_PREFIX, *(Rename(*rename) for rename in renames)),
+            frozenset(embeddings),
+            layers if isinstance(layers, str) else "",
         )
         yield from ((name, facts) for name in names.split())
 
@@ -56,6 +59,8 @@ RULES = EngineRules(
         **dict.fromkeys(("int8_per_channel_weight_only", "nvfp4_per_token"), None),
     },
     architectures=dict(_architectures()),
+    # By Transformers' backend, `_try_resolve_transformers` of model_executor/models/registry.py.
+    serves_code=True,
     needs_all_layers=False,
     features={
         # PEFTHelper.get_rank_and_scaling.

@@ -39,6 +39,9 @@ class BaseModelFacts:
     """(out_features, in_features) by module path, e.g. `model.layers.0.self_attn.q_proj`; None if the shape
     is unknown because the weights are packed. Empty if the layers are unknown."""
 
+    has_code: bool = False
+    """True if its config.json names code of a model (`auto_map`), which comes with it."""
+
     _renamed: dict[ArchitectureFacts, Mapping[str, tuple[int, int] | None]] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -59,7 +62,7 @@ class BaseModelFacts:
             raise InvalidBaseModel(model, f"its config.json {git_lfs.PROBLEM}", git_lfs.REMEDY)
         remedy = "fetch the model again, or pin another commit"
         try:
-            architectures = parse_object(config).get("architectures")
+            parsed = parse_object(config)
         except NotAnObject as error:
             raise InvalidBaseModel(model, f"its config.json cannot be used: {error}", remedy) from error
         layers: dict[str, tuple[int, int] | None] = {}
@@ -73,8 +76,10 @@ class BaseModelFacts:
         # A head that is tied to the embeddings is not stored, but an adapter can change it.
         for path in [path for path in layers if path.endswith(f".{_EMBEDDINGS}")]:
             layers.setdefault(_head(path), layers[path])
+        architectures, code = parsed.get("architectures"), parsed.get("auto_map")
+        has_code = isinstance(code, dict) and any(key.startswith("AutoModel") for key in code)
         first = architectures[0] if isinstance(architectures, list) and architectures else None
-        return cls(first if isinstance(first, str) else None, layers)
+        return cls(first if isinstance(first, str) else None, layers, has_code)
 
 
 def _head(embeddings: str) -> str:

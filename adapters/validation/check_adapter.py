@@ -115,7 +115,7 @@ def _check(
     base = base or BaseModelFacts(None, {})
     check_architecture(name, settings, rules, base)
     engine = rules.engine_rules
-    facts = engine.facts(base.architecture)
+    facts = engine.facts(base.architecture, base.has_code)
     check_config(name, layers, settings, base)
     named = renamed(name, layers, facts)
     check_layers(name, named, settings, rules, base, facts)

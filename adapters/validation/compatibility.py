@@ -25,6 +25,11 @@ def last_name(path: str) -> str:
     return path.rpartition(".")[2]
 
 
+def _place(path: str) -> str:
+    """Return the kind of the module that a layer is in, e.g. `model.layers.*.self_attn`."""
+    return kind_of(path.rpartition(".")[0])
+
+
 def check_config(name: str, layers: Layers, config: AdapterConfig, base: BaseModelFacts) -> None:
     """Raise `InvalidAdapter` unless the config describes these layers."""
     for path, layer in layers.items():
@@ -45,7 +50,7 @@ def check_config(name: str, layers: Layers, config: AdapterConfig, base: BaseMod
     if config.target_modules is not None:
         unused = _unused_targets(name, layers, config.target_modules)
         if unused and not config.excludes_modules:
-            _check_complete(name, unused, base)
+            _check_complete(name, unused, layers, base)
 
 
 def _unused_targets(name: str, layers: Layers, targets: frozenset[str]) -> set[str]:
@@ -63,12 +68,16 @@ def _unused_targets(name: str, layers: Layers, targets: frozenset[str]) -> set[s
     return unused
 
 
-def _check_complete(name: str, unused: set[str], base: BaseModelFacts) -> None:
+def _check_complete(name: str, unused: set[str], layers: Layers, base: BaseModelFacts) -> None:
     """Raise `InvalidAdapter` if the base model has a target for which the weights have no tensor.
 
-    PEFT passes over a target that no module of the model matches, as long as another one does.
+    PEFT passes over a target that no module of the model matches, as long as another one does. The model has
+    the names of the class that was trained, which may differ from the checkpoint's (GPT-NeoX's head, the
+    experts of a mixture): only beside a layer that the adapter changes are both known to be the same.
     """
-    missing = unused.intersection(end for path in base.layers for end in module_ends(path))
+    places = set(map(_place, layers))
+    beside = (path for path in base.layers if _place(path) in places)
+    missing = unused.intersection(end for path in beside for end in module_ends(path))
     if missing:
         raise InvalidFiles(
             name,
@@ -82,7 +91,7 @@ def check_architecture(name: str, config: AdapterConfig, rules: Rules, base: Bas
     engine = rules.engine_rules
     if base.architecture is None:
         return
-    if base.architecture not in engine.architectures:
+    if not engine.facts(base.architecture, base.has_code).takes_adapters:
         raise InvalidAdapter(
             name,
             f"{engine.title} {engine.version} serves no adapters for {shown(base.architecture)}, "
@@ -140,6 +149,16 @@ def check_layers(
                 name,
                 f"it changes {path}, embeddings, for which {rules.base_model} may have no slot",
                 "train linear layers alone, e.g. q_proj and v_proj",
+            )
+        if layer.embeds != facts.embeds(at):
+            # LoRAX looks for the one name only. vLLM makes no difference, but PEFT has one for each.
+            named, meant = (
+                ("lora_embedding_A", "a linear layer") if layer.embeds else ("lora_A", "embeddings")
+            )
+            raise InvalidFiles(
+                name,
+                f"its tensors for {path} are named {named}, which is not PEFT's name for {meant}",
+                "save it again, with PEFT's save_pretrained",
             )
         sizes = there.get(at)
         if layer.copied not in {None, sizes}:

@@ -28,6 +28,7 @@ _DTYPES = ("F32", "F16", "BF16")
 #: A part of the names of a module that torch.compile wrapped, which no checkpoint and no engine has.
 _COMPILED = "_orig_mod."
 _GATHER = "gather the shards of DeepSpeed (ZeRO-3) or FSDP before saving, and save it again"
+_SAVE_AGAIN = "save it again, with PEFT's save_pretrained"
 _SAVE_AS = "save it as float32, float16 or bfloat16 (F32, F16 or BF16)"
 
 #: Tensors that PEFT saves and that the engines skip or fail on, by a part of their name.
@@ -64,7 +65,7 @@ def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer
     Raises `InvalidAdapter` if a tensor is not one of a layer's two matrices, or if one of the two is missing.
     """
     halves: dict[str, dict[str, tuple[int, int]]] = {}
-    embeddings: set[str] = set()
+    embeds: dict[str, bool] = {}
     copies: dict[str, tuple[int, ...]] = {}
     for key, tensor in tensors.items():
         match = _LORA.fullmatch(key) if len(key) <= _MAX_NAME_LENGTH else None
@@ -84,15 +85,21 @@ def read_layers(name: str, tensors: Mapping[str, Tensor]) -> dict[str, LoraLayer
                 else _GATHER,
             )
         path, half = match[1][:-1], match[3] or match[4]
-        if match[2]:
-            embeddings.add(path)
+        if embeds.setdefault(path, bool(match[2])) != bool(match[2]):
+            # The engines would take the one or the other of two tensors for one half.
+            raise InvalidFiles(
+                name,
+                f"tensors of {path} have the names of a linear layer's (lora_A.weight) and of embeddings' "
+                "(lora_embedding_A)",
+                _SAVE_AGAIN,
+            )
         halves.setdefault(path, {})[half] = (tensor.shape[0], tensor.shape[1])
     if not halves:
         raise InvalidFiles(name, "its weights file has no tensors", _GATHER)
     for path in sorted(copies.keys() - halves.keys()):
         raise _unexpected(name, f"base_model.model.{path}.base_layer.weight")
     return {
-        path: replace(_layer(name, path, half), embeds=path in embeddings, copied=copies.get(path))
+        path: replace(_layer(name, path, half), embeds=embeds[path], copied=copies.get(path))
         for path, half in halves.items()
     }
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters.engines.architectures import Rename, kind_of
+from adapters.engines.architectures import ArchitectureFacts, Rename, kind_of
 
 #: Packages that some models import for images and sound, which are not needed to build them.
 _OPTIONAL = ("torchvision", "torchaudio", "timm")
@@ -38,8 +38,6 @@ _VALUES: dict[str, Any] = {
     "mlp_layer_types": ["sparse"] * _BLOCKS,
     "layer_types": ["full_attention"] * _BLOCKS,
 }
-#: Language models with other layers than Llama's, for models of images that take any.
-_LANGUAGE_MODELS = ("phi3", "qwen3_moe")
 #: The value of a switch that only says which configs are meant: those with that key.
 _ANY = object()
 #: Switches of configs with which a model has other layers than by default.
@@ -124,14 +122,15 @@ def _inspected(model: Any) -> Any:
     return registry._ModelInfo.from_model_cls(model.load_model_cls())
 
 
-def tree(architecture: str, config: Any) -> tuple[frozenset[str], tuple[Rename, ...]]:
-    """Return the kinds of layers with a slot, and the renames, of models with this config.
+def tree(architecture: str, config: Any) -> ArchitectureFacts:
+    """Return the facts of models with this config.
 
     Raises whatever vLLM raises if it cannot build the model on this machine.
     """
     kinds: set[str] = set()
+    embeddings: set[str] = set()
     renames: tuple[Rename, ...] = ()
-    for switch in (*_SWITCHES, *_language_models(config)):
+    for switch in _SWITCHES:
         changed = [part for part in _parts(config) if switch.keys() <= vars(part).keys()]
         if switch and not changed:
             continue
@@ -140,7 +139,7 @@ def tree(architecture: str, config: Any) -> tuple[frozenset[str], tuple[Rename, 
             for part in changed:
                 _set(part, switch)
             model, vllm_config = _built(architecture, config)
-            found = set(_slots(model, vllm_config))
+            slots = dict(_slots(model, vllm_config))
         except Exception:
             if not switch:
                 raise
@@ -148,20 +147,10 @@ def tree(architecture: str, config: Any) -> tuple[frozenset[str], tuple[Rename, 
         finally:
             for part, values in zip(changed, before, strict=True):
                 _set(part, values)
-        # Whether the head has a slot differs between the language models, too: the default's counts.
-        kinds |= {kind for kind in found if "*" in kind} if "text_config" in switch else found
+        kinds |= slots.keys()
+        embeddings |= {kind for kind, embeds in slots.items() if embeds}
         renames = renames or tuple(renames_of(model))
-    return frozenset(kinds), renames
-
-
-def _language_models(config: Any) -> Iterator[dict[str, Any]]:
-    from transformers import AutoConfig  # noqa: PLC0415
-
-    if getattr(config, "sub_configs", {}).get("text_config") is AutoConfig:
-        for model_type in _LANGUAGE_MODELS:
-            language_model = AutoConfig.for_model(model_type)
-            complete(language_model)
-            yield {"text_config": language_model}
+    return ArchitectureFacts(frozenset(kinds), renames, frozenset(embeddings))
 
 
 def _set(part: Any, values: dict[str, Any]) -> None:
@@ -250,8 +239,11 @@ def _build(architecture: str, config: Any) -> tuple[Any, Any]:
             torch.set_default_dtype(dtype)
 
 
-def _slots(model: Any, vllm_config: Any) -> Iterator[str]:
-    """Yield the kinds of layers that `LoRAModelManager` would wrap and look up in an adapter."""
+def _slots(model: Any, vllm_config: Any) -> Iterator[tuple[str, bool]]:
+    """Yield the kinds of layers that `LoRAModelManager` would wrap and look up in an adapter.
+
+    The second value is true for embeddings.
+    """
     from vllm.lora.utils import (  # noqa: PLC0415
         _all_lora_classes,
         get_supported_lora_modules,
@@ -260,6 +252,7 @@ def _slots(model: Any, vllm_config: Any) -> Iterator[str]:
         process_packed_modules_mapping,
     )
     from vllm.model_executor.layers.fused_moe import MoERunner  # noqa: PLC0415
+    from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding  # noqa: PLC0415
     from vllm.model_executor.models import supports_multimodal  # noqa: PLC0415
 
     supported = get_supported_lora_modules(model)
@@ -301,7 +294,8 @@ def _slots(model: Any, vllm_config: Any) -> Iterator[str]:
             parts = parts if len(parts) > 1 else [last]
         wrapped.add(id(module))
         for part in parts:
-            yield kind_of(f"{parent}.{part}" if parent else part)
+            # As VocabParallelEmbeddingWithLoRA.can_replace_layer: heads are of a class derived from this one.
+            yield kind_of(f"{parent}.{part}" if parent else part), type(module) is VocabParallelEmbedding
 
 
 def _called_elsewhere(model: Any, supported: Sequence[str]) -> set[int]:
@@ -351,7 +345,7 @@ def renames_of(model: Any) -> Iterator[Rename]:
         # Its `\1` counts from inside of the group that it puts around the pattern.
         yield Rename("once", renaming.source_patterns[0], renaming.target_patterns[0])
     for pattern, new in mapper.orig_to_new_regex.items():
-        yield Rename("pattern", _LINEAR.get(pattern.pattern, pattern.pattern), new)
+        yield Rename("pattern", _SAME_IN_LINEAR_TIME.get(pattern.pattern, pattern.pattern), new)
     for part, new in mapper.orig_to_new_substr.items():
         yield Rename("part", part, new)
     for prefix, new in mapper.orig_to_new_prefix.items():
@@ -363,4 +357,4 @@ def renames_of(model: Any) -> Iterator[Rename]:
 
 
 #: Patterns of vLLM that take exponential time in the number of dots, with one that does the same without.
-_LINEAR = {r"^model\.(.+\.)*(lm_head.+)": r"^model\.(.*\.)?(lm_head.+)"}
+_SAME_IN_LINEAR_TIME = {r"^model\.(.+\.)*(lm_head.+)": r"^model\.(.*\.)?(lm_head.+)"}

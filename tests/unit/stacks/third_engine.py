@@ -27,6 +27,7 @@ RULES = EngineRules(
         "MistralForCausalLM": ArchitectureFacts(kinds({"model.layers.*.self_attn": "q_proj v_proj"})),
         "LlamaForCausalLM": ArchitectureFacts(None),
     },
+    serves_code=False,
     needs_all_layers=False,
     features=dict.fromkeys(FEATURES, REFUSES) | {"use_dora": None},
     unused_settings={

@@ -98,6 +98,7 @@ def test_a_name_that_stands_for_no_layer_is_refused(
         check(engine, architecture, {stored: (32, 16)}, pair(name, 8, (32, 16)))
 
 
+Q, V = ("model.layers.0.self_attn." + name for name in ("q_proj", "v_proj"))
 HEADS = {"model.embed_tokens": (64, 16), "model.layers.0.self_attn.q_proj": (16, 16)}
 
 
@@ -159,6 +160,26 @@ def test_embeddings_can_be_changed_where_the_engine_has_a_slot_for_them() -> Non
             check("vllm", unknown, HEADS, changed)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_tensors_have_the_names_that_peft_gives_to_their_kind_of_layer(engine: str) -> None:
+    # LoRAX looks for lora_A.weight alone, so it would load the first one without effect.
+    stored = {Q: (16, 16)}
+    with pytest.raises(InvalidAdapter, match=f"for {Q} are named lora_embedding_A, which is not PEFT's"):
+        check(engine, "LlamaForCausalLM", stored, embedding(Q, 16, 16))
+    linear, other = pair(Q, 8, (16, 16)), embedding(Q, 16, 16)
+    a, b = linear
+    as_a, as_b = other
+    for mixed in ({a: linear[a], as_b: other[as_b]}, linear | {as_a: other[as_a]}, {b: linear[b]} | other):
+        with pytest.raises(InvalidAdapter, match=f"tensors of {Q} have the names of a linear layer's .* and"):
+            check(engine, "LlamaForCausalLM", stored, mixed)
+
+
+def test_embeddings_are_not_changed_as_a_linear_layer() -> None:
+    for sizes in ((64, 16), (16, 64)):
+        with pytest.raises(InvalidAdapter, match="embed_tokens are named lora_A, which is not PEFT's name"):
+            check("vllm", "LlamaForCausalLM", HEADS, pair("model.embed_tokens", 8, sizes))
+
+
 def test_copies_of_frozen_weights_that_peft_saves_with_a_lora_of_the_head_are_skipped() -> None:
     changed = pair("lm_head", 8, (64, 16))
     copy = {"base_model.model.lm_head.base_layer.weight": (64, 16)}
@@ -198,9 +219,42 @@ def test_a_class_for_which_the_engine_serves_no_adapters_is_refused_for_that(
         check(engine, architecture, {path: (32, 16)}, pair(path, 8, (32, 16)))
 
 
+@pytest.mark.parametrize("architecture", ["BioGptForCausalLM", "VipLlavaForConditionalGeneration"])
+def test_a_class_that_vllm_runs_by_transformers_takes_adapters(architecture: str) -> None:
+    assert check("vllm", architecture, {Q: (32, 16)}, pair(Q, 8, (32, 16)))
+
+
+@pytest.mark.parametrize(
+    ("engine", "architecture", "is_served"),
+    [
+        ("vllm", "ClassOfSomeoneElse", True),
+        # The engine has the class, or LoRAX has no way to run one of code.
+        ("vllm", "FalconForCausalLM", False),
+        ("lorax", "ClassOfSomeoneElse", False),
+    ],
+)
+def test_a_class_that_comes_as_code_takes_adapters_where_the_engine_runs_it(
+    engine: str, architecture: str, is_served: bool
+) -> None:
+    config = {"architectures": [architecture], "auto_map": {"AutoModelForCausalLM": "a.B"}}
+    base = BaseModelFacts.read("tiny", json.dumps(config).encode(), [])
+    facts = ENGINES[engine].facts(base.architecture, base.has_code)
+    assert facts.takes_adapters == is_served
+
+
+@pytest.mark.parametrize("module", ["lm_head", "model.layers.0.mlp.fc1"])
+@pytest.mark.parametrize(
+    "architecture", ["LlavaForConditionalGeneration", "InternVLForConditionalGeneration"]
+)
+def test_slots_are_not_known_of_a_class_that_takes_any_language_model(architecture: str, module: str) -> None:
+    path = f"language_model.{module}"
+    assert check("vllm", architecture, {path: (32, 16)}, pair(path, 8, (32, 16)))
+
+
 @pytest.mark.parametrize(
     ("architecture", "stored"),
     [
+        ("LlavaForConditionalGeneration", "vision_tower.vision_model.encoder.layers.0.self_attn.q_proj"),
         ("Qwen3VLForConditionalGeneration", "model.visual.blocks.0.attn.qkv"),
         ("Gemma3ForConditionalGeneration", "vision_tower.vision_model.encoder.layers.0.self_attn.q_proj"),
         ("GPTBigCodeForCausalLM", "transformer.h.0.attn.c_attn"),
@@ -225,9 +279,6 @@ def test_two_names_of_one_layer_in_one_adapter_are_refused() -> None:
         )
 
 
-Q, V = ("model.layers.0.self_attn." + name for name in ("q_proj", "v_proj"))
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_target_that_the_base_model_does_not_have_is_passed_over(engine: str) -> None:
     stored, changed = {Q: (32, 16), V: (32, 16)}, pair(Q, 8, (32, 16))
@@ -236,6 +287,23 @@ def test_a_target_that_the_base_model_does_not_have_is_passed_over(engine: str) 
     for lacking in ("v_proj", "self_attn.v_proj", V):
         with pytest.raises(InvalidAdapter, match=f"lists '{lacking}', for which the weights have no tensor"):
             check(engine, "LlamaForCausalLM", stored, changed, target_modules=["q_proj", lacking])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changed", "other"),
+    [
+        # The class that is trained has the head, and all experts of a block, under another name.
+        ("GPTNeoXForCausalLM", "gpt_neox.layers.0.attention.query_key_value", "embed_out"),
+        ("MixtralForCausalLM", Q, "model.layers.0.block_sparse_moe.experts.0.w1"),
+        ("Qwen3MoeForCausalLM", Q, "model.layers.0.mlp.experts.0.up_proj"),
+    ],
+)
+def test_a_target_that_the_base_models_file_alone_has_is_passed_over(
+    architecture: str, changed: str, other: str
+) -> None:
+    targets = [path.rpartition(".")[2] for path in (changed, other)]
+    stored = {changed: (32, 16), other: (32, 16)}
+    assert check("vllm", architecture, stored, pair(changed, 8, (32, 16)), target_modules=targets)
 
 
 @pytest.mark.parametrize(
