@@ -98,7 +98,7 @@ class _Check:
 
     def _children(self, node: Node, path: str) -> Iterator[tuple[Node, str]]:
         if isinstance(node, SequenceNode):
-            yield from ((child, f"{path}.{index}") for index, child in enumerate(node.value))
+            yield from ((child, f"{path}{_item(child, index)}") for index, child in enumerate(node.value))
         elif isinstance(node, MappingNode):
             lines: dict[str, int] = {}
             for key, value in node.value:
@@ -188,6 +188,14 @@ def _not_yaml(text: str, error: yaml.YAMLError) -> str:
 
 def _unusable(node: Node, problem: str) -> UnusableYaml:
     return UnusableYaml(f"line {node.start_mark.line + 1}: {problem}")
+
+
+def _item(node: Node, index: int) -> str:
+    """Return the place of a list's item by its name or position, as `stacks.wording.key_text` does."""
+    pairs = node.value if isinstance(node, MappingNode) else []
+    name = next((value for key, value in pairs if key.value == "name"), None)
+    is_named = isinstance(name, ScalarNode) and name.tag == _TEXT
+    return f"[{name.value!r}]" if is_named else f"[item {index + 1}]"
 
 
 def _tag(node: Node) -> str:
