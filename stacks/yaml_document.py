@@ -172,6 +172,15 @@ def _not_yaml(text: str, error: yaml.YAMLError) -> str:
         return f"line {line}: not YAML: the character {character} is not allowed; delete it"
     if not isinstance(error, yaml.MarkedYAMLError):
         return f"not YAML: {' '.join(str(error).split())}"
+    if isinstance(error, yaml.composer.ComposerError) and "anchor" in f"{error.context} {error.problem}":
+        # PyYAML has this sentence in the place of the context.
+        return f"line {error.problem_mark.line + 1}: not YAML: an anchor (&name) is there twice; rename one"
+    if "undefined alias" in str(error.problem):
+        name = str(error.problem).removeprefix("found undefined alias ")
+        line = error.problem_mark.line + 1
+        return (
+            f"line {line}: not YAML: no anchor {name} is above; write *{name[1:-1]} in quotes if it is a text"
+        )
     mark = error.problem_mark or error.context_mark
     line = 0 if mark is None else mark.line
     problem = str(error.problem)

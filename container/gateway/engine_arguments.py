@@ -63,7 +63,9 @@ class FlagTable:
         base = self.aliases.get(base, base)
         flag = self.flags.get(base) or self.flags.get(base.removeprefix("no-"))
         if flag is None:
-            raise refused(given, f"{self.engine} has no flag of this name{closest(base, self.flags)}")
+            raise refused(
+                given, f"{self.engine} has no flag of this name{closest(base, self.flags)}: leave it out"
+            )
         if flag.refusal is not None:
             raise refused(given, flag.refusal)
         if flag.name != base:
