@@ -43,8 +43,8 @@ class Seeder:
     checked (`removals`), then every adapter that is not known is located and checked, then every adapter is
     uploaded. The checkpoint then has the base models that the container could fetch (`fetchable`), the commit
     of each branch (`commits`), the sources that passed the check (`passed`), and the entry of each name whose
-    objects are complete (`ready`). The registry is unchanged: if one adapter fails, the endpoint keeps serving
-    what it served.
+    objects are complete (`ready`). The registry is unchanged: if one adapter fails, the endpoint keeps
+    serving what it served.
 
     Phase two, publish: the registry is written, all of it or nothing, and superseded revisions are retired.
     Before the first write the checkpoint gets what the names pointed to (`originals`) and the revisions to
