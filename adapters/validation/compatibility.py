@@ -87,7 +87,7 @@ def check_architecture(name: str, config: AdapterConfig, rules: Rules, base: Bas
             name,
             f"{engine.title} {engine.version} serves no adapters for {shown(base.architecture)}, "
             f"the class of {rules.base_model}",
-            "take another base model for the stage, and train on that: no adapter of this one can be served",
+            "take another base model for the stage, and train on that",
         )
     if config.architecture not in {None, base.architecture}:
         raise InvalidAdapter(
