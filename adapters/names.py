@@ -47,7 +47,7 @@ def check_revision(name: str, revision: str) -> str:
         raise InvalidName(
             f"{name}@{revision}",
             f"{revision!r} is not a revision",
-            f"a revision is the {REVISION_LENGTH} hexadecimal digits that the registry entry shows",
+            f"write the {REVISION_LENGTH} hexadecimal digits that the registry entry shows",
         )
     return revision
 

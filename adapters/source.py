@@ -17,16 +17,15 @@ import re
 from dataclasses import dataclass, replace
 
 from adapters.errors import AdapterError
+from adapters.hub_ids import is_hub_folder, is_hub_id
 from adapters.source_remedies import HUB_KINDS, correction, is_archive, is_hub_page, unpacking
 
-_HUB = re.compile(r"^hf://(?P<repo>[\w.-]+/[\w.-]+)(?:/(?P<folder>[^@]*))?@(?P<revision>[^@]+)$", re.ASCII)
+_HUB = re.compile(r"^hf://(?P<repo>[\w.-]+/[\w.-]+)(?:/(?P<folder>.*))?@(?P<revision>.+)$", re.ASCII)
 _REVISION = re.compile(r"^[\w./-]+$", re.ASCII)
 #: A revision whose end is certain, and a folder. Special refs as in huggingface_hub, `utils/_hf_uris.py`.
 _REVISION_AND_FOLDER = re.compile(
     r"^(?P<revision>[0-9a-fA-F]{40}|refs/pr/\d+|refs/convert/[\w.-]+)/(?P<folder>.*)$", re.ASCII
 )
-#: A folder has no empty parts, and none that a file system would resolve.
-_FOLDER = re.compile(r"^(?!\.{1,2}(/|$))[^/\\\x00-\x1f]+(/(?!\.{1,2}(/|$))[^/\\\x00-\x1f]+)*$")
 _S3 = re.compile(r"^s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<prefix>.+/)$")
 _PACKED = re.compile(r"^asset://(?P<digest>[0-9a-f]{64})/$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
@@ -122,6 +121,9 @@ Source = HubSource | S3Source | PackedSource | LocalSource
 
 def parse_source(text: str) -> Source:
     """Parse a source; raise `SourceError` if it is malformed."""
+    if (stripped := text.strip()) != text:
+        parse_source(stripped)
+        raise SourceError(text, "there are spaces around it", f"write {stripped}")
     if match := _HUB.fullmatch(text):
         return _hub_source(text, match)
     if match := _S3.fullmatch(text):
@@ -137,7 +139,7 @@ def parse_source(text: str) -> Source:
 
 def _hub_source(text: str, match: re.Match[str]) -> HubSource:
     repo, revision, folder = match["repo"], match["revision"].rstrip("/"), (match["folder"] or "").rstrip("/")
-    if repo.partition("/")[0] in HUB_KINDS:
+    if repo.partition("/")[0] in HUB_KINDS or not is_hub_id(repo):
         raise SourceError(text, *correction(text))
     if behind := _REVISION_AND_FOLDER.fullmatch(revision):
         if folder:
@@ -151,7 +153,7 @@ def _hub_source(text: str, match: re.Match[str]) -> HubSource:
         raise SourceError(
             text, f"{revision!r} is not a revision", "write a commit, or a branch's name as the Hub shows it"
         )
-    if folder and _FOLDER.fullmatch(folder) is None:
+    if folder and not is_hub_folder(folder):
         raise SourceError(
             text, f"{folder!r} is not a folder of a repository", "write its path from the repository's root"
         )

@@ -7,6 +7,9 @@ import shlex
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+from adapters.hub_ids import is_hub_folder, is_hub_id
+from adapters.strict_json import shown
+
 HUGGING_FACE = "https://huggingface.co"
 #: The forms that a source may have.
 FORMS = "write hf://org/repo@commit, s3://bucket/prefix/ or a local directory"
@@ -21,10 +24,11 @@ _FILE_ROUTES = ("blob", "resolve", "raw", "blame")
 _ROUTES = (*_FILE_ROUTES, "tree", "commit", "commits")
 #: Kinds of repositories that the Hub's URIs and pages begin with (huggingface_hub, constants.py).
 HUB_KINDS = ("models", "datasets", "spaces", "kernels", "buckets")
-#: An ARN, and the URL of an object as the console copies it.
+#: An ARN, the schemes of Hadoop, and the URL of an object, with the bucket in its host or in its path.
 _S3_PLACE = re.compile(
-    r"^(?:arn:aws[\w-]*:s3:::(?P<path>.+?)\*?"
-    r"|https://(?P<bucket>[a-z0-9.-]+)\.s3[\w.-]*\.amazonaws\.com(?:\.cn)?/(?P<key>[^?#]*).*)$"
+    r"^(?:(?:arn:aws[\w-]*:s3:::|s3[an]?://)(?P<path>.+?)\*?"
+    r"|https://(?:(?P<bucket>[a-z0-9.-]+)\.)?s3[\w.-]*\.amazonaws\.com(?:\.cn)?/(?P<key>[^?#]*).*)$",
+    re.IGNORECASE,
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -36,11 +40,12 @@ def correction(text: str) -> tuple[str, str]:
     if found := _HUB_TEXT.match(text):
         path, _, revision = found["path"].partition("@")
         return _hub(path, revision, "it is not a source" if revision else "it names no commit")
-    if found := _S3_PLACE.match(text):
-        uri = f"s3://{found['path'] or found['bucket'] + '/' + unquote(found['key'])}"
-        return "it is not S3's form of a source", f"write {uri}" if _is_prefix(uri) else _s3(uri)[1]
     if text.startswith("s3://"):
         return _s3(text)
+    if found := _S3_PLACE.match(text):
+        bucket = f"{found['bucket']}/" if found["bucket"] else ""
+        uri = f"s3://{found['path'] or bucket + unquote(found['key'])}"
+        return "it is not S3's form of a source", f"write {uri}" if _is_prefix(uri) else _s3(uri)[1]
     return "it is not a source", FORMS
 
 
@@ -97,12 +102,18 @@ def _hub(path: str, revision: str, problem: str) -> tuple[str, str]:
             return f"it names one of the Hub's {kind}", f"adapters are in model repositories: {FORMS}"
     if len(parts) < 2:
         return "it names no repository", "write hf://organization/repository@commit"
-    repo, folder = "/".join(parts[:2]), parts[2:]
+    repo, folder = "/".join(part.strip() for part in parts[:2]), parts[2:]
+    if repo.endswith(".git"):
+        problem, repo = "the id of a repository does not end with .git", repo.removesuffix(".git")
+    if not is_hub_id(repo):
+        return f"{shown(repo)} is no id of the Hub", "write organization and repository as its page has them"
     if folder and folder[0] in _ROUTES:
         route, *rest = folder
         if rest:
             revision, *rest = rest
         folder = rest[:-1] if route in _FILE_ROUTES else rest
+    if folder and not is_hub_folder("/".join(folder)):
+        return problem, FORMS
     place = "/".join([repo, *folder])
     if _COMMIT.fullmatch(revision):
         return problem, f"write hf://{place}@{revision}"

@@ -15,6 +15,9 @@ from adapters.validation.rules import Rules
 from ingest.adapter_files import AdapterFiles, Conversion
 from ingest.pytorch.converted_file import CHECKPOINT_FILE, ConvertedFile
 
+#: Beginnings of the remedies that make other files: a copy of these is no help.
+_OTHER_FILES = ("train ", "name the PEFT adapter ")
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -68,7 +71,8 @@ def check_candidate(
     try:
         facts = check_adapter(name, files.config, files.weights, rules, base)
     except InvalidFiles as error:
-        if isinstance(parse_source(files.source), LocalSource | PackedSource):
+        is_own = isinstance(parse_source(files.source), LocalSource | PackedSource)
+        if is_own or error.remedy.startswith(_OTHER_FILES):
             raise
         raise InvalidFiles(
             name, error.problem, f"{error.remedy}; or do so in a copy, and name its s3:// prefix or directory"

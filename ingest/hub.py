@@ -172,6 +172,10 @@ class Hub:
                     raise
                 # Artifactory has answered 404 to a query that it did not know (huggingface_hub#2974).
                 info = self._info(source, files_metadata=False)
+            if not info.sha and not source.is_pinned:
+                raise SourceError(
+                    str(source), f"the Hub does not say the commit of {source.revision}", "name a commit"
+                )
             pinned = source.at(info.sha or source.revision)
             files = {item.rfilename: HubFile(self, pinned.root, item) for item in info.siblings or ()}
             return Snapshot(pinned, files)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Container, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
+from adapters.hub_ids import is_hub_id
 from adapters.source import HubSource, LocalSource, S3Source, SourceError
 from adapters.source_remedies import is_archive, unpacking
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
@@ -149,5 +150,7 @@ def _parent(path: str) -> str:
 
 def _on_hub(path: str) -> str:
     """Return the remedy for a repository of the Hub without `hf://`."""
-    found = re.fullmatch(r"([\w-][\w.-]*/[\w-][\w.-]*)(@[\w./-]+)?", path)
-    return f"; a repository of the Hub is written hf://{found[1]}{found[2] or '@<commit>'}" if found else ""
+    found = re.fullmatch(r"([^/@]+/[^/@]+)(@[\w./-]+)?", path)
+    if found is None or not is_hub_id(found[1]):
+        return ""
+    return f"; a repository of the Hub is written hf://{found[1]}{found[2] or '@<commit>'}"

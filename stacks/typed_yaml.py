@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from adapters.closest import closest
+from adapters.strict_json import shown
 from stacks.wording import any_of, is_section, key_text, missing, remedy, unknown
 from stacks.yaml_document import Document, UnusableYaml, as_written, is_text, quoted
 
@@ -95,7 +96,7 @@ def sentence(error: ValidationError, model: type[BaseModel], document: Document 
         # A rule between keys has the whole section as its input: naming the section is enough.
         return f"{key}: {remedy(first, model)}" if key else remedy(first, model)
     if document is None:
-        return f"{key}: {first['input']!r}: {remedy(first, model)}"
+        return f"{key}: {shown(first['input'])}: {remedy(first, model)}"
     return f"{key}: {_with_value(first, model, document)}"
 
 
@@ -110,23 +111,23 @@ def _with_value(error: ErrorDetails, model: type[BaseModel], document: Document)
 
     message = proposal("", remedy(error, model)) if kind == "string_type" else remedy(error, model)
     if scalar is None:
-        shown = "[]" if written == [] else "a list" if isinstance(written, list) else "keys with values"
-        return f"{shown}: {message}"
+        kind_of = "[]" if written == [] else "a list" if isinstance(written, list) else "keys with values"
+        return f"{kind_of}: {message}"
     if written is None:
         which = "item" if isinstance(error["loc"][-1], int) else "key"
         is_needed = _error_with(_ABSENT, error, model, document.data) is not None
         return f"no value: {message}{'' if is_needed else f', or leave the {which} out'}"
-    shown = repr(written) if isinstance(written, str) else as_written(scalar)
+    value = shown(written) if isinstance(written, str) else as_written(scalar)
     if kind == "string_type":
-        return f"{shown}: {proposal(scalar.value, f'write it in quotes: {quoted(scalar)}')}"
+        return f"{value}: {proposal(scalar.value, f'write it in quotes: {quoted(scalar)}')}"
     if isinstance(written, str) and kind.endswith("_type"):
         if scalar.style is not None and not is_text(written):
-            return f"{shown}: {proposal(yaml.safe_load(written), 'write it without quotes')}"
+            return f"{value}: {proposal(yaml.safe_load(written), 'write it without quotes')}"
         if (number := _decimal(written)) is not None:
             meant = int(number) if number == number.to_integral_value() else float(number)
             # 1e3 is a text to YAML 1.1, which wants 1.0e+3.
-            return f"{shown}: {proposal(meant, f'write {number:f}')}"
-    return f"{shown}: {message}"
+            return f"{value}: {proposal(meant, f'write {number:f}')}"
+    return f"{value}: {message}"
 
 
 def _error_with(value: object, error: ErrorDetails, model: type[BaseModel], data: Any) -> ErrorDetails | None:

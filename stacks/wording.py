@@ -6,6 +6,7 @@ Engine`). The author of a YAML file needs the value to write.
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -19,6 +20,8 @@ from adapters.closest import closest
 
 _NUMBER_ERRORS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number")
 _WHOLE = {"int_type", "int_from_float", "int_parsing_size"}
+#: A full stop in the middle of a sentence, such as that of `. _ - /`, has no capital behind it.
+_SENTENCE_END = re.compile(r"\.(?:$| (?=[A-Z]))")
 #: Keys that a message names as examples.
 _EXAMPLES = 3
 
@@ -68,7 +71,7 @@ def missing(location: Sequence[int | str], model: type[BaseModel]) -> str:
     section = _section(field.annotation)
     if section is not None:
         return f"write it, with keys such as {', '.join(list(section.model_fields)[:_EXAMPLES])}"
-    what = " ".join((field.description or "").split()).partition(". ")[0].rstrip(".")
+    what = _SENTENCE_END.split(" ".join((field.description or "").split()))[0]
     return f"write it: {what[:1].lower()}{what[1:]}"
 
 

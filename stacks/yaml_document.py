@@ -98,7 +98,7 @@ class _Check:
 
     def _children(self, node: Node, path: str) -> Iterator[tuple[Node, str]]:
         if isinstance(node, SequenceNode):
-            yield from ((child, f"{path}.{index}") for index, child in enumerate(node.value))
+            yield from ((child, f"{path}{_item(child, index)}") for index, child in enumerate(node.value))
         elif isinstance(node, MappingNode):
             lines: dict[str, int] = {}
             for key, value in node.value:
@@ -172,6 +172,15 @@ def _not_yaml(text: str, error: yaml.YAMLError) -> str:
         return f"line {line}: not YAML: the character {character} is not allowed; delete it"
     if not isinstance(error, yaml.MarkedYAMLError):
         return f"not YAML: {' '.join(str(error).split())}"
+    if isinstance(error, yaml.composer.ComposerError) and "anchor" in f"{error.context} {error.problem}":
+        # PyYAML has this sentence in the place of the context.
+        return f"line {error.problem_mark.line + 1}: not YAML: an anchor (&name) is there twice; rename one"
+    if "undefined alias" in str(error.problem):
+        name = str(error.problem).removeprefix("found undefined alias ")
+        line = error.problem_mark.line + 1
+        return (
+            f"line {line}: not YAML: no anchor {name} is above; write *{name[1:-1]} in quotes if it is a text"
+        )
     mark = error.problem_mark or error.context_mark
     line = 0 if mark is None else mark.line
     problem = str(error.problem)
@@ -188,6 +197,14 @@ def _not_yaml(text: str, error: yaml.YAMLError) -> str:
 
 def _unusable(node: Node, problem: str) -> UnusableYaml:
     return UnusableYaml(f"line {node.start_mark.line + 1}: {problem}")
+
+
+def _item(node: Node, index: int) -> str:
+    """Return the place of a list's item by its name or position, as `stacks.wording.key_text` does."""
+    pairs = node.value if isinstance(node, MappingNode) else []
+    name = next((value for key, value in pairs if key.value == "name"), None)
+    is_named = isinstance(name, ScalarNode) and name.tag == _TEXT
+    return f"[{name.value!r}]" if is_named else f"[item {index + 1}]"
 
 
 def _tag(node: Node) -> str:

@@ -93,6 +93,8 @@ RULES = EngineRules(
     needs_all_layers=True,
     features=dict.fromkeys(FEATURES, IGNORES)
     | {"layers_to_transform": "leaves out every module that not all layers have"},
+    # `utils/adapter.py`, check_architectures; with the code of that repository's branch, if code is trusted.
+    reads_named_base=True,
     unused_settings={
         "adapter_target_modules": "LoRAX takes every module that it knows of the model",
         "tool_call_parser": "LoRAX has the model write tool calls in a form of its own",

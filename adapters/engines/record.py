@@ -65,6 +65,8 @@ class EngineRules:
     """True if a module that one layer lacks is left out of all layers."""
     features: Mapping[str, str | None]
     """Effect of each of `FEATURES`, e.g. `IGNORES`; None: the engine serves it."""
+    reads_named_base: bool
+    """True if the engine reads, from the Hub, the config of the base model that an adapter names."""
     unused_settings: Mapping[str, str]
     """Keys of a stage's `engine` section without effect, with what the engine does instead."""
 

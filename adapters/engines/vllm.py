@@ -93,6 +93,8 @@ RULES = EngineRules(
         # It loads nothing but "none" (validate_legal).
         "bias": REFUSES,
     },
+    # PEFTHelper has no field for the name.
+    reads_named_base=False,
     unused_settings={"adapter_memory_fraction": "vLLM reserves max_active_adapters slots"},
 )
 

@@ -1,4 +1,4 @@
-"""S3 error codes, checksums, listings and reads, through boto3's client."""
+"""Error codes of AWS, and checksums, listings and reads of S3, through boto3's client."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _ABSENT = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
 _STALE_PART = {"InvalidPart", "InvalidPartOrder"}
 #: A condition was not met, or another write to the key was in progress.
 _CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
-
-
+#: Answers of 4XX to a request that may succeed later. The Query API, CloudFormation's, throttles with 400
+#: (CloudFormation API Reference, Common error types); credentials and signatures are made again.
+_LATER = {"Throttling", "ThrottlingException", "ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 #: Codes of a denied request: of S3, of S3 without a body (HEAD), of Secrets Manager and KMS.
 DENIED = frozenset({"AccessDenied", "403", "AccessDeniedException"})
 
@@ -40,7 +41,9 @@ def is_conflict(error: Exception) -> bool:
 
 
 def is_outage(error: Exception) -> bool:
-    """Return whether S3 failed or is busy, so that the same request may succeed later."""
+    """Return whether AWS failed or is busy, or a signature has expired: a request may succeed later."""
+    if error_code(error) in _LATER:
+        return True
     response = getattr(error, "response", None)
     status = response["ResponseMetadata"]["HTTPStatusCode"] if isinstance(response, dict) else 0
     return bool(status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS)

@@ -75,8 +75,10 @@ def read_config(name: str, data: bytes, rules: Rules) -> AdapterConfig:
     try:
         config = parse_object(data)
     except NotAnObject as error:
-        problem = f"its {CONFIG_FILE} cannot be used: {error}"
-        raise InvalidFiles(name, problem, "correct it, or save it again") from error
+        # A key that is there twice comes with its remedy.
+        reason, _, remedy = str(error).partition("; ")
+        problem = f"its {CONFIG_FILE} cannot be used: {reason}"
+        raise InvalidFiles(name, problem, remedy or "correct it, or save it again") from error
     if config.get("peft_type") != "LORA":
         if "peft_type" not in config:
             problem = f"its {CONFIG_FILE} has no peft_type, so another library than PEFT wrote it"

@@ -96,7 +96,7 @@ def check_architecture(name: str, config: AdapterConfig, rules: Rules, base: Bas
             name,
             f"{engine.title} {engine.version} serves no adapters for {shown(base.architecture)}, "
             f"the class of {rules.base_model}",
-            "publish it to a stage with another base model",
+            "take another base model for the stage, and train on that",
         )
     if config.architecture not in {None, base.architecture}:
         raise InvalidAdapter(

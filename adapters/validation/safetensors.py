@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from adapters import git_lfs
-from adapters.errors import InvalidAdapter, InvalidFiles
+from adapters.errors import InvalidFiles
 from adapters.files import ReadableFile
 from adapters.strict_json import NotAnObject, parse_object, shown
 
@@ -61,7 +61,7 @@ class Tensor:
 def read_header(name: str, file: ReadableFile) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file by name; `name` is the adapter's, for messages.
 
-    Reads 8 bytes and then at most `MAX_HEADER_BYTES`. Raises `InvalidAdapter` if it is not a safetensors
+    Reads 8 bytes and then at most `MAX_HEADER_BYTES`. Raises `InvalidFiles` if it is not a safetensors
     file, or if the header does not describe every byte of it.
     """
     first = bytes(file.read(0, HEADER_LENGTH_BYTES))
@@ -69,7 +69,7 @@ def read_header(name: str, file: ReadableFile) -> dict[str, Tensor]:
     data_size = file.size - HEADER_LENGTH_BYTES - length
     if len(first) < HEADER_LENGTH_BYTES or length > MAX_HEADER_BYTES or length < 2 or data_size < 0:
         if first == git_lfs.FIRST_BYTES and git_lfs.has_pointer(file):
-            raise InvalidAdapter(name, f"its weights file {git_lfs.PROBLEM}", git_lfs.REMEDY)
+            raise InvalidFiles(name, f"its weights file {git_lfs.PROBLEM}", git_lfs.REMEDY)
         raise _no_header(name, first, length, file.size)
     with _LARGE_HEADERS if length > _LARGE_HEADER_BYTES else nullcontext():
         return _read_tensors(name, file, length, data_size)
@@ -93,7 +93,7 @@ def _read_tensors(name: str, file: ReadableFile, length: int, data_size: int) ->
     return tensors
 
 
-def _no_header(name: str, first: bytes, length: int, size: int) -> InvalidAdapter:
+def _no_header(name: str, first: bytes, length: int, size: int) -> InvalidFiles:
     # Only after the length was found impossible: a header of 128 bytes starts with \x80, too.
     if first.startswith((b"PK", b"\x80")):
         return InvalidFiles(
@@ -102,13 +102,13 @@ def _no_header(name: str, first: bytes, length: int, size: int) -> InvalidAdapte
             "name the file adapter_model.bin, and it is converted without running anything",
         )
     if first.startswith(b"GGUF"):
-        return InvalidAdapter(
+        return InvalidFiles(
             name,
             "its weights are a GGUF file, which llama.cpp reads",
             "name the PEFT adapter that it was made from",
         )
     if first.lower().startswith((b"<!doc", b"<html")):
-        return InvalidAdapter(
+        return InvalidFiles(
             name,
             "its weights file is a web page",
             "download the file itself, with `hf download` or from …/resolve/… in place of …/blob/…",

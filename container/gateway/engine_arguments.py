@@ -63,7 +63,8 @@ class FlagTable:
         base = self.aliases.get(base, base)
         flag = self.flags.get(base) or self.flags.get(base.removeprefix("no-"))
         if flag is None:
-            raise refused(given, f"{self.engine} has no flag of this name{closest(base, self.flags)}")
+            meant = closest(base, self.flags) or ": leave it out"
+            raise refused(given, f"{self.engine} has no flag of this name{meant}")
         if flag.refusal is not None:
             raise refused(given, flag.refusal)
         if flag.name != base:

@@ -37,12 +37,15 @@ class DesiredState:
 
     @classmethod
     def read(cls, manifest: str, archive: Archive) -> DesiredState:
-        """Read the manifest that `stacks.config.manifest` packed; `manifest` is the key of its asset."""
+        """Read the manifest that `stacks.config.manifest` packed; `manifest` is the key of its asset.
+
+        Every key is there, as every property is (`Properties`): a rollback brings back the function of the
+        former manifest before that manifest, because the custom resource depends on the function.
+        """
         data: dict[str, Any] = json.loads(archive.read("manifest.json"))
         adapters = [
             DesiredAdapter(name, parse_source(item["source"]), item["sha256"], item["labels"])
             for item in data["adapters"]
             for name in item["names"]
         ]
-        # A manifest of a version without the guard has no such key; a rollback may bring one back.
-        return cls(manifest, adapters, data.get("removals", 1.0), data["model"], archive)
+        return cls(manifest, adapters, data["removals"], data["model"], archive)

@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from adapters.errors import AdapterError
-from adapters.store.s3 import is_outage
+from adapters.store.s3 import error_code, is_denied
 
 #: The one status in which CloudFormation updates resources to what they were, after a failed or cancelled
 #: update and by ContinueUpdateRollback and RollbackStack (CloudFormation User Guide, Stack status codes;
@@ -38,7 +38,7 @@ class Removal(AdapterError):
 
 
 class UnknownDirection(Exception):
-    """CloudFormation does not say whether an update is a rollback; the message has the reason."""
+    """CloudFormation will not say whether an update is a rollback; the message has the reason."""
 
 
 def refused_removals(published: Collection[str], kept: Collection[str], share: float) -> list[Removal]:
@@ -55,12 +55,13 @@ def refused_removals(published: Collection[str], kept: Collection[str], share: f
 def is_rollback(cloudformation: Any, stack_id: str) -> bool:
     """Return whether a stack's update goes back.
 
-    Raises `UnknownDirection`, and boto3's error if CloudFormation does not answer.
+    Raises `UnknownDirection` if the seeder may not know, or CloudFormation does not know the stack. Every
+    other error of boto3 is raised as it is: a later request may be answered, and decides.
     """
     try:
         [stack] = cloudformation.describe_stacks(StackName=stack_id)["Stacks"]
     except ClientError as error:
-        if is_outage(error):
+        if not is_denied(error) and error_code(error) != "ValidationError":
             raise
         raise UnknownDirection(str(error)) from error
     return bool(stack["StackStatus"] == _ROLLBACK)

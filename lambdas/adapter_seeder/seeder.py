@@ -41,10 +41,10 @@ class Seeder:
 
     Phase one, prepare: the base model is read with the access of the process that will fetch it, removals are
     checked (`removals`), then every adapter that is not known is located and checked, then every adapter is
-    uploaded. The checkpoint then has
-    the base models that the container could fetch (`fetchable`), the commit of each branch (`commits`), the
-    sources that passed the check (`passed`), and the entry of each name whose objects are complete (`ready`).
-    The registry is unchanged: if one adapter fails, the endpoint keeps serving what it served.
+    uploaded. The checkpoint then has the base models that the container could fetch (`fetchable`), the commit
+    of each branch (`commits`), the sources that passed the check (`passed`), and the entry of each name whose
+    objects are complete (`ready`). The registry is unchanged: if one adapter fails, the endpoint keeps
+    serving what it served.
 
     Phase two, publish: the registry is written, all of it or nothing, and superseded revisions are retired.
     Before the first write the checkpoint gets what the names pointed to (`originals`) and the revisions to
@@ -108,9 +108,8 @@ class Seeder:
         """Run both phases.
 
         Raises `SeedingFailed` if the base model or an adapter is bad, or if more adapters would be removed
-        than the manifest allows; `OutOfTime` if time is over, and
-        `HubUnavailable` if it is not known yet whether the base model can be fetched: a later invocation
-        may find out.
+        than the manifest allows; `OutOfTime` if time is over, and `HubUnavailable` if it is not known yet
+        whether the base model can be fetched: a later invocation may find out.
         """
         pool = ThreadPool(
             PARALLEL_ADAPTERS, has_time=self._has_time, tick=self._save, tick_seconds=TICK_SECONDS

@@ -128,10 +128,10 @@ def _hub(config: StageConfig) -> Iterator[str]:
     if (problem := endpoint_problem(config.hub_endpoint)) is not None:
         yield problem
         return
-    if config.base_model.also_known_as and config.engine.trust_remote_code and not has_mounted_model(config):
-        # LoRAX 0.12.1 loads the config of the model that the adapter names (`utils/adapter.py`,
-        # `check_architectures`), with the code of that repository's branch. Offline, as with a mounted model,
-        # it does not.
+    engine = config.engine
+    runs_named_code = engine.trust_remote_code and ENGINES[engine.name].reads_named_base
+    # Offline, as with a mounted model, it does not.
+    if config.base_model.also_known_as and runs_named_code and not has_mounted_model(config):
         yield (
             "base_model.also_known_as: with engine.trust_remote_code, the engine may run code of the "
             "repositories that it names: write base_model.mirror: true"

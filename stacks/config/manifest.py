@@ -84,11 +84,11 @@ class Manifest(Strict):
     """The adapters of a stage."""
 
     adapters: list[Adapter]
-    """See below."""
+    """List of entries, each with `name` and `source`; `[]` for none. Their keys are below."""
     removals: Annotated[float | Literal["allow"], BeforeValidator(_checked_removals)] = 0.2
     """Share of the stage's published adapters that a deploy may remove: above it, the deploy fails before it
-    changes anything. A single adapter may always be removed, except with 0. `allow`: any number, for one
-    deploy; synth warns as long as it is there."""
+    changes anything. A single adapter may always be removed, except with 0. `allow`: any number, in
+    every deploy until the key is deleted; synth warns as long as it is there."""
 
     @model_validator(mode="after")
     def _unique(self) -> Manifest:

@@ -200,6 +200,8 @@ class Faults:
     """Paths of files that are served with the byte in the middle flipped, whatever the range."""
     bare_listing: bool = False
     """List files without size and hash, as a mirror may."""
+    unnamed_commit: bool = False
+    """List files without the commit that they are of, as a mirror may."""
     refuse_queries: bool = False
     """Answer 404 to a query of the listing, as an artifact repository may."""
     refuse_ranges: bool = False

@@ -140,6 +140,8 @@ class HubServer:
                 commit = self._commit(repository, route[1] if route else "main")
                 blobs = query.get("blobs", [""])[0].lower() in ("true", "1")
                 data = repository.info(commit, blobs=blobs and not self.faults.bare_listing)
+                if self.faults.unnamed_commit:
+                    del data["sha"]
             case ["tree", revision, *folder]:
                 recursive = query.get("recursive", [""])[0].lower() in ("true", "1")
                 commit = self._commit(repository, revision)

@@ -5,8 +5,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from adapters.store.s3 import is_outage
 from adapters.store.transfer import OutOfTime
 from lambdas.adapter_seeder.outcome import MAX_MESSAGE_BYTES, Report, SeedingFailed
 from lambdas.adapter_seeder.removals import UnknownDirection, is_rollback, refused_removals
@@ -177,17 +179,18 @@ def test_the_direction_is_the_stacks_status(status: str, answer: bool) -> None:
     [
         ("AccessDenied", 403, UnknownDirection),
         ("ValidationError", 400, UnknownDirection),
-        ("Throttling", 400, UnknownDirection),
-        (
-            "ServiceUnavailable",
-            503,
-            boto3.client("cloudformation", region_name="us-east-1").exceptions.ClientError,
-        ),
+        ("Throttling", 400, ClientError),
+        ("ExpiredToken", 403, ClientError),
+        ("RequestExpired", 400, ClientError),
+        ("ServiceUnavailable", 503, ClientError),
     ],
 )
-def test_only_an_outage_is_waited_for(code: str, status: int, error: type[Exception]) -> None:
+def test_only_a_denial_and_an_unknown_stack_leave_the_direction_unknown(
+    code: str, status: int, error: type[Exception]
+) -> None:
     client = boto3.client("cloudformation", region_name="us-east-1")
     with Stubber(client) as stubber:
         stubber.add_client_error("describe_stacks", code, http_status_code=status)
-        with pytest.raises(error, match=code):
+        with pytest.raises(error, match=code) as raised:
             is_rollback(client, STACK)
+    assert is_outage(raised.value) is (error is ClientError), "the next invocation asks again"

@@ -42,7 +42,9 @@ def _cron(value: str) -> str:
                 raise ValueError(f"{item!r} is no {name}, which has the numbers {first} to {last}")
     days_of_month, days_of_week = parts[2:5:2]
     if (days_of_month == "?") == (days_of_week == "?"):
-        raise ValueError("exactly one of day of month (third field) and day of week (fifth) must be ?")
+        raise ValueError(
+            "exactly one of day of month (third field) and day of week (fifth) must be ?: change one"
+        )
     return value
 
 

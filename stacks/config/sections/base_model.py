@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from adapters.hub_ids import is_hub_id
 from adapters.validation.base_name import MAX_NAME_LENGTH
 from stacks.typed_yaml import Strict, shaped
 
-_HUB_ID = re.compile(r"(?!.*(--|\.\.))(?!.*\.git$)(\b[\w.-]+\b/)?\b[\w.-]{1,96}\b", re.ASCII)
 #: A branch or a tag may move between two instances' starts.
 _COMMIT = shaped("[0-9a-f]{40}", "write the 40 digits of a commit, not a branch or a tag, in quotes")
 
@@ -44,7 +43,6 @@ class BaseModelSource(Strict):
             raise ValueError("give either revision (a 40-digit Hub commit) or path (a local directory)")
         if self.mirror and self.path is not None:
             raise ValueError("mirror is for models on the Hub: a local one is uploaded anyway; leave it out")
-        # The Hub's rule of ids (huggingface_hub, utils/_validators.py).
-        if self.path is None and self.name and _HUB_ID.fullmatch(self.name) is None:
+        if self.path is None and self.name and not is_hub_id(self.name):
             raise ValueError(f"name: {self.name!r} is no id of the Hub: write organization/model")
         return self

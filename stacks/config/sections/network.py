@@ -56,7 +56,9 @@ class Network(Strict):
     @model_validator(mode="after")
     def _whole(self) -> Network:
         if self.mode == "public" and (self.vpc_id or self.subnet_ids or self.security_group_ids):
-            raise ValueError("vpc_id, subnet_ids and security_group_ids need mode: vpc or mode: private")
+            raise ValueError(
+                "vpc_id, subnet_ids and security_group_ids need mode: vpc or mode: private: write one of them"
+            )
         if self.availability_zones and (self.mode == "public" or self.vpc_id is not None):
             raise ValueError(
                 "availability_zones are those of a VPC that the stage creates: leave them out with mode: "
@@ -65,7 +67,7 @@ class Network(Strict):
         if len(set(self.availability_zones)) == 1:
             raise ValueError("availability_zones: name two different zones, or none for the first two")
         if self.vpc_id is None and (self.subnet_ids or self.security_group_ids):
-            raise ValueError("subnet_ids and security_group_ids need the vpc_id that they belong to")
+            raise ValueError("subnet_ids and security_group_ids need the vpc_id that they belong to: add it")
         if self.vpc_id is not None and len(set(self.subnet_ids)) < 2:
             raise ValueError(
                 "name two subnet_ids at least, in different zones: one zone's outage would stop all instances"

@@ -43,6 +43,15 @@ def test_an_adapter_in_a_folder_of_a_private_repository(mirror: HubServer, fault
     assert refused == (["blobs=true"] if faults.refuse_queries else [])
 
 
+def test_a_branch_whose_commit_is_not_listed(mirror: HubServer) -> None:
+    mirror.faults = Faults(unnamed_commit=True)
+    adapter = factories.adapter(1)
+    commit = mirror.add(REPO, {**adapter})
+    assert located(Hub(mirror.endpoint), HubSource(REPO, commit))[0] == adapter[CONFIG_FILE]
+    with pytest.raises(SourceError, match=r"@main': the Hub does not say the commit of main; name a commit$"):
+        Hub(mirror.endpoint).snapshot(HubSource(REPO, "main"))
+
+
 def test_a_base_model(mirror: HubServer) -> None:
     source = HubSource(factories.BASE, mirror.add(factories.BASE, {**model_files()}, gated=True))
     assert opened(mirror, source, token=TOKEN, mirrored=True) == {"config.json", "model.safetensors"}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.source import HubSource, SourceError
+from adapters.source import HubSource, SourceError, parse_source
 from ingest.local_directory import read_directory
 from ingest.missing_adapter import missing_on_hub
 
@@ -81,6 +81,13 @@ def test_a_folder_with_folders_inside() -> None:
     assert f"as hf://acme/summaries/en/checkpoint-1000@{COMMIT}" in error
 
 
+@pytest.mark.parametrize("folder", ["team@5", "a\\b", "a b", "%2e"])
+def test_the_folder_that_is_proposed_is_one(folder: str) -> None:
+    error = missing_on_hub(HubSource("acme/summaries", COMMIT), adapters_in(folder))
+    proposed = error.remedy.removeprefix("name it, as ")
+    assert parse_source(proposed) == HubSource("acme/summaries", COMMIT, folder)
+
+
 def test_a_file_named_as_a_folder() -> None:
     source = HubSource("acme/summaries", COMMIT, "en/adapter_config.json")
     assert str(missing_on_hub(source, adapters_in("en"))).endswith(
@@ -93,6 +100,7 @@ def test_a_file_named_as_a_folder() -> None:
     [
         ("nowhere", "there is no such directory; check the path"),
         ("acme/summaries", "check the path; a repository of the Hub is written hf://acme/summaries@<commit>"),
+        ("acme/summaries.git", "there is no such directory; check the path"),
         (f"acme/summaries@{COMMIT}", f"is written hf://acme/summaries@{COMMIT}"),
         ("here/adapter_config.json", "it is a file, not a directory; name its directory: here"),
         ("here/model.tar.gz", "unpack it with `mkdir here/model && tar -xzf here/model.tar.gz -C here/model`"),

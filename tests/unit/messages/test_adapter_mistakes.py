@@ -19,6 +19,7 @@ from ingest.adapter_files import AdapterFiles
 from ingest.candidate import check_candidate
 from tests.unit.adapters.validation.building import BASE, CONFIG, RecordingFile, shapes, tensors
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1\n"
 RANKS = st.sampled_from([1, 4, 8, 12, 16, 64, 100, 128, 256, 320, 512, 600])
 MODULES = st.sets(st.sampled_from(["q_proj", "v_proj", "o_proj"]), min_size=1)
 SETTINGS = st.dictionaries(
@@ -118,3 +119,29 @@ def test_a_remedy_in_files_that_the_reader_may_not_own_has_an_alternative(
     with pytest.raises(InvalidFiles) as caught:
         check_candidate("otter", files, Rules("vllm", 64, "tiny-mistral"), BASE, None)
     assert ("in a copy" in caught.value.remedy) == (not isinstance(source, LocalSource))
+
+
+@pytest.mark.parametrize("content", [POINTER, b"GGUF" + b"x" * 99, b"<!doctype html>" + b"x" * 99])
+def test_weights_of_no_engine_are_read_for_one_alone(content: bytes) -> None:
+    file = RecordingFile(content)
+    with pytest.raises(InvalidFiles):
+        check_adapter("otter", json.dumps(CONFIG).encode(), file, Rules("vllm", 64, "tiny-mistral"), BASE)
+    assert len(file.reads) <= 2
+
+
+def test_a_key_that_is_there_twice_has_one_remedy() -> None:
+    config = json.dumps(CONFIG).replace("{", '{"r": 8, ', 1).encode()
+    with pytest.raises(InvalidFiles) as caught:
+        check_adapter(
+            "otter", config, RecordingFile(tensors(shapes())), Rules("vllm", 64, "tiny-mistral"), BASE
+        )
+    assert caught.value.remedy == "keep one of them"
+
+
+def test_another_training_is_not_proposed_for_a_copy() -> None:
+    key = "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector"
+    weights = RecordingFile(tensors(shapes() | {key: (8,)}))
+    files = AdapterFiles(f"hf://org/repo@{'0a' * 20}", "", json.dumps(CONFIG).encode(), weights, None)
+    with pytest.raises(InvalidFiles) as caught:
+        check_candidate("otter", files, Rules("vllm", 64, "tiny-mistral"), BASE, None)
+    assert caught.value.remedy == "train without use_dora"

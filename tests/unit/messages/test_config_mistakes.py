@@ -207,6 +207,28 @@ def test_the_highest_rank_that_a_message_names_is_one_of_the_engine(
     assert message is None or not message.startswith("engine.max_adapter_rank"), message
 
 
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("{}", "adapters: missing; write it: list of entries, each with `name` and `source`; `[]` for none"),
+        (
+            "adapters: [{source: s3://bucket/a/}]",
+            "adapters[item 1].name: missing; write it: lower-case letters, digits and `. _ -`, in parts separated by "
+            "`/`; at most 200 characters, no `--`",
+        ),
+        (
+            "adapters: [{name: a}]",
+            "adapters['a'].source: missing; write it: `hf://org/repo@<commit>`, `hf://org/repo/folder@<commit>`, "
+            "`s3://bucket/prefix/` or a local directory, relative to the manifest",
+        ),
+    ],
+)
+def test_a_missing_key_is_named_with_its_whole_first_sentence(
+    tmp_path: Path, written: str, message: str
+) -> None:
+    assert load(tmp_path, yaml.safe_dump(STAGE), written) == message
+
+
 def applied(changes: str) -> dict[str, Any]:
     """Return the stage with the changes of one remedy, such as `endpoint.a: x with engine.b: 8`."""
     changed = copy.deepcopy(STAGE)

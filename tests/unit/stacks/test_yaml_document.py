@@ -74,7 +74,7 @@ def test_a_key_that_overrides_a_merged_one_is_there_once() -> None:
 )
 def test_a_number_is_in_base_10_or_says_its_base(value: str, number: str) -> None:
     assert refusal(f"a:\n- b: {value}\n") == (
-        f"line 2: a.0.b: YAML reads {value} as {number}; write '{value}' if it is a text, or the number in base 10"
+        f"line 2: a[item 1].b: YAML reads {value} as {number}; write '{value}' if it is a text, or the number in base 10"
     )
     assert Document(f"a: '{value}'".encode()).data == {"a": value}
 
@@ -97,7 +97,9 @@ def test_numbers_that_look_like_what_they_are_are_read() -> None:
         ("a: !!set {b}", "line 1: a: !!set is not known; leave it out"),
         ("a: {{ x }}", "line 1: a key has to be a text; write texts with { or [ in quotes"),
         ("? [a]\n: 1", "line 1: a key has to be a text; write texts with { or [ in quotes"),
-        ("a: &a [*a]", "line 1: a.0: it has an alias of itself; write the value"),
+        ("a: *x", "line 1: not YAML: no anchor 'x' is above; write *x in quotes if it is a text"),
+        ("a: &a 1\nb: &a 2", "line 2: not YAML: an anchor (&name) is there twice; rename one"),
+        ("a: &a [*a]", "line 1: a[item 1]: it has an alias of itself; write the value"),
         ("a:\n\t- b", "line 2: not YAML: a tab; indent with spaces"),
         ("a: 1\n---\nb: 1", "line 2: not YAML: a second document begins; keep one, without a line ---"),
         ("a: 1\nb: \x01", "line 2: not YAML: the character U+0001 is not allowed; delete it"),
@@ -113,9 +115,7 @@ def test_what_cannot_be_read_is_named_with_line_and_remedy(content: str | bytes,
     assert refusal(content) == message
 
 
-@pytest.mark.parametrize(
-    "content", ["a: b: c", "a: @b", "a: 1\n  b: 2", "a\nb: 1\nc", "a: *b", "a: [1", "a: 'b"]
-)
+@pytest.mark.parametrize("content", ["a: b: c", "a: @b", "a: 1\n  b: 2", "a\nb: 1\nc", "a: [1", "a: 'b"])
 def test_what_is_not_yaml_has_a_line_and_a_remedy(content: str) -> None:
     message = refusal(content)
     assert message.startswith("line ")

@@ -30,6 +30,7 @@ RULES = EngineRules(
     serves_code=False,
     needs_all_layers=False,
     features=dict.fromkeys(FEATURES, REFUSES) | {"use_dora": None},
+    reads_named_base=False,
     unused_settings={
         "adapter_memory_fraction": "Tern swaps adapters to the host",
         "adapter_target_modules": "Tern takes all modules",

@@ -204,10 +204,20 @@ def test_copies_of_frozen_weights_that_peft_saves_with_a_lora_of_the_head_are_sk
 @pytest.mark.parametrize(
     ("engine", "architecture", "path", "remedy"),
     [
-        ("vllm", "GPT2LMHeadModel", "transformer.h.0.attn.c_attn", "base model, or write engine.name: lorax"),
-        ("vllm", "FalconForCausalLM", "transformer.h.0.self_attention.dense", "base model$"),
-        ("vllm", "ClassOfSomeoneElse", "a.b", "base model$"),
-        ("lorax", "Qwen3ForCausalLM", "model.layers.0.mlp.up_proj", "base model, or write engine.name: vllm"),
+        (
+            "vllm",
+            "GPT2LMHeadModel",
+            "transformer.h.0.attn.c_attn",
+            "train on that, or write engine.name: lorax",
+        ),
+        ("vllm", "FalconForCausalLM", "transformer.h.0.self_attention.dense", "train on that$"),
+        ("vllm", "ClassOfSomeoneElse", "a.b", "train on that$"),
+        (
+            "lorax",
+            "Qwen3ForCausalLM",
+            "model.layers.0.mlp.up_proj",
+            "train on that, or write engine.name: vllm",
+        ),
     ],
 )
 def test_a_class_for_which_the_engine_serves_no_adapters_is_refused_for_that(

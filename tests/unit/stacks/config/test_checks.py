@@ -163,6 +163,14 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"base_model": {"also_known_as": ["acme/copy"]}, "engine": {"trust_remote_code": True}},
         r"base_model.also_known_as: with engine.trust_remote_code, .*: write base_model.mirror: true",
     ),
+    "other names where the engine reads them": (
+        {
+            "base_model": {"also_known_as": ["acme/copy"]},
+            "engine": {"name": "vllm", "max_active_adapters": 8, "trust_remote_code": True},
+        },
+        {"base_model": {"also_known_as": ["acme/copy"]}, "engine": {"name": "lorax", "trust_remote_code": True}},
+        r"base_model.also_known_as: with engine.trust_remote_code, .*: write base_model.mirror: true",
+    ),
     "another Hub for the seeder alone": (
         {"hub_endpoint": "https://hub.example.com", "base_model": {"mirror": True}},
         {"hub_endpoint": "https://hub.example.com", "base_model": {"mirror": False}},
