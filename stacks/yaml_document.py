@@ -172,17 +172,13 @@ def _not_yaml(text: str, error: yaml.YAMLError) -> str:
         return f"line {line}: not YAML: the character {character} is not allowed; delete it"
     if not isinstance(error, yaml.MarkedYAMLError):
         return f"not YAML: {' '.join(str(error).split())}"
-    if isinstance(error, yaml.composer.ComposerError) and "anchor" in f"{error.context} {error.problem}":
-        # PyYAML has this sentence in the place of the context.
-        return f"line {error.problem_mark.line + 1}: not YAML: an anchor (&name) is there twice; rename one"
-    if "undefined alias" in str(error.problem):
-        name = str(error.problem).removeprefix("found undefined alias ")
-        line = error.problem_mark.line + 1
-        return (
-            f"line {line}: not YAML: no anchor {name} is above; write *{name[1:-1]} in quotes if it is a text"
-        )
     mark = error.problem_mark or error.context_mark
     line = 0 if mark is None else mark.line
+    if "duplicate anchor" in str(error.context):
+        return f"line {line + 1}: not YAML: an anchor (&name) is there twice; rename one"
+    if (alias := re.fullmatch("found undefined alias '(.*)'", str(error.problem))) is not None:
+        absent = f"no anchor &{alias[1]} is above"
+        return f"line {line + 1}: not YAML: {absent}; write '*{alias[1]}' if it is a text"
     problem = str(error.problem)
     if error.context_mark is not None and error.context_mark.line < line:
         problem = f"{problem} ({error.context} that begins in line {error.context_mark.line + 1})"
@@ -204,7 +200,7 @@ def _item(node: Node, index: int) -> str:
     pairs = node.value if isinstance(node, MappingNode) else []
     name = next((value for key, value in pairs if key.value == "name"), None)
     is_named = isinstance(name, ScalarNode) and name.tag == _TEXT
-    return f"[{name.value!r}]" if is_named else f"[item {index + 1}]"
+    return f"[{name.value!r}]" if name is not None and is_named else f"[item {index + 1}]"
 
 
 def _tag(node: Node) -> str:

@@ -97,7 +97,7 @@ def test_numbers_that_look_like_what_they_are_are_read() -> None:
         ("a: !!set {b}", "line 1: a: !!set is not known; leave it out"),
         ("a: {{ x }}", "line 1: a key has to be a text; write texts with { or [ in quotes"),
         ("? [a]\n: 1", "line 1: a key has to be a text; write texts with { or [ in quotes"),
-        ("a: *x", "line 1: not YAML: no anchor 'x' is above; write *x in quotes if it is a text"),
+        ("a: *x", "line 1: not YAML: no anchor &x is above; write '*x' if it is a text"),
         ("a: &a 1\nb: &a 2", "line 2: not YAML: an anchor (&name) is there twice; rename one"),
         ("a: &a [*a]", "line 1: a[item 1]: it has an alias of itself; write the value"),
         ("a:\n\t- b", "line 2: not YAML: a tab; indent with spaces"),
