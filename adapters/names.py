@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from adapters.errors import InvalidName
+from adapters.strict_json import shown
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*$"
 #: A limit of this project: leaves room for prefix, revision and file name in S3's 1,024-byte keys.
@@ -46,7 +47,7 @@ def check_revision(name: str, revision: str) -> str:
     if _REVISION.fullmatch(revision) is None:
         raise InvalidName(
             f"{name}@{revision}",
-            f"{revision!r} is not a revision",
+            f"{shown(revision)} is not a revision",
             f"write the {REVISION_LENGTH} hexadecimal digits that the registry entry shows",
         )
     return revision

@@ -18,9 +18,12 @@ from adapters.strict_json import there_twice
 
 #: Maximum of values, those of an alias counted for each use. A manifest of ten thousand adapters has fewer.
 MAX_VALUES = 500_000
+#: Maximum of levels; stage files and manifests have a few, an engine's flag in JSON some more.
+MAX_LEVELS = 64
 _STANDARD = "tag:yaml.org,2002:"
 _TEXT, _MERGE = f"{_STANDARD}str", f"{_STANDARD}merge"
 _COLLECTIONS = {f"{_STANDARD}map", f"{_STANDARD}seq"}
+_TOO_DEEP = f"it is nested too deeply; write at most {MAX_LEVELS} levels"
 #: In messages: the path of what has no key.
 _WHOLE = "the file"
 #: Numbers that people mean as texts, or in base 10: octal (`0123`) and of base 60 (`12:30`).
@@ -48,7 +51,7 @@ class Document:
             self.data: Any = None if self._root is None else loader.construct_document(self._root)
             """The values; None for an empty file. Every key of a mapping is a text."""
         except RecursionError as error:
-            raise UnusableYaml("it is nested too deeply; write fewer levels") from error
+            raise UnusableYaml(_TOO_DEEP) from error
         except yaml.YAMLError as error:
             raise UnusableYaml(_not_yaml(text, error)) from error
 
@@ -76,8 +79,10 @@ class _Check:
         self._counts: dict[Node, int | None] = {}
         """By node: the number of its values; None while they are counted."""
 
-    def count(self, node: Node, path: str) -> int:
+    def count(self, node: Node, path: str, level: int = 0) -> int:
         """Check a value, which is at `path`; return the number of values that it consists of."""
+        if level > MAX_LEVELS:
+            raise UnusableYaml(_TOO_DEEP)
         if node in self._counts:
             known = self._counts[node]
             if known is None:
@@ -90,7 +95,7 @@ class _Check:
             raise _unusable(node, f"{path}: {_tag(node)} is not known; leave it out")
         count = 1
         for child, child_path in self._children(node, path):
-            count += self.count(child, child_path)
+            count += self.count(child, child_path, level + 1)
             if count > MAX_VALUES:
                 raise _unusable(node, f"{path}: with its aliases it has more than {MAX_VALUES} values")
         self._counts[node] = count

@@ -195,7 +195,7 @@ class Deployment:
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as asset:
             listed: list[Any] = [{"names": ["made"], "source": adapter, "sha256": None, "labels": {}}]
-            asset.writestr("manifest.json", json.dumps({"adapters": listed, "model": {}}))
+            asset.writestr("manifest.json", json.dumps({"adapters": listed, "removals": 0.2, "model": {}}))
         store.s3.put_object(Bucket=store.bucket, Key="manifest.zip", Body=archive.getvalue())
         self.event: dict[str, Any] = {
             "RequestType": "Create",

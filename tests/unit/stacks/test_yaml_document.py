@@ -130,8 +130,10 @@ def test_aliases_of_aliases_are_refused_before_they_are_expanded(bomb: str) -> N
     assert time.monotonic() - started < 1
 
 
-def test_deep_nesting_is_refused() -> None:
-    assert refusal("[" * 900 + "]" * 900) == "it is nested too deeply; write fewer levels"
+@pytest.mark.parametrize("levels", [66, 900, 100_000])
+def test_deep_nesting_is_refused(levels: int) -> None:
+    assert refusal("[" * levels + "]" * levels) == "it is nested too deeply; write at most 64 levels"
+    assert Document(b"[" * 65 + b"]" * 65).data is not None
 
 
 def test_an_empty_file_has_no_data() -> None:

@@ -28,7 +28,7 @@ def test_a_key_that_is_there_twice_is_refused(body: str, key: str) -> None:
 
 
 def test_a_first_value_that_is_nested_too_deeply_is_refused() -> None:
-    with pytest.raises(GatewayError, match="twice in one object, with too many levels"):
+    with pytest.raises(GatewayError, match="twice in one object"):
         read_json(b'{"a": ' + b"[" * 1000 + b"]" * 1000 + b', "a": 1}')
 
 
