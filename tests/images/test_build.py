@@ -106,11 +106,17 @@ def test_each_added_file_is_of_a_pinned_distribution_or_of_ours(
 def test_our_package_in_the_image_is_what_the_repository_has(engine: str, image: BuiltImage) -> None:
     installed = installed_files(image)["lora-serving-sagemaker"]
     modules = {"/".join(Path(file).parts[-1 - depth(file) :]) for file in installed if file.endswith(".py")}
-    tracked = subprocess.run(
-        ["git", "ls-files", "adapters", "container/__init__.py", "container/gateway", f"container/{engine}"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout.splitlines()  # fmt: skip
-    assert modules == {file for file in tracked if file.endswith(".py")}
+    shipped = tracked("adapters", "container/__init__.py", "container/gateway", f"container/{engine}")
+    assert modules == {file for file in shipped if file.endswith(".py")}
+
+
+def tracked(*paths: str) -> set[str]:
+    """Return the files of git below the paths, without the generators, which no image has."""
+    generators = (":!container/vllm/model_trees.py", ":!container/vllm/write_*.py")
+    listed = subprocess.run(
+        ["git", "ls-files", *paths, *generators], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return set(listed.stdout.splitlines())
 
 
 def depth(file: str) -> int:
@@ -238,12 +244,10 @@ def test_cdks_asset_has_the_builds_files_and_gives_the_same_layer(
 ) -> None:
     asset = staged(engine, tmp_path / "cdk.out")
     files = {path.relative_to(asset).as_posix() for path in asset.rglob("*") if path.is_file()}
-    tracked = subprocess.run(
-        ["git", "ls-files", "pyproject.toml", "adapters", "container/__init__.py", "container/gateway",
-         "container/build-requirements.txt", f"container/{engine}"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout.splitlines()  # fmt: skip
-    assert files == set(tracked)
+    assert files == tracked(
+        *("pyproject.toml", "adapters", "container/__init__.py", "container/build-requirements.txt"),
+        *("container/gateway", f"container/{engine}"),
+    )
 
     # Another checkout: a stricter umask and other times.
     for path in [asset, *asset.rglob("*")]:
