@@ -402,7 +402,8 @@ class TestTheEngineLives:
             assert ping.status == 200
             slowest = max(slowest, ping.seconds)
         assert is_by(cold.result(), "otter")
-        assert slowest < 0.05
+        # Far below the second that the download takes, and the load; a busy machine adds some tens of ms.
+        assert slowest < 0.5
 
     def test_many_who_want_the_same_cold_adapter_wait_for_one_load(
         self, start: Start, bucket: Bucket

@@ -105,4 +105,6 @@ class Container:
         return False
 
     def _lines(self, start: str) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.splitlines() if line.startswith(start)]
+        # The last line may be half written.
+        lines = (line for line in self.log.splitlines(keepends=True) if line.endswith("\n"))
+        return [json.loads(line) for line in lines if line.startswith(start)]
