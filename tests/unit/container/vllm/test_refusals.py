@@ -76,7 +76,7 @@ def test_a_long_message_does_not_keep_the_event_loop(text: str) -> None:
     """vLLM quotes the client; /ping waits meanwhile."""
     began = time.process_time()
     assert len(message(text)) <= 1000
-    assert time.process_time() - began < 0.1
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_pairs_of_custom_attributes(attributes: str, pairs: list[tuple[str, str]
 )  # fmt: skip
 def test_the_longest_attributes_are_read_in_time(attributes: str) -> None:
     """Within a header's maximum, 8190 bytes: the event loop waits meanwhile. 1,024 are SageMaker's."""
-    for length, seconds in ((1024, 0.02), (8190, 0.1)):
-        began = time.perf_counter()
+    for length, seconds in ((1024, 0.1), (8190, 0.5)):
+        began = time.process_time()
         list(pairs_of(attributes[:length]))
-        assert time.perf_counter() - began < seconds
+        assert time.process_time() - began < seconds
