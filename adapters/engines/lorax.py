@@ -97,6 +97,6 @@ RULES = EngineRules(
     reads_named_base=True,
     unused_settings={
         "adapter_target_modules": "LoRAX takes every module that it knows of the model",
-        "tool_call_parser": "LoRAX has the model write tool calls in a form of its own",
+        "tool_call_parser": "LoRAX serves tools without a parser, by a grammar for the answer",
     },
 )

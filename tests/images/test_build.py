@@ -27,6 +27,7 @@ from loraserve.requirements import HASHED
 from stacks.config.base_images import BaseImage, build_argument
 from stacks.project import ROOT
 from stacks.serving.image import BuiltImage as BuiltAsset
+from tests.harness.image_files import GENERATORS
 from tests.harness.waiting import wait_until
 from tests.images.container import TAG, BuiltImage
 
@@ -112,7 +113,7 @@ def test_our_package_in_the_image_is_what_the_repository_has(engine: str, image:
 
 def tracked(*paths: str) -> set[str]:
     """Return the files of git below the paths, without the generators, which no image has."""
-    generators = (":!container/vllm/model_trees.py", ":!container/vllm/write_*.py")
+    generators = [f":!{path}" for path in GENERATORS]
     listed = subprocess.run(
         ["git", "ls-files", *paths, *generators], cwd=ROOT, check=True, capture_output=True, text=True
     )

@@ -15,7 +15,7 @@ from pydantic import Field
 from container.gateway.errors import GatewayError
 from container.gateway.schemas.adapter_names import BASE_MODEL_IDS
 from container.gateway.schemas.known_keys import refuse_unknown
-from container.gateway.schemas.other_servers import OTHER_KEYS, is_neutral
+from container.gateway.schemas.other_servers import OTHER_KEYS
 from container.gateway.schemas.validation import RequestObject, validated
 
 #: LoRAX's defaults for MAX_BEST_OF and MAX_STOP_SEQUENCES.
@@ -151,7 +151,11 @@ def _known(data: Any, base_model: str) -> Any:
 
 
 def _not_neutral(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if not is_neutral(name, value)}
+    return {
+        name: value
+        for name, value in data.items()
+        if name not in OTHER_KEYS or not OTHER_KEYS[name].is_neutral(value)
+    }
 
 
 def _remedy(name: str) -> str | None:

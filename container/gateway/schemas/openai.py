@@ -244,7 +244,7 @@ def _checked(data: Json, part: type[RequestObject], place: str, kind: Kind, base
     data = {
         name: value
         for name, value in data.items()
-        if (key := other(name)) is None or value not in (key.neutral or ())
+        if (key := other(name)) is None or not key.is_neutral(value)
     }
     refuse_unknown(
         data,

@@ -25,6 +25,10 @@ class OtherKey:
     neutral: tuple[Any, ...] | None = ()
     """Values that ask for what happens without the key, which are accepted; None: all plain ones."""
 
+    def is_neutral(self, value: Any) -> bool:
+        """Return whether a value asks for what happens without the key."""
+        return is_plain(value) if self.neutral is None else value in self.neutral
+
 
 _ONE_ANSWER = OtherKey("a request has one answer: send it once for each", (1,))
 _MAX_NEW_TOKENS = OtherKey("write `parameters.max_new_tokens`")
@@ -64,11 +68,3 @@ OTHER_KEYS: Mapping[str, OtherKey] = MappingProxyType(
         "use_cache": OtherKey("the engine decides: leave it out", None),
     }
 )
-
-
-def is_neutral(name: str, value: Any) -> bool:
-    """Return whether a key of another server asks for what happens without it."""
-    if name not in OTHER_KEYS:
-        return False
-    neutral = OTHER_KEYS[name].neutral
-    return is_plain(value) if neutral is None else value in neutral

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from setuptools import find_packages
 
+from tests.harness.image_files import GENERATORS
+
 ROOT = Path(__file__).parents[3]
 ENGINES = ("vllm", "lorax")
 PIN = re.compile(r"^[a-z0-9-]+==[^\s]+(?= --hash=|$)")
@@ -58,7 +60,7 @@ def test_the_list_of_files_is_dockerfile_dockerignore_alone(engine: str) -> None
     lines = (ROOT / "container" / engine / "Dockerfile.dockerignore").read_text().splitlines()
     rules = [line for line in lines if not line.startswith("#")]
     included = [rule.removeprefix("!") for rule in rules if rule.startswith("!")]
-    generators = ["container/vllm/model_trees.py", "container/vllm/write_*.py"] if engine == "vllm" else []
+    generators = [path for path in GENERATORS if path.startswith(f"container/{engine}/")]
     assert rules == ["*", *(f"!{path}" for path in included), "**/__pycache__", "**/*.pyc", *generators]
     assert all(list(ROOT.glob(path)) for path in generators)
     assert set(included) == {*SINGLE_FILES, "adapters", "container/gateway", f"container/{engine}"}

@@ -183,6 +183,19 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def streamed(service: Service, events: list[Json]) -> Any:
+    """Check the events' fields; return the message that the client puts together, ready for the next turn."""
+    assert [name for event in events for name in unknown_fields(event)] == []
+    service.answer, service.kind = b"".join(map(encode_event, events)) + END_EVENT, "text/event-stream"
+    with service.client.chat.completions.stream(model="otter", messages=[USER]) as stream:  # type: ignore[list-item]
+        whole = stream.get_final_completion()
+    service.answer, service.kind = (
+        json.dumps(of_vllm({"object": "chat.completion", "choices": []})).encode(),
+        "application/json",
+    )
+    return whole.choices[0].message
+
+
 def assert_taken_back(service: Service, message: Any, answer: Json) -> None:
     (choice,) = answer["choices"]
     for way, write in WAYS.items():
@@ -235,16 +248,9 @@ def test_a_stream_has_openais_fields_and_is_taken_back(
         )
         for delta, reason in [*((delta, None) for delta in deltas), ({}, "stop")]
     ]
-    assert [name for event in events for name in unknown_fields(event)] == []
-    service.answer, service.kind = b"".join(map(encode_event, events)) + END_EVENT, "text/event-stream"
-    with service.client.chat.completions.stream(model="otter", messages=[USER]) as stream:  # type: ignore[list-item]
-        whole = stream.get_final_completion()
-    service.answer, service.kind = (
-        json.dumps(of_vllm({"object": "chat.completion", "choices": []})).encode(),
-        "application/json",
-    )
+    whole = streamed(service, events)
     expected = {"content": "".join(pieces), "tool_calls": calls}
-    assert_taken_back(service, whole.choices[0].message, {"choices": [{"message": expected}]})
+    assert_taken_back(service, whole, {"choices": [{"message": expected}]})
 
 
 @settings(max_examples=40)
@@ -264,17 +270,8 @@ def test_a_stream_of_lorax_has_openais_fields_and_is_taken_back(service: Service
             }
         )
     ]
-    assert [name for event in events for name in unknown_fields(event)] == []
-    service.answer, service.kind = b"".join(map(encode_event, events)) + END_EVENT, "text/event-stream"
-    with service.client.chat.completions.stream(model="otter", messages=[USER]) as stream:  # type: ignore[list-item]
-        whole = stream.get_final_completion()
-    service.answer, service.kind = (
-        json.dumps(of_vllm({"object": "chat.completion", "choices": []})).encode(),
-        "application/json",
-    )
-    assert_taken_back(
-        service, whole.choices[0].message, {"choices": [{"message": {"content": "".join(pieces)}}]}
-    )
+    whole = streamed(service, events)
+    assert_taken_back(service, whole, {"choices": [{"message": {"content": "".join(pieces)}}]})
 
 
 class Sum(BaseModel):
