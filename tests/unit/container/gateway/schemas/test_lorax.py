@@ -88,9 +88,13 @@ def test_a_key_of_another_server_is_accepted_with_a_value_that_changes_nothing(n
 
 def test_an_object_of_many_unknown_keys_is_refused_in_time() -> None:
     many = {f"k{number}".ljust(200, "x"): 1 for number in range(9000)}
-    started = time.process_time()
-    assert "`parameters.k0" in refusal(with_parameters(**many)).message
-    assert time.process_time() - started < 0.2
+    seconds = []
+    for _ in range(3):
+        started = time.process_time()
+        assert "`parameters.k0" in refusal(with_parameters(**many)).message
+        seconds.append(time.process_time() - started)
+    # The least: a collection of the tests' own garbage may come in between.
+    assert min(seconds) < 0.2
 
 
 def test_hugging_faces_options_are_accepted_and_ignored() -> None:
