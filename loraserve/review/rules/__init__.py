@@ -1,0 +1,1 @@
+"""Rules of a review, a module per topic; `catalog` lists them."""

@@ -1,0 +1,13 @@
+"""The rules of a review, in no particular order: a difference may belong to findings of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from loraserve.review.comparison import StageComparison
+from loraserve.review.finding import Finding
+
+#: A rule yields findings about one stage. It claims the differences that its findings name.
+Rule = Callable[[StageComparison], Iterable[Finding]]
+
+RULES: tuple[Rule, ...] = ()
