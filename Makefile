@@ -37,13 +37,16 @@ test: setup-tests ## [ARGS=tests/unit]: all tests, including a deployment to the
 test-images: need-image-tools setup-tests ## [ARGS=…]: the images, built and run as SageMaker runs them; needs Linux, root and three tools
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/images $(ALL_TESTS))
 
-check: setup-check ## style, types, import contracts, requirements and Dockerfiles
+check: setup-check ## style, types, import contracts, requirements, Dockerfiles and workflows
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m ruff format --check .
 	@$(VENV_PYTHON) -m mypy
 	@.venv/bin/lint-imports
 	@$(VENV_PYTHON) -m loraserve.requirements
 	@.venv/bin/hadolint container/*/Dockerfile loraserve/images/stand_in/*/Dockerfile
+	@.venv/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@.venv/bin/actionlint -shellcheck= -pyflakes=
+	@.venv/bin/zizmor --offline --no-progress --quiet .github/workflows
 
 lock: setup-check ## [ARGS=--upgrade]: resolve the requirements*.in files into the pinned requirements*.txt files
 	@$(VENV_PYTHON) -m loraserve.requirements lock $(ARGS)
