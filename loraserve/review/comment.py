@@ -1,8 +1,8 @@
 """The comment of a review in its pull request, and the removal of outdated acceptance.
 
 .github/workflows/review-comment.yml runs this on the default branch after each run of the review, with a
-token that may write. So the run's artifact is data: the comment is rendered from its document by this code, and
-the pull request is found by GitHub's own statements about the run. The number in the artifact only has to agree.
+token that may write. So the run's artifact is data: this code renders the comment from its document, and the
+pull request is found by GitHub's own statements about the run. The artifact's number only has to agree.
 
 Standard library only: `python3 -m loraserve.review.comment` needs no installation.
 """
@@ -29,7 +29,10 @@ MARKER = "<!-- lora-serving review -->"
 #: The author of what a workflow's own token writes.
 BOT = "github-actions[bot]"
 _NOT_FOUND = 404
-_NOT_COMPARED = "The two sides could not be compared, or the stage rules refuse the change. [The run]({url}) has the reason."
+_NOT_COMPARED = (
+    "The two sides could not be compared, or the stage rules refuse the change. "
+    "[The run]({url}) has the reason."
+)
 _UNUSABLE = (
     "The artifact of [the run]({url}) is not that of a review. The log of `review-comment` has the reason."
 )
@@ -128,7 +131,8 @@ def first_review(github: GitHub, run: Answer) -> str:
         if each["head_branch"] == run["head_branch"]
         and (each["head_repository"] or {}).get("id") == run["head_repository"]["id"]
     ]
-    return min([run["created_at"], *times])
+    first: str = min([run["created_at"], *times])
+    return first
 
 
 def _artifact(github: GitHub, run: Answer) -> ReviewArtifact | None:
