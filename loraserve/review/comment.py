@@ -19,8 +19,8 @@ from urllib.parse import quote
 
 from loraserve.errors import UserError
 from loraserve.review.artifact import MAX_ARCHIVE, NAME, ArtifactError, ReviewArtifact, contents
-from loraserve.review.document import DocumentError
-from loraserve.review.event_arguments import ACCEPT
+from loraserve.review.document import DocumentError, ReviewDocument
+from loraserve.review.event_arguments import ACCEPT, accepted_category
 from loraserve.review.github import GitHub, GitHubError, TooLarge
 from loraserve.review.report.markdown import markdown
 
@@ -50,26 +50,23 @@ def update(github: GitHub, run: Answer) -> list[str]:
     pulls = pull_requests(github, run)
     if not pulls:
         return [f"no open pull request has its head at {run['head_sha']}: nothing to comment on"]
-    done = [line for pull in pulls for line in remove_outdated_labels(github, run, pull)]
     numbers = [pull["number"] for pull in pulls]
     try:
-        artifact = _artifact(github, run)
-        if artifact is not None and artifact.pull_request not in numbers:
-            raise ArtifactError(
-                f"the artifact claims pull request {artifact.pull_request}, and the run is of "
-                f"{', '.join(map(str, numbers))}; check what the pull request's review writes"
-            )
+        artifact = _artifact(github, run, numbers)
     except (ArtifactError, DocumentError, TooLarge):
-        for number in numbers:
-            write(github, number, f"{MARKER}\n{_without_review(run, _UNUSABLE)}")
+        for pull in pulls:
+            remove_outdated_labels(github, run, pull, None)
+            write(github, pull["number"], f"{MARKER}\n{_without_review(run, _UNUSABLE)}")
         raise
+    document = None if artifact is None else artifact.document
+    done = [line for pull in pulls for line in remove_outdated_labels(github, run, pull, document)]
     if artifact is None and run["conclusion"] == "cancelled":
         return [*done, "the run was cancelled: the comment stays as it is"]
-    if artifact is None or artifact.document is None:
-        text, targets = _without_review(run, _NOT_COMPARED), numbers
+    targets = numbers if artifact is None else [artifact.pull_request]
+    if document is None:
+        text = _without_review(run, _NOT_COMPARED)
     else:
-        text = markdown(artifact.document, summary=run["html_url"])
-        targets = [artifact.pull_request]
+        text = markdown(document, summary=run["html_url"])
     return [*done, *(write(github, number, f"{MARKER}\n{text}") for number in targets)]
 
 
@@ -92,11 +89,15 @@ def pull_requests(github: GitHub, run: Answer) -> list[Answer]:
     ]
 
 
-def remove_outdated_labels(github: GitHub, run: Answer, pull: Answer) -> list[str]:
-    """Remove the labels `accept-*` that were set before the pull request's head had its first review.
+def remove_outdated_labels(
+    github: GitHub, run: Answer, pull: Answer, document: ReviewDocument | None
+) -> list[str]:
+    """Remove the labels `accept-*` that do not count; returns a line for each.
 
     Acceptance is of the content that was seen. The run does not say whether a push started it, so GitHub's
-    times are compared: a label's, and that of the first review of the commit.
+    times are compared: a label's, and that of the first review of the commit. A label that was there when the
+    run began and that its document did not count is removed as well, so that a label on the page is one that
+    counts (`loraserve.review.event_arguments`). The document can only take labels away.
     """
     labels = [name for label in pull["labels"] if (name := label["name"]).startswith(ACCEPT)]
     if not labels:
@@ -106,14 +107,23 @@ def remove_outdated_labels(github: GitHub, run: Answer, pull: Answer) -> list[st
     for event in github.pages(f"issues/{pull['number']}/timeline"):
         if event.get("event") == "labeled":
             set_at[event["label"]["name"]] = event["created_at"]
-    outdated = [name for name in labels if set_at.get(name, "") <= first]
+    outdated = [
+        name
+        for name in labels
+        if set_at.get(name, "") <= first
+        or (
+            document is not None
+            and set_at[name] <= run["run_started_at"]
+            and accepted_category(name) not in document.accepted
+        )
+    ]
     for name in outdated:
         try:
             github.send("DELETE", f"issues/{pull['number']}/labels/{quote(name, safe='')}")
         except GitHubError as error:
             if error.status != _NOT_FOUND:  # removed in the meantime
                 raise
-    return [f"removed from #{pull['number']}: {name}, set before {run['head_sha'][:7]}" for name in outdated]
+    return [f"removed from #{pull['number']}: label {name!r}" for name in outdated]
 
 
 def first_review(github: GitHub, run: Answer) -> str:
@@ -135,8 +145,11 @@ def first_review(github: GitHub, run: Answer) -> str:
     return first
 
 
-def _artifact(github: GitHub, run: Answer) -> ReviewArtifact | None:
-    """Return the newest artifact of the run; a run that was started again may have several."""
+def _artifact(github: GitHub, run: Answer, numbers: Sequence[int]) -> ReviewArtifact | None:
+    """Return the run's artifact; it has to name one of the run's pull requests.
+
+    A run that was started again may have several artifacts: the newest counts.
+    """
     found = [
         artifact
         for artifact in github.pages(f"actions/runs/{run['id']}/artifacts", key="artifacts", name=NAME)
@@ -150,7 +163,13 @@ def _artifact(github: GitHub, run: Answer) -> ReviewArtifact | None:
             f"the artifact has {newest['size_in_bytes']:,} bytes, more than {MAX_ARCHIVE:,}; check what the "
             "pull request's review writes"
         )
-    return contents(github.download(f"actions/artifacts/{newest['id']}/zip", MAX_ARCHIVE))
+    artifact = contents(github.download(f"actions/artifacts/{newest['id']}/zip", MAX_ARCHIVE))
+    if artifact.pull_request not in numbers:
+        raise ArtifactError(
+            f"the artifact claims pull request {artifact.pull_request}, and the run is of "
+            f"{', '.join(map(str, numbers))}; check what the pull request's review writes"
+        )
+    return artifact
 
 
 def _without_review(run: Answer, reason: str) -> str:

@@ -91,6 +91,7 @@ class GitHubDouble:
             "event": "pull_request",
             "conclusion": conclusion,
             "created_at": time,
+            "run_started_at": time,
             "head_branch": head["ref"],
             "head_sha": head["sha"],
             "head_repository": head["repo"],

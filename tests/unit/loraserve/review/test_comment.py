@@ -127,6 +127,28 @@ def test_a_review_of_the_commit_in_another_branch_does_not_make_a_label_newer(
     assert github.labels(PULL) == []
 
 
+def test_a_label_that_the_run_did_not_count_is_removed_and_a_later_one_stays(
+    github: GitHubDouble, run_on: Any
+) -> None:
+    github.review(PULL, "2026-11-27T10:00:00Z", archive(loss(), PULL))
+    github.label(PULL, "accept-loss", "2026-11-27T10:01:00Z")
+    # Started by another label: no acceptance counts, and the check is red.
+    other = github.review(PULL, "2026-11-27T10:02:00Z", archive(loss(), PULL))
+    github.label(PULL, "accept-access", "2026-11-27T10:02:30Z")
+    run_on(other)
+    assert github.labels(PULL) == ["accept-access"]
+
+
+def test_a_document_that_claims_acceptance_keeps_no_label_after_a_push(
+    github: GitHubDouble, run_on: Any
+) -> None:
+    github.review(PULL, "2026-11-27T10:00:00Z", archive(loss(), PULL))
+    github.label(PULL, "accept-loss", "2026-11-27T10:01:00Z")
+    github.push(PULL, B)
+    run_on(github.review(PULL, "2026-11-27T11:00:00Z", archive(loss(accepted=True), PULL)))
+    assert github.labels(PULL) == []
+
+
 def test_a_cancelled_review_removes_the_labels_too(github: GitHubDouble, run_on: Any) -> None:
     github.label(PULL, "accept-loss", "2026-11-27T10:00:00Z")
     github.push(PULL, B)
