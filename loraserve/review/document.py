@@ -148,21 +148,18 @@ def read(text: str) -> ReviewDocument:
 
 def _value(kind: Any, value: Json, where: str) -> Any:
     """Return `value` as the type `kind`; raises `DocumentError` if it is another."""
-    if kind is Any:
-        return value
+    origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind) and isinstance(value, dict):
         return _record(kind, value, where)
-    origin, arguments = get_origin(kind), get_args(kind)
     if origin is tuple and isinstance(value, list):
         return tuple(_value(arguments[0], each, f"{where}[{number}]") for number, each in enumerate(value))
     if origin is UnionType:
         [wanted] = [each for each in arguments if each is not NoneType]
         return None if value is None else _value(wanted, value, where)
-    if origin is Literal and any(type(value) is type(each) and value == each for each in arguments):
-        return value
     if kind is float and type(value) in (int, float) and abs(value) < _MAX_NUMBER:
         return float(value)
-    if type(value) is kind:
+    is_listed = any(type(value) is type(each) and value == each for each in arguments)
+    if kind is Any or (is_listed if origin is Literal else type(value) is kind and kind is not float):
         return value
     wanted = " or ".join(map(repr, arguments)) if origin is Literal else getattr(kind, "__name__", "list")
     raise DocumentError(f"{where}: {wanted} is wanted; {_REMEDY}")

@@ -25,7 +25,13 @@ _MAX_DETAILS = 40
 COLUMNS = ("stage", "verdict", "requests meanwhile", "adapters", "USD/month (most)", "access")
 
 #: From the gravest; only what a reviewer decides is in capitals.
-WORDS = {"BLOCK": "BLOCK", "REVIEW": "REVIEW", "ROLLOVER": "rollover", "ROUTINE": "routine", "NOTHING": "nothing"}  # fmt: skip
+WORDS = {
+    "BLOCK": "BLOCK",
+    "REVIEW": "REVIEW",
+    "ROLLOVER": "rollover",
+    "ROUTINE": "routine",
+    "NOTHING": "nothing",
+}
 _RANKS = {level: rank for rank, level in enumerate([*WORDS, "NOISE"])}
 OPEN: tuple[LevelName, ...] = ("BLOCK", "REVIEW")
 _ELSE: tuple[LevelName, ...] = ("ROLLOVER", "ROUTINE")
@@ -97,7 +103,7 @@ def table(document: ReviewDocument) -> list[tuple[str, ...]]:
         (each for each in document.stages if each.verdict != "NOTHING"),
         key=lambda each: _RANKS[each.verdict],
     )
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             stage.name,
             _verdict(document, stage),

@@ -1,9 +1,9 @@
 """Text of a pull request's author, made inert: it can show itself, and do nothing else.
 
 Titles and details quote names and values of templates and manifests. In a comment on GitHub these could be a
-link, an image, HTML, a mention that notifies people, or a reference to an issue; in a terminal they could move
-the cursor. GitHub finds mentions and references in the rendered text, where a backslash has no effect, but
-not in code (filters of html-pipeline, https://github.com/gjtorikian/html-pipeline, ignore `pre` and `code`).
+link, an image, HTML, a mention that notifies people, or a reference to an issue; in a terminal they could
+move the cursor. GitHub finds mentions and references in the rendered text, where a backslash has no effect,
+but not in code (the filters of https://github.com/gjtorikian/html-pipeline ignore `pre` and `code`).
 Therefore each word that is not plain prose is set as code.
 """
 
@@ -65,9 +65,9 @@ def _shown(word: str, *, first: bool) -> str:
     if quoted is not None and quoted["code"].strip():
         return f"{quoted['before']}`{quoted['code'].strip()}`{quoted['after']}"
     match = _PLAIN.fullmatch(word)
-    if match is not None and not (first and _NUMBERED.fullmatch(word)):
-        if match["core"] is None or not _REFERENCE.fullmatch(match["core"]):
-            return word
+    begins_a_list = first and _NUMBERED.fullmatch(word) is not None
+    if match is not None and not begins_a_list and not _REFERENCE.fullmatch(match["core"] or ""):
+        return word
     return f"`{word.replace('`', chr(39)).strip()}`"
 
 
