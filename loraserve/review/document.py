@@ -113,8 +113,10 @@ class ReviewDocument:
     schema: Literal[1]
     base: ComparedSide
     head: ComparedSide
+    has_heads_packages: bool
+    """Whether the base was synthesized with the head's packages: changes of libraries are not shown."""
     notes: tuple[str, ...]
-    """Limits of this comparison, e.g. that changes of packages are not shown."""
+    """Other limits of this comparison."""
     stages: tuple[StageResult, ...]
     findings: tuple[ReportedFinding, ...]
     """The gravest of each stage first; those of form (`NOISE`) are included."""
@@ -134,7 +136,7 @@ class ReviewDocument:
 
 def write(document: ReviewDocument) -> str:
     """Return the document as JSON."""
-    return json.dumps(asdict(document), indent=1, ensure_ascii=False)
+    return json.dumps(asdict(document), indent=1)
 
 
 def read(text: str) -> ReviewDocument:

@@ -32,7 +32,6 @@ _GATES: dict[Gate, int] = {"block": Level.BLOCK, "review": Level.REVIEW, "never"
 #: Characters of a value in the document, and of CloudFormation's own diff.
 _MAX_VALUE, _MAX_DIFF = 2_000, 1_000_000
 
-HEADS_PACKAGES = "The base has the head's packages (--same-packages): changes of libraries are not shown."
 NO_FACTS = "The base is of a commit without a facts file: its cost and adapters are not known."
 NO_TOOLING = "Packages and feature flags of the two sides are not compared."
 
@@ -61,6 +60,7 @@ def review(
         schema=1,
         base=ComparedSide(name=before.name, commit=before.commit),
         head=ComparedSide(name=after.name, commit=after.commit),
+        has_heads_packages=before.has_heads_packages,
         notes=tuple(_limits(before, after, changes)),
         stages=tuple(_stage(change, found[change.id]) for change in changes),
         findings=tuple(_unique(reported)),
@@ -82,8 +82,6 @@ def _read(name: str, side: Side) -> Assembly:
 
 
 def _limits(before: Side, after: Side, changes: Sequence[StageComparison]) -> Iterator[str]:
-    if before.has_heads_packages:
-        yield HEADS_PACKAGES
     if before.tooling is None or after.tooling is None:
         yield NO_TOOLING
     if any(change.differences and not _facts_known(change) for change in changes):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loraserve.review.document import LevelName, ReportedFinding, ReviewDocument, StageResult
+from loraserve.review.finding import MAX_TITLE
+from loraserve.review.report.inert import plain
 
 #: Lines of the first screen.
 SCREEN = 12
@@ -48,13 +50,14 @@ class Statement:
     def line(self) -> str:
         """Level, stages and title."""
         mark = " (accepted)" if self.finding.accepted else ""
-        return f"{WORDS[self.finding.level]}{mark} {_names(self.stages)}: {self.finding.title}"
+        return f"{WORDS[self.finding.level]}{mark} {_names(self.stages)}: {plain(self.finding.title, MAX_TITLE)}"
 
     @property
     def below(self) -> tuple[str, ...]:
-        """Consequence and action."""
+        """A title that the line cuts, consequence and action."""
+        whole = self.finding.title if len(self.finding.title) > MAX_TITLE else ""
         action = self.finding.action and f"→ {self.finding.action}"
-        return tuple(each for each in (self.finding.consequence, action) if each)
+        return tuple(each for each in (whole, self.finding.consequence, action) if each)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +97,8 @@ def title(document: ReviewDocument) -> str:
         parts.append((_RANKS[worst.level], f"{worst.category}: {WORDS[worst.level]}{mark}"))
     parts.sort(key=lambda part: part[0])
     names = [text for _, text in parts]
-    return " · ".join([*names[:_MAX_NAMES], *_rest(len(names) - _MAX_NAMES)])
+    limits = ["changes of libraries are not shown"] if document.has_heads_packages else []
+    return " · ".join([*names[:_MAX_NAMES], *_rest(len(names) - _MAX_NAMES), *limits])
 
 
 def table(document: ReviewDocument) -> list[tuple[str, ...]]:
