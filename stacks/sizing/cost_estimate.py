@@ -145,6 +145,11 @@ class BilledUsage:
     custom_metrics: int = 0
     alarms: int = 0
     dashboards: int = 0
+    nat_gateways: int = 0
+    interface_endpoints: int = 0
+    """Interface VPC endpoints × availability zones."""
+    public_addresses: int = 0
+    """Public IPv4 addresses."""
 
     def __post_init__(self) -> None:
         """Check the order of the numbers of instances."""
