@@ -14,7 +14,7 @@ from stacks.config.stage_config import LoadedStage, StageConfig
 from stacks.facts import (
     FACTS_FILE,
     SCHEMA,
-    AdapterFacts,
+    PackedAdapterFacts,
     AppFacts,
     BilledFacts,
     FleetFacts,
@@ -66,7 +66,7 @@ def stage_facts(stage: LoadedStage, values: SynthesizedValues, *, warnings: Sequ
         # The usage's numbers of instances are the fleet's.
         billed=BilledFacts.model_validate(asdict(billed_usage(stage, alarms=values.alarms))),
         network=config.network.mode,
-        adapters=tuple(AdapterFacts.model_validate(adapter) for adapter in values.adapters),
+        adapters=tuple(PackedAdapterFacts.model_validate(adapter) for adapter in values.adapters),
         removable_share=stage.manifest.removable_share,
         retention=RetentionFacts(
             retired_days=config.retention_days,
