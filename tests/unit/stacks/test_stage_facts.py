@@ -4,13 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk.assertions import Template
 
 from loraserve.review.assembly import Stage, read_assembly
+from stacks.config.derived import billed_usage
 from stacks.config.loading import load_stage
+from stacks.config.sections.network import Network
 from stacks.facts import FACTS_FILE, StageFacts
 from stacks.project import ROOT
 from stacks.stage import ServingStage
@@ -113,6 +118,38 @@ def test_the_model_has_its_revision_and_where_it_comes_from(stages: dict[str, St
     mounted = json.dumps(model["PrimaryContainer"]["ModelDataSource"])
     assert local.source == "directory"
     assert f"models/{local.name}/{local.revision}/" in mounted
+
+
+GIVEN = {"vpc_id": "vpc-0123456789abcdef0", "subnet_ids": ["subnet-01234567", "subnet-89abcdef"]}
+#: By mode, then NAT gateways, public addresses, interface endpoints × zones.
+NETWORKS: list[tuple[dict[str, Any], tuple[int, int, int]]] = [
+    ({"mode": "vpc"}, (1, 1, 0)),
+    ({"mode": "private"}, (0, 0, 2)),
+    ({"mode": "private", "availability_zones": ["us-east-1b", "us-east-1c"]}, (0, 0, 2)),
+    ({"mode": "vpc", **GIVEN}, (0, 0, 0)),
+]
+
+
+@pytest.mark.parametrize(("network", "expected"), NETWORKS)
+def test_the_network_is_billed_as_it_is_created(
+    network: dict[str, Any], expected: tuple[int, int, int], tmp_path: Path
+) -> None:
+    stage = load_stage(ROOT / "stages" / "dev.yaml")
+    config = stage.config.model_copy(update={"network": Network.model_validate(network)})
+    made = ServingStage(empty_app(tmp_path), "Dev", stage=stage.model_copy(update={"config": config}))
+    template = Template.from_stack(cast(cdk.Stack, made.node.find_child("Network"))).to_json()
+    kinds = Counter(resource["Type"] for resource in template["Resources"].values())
+    interfaces = [
+        resource["Properties"]["SubnetIds"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::EC2::VPCEndpoint"
+        and resource["Properties"]["VpcEndpointType"] == "Interface"
+    ]
+    billed = billed_usage(stage.model_copy(update={"config": config}))
+    assert (billed.nat_gateways, billed.public_addresses, billed.interface_endpoints) == expected
+    assert billed.nat_gateways == kinds["AWS::EC2::NatGateway"]
+    assert billed.public_addresses == kinds["AWS::EC2::EIP"]
+    assert billed.interface_endpoints == sum(map(len, interfaces))
 
 
 def test_the_warnings_of_the_synth_are_in_it(stages: dict[str, Stage]) -> None:
