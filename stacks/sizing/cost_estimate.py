@@ -73,7 +73,7 @@ class Estimate:
     @property
     def fixed(self) -> float:
         """The part that does not depend on the number of instances."""
-        return sum(usd for _, usd in self._fixed())
+        return sum(usd for _, usd in self.fixed_parts())
 
     @property
     def minimum(self) -> float:
@@ -121,12 +121,13 @@ class Estimate:
             (f"all at {count:g} instance{'' if count == 1 else 's'}", self.at(count))
             for count in sorted(set(self.counts))
         ]
-        rows = [*instances, *(row for row in self._fixed() if row[1]), *sums]
+        rows = [*instances, *(row for row in self.fixed_parts() if row[1]), *sums]
         if self.rollout_instances:
             rows.append((f"each hour of an update, {self.rollout_instances} more", self.rollout_hour))
         return [(what, f"{usd:,.2f}") for what, usd in rows]
 
-    def _fixed(self) -> list[tuple[str, float]]:
+    def fixed_parts(self) -> list[tuple[str, float]]:
+        """List item and USD of the part that does not depend on the number of instances."""
         return [
             ("storage (S3)", self.storage),
             ("keys (KMS)", self.keys),
