@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -168,7 +169,7 @@ def _value(kind: Any, value: Json, where: str) -> Any:
 
 
 def _record(kind: Any, value: dict[str, Json], where: str) -> Any:
-    types = get_type_hints(kind)
+    types = _types(kind)
     missing = [each.name for each in fields(kind) if each.default is MISSING and each.name not in value]
     if missing:
         raise DocumentError(f"{where}: {', '.join(missing)} is missing; {_REMEDY}")
@@ -179,3 +180,8 @@ def _record(kind: Any, value: dict[str, Json], where: str) -> Any:
             if each.name in value
         }
     )
+
+
+@cache
+def _types(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)

@@ -11,6 +11,7 @@ from typing import cast
 from loraserve.review import engine
 from loraserve.review.assembly import Assembly, AssemblyError, read_assembly
 from loraserve.review.comparison import StageComparison, compare
+from loraserve.review.costs import estimate_of
 from loraserve.review.difference import Json, Kind
 from loraserve.review.document import (
     AdapterEntry,
@@ -99,15 +100,25 @@ def _tooling(before: Side, after: Side) -> list[Finding]:
 
 def _stage(change: StageComparison, found: Sequence[Finding]) -> StageResult:
     worst = max((finding.level for finding in found), default=Level.NOISE)
+    before, after = _cost(change)
     return StageResult(
         id=change.id,
         name=change.name,
         verdict=cast(Verdict, "NOTHING" if worst is Level.NOISE else worst.name),
         requests="=",
         facts_known=_facts_known(change),
-        usd_month_most_before=None,
-        usd_month_most_after=None,
+        usd_month_most_before=before,
+        usd_month_most_after=after,
     )
+
+
+def _cost(change: StageComparison) -> tuple[float | None, float | None]:
+    """Return USD per month with the most instances on both sides; what leaves the app stays and is billed."""
+    old, new = estimate_of(change.facts_before), estimate_of(change.facts_after)
+    before, after = (None if each is None else each.maximum for each in (old, new))
+    if change.before is None:
+        return 0.0, after
+    return before, before if change.after is None else after
 
 
 def _adapters(change: StageComparison) -> Iterator[AdapterEntry]:

@@ -50,7 +50,9 @@ class Statement:
     def line(self) -> str:
         """Level, stages and title."""
         mark = " (accepted)" if self.finding.accepted else ""
-        return f"{WORDS[self.finding.level]}{mark} {_names(self.stages)}: {plain(self.finding.title, MAX_TITLE)}"
+        return (
+            f"{WORDS[self.finding.level]}{mark} {_names(self.stages)}: {plain(self.finding.title, MAX_TITLE)}"
+        )
 
     @property
     def below(self) -> tuple[str, ...]:

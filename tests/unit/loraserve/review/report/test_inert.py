@@ -96,7 +96,13 @@ def test_a_report_with_hostile_values_everywhere_keeps_its_form(values: list[str
         stages=(replace(stage("prod", "REVIEW"), name=four, requests=five),),
         findings=(
             finding(
-                "access.wider", "REVIEW", six, stage=four, consequence=seven, action=eight, details=(nine, ten)
+                "access.wider",
+                "REVIEW",
+                six,
+                stage=four,
+                consequence=seven,
+                action=eight,
+                details=(nine, ten),
             ),
             finding("rollover.fleet", "ROLLOVER", nine, stage=four, consequence=one, details=(two, three)),
         ),
@@ -108,7 +114,9 @@ def test_a_report_with_hostile_values_everywhere_keeps_its_form(values: list[str
     assert len(report.encode()) <= COMMENT_BUDGET
     assert not invisible(report.replace("\n", ""))
     parsed = list(tokens(PARSER.parse(report)))
-    html = [line for each in parsed if each.type.startswith("html") for line in each.content.splitlines() if line]
+    html = [
+        line for each in parsed if each.type.startswith("html") for line in each.content.splitlines() if line
+    ]
     assert {re.sub(r"\d+", "N", line) for line in html} <= {
         "<details><summary>meaning and action (N)</summary>",
         "<details><summary>what else changes (N)</summary>",
@@ -118,7 +126,9 @@ def test_a_report_with_hostile_values_everywhere_keeps_its_form(values: list[str
         "</details>",
     }
     assert html.count("</details>") == 5
-    counts = {each: sum(token.type == each for token in parsed) for each in ("table_open", "fence", "heading_open")}
+    counts = {
+        each: sum(token.type == each for token in parsed) for each in ("table_open", "fence", "heading_open")
+    }
     assert counts == {"table_open": 2, "fence": 1, "heading_open": 1}
     assert not {"link_open", "image", "em_open", "s_open"} & {each.type for each in parsed}
     assert not LIVE.search(texts(report)), texts(report)

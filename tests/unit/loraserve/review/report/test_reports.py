@@ -74,7 +74,9 @@ def test_the_first_screen_has_at_most_twelve_lines(document: ReviewDocument) -> 
 
 
 def test_more_open_findings_than_the_first_screen_holds_are_counted() -> None:
-    many = replace(EXAMPLE, findings=tuple(finding("alarms.removed", "REVIEW", f"alarm {n}") for n in range(20)))
+    many = replace(
+        EXAMPLE, findings=tuple(finding("alarms.removed", "REVIEW", f"alarm {n}") for n in range(20))
+    )
     lines = [line for line in first_screen(markdown(many, summary="https://github.com/o/r/actions/runs/1"))]
     shown = [line for line in lines if line.startswith("- **REVIEW**")]
     assert 3 <= len(shown) <= 8
@@ -83,8 +85,13 @@ def test_more_open_findings_than_the_first_screen_holds_are_counted() -> None:
 
 
 def test_a_block_is_above_every_review() -> None:
-    found = (*(finding("alarms.removed", "REVIEW", f"alarm {n}") for n in range(20)), finding("loss.data", "BLOCK", "the bucket"))
-    lines = [line for line in first_screen(markdown(replace(EXAMPLE, findings=found))) if line.startswith("- ")]
+    found = (
+        *(finding("alarms.removed", "REVIEW", f"alarm {n}") for n in range(20)),
+        finding("loss.data", "BLOCK", "the bucket"),
+    )
+    lines = [
+        line for line in first_screen(markdown(replace(EXAMPLE, findings=found))) if line.startswith("- ")
+    ]
     assert lines[0] == "- **BLOCK** prod: the bucket"
 
 
@@ -96,7 +103,10 @@ def test_an_accepted_finding_stays_and_hides_no_other() -> None:
     report = markdown(replace(EXAMPLE, findings=found, accepted=("loss",)))
     assert first_screen(report)[0].startswith("### prod: BLOCK · ")
     lines = [line for line in first_screen(report) if line.startswith("- ")]
-    assert lines == ["- **BLOCK** prod: the topic is public", "- **BLOCK** (accepted) prod: the bucket is deleted"]
+    assert lines == [
+        "- **BLOCK** prod: the topic is public",
+        "- **BLOCK** (accepted) prod: the bucket is deleted",
+    ]
     assert "`--accept access`" in report and "`--accept loss`" not in report
     assert "accepted: loss" in report.splitlines()[-1]
     all_accepted = replace(EXAMPLE, findings=found[:1], accepted=("loss",), exit_code=0)
