@@ -51,8 +51,8 @@ lock: setup-check ## [ARGS=--upgrade]: resolve the requirements*.in files into t
 synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or network
 	@$(VENV_PYTHON) -m loraserve synth $(STAGE)
 
-diff: setup ## [STAGE=dev] [BASE=main]: changes of the working tree in each stack
-	@$(VENV_PYTHON) -m loraserve diff --base $(or $(BASE),HEAD) $(if $(STAGE),--stage $(STAGE))
+diff: setup ## [STAGE=dev] [BASE=origin/main]: what the working tree changes in each stack since the merge base
+	@$(VENV_PYTHON) -m loraserve diff $(if $(BASE),--base $(BASE)) $(if $(STAGE),--stage $(STAGE))
 
 review: setup ## [STAGE=dev] [BASE=v1.4] [ARGS='--accept cost']: effects of the working tree's changes on endpoints, data, access and cost
 	@$(VENV_PYTHON) -m loraserve review $(if $(BASE),--base $(BASE)) $(if $(STAGE),--stage $(STAGE)) $(ARGS)
