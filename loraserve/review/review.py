@@ -25,6 +25,8 @@ from loraserve.review.document import (
     Verdict,
 )
 from loraserve.review.finding import Category, Finding, Level
+from loraserve.review.rules.rollover import requests_meanwhile
+from loraserve.review.rules.tooling import tooling_findings
 from loraserve.review.sides import Side
 from loraserve.review.stock_diff import stock_diff
 
@@ -95,7 +97,9 @@ def _facts_known(change: StageComparison) -> bool:
 
 
 def _tooling(before: Side, after: Side) -> list[Finding]:
-    return []
+    if before.tooling is None or after.tooling is None:
+        return []
+    return tooling_findings(before.tooling, after.tooling, same_packages=before.has_heads_packages)
 
 
 def _stage(change: StageComparison, found: Sequence[Finding]) -> StageResult:
@@ -105,7 +109,7 @@ def _stage(change: StageComparison, found: Sequence[Finding]) -> StageResult:
         id=change.id,
         name=change.name,
         verdict=cast(Verdict, "NOTHING" if worst is Level.NOISE else worst.name),
-        requests="=",
+        requests=requests_meanwhile(change),
         facts_known=_facts_known(change),
         usd_month_most_before=before,
         usd_month_most_after=after,

@@ -49,10 +49,8 @@ class Statement:
     @property
     def line(self) -> str:
         """Level, stages and title."""
-        mark = " (accepted)" if self.finding.accepted else ""
-        return (
-            f"{WORDS[self.finding.level]}{mark} {_names(self.stages)}: {plain(self.finding.title, MAX_TITLE)}"
-        )
+        level = WORDS[self.finding.level] + (" (accepted)" if self.finding.accepted else "")
+        return f"{level} {_names(self.stages)}: {plain(self.finding.title, MAX_TITLE)}"
 
     @property
     def below(self) -> tuple[str, ...]:

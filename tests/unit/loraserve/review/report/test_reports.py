@@ -77,7 +77,7 @@ def test_more_open_findings_than_the_first_screen_holds_are_counted() -> None:
     many = replace(
         EXAMPLE, findings=tuple(finding("alarms.removed", "REVIEW", f"alarm {n}") for n in range(20))
     )
-    lines = [line for line in first_screen(markdown(many, summary="https://github.com/o/r/actions/runs/1"))]
+    lines = first_screen(markdown(many, summary="https://github.com/o/r/actions/runs/1"))
     shown = [line for line in lines if line.startswith("- **REVIEW**")]
     assert 3 <= len(shown) <= 8
     assert lines[-2] == f"- [and {20 - len(shown)} more](https://github.com/o/r/actions/runs/1)"
