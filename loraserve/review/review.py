@@ -35,7 +35,7 @@ _GATES: dict[Gate, int] = {"block": Level.BLOCK, "review": Level.REVIEW, "never"
 #: Characters of a value in the document, and of CloudFormation's own diff.
 _MAX_VALUE, _MAX_DIFF = 2_000, 1_000_000
 
-NO_FACTS = "The base is of a commit without a facts file: its cost and adapters are not known."
+NO_FACTS = "Not both sides have a facts file: adapters and cost are not compared."
 NO_TOOLING = "Packages and feature flags of the two sides are not compared."
 
 

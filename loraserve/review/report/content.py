@@ -195,7 +195,8 @@ def footer(document: ReviewDocument) -> str:
         f"{side} `{each.commit[:7]}` ({each.name})" if each.commit else f"{side} {each.name}"
         for side, each in (("base", document.base), ("head", document.head))
     )
-    parts = [base, head, f"{document.hidden:,} changes of form hidden"]
+    forms = "change of form" if document.hidden == 1 else "changes of form"
+    parts = [base, head, f"{document.hidden:,} {forms} hidden"]
     if document.prices_date is not None:
         parts.append(f"prices of {document.prices_date}")
     if document.accepted:
