@@ -6,8 +6,14 @@ from collections.abc import Callable, Iterable
 
 from loraserve.review.comparison import StageComparison
 from loraserve.review.finding import Finding
+from loraserve.review.rules.adapters import adapters
+from loraserve.review.rules.alarms import alarms
+from loraserve.review.rules.form import form
+from loraserve.review.rules.identity import identity
+from loraserve.review.rules.loss import loss
+from loraserve.review.rules.network import network
 
 #: A rule yields findings about one stage. It claims the differences that its findings name.
 Rule = Callable[[StageComparison], Iterable[Finding]]
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (adapters, alarms, form, identity, loss, network)
