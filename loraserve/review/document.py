@@ -88,8 +88,8 @@ class StageResult:
     """Level of its gravest finding; `NOTHING` if there is none but of form."""
     requests: str
     """Service of the requests during the update; `=` without one."""
-    facts_known: bool
-    """Whether both sides have a facts file; without one, adapters and cost are not compared."""
+    adapters_known: bool
+    """Whether both sides have a manifest that can be read."""
     usd_month_most_before: float | None
     """None if it is not known."""
     usd_month_most_after: float | None

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import cast
 
 from loraserve.review import engine
+from loraserve.review.adapter_changes import changes_between, published
 from loraserve.review.assembly import Assembly, AssemblyError, read_assembly
 from loraserve.review.comparison import StageComparison, compare
 from loraserve.review.costs import estimate_of
@@ -35,7 +36,7 @@ _GATES: dict[Gate, int] = {"block": Level.BLOCK, "review": Level.REVIEW, "never"
 #: Characters of a value in the document, and of CloudFormation's own diff.
 _MAX_VALUE, _MAX_DIFF = 2_000, 1_000_000
 
-NO_FACTS = "Not both sides have a facts file: adapters and cost are not compared."
+NO_FACTS = "Not both sides have a facts file, so not all is known of the base."
 NO_TOOLING = "Packages and feature flags of the two sides are not compared."
 
 
@@ -68,7 +69,7 @@ def review(
         stages=tuple(_stage(change, found[change.id]) for change in changes),
         findings=tuple(_unique(reported)),
         hidden=sum(_hidden(each) for each in found.values()),
-        adapters=tuple(entry for change in changes for entry in _adapters(change)),
+        adapters=tuple(entry for change in changes for entry in _adapters(change) or ()),
         diff=_bounded_diff(stock_diff(old, new)),
         prices_date=new.prices_date,
         fail_on=fail_on,
@@ -110,7 +111,7 @@ def _stage(change: StageComparison, found: Sequence[Finding]) -> StageResult:
         name=change.name,
         verdict=cast(Verdict, "NOTHING" if worst is Level.NOISE else worst.name),
         requests=requests_meanwhile(change),
-        facts_known=_facts_known(change),
+        adapters_known=_adapters(change) is not None,
         usd_month_most_before=before,
         usd_month_most_after=after,
     )
@@ -125,8 +126,24 @@ def _cost(change: StageComparison) -> tuple[float | None, float | None]:
     return before, before if change.after is None else after
 
 
-def _adapters(change: StageComparison) -> Iterator[AdapterEntry]:
-    yield from ()
+def _adapters(change: StageComparison) -> list[AdapterEntry] | None:
+    """Return the changed entries of the manifest, none of a stage that leaves; None if it cannot be read."""
+    if change.after is None:
+        return []
+    before = () if change.before is None else published(change.before)
+    after = published(change.after)
+    if before is None or after is None:
+        return None
+    return [
+        AdapterEntry(
+            stage=change.name,
+            name=each.name,
+            what=each.what.value,
+            before=each.before or None,
+            after=each.after or None,
+        )
+        for each in changes_between(before, after)
+    ]
 
 
 def _reported(

@@ -233,7 +233,7 @@ def _adapters(document: ReviewDocument, stage: StageResult) -> str:
         parts.append(f"{others:,} changed")
     if parts:
         return " ".join(parts)
-    return "=" if stage.facts_known else "not known"
+    return "=" if stage.adapters_known else "not known"
 
 
 def _cost(stage: StageResult) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 
 from loraserve.review.comparison import StageComparison
 from loraserve.review.finding import Finding
+from loraserve.review.rules.adapters import adapters
+from loraserve.review.rules.alarms import alarms
 from loraserve.review.rules.capacity import capacity
 from loraserve.review.rules.capacity_form import capacity_form
 from loraserve.review.rules.capacity_policy import capacity_policy
@@ -13,8 +15,12 @@ from loraserve.review.rules.capacity_quota import capacity_quota
 from loraserve.review.rules.capacity_switch import capacity_switch
 from loraserve.review.rules.cost import cost
 from loraserve.review.rules.endpoint import endpoint
+from loraserve.review.rules.form import form
 from loraserve.review.rules.functions import functions
+from loraserve.review.rules.identity import identity
+from loraserve.review.rules.loss import loss
 from loraserve.review.rules.model import model
+from loraserve.review.rules.network import network
 from loraserve.review.rules.privacy import privacy
 from loraserve.review.rules.rollout import rollout
 from loraserve.review.rules.rollover import rollover
@@ -24,6 +30,8 @@ from loraserve.review.rules.supply import supply
 Rule = Callable[[StageComparison], Iterable[Finding]]
 
 RULES: tuple[Rule, ...] = (
+    adapters,
+    alarms,
     capacity,
     capacity_form,
     capacity_policy,
@@ -31,8 +39,12 @@ RULES: tuple[Rule, ...] = (
     capacity_switch,
     cost,
     endpoint,
+    form,
     functions,
+    identity,
+    loss,
     model,
+    network,
     privacy,
     rollout,
     rollover,

@@ -35,7 +35,7 @@ def finding(rule: str, level: Any, title: str, stage: str = "prod", **others: An
 def stage(name: str, verdict: Any, **others: Any) -> StageResult:
     defaults: dict[str, Any] = {
         "requests": "=",
-        "facts_known": True,
+        "adapters_known": True,
         "usd_month_most_before": 4127.0,
         "usd_month_most_after": 4127.0,
     }

@@ -154,7 +154,7 @@ def test_the_cost_of_a_stage(before: float | None, after: float | None, cell: st
 
 
 def test_without_facts_the_adapters_are_not_said_to_be_equal() -> None:
-    row = stage("prod", "REVIEW", facts_known=False)
+    row = stage("prod", "REVIEW", adapters_known=False)
     assert "| not known | = | wider: 1 |" in markdown(replace(EXAMPLE, stages=(row,), adapters=()))
 
 
