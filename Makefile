@@ -54,7 +54,7 @@ synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or n
 diff: setup ## [STAGE=dev] [BASE=origin/main]: what the working tree changes in each stack since the merge base
 	@$(VENV_PYTHON) -m loraserve diff $(if $(BASE),--base $(BASE)) $(if $(STAGE),--stage $(STAGE))
 
-review: setup ## [STAGE=dev] [BASE=v1.4] [ARGS='--accept cost']: effects of the working tree's changes on endpoints, data, access and cost
+review: setup ## [STAGE=dev] [BASE=v1.4] [ARGS='--accept cost']: what a change does to endpoints, data and the bill
 	@$(VENV_PYTHON) -m loraserve review $(if $(BASE),--base $(BASE)) $(if $(STAGE),--stage $(STAGE)) $(ARGS)
 
 bootstrap: need-stage setup ## STAGE=dev [ARGS='--profile …']: cdk bootstrap in the stage's account and region (once)

@@ -47,7 +47,7 @@ def command(
         Path | None, typer.Option(help="The assembly to compare it with; both or neither.")
     ] = None,
 ) -> None:
-    """Review what a change does to endpoints, data, access, adapters and cost.
+    """Review what a change does to endpoints, data and the bill.
 
     Two cloud assemblies are compared: those of the working tree and of the base, each synthesized by itself.
     It needs no credentials, Docker or network. Levels of the findings: BLOCK, e.g. data would be lost;

@@ -66,7 +66,7 @@ class ReportedFinding:
     rule: str
     level: LevelName
     accepted: bool
-    """Whether its category was accepted."""
+    """True if its category was accepted."""
     title: str
     consequence: str
     action: str
@@ -89,7 +89,7 @@ class StageResult:
     requests: str
     """Service of the requests during the update; `=` without one."""
     adapters_known: bool
-    """Whether both sides have a manifest that can be read."""
+    """True if both sides have a manifest that can be read."""
     usd_month_most_before: float | None
     """None if it is not known."""
     usd_month_most_after: float | None
@@ -115,7 +115,7 @@ class ReviewDocument:
     base: ComparedSide
     head: ComparedSide
     has_heads_packages: bool
-    """Whether the base was synthesized with the head's packages: changes of libraries are not shown."""
+    """True if the base was synthesized with the head's packages: changes of libraries are not shown."""
     notes: tuple[str, ...]
     """Other limits of this comparison."""
     stages: tuple[StageResult, ...]
