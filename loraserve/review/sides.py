@@ -108,7 +108,9 @@ def _synth(tree: Path, base: GitRevision, variables: dict[str, str], stage: str 
                 running(*arguments, environment=environment, output=output / BEFORE, root=tree)
             )
         if _has(ROOT, stage) or not _has(tree, stage):
-            of_head = stack.enter_context(running(*arguments, environment=os.environ, output=output / AFTER))
+            of_head = stack.enter_context(
+                running(*arguments, environment=os.environ, output=output / AFTER, root=ROOT)
+            )
         _finish(of_head, output / AFTER)
         try:
             _finish(of_base, output / BEFORE)
