@@ -24,26 +24,26 @@ def cost(change: StageComparison) -> Iterator[Finding]:
     """Compare the monthly cost of a stage that both sides have."""
     if change.before is None or change.after is None:
         return
-    billed = _billed(change)
+    facts, outputs = change.facts(*_FACTS), _outputs(change)
+    billed = (*facts, *outputs)
     before, after = estimate_of(change.before.facts), estimate_of(change.after.facts)
     if before is None or after is None:
         sides = {"base": (change.before, before), "head": (change.after, after)}
         yield from _unknown(change, sides, billed)
         return
     printed = printed_cost(change.before)
-    if printed is not None and printed != before.one_line():
+    repriced = bool(outputs) and printed != before.one_line()
+    if repriced:
         yield Finding(
             rule="cost.prices",
             level=Level.ROUTINE,
             stage=change.id,
             title=f"prices of {after.date}: both sides are compared by the new table",
-            consequence="Figures of the base differ from those that its own synth printed.",
+            consequence="The base's own synth printed other figures.",
             details=(f"printed by the base: {printed}", f"by the new table: {before.one_line()}"),
-            differences=_outputs(change),
-            before=printed,
-            after=before.one_line(),
+            differences=outputs,
         )
-    if billed:
+    if facts or (outputs and not repriced):
         yield _compared(change, before, after, billed)
 
 
@@ -151,10 +151,6 @@ def _line(stage: Stage, found: Estimate | None) -> str:
         return f"not known, its assembly has no facts; printed by its synth: {printed_cost(stage)}"
     fleet, region = stage.facts.fleet, stage.facts.billed.region
     return f"not known, stacks/sizing/prices.yaml has no price of {fleet.instance_type} in {region}"
-
-
-def _billed(change: StageComparison) -> tuple[Difference, ...]:
-    return (*change.facts(*_FACTS), *_outputs(change))
 
 
 def _outputs(change: StageComparison) -> tuple[Difference, ...]:
