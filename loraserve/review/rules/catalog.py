@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable
 
 from loraserve.review.comparison import StageComparison
 from loraserve.review.finding import Finding
+from loraserve.review.rules.access import access
+from loraserve.review.rules.roles import roles
+from loraserve.review.rules.security_groups import security_groups
 
 #: A rule yields findings about one stage. It claims the differences that its findings name.
 Rule = Callable[[StageComparison], Iterable[Finding]]
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (access, roles, security_groups)
