@@ -57,7 +57,7 @@ def _removed(change: StageComparison) -> Finding:
         level=Level.BLOCK,
         stage=change.id,
         title=title(f"stage `{change.name}` is gone from the app"),
-        consequence="Nothing is deleted: endpoint and data stay and are billed, and no deployment updates them any more.",
+        consequence="Nothing is deleted: endpoint and data stay and are billed, and are updated no more.",
         action="To delete the stage, run `make destroy` with the base's stage file, then remove the file.",
         details=tuple(stack.stack_name for stack in stacks),
         differences=change.differences,
@@ -175,7 +175,7 @@ def _left(change: StageComparison, difference: Difference, stack: Stack) -> Find
         level=Level.REVIEW,
         stage=change.id,
         title=title(f"stack `{stack.name}` is gone from the app: it stays deployed and billed"),
-        consequence="A deployment neither updates nor deletes it; CloudFormation deletes it when no other stack "
+        consequence="A deployment neither updates nor deletes it, and it can be deleted when no other stack "
         "uses its exports any more.",
         action=f"Delete it after the deployment: `{unprotect}aws cloudformation delete-stack {name}`.",
         details=(f"{len(stack.resources)} resources stay: {_types(stack)}",),
@@ -207,7 +207,7 @@ def _order(change: StageComparison) -> Iterator[Finding]:
             title=title(
                 f"{several('stack', [each.stack for each, _ in lost])} no longer deployed after others"
             ),
-            consequence="The order is a guard: alarms, network and data exist before the endpoint is updated.",
+            consequence="The order is a guard: alarms, network and data exist before the endpoint.",
             action="Keep the dependency, or say why the order does not matter any more.",
             details=tuple(f"{each.stack} does not wait for {', '.join(names)}" for each, names in lost),
             differences=tuple(each for each, _ in lost),

@@ -109,7 +109,7 @@ def _properties(change: StageComparison, resource: ResourceChange) -> Iterator[F
             "loss.unreadable",
             Level.BLOCK,
             f"key `{name}` is replaced",
-            "What the old key encrypted can no longer be read by the stage, or CloudFormation refuses the update.",
+            "The stage can no longer read what the old key encrypted, or CloudFormation refuses it.",
             replaced,
         )
     for difference in resource.differences:

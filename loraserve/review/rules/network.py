@@ -127,7 +127,7 @@ def _vpc(change: StageComparison, replaced: Sequence[_Change]) -> Finding:
         level=Level.BLOCK,
         stage=change.id,
         title=title(f"the VPC or its subnets are replaced: {replaced[0].text}"),
-        consequence="They cannot be changed once deployed: the endpoint's instances are in them, and CloudFormation "
+        consequence="They cannot be changed once deployed: the instances are in them, and CloudFormation "
         "refuses the update while another stack uses them.",
         action="Make another stage with the new network, and move the callers.",
         details=tuple(each.text for each in replaced),

@@ -41,7 +41,7 @@ _STATEMENTS = {
         "supply.hub",
         Level.REVIEW,
         "another Hub",
-        "All adapters and the base model come from there; a digest is compared only where the manifest has one.",
+        "All adapters and the base model come from it; only entries with a digest are compared.",
         "Check who operates it.",
     ),
     "HubTokenSecret": (
