@@ -34,15 +34,17 @@ class ResourceChange:
     after: Mapping[str, Any] | None
     differences: tuple[Difference, ...]
     """One of `Kind.RESOURCE`, or several of `Kind.PROPERTY` and `Kind.ATTRIBUTE`."""
+    stateful: bool | None = None
+    """True for a type that holds data, by AWS's resource specification; None for a type it does not know."""
 
     @property
     def is_added(self) -> bool:
-        """Whether the base lacks it."""
+        """True if the base lacks it."""
         return self.before is None
 
     @property
     def is_removed(self) -> bool:
-        """Whether only the base has it."""
+        """True if only the base has it."""
         return self.after is None
 
     @property
@@ -255,6 +257,7 @@ def _resources(
             before=old,
             after=new,
             differences=tuple(differences),
+            stateful=impact.stateful,
         )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -65,7 +66,7 @@ class ReportedFinding:
     rule: str
     level: LevelName
     accepted: bool
-    """Whether its category was accepted."""
+    """True if its category was accepted."""
     title: str
     consequence: str
     action: str
@@ -87,8 +88,8 @@ class StageResult:
     """Level of its gravest finding; `NOTHING` if there is none but of form."""
     requests: str
     """Service of the requests during the update; `=` without one."""
-    facts_known: bool
-    """Whether both sides have a facts file; without one, adapters and cost are not compared."""
+    adapters_known: bool
+    """True if both sides have a manifest that can be read."""
     usd_month_most_before: float | None
     """None if it is not known."""
     usd_month_most_after: float | None
@@ -113,8 +114,10 @@ class ReviewDocument:
     schema: Literal[1]
     base: ComparedSide
     head: ComparedSide
+    has_heads_packages: bool
+    """True if the base was synthesized with the head's packages: changes of libraries are not shown."""
     notes: tuple[str, ...]
-    """Limits of this comparison, e.g. that changes of packages are not shown."""
+    """Other limits of this comparison."""
     stages: tuple[StageResult, ...]
     findings: tuple[ReportedFinding, ...]
     """The gravest of each stage first; those of form (`NOISE`) are included."""
@@ -134,7 +137,7 @@ class ReviewDocument:
 
 def write(document: ReviewDocument) -> str:
     """Return the document as JSON."""
-    return json.dumps(asdict(document), indent=1, ensure_ascii=False)
+    return json.dumps(asdict(document), indent=1)
 
 
 def read(text: str) -> ReviewDocument:
@@ -148,28 +151,25 @@ def read(text: str) -> ReviewDocument:
 
 def _value(kind: Any, value: Json, where: str) -> Any:
     """Return `value` as the type `kind`; raises `DocumentError` if it is another."""
-    if kind is Any:
-        return value
+    origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind) and isinstance(value, dict):
         return _record(kind, value, where)
-    origin, arguments = get_origin(kind), get_args(kind)
     if origin is tuple and isinstance(value, list):
         return tuple(_value(arguments[0], each, f"{where}[{number}]") for number, each in enumerate(value))
     if origin is UnionType:
         [wanted] = [each for each in arguments if each is not NoneType]
         return None if value is None else _value(wanted, value, where)
-    if origin is Literal and any(type(value) is type(each) and value == each for each in arguments):
-        return value
     if kind is float and type(value) in (int, float) and abs(value) < _MAX_NUMBER:
         return float(value)
-    if type(value) is kind:
+    is_listed = any(type(value) is type(each) and value == each for each in arguments)
+    if kind is Any or (is_listed if origin is Literal else type(value) is kind and kind is not float):
         return value
     wanted = " or ".join(map(repr, arguments)) if origin is Literal else getattr(kind, "__name__", "list")
     raise DocumentError(f"{where}: {wanted} is wanted; {_REMEDY}")
 
 
 def _record(kind: Any, value: dict[str, Json], where: str) -> Any:
-    types = get_type_hints(kind)
+    types = _types(kind)
     missing = [each.name for each in fields(kind) if each.default is MISSING and each.name not in value]
     if missing:
         raise DocumentError(f"{where}: {', '.join(missing)} is missing; {_REMEDY}")
@@ -180,3 +180,8 @@ def _record(kind: Any, value: dict[str, Json], where: str) -> Any:
             if each.name in value
         }
     )
+
+
+@cache
+def _types(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)

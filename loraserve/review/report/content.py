@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loraserve.review.document import LevelName, ReportedFinding, ReviewDocument, StageResult
+from loraserve.review.finding import MAX_TITLE
+from loraserve.review.report.inert import plain
 
 #: Lines of the first screen.
 SCREEN = 12
@@ -25,7 +27,13 @@ _MAX_DETAILS = 40
 COLUMNS = ("stage", "verdict", "requests meanwhile", "adapters", "USD/month (most)", "access")
 
 #: From the gravest; only what a reviewer decides is in capitals.
-WORDS = {"BLOCK": "BLOCK", "REVIEW": "REVIEW", "ROLLOVER": "rollover", "ROUTINE": "routine", "NOTHING": "nothing"}  # fmt: skip
+WORDS = {
+    "BLOCK": "BLOCK",
+    "REVIEW": "REVIEW",
+    "ROLLOVER": "rollover",
+    "ROUTINE": "routine",
+    "NOTHING": "nothing",
+}
 _RANKS = {level: rank for rank, level in enumerate([*WORDS, "NOISE"])}
 OPEN: tuple[LevelName, ...] = ("BLOCK", "REVIEW")
 _ELSE: tuple[LevelName, ...] = ("ROLLOVER", "ROUTINE")
@@ -41,14 +49,15 @@ class Statement:
     @property
     def line(self) -> str:
         """Level, stages and title."""
-        mark = " (accepted)" if self.finding.accepted else ""
-        return f"{WORDS[self.finding.level]}{mark} {_names(self.stages)}: {self.finding.title}"
+        level = WORDS[self.finding.level] + (" (accepted)" if self.finding.accepted else "")
+        return f"{level} {_names(self.stages)}: {plain(self.finding.title, MAX_TITLE)}"
 
     @property
     def below(self) -> tuple[str, ...]:
-        """Consequence and action."""
+        """A title that the line cuts, consequence and action."""
+        whole = self.finding.title if len(self.finding.title) > MAX_TITLE else ""
         action = self.finding.action and f"→ {self.finding.action}"
-        return tuple(each for each in (self.finding.consequence, action) if each)
+        return tuple(each for each in (whole, self.finding.consequence, action) if each)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +97,8 @@ def title(document: ReviewDocument) -> str:
         parts.append((_RANKS[worst.level], f"{worst.category}: {WORDS[worst.level]}{mark}"))
     parts.sort(key=lambda part: part[0])
     names = [text for _, text in parts]
-    return " · ".join([*names[:_MAX_NAMES], *_rest(len(names) - _MAX_NAMES)])
+    limits = ["changes of libraries are not shown"] if document.has_heads_packages else []
+    return " · ".join([*names[:_MAX_NAMES], *_rest(len(names) - _MAX_NAMES), *limits])
 
 
 def table(document: ReviewDocument) -> list[tuple[str, ...]]:
@@ -97,7 +107,7 @@ def table(document: ReviewDocument) -> list[tuple[str, ...]]:
         (each for each in document.stages if each.verdict != "NOTHING"),
         key=lambda each: _RANKS[each.verdict],
     )
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             stage.name,
             _verdict(document, stage),
@@ -185,7 +195,8 @@ def footer(document: ReviewDocument) -> str:
         f"{side} `{each.commit[:7]}` ({each.name})" if each.commit else f"{side} {each.name}"
         for side, each in (("base", document.base), ("head", document.head))
     )
-    parts = [base, head, f"{document.hidden:,} changes of form hidden"]
+    forms = "change of form" if document.hidden == 1 else "changes of form"
+    parts = [base, head, f"{document.hidden:,} {forms} hidden"]
     if document.prices_date is not None:
         parts.append(f"prices of {document.prices_date}")
     if document.accepted:
@@ -222,7 +233,7 @@ def _adapters(document: ReviewDocument, stage: StageResult) -> str:
         parts.append(f"{others:,} changed")
     if parts:
         return " ".join(parts)
-    return "=" if stage.facts_known else "not known"
+    return "=" if stage.adapters_known else "not known"
 
 
 def _cost(stage: StageResult) -> str:

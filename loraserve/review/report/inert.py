@@ -1,9 +1,9 @@
 """Text of a pull request's author, made inert: it can show itself, and do nothing else.
 
 Titles and details quote names and values of templates and manifests. In a comment on GitHub these could be a
-link, an image, HTML, a mention that notifies people, or a reference to an issue; in a terminal they could move
-the cursor. GitHub finds mentions and references in the rendered text, where a backslash has no effect, but
-not in code (filters of html-pipeline, https://github.com/gjtorikian/html-pipeline, ignore `pre` and `code`).
+link, an image, HTML, a mention that notifies people, or a reference to an issue; in a terminal they could
+move the cursor. GitHub finds mentions and references in the rendered text, where a backslash has no effect,
+but not in code (the filters of https://github.com/gjtorikian/html-pipeline ignore `pre` and `code`).
 Therefore each word that is not plain prose is set as code.
 """
 
@@ -19,11 +19,13 @@ _SPACES = re.compile(r"\s+")
 _WORD = re.compile(r"(?:`[^`]+`|\S)+")
 #: A part in backquotes, with punctuation around it.
 _QUOTED = re.compile(r"(?P<before>\(?)`(?P<code>[^`]+)`(?P<after>[,.;:)]*)")
+#: A word with the punctuation that is left outside of its code.
+_AROUND = re.compile(r"(?P<before>\(?)(?P<code>.+?)(?P<after>[,.;:)]*)")
 #: Words and numbers in which Markdown and GitHub see nothing: no dot, colon, slash, @ or # within.
 _PLAIN = re.compile(
     r"\(?(?P<core>[^\W_]+(?:[-'’][^\W_]+)*)[,.;:?)]*"
     r"|\(?[+−]?\d[\d,]*(?:\.\d+)?%?[,;:.)]*"
-    r"|(?:[a-z]\.){2}"
+    r"|e\.g\.|i\.e\."
     r"|[→·×=≥≤±−–—]"
 )
 #: A commit or the key of a ticket: GitHub may link them.
@@ -46,7 +48,8 @@ def markdown(text: str, limit: int) -> str:
     """Return Markdown that shows the text on one line; parts in backquotes are code, as in the text."""
     words = _WORD.findall(plain(text, limit))
     shown = [_shown(word, first=number == 0) for number, word in enumerate(words)]
-    return " ".join(shown)
+    # A list item without text would underline the line before, as a heading.
+    return " ".join(shown) or "–"
 
 
 def cell(text: str, limit: int) -> str:
@@ -65,10 +68,12 @@ def _shown(word: str, *, first: bool) -> str:
     if quoted is not None and quoted["code"].strip():
         return f"{quoted['before']}`{quoted['code'].strip()}`{quoted['after']}"
     match = _PLAIN.fullmatch(word)
-    if match is not None and not (first and _NUMBERED.fullmatch(word)):
-        if match["core"] is None or not _REFERENCE.fullmatch(match["core"]):
-            return word
-    return f"`{word.replace('`', chr(39)).strip()}`"
+    begins_a_list = first and _NUMBERED.fullmatch(word) is not None
+    if match is not None and not begins_a_list and not _REFERENCE.fullmatch(match["core"] or ""):
+        return word
+    word = word.replace("`", "'")
+    around = _AROUND.fullmatch(word)
+    return f"`{word}`" if around is None else f"{around['before']}`{around['code']}`{around['after']}"
 
 
 def _visible(text: str) -> str:

@@ -22,7 +22,7 @@ _TITLE = 300
 _LINE = 320
 _CELL = 120
 _CODE = 240
-#: Bytes that the frame of a fold needs at most: its title, two fences or a header, the sentence about its cut.
+#: Bytes that the frame of a fold needs at most: title, two fences or a header, the sentence about its cut.
 _FRAME = 1_000
 
 

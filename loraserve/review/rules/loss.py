@@ -1,0 +1,165 @@
+"""Data that are lost, left behind or unreadable, now or with the next deletion, and the guards of data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from enum import Enum
+
+from loraserve.review.comparison import ResourceChange, StageComparison
+from loraserve.review.difference import Difference, Kind
+from loraserve.review.finding import Finding, Level
+from loraserve.review.rules.buckets import buckets
+from loraserve.review.rules.keys import keys
+from loraserve.review.rules.logs import log_groups
+from loraserve.review.rules.resources import changed, label, several, text, title
+
+_SEEDING = "Custom::AdapterSeeding"
+_POLICIES = ("DeletionPolicy", "UpdateReplacePolicy")
+#: How much of a deleted resource's data each value keeps (CloudFormation, "DeletionPolicy attribute").
+#: Without the attribute CloudFormation deletes; some types of databases take a snapshot then, which is more.
+_KEPT = {None: 0, "Delete": 0, "Snapshot": 1, "RetainExceptOnCreate": 2, "Retain": 2}
+
+
+def loss(change: StageComparison) -> Iterator[Finding]:
+    """Find lost data and guards of data."""
+    yield from _protection(change)
+    yield from _policies(change)
+    yield from _one_of_unreadable([*buckets(change), *keys(change)])
+    yield from log_groups(change)
+
+
+def _one_of_unreadable(found: list[Finding]) -> Iterator[Finding]:
+    """Join a bucket's other key and the loss of its old one to a finding."""
+    unreadable = [each for each in found if each.rule == "loss.unreadable"]
+    yield from (each for each in found if each.rule != "loss.unreadable")
+    if unreadable:
+        first, *others = unreadable
+        yield replace(
+            first,
+            details=(*first.details, *(each.title for each in others)),
+            differences=tuple(difference for each in unreadable for difference in each.differences),
+        )
+
+
+def _protection(change: StageComparison) -> Iterator[Finding]:
+    """Yield a change of the stacks' termination protection."""
+    differences = change.deployment("terminationProtection")
+    lifted = [each for each in differences if each.before]
+    added = [each for each in differences if not each.before]
+    if lifted:
+        yield Finding(
+            rule="loss.guard",
+            level=Level.REVIEW,
+            stage=change.id,
+            title=title(f"termination protection of {several('stack', _stacks(lifted))} is off"),
+            consequence="`cdk destroy` and a deletion in the console are refused no more.",
+            action="Keep `termination_protection: true`, unless the stage is about to be deleted.",
+            details=_stacks(lifted),
+            differences=tuple(lifted),
+        )
+    if added:
+        yield Finding(
+            rule="loss.guard",
+            level=Level.ROUTINE,
+            stage=change.id,
+            title=title(f"termination protection of {several('stack', _stacks(added))} is on"),
+            consequence="CloudFormation refuses to delete them.",
+            differences=tuple(added),
+        )
+
+
+def _stacks(differences: list[Difference]) -> tuple[str, ...]:
+    return tuple(each.stack for each in differences)
+
+
+class _Fate(Enum):
+    """Meaning of another policy on deletion."""
+
+    KEPT = "kept"
+    """More is kept than before, or as much."""
+    LOST = "lost"
+    """Data are deleted with the stack or a replaced resource, unlike before."""
+    UNKNOWN = "unknown"
+    """The same of a type that no specification knows."""
+    NO_DATA = "no data"
+    """The same of a type that holds no data."""
+
+
+def _fates(change: StageComparison) -> Iterator[tuple[_Fate, str, Difference]]:
+    """Yield each changed policy, the seeder's own, and `retain_data`: meaning, label, difference."""
+    for resource in changed(change, *{each.type for each in change.resources}):
+        for each in resource.differences:
+            if each.kind is Kind.ATTRIBUTE and each.name in _POLICIES:
+                before, after = _KEPT.get(each.before), _KEPT.get(each.after)
+                if before is None or after is None:
+                    continue  # a new value of CloudFormation
+                yield _fate(resource, kept=after >= before), label(resource), each
+            elif resource.type == _SEEDING and each.name == "RetainData":
+                yield _Fate.KEPT if each.after == "true" else _Fate.LOST, label(resource), each
+    for each in change.facts("retention.retain_data"):
+        yield _Fate.KEPT if each.after else _Fate.LOST, "the stage", each
+
+
+def _fate(resource: ResourceChange, *, kept: bool) -> _Fate:
+    if kept:
+        return _Fate.KEPT
+    if resource.stateful is None:
+        return _Fate.UNKNOWN
+    return _Fate.LOST if resource.stateful else _Fate.NO_DATA
+
+
+def _policies(change: StageComparison) -> Iterator[Finding]:
+    """Yield changed policies on deletion, of all types: a finding for each meaning."""
+    found: dict[_Fate, list[tuple[str, Difference]]] = {}
+    for fate, name, difference in _fates(change):
+        found.setdefault(fate, []).append((name, difference))
+    for fate, items in found.items():
+        labels = list(dict.fromkeys(name for name, each in items if each.kind is not Kind.FACT))
+        things = ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
+        rule, level, what, consequence, action = _WORDS[fate]
+        yield Finding(
+            rule=rule,
+            level=level,
+            stage=change.id,
+            title=title(f"{what}: {things or 'retain_data'}"),
+            consequence=consequence,
+            action=action,
+            details=tuple(
+                f"{name}: {each.name or each.subject} {text(each.after)} instead of {text(each.before)}"
+                for name, each in items
+            ),
+            differences=tuple(each for _, each in items),
+        )
+
+
+_WORDS = {
+    _Fate.LOST: (
+        "loss.next-destroy",
+        Level.BLOCK,
+        "the next deletion or replacement deletes data",
+        "Until now they would stay in the account when the stack is deleted.",
+        "Keep `retain_data: true`, unless these data can be lost.",
+    ),
+    _Fate.UNKNOWN: (
+        "loss.next-destroy",
+        Level.REVIEW,
+        "deleted with the stack",
+        "No specification says if the type holds data.",
+        "Check what its deletion does.",
+    ),
+    _Fate.KEPT: (
+        "loss.kept",
+        Level.ROUTINE,
+        "kept when the stack is deleted, or as much as before",
+        "Data that are kept are billed until they are deleted by hand.",
+        "",
+    ),
+    _Fate.NO_DATA: (
+        "loss.deleted-with-stack",
+        Level.ROUTINE,
+        "deleted with the stack",
+        "The type holds no data, by AWS's resource specification.",
+        "",
+    ),
+}
