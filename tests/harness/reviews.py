@@ -18,6 +18,7 @@ NOTHING = ReviewDocument(
     schema=1,
     base=ComparedSide(name="main", commit="1a2b3c4d" * 5),
     head=ComparedSide(name="change", commit="5d6e7f80" * 5),
+    has_heads_packages=False,
     notes=(),
     stages=(),
     findings=(),
@@ -53,7 +54,7 @@ def loss(title: str = "the bucket is deleted", *, accepted: bool = False) -> Rev
         name="prod",
         verdict="BLOCK",
         requests="=",
-        facts_known=True,
+        adapters_known=True,
         usd_month_most_before=None,
         usd_month_most_after=None,
     )

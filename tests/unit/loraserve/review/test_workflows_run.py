@@ -21,10 +21,11 @@ from tests.harness.reviews import NOTHING, loss
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
 PULL = 7
-#: make's recipe: shows its arguments and that the base is there, writes the report, fails as the document says.
+#: make's recipe: shows its arguments and the base that the command finds, writes the report, ends with $CODE.
 MAKEFILE = """
 review:
-\t@echo 'ARGS=$(ARGS)' base=$$(git rev-parse '$(BASE)^{commit}')
+\t@echo 'ARGS=$(ARGS)' \
+    $$(python3 -c 'from loraserve.review.revisions import base_revision as b; print(b(None).name, b(None).commit)')
 \t@if [ -f $$DOCUMENT ]; then mkdir -p out/review && cp $$DOCUMENT out/review/review.json && \
     echo '# the report' > out/review/review.md; fi
 \t@exit $$CODE
@@ -63,15 +64,20 @@ class Repository:
             "workflow_run",
             event,
             GITHUB_API_URL=github.url,
-            GITHUB_REPOSITORY=REPOSITORY,
             GITHUB_TOKEN=TOKEN,
         )
 
     def _run(self, name: str, event_name: str, event: dict[str, Any], **env: str) -> WorkflowRun:
-        artifacts = str(self.artifacts.parent)
-        return run_workflow(
-            name, event_name, event, self.folder, ORIGIN=str(self.origin), ARTIFACTS=artifacts, **env
-        )
+        ref = "refs/pull/7/merge" if event_name == "pull_request" else "refs/heads/main"
+        env |= {
+            "ORIGIN": str(self.origin),
+            "ARTIFACTS": str(self.artifacts.parent),
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_REF": ref,
+            # act's name for GITHUB_SHA.
+            "SHA_REF": (self.origin / ".git" / ref).read_text().strip(),
+        }
+        return run_workflow(name, event_name, event, self.folder, **env)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +97,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     for name in ("__init__.py", "errors.py"):
         shutil.copy(ROOT / "loraserve" / name, origin / "loraserve" / name)
     shutil.copytree(ROOT / "loraserve" / "review", origin / "loraserve" / "review")
+    (origin / "stacks").mkdir()
+    for name in ("__init__.py", "project.py"):
+        shutil.copy(ROOT / "stacks" / name, origin / "stacks" / name)
     (origin / "Makefile").write_text(MAKEFILE)
     git("add", "--all")
     git("commit", "--quiet", "--message", "before")
@@ -121,7 +130,12 @@ def event(action: str, *labels: str) -> dict[str, Any]:
     found = {
         "action": action,
         "number": PULL,
-        "pull_request": {"number": PULL, "labels": [{"name": name} for name in labels]},
+        "pull_request": {
+            "number": PULL,
+            "labels": [{"name": name} for name in labels],
+            "base": {"ref": "main"},
+            "head": {"ref": "change"},
+        },
         "repository": HOME,
     }
     return found | {"label": {"name": labels[-1]}} if action == "labeled" else found
@@ -130,7 +144,7 @@ def event(action: str, *labels: str) -> dict[str, Any]:
 def test_acceptance_lasts_until_the_next_push(repository: Repository, github: GitHubDouble) -> None:
     run = repository.review(loss(accepted=True), 0, event("labeled", "bug", "accept-loss"))
     assert run.succeeded, run.log
-    assert f"ARGS=--output out/review --accept loss base={repository.base}" in run.log
+    assert f"ARGS=--output out/review --accept loss main {repository.base}" in run.log
     assert "Summary - # the report" in run.log
     github.review(PULL, "2026-11-27T10:00:00Z", None)
     github.label(PULL, "accept-loss", "2026-11-27T10:01:00Z")
@@ -145,7 +159,7 @@ def test_acceptance_lasts_until_the_next_push(repository: Repository, github: Gi
     github.push(PULL, B)
     run = repository.review(loss(), 3, event("synchronize", "accept-loss"))
     assert not run.succeeded
-    assert f"ARGS=--output out/review  base={repository.base}" in run.log
+    assert f"ARGS=--output out/review  main {repository.base}" in run.log
     assert "Summary - # the report" in run.log
     pushed = github.review(
         PULL, "2026-11-27T11:00:00Z", repository.artifacts.read_bytes(), conclusion="failure"
@@ -198,7 +212,7 @@ def test_a_merge_queue_is_reviewed_against_its_base_without_a_comment(
     queue = {"action": "checks_requested", "merge_group": {"base_sha": base}, "repository": HOME}
     run = repository.review(loss(), 0, queue)
     assert run.succeeded, run.log
-    assert f"ARGS=--output out/review --fail-on never base={base}" in run.log
+    assert f"ARGS=--output out/review --fail-on never base of the merge queue {base}" in run.log
 
     reviewed = github.review(PULL, "2026-11-27T10:00:00Z", repository.artifacts.read_bytes())
     reviewed["workflow_run"]["event"] = "merge_group"
