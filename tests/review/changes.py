@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from loraserve.review.finding import Finding, Level
 from tests.review.edits import Edit
@@ -21,6 +21,8 @@ from tests.review.edits import Edit
 CORPUS = Path(__file__).parent / "corpus"
 #: Dotted keys of a stage file with their new values; null removes a key.
 StageEdit = dict[str, Any]
+#: Name of a level; with a plus, at least that level.
+Bound = Annotated[str, Field(pattern=rf"^({'|'.join(Level.__members__)})[+]?$")]
 
 
 class Side(BaseModel):
@@ -57,48 +59,39 @@ class Change(BaseModel):
     both_adapters: list[dict[str, Any]] | None = None
     base: Side = Side()
     head: Side = Side()
-    expected: dict[str, Level] = {}
+    expected: dict[str, Bound] = {}
     """Level of the gravest finding of each rule; a pattern such as `access.*` for any of them."""
     says: list[str] = []
-    """Texts in the findings' titles, sentences or details."""
-    forbidden: list[str] = ["unknown.*"]
+    """Texts in the findings' titles, sentences or details, in any case."""
+    forbidden: list[str] = []
     """Rules, as patterns, without a finding above NOISE."""
-    verdict: Level
+    unknown: bool = False
+    """Whether it may be left to the reviewer as something that no rule knows."""
+    verdict: Bound
     """The gravest level of all findings; NOISE also for none."""
-    exit: Literal[0, 3]
-    """Exit code at the default gate."""
     open: int = 5
     """Most findings of REVIEW and above; more than five only where so many things change."""
-
-    @field_validator("verdict", mode="before")
-    @classmethod
-    def _verdict(cls, value: str) -> Level:
-        return Level[value]
-
-    @field_validator("expected", mode="before")
-    @classmethod
-    def _expected(cls, value: dict[str, str]) -> dict[str, Level]:
-        return {rule: Level[level] for rule, level in value.items()}
 
     def problems(self, findings: Iterable[Finding]) -> list[str]:
         """Compare with the findings of the review; empty if they are as expected."""
         found = list(findings)
         problems = [
-            f"expected {rule} at {level.name}, found {_level(found, rule)}"
+            f"expected {rule}: {level}, found {_name(_gravest(found, rule))}"
             for rule, level in self.expected.items()
-            if _level(found, rule) != level.name
+            if not is_within(_gravest(found, rule), level)
         ]
+        forbidden = [*self.forbidden, *([] if self.unknown else ["unknown.*"])]
         problems += [
             f"forbidden: {each.level.name} {each.rule}: {each.title}"
             for each in found
-            if each.level > Level.NOISE and any(fnmatchcase(each.rule, rule) for rule in self.forbidden)
+            if each.level > Level.NOISE and any(fnmatchcase(each.rule, rule) for rule in forbidden)
         ]
         text = "\n".join(
             line for each in found for line in (each.title, each.consequence, each.action, *each.details)
         ).lower()
         problems += [f"no finding says {part!r}" for part in self.says if part.lower() not in text]
-        if verdict(found) is not self.verdict:
-            problems.append(f"verdict {verdict(found).name} instead of {self.verdict.name}")
+        if not is_within(verdict(found), self.verdict):
+            problems.append(f"verdict {verdict(found).name} instead of {self.verdict}")
         if (count := len(open_findings(found))) > self.open:
             problems.append(f"{count} open findings, at most {self.open}")
         return problems
@@ -130,6 +123,17 @@ def open_findings(findings: Iterable[Finding]) -> list[Finding]:
     return [each for each in findings if each.level >= Level.REVIEW]
 
 
-def _level(findings: Iterable[Finding], rule: str) -> str:
-    levels = [each.level for each in findings if fnmatchcase(each.rule, rule)]
-    return max(levels).name if levels else "nothing"
+def is_within(level: Level | None, bound: Bound) -> bool:
+    """Whether a level is the expected one, or at least that with a plus."""
+    if level is None:
+        return False
+    least = Level[bound.removesuffix("+")]
+    return level >= least if bound.endswith("+") else level is least
+
+
+def _gravest(findings: Iterable[Finding], rule: str) -> Level | None:
+    return max((each.level for each in findings if fnmatchcase(each.rule, rule)), default=None)
+
+
+def _name(level: Level | None) -> str:
+    return "nothing" if level is None else level.name

@@ -7,14 +7,15 @@ must change something: a place that is gone after a change of the app fails the 
 from __future__ import annotations
 
 import copy
+import fnmatch
 import hashlib
 import json
-import re
 import shutil
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -57,75 +58,80 @@ class Edit(BaseModel):
         return self
 
 
-class _Place(NamedTuple):
-    parent: Any
-    key: Index
-
-
 def edited(stage: Stage, edits: list[Edit], folder: Path) -> Stage:
     """Return the stage with the edits; new assets are written to `folder`."""
     for edit in edits:
         before = stage
-        if edit.stack:
-            stage = _with_stack(stage, edit.at, replace(stage.stacks[edit.at], **edit.stack))
-        elif edit.file is not None:
-            stage = _with_file(stage, edit, folder)
-        else:
-            name, _, path = edit.at.partition("/")
-            stack = stage.stacks[name]
-            template = copy.deepcopy(dict(stack.template))
-            stage = _with_stack(stage, name, replace(stack, template=_edited(template, path, edit)))
-        if _text(before) == _text(stage):
+        pattern, _, path = edit.at.partition("/")
+        for name in fnmatch.filter(stage.stacks, pattern):
+            stage = _edited(stage, stage.stacks[name], path, edit, folder)
+        if repr(before) == repr(stage):  # with the order of keys, which is a change of form
             raise ValueError(f"{edit.at}: nothing changes")
     return stage
 
 
-def _text(stage: Stage) -> str:
-    return repr(stage)  # with the order of keys, which is a change of form
+def _edited(stage: Stage, stack: Stack, path: str, edit: Edit, folder: Path) -> Stage:
+    if edit.stack:
+        return _with_stack(stage, replace(stack, **edit.stack))
+    if edit.file is not None:
+        return _with_file(stage, stack, path, edit, folder)
+    if edit.remove and not path:
+        return replace(stage, stacks={key: each for key, each in stage.stacks.items() if each is not stack})
+    return _with_stack(stage, replace(stack, template=_edited_template(stack.template, path, edit)))
 
 
-def _with_stack(stage: Stage, name: str, stack: Stack) -> Stage:
-    return replace(stage, stacks={**stage.stacks, name: stack})
+def _with_stack(stage: Stage, stack: Stack) -> Stage:
+    return replace(stage, stacks={**stage.stacks, stack.name: stack})
 
 
-def _edited(template: Template, path: str, edit: Edit) -> Template:
-    place = _place(template, path)
+def _edited_template(template: Mapping[str, Any], path: str, edit: Edit) -> Template:
+    result = copy.deepcopy(dict(template))
     if edit.rename is not None:
-        return _renamed(template, str(place.key), edit.rename)
+        old = path.rpartition(".")[2]
+        found: Template = json.loads(json.dumps(result).replace(f'"{old}"', f'"{edit.rename}"'))
+        return found
+    *above, last = path.split(".")
+    for parent in _values(result, above):
+        for key in _keys(parent, last) or [last]:
+            _edit(parent, key, edit)
+    return result
+
+
+def _edit(parent: Any, key: Index, edit: Edit) -> None:
     if edit.remove:
-        del place.parent[place.key]
+        del parent[key]
+    elif edit.reverse and isinstance(parent[key], list):
+        parent[key] = parent[key][::-1]
     elif edit.reverse:
-        value = place.parent[place.key]
-        place.parent[place.key] = (
-            value[::-1] if isinstance(value, list) else dict(reversed(list(value.items())))
-        )
+        parent[key] = dict(reversed(parent[key].items()))
     elif "add" in edit.model_fields_set:
-        place.parent[place.key].append(edit.add)
+        parent[key].append(edit.add)
     elif edit.copy_to is not None:
-        place.parent[edit.copy_to] = copy.deepcopy(place.parent[place.key])
+        parent[edit.copy_to] = copy.deepcopy(parent[key])
     else:
-        place.parent[place.key] = edit.set
-    return template
+        parent[key] = edit.set
 
 
-def _place(template: Template, path: str) -> _Place:
-    *above, last = (int(part) if part.isdigit() else part for part in path.split("."))
-    parent: Any = template
-    for part in above:
-        parent = parent[part]
-    return _Place(parent, last)
+def _values(value: Any, path: Sequence[str]) -> list[Any]:
+    """Return the values at a path, whose parts may be patterns."""
+    if not path:
+        return [value]
+    keys = _keys(value, path[0])
+    if not keys:
+        raise KeyError(f"{path[0]} is not among {', '.join(map(str, value))}")
+    return [found for key in keys for found in _values(value[key], path[1:])]
 
 
-def _renamed(template: Template, old: str, new: str) -> Template:
-    found: Template = json.loads(re.sub(rf'"{old}(?=["])', f'"{new}', json.dumps(template)))
-    return found
+def _keys(value: Any, pattern: str) -> list[Index]:
+    if isinstance(value, list):
+        return [int(pattern)]
+    return [key for key in value if fnmatch.fnmatchcase(key, pattern)]
 
 
-def _with_file(stage: Stage, edit: Edit, folder: Path) -> Stage:
+def _with_file(stage: Stage, stack: Stack, path: str, edit: Edit, folder: Path) -> Stage:
     """Write a file of an asset, which gives it another hash wherever a template names it."""
-    name, _, path = edit.at.partition("/")
-    place = _place(dict(stage.stacks[name].template), path)
-    asset = stage.asset(place.parent[place.key])
+    [value] = _values(stack.template, path.split("."))
+    asset = stage.asset(value)
     if asset is None or edit.file is None:
         raise ValueError(f"{edit.at}: no asset")
     old = next(key for key, each in stage.assets.items() if each is asset)
@@ -136,14 +142,12 @@ def _with_file(stage: Stage, edit: Edit, folder: Path) -> Stage:
         target = copied / edit.file
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(edit.content)
-    elif asset.path.suffix == ".zip":
+    else:
         shutil.copy(asset.path, copied)
         with zipfile.ZipFile(copied, "a") as archive:
             archive.writestr(edit.file, edit.content)
-    else:
-        copied.write_text(edit.content)
     stacks = {
-        key: replace(stack, template=json.loads(json.dumps(stack.template).replace(old, new)))
-        for key, stack in stage.stacks.items()
+        key: replace(each, template=json.loads(json.dumps(each.template).replace(old, new)))
+        for key, each in stage.stacks.items()
     }
     return replace(stage, stacks=stacks, assets={**stage.assets, new: replace(asset, path=copied)})
