@@ -24,6 +24,12 @@ from tests.review.changes import Side as Edits
 from tests.review.edits import edited
 
 STAGES = ROOT / "stages"
+#: What the CDK CLI asks of an app beside cdk.json: paths and hashes in the resources' metadata, usage numbers.
+_OF_THE_CLI = {
+    "aws:cdk:enable-path-metadata": True,
+    "aws:cdk:enable-asset-metadata": True,
+    "aws:cdk:version-reporting": True,
+}
 #: Name of the manifest that a change gives.
 _MANIFEST = "adapters/of-the-change.yaml"
 
@@ -56,6 +62,8 @@ class Workshop:
             file.write_text(yaml.safe_dump(content))
             output = self.folder / "out"
             app = empty_app(output)
+            for setting, value in _OF_THE_CLI.items():
+                app.node.set_context(setting, value)
             stage = load_stage(file)
             ServingStage(app, stage.id, stage=stage)
             app.synth()
