@@ -15,6 +15,7 @@ import aws_cdk as cdk  # noqa: E402
 
 from stacks.config.loading import load_stages  # noqa: E402
 from stacks.stage import ServingStage  # noqa: E402
+from stacks.stage_facts import write_facts  # noqa: E402
 from stacks.typed_yaml import ConfigError  # noqa: E402
 
 
@@ -32,6 +33,7 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     app.synth()
+    write_facts({stage.node.id: stage.facts() for stage in stages}, Path(app.outdir))
     for stage in stages:
         print(f"{stage.node.id}: {stage.cost}; {stage.quota}", file=sys.stderr)
 

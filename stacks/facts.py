@@ -37,7 +37,7 @@ class ModelFacts(_Facts):
     name: str
     revision: str | None
     source: Literal["mirror", "hub", "directory"]
-    """Where the container gets it from: the bucket's mirror, the Hub at start, or the bucket's copy of a
+    """Origin of the container's files: the bucket's mirror, the Hub at start, or the bucket's copy of a
     local directory."""
 
 
@@ -65,7 +65,7 @@ class FleetFacts(_Facts):
 
 
 class RolloutFacts(_Facts):
-    """How an update replaces the fleet, resolved."""
+    """Replacement of the fleet by an update, resolved."""
 
     strategy: Literal["all_at_once", "canary", "linear", "rolling"]
     step_percent: int
@@ -96,7 +96,7 @@ class BilledFacts(_Facts):
     """Instances that an update adds."""
 
 
-class AdapterFacts(_Facts):
+class PackedAdapterFacts(_Facts):
     """An entry of the packed manifest."""
 
     names: tuple[str, ...]
@@ -107,7 +107,7 @@ class AdapterFacts(_Facts):
 
 
 class RetentionFacts(_Facts):
-    """How long things are kept."""
+    """Retention periods."""
 
     retired_days: int
     captured_days: int
@@ -129,7 +129,7 @@ class StageFacts(_Facts):
     rollout: RolloutFacts
     billed: BilledFacts
     network: Literal["public", "vpc", "private"]
-    adapters: tuple[AdapterFacts, ...]
+    adapters: tuple[PackedAdapterFacts, ...]
     removable_share: float
     """Share of the published adapters that a deploy may remove; 1 for all."""
     retention: RetentionFacts

@@ -8,7 +8,9 @@ from constructs import Construct
 from stacks.config.checks import warnings
 from stacks.config.derived import cost_line, quota_line
 from stacks.config.stage_config import STACK_PREFIX, LoadedStage
+from stacks.facts import StageFacts
 from stacks.guards import Guards
+from stacks.stage_facts import SynthesizedValues, stage_facts
 from stacks.stage_stacks import (
     create_adapter_store,
     create_network,
@@ -16,6 +18,9 @@ from stacks.stage_stacks import (
     create_scaling,
     create_serving,
 )
+
+#: Type of a warning in the metadata of an assembly (`ArtifactMetadataEntryType.WARN` of aws-cdk-lib).
+WARNING = "aws:cdk:warning"
 
 
 class ServingStage(cdk.Stage):
@@ -65,3 +70,20 @@ class ServingStage(cdk.Stage):
         """Instance quota that an update needs, in a line."""
         cdk.CfnOutput(serving, "MonthlyCost", value=self.cost)
         cdk.CfnOutput(serving, "InstanceQuota", value=self.quota)
+        self._stage = stage
+        self._values = SynthesizedValues(
+            image_asset=serving.image_asset,
+            model_revision=store.model_revision,
+            adapters=store.packed_adapters,
+            alarms=len(observability.alarm_names),
+            rollback_alarms=observability.rollback_alarm_names if config.rollout.rollback_on_alarms else (),
+        )
+
+    def facts(self) -> StageFacts:
+        """Collect the stage's facts, with the warnings of its synth."""
+        warnings = [
+            str(warning.data).partition(" [ack: ")[0]  # CDK's id for its acknowledgement
+            for stack in self.synth().stacks
+            for warning in stack.find_metadata_by_type(WARNING)
+        ]
+        return stage_facts(self._stage, self._values, warnings=warnings)

@@ -126,6 +126,11 @@ class AdapterStoreStack(cdk.Stack):
                 "key after this one",
             )
         desired = desired_state(self, adapters, base_model.local)
+        self.packed_adapters = desired.adapters
+        """The packed manifest's entries, see `stacks.config.manifest.Manifest.pack`."""
+        local = base_model.local
+        self.model_revision = base_model.revision if local is None else local.revision
+        """Commit of a model on the Hub; of a local one, the revision of its content."""
         on_event = seeder_function(
             self,
             "Seeder",
@@ -142,7 +147,7 @@ class AdapterStoreStack(cdk.Stack):
         )
         self.worker_logs = worker.log_group
         worker.add_layers(packages_layer(self))
-        grant_store(worker, bucket=self.bucket, key=self.key, desired=desired)
+        grant_store(worker, bucket=self.bucket, key=self.key, desired=desired.asset)
         grant_sources(
             self,
             worker,
@@ -169,7 +174,7 @@ class AdapterStoreStack(cdk.Stack):
             service_timeout=SEEDING_TIMEOUT,
             properties={
                 "Bucket": self.bucket.bucket_name,
-                **_seeding_properties(desired, rules, base_model, sources),
+                **_seeding_properties(desired.asset, rules, base_model, sources),
                 "Owner": self.stack_name,
                 "RetainData": str(keep).lower(),
             },

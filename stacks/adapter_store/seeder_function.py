@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
@@ -32,19 +32,30 @@ class AdapterSources:
     directory: Path
 
 
+@dataclass(frozen=True, kw_only=True)
+class PackedManifest:
+    """The packed manifest, local adapters and local model."""
+
+    asset: s3_assets.Asset
+    """All of it: the template holds only its hash."""
+    adapters: list[dict[str, Any]]
+    """The packed manifest's entries, see `Manifest.pack`."""
+
+
 def desired_state(
     scope: Construct, adapters: AdapterSources, local_model: LocalModel | None
-) -> s3_assets.Asset:
-    """Pack manifest, local adapters and local model as one asset: the template holds only its hash."""
+) -> PackedManifest:
+    """Pack manifest, local adapters and local model as one asset."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder)
+        packed = adapters.manifest.pack(adapters.directory, target)
         content = {
-            "adapters": adapters.manifest.pack(adapters.directory, target),
+            "adapters": packed,
             "removals": adapters.manifest.removable_share,
             "model": {} if local_model is None else local_model.pack(target),
         }
         write_json(target / "manifest.json", content)
-        return s3_assets.Asset(scope, "Manifest", path=folder)
+        return PackedManifest(asset=s3_assets.Asset(scope, "Manifest", path=folder), adapters=packed)
 
 
 def seeder_function(

@@ -15,6 +15,8 @@ from stacks.sizing.instances import INSTANCE_TYPES, choose_ami
 METRICS_PER_ADAPTER = len(ADAPTER_METRICS)
 #: CloudWatch metrics of the instances' state.
 METRICS_OF_STATE = len(INSTANCE_METRICS)
+#: Zones with the interface endpoint of a private VPC that the stage creates (`stacks.network`).
+ENDPOINT_ZONES = 2
 #: CloudWatch metrics of log lines.
 METRICS_OF_LOGS = len(ENDPOINT_PATTERNS) + len(SEEDER_PATTERNS)
 
@@ -52,8 +54,8 @@ def rollout_plan(config: StageConfig) -> RolloutPlan:
     )
 
 
-def monthly_cost(stage: LoadedStage, *, alarms: int = 0) -> Estimate | None:
-    """Estimate the monthly cost; None if the table has no price for the instance type.
+def billed_usage(stage: LoadedStage, *, alarms: int = 0) -> BilledUsage:
+    """Collect the resources of a stage that are billed.
 
     All metrics are counted, as if each adapter with separate metrics were requested every hour.
     """
@@ -61,7 +63,9 @@ def monthly_cost(stage: LoadedStage, *, alarms: int = 0) -> Estimate | None:
     plan, most = rollout_plan(config), most_instances(config)
     measured = min(len(list(stage.manifest.published_names())), config.gateway.metrics_max_adapters)
     expected = config.cost.expected_instances
-    usage = BilledUsage(
+    creates_vpc = config.network.mode != "public" and config.network.vpc_id is None
+    nat_gateways = int(creates_vpc and config.network.mode == "vpc")
+    return BilledUsage(
         instance_type=config.endpoint.instance_type,
         region=config.region,
         minimum=fewest_instances(config),
@@ -75,8 +79,15 @@ def monthly_cost(stage: LoadedStage, *, alarms: int = 0) -> Estimate | None:
         custom_metrics=METRICS_PER_ADAPTER * (measured + 1) + METRICS_OF_STATE + METRICS_OF_LOGS,
         alarms=alarms,
         dashboards=int(config.observability.dashboard),
+        nat_gateways=nat_gateways,
+        interface_endpoints=ENDPOINT_ZONES * (creates_vpc and config.network.mode == "private"),
+        public_addresses=nat_gateways,
     )
-    return estimate(usage)
+
+
+def monthly_cost(stage: LoadedStage, *, alarms: int = 0) -> Estimate | None:
+    """Estimate the monthly cost; None if the table has no price for the instance type."""
+    return estimate(billed_usage(stage, alarms=alarms))
 
 
 def has_mounted_model(config: StageConfig) -> bool:

@@ -26,9 +26,14 @@ class LocalModel:
         return sorted(path for path in self.directory.iterdir() if path.is_file())
 
     @property
+    def revision(self) -> str:
+        """The revision, derived from the content."""
+        return revision_of(content_digest(self.sha256))
+
+    @property
     def prefix(self) -> str:
-        """Key prefix of the model in the bucket; its revision is derived from its content."""
-        return model_prefix(self.name, revision_of(content_digest(self.sha256)))
+        """Key prefix of the model in the bucket."""
+        return model_prefix(self.name, self.revision)
 
     @cached_property
     def sha256(self) -> dict[str, str]:

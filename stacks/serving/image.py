@@ -27,6 +27,10 @@ class Image(Protocol):
     def uri(self) -> str:
         """Value of the model's `Image` property."""
 
+    @property
+    def asset_hash(self) -> str | None:
+        """Hash of the image asset; None for a given URI."""
+
     def grant_pull(self, role: iam.IRole) -> None:
         """Allow the model's execution role to pull it."""
 
@@ -61,6 +65,11 @@ class BuiltImage(Construct):
         """The image's URI in the bootstrap's repository."""
         return self._asset.image_uri
 
+    @property
+    def asset_hash(self) -> str | None:
+        """The hash of the build context."""
+        return self._asset.asset_hash
+
     def grant_pull(self, role: iam.IRole) -> None:
         """Allow the role to pull from the bootstrap's repository."""
         self._asset.repository.grant_pull(role)
@@ -72,6 +81,7 @@ class GivenImage:
 
     scope: Construct
     uri: str
+    asset_hash: str | None = None
 
     def grant_pull(self, role: iam.IRole) -> None:
         """Allow the role to pull from the repository that the URI names."""

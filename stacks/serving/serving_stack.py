@@ -149,6 +149,8 @@ class ServingStack(cdk.Stack):
             network=network,
         )
         image.grant_pull(role)
+        self.image_asset = image.asset_hash
+        """Hash of the image asset; None for a given image."""
         model = sagemaker.CfnModel(
             self,
             "Model",

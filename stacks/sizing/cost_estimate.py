@@ -1,6 +1,7 @@
 """Rough monthly cost of a stage by the table of `prices.yaml`: on-demand prices, no request to AWS.
 
-Not in it: requests, data transfer, logs, NAT and VPC endpoints, the free tier, savings plans.
+Not in it: requests, data transfer and what NAT gateways and interface endpoints charge by the GB, logs, the
+network of an existing VPC, the free tier, savings plans.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ class RegionPrices(Strict):
     custom_metric_month: Price
     alarm_month: Price
     dashboard_month: Price
+    nat_gateway_hour: Price
+    interface_endpoint_hour: Price
+    public_address_hour: Price
 
 
 class Prices(Strict):
@@ -60,13 +64,16 @@ class Estimate:
     metrics: float
     alarms: float
     dashboards: float
+    nat_gateways: float
+    interface_endpoints: float
+    public_addresses: float
     rollout_instances: int
     """Additional instances during an update."""
 
     @property
     def fixed(self) -> float:
         """The part that does not depend on the number of instances."""
-        return self.storage + self.keys + self.metrics + self.alarms + self.dashboards
+        return sum(usd for _, usd in self.fixed_parts())
 
     @property
     def minimum(self) -> float:
@@ -110,21 +117,27 @@ class Estimate:
             (f"{count:g} × {self.instance_type}", count * self.instance_hour * HOURS_PER_MONTH)
             for count in sorted(set(self.counts))
         ]
-        fixed = [
+        sums = [
+            (f"all at {count:g} instance{'' if count == 1 else 's'}", self.at(count))
+            for count in sorted(set(self.counts))
+        ]
+        rows = [*instances, *(row for row in self.fixed_parts() if row[1]), *sums]
+        if self.rollout_instances:
+            rows.append((f"each hour of an update, {self.rollout_instances} more", self.rollout_hour))
+        return [(what, f"{usd:,.2f}") for what, usd in rows]
+
+    def fixed_parts(self) -> list[tuple[str, float]]:
+        """List item and USD of the part that does not depend on the number of instances."""
+        return [
             ("storage (S3)", self.storage),
             ("keys (KMS)", self.keys),
             ("custom metrics", self.metrics),
             ("alarms", self.alarms),
             ("dashboards", self.dashboards),
+            ("NAT gateways", self.nat_gateways),
+            ("interface endpoints", self.interface_endpoints),
+            ("public IPv4 addresses", self.public_addresses),
         ]
-        sums = [
-            (f"all at {count:g} instance{'' if count == 1 else 's'}", self.at(count))
-            for count in sorted(set(self.counts))
-        ]
-        rows = [*instances, *(row for row in fixed if row[1]), *sums]
-        if self.rollout_instances:
-            rows.append((f"each hour of an update, {self.rollout_instances} more", self.rollout_hour))
-        return [(what, f"{usd:,.2f}") for what, usd in rows]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +158,11 @@ class BilledUsage:
     custom_metrics: int = 0
     alarms: int = 0
     dashboards: int = 0
+    nat_gateways: int = 0
+    interface_endpoints: int = 0
+    """Interface VPC endpoints × availability zones."""
+    public_addresses: int = 0
+    """Public IPv4 addresses."""
 
     def __post_init__(self) -> None:
         """Check the order of the numbers of instances."""
@@ -177,6 +195,9 @@ def estimate(usage: BilledUsage, prices: Prices | None = None) -> Estimate | Non
         metrics=usage.custom_metrics * here.custom_metric_month,
         alarms=usage.alarms * here.alarm_month,
         dashboards=usage.dashboards * here.dashboard_month,
+        nat_gateways=usage.nat_gateways * here.nat_gateway_hour * HOURS_PER_MONTH,
+        interface_endpoints=usage.interface_endpoints * here.interface_endpoint_hour * HOURS_PER_MONTH,
+        public_addresses=usage.public_addresses * here.public_address_hour * HOURS_PER_MONTH,
         rollout_instances=usage.rollout_instances,
     )
 

@@ -10,6 +10,7 @@ from loraserve.diff import stack_templates
 from stacks.config.loading import load_stages
 from stacks.project import ROOT
 from stacks.stage import ServingStage
+from stacks.stage_facts import write_facts
 
 
 def empty_app(output: Path) -> cdk.App:
@@ -18,15 +19,15 @@ def empty_app(output: Path) -> cdk.App:
     return cdk.App(context=context, outdir=str(output))
 
 
-def every_stage(output: Path) -> cdk.App:
-    """Make the app of app.py."""
-    app = empty_app(output)
-    for stage in load_stages(ROOT / "stages"):
-        ServingStage(app, stage.name.capitalize(), stage=stage)
-    return app
+def every_stage(app: cdk.App) -> list[ServingStage]:
+    """Add every stage, as app.py does."""
+    return [ServingStage(app, stage.id, stage=stage) for stage in load_stages(ROOT / "stages")]
 
 
 def synth(output: Path) -> dict[str, dict[str, Any]]:
-    """Synthesize every stage; templates by `Dev/Serving`."""
-    every_stage(output).synth()
+    """Synthesize every stage with its facts, as app.py does; templates by `Dev/Serving`."""
+    app = empty_app(output)
+    stages = every_stage(app)
+    app.synth()
+    write_facts({stage.node.id: stage.facts() for stage in stages}, output)
     return {path: json.loads(file.read_text()) for path, file in stack_templates(output)}

@@ -6,8 +6,21 @@ from collections.abc import Callable, Iterable
 
 from loraserve.review.comparison import StageComparison
 from loraserve.review.finding import Finding
+from loraserve.review.rules.capacity import capacity
+from loraserve.review.rules.capacity_form import capacity_form
+from loraserve.review.rules.capacity_policy import capacity_policy
+from loraserve.review.rules.capacity_quota import capacity_quota
+from loraserve.review.rules.capacity_switch import capacity_switch
+from loraserve.review.rules.cost import cost
 
 #: A rule yields findings about one stage. It claims the differences that its findings name.
 Rule = Callable[[StageComparison], Iterable[Finding]]
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (
+    capacity,
+    capacity_form,
+    capacity_policy,
+    capacity_quota,
+    capacity_switch,
+    cost,
+)

@@ -33,6 +33,17 @@ def test_what_stands_beside_the_instances_is_added_to_each_sum() -> None:
     assert found.minimum == pytest.approx(1027.84 + found.fixed)
 
 
+def test_a_network_costs_its_hours() -> None:
+    found = of(storage_gb=0, nat_gateways=1, public_addresses=1, interface_endpoints=2)
+    assert found is not None
+    assert found.fixed == pytest.approx(32.85 + 3.65 + 14.60)
+    assert found.table()[3:6] == [
+        ("NAT gateways", "32.85"),
+        ("interface endpoints", "14.60"),
+        ("public IPv4 addresses", "3.65"),
+    ]
+
+
 def test_the_line_tells_counts_update_and_date_of_the_prices() -> None:
     found = of()
     assert found is not None

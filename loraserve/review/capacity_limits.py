@@ -1,0 +1,104 @@
+"""Limits of the number of instances, read from an endpoint's templates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loraserve.review.assembly import Stage
+from loraserve.review.comparison import ResourceChange, StageComparison
+
+TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
+POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
+#: Facts that say the same as a scalable target, or as the endpoint config without one.
+LIMIT_FACTS = ("fleet.minimum", "fleet.maximum", "fleet.autoscaled")
+#: Key of the declared limits beside those of schedules.
+DECLARED = ""
+
+Properties = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the number of instances."""
+
+    minimum: int
+    maximum: int
+
+    def __str__(self) -> str:
+        """E.g. `2 to 4 instances`."""
+        if self.minimum == self.maximum:
+            return f"{self.minimum} instance{'' if self.minimum == 1 else 's'}"
+        return f"{self.minimum} to {self.maximum} instances"
+
+
+def limits_of(target: Properties) -> dict[str, Limits] | None:
+    """Return the limits of a scalable target, by the name of their schedule; None if they are no numbers.
+
+    A bound that a schedule leaves out is not changed by it: the declared one is the best guess.
+    """
+    bounds = _limits(target.get("MinCapacity"), target.get("MaxCapacity"))
+    actions = target.get("ScheduledActions", [])
+    if bounds is None or not isinstance(actions, list):
+        return None
+    found = {DECLARED: bounds}
+    for action in actions:
+        limits = action.get("ScalableTargetAction", {})
+        scheduled = _limits(
+            limits.get("MinCapacity", bounds.minimum), limits.get("MaxCapacity", bounds.maximum)
+        )
+        name = action.get("ScheduledActionName")
+        if scheduled is None or not isinstance(name, str):
+            return None
+        found[name] = scheduled
+    return found
+
+
+def lines_of(targets: list[Properties], side: str) -> tuple[str, ...]:
+    """Make a line of each limit of the targets."""
+    return tuple(
+        f"{side}: {in_words(name)}{limits}"
+        for target in targets
+        for name, limits in (limits_of(target) or {}).items()
+    )
+
+
+def in_words(schedule: str) -> str:
+    """Return the beginning of a sentence about the limits of a schedule, or about the declared ones."""
+    return f"schedule `{schedule}`: " if schedule else ""
+
+
+def targets_of(stage: Stage) -> list[Properties]:
+    """Return the properties of the stage's scalable targets."""
+    return list(_properties(stage, TARGET))
+
+
+def instance_count(stage: Stage) -> int | None:
+    """Return the number of instances that the endpoint config starts; None if it is no number."""
+    counts = [
+        variant.get("InitialInstanceCount")
+        for config in _properties(stage, "AWS::SageMaker::EndpointConfig")
+        for variant in config.get("ProductionVariants", [])
+    ]
+    return sum(counts) if counts and all(type(count) is int for count in counts) else None
+
+
+def on_both_sides(
+    change: StageComparison, resource_type: str
+) -> Iterator[tuple[ResourceChange, Properties, Properties]]:
+    """Yield each changed resource that both sides have, with its properties on the base and on the head."""
+    for each in change.of_type(resource_type):
+        if each.before is not None and each.after is not None:
+            yield each, each.before.get("Properties", {}), each.after.get("Properties", {})
+
+
+def _properties(stage: Stage, resource_type: str) -> Iterator[Properties]:
+    for stack in stage.stacks.values():
+        for resource in stack.resources.values():
+            if resource["Type"] == resource_type:
+                yield resource.get("Properties", {})
+
+
+def _limits(minimum: Any, maximum: Any) -> Limits | None:
+    return Limits(minimum, maximum) if type(minimum) is int and type(maximum) is int else None
