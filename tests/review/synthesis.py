@@ -18,6 +18,7 @@ from loraserve.review.finding import Finding
 from stacks.config.loading import load_stage
 from stacks.project import ROOT
 from stacks.stage import ServingStage
+from stacks.stage_facts import write_facts
 from tests.harness.assembly import empty_app
 from tests.review.changes import Change
 from tests.review.changes import Side as Edits
@@ -64,9 +65,10 @@ class Workshop:
             app = empty_app(output)
             for setting, value in _OF_THE_CLI.items():
                 app.node.set_context(setting, value)
-            stage = load_stage(file)
-            ServingStage(app, stage.id, stage=stage)
+            loaded = load_stage(file)
+            stage = ServingStage(app, loaded.id, stage=loaded)
             app.synth()
+            write_facts({stage.node.id: stage.facts()}, output)
             self._stages[key] = read_assembly(output)
         return self._stages[key]
 
