@@ -35,6 +35,8 @@ class ResourceChange:
     after: Mapping[str, Any] | None
     differences: tuple[Difference, ...]
     """One of `Kind.RESOURCE`, or several of `Kind.PROPERTY` and `Kind.ATTRIBUTE`."""
+    stateful: bool | None = None
+    """True for a type that holds data, by AWS's resource specification; None for a type it does not know."""
 
     @property
     def is_added(self) -> bool:
@@ -267,6 +269,7 @@ def _resources(
             before=old,
             after=new,
             differences=tuple(differences),
+            stateful=impact.stateful,
         )
 
 

@@ -40,6 +40,8 @@ class ResourceImpact:
     impact: Impact
     properties: Mapping[str, Impact]
     """By name, of the changed ones; one may be changed only because it refers to a replaced resource."""
+    stateful: bool | None = None
+    """True for a type that holds data, by AWS's resource specification; None for a type it does not know."""
 
 
 def impacts(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[dict[str, ResourceImpact]]:
@@ -60,6 +62,7 @@ def impacts(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> lis
             logical_id: ResourceImpact(
                 _IMPACTS[found["impact"]],
                 {name: _IMPACTS[impact] for name, impact in found["properties"].items()},
+                found["stateful"],
             )
             for logical_id, found in resources.items()
         }

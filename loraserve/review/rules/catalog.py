@@ -6,21 +6,33 @@ from collections.abc import Callable, Iterable
 
 from loraserve.review.comparison import StageComparison
 from loraserve.review.finding import Finding
+from loraserve.review.rules.adapters import adapters
+from loraserve.review.rules.alarms import alarms
 from loraserve.review.rules.capacity import capacity
 from loraserve.review.rules.capacity_form import capacity_form
 from loraserve.review.rules.capacity_policy import capacity_policy
 from loraserve.review.rules.capacity_quota import capacity_quota
 from loraserve.review.rules.capacity_switch import capacity_switch
 from loraserve.review.rules.cost import cost
+from loraserve.review.rules.form import form
+from loraserve.review.rules.identity import identity
+from loraserve.review.rules.loss import loss
+from loraserve.review.rules.network import network
 
 #: A rule yields findings about one stage. It claims the differences that its findings name.
 Rule = Callable[[StageComparison], Iterable[Finding]]
 
 RULES: tuple[Rule, ...] = (
+    adapters,
+    alarms,
     capacity,
     capacity_form,
     capacity_policy,
     capacity_quota,
     capacity_switch,
     cost,
+    form,
+    identity,
+    loss,
+    network,
 )

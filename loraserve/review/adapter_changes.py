@@ -1,0 +1,170 @@
+"""Changes of the published adapters, name by name."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from adapters.source import HubSource, PackedSource, SourceError, parse_source
+from loraserve.review.assembly import Stage
+from stacks.facts import AdapterFacts, StageFacts
+
+_SEEDING = "Custom::AdapterSeeding"
+
+
+class What(Enum):
+    """Kind of a change."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    RENAMED = "renamed"
+    SOURCE = "source"
+    """Other files: another commit, directory or digest."""
+    CHECKSUM = "sha256"
+    """The expected digest of the same source."""
+    LABELS = "labels"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterChange:
+    """A change of one published adapter; an adapter may have several."""
+
+    name: str
+    """The name on the base, unless it is new."""
+    what: What
+    before: str
+    """The base's source, digest or labels; of a renamed one its old name; empty for a new one."""
+    after: str
+    unpinned: bool = False
+    """The files may change without a change of the manifest, unlike before."""
+
+
+def adapter_changes(before: StageFacts | None, after: StageFacts | None) -> list[AdapterChange]:
+    """Compare the adapters of two facts; without facts on a side, nothing is known and the list is empty."""
+    if before is None or after is None:
+        return []
+    return changes_between(before.adapters, after.adapters)
+
+
+def changes_between(before: Sequence[AdapterFacts], after: Sequence[AdapterFacts]) -> list[AdapterChange]:
+    """Compare two packed manifests; a removed name with equal content under a new one is renamed."""
+    old, new = _by_name(before), _by_name(after)
+    added = dict.fromkeys(name for name in new if name not in old)
+    twins: dict[tuple[str, str | None], list[str]] = defaultdict(list)
+    for name in reversed(added):
+        twins[_content(new[name])].append(name)
+    changes = []
+    for name, entry in old.items():
+        if name in new:
+            changes += _of_entry(name, entry, new[name])
+            continue
+        if same := twins[_content(entry)]:
+            twin = same.pop()
+            del added[twin]
+            changes.append(AdapterChange(name=name, what=What.RENAMED, before=name, after=twin))
+        else:
+            changes.append(AdapterChange(name=name, what=What.REMOVED, before=entry.source, after=""))
+    changes += [
+        AdapterChange(
+            name=name, what=What.ADDED, before="", after=new[name].source, unpinned=not is_pinned(new[name])
+        )
+        for name in added
+    ]
+    return changes
+
+
+def published(stage: Stage) -> tuple[AdapterFacts, ...] | None:
+    """Return a stage's adapters: from its facts, else from the packed manifest; None if neither is there."""
+    if stage.facts is not None:
+        return stage.facts.adapters
+    manifest = packed_manifest(stage)
+    try:
+        return (
+            None
+            if manifest is None
+            else tuple(AdapterFacts.model_validate(each) for each in manifest["adapters"])
+        )
+    except (ValidationError, KeyError, TypeError):
+        return None
+
+
+def packed_manifest(stage: Stage) -> Mapping[str, Any] | None:
+    """Return the manifest in the asset that the seeder reads; None if it cannot be read."""
+    for stack in stage.stacks.values():
+        for resource in stack.resources.values():
+            if resource["Type"] == _SEEDING:
+                asset = stage.asset(resource.get("Properties", {}).get("ManifestKey"))
+                return None if asset is None else _manifest(asset.path)
+    return None
+
+
+def is_pinned(adapter: AdapterFacts) -> bool:
+    """Return True if the files are always the same: a commit, a packed directory, or a digest."""
+    try:
+        source = parse_source(adapter.source)
+    except SourceError:
+        return False
+    if isinstance(source, HubSource):
+        return source.is_pinned
+    return isinstance(source, PackedSource) or adapter.sha256 is not None
+
+
+def _manifest(path: Path) -> Mapping[str, Any] | None:
+    try:
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                content = json.loads(archive.read("manifest.json"))
+        else:
+            content = json.loads((path / "manifest.json").read_text())
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _by_name(entries: Sequence[AdapterFacts]) -> dict[str, AdapterFacts]:
+    return {name: entry for entry in entries for name in entry.names}
+
+
+def _content(entry: AdapterFacts) -> tuple[str, str | None]:
+    return entry.source, entry.sha256
+
+
+def _of_entry(name: str, before: AdapterFacts, after: AdapterFacts) -> list[AdapterChange]:
+    changes = []
+    dropped = before.sha256 is not None and after.sha256 is None
+    unpinned = dropped or (is_pinned(before) and not is_pinned(after))
+    if before.source != after.source:
+        changes.append(
+            AdapterChange(
+                name=name, what=What.SOURCE, before=before.source, after=after.source, unpinned=unpinned
+            )
+        )
+    elif before.sha256 != after.sha256:
+        changes.append(
+            AdapterChange(
+                name=name,
+                what=What.CHECKSUM,
+                before=before.sha256 or "none",
+                after=after.sha256 or "none",
+                unpinned=dropped,
+            )
+        )
+    if before.labels != after.labels:
+        changes.append(
+            AdapterChange(
+                name=name, what=What.LABELS, before=_labels(before.labels), after=_labels(after.labels)
+            )
+        )
+    return changes
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items())) or "none"

@@ -1,0 +1,204 @@
+"""Adapters: published, removed, repinned; and the rules by which the seeder judges them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from adapters.source import S3Source, SourceError, parse_source
+from loraserve.review.adapter_changes import AdapterChange, What, changes_between, packed_manifest, published
+from loraserve.review.comparison import StageComparison
+from loraserve.review.difference import Difference
+from loraserve.review.finding import Finding, Level
+from loraserve.review.rules.resources import (
+    changed,
+    is_whole,
+    properties,
+    resources_of,
+    several,
+    text,
+    title,
+    verb,
+)
+from loraserve.review.rules.seeding import SEEDING, seeding
+from stacks.facts import AdapterFacts
+
+#: Lines of a finding; the report's table has the others.
+_LINES = 20
+#: Seconds that a gateway uses a registry entry without `REGISTRY_CACHE_SECONDS`.
+_CACHE_SECONDS = "5"
+
+
+def adapters(change: StageComparison) -> Iterator[Finding]:
+    """Find changes of the published adapters and of their seeding."""
+    if change.before is None or change.after is None:
+        return
+    resources = [each for each in changed(change, SEEDING) if not is_whole(each)]
+    manifests = [found for each in resources if (found := each.changed("ManifestKey")) is not None]
+    before, after = published(change.before), published(change.after)
+    if before is not None and after is not None:
+        differences = (*change.facts("adapters"), *manifests)
+        found = list(_findings(change, changes_between(before, after), differences))
+        if buckets := sorted(_buckets(after) - _buckets(before)):
+            found.append(_foreign(change, buckets, differences))
+        yield from found or _without_adapters(change, differences)
+    yield from _removals(change, manifests)
+    yield from seeding(change, resources)
+
+
+def _findings(
+    change: StageComparison, changes: Sequence[AdapterChange], differences: tuple[Difference, ...]
+) -> Iterator[Finding]:
+    """Yield a finding for each kind of change."""
+    by_level = _repinned_level(change)
+    seconds = _cache_seconds(change)
+    gone = f"callers get 404 within {seconds} s"
+    unpinned = [each for each in changes if each.unpinned and each.what is not What.ADDED]
+    repinned = [
+        each for each in changes if each.what in (What.SOURCE, What.CHECKSUM) and each not in unpinned
+    ]
+    groups = (
+        ("adapters.removed", Level.REVIEW, _of(changes, What.REMOVED), ("is removed: its " + gone, "are removed: their " + gone),
+         "A deployment removes the name from the registry; its revision stays until it expires."),
+        ("adapters.renamed", Level.REVIEW, _of(changes, What.RENAMED), ("is renamed: its " + gone, "are renamed: their " + gone),
+         "The content is equal, only the new name is served."),
+        ("supply.unpinned", Level.REVIEW, unpinned, ("is no longer pinned", "are no longer pinned"),
+         "Its files may change without a change of the manifest, and nothing compares them."),
+        ("adapters.repinned", by_level, repinned, ("has other files", "have other files"),
+         f"Its answers change without a rollover, within {seconds} s: no alarm rolls it back."),
+        ("adapters.labels", Level.ROUTINE, _of(changes, What.LABELS), ("has other labels", "have other labels"),
+         "Labels are listed with the adapter, and decide nothing."),
+        ("adapters.added", Level.ROUTINE, _of(changes, What.ADDED), ("is new", "are new"),
+         "It is served when the seeding is complete, without a rollover."),
+    )  # fmt: skip
+    for rule, level, some, (one, many), consequence in groups:
+        if some:
+            names = [each.name for each in some]
+            yield Finding(
+                rule=rule,
+                level=level,
+                stage=change.id,
+                title=title(f"{several('adapter', names)} {verb(names, one, many)}"),
+                consequence=consequence,
+                action=_ACTIONS.get(rule, "") if level is Level.REVIEW else "",
+                details=_lines(some),
+                differences=differences,
+            )
+
+
+_ACTIONS = {
+    "adapters.removed": "Check that no caller uses it any more.",
+    "adapters.renamed": "Move the callers first: publish both names, then remove the old one.",
+    "supply.unpinned": "Pin the commit that was tested, or the sha256 of the weights.",
+    "adapters.repinned": "Try the new revision under another name first.",
+}
+
+
+def _of(changes: Sequence[AdapterChange], what: What) -> list[AdapterChange]:
+    return [each for each in changes if each.what is what]
+
+
+def _lines(changes: Sequence[AdapterChange]) -> tuple[str, ...]:
+    lines = [
+        f"{each.name}: {each.before or 'nothing'} → {each.after or 'nothing'}" for each in changes[:_LINES]
+    ]
+    return (*lines, *([f"and {len(changes) - _LINES} more"] if len(changes) > _LINES else []))
+
+
+def _repinned_level(change: StageComparison) -> Level:
+    """Return the level of other files: a stage that takes unpinned sources expects them."""
+    facts = change.facts_after
+    return Level.ROUTINE if facts is not None and facts.allow_unpinned_sources else Level.REVIEW
+
+
+def _cache_seconds(change: StageComparison) -> str:
+    for _, _, model in resources_of(change.after, "AWS::SageMaker::Model"):
+        environment: Mapping[str, Any] = properties(model).get("PrimaryContainer", {}).get("Environment", {})
+        return text(environment.get("REGISTRY_CACHE_SECONDS", _CACHE_SECONDS))
+    return _CACHE_SECONDS
+
+
+def _buckets(entries: Sequence[AdapterFacts]) -> set[str]:
+    found = set()
+    for each in entries:
+        try:
+            source = parse_source(each.source)
+        except SourceError:
+            continue
+        if isinstance(source, S3Source):
+            found.add(source.bucket)
+    return found
+
+
+def _foreign(change: StageComparison, buckets: Sequence[str], differences: tuple[Difference, ...]) -> Finding:
+    return Finding(
+        rule="access.foreign",
+        level=Level.REVIEW,
+        stage=change.id,
+        title=title(f"adapters come from {several('bucket', buckets)} outside of the stage"),
+        consequence="The seeder reads it. If the bucket is another account's, its policy must allow that.",
+        action="Check that its owner is known, and that `decrypt_keys` has the key of its objects, if they have one.",
+        details=tuple(buckets),
+        differences=differences,
+    )
+
+
+def _without_adapters(change: StageComparison, differences: tuple[Difference, ...]) -> Iterator[Finding]:
+    """Yield another manifest of the same adapters: another order, or other files of a local base model."""
+    manifests = [None if stage is None else packed_manifest(stage) for stage in (change.before, change.after)]
+    old, new = manifests
+    if not differences or old is None or new is None:
+        return
+    other = {key for key in {*old, *new} if old.get(key) != new.get(key)}
+    if other <= {"adapters", "removals"}:
+        yield Finding(
+            rule="form.manifest",
+            level=Level.NOISE,
+            stage=change.id,
+            title="the manifest of adapters has another form",
+            differences=differences,
+        )
+    elif other <= {"adapters", "removals", "model"}:
+        yield Finding(
+            rule="model.changed",
+            level=Level.REVIEW,
+            stage=change.id,
+            title="the local base model has other files",
+            consequence="A deployment does not test the quality of its answers.",
+            action="Evaluate the model with its adapters first.",
+            differences=differences,
+        )
+
+
+def _removals(change: StageComparison, manifests: Sequence[Difference]) -> Iterator[Finding]:
+    """Yield another share of the adapters that a deployment may remove."""
+    shares = [_share(change, is_after) for is_after in (False, True)]
+    before, after = shares
+    facts = change.facts("removable_share")
+    if before is None or after is None or before == after:
+        return
+    more = after > before
+    yield Finding(
+        rule="adapters.removals",
+        level=Level.REVIEW if more else Level.ROUTINE,
+        stage=change.id,
+        title=title(f"a deployment may remove {after:.0%} of the adapters instead of {before:.0%}"),
+        consequence="A manifest that lost entries by mistake is refused later."
+        if more
+        else "It is refused earlier.",
+        action="Put `removals` back after this deployment." if more else "",
+        differences=(*facts, *manifests),
+        before=before,
+        after=after,
+    )
+
+
+def _share(change: StageComparison, is_after: bool) -> float | None:
+    stage = change.after if is_after else change.before
+    if stage is None:
+        return None
+    if stage.facts is not None:
+        return stage.facts.removable_share
+    manifest = packed_manifest(stage)
+    share = None if manifest is None else manifest.get("removals")
+    return float(share) if isinstance(share, int | float) else None

@@ -1,0 +1,273 @@
+"""Alarms: removed, silent, looser; and the dashboard."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loraserve.review.comparison import ResourceChange, StageComparison
+from loraserve.review.difference import Difference, Kind
+from loraserve.review.finding import Finding, Level
+from loraserve.review.rules.alarm_direction import WHEN, Direction, direction
+from loraserve.review.rules.metric_filters import metric_filters
+from loraserve.review.rules.notification import notification
+from loraserve.review.rules.resources import (
+    changed,
+    is_whole,
+    label,
+    properties,
+    resources_of,
+    several,
+    text,
+    title,
+)
+
+ALARM = "AWS::CloudWatch::Alarm"
+_DASHBOARD = "AWS::CloudWatch::Dashboard"
+_ACTIONS = ("AlarmActions", "OKActions", "InsufficientDataActions")
+_METRIC = ("MetricName", "Namespace", "Dimensions", "Metrics", "Unit", "ThresholdMetricId")
+_NUMBER = re.compile(r"\d[\d.,]*")
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """A statement about alarms; those with an equal one share a finding."""
+
+    rule: str
+    level: Level
+    says: str
+    """Title behind the alarms' names."""
+    consequence: str
+
+
+def alarms(change: StageComparison) -> Iterator[Finding]:
+    """Find changes of alarms, their recipients, their metrics and the dashboard."""
+    found: dict[_Statement, list[tuple[ResourceChange, tuple[Difference, ...]]]] = defaultdict(list)
+    guards = _rollback_alarms(change)
+    for resource in changed(change, ALARM):
+        for statement, differences in _statements(resource, _name(resource) in guards):
+            if differences:
+                found[statement].append((resource, tuple(differences)))
+    for statement, items in found.items():
+        yield _finding(change, statement, items)
+    yield from notification(change)
+    yield from metric_filters(change)
+    yield from _dashboards(change)
+
+
+def _finding(
+    change: StageComparison,
+    statement: _Statement,
+    items: Sequence[tuple[ResourceChange, tuple[Difference, ...]]],
+) -> Finding:
+    labels = [_name(resource) for resource, _ in items]
+    differences = tuple(each for _, some in items for each in some)
+    return Finding(
+        rule=statement.rule,
+        level=statement.level,
+        stage=change.id,
+        title=title(f"{several('alarm', labels)} {statement.says}"),
+        consequence=statement.consequence,
+        action="" if statement.level < Level.REVIEW else "Keep the guard, or say why it is not needed.",
+        details=tuple(
+            f"{_name(resource)}: {each.name} {text(each.after)} instead of {text(each.before)}"
+            if each.kind is Kind.PROPERTY
+            else _name(resource)
+            for resource, some in items
+            for each in some
+        )
+        if statement.level > Level.NOISE
+        else (),
+        differences=differences,
+    )
+
+
+def _statements(
+    resource: ResourceChange, is_guard: bool
+) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
+    """Yield what can be said about an alarm, with the differences that say it."""
+    if is_whole(resource):
+        if resource.is_removed:
+            rolls_back = " It rolled updates back." if is_guard else ""
+            yield (
+                _Statement(
+                    "alarms.removed", Level.REVIEW, "removed", f"What it watched is not noticed.{rolls_back}"
+                ),
+                resource.differences,
+            )
+        elif resource.is_added:
+            yield (
+                _Statement("alarms.added", Level.ROUTINE, "new", "It notifies the stage's topic."),
+                resource.differences,
+            )
+        return
+    yield from _actions(resource)
+    yield from _when(resource, is_guard)
+    if some := _changes(resource, _METRIC):
+        yield (
+            _Statement(
+                "alarms.metric", Level.REVIEW, "on another metric", "What it watched is not noticed any more."
+            ),
+            some,
+        )
+    if some := _changes(resource, ("AlarmName",)):
+        yield (
+            _Statement(
+                "alarms.renamed",
+                Level.ROUTINE,
+                "renamed",
+                "CloudWatch makes a new alarm: its history is lost.",
+            ),
+            some,
+        )
+    yield from _description(resource)
+
+
+def _description(resource: ResourceChange) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
+    description = resource.changed("AlarmDescription")
+    if description is None:
+        return
+    numbers_only = all(
+        isinstance(each, str) for each in (description.before, description.after)
+    ) and _NUMBER.sub("", description.before) == _NUMBER.sub("", description.after)
+    if numbers_only or len(resource.differences) > 1:
+        yield _Statement("form.description", Level.NOISE, "described with other numbers", ""), [description]
+    else:
+        yield (
+            _Statement(
+                "alarms.text", Level.ROUTINE, "described otherwise", "The on-call reads another text."
+            ),
+            [description],
+        )
+
+
+def _actions(resource: ResourceChange) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
+    """Yield what happens to the recipients of an alarm's three states."""
+    silent, redirected, more = [], [], []
+    for each in _changes(resource, _ACTIONS):
+        before, after = (_texts(value) for value in (each.before, each.after))
+        if not after:
+            silent.append(each)
+        elif before <= after:
+            more.append(each)
+        else:
+            redirected.append(each)
+    if silent:
+        states = ", ".join(each.name.removesuffix("Actions") for each in silent)
+        yield (
+            _Statement(
+                "alarms.silent", Level.REVIEW, f"silent ({states})", "Its state changes without notification."
+            ),
+            silent,
+        )
+    if redirected:
+        to = ", ".join(sorted(set().union(*(_texts(each.after) for each in redirected))))
+        yield (
+            _Statement(
+                "alarms.redirected",
+                Level.REVIEW,
+                f"redirected to {to}",
+                "The recipients until now get nothing.",
+            ),
+            redirected,
+        )
+    if more:
+        yield _Statement("alarms.more", Level.ROUTINE, "with more recipients", "Nothing is lost."), more
+
+
+def _texts(actions: Any) -> set[str]:
+    return {text(each) for each in actions or ()}
+
+
+def _when(resource: ResourceChange, is_guard: bool) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
+    """Yield a change of when the alarm is raised."""
+    some = _changes(resource, WHEN)
+    found = direction(properties(resource.before), properties(resource.after))
+    if not some or found is None:
+        return
+    if found is Direction.LOOSER:
+        guards = ", and lets worse updates pass" if is_guard else ""
+        yield (
+            _Statement("alarms.looser", Level.REVIEW, "looser", f"It is raised later or not at all{guards}."),
+            some,
+        )
+    elif found is Direction.UNCLEAR:
+        yield (
+            _Statement(
+                "alarms.looser",
+                Level.REVIEW,
+                "raised by other rules",
+                "It may be raised later or not at all.",
+            ),
+            some,
+        )
+    elif found is Direction.SAME:
+        yield _Statement("form.alarm", Level.NOISE, "written otherwise", ""), some
+    elif is_guard:
+        yield (
+            _Statement(
+                "alarms.tighter",
+                Level.REVIEW,
+                "tighter, and rolls updates back",
+                "It may roll back good updates.",
+            ),
+            some,
+        )
+    else:
+        yield _Statement("alarms.tighter", Level.ROUTINE, "tighter", "It is raised earlier."), some
+
+
+def _changes(resource: ResourceChange, names: Sequence[str]) -> list[Difference]:
+    return [each for each in resource.differences if each.kind is Kind.PROPERTY and each.name in names]
+
+
+def _name(resource: ResourceChange) -> str:
+    found = properties(resource.after or resource.before).get("AlarmName")
+    return found if isinstance(found, str) else label(resource)
+
+
+def _rollback_alarms(change: StageComparison) -> set[str]:
+    """Return the names of the alarms that roll an update back, on either side."""
+    found = set()
+    for stage in (change.before, change.after):
+        for _, _, endpoint in resources_of(stage, "AWS::SageMaker::Endpoint"):
+            rollback: Mapping[str, Any] = (
+                properties(endpoint).get("DeploymentConfig", {}).get("AutoRollbackConfiguration", {})
+            )
+            found |= {text(each.get("AlarmName")) for each in rollback.get("Alarms", ())}
+    return found
+
+
+def _dashboards(change: StageComparison) -> Iterator[Finding]:
+    """Yield the dashboard: its body repeats thresholds and limits, which have findings themselves."""
+    for resource in changed(change, _DASHBOARD):
+        if is_whole(resource) and (resource.is_added or resource.is_removed):
+            says = "is new" if resource.is_added else "is deleted"
+        elif resource.changed("DashboardName") is not None:
+            says = "has another name: links to the old one break"
+        elif resource.changed("DashboardBody") is not None:
+            yield Finding(
+                rule="form.dashboard",
+                level=Level.NOISE,
+                stage=change.id,
+                title=title(f"dashboard `{label(resource)}` shows other lines"),
+                differences=tuple(_changes(resource, ("DashboardBody",))),
+            )
+            continue
+        else:
+            continue
+        yield Finding(
+            rule="alarms.dashboard",
+            level=Level.ROUTINE,
+            stage=change.id,
+            title=title(f"dashboard `{label(resource)}` {says}"),
+            consequence="No alarm depends on it.",
+            differences=tuple(
+                each
+                for each in resource.differences
+                if each.kind is Kind.RESOURCE or each.name in ("DashboardName", "DashboardBody")
+            ),
+        )

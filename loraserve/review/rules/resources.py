@@ -1,0 +1,88 @@
+"""Resources of a comparison as the rules by type read them, and words for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from loraserve.review.assembly import Stage
+from loraserve.review.comparison import ResourceChange, StageComparison
+from loraserve.review.difference import Impact, Json, Kind
+from loraserve.review.finding import MAX_TITLE
+
+#: The resource is another one afterwards.
+REPLACING = (Impact.REPLACE, Impact.MAY_REPLACE)
+
+
+def changed(change: StageComparison, *types: str) -> list[ResourceChange]:
+    """Return the changed resources of these types in a stage that both sides have.
+
+    Those of a stack that the head lacks are left out: CloudFormation does nothing to them, because nothing
+    deploys the stack any more.
+    """
+    if change.before is None or change.after is None:
+        return []
+    return [each for each in change.of_type(*types) if each.stack in change.after.stacks]
+
+
+def properties(resource: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the properties of a resource; empty for an absent one."""
+    found: Mapping[str, Any] = {} if resource is None else resource.get("Properties", {})
+    return found
+
+
+def resources_of(stage: Stage | None, *types: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield stack, logical id and resource of each resource of these types on one side of a stage."""
+    for stack in stage.stacks.values() if stage is not None else ():
+        for logical_id, resource in stack.resources.items():
+            if resource["Type"] in types:
+                yield stack.name, logical_id, resource
+
+
+def is_whole(resource: ResourceChange) -> bool:
+    """Return True if only one side has the resource, or if it has another type afterwards."""
+    return any(each.kind is Kind.RESOURCE for each in resource.differences)
+
+
+def label(resource: ResourceChange) -> str:
+    """Return the path of the resource's construct below its stack, e.g. `AlarmTopic/Key`."""
+    _, found, below = resource.path.partition(f"/{resource.stack}/")
+    return below if found else resource.path
+
+
+def several(noun: str, labels: Sequence[str]) -> str:
+    """Return "alarm `x`" for one, "17 alarms" for several."""
+    if len(labels) == 1:
+        return f"{noun} `{labels[0]}`"
+    return f"{len(labels)} {noun[:-1]}ies" if noun.endswith("y") else f"{len(labels)} {noun}s"
+
+
+def verb(labels: Sequence[object], one: str, many: str) -> str:
+    """Return the verb's form for one or for several."""
+    return one if len(labels) == 1 else many
+
+
+def days(number: float) -> str:
+    """Return "1 day", "30 days", or "no limit"."""
+    if number == float("inf"):
+        return "no limit"
+    return f"{number:g} day" if number == 1 else f"{number:g} days"
+
+
+def title(text: str) -> str:
+    """Cut a title to the characters of a finding's."""
+    return text if len(text) <= MAX_TITLE else f"{text[: MAX_TITLE - 1].rstrip()}…"
+
+
+def text(value: Json) -> str:
+    """Return a value of a template in short: a string as it is, `Ref` and `Fn::GetAtt` as the logical id."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and len(value) == 1:
+        [(function, argument)] = value.items()
+        if function == "Ref":
+            return str(argument)
+        if function == "Fn::GetAtt" and isinstance(argument, list):
+            return ".".join(map(str, argument))
+    return "nothing" if value is None else json.dumps(value, sort_keys=True)

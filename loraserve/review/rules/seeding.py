@@ -1,0 +1,145 @@
+"""Properties of the custom resource that seeds the store, beside its manifest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from loraserve.review.comparison import ResourceChange, StageComparison
+from loraserve.review.difference import Difference, Kind
+from loraserve.review.finding import Finding, Level
+from loraserve.review.rules.resources import text, title
+
+SEEDING = "Custom::AdapterSeeding"
+#: Rules that each adapter is checked by.
+_RULES = (
+    "Engine",
+    "MaxAdapterRank",
+    "AdapterTargetModules",
+    "TensorParallel",
+    "BaseModel",
+    "BaseModelNames",
+    "BaseModelRevision",
+)
+#: Properties with one statement: rule, level, title, consequence, action.
+_STATEMENTS = {
+    "ModelPrefix": (
+        "model.mirror",
+        Level.ROUTINE,
+        "the base model's place in the bucket changes",
+        "Its files are copied from the Hub, which takes minutes, before the endpoint is updated.",
+        "",
+    ),
+    "TrustRemoteCode": (
+        "model.mirror",
+        Level.ROUTINE,
+        "the base model is mirrored with or without its code",
+        "The container runs the code, if `trust_remote_code` is on.",
+        "",
+    ),
+    "HubEndpoint": (
+        "supply.hub",
+        Level.REVIEW,
+        "another Hub",
+        "All adapters and the base model come from there; a digest is compared only where the manifest has one.",
+        "Check who operates it.",
+    ),
+    "HubTokenSecret": (
+        "supply.hub",
+        Level.ROUTINE,
+        "another secret of the Hub's token",
+        "Private sources are read with it; the right to read it has a finding as well.",
+        "",
+    ),
+    "ServiceTimeout": (
+        "adapters.seeding",
+        Level.ROUTINE,
+        "another time limit of the seeding",
+        "CloudFormation waits for it, an hour at most.",
+        "",
+    ),
+    "ServiceToken": (
+        "adapters.seeding",
+        Level.REVIEW,
+        "another function seeds the adapters",
+        "CloudFormation refuses another service token, or calls another function for the same resource.",
+        "Keep the provider's logical id.",
+    ),
+}
+#: The bucket of `cdk bootstrap`; its name has account and region.
+_ASSETS = re.compile(r"cdk-[a-z0-9]+-assets-.+")
+
+
+def seeding(change: StageComparison, resources: Sequence[ResourceChange]) -> Iterator[Finding]:
+    """Find changes of the seeding's properties; bucket and `RetainData` are found as loss."""
+    for resource in resources:
+        rules = [each for each in resource.differences if each.kind is Kind.PROPERTY and each.name in _RULES]
+        if rules:
+            yield _judged_again(change, rules)
+        for each in resource.differences:
+            if each.kind is not Kind.PROPERTY:
+                continue
+            if each.name in _STATEMENTS:
+                rule, level, what, consequence, action = _STATEMENTS[each.name]
+                yield _finding(change, (each,), rule, level, f"{what}: {_value(each)}", consequence, action)
+            elif each.name == "ManifestBucket" and all(
+                _ASSETS.fullmatch(_written(value)) for value in (each.before, each.after)
+            ):
+                yield _finding(change, (each,), "form.assets", Level.NOISE, "the bucket of assets", "", "")
+
+
+def _written(value: object) -> str:
+    """Return a name; of a `Fn::Sub` its text."""
+    if isinstance(value, dict) and isinstance(value.get("Fn::Sub"), str):
+        return str(value["Fn::Sub"])
+    return text(value)
+
+
+def _value(difference: Difference) -> str:
+    return f"{text(difference.after) or 'none'} instead of {text(difference.before) or 'none'}"
+
+
+def _judged_again(change: StageComparison, rules: Sequence[Difference]) -> Finding:
+    """Return the finding of other rules: a stricter one may refuse a published adapter."""
+    stricter = [each.name for each in rules if _is_stricter(each)]
+    return _finding(
+        change,
+        tuple(rules),
+        "adapters.judged",
+        Level.REVIEW if stricter else Level.ROUTINE,
+        "all adapters are judged again by new rules: " + ", ".join(each.name for each in rules),
+        "An adapter that the rules refuse fails the deployment before anything is transferred.",
+        f"Check the adapters against {', '.join(stricter)}." if stricter else "",
+    )
+
+
+def _is_stricter(difference: Difference) -> bool:
+    """Return True for a rule that can refuse what the old one let pass."""
+    before, after = text(difference.before), text(difference.after)
+    if difference.name == "Engine":
+        return True
+    if difference.name == "MaxAdapterRank":
+        return not (before.isdigit() and after.isdigit() and int(after) >= int(before))
+    if difference.name == "AdapterTargetModules":  # empty for all
+        return bool(after) and not (before and set(before.split(",")) <= set(after.split(",")))
+    return False
+
+
+def _finding(
+    change: StageComparison,
+    differences: tuple[Difference, ...],
+    rule: str,
+    level: Level,
+    *words: str,
+) -> Finding:
+    what, consequence, action = words
+    return Finding(
+        rule=rule,
+        level=level,
+        stage=change.id,
+        title=title(what),
+        consequence=consequence,
+        action=action,
+        details=tuple(f"{each.name}: {_value(each)}" for each in differences) if level > Level.NOISE else (),
+        differences=differences,
+    )
