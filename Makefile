@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test test-images check lock synth diff bootstrap doctor deploy destroy pin-images images images-scan bench clean
+.PHONY: help setup demo up down invoke test test-images check lock synth diff review bootstrap doctor deploy destroy pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,11 @@ lock: setup-check ## [ARGS=--upgrade]: resolve the requirements*.in files into t
 synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or network
 	@$(VENV_PYTHON) -m loraserve synth $(STAGE)
 
-diff: setup ## [STAGE=dev] [BASE=main]: changes of the working tree in each stack
-	@$(VENV_PYTHON) -m loraserve diff --base $(or $(BASE),HEAD) $(if $(STAGE),--stage $(STAGE))
+diff: setup ## [STAGE=dev] [BASE=origin/main]: what the working tree changes in each stack since the merge base
+	@$(VENV_PYTHON) -m loraserve diff $(if $(BASE),--base $(BASE)) $(if $(STAGE),--stage $(STAGE))
+
+review: setup ## [STAGE=dev] [BASE=v1.4] [ARGS='--accept cost']: effects of the working tree's changes on endpoints, data, access and cost
+	@$(VENV_PYTHON) -m loraserve review $(if $(BASE),--base $(BASE)) $(if $(STAGE),--stage $(STAGE)) $(ARGS)
 
 bootstrap: need-stage setup ## STAGE=dev [ARGS='--profile …']: cdk bootstrap in the stage's account and region (once)
 	@$(VENV_PYTHON) -m loraserve bootstrap $(STAGE) $(ARGS)

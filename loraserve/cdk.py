@@ -7,7 +7,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from loraserve.errors import UserError
@@ -59,12 +60,27 @@ def cdk(
 
     `environment` is the whole environment of the process. `output` is the folder of the cloud assembly.
     """
-    lines: list[str] = []
+    with running(*arguments, environment=environment, output=output, colour=colour) as process:
+        return finish(process, arguments[0], on_event)
+
+
+@contextmanager
+def running(
+    *arguments: str,
+    environment: Mapping[str, str],
+    output: Path,
+    root: Path = ROOT,
+    colour: bool = False,
+) -> Iterator[subprocess.Popen[str]]:
+    """Start `cdk ARGUMENTS` in the working copy `root`, with its packages; `finish` waits for the end.
+
+    An exception in the block, Ctrl-C included, ends the CLI and all processes that it started.
+    """
     with subprocess.Popen(
-        [*_command(arguments, output), "--color" if colour else "--no-color"],
-        cwd=ROOT,
+        [*_command(arguments, output, root), "--color" if colour else "--no-color"],
+        cwd=root,
         # The CLI wraps lines at COLUMNS, and an event is matched as one line.
-        env={**_environment(environment), "COLUMNS": "500"},
+        env={**_environment(environment, root), "COLUMNS": "500"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
@@ -72,18 +88,25 @@ def cdk(
         # Ctrl-C reaches this process only, which then kills the CLI and the processes that the CLI started.
         start_new_session=True,
     ) as process:
-        assert process.stdout is not None  # noqa: S101 — it is a pipe
         try:
-            for line in process.stdout:
-                lines.append(line)
-                event = _EVENT.match(line)
-                if event is not None and on_event is not None:
-                    on_event(event["stack"], int(event["done"]), int(event["total"] or 0), event["type"])
+            yield process
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
             raise
-    if process.returncode != 0:
-        raise _failure(arguments[0], lines)
+
+
+def finish(process: subprocess.Popen[str], command: str, on_event: OnEvent | None = None) -> str:
+    """Wait for a process of `running` and return its output; raises `CdkError`."""
+    assert process.stdout is not None  # noqa: S101 — it is a pipe
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        event = _EVENT.match(line)
+        if event is not None and on_event is not None:
+            on_event(event["stack"], int(event["done"]), int(event["total"] or 0), event["type"])
+    if process.wait() != 0:
+        raise _failure(command, lines)
     return "".join(lines)
 
 
@@ -101,12 +124,13 @@ def interactive(*arguments: str, output: Path) -> None:
         raise CdkError(f"cdk {arguments[0]} failed: see above")
 
 
-def _command(arguments: Sequence[str], output: Path) -> list[str]:
-    return [str(NODE), str(CLI), *arguments, "--output", str(output), "--no-notices"]
+def _command(arguments: Sequence[str], output: Path, root: Path = ROOT) -> list[str]:
+    cli = (str(root / path.relative_to(ROOT)) for path in (NODE, CLI))
+    return [*cli, *arguments, "--output", str(output), "--no-notices"]
 
 
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
-    path = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
+def _environment(environment: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
+    path = f"{root / '.venv' / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
     return {**environment, "PATH": path, "CDK_DISABLE_CLI_TELEMETRY": "true"}
 
 

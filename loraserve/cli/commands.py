@@ -23,6 +23,7 @@ COMMANDS = (
     "invoke",
     "synth",
     "diff",
+    "review",
     "bootstrap",
     "doctor",
     "deploy",
@@ -48,7 +49,7 @@ app = typer.Typer(
     help="""Serve many LoRA adapters from one SageMaker endpoint.
 
     Exit codes: 0 success; 1 an error or a failed check; 2 an unusable argument, stage file or manifest; \
-130 Ctrl-C.
+3 findings of a review; 130 Ctrl-C.
 
     Example: python -m loraserve invoke --adapter otter '[INST] … [/INST]'""",
     no_args_is_help=True,

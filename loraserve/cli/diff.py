@@ -10,15 +10,27 @@ from loraserve.cli.console import console
 
 
 def command(
-    base: Annotated[str, typer.Option(help="Git revision to compare with.")] = "HEAD",
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="Git revision: its merge base with HEAD is compared. By default origin/main, or main; "
+            "HEAD shows what is not committed."
+        ),
+    ] = None,
     stage: Annotated[str | None, typer.Option(help="Only this stage.")] = None,
+    same_packages: Annotated[
+        bool,
+        typer.Option(
+            "--same-packages", help="Synthesize the base with this working tree's packages, whatever it pins."
+        ),
+    ] = False,
 ) -> None:
-    """Show what the working tree would change in each stack.
+    """Show what the working tree changes in each stack, as `cdk diff` prints it.
 
-    The comparison needs no credentials, Docker or network.
+    The comparison needs no credentials or Docker, and no network unless the base has other packages.
 
     Example: make diff STAGE=dev BASE=main
     """
     from loraserve.diff import diff
 
-    diff(console, base, stage)
+    diff(console, base, stage, same_packages=same_packages)

@@ -46,17 +46,6 @@ class ResourceImpact:
 
 def impacts(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[dict[str, ResourceImpact]]:
     """Return the impacts of each pair of templates, before and after, by logical id."""
-    done = subprocess.run(
-        [NODE, SCRIPT],
-        input=json.dumps(pairs),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={"NODE_PATH": str(ROOT / "node_modules")},
-    )
-    if done.returncode != 0:
-        raise ImpactError(f"the diff library failed, run `make setup` and try again:\n{done.stderr.strip()}")
     return [
         {
             logical_id: ResourceImpact(
@@ -66,5 +55,21 @@ def impacts(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> lis
             )
             for logical_id, found in resources.items()
         }
-        for resources in json.loads(done.stdout)
+        for resources in call(SCRIPT, pairs)
     ]
+
+
+def call(script: Path, value: object) -> Any:
+    """Run a script of the diff library and return its answer, both as JSON; raises `ImpactError`."""
+    done = subprocess.run(
+        [NODE, script],
+        input=json.dumps(value),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={"NODE_PATH": str(ROOT / "node_modules"), "NO_COLOR": "1"},
+    )
+    if done.returncode != 0:
+        raise ImpactError(f"the diff library failed, run `make setup` and try again:\n{done.stderr.strip()}")
+    return json.loads(done.stdout)

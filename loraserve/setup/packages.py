@@ -23,9 +23,9 @@ PYTORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _NOT_FOUND = "No matching distribution found"
 
 
-def pins(files: Iterable[str]) -> list[str]:
+def pins(files: Iterable[str], root: Path = ROOT) -> list[str]:
     """Return the requirements of the files, without comments."""
-    lines = (line for file in files for line in (ROOT / file).read_text().splitlines())
+    lines = (line for file in files for line in (root / file).read_text().splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
 

@@ -8,24 +8,24 @@ import sys
 from pathlib import Path
 
 from loraserve.setup.errors import SetupError
-from loraserve.setup.paths import ROOT, VENV
+from loraserve.setup.paths import ROOT
 
 BAR_WIDTH = 30
 #: Lines of a failed command's output that are shown.
 TAIL_LINES = 15
 
 
-def run(command: list[str | Path], title: str, *, counted: int = 0) -> None:
-    """Run the command from the repository root; raises `SetupError` with the end of its output.
+def run(command: list[str | Path], title: str, *, counted: int = 0, root: Path = ROOT) -> None:
+    """Run the command in the working copy `root`; raises `SetupError` with the end of its output.
 
     `counted` is the number of lines that pip prints for its packages; they become a bar.
     """
     output: list[str] = []
     seen = 0
-    path = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    path = f"{root / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     with subprocess.Popen(
         command,
-        cwd=ROOT,
+        cwd=root,
         env={**os.environ, "PATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

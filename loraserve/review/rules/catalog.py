@@ -14,10 +14,17 @@ from loraserve.review.rules.capacity_policy import capacity_policy
 from loraserve.review.rules.capacity_quota import capacity_quota
 from loraserve.review.rules.capacity_switch import capacity_switch
 from loraserve.review.rules.cost import cost
+from loraserve.review.rules.endpoint import endpoint
 from loraserve.review.rules.form import form
+from loraserve.review.rules.functions import functions
 from loraserve.review.rules.identity import identity
 from loraserve.review.rules.loss import loss
+from loraserve.review.rules.model import model
 from loraserve.review.rules.network import network
+from loraserve.review.rules.privacy import privacy
+from loraserve.review.rules.rollout import rollout
+from loraserve.review.rules.rollover import rollover
+from loraserve.review.rules.supply import supply
 
 #: A rule yields findings about one stage. It claims the differences that its findings name.
 Rule = Callable[[StageComparison], Iterable[Finding]]
@@ -31,8 +38,15 @@ RULES: tuple[Rule, ...] = (
     capacity_quota,
     capacity_switch,
     cost,
+    endpoint,
     form,
+    functions,
     identity,
     loss,
+    model,
     network,
+    privacy,
+    rollout,
+    rollover,
+    supply,
 )

@@ -65,7 +65,7 @@ def test_the_known_error_classes_are_found() -> None:
     assert {
         "CdkError",
         "DemoFailed",
-        "DiffError",
+        "SideError",
         "InvocationError",
         "LaptopCloudError",
         "NotDeployed",

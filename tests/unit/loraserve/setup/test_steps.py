@@ -1,12 +1,13 @@
 """The levels: each adds steps to the one before, and a step that is done is not done again."""
 
+import importlib.util
 import itertools
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from loraserve.setup import isolated, stamps, steps
+from loraserve.setup import environment, isolated, stamps, steps
 from loraserve.setup.__main__ import LEVELS
 from loraserve.setup.errors import SetupError
 
@@ -60,12 +61,11 @@ def test_a_step_that_fails_is_reported_with_what_to_do(
 def test_a_python_without_ensurepip_is_reported_with_the_package_that_has_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(steps.importlib.util, "find_spec", lambda _name: None)
-    monkeypatch.setattr(steps, "VENV", tmp_path / "venv")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(
         SetupError, match=r"comes without its module ensurepip: .*apt install python3\.\d+-venv"
     ):
-        steps._make_venv()
+        environment.make(tmp_path / "venv")
     assert not (tmp_path / "venv").exists()
 
 

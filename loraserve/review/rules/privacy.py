@@ -1,0 +1,59 @@
+"""Data capture: recorded prompts and answers are personal data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from loraserve.review.comparison import StageComparison, equal
+from loraserve.review.difference import Json
+from loraserve.review.endpoint_update import CONFIG, number, pairs
+from loraserve.review.finding import Finding, Level
+from loraserve.review.values import title
+
+_NAME = "DataCaptureConfig"
+_PERCENT, _OPTIONS = "InitialSamplingPercentage", "CaptureOptions"
+
+
+def privacy(change: StageComparison) -> Iterator[Finding]:
+    """Yield a change of data capture: wider unless it is certain to record less."""
+    for pair in pairs(change, CONFIG):
+        before, after = pair.before.get(_NAME), pair.after.get(_NAME)
+        if equal(before, after):
+            continue
+        is_less = _records_less(before or {}, after or {})
+        yield Finding(
+            rule="privacy.capture",
+            level=Level.ROUTINE if is_less else Level.REVIEW,
+            stage=change.id,
+            title=title(f"recorded requests: {_summary(before or {})} → {_summary(after or {})}"),
+            consequence="What is recorded already stays until it expires."
+            if is_less
+            else "Prompts and answers are stored in the bucket; written by people, they are personal data.",
+            action="" if is_less else "Check the users' consent, and endpoint.data_capture.retention_days.",
+            differences=tuple(pair.of(_NAME)),
+            before=before,
+            after=after,
+        )
+
+
+def _records_less(before: Mapping[str, Json], after: Mapping[str, Json]) -> bool:
+    """Return whether it is certain that nothing is recorded that was not recorded before."""
+    if not after or after.get("EnableCapture") is False:
+        return True
+    others = {*before, *after} - {_PERCENT, _OPTIONS}
+    return (
+        before.get("EnableCapture") is True
+        and all(equal(before.get(name), after.get(name)) for name in others)
+        and number(after.get(_PERCENT)) <= number(before.get(_PERCENT))
+        and _modes(after) <= _modes(before)
+    )
+
+
+def _modes(capture: Mapping[str, Json]) -> frozenset[str]:
+    return frozenset(str(option.get("CaptureMode")) for option in capture.get(_OPTIONS) or ())
+
+
+def _summary(capture: Mapping[str, Json]) -> str:
+    if not capture or capture.get("EnableCapture") is False:
+        return "none"
+    return f"{number(capture.get(_PERCENT))} % ({', '.join(sorted(_modes(capture))).lower()})"

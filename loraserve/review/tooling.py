@@ -1,0 +1,91 @@
+"""What a side is synthesized with: pinned packages, the CDK's feature flags and the CLI's settings."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from loraserve.review.difference import Json
+
+#: Lock file and name, e.g. `("requirements.txt", "aws-cdk-lib")`.
+Entry = tuple[str, str]
+#: Name of a requirement, with its extras, and the rest (https://peps.python.org/pep-0508/).
+_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+(\[[^]]*\])?)\s*(?P<rest>.*)")
+
+
+class LockedPackage(NamedTuple):
+    """A package as a lock file has it."""
+
+    version: str
+    """E.g. `2.275.0`; what stands in a requirements file in place of `==`, if it pins none."""
+    is_exact: bool
+    """Whether one version is pinned."""
+    address: str = ""
+    """Address of the package; empty for the index's."""
+    checksum: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tooling:
+    """The tools of one side."""
+
+    packages: Mapping[Entry, LockedPackage]
+    options: Mapping[Entry, str]
+    """Options of pip in requirements files, e.g. `--extra-index-url`."""
+    flags: Mapping[str, Json]
+    """`context` of cdk.json."""
+    settings: Mapping[str, Json]
+    """The other keys of cdk.json."""
+
+
+def tooling(root: Path) -> Tooling:
+    """Read the tooling of a working copy. Of a file that an old commit lacks, there is nothing."""
+    packages: dict[Entry, LockedPackage] = {}
+    options: dict[Entry, str] = {}
+    for file in sorted(root.glob("requirements*.txt")):
+        for line in _lines(file.read_text()):
+            found = _REQUIREMENT.fullmatch(line)
+            if found is None or line.startswith("-"):
+                options[file.name, re.split(r"[= ]", line)[0]] = line
+            else:
+                packages[file.name, found["name"]] = _locked_package(found["rest"])
+    lock = root / "package-lock.json"
+    for path, entry in _json(lock).get("packages", {}).items():
+        if path:  # not the project itself
+            packages[lock.name, path.removeprefix("node_modules/")] = LockedPackage(
+                version=entry.get("version", ""),
+                is_exact=True,
+                address=entry.get("resolved", ""),
+                checksum=entry.get("integrity", ""),
+            )
+    settings = _json(root / "cdk.json")
+    flags = settings.pop("context", {})
+    return Tooling(packages=packages, options=options, flags=flags, settings=settings)
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a requirements file without comments, continued lines joined."""
+    lines = (line.partition(" #")[0].strip() for line in text.replace("\\\n", " ").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _locked_package(text: str) -> LockedPackage:
+    """Read what follows a name: `==1.0 --hash=sha256:…` or `@ https://…`."""
+    requirement, _, hashes = text.partition("--hash=")
+    requirement = requirement.strip()
+    checksum = " ".join(sorted(hashes.replace("--hash=", " ").split()))
+    if requirement.startswith("@"):
+        address = requirement[1:].strip()
+        return LockedPackage(version=address, is_exact=True, address=address, checksum=checksum)
+    version = requirement.removeprefix("==")
+    is_exact = requirement.startswith("==") and "*" not in version
+    return LockedPackage(version=version, is_exact=is_exact, checksum=checksum)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    return content
