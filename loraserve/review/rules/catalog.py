@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from loraserve.review.comparison import StageComparison
 from loraserve.review.finding import Finding
+from loraserve.review.rules.access import access
 from loraserve.review.rules.adapters import adapters
 from loraserve.review.rules.alarms import alarms
 from loraserve.review.rules.capacity import capacity
@@ -22,14 +23,17 @@ from loraserve.review.rules.loss import loss
 from loraserve.review.rules.model import model
 from loraserve.review.rules.network import network
 from loraserve.review.rules.privacy import privacy
+from loraserve.review.rules.roles import roles
 from loraserve.review.rules.rollout import rollout
 from loraserve.review.rules.rollover import rollover
+from loraserve.review.rules.security_groups import security_groups
 from loraserve.review.rules.supply import supply
 
 #: A rule yields findings about one stage. It claims the differences that its findings name.
 Rule = Callable[[StageComparison], Iterable[Finding]]
 
 RULES: tuple[Rule, ...] = (
+    access,
     adapters,
     alarms,
     capacity,
@@ -46,7 +50,9 @@ RULES: tuple[Rule, ...] = (
     model,
     network,
     privacy,
+    roles,
     rollout,
     rollover,
+    security_groups,
     supply,
 )

@@ -1,0 +1,283 @@
+"""Rules on policies: what a role, a caller or anyone else may do that the base does not allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from loraserve.review.access.coverage import Right, uncovered
+from loraserve.review.access.danger import judge, of_stage
+from loraserve.review.access.holders import (
+    BUCKET_POLICY,
+    IDENTITY_POLICIES,
+    KEY,
+    RESOURCE_POLICIES,
+    ROLE,
+    Held,
+    Holder,
+    Sort,
+    holders,
+)
+from loraserve.review.access.patterns import is_unrestricted
+from loraserve.review.access.wording import Words, title
+from loraserve.review.assembly import Stage
+from loraserve.review.comparison import StageComparison
+from loraserve.review.difference import Difference, Impact, Kind
+from loraserve.review.finding import Finding, Level
+
+#: Types whose resources are nothing but access: this rule claims new and deleted ones.
+_OWN = {ROLE, *IDENTITY_POLICIES, *RESOURCE_POLICIES}
+#: Keys of a Deny that refuses connections without TLS, or with an old version of it.
+_TLS = {"aws:securetransport", "s3:tlsversion"}
+_CONSEQUENCES = {
+    "access.wider": "Access that the base does not give.",
+    "access.foreign": "Access to, or by, what is not of this stage.",
+    "access.callers": "Callers have this policy attached, also outside of the templates.",
+    "access.public": "No condition binds the access to an organization, an account or a source.",
+    "access.rescoped": "The same actions, on another part of the stage.",
+    "access.narrower": "Less access than on the base.",
+    "access.new": "New, with access within the stage.",
+    "access.guard": "A Deny of the base no longer refuses this.",
+    "form.policy": "Equal access, written in another way.",
+}
+_ACTIONS = {
+    "access.wider": "Check that each line of the list is needed.",
+    "access.foreign": "Check who owns it, and that each line of the list is needed.",
+    "access.callers": "Ask those who call the endpoint.",
+    "access.public": "Name the principals, or bind them by aws:SourceAccount or aws:PrincipalOrgID.",
+    "access.guard": "Restore the Deny.",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A statement about one holder."""
+
+    rule: str
+    level: Level
+    holder: Holder
+    rights: tuple[Right, ...]
+    differences: tuple[Difference, ...]
+
+
+def access(change: StageComparison) -> Iterator[Finding]:
+    """Compare what all holders of statements may do."""
+    sides = Sides(change)
+    verdicts = [
+        verdict
+        for holder in sides.all_holders()
+        for verdict in sides.verdicts(holder)
+        if verdict.differences or verdict.level >= Level.REVIEW
+    ]
+    words = Words(change)
+    yield from _findings(change, words, verdicts)
+    explained = {difference for each in verdicts for difference in each.differences}
+    equal = [each for each in sides.judged() if each not in explained]
+    if equal:
+        yield Finding(
+            rule="form.policy",
+            level=Level.NOISE,
+            stage=change.id,
+            title=f"{len(equal)} policies give equal access, written in another way",
+            consequence=_CONSEQUENCES["form.policy"],
+            differences=tuple(equal),
+        )
+
+
+class Sides:
+    """The holders of both sides of a stage, with the differences that their statements come from."""
+
+    def __init__(self, change: StageComparison) -> None:
+        """Collect the statements of both sides."""
+        self._change = change
+        self._before, self._after = holders(change.before), holders(change.after)
+        self._old_stacks, self._new_stacks = (_stack_names(each) for each in (change.before, change.after))
+        self._old_resources, self._new_resources = (
+            _resource_names(each) for each in (change.before, change.after)
+        )
+        self._impacts = {f"<{each.stack}/{each.logical_id}>": each.impact for each in change.resources}
+
+    def all_holders(self) -> list[Holder]:
+        """Return the holders of the stage's stacks; a stack that the head lacks stays deployed as it is."""
+        return [
+            holder
+            for holder in {**self._before, **self._after}
+            if any(stack in self._new_stacks for stack, *_ in self._sources(holder))
+        ]
+
+    def before(self, holder: Holder) -> Held:
+        """Return the base's statements."""
+        return self._before.get(holder, Held())
+
+    def after(self, holder: Holder) -> Held:
+        """Return the head's statements."""
+        return self._after.get(holder, Held())
+
+    def judged(self) -> list[Difference]:
+        """Return all differences of policies."""
+        return list(dict.fromkeys(each for holder in self.all_holders() for each in self.differences(holder)))
+
+    def differences(self, holder: Holder) -> tuple[Difference, ...]:
+        """Return the differences of a holder's policies."""
+        sources = self._sources(holder)
+        resources = {(stack, logical_id) for stack, logical_id, _ in sources}
+        return tuple(
+            each
+            for each in self._change.differences
+            if (each.kind is Kind.PROPERTY and (each.stack, each.subject, each.name) in sources)
+            or (each.kind is Kind.RESOURCE and (each.stack, each.subject) in resources and _is_access(each))
+        )
+
+    def verdicts(self, holder: Holder) -> Iterator[Verdict]:
+        """Compare a holder's statements."""
+        old, new = self.before(holder).statements, self.after(holder).statements
+        differences = self.differences(holder)
+        added = uncovered(new, old, allows=True)
+        lost = uncovered(old, new, allows=True)
+        guards = [] if self._is_gone(holder) else uncovered(old, new, allows=False)
+        refused = uncovered(new, old, allows=False)
+        by_rule: dict[tuple[str, Level], list[Right]] = {}
+        for right in added:
+            by_rule.setdefault(self._of_new(right, holder, *judge(right, holder, lost)), []).append(right)
+        for right in guards:
+            by_rule.setdefault(("access.guard", _level_of_guard(right, holder)), []).append(right)
+        for (rule, level), rights in by_rule.items():
+            explained = differences
+            if not explained and level >= Level.REVIEW:
+                explained = self._whole_resource(holder)
+            yield Verdict(rule, level, holder, tuple(rights), explained)
+        if holder.sort is Sort.MANAGED and holder in self._before and (lost or refused):
+            yield Verdict("access.callers", Level.REVIEW, holder, (), differences)
+        elif holder.type == BUCKET_POLICY and holder not in self._after and not self._is_gone(holder):
+            yield Verdict("access.guard", Level.BLOCK, holder, (), differences)
+        elif holder.type == KEY and lost and holder in self._after:
+            yield Verdict("access.narrower", Level.REVIEW, holder, tuple(lost), differences)
+        elif not by_rule and (lost or refused):
+            rule = "access.narrower" if holder in self._before else "access.new"
+            yield Verdict(rule, Level.ROUTINE, holder, tuple(lost), differences)
+
+    def _of_new(self, right: Right, holder: Holder, rule: str, level: Level) -> tuple[str, Level]:
+        """Lower what is ordinary in a new stage, a new stack or a new resource."""
+        if level is not Level.REVIEW or holder in self._before or not self._is_created(holder):
+            return rule, level
+        in_new_stack = all(stack not in self._old_stacks for stack, *_ in self._sources(holder))
+        if self._change.before is None:
+            return "access.new", Level.ROUTINE
+        if rule == "access.foreign" or holder.sort is Sort.MANAGED:
+            return rule, level
+        if holder.sort in (Sort.TRUST, Sort.RESOURCE):
+            return "access.new", Level.ROUTINE
+        if in_new_stack and not right.resource.negated and all(map(of_stage, right.resource.patterns)):
+            return "access.new", Level.ROUTINE
+        return rule, level
+
+    def _sources(self, holder: Holder) -> set[tuple[str, str, str]]:
+        return self.before(holder).sources | self.after(holder).sources
+
+    def _is_created(self, holder: Holder) -> bool:
+        """Return whether the resource that the statements are about is new."""
+        name = _resource_of(holder)
+        return name in self._new_resources and name not in self._old_resources
+
+    def _is_gone(self, holder: Holder) -> bool:
+        """Return whether the resource that the statements are about is deleted."""
+        name = _resource_of(holder)
+        if name not in self._old_resources or name in self._new_resources:
+            return False
+        return self._impacts.get(name) is not Impact.ORPHAN
+
+    def _whole_resource(self, holder: Holder) -> tuple[Difference, ...]:
+        """Return the difference of a new resource of another topic, which the finding explains as well."""
+        resources = {(stack, logical_id) for stack, logical_id, _ in self._sources(holder)}
+        return tuple(
+            each
+            for each in self._change.differences
+            if each.kind is Kind.RESOURCE and (each.stack, each.subject) in resources
+        )
+
+
+def _is_access(difference: Difference) -> bool:
+    types = {each["Type"] for each in (difference.before, difference.after) if each is not None}
+    return types <= _OWN
+
+
+def _stack_names(stage: Stage | None) -> set[str]:
+    return set() if stage is None else set(stage.stacks)
+
+
+def _resource_names(stage: Stage | None) -> set[str]:
+    if stage is None:
+        return set()
+    return {f"<{stack.name}/{each}>" for stack in stage.stacks.values() for each in stack.resources}
+
+
+def _resource_of(holder: Holder) -> str:
+    """Return the name of the resource without an attribute: `<AdapterStore/Key.Arn>` is of the key."""
+    return holder.name.partition(".")[0].rstrip(">") + ">"
+
+
+def _level_of_guard(right: Right, holder: Holder) -> Level:
+    is_tls = any(each.key in _TLS for each in right.conditions)
+    return Level.BLOCK if holder.type == BUCKET_POLICY and is_tls else Level.REVIEW
+
+
+def _findings(change: StageComparison, words: Words, verdicts: Iterable[Verdict]) -> Iterator[Finding]:
+    """Make one finding of equal verdicts about several holders."""
+    alike: dict[object, list[Verdict]] = {}
+    for each in verdicts:
+        several = each.rule in ("access.new", "access.narrower", "access.rescoped")
+        key = (each.rule, each.level, None if several else (each.holder.sort, frozenset(each.rights)))
+        alike.setdefault(key, []).append(each)
+    for first, *others in alike.values():
+        about = [first, *others]
+        yield Finding(
+            rule=first.rule,
+            level=first.level,
+            stage=change.id,
+            title=_title(words, about),
+            consequence=_CONSEQUENCES[first.rule],
+            action=_ACTIONS.get(first.rule, ""),
+            details=tuple(_details(words, about)),
+            differences=tuple(dict.fromkeys(one for each in about for one in each.differences)),
+        )
+
+
+def _details(words: Words, about: Sequence[Verdict]) -> Iterator[str]:
+    for each in about:
+        prefix = "" if len(about) == 1 else f"{words.holder(each.holder)}: "
+        for line in words.lines(each.rights, each.holder):
+            yield prefix + line
+
+
+def _title(words: Words, about: Sequence[Verdict]) -> str:
+    first = about[0]
+    names = sorted({words.holder(each.holder) for each in about})
+    who = names[0] if len(names) == 1 else f"{len(names)} policies"
+    match first.rule:
+        case "access.new":
+            return title(f"{who}: new, with access within the stage")
+        case "access.narrower":
+            return title(f"{who}: less access", f"{len(names)} policies: less access")
+        case "access.rescoped":
+            return title(f"{who}: the same actions on another part of the stage")
+        case "access.callers" if not first.rights:
+            return title(f"{who} lose rights")
+        case "access.guard" if not first.rights:
+            return title(f"{who} loses its policy")
+    count = len(first.rights)
+    right = min(first.rights, key=lambda each: (not _is_grave(each), str(each.action)))
+    subject, action = words.subject(right, first.holder), words.action(right)
+    thing = words.object(right, first.holder)
+    if len(names) > 1:
+        subject, thing = (who, thing) if subject == names[0] else (subject, f"{len(names)} resources")
+    more = f" and {count - 1} more" if count > 1 else ""
+    verb = "is no longer refused" if first.rule == "access.guard" else "may now"
+    return title(
+        f"{subject} {verb} {action} on {thing}{more}",
+        f"{subject} {verb} {action}{more}",
+        f"{who}: {count} rights more",
+    )
+
+
+def _is_grave(right: Right) -> bool:
+    return right.resource.negated or any(map(is_unrestricted, right.resource.patterns))
