@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from adapters.source import HubSource, PackedSource, SourceError, parse_source
 from loraserve.review.assembly import Stage
-from stacks.facts import AdapterFacts, StageFacts
+from stacks.facts import PackedAdapterFacts, StageFacts
 
 _SEEDING = "Custom::AdapterSeeding"
 
@@ -54,7 +54,7 @@ def adapter_changes(before: StageFacts | None, after: StageFacts | None) -> list
     return changes_between(before.adapters, after.adapters)
 
 
-def changes_between(before: Sequence[AdapterFacts], after: Sequence[AdapterFacts]) -> list[AdapterChange]:
+def changes_between(before: Sequence[PackedAdapterFacts], after: Sequence[PackedAdapterFacts]) -> list[AdapterChange]:
     """Compare two packed manifests; a removed name with equal content under a new one is renamed."""
     old, new = _by_name(before), _by_name(after)
     added = dict.fromkeys(name for name in new if name not in old)
@@ -81,7 +81,7 @@ def changes_between(before: Sequence[AdapterFacts], after: Sequence[AdapterFacts
     return changes
 
 
-def published(stage: Stage) -> tuple[AdapterFacts, ...] | None:
+def published(stage: Stage) -> tuple[PackedAdapterFacts, ...] | None:
     """Return a stage's adapters: from its facts, else from the packed manifest; None if neither is there."""
     if stage.facts is not None:
         return stage.facts.adapters
@@ -90,7 +90,7 @@ def published(stage: Stage) -> tuple[AdapterFacts, ...] | None:
         return (
             None
             if manifest is None
-            else tuple(AdapterFacts.model_validate(each) for each in manifest["adapters"])
+            else tuple(PackedAdapterFacts.model_validate(each) for each in manifest["adapters"])
         )
     except (ValidationError, KeyError, TypeError):
         return None
@@ -106,7 +106,7 @@ def packed_manifest(stage: Stage) -> Mapping[str, Any] | None:
     return None
 
 
-def is_pinned(adapter: AdapterFacts) -> bool:
+def is_pinned(adapter: PackedAdapterFacts) -> bool:
     """Return True if the files are always the same: a commit, a packed directory, or a digest."""
     try:
         source = parse_source(adapter.source)
@@ -129,15 +129,15 @@ def _manifest(path: Path) -> Mapping[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _by_name(entries: Sequence[AdapterFacts]) -> dict[str, AdapterFacts]:
+def _by_name(entries: Sequence[PackedAdapterFacts]) -> dict[str, PackedAdapterFacts]:
     return {name: entry for entry in entries for name in entry.names}
 
 
-def _content(entry: AdapterFacts) -> tuple[str, str | None]:
+def _content(entry: PackedAdapterFacts) -> tuple[str, str | None]:
     return entry.source, entry.sha256
 
 
-def _of_entry(name: str, before: AdapterFacts, after: AdapterFacts) -> list[AdapterChange]:
+def _of_entry(name: str, before: PackedAdapterFacts, after: PackedAdapterFacts) -> list[AdapterChange]:
     changes = []
     dropped = before.sha256 is not None and after.sha256 is None
     unpinned = dropped or (is_pinned(before) and not is_pinned(after))

@@ -153,7 +153,13 @@ def _leaves(facts: Mapping[str, Any], path: str = "") -> Iterator[str]:
 def _other_fact(path: str, value: Any) -> Any:
     if path == "adapters":
         return [{"names": ["new"], "source": "hf://acme/new@0123", "sha256": None, "labels": {}}]
-    choices = {"rollout.strategy": "linear", "network": "vpc", "model.source": "directory"}
+    choices = {
+        "rollout.strategy": "linear",
+        "network": "vpc",
+        "model.source": "directory",
+        "fleet.minimum": 0,  # an estimate needs them in order
+        "fleet.expected": 1.5,
+    }
     return choices.get(
         path, ["other"] if isinstance(value, list) else "other" if value is None else other(value)
     )

@@ -21,7 +21,7 @@ from loraserve.review.rules.resources import (
     verb,
 )
 from loraserve.review.rules.seeding import SEEDING, seeding
-from stacks.facts import AdapterFacts
+from stacks.facts import PackedAdapterFacts
 
 #: Lines of a finding; the report's table has the others.
 _LINES = 20
@@ -118,7 +118,7 @@ def _cache_seconds(change: StageComparison) -> str:
     return _CACHE_SECONDS
 
 
-def _buckets(entries: Sequence[AdapterFacts]) -> set[str]:
+def _buckets(entries: Sequence[PackedAdapterFacts]) -> set[str]:
     found = set()
     for each in entries:
         try:
