@@ -1,6 +1,7 @@
 """Conditions of a statement, and whether one is at least as strict as another.
 
-IAM User Guide, "IAM JSON policy elements: Condition operators" and "Single-valued vs. multivalued context keys".
+IAM User Guide, "IAM JSON policy elements: Condition operators" and "Single-valued vs. multivalued context
+keys".
 """
 
 from __future__ import annotations
@@ -87,12 +88,11 @@ def implies(strict: Condition, loose: Condition) -> bool:
     """Return whether a request that meets `strict` meets `loose`, as far as it can be proven."""
     if strict == loose:
         return True
-    if strict.key != loose.key or (strict.if_exists and not loose.if_exists):
-        return False
-    if strict.operator.rpartition(":")[0] != loose.operator.rpartition(":")[0]:
-        return False
-    pair = (strict.test, loose.test)
-    if pair[0] != pair[1] and pair != ("StringEquals", "StringLike"):
+    if (
+        strict.key != loose.key
+        or (strict.if_exists and not loose.if_exists)
+        or not _comparable(strict, loose)
+    ):
         return False
     if strict.test in (
         "NumericLessThan",
@@ -106,6 +106,12 @@ def implies(strict: Condition, loose: Condition) -> bool:
     if loose.test in ("StringEquals", "StringLike", "StringEqualsIgnoreCase", "ArnLike", "IpAddress"):
         return all(any(_includes(loose.test, one, other) for one in loose.values) for other in strict.values)
     return strict.values == loose.values
+
+
+def _comparable(strict: Condition, loose: Condition) -> bool:
+    if strict.operator.rpartition(":")[0] != loose.operator.rpartition(":")[0]:
+        return False
+    return strict.test == loose.test or (strict.test, loose.test) == ("StringEquals", "StringLike")
 
 
 def _includes(test: str, wide: str, narrow: str) -> bool:
@@ -148,15 +154,15 @@ def is_most_of_the_internet(network: str) -> bool:
     try:
         found = ipaddress.ip_network(network, strict=False)
     except ValueError:
-        return may_be_anything(network)
+        return may_be_anything(network) or any(each in network for each in ("0.0.0.0/0", "::/0"))
     return found.prefixlen < _PREFIX[found.version]
 
 
 def binds(found: Condition) -> bool:
     """Return whether a condition binds everybody to an organization, an account or a source.
 
-    A test that holds where the key is missing binds no one, and neither does a value with a wildcard where the
-    account is, or a policy variable, which the request itself may fill.
+    A test that holds where the key is missing binds no one, and neither does a value with a wildcard where
+    the account is, or a policy variable, which the request itself may fill.
     """
     if found.key not in _BINDING or found.if_exists or found.is_negated or not found.values:
         return False

@@ -48,6 +48,8 @@ def _of_identity(right: Right, holder: Holder, lost: Iterable[Right]) -> tuple[s
     rule = "access.callers" if holder.sort is Sort.MANAGED else "access.wider"
     if is_dangerous(right):
         return rule, Level.BLOCK
+    if right.action.patterns == {ATTACHED_POLICY}:
+        return rule, Level.REVIEW
     if any(is_moved(right, each) for each in lost):
         return "access.rescoped", Level.ROUTINE
     resources = right.resource.patterns
@@ -64,8 +66,8 @@ def is_dangerous(right: Right) -> bool:
     if right.action.negated:
         return anywhere
     for action in right.action.patterns:
-        if action.startswith(ATTACHED_POLICY):
-            return _WHOLE_POLICY.search(action) is not None
+        if action == ATTACHED_POLICY:
+            return any(_WHOLE_POLICY.search(policy.lower()) for policy in right.resource.patterns)
         if anywhere and (is_whole_service(action) or any(includes(action, each) for each in _HANDING_OVER)):
             return True
     return False

@@ -1,4 +1,4 @@
-"""Holders of statements: each role, user and group with all its policies together, and each resource's policy.
+"""Holders of statements: each role, user and group with all its policies together, and each resource's one.
 
 Statements that move between the policies of one role, or from inline to managed, are no change.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from loraserve.review.access.conditions import TEMPLATE
 from loraserve.review.access.statements import Statement, statements
-from loraserve.review.access.text import ACCOUNT, Resolver
+from loraserve.review.access.text import ACCOUNT, NO_VALUE, Resolver
 from loraserve.review.assembly import Stack, Stage
 from loraserve.review.difference import Json
 
@@ -29,7 +29,8 @@ _ATTACHED = {
     "GroupName": "group",
 }  # fmt: skip
 IDENTITY_POLICIES = (
-    "AWS::IAM::Policy", MANAGED_POLICY, "AWS::IAM::RolePolicy", "AWS::IAM::UserPolicy", "AWS::IAM::GroupPolicy",
+    "AWS::IAM::Policy", MANAGED_POLICY, "AWS::IAM::RolePolicy", "AWS::IAM::UserPolicy",
+    "AWS::IAM::GroupPolicy",
 )  # fmt: skip
 #: Policies that are resources beside the one they are about, with the property that names it.
 RESOURCE_POLICIES = {
@@ -63,8 +64,8 @@ _DEFAULTS: Mapping[tuple[str, str], Json] = {
         "Statement": {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "kms:*", "Resource": "*"},
     },
 }
-#: Action that is for the rights of a policy that is not in the template.
-ATTACHED_POLICY = "managed:"
+#: Action for the rights of a policy that is not in the templates; its resource is the policy.
+ATTACHED_POLICY = "iam:rights-of-policy"
 _ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 
@@ -144,11 +145,8 @@ class _Collector:
 
         if kind in _IDENTITIES:
             holder = Holder(Sort.IDENTITY, kind, itself)
-            add(holder, None, "Policies", "ManagedPolicyArns")
-            for policy in resolved("Policies") or ():
-                add(holder, _mapped(policy, _inline), "Policies")
-            for arn in resolved("ManagedPolicyArns") or ():
-                add(holder, _mapped(arn, self._attached), "ManagedPolicyArns")
+            add(holder, _mapped(resolved("Policies"), _inline), "Policies")
+            add(holder, _mapped(resolved("ManagedPolicyArns"), self._attached), "ManagedPolicyArns")
             if kind == ROLE:
                 add(
                     Holder(Sort.TRUST, kind, itself),
@@ -172,9 +170,9 @@ class _Collector:
             for each in about if isinstance(about, list) else [about]:
                 add(Holder(Sort.RESOURCE, kind, _text(each)), document, *names)
         else:
-            for name in {*properties, *(name for of, name in _DEFAULTS if of == kind)}:
+            for name in sorted({*properties, *(name for of, name in _DEFAULTS if of == kind)}):
                 value = resolved(name) if name in properties else _DEFAULTS.get((kind, name))
-                if _is_document(value):
+                if _is_document(name, value):
                     add(Holder(Sort.RESOURCE, kind, itself), value, name)
 
     def _attachments(self, properties: Mapping[str, Any], stack: Stack) -> Iterator[tuple[Holder, str]]:
@@ -192,8 +190,11 @@ class _Collector:
             for logical_id, resource in stack.resources.items():
                 if resource["Type"] == MANAGED_POLICY and text == f"<{stack.name}/{logical_id}.Arn>":
                     return self._resolver.resolve(resource["Properties"]["PolicyDocument"], stack)
-        action = "*" if text == _ADMINISTRATOR else ATTACHED_POLICY + text
-        return {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": action, "Resource": "*"}}
+        action, resource = ("*", "*") if text == _ADMINISTRATOR else (ATTACHED_POLICY, text)
+        return {
+            "Version": "2012-10-17",
+            "Statement": {"Effect": "Allow", "Action": action, "Resource": resource},
+        }
 
     def _permission(self, properties: Mapping[str, Any], stack: Stack) -> Json:
         """Return a Lambda permission as the statement that Lambda makes of it."""
@@ -221,11 +222,13 @@ def _inline(policy: Json) -> Json:
 
 
 def _mapped(value: Json, read: Any) -> Json:
-    """Apply `read` to a value, or to both values of a `Fn::If`."""
+    """Apply `read` to a value, to each of a list, and to both values of a `Fn::If`."""
+    if isinstance(value, list):
+        return [_mapped(each, read) for each in value]
     if isinstance(value, dict) and len(value) == 1 and TEMPLATE in value:
         name, *both = value[TEMPLATE]
         return {TEMPLATE: [name, *(_mapped(each, read) for each in both)]}
-    return value if value == "<no value>" else read(value)
+    return value if value in (None, NO_VALUE) else read(value)
 
 
 def _document_name(properties: Mapping[str, Any]) -> str:
@@ -236,14 +239,14 @@ def _document(properties: Mapping[str, Any], resolved: Any) -> Json:
     return resolved(_document_name(properties))
 
 
-def _is_document(value: Json) -> bool:
+def _is_document(name: str, value: Json) -> bool:
     """Return whether a property's value is a policy, also one as text or behind a `Fn::If`."""
-    if isinstance(value, str) and '"Statement"' in value:
-        return True
+    if isinstance(value, str):
+        return "Statement" in value and "Policy" in name
     if not isinstance(value, dict):
         return False
     if len(value) == 1 and TEMPLATE in value:
-        return any(map(_is_document, value[TEMPLATE][1:]))
+        return any(_is_document(name, each) for each in value[TEMPLATE][1:])
     return "Statement" in value
 
 

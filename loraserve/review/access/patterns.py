@@ -1,7 +1,7 @@
 """Inclusion of IAM's text patterns: `*` is any text, `?` any one character.
 
-A placeholder `<…>` and a policy variable `${…}` are one unit whose text is not known: only `*` or the same unit
-includes it.
+A placeholder `<…>` and a policy variable `${…}` are one unit whose text is not known: only `*` or the same
+unit includes it.
 """
 
 from __future__ import annotations
@@ -106,9 +106,9 @@ def disjoint(one: str, other: str) -> bool:
 
 
 def is_unrestricted(pattern: str) -> bool:
-    """Return whether a resource pattern names nothing in particular: `*`, `arn:aws:s3:::*`, `…:role/*`, `*a*`.
+    """Return whether a resource pattern names nothing in particular: `*`, `arn:aws:s3:::*`, `…:role/*`.
 
-    An unresolved value that may be `*` counts as one.
+    So does `*a*`, and an unresolved value that may be `*`.
     """
     if may_be_anything(pattern):
         return True

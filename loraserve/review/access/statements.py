@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loraserve.review.access.conditions import TEMPLATE, Condition, condition, lower
@@ -23,7 +23,8 @@ ITSELF = "<itself>"
 #: `Fn::If` within one statement beyond which it is not split into its cases.
 _MAX_CASES = 6
 _KEYS = {
-    "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
+    "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource",
+    "Condition",
 }  # fmt: skip
 
 
@@ -54,7 +55,7 @@ class Statement:
 
 
 def statements(document: Json, conditions: Mapping[str, Any]) -> Iterator[Statement]:
-    """Yield the statements of a resolved document; `conditions` are the template's."""
+    """Yield the statements of a resolved document, or of a list of them; `conditions` are the template's."""
     if isinstance(document, str):
         try:
             document = json.loads(document)
@@ -63,6 +64,11 @@ def statements(document: Json, conditions: Mapping[str, Any]) -> Iterator[Statem
             return
     for case, when in _cases(document, conditions):
         if case in (None, NO_VALUE):
+            continue
+        if isinstance(case, list):
+            for each in case:
+                for found in statements(each, conditions):
+                    yield replace(found, conditions=found.conditions | when)
             continue
         if not isinstance(case, dict) or "Statement" not in case:
             yield from _opaque(case, when)

@@ -58,7 +58,7 @@ class Resolver:
         }
 
     def resolve(self, value: Json, stack: Stack) -> Json:
-        """Replace the intrinsic functions within `value`; `Fn::If` stays, with both of its values resolved."""
+        """Replace the intrinsic functions within `value`; `Fn::If` stays, with its values resolved."""
         if isinstance(value, str):
             return self._normal(_escaped(value), stack)
         if isinstance(value, list):
@@ -87,7 +87,7 @@ class Resolver:
         found = self.resolve(value, stack)
         return found if isinstance(found, str) else _unresolved("", found)
 
-    def _function(self, name: str, argument: Json, stack: Stack) -> Json:
+    def _function(self, name: str, argument: Json, stack: Stack) -> Json:  # noqa: PLR0911, PLR0912
         """Return the value of a function, with nothing left to resolve."""
         match name, argument:
             case "Ref", str():

@@ -85,11 +85,11 @@ class Words:
     def action(self, right: Right) -> str:
         """Name a right's action."""
         text = ", ".join(self._actions.get(each, each) for each in sorted(right.action.patterns))
-        if text.startswith(ATTACHED_POLICY):
-            return f"do what {self.text(text.removeprefix(ATTACHED_POLICY)).rpartition('/')[2]} allows"
         return f"everything but {text}" if right.action.negated else text
 
     def _line(self, right: Right, holder: Holder) -> str:
+        if right.action.patterns == {ATTACHED_POLICY}:
+            return f"all that {self.object(right, holder)} allows"
         action = self.action(right)
         service, colon, name = action.partition(":")
         if colon and not right.action.negated and not right.is_opaque:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from loraserve.review.access.coverage import Right, uncovered
 from loraserve.review.access.danger import judge, of_stage
 from loraserve.review.access.holders import (
+    ATTACHED_POLICY,
     BUCKET_POLICY,
     IDENTITY_POLICIES,
     KEY,
+    MANAGED_POLICY,
     RESOURCE_POLICIES,
     ROLE,
     Held,
@@ -72,13 +74,17 @@ def access(change: StageComparison) -> Iterator[Finding]:
     words = Words(change)
     yield from _findings(change, words, verdicts)
     explained = {difference for each in verdicts for difference in each.differences}
-    equal = [each for each in sides.judged() if each not in explained]
+    equal = [
+        each
+        for each in sides.judged()
+        if each not in explained and not (each.type == MANAGED_POLICY and each.after is None)
+    ]
     if equal:
         yield Finding(
             rule="form.policy",
             level=Level.NOISE,
             stage=change.id,
-            title=f"{len(equal)} policies give equal access, written in another way",
+            title=f"{len(equal)} changes of policies give equal access",
             consequence=_CONSEQUENCES["form.policy"],
             differences=tuple(equal),
         )
@@ -147,8 +153,12 @@ class Sides:
                 explained = self._whole_resource(holder)
             yield Verdict(rule, level, holder, tuple(rights), explained)
         if holder.sort is Sort.MANAGED and holder in self._before and (lost or refused):
+            if holder not in self._after:
+                return  # `roles` says that it is deleted
             yield Verdict("access.callers", Level.REVIEW, holder, (), differences)
-        elif holder.type == BUCKET_POLICY and holder not in self._after and not self._is_gone(holder):
+        elif holder.type == BUCKET_POLICY and not self._is_gone(holder) and holder not in self._after:
+            if any(level is Level.BLOCK for _, level in by_rule):
+                return
             yield Verdict("access.guard", Level.BLOCK, holder, (), differences)
         elif holder.type == KEY and lost and holder in self._after:
             yield Verdict("access.narrower", Level.REVIEW, holder, tuple(lost), differences)
@@ -264,6 +274,12 @@ def _title(words: Words, about: Sequence[Verdict]) -> str:
             return title(f"{who} lose rights")
         case "access.guard" if not first.rights:
             return title(f"{who} loses its policy")
+    return _title_of_rights(words, about, who)
+
+
+def _title_of_rights(words: Words, about: Sequence[Verdict], who: str) -> str:
+    first = about[0]
+    names = sorted({words.holder(each.holder) for each in about})
     count = len(first.rights)
     right = min(first.rights, key=lambda each: (not _is_grave(each), str(each.action)))
     subject, action = words.subject(right, first.holder), words.action(right)
@@ -271,6 +287,12 @@ def _title(words: Words, about: Sequence[Verdict]) -> str:
     if len(names) > 1:
         subject, thing = (who, thing) if subject == names[0] else (subject, f"{len(names)} resources")
     more = f" and {count - 1} more" if count > 1 else ""
+    if right.action.patterns == {ATTACHED_POLICY}:
+        policy = thing.rpartition("/")[2]
+        return title(f"{subject} may now do all that {policy} allows{more}", f"{who}: {count} rights more")
+    if first.holder.sort is Sort.TRUST and first.rule != "access.guard":
+        whom = words.holder(first.holder) if len(names) == 1 else f"{len(names)} roles"
+        return title(f"{subject} may now assume {whom}{more}", f"{count} principals more for {whom}")
     verb = "is no longer refused" if first.rule == "access.guard" else "may now"
     return title(
         f"{subject} {verb} {action} on {thing}{more}",

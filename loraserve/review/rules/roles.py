@@ -156,6 +156,7 @@ def _compared(
     held: tuple[dict[Holder, Held], dict[Holder, Held]],
     words: Words,
 ) -> Iterator[Finding]:
+    path = words.text(f"<{resource.stack}/{resource.logical_id}>")
     if names[0] == names[1]:
         yield Finding(
             rule="form.policy",
@@ -171,7 +172,7 @@ def _compared(
     user = Holder(Sort.IDENTITY, resource.type, f"<{resource.stack}/{resource.logical_id}>")
     if after is None:
         level, rule, rights = Level.REVIEW, "access.foreign", []
-        text = f"{resource.path} runs with a role that is not in the templates"
+        text = f"{path} runs with a role that is not in the templates"
     else:
         old = [] if before is None else before.statements
         rights = uncovered(after.statements, old, allows=True)
@@ -182,12 +183,12 @@ def _compared(
         rule = next(
             (rule for rule, of in judged if of is level), "access.guard" if guards else "access.narrower"
         )
-        text = f"{resource.path} runs with {words.text(names[1])} instead of {words.text(names[0])}"
+        text = f"{path} runs with {words.text(names[1])} instead of {words.text(names[0])}"
     yield Finding(
         rule=rule,
         level=level,
         stage=change.id,
-        title=title(text, f"{resource.path} runs with another role"),
+        title=title(text, f"{path} runs with {words.text(names[1])}", f"{path} runs with another role"),
         consequence="It may do what the new role may."
         if level > Level.ROUTINE
         else "It may do no more than before.",
