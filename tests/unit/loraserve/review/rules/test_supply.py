@@ -108,7 +108,9 @@ def test_an_image_names_its_files_and_its_base(prod: Stage, tmp_path: Path) -> N
     def built(hash_: str, content: str, base: str) -> Stage:
         uri = {"Fn::Sub": f"${{AWS::AccountId}}.dkr.ecr.us-east-1.${{AWS::URLSuffix}}/assets:{hash_}"}
         context = asset(
-            tmp_path / f"{hash_}{content}", {"container/gateway/main.py": content}, dockerBuildArgs={"BASE": base}
+            tmp_path / f"{hash_}{content}",
+            {"container/gateway/main.py": content},
+            dockerBuildArgs={"BASE": base},
         )
         return with_assets(prod, put("Model", "PrimaryContainer.Image", uri), (hash_, context))
 
