@@ -307,16 +307,16 @@ def _states(definition: Json) -> dict[str, Json]:
     match definition:
         case {"Fn::Join": [str(separator), [*parts]]}:
             texts = [part if isinstance(part, str) else f"${{{written(part)}}}" for part in parts]
-            written = separator.join(texts)
+            content = separator.join(texts)
         case str():
-            written = definition
+            content = definition
         case _:
             return {}
     try:
-        content = json.loads(written)
+        read = json.loads(content)
     except ValueError:
         return {}
-    states = content.get("States") if isinstance(content, dict) else None
+    states = read.get("States") if isinstance(read, dict) else None
     return states if isinstance(states, dict) else {}
 
 

@@ -35,6 +35,8 @@ from loraserve.review.values import Leaf, referred, text, title
 
 #: SageMaker's rolling update replaces at most half of a fleet at a time.
 _FEWEST_OF_ROLLING = 2
+#: Properties of the endpoint that say how it is updated, not what it serves.
+_KEEPS_FLEET = {"DeploymentConfig", "RetainAllVariantProperties", "ExcludeRetainedVariantProperties"}
 #: Causes in a title.
 _MAX_CAUSES = 3
 
@@ -159,6 +161,8 @@ def _for_nothing(change: StageComparison, update: EndpointUpdate) -> Iterator[Fi
         why = "Autoscaling sets the number of instances, and an update keeps it."
     elif endpoint is not None:
         names = list(dict.fromkeys(leaf.path.split(".")[0] for leaf in endpoint.leaves))
+        if not set(names) <= _KEEPS_FLEET:  # it may serve something else
+            return
         what = "rollout" if names == ["DeploymentConfig"] else ", ".join(names)
         differences = tuple(endpoint.of(*names))
         why = "CloudFormation calls UpdateEndpoint for it, which starts a new fleet."
