@@ -54,7 +54,9 @@ def adapter_changes(before: StageFacts | None, after: StageFacts | None) -> list
     return changes_between(before.adapters, after.adapters)
 
 
-def changes_between(before: Sequence[PackedAdapterFacts], after: Sequence[PackedAdapterFacts]) -> list[AdapterChange]:
+def changes_between(
+    before: Sequence[PackedAdapterFacts], after: Sequence[PackedAdapterFacts]
+) -> list[AdapterChange]:
     """Compare two packed manifests; a removed name with equal content under a new one is renamed."""
     old, new = _by_name(before), _by_name(after)
     added = dict.fromkeys(name for name in new if name not in old)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from adapters.source import S3Source, SourceError, parse_source
@@ -10,17 +11,9 @@ from loraserve.review.adapter_changes import AdapterChange, What, changes_betwee
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import (
-    changed,
-    is_whole,
-    properties,
-    resources_of,
-    several,
-    text,
-    title,
-    verb,
-)
+from loraserve.review.rules.resources import changed, is_whole, properties, resources_of, several
 from loraserve.review.rules.seeding import SEEDING, seeding
+from loraserve.review.values import text, title
 from stacks.facts import PackedAdapterFacts
 
 #: Lines of a finding; the report's table has the others.
@@ -34,7 +27,7 @@ def adapters(change: StageComparison) -> Iterator[Finding]:
     if change.before is None or change.after is None:
         return
     resources = [each for each in changed(change, SEEDING) if not is_whole(each)]
-    manifests = [found for each in resources if (found := each.changed("ManifestKey")) is not None]
+    manifests = [one for each in resources for one in each.differences if one.name == "ManifestKey"]
     before, after = published(change.before), published(change.after)
     if before is not None and after is not None:
         differences = (*change.facts("adapters"), *manifests)
@@ -52,40 +45,51 @@ def _findings(
     """Yield a finding for each kind of change."""
     by_level = _repinned_level(change)
     seconds = _cache_seconds(change)
-    gone = f"callers get 404 within {seconds} s"
+    lost = f"callers get 404 within {seconds} s"
     unpinned = [each for each in changes if each.unpinned and each.what is not What.ADDED]
     repinned = [
         each for each in changes if each.what in (What.SOURCE, What.CHECKSUM) and each not in unpinned
     ]
     groups = (
-        ("adapters.removed", Level.REVIEW, _of(changes, What.REMOVED), ("is removed: its " + gone, "are removed: their " + gone),
-         "A deployment removes the name from the registry; its revision stays until it expires."),
-        ("adapters.renamed", Level.REVIEW, _of(changes, What.RENAMED), ("is renamed: its " + gone, "are renamed: their " + gone),
-         "The content is equal, only the new name is served."),
-        ("supply.unpinned", Level.REVIEW, unpinned, ("is no longer pinned", "are no longer pinned"),
-         "Its files may change without a change of the manifest, and nothing compares them."),
-        ("adapters.repinned", by_level, repinned, ("has other files", "have other files"),
-         f"Its answers change without a rollover, within {seconds} s: no alarm rolls it back."),
-        ("adapters.labels", Level.ROUTINE, _of(changes, What.LABELS), ("has other labels", "have other labels"),
-         "Labels are listed with the adapter, and decide nothing."),
-        ("adapters.added", Level.ROUTINE, _of(changes, What.ADDED), ("is new", "are new"),
-         "It is served when the seeding is complete, without a rollover."),
-    )  # fmt: skip
-    for rule, level, some, (one, many), consequence in groups:
-        if some:
-            names = [each.name for each in some]
+        _Group("adapters.removed", Level.REVIEW, _of(changes, What.REMOVED), f"removed: {lost}"),
+        _Group("adapters.renamed", Level.REVIEW, _of(changes, What.RENAMED), f"renamed: {lost}"),
+        _Group("supply.unpinned", Level.REVIEW, unpinned, "no longer pinned"),
+        _Group("adapters.repinned", by_level, repinned, f"served from other files within {seconds} s"),
+        _Group("adapters.labels", Level.ROUTINE, _of(changes, What.LABELS), "labelled otherwise"),
+        _Group("adapters.added", Level.ROUTINE, _of(changes, What.ADDED), "new"),
+    )
+    for group in groups:
+        if group.changes:
             yield Finding(
-                rule=rule,
-                level=level,
+                rule=group.rule,
+                level=group.level,
                 stage=change.id,
-                title=title(f"{several('adapter', names)} {verb(names, one, many)}"),
-                consequence=consequence,
-                action=_ACTIONS.get(rule, "") if level is Level.REVIEW else "",
-                details=_lines(some),
+                title=title(f"{several('adapter', [each.name for each in group.changes])} {group.says}"),
+                consequence=_CONSEQUENCES[group.rule],
+                action=_ACTIONS.get(group.rule, "") if group.level is Level.REVIEW else "",
+                details=_lines(group.changes),
                 differences=differences,
             )
 
 
+@dataclass(frozen=True)
+class _Group:
+    """Changes of one kind."""
+
+    rule: str
+    level: Level
+    changes: Sequence[AdapterChange]
+    says: str
+
+
+_CONSEQUENCES = {
+    "adapters.removed": "The deployment removes it from the registry; its revision stays until it expires.",
+    "adapters.renamed": "The content is equal, but only the new name is served.",
+    "supply.unpinned": "Its files may change without a change of the manifest, and nothing compares them.",
+    "adapters.repinned": "Its answers change without a rollover: no alarm rolls it back.",
+    "adapters.labels": "Labels are listed with the adapter, and decide nothing.",
+    "adapters.added": "It is served when the seeding is complete, without a rollover.",
+}
 _ACTIONS = {
     "adapters.removed": "Check that no caller uses it any more.",
     "adapters.renamed": "Move the callers first: publish both names, then remove the old one.",
@@ -137,7 +141,7 @@ def _foreign(change: StageComparison, buckets: Sequence[str], differences: tuple
         stage=change.id,
         title=title(f"adapters come from {several('bucket', buckets)} outside of the stage"),
         consequence="The seeder reads it. If the bucket is another account's, its policy must allow that.",
-        action="Check that its owner is known, and that `decrypt_keys` has the key of its objects, if they have one.",
+        action="Check who owns it, and that `decrypt_keys` has the key of its objects, if they have one.",
         details=tuple(buckets),
         differences=differences,
     )

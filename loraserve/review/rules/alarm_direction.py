@@ -27,8 +27,8 @@ _SIGN = {
     "LessThanThreshold": -1,
     "LessThanOrEqualToThreshold": -1,
 }
-#: Treatments of missing data, the most careful last (CloudWatch user guide, "Configuring how CloudWatch alarms
-#: treat missing data"): good, the state is kept, INSUFFICIENT_DATA, bad.
+#: Treatments of missing data, the most careful last: good, the state is kept, INSUFFICIENT_DATA, bad
+#: (CloudWatch user guide, "Configuring how CloudWatch alarms treat missing data").
 _MISSING = ("notBreaching", "ignore", "missing", "breaching")
 #: Properties that say when the alarm is raised.
 WHEN = (
@@ -90,7 +90,7 @@ def _operator(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Direc
 
 def _periods(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Direction]:
     """Compare "M bad ones of N periods": tighter if M of N old ones always hold the new number."""
-    values = [
+    values: list[tuple[Any, Any]] = [
         (side.get("DatapointsToAlarm", side.get("EvaluationPeriods")), side.get("EvaluationPeriods"))
         for side in (before, after)
     ]

@@ -9,16 +9,8 @@ from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Impact, Kind
 from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.lifecycle import compare_lifecycles
-from loraserve.review.rules.resources import (
-    REPLACING,
-    changed,
-    days,
-    is_whole,
-    label,
-    properties,
-    text,
-    title,
-)
+from loraserve.review.rules.resources import REPLACING, changed, days, is_whole, label, properties
+from loraserve.review.values import text, title
 
 BUCKET = "AWS::S3::Bucket"
 _SEEDING = "Custom::AdapterSeeding"
@@ -56,7 +48,10 @@ def _gone(change: StageComparison) -> Iterator[Finding]:
         )
     ]
     other_store = [
-        found for each in changed(change, _SEEDING) if (found := each.changed("Bucket")) is not None
+        each.differences[index]
+        for each in changed(change, _SEEDING)
+        for index, one in enumerate(each.differences)
+        if one.kind is Kind.PROPERTY and one.name == "Bucket"
     ]
     stays = [
         each for each in removed if each.impact is Impact.ORPHAN or each.stack not in change.after.stacks
@@ -72,7 +67,8 @@ def _gone(change: StageComparison) -> Iterator[Finding]:
             level=Level.BLOCK,
             stage=change.id,
             title=title(f"bucket {_labels(deleted)} is deleted with its data"),
-            consequence="Adapters, registry and mounted base model are lost; CloudFormation fails at a bucket that is not empty.",
+            consequence="Adapters, registry and base model are lost; a bucket that is not empty fails the "
+            "deployment.",
             action="Keep the bucket and its logical id.",
             differences=(*_claimed(deleted), *_claimed(added if not stays else []), *other_store),
         )
@@ -84,8 +80,8 @@ def _gone(change: StageComparison) -> Iterator[Finding]:
             level=Level.BLOCK,
             stage=change.id,
             title=title(f"bucket {names} is left behind with its data{instead}"),
-            consequence="It stays in the account and is billed, but the stage no longer reads it: published adapters, "
-            "their history and captured requests are not moved.",
+            consequence="It stays in the account and is billed, but the stage no longer reads it: published "
+            "adapters, their history and captured requests are not moved.",
             action="Keep the bucket and its logical id, or copy its objects before the endpoint is updated.",
             differences=(*_claimed(stays), *_claimed(added), *(other_store if not deleted else [])),
         )
@@ -145,7 +141,7 @@ def _lifecycle(change: StageComparison, resource: ResourceChange, difference: Di
     name = f"bucket `{label(resource)}`"
     lines = tuple(
         f"{key}: {days(new)} instead of {days(old)}"
-        for key, (old, new) in (found.shorter | found.longer).items()
+        for key, (old, new) in ({**found.shorter, **found.longer}).items()
     )
     facts = change.facts("retention.retired_days", "retention.captured_days")
     revisions = [
@@ -315,7 +311,7 @@ def _versioning(before: Any, after: Any, resource: ResourceChange) -> _Judgement
     )
 
 
-#: The properties that this module judges. Any other, such as `ReplicationConfiguration`, is unknown by intent.
+#: The properties that this module judges. Any other, such as `ReplicationConfiguration`, stays unknown.
 _JUDGES: Mapping[str, Callable[[Any, Any, ResourceChange], _Judgement | None]] = {
     "BucketEncryption": _encryption,
     "PublicAccessBlockConfiguration": _public_access_block,

@@ -10,7 +10,8 @@ from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Json, Kind
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import REPLACING, changed, label, several, title
+from loraserve.review.rules.resources import REPLACING, changed, label, several
+from loraserve.review.values import title
 
 _CDK_METADATA = "AWS::CDK::Metadata"
 #: Metadata that CloudFormation's helpers on instances run; the console only shows the others (CloudFormation
@@ -109,7 +110,7 @@ def _dependencies(change: StageComparison) -> Iterator[Finding]:
                 level=Level.REVIEW,
                 stage=change.id,
                 title=title(f"`{label(resource)}` does not wait for {', '.join(lost)} any more"),
-                consequence="It may be made or updated before alarms that roll it back, or rights that it needs, exist.",
+                consequence="It may be made before alarms that roll it back, or rights that it needs, exist.",
                 action="Keep the dependency.",
                 differences=(difference,),
                 before=difference.before,
@@ -153,9 +154,7 @@ def _outputs(change: StageComparison) -> Iterator[Finding]:
                 rule="identity.output",
                 level=Level.REVIEW,
                 stage=change.id,
-                title=title(
-                    f"output {each.subject.removeprefix('Outputs/')} of {each.stack} goes, another stack reads it"
-                ),
+                title=title(f"output {each.subject.removeprefix('Outputs/')} goes, another stack reads it"),
                 consequence="CloudFormation refuses to delete an export while a deployed stack imports it.",
                 action="Deploy the reading stack first, or keep the output in this deployment.",
                 differences=(each,),

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Impact
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties, title
+from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties
+from loraserve.review.values import title
 
 KEY = "AWS::KMS::Key"
 #: KMS's period without `PendingWindowInDays`.
@@ -109,7 +110,7 @@ def _properties(change: StageComparison, resource: ResourceChange) -> Iterator[F
             "loss.unreadable",
             Level.BLOCK,
             f"key `{name}` is replaced",
-            "What the old key encrypted can no longer be read by the stage, or CloudFormation refuses the update.",
+            "The stage can no longer read what the old key encrypted, or CloudFormation refuses it.",
             replaced,
         )
     for difference in resource.differences:

@@ -54,8 +54,8 @@ def _read(configuration: Json) -> tuple[dict[Deletion, float], str]:
     """Return the days of each deletion, and what of the rules these do not say, as JSON."""
     days: dict[Deletion, float] = {}
     rest: list[Any] = []
-    for rule in (configuration or {}).get("Rules", ()):
-        rule = dict(rule)
+    for each in (configuration or {}).get("Rules", ()):
+        rule = dict(each)
         rule.pop("Id", None)
         if rule.pop("Status", None) != "Enabled":
             continue

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import REPLACING, changed, days, is_whole, label, several, title, verb
+from loraserve.review.rules.resources import REPLACING, changed, days, is_whole, label, several, verb
+from loraserve.review.values import title
 
 LOG_GROUP = "AWS::Logs::LogGroup"
 _FOREVER = float("inf")
@@ -39,7 +40,7 @@ def log_groups(change: StageComparison) -> Iterator[Finding]:
             level=Level.REVIEW,
             stage=change.id,
             title=title(f"{several('log group', labels)} {verb(labels, 'goes, its', 'go, their')} logs too"),
-            consequence="The logs until now are deleted or left behind; a deployment fails if two log groups have one name.",
+            consequence="Logs until now are deleted or left behind; two groups of one name cannot be.",
             action="Export the logs that are needed before the deployment.",
             details=tuple(labels),
             differences=tuple(each for _, each in gone),

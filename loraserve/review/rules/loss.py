@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from enum import Enum
 
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Kind
@@ -11,7 +12,8 @@ from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.buckets import buckets
 from loraserve.review.rules.keys import keys
 from loraserve.review.rules.logs import log_groups
-from loraserve.review.rules.resources import changed, label, several, text, title, verb
+from loraserve.review.rules.resources import changed, label, several
+from loraserve.review.values import text, title
 
 _SEEDING = "Custom::AdapterSeeding"
 _POLICIES = ("DeletionPolicy", "UpdateReplacePolicy")
@@ -72,82 +74,93 @@ def _stacks(differences: list[Difference]) -> tuple[str, ...]:
     return tuple(each.stack for each in differences)
 
 
-def _policies(change: StageComparison) -> Iterator[Finding]:
-    """Yield changed policies on deletion, of all types, with the seeder's own and `retain_data` itself."""
-    facts = change.facts("retention.retain_data")
-    next_destroy: list[tuple[ResourceChange | None, Difference]] = []
-    kept: list[Difference] = []
-    doubtful: list[tuple[ResourceChange, Difference]] = []
-    harmless: list[Difference] = []
+class _Fate(Enum):
+    """Meaning of another policy on deletion."""
+
+    KEPT = "kept"
+    """More is kept than before, or as much."""
+    LOST = "lost"
+    """Data are deleted with the stack or a replaced resource, unlike before."""
+    UNKNOWN = "unknown"
+    """The same of a type that no specification knows."""
+    NO_DATA = "no data"
+    """The same of a type that holds no data."""
+
+
+def _fates(change: StageComparison) -> Iterator[tuple[_Fate, str, Difference]]:
+    """Yield each changed policy, the seeder's own, and `retain_data`: meaning, label, difference."""
     for resource in changed(change, *{each.type for each in change.resources}):
-        for name in _POLICIES:
-            difference = resource.changed(name, Kind.ATTRIBUTE)
-            if difference is None:
-                continue
-            before, after = (_KEPT.get(value) for value in (difference.before, difference.after))
-            if before is None or after is None:
-                continue  # an intrinsic function or a new value: not known
-            if after >= before:
-                kept.append(difference)
-            elif resource.stateful:
-                next_destroy.append((resource, difference))
-            elif resource.stateful is None:
-                doubtful.append((resource, difference))
-            else:
-                harmless.append(difference)
-        retained = resource.changed("RetainData") if resource.type == _SEEDING else None
-        if retained is not None and retained.after == "true":
-            kept.append(retained)
-        elif retained is not None:
-            next_destroy.append((resource, retained))
-    for each in facts:
-        if each.after:
-            kept.append(each)
-        else:
-            next_destroy.append((None, each))
-    if next_destroy:
-        labels = list(dict.fromkeys(label(each) for each, _ in next_destroy if each is not None))
-        things = ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
-        yield Finding(
-            rule="loss.next-destroy",
-            level=Level.BLOCK,
-            stage=change.id,
-            title=title(f"the next deletion or replacement deletes data: {things or 'retain_data is off'}"),
-            consequence="Until now they would stay in the account when the stack is deleted.",
-            action="Keep `retain_data: true`, unless these data can be lost.",
-            details=tuple(
-                f"{'the stage' if each is None else label(each)}: {difference.name or difference.subject} "
-                f"{text(difference.after)} instead of {text(difference.before)}"
-                for each, difference in next_destroy
-            ),
-            differences=tuple(difference for _, difference in next_destroy),
-        )
-    if doubtful:
-        labels = [label(each) for each, _ in doubtful]
-        yield Finding(
-            rule="loss.next-destroy",
-            level=Level.REVIEW,
-            stage=change.id,
-            title=title(f"{several('resource', labels)} {verb(labels, 'is', 'are')} deleted with the stack"),
-            consequence="No specification says if this type holds data.",
-            action="Check what its deletion does.",
-            differences=tuple(difference for _, difference in doubtful),
-        )
+        for each in resource.differences:
+            if each.kind is Kind.ATTRIBUTE and each.name in _POLICIES:
+                before, after = _KEPT.get(each.before), _KEPT.get(each.after)
+                if before is None or after is None:
+                    continue  # a new value of CloudFormation
+                yield _fate(resource, kept=after >= before), label(resource), each
+            elif resource.type == _SEEDING and each.name == "RetainData":
+                yield _Fate.KEPT if each.after == "true" else _Fate.LOST, label(resource), each
+    for each in change.facts("retention.retain_data"):
+        yield _Fate.KEPT if each.after else _Fate.LOST, "the stage", each
+
+
+def _fate(resource: ResourceChange, *, kept: bool) -> _Fate:
     if kept:
+        return _Fate.KEPT
+    if resource.stateful is None:
+        return _Fate.UNKNOWN
+    return _Fate.LOST if resource.stateful else _Fate.NO_DATA
+
+
+def _policies(change: StageComparison) -> Iterator[Finding]:
+    """Yield changed policies on deletion, of all types: a finding for each meaning."""
+    found: dict[_Fate, list[tuple[str, Difference]]] = {}
+    for fate, name, difference in _fates(change):
+        found.setdefault(fate, []).append((name, difference))
+    for fate, items in found.items():
+        labels = list(dict.fromkeys(name for name, each in items if each.kind is not Kind.FACT))
+        things = ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
+        rule, level, what, consequence, action = _WORDS[fate]
         yield Finding(
-            rule="loss.kept",
-            level=Level.ROUTINE,
+            rule=rule,
+            level=level,
             stage=change.id,
-            title="more is kept when a stack is deleted, or as much",
-            consequence="Data that are kept are billed until they are deleted by hand.",
-            differences=tuple(kept),
+            title=title(f"{what}: {things or 'retain_data'}"),
+            consequence=consequence,
+            action=action,
+            details=tuple(
+                f"{name}: {each.name or each.subject} {text(each.after)} instead of {text(each.before)}"
+                for name, each in items
+            ),
+            differences=tuple(each for _, each in items),
         )
-    if harmless:
-        yield Finding(
-            rule="loss.deleted-with-stack",
-            level=Level.ROUTINE,
-            stage=change.id,
-            title=title(f"{several('resource', [each.subject for each in harmless])} deleted with the stack"),
-            consequence="The type holds no data, by AWS's resource specification.",
-            differences=tuple(harmless),
-        )
+
+
+_WORDS = {
+    _Fate.LOST: (
+        "loss.next-destroy",
+        Level.BLOCK,
+        "the next deletion or replacement deletes data",
+        "Until now they would stay in the account when the stack is deleted.",
+        "Keep `retain_data: true`, unless these data can be lost.",
+    ),
+    _Fate.UNKNOWN: (
+        "loss.next-destroy",
+        Level.REVIEW,
+        "deleted with the stack",
+        "No specification says if the type holds data.",
+        "Check what its deletion does.",
+    ),
+    _Fate.KEPT: (
+        "loss.kept",
+        Level.ROUTINE,
+        "kept when the stack is deleted, or as much as before",
+        "Data that are kept are billed until they are deleted by hand.",
+        "",
+    ),
+    _Fate.NO_DATA: (
+        "loss.deleted-with-stack",
+        Level.ROUTINE,
+        "deleted with the stack",
+        "The type holds no data, by AWS's resource specification.",
+        "",
+    ),
+}

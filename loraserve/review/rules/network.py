@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties, text, title
+from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties
+from loraserve.review.values import text, title
 
 _VPC = "AWS::EC2::VPC"
 _SUBNET = "AWS::EC2::Subnet"
@@ -127,7 +128,7 @@ def _vpc(change: StageComparison, replaced: Sequence[_Change]) -> Finding:
         level=Level.BLOCK,
         stage=change.id,
         title=title(f"the VPC or its subnets are replaced: {replaced[0].text}"),
-        consequence="They cannot be changed once deployed: the endpoint's instances are in them, and CloudFormation "
+        consequence="They cannot be changed once deployed: the instances are in them, and CloudFormation "
         "refuses the update while another stack uses them.",
         action="Make another stage with the new network, and move the callers.",
         details=tuple(each.text for each in replaced),

@@ -16,10 +16,9 @@ from loraserve.review.rules.resources import (
     properties,
     resources_of,
     several,
-    text,
-    title,
     verb,
 )
+from loraserve.review.values import text, title
 
 _TOPIC = "AWS::SNS::Topic"
 _SUBSCRIPTION = "AWS::SNS::Subscription"
@@ -131,7 +130,7 @@ def _subscribers(change: StageComparison) -> Iterator[Finding]:
             level=Level.ROUTINE if by_mail else Level.REVIEW,
             stage=change.id,
             title=title(
-                f"{several('subscriber', [address for _, _, address in new])} of alarms {verb(new, 'is', 'are')} new"
+                f"{several('subscriber', [each[2] for each in new])} of alarms {verb(new, 'is', 'are')} new"
             )
             if new
             else "subscriptions of alarms are made again",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import text, title
+from loraserve.review.values import text, title
 
 SEEDING = "Custom::AdapterSeeding"
 #: Rules that each adapter is checked by.
@@ -41,7 +41,7 @@ _STATEMENTS = {
         "supply.hub",
         Level.REVIEW,
         "another Hub",
-        "All adapters and the base model come from there; a digest is compared only where the manifest has one.",
+        "All adapters and the base model come from it; only entries with a digest are compared.",
         "Check who operates it.",
     ),
     "HubTokenSecret": (
