@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loraserve.review.document import LevelName, ReportedFinding, ReviewDocument, StageResult
-from loraserve.review.finding import MAX_TITLE
+from loraserve.review.finding import CATEGORIES, MAX_TITLE
 from loraserve.review.report.inert import plain
 
 #: Lines of the first screen.
@@ -72,7 +72,10 @@ class Fold:
 
 
 def statements(document: ReviewDocument, levels: tuple[LevelName, ...]) -> list[Statement]:
-    """Return the findings of these levels, the gravest first, equal ones of several stages as one."""
+    """Return the findings of these levels, the gravest first, equal ones of several stages as one.
+
+    Those of a level are in the order of `CATEGORIES`, accepted ones last.
+    """
     stages: dict[tuple[object, ...], list[ReportedFinding]] = {}
     for each in document.findings:
         if each.level in levels:
@@ -82,7 +85,14 @@ def statements(document: ReviewDocument, levels: tuple[LevelName, ...]) -> list[
         Statement(finding=same[0], stages=tuple(dict.fromkeys(each.stage for each in same)))
         for same in stages.values()
     ]
-    return sorted(found, key=lambda each: (_RANKS[each.finding.level], each.finding.accepted))
+    return sorted(
+        found,
+        key=lambda each: (
+            _RANKS[each.finding.level],
+            each.finding.accepted,
+            CATEGORIES.index(each.finding.category),
+        ),
+    )
 
 
 def title(document: ReviewDocument) -> str:
