@@ -65,5 +65,7 @@ def commit(root: Path, **files: str) -> str:
 
 def git(root: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-    done = subprocess.run(["git", *identity, *arguments], cwd=root, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=root, check=True, capture_output=True, text=True
+    )
     return done.stdout.strip()
