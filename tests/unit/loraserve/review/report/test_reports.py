@@ -145,7 +145,7 @@ def test_a_long_name_does_not_move_the_title_off_the_line() -> None:
     report = markdown(
         replace(EXAMPLE, findings=(finding("loss.data", "BLOCK", "the bucket is deleted", stage="x" * 900),))
     )
-    assert "- **BLOCK** " + "x" * 30 + "… (+870 characters): the bucket is deleted" in report
+    assert "- **BLOCK** `" + "x" * 30 + "…` (+870 characters): the bucket is deleted" in report
 
 
 def test_equal_findings_of_several_stages_are_one_row() -> None:
