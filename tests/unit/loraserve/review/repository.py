@@ -33,6 +33,7 @@ FILES = {
     "cdk.json": json.dumps({"app": ".venv/bin/python app.py", "context": {"flag": False}}),
     "stages/prod.yaml": "",
     "requirements.txt": "thing==1\n",
+    "package.json": "{}",
     "package-lock.json": "{}",
     ".gitignore": ".venv\nnode_modules\n",
 }
