@@ -44,5 +44,9 @@ def copy(target: Path) -> None:
 def commit(target: Path) -> None:
     """Make a repository of the folder, with one commit."""
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
-    for command in (["init", "--quiet", "--initial-branch=main"], ["add", "--all"], ["commit", "--quiet", "--message", "base"]):
+    for command in (
+        ["init", "--quiet", "--initial-branch=main"],
+        ["add", "--all"],
+        ["commit", "--quiet", "--message", "base"],
+    ):
         subprocess.run([*git, *command], cwd=target, check=True)

@@ -1,4 +1,4 @@
-"""Packages for pip and npm on the disk: a library, this working copy's Node and its CDK CLI."""
+"""Packages for pip and npm on the disk: a library, this working copy's Node and a CDK CLI."""
 
 import io
 import json
@@ -7,10 +7,10 @@ import zipfile
 from pathlib import Path
 
 from stacks.project import ROOT
+from tests.unit.loraserve.review.repository import QUICK_CLI
 
 NODE = (ROOT / ".venv" / "bin" / "node").resolve()
 NPM = NODE.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-CLI = ROOT / "node_modules" / "aws-cdk" / "bin" / "cdk"
 
 
 def package_index(folder: Path) -> Path:
@@ -28,10 +28,10 @@ def package_index(folder: Path) -> Path:
 
 
 def npm_files(folder: Path) -> dict[str, str]:
-    """Make a package with the CDK CLI, and return the files that lock it."""
+    """Make a package with a CDK CLI, and return the files that lock it."""
     package = {"name": "aws-cdk", "version": "1.0.0"}
     with tarfile.open(folder / "cli.tgz", "w:gz") as archive:
-        for name, text in {"package.json": json.dumps(package), "bin/cdk": f'require("{CLI}");\n'}.items():
+        for name, text in {"package.json": json.dumps(package), "bin/cdk": QUICK_CLI}.items():
             entry = tarfile.TarInfo(f"package/{name}")
             entry.size = len(text)
             archive.addfile(entry, io.BytesIO(text.encode()))

@@ -77,13 +77,24 @@ def test_a_shallow_clone_says_that_it_lacks_the_merge_base(
 ) -> None:
     branched(root)
     shallow = tmp_path / "shallow"
-    git(tmp_path, "clone", "--quiet", "--depth=1", "--no-single-branch", "--branch=branch", root.as_uri(), str(shallow))
+    git(
+        tmp_path,
+        "clone",
+        "--quiet",
+        "--depth=1",
+        "--no-single-branch",
+        "--branch=branch",
+        root.as_uri(),
+        str(shallow),
+    )
     monkeypatch.setattr(revisions, "ROOT", shallow)
     with pytest.raises(RevisionError, match="no commit in common in this clone; fetch its whole history"):
         base_revision(None)
 
 
-def test_outside_of_a_repository_the_remedy_is_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_of_a_repository_the_remedy_is_a_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(revisions, "ROOT", tmp_path)
     with pytest.raises(RevisionError, match="run the command in a clone"):
         head_revision()
@@ -131,7 +142,10 @@ def test_a_merge_queue_names_its_base(root: Path, tmp_path: Path, monkeypatch: p
 
 
 def test_an_export_is_the_commit_without_hooks_or_traces(root: Path, tmp_path: Path) -> None:
-    write(root, {".git/hooks/post-checkout": "#!/bin/sh\ntouch ../hook-ran\n", "run.sh": "#!/bin/sh\n", "dir/a": "1"})
+    write(
+        root,
+        {".git/hooks/post-checkout": "#!/bin/sh\ntouch ../hook-ran\n", "run.sh": "#!/bin/sh\n", "dir/a": "1"},
+    )
     (root / ".git/hooks/post-checkout").chmod(0o755)
     (root / "run.sh").chmod(0o755)
     (root / "link").symlink_to("run.sh")

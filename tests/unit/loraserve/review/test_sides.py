@@ -1,4 +1,4 @@
-"""Both sides of small repositories, synthesized by the real CDK CLI."""
+"""Both sides of small repositories. tests/cli/test_working_copy.py compares this one's."""
 
 import json
 import os
@@ -47,12 +47,18 @@ def values(side: Side) -> dict[str, Any]:
     return found
 
 
-def both(base: str | None = None, stage: str | None = None, same: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+def both(
+    base: str | None = None, stage: str | None = None, same: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
     with synthesized_sides(base, stage, same_packages=same) as (before, after):
         return values(before), values(after)
 
 
-def test_each_side_has_its_modules_flags_and_changes(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_side_has_its_modules_flags_and_changes(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(root / "node_modules")
+    (root / "node_modules").symlink_to(ROOT / "node_modules")  # the real CDK CLI
     first = git(root, "rev-parse", "HEAD")
     git(root, "checkout", "--quiet", "-b", "branch")
     settings = json.loads((root / "cdk.json").read_text())
@@ -63,7 +69,11 @@ def test_each_side_has_its_modules_flags_and_changes(root: Path, tmp_path: Path,
     git(root, "checkout", "--quiet", "branch")
     write(root, {"only_head.py": 'VALUE = "uncommitted"\n'})
     monkeypatch.setenv("PYTHONPATH", str(root))  # leads to the head's modules
-    files = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file() and ".git" not in path.parts}
+    files = {
+        path: path.stat().st_mtime_ns
+        for path in root.rglob("*")
+        if path.is_file() and ".git" not in path.parts
+    }
     with synthesized_sides(None, None, same_packages=False) as (before, after):
         assert values(before) == {"model": "first", "only_head": None, "flag": False, "thing": None}
         assert values(after) == {"model": "second", "only_head": "uncommitted", "flag": True, "thing": None}
@@ -79,10 +89,15 @@ def test_each_side_has_its_modules_flags_and_changes(root: Path, tmp_path: Path,
     assert not (tmp_path / "cache").exists()
 
 
-def test_the_base_has_no_editable_package_and_no_way_to_write_into_the_heads(root: Path, tmp_path: Path) -> None:
+def test_the_base_has_no_editable_package_and_no_way_to_write_into_the_heads(
+    root: Path, tmp_path: Path
+) -> None:
     (root / ".venv").unlink()
     site = root / ".venv" / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
-    write(site, {"__editable___head_finder.py": "", "__editable__.head.pth": str(root), "thing.py": "VALUE = 7\n"})
+    write(
+        site,
+        {"__editable___head_finder.py": "", "__editable__.head.pth": str(root), "thing.py": "VALUE = 7\n"},
+    )
     write(root / ".venv", {"bin/node": "", "bin/python": "the head's", "lambda-wheels/a.whl": "a"})
     (tmp_path / "tree").mkdir()
     packages.link_heads(tmp_path / "tree")
@@ -106,7 +121,9 @@ def test_a_stage_that_one_side_lacks_is_missing_in_its_assembly(root: Path) -> N
     assert (of_prod[0]["model"], of_prod[1]) == ("first", {})
 
 
-def test_a_failing_head_keeps_the_apps_exit_code_and_a_failing_base_is_named(root: Path, tmp_path: Path) -> None:
+def test_a_failing_head_keeps_the_apps_exit_code_and_a_failing_base_is_named(
+    root: Path, tmp_path: Path
+) -> None:
     app = (root / "app.py").read_text()
     write(root, {"app.py": 'import sys; sys.exit("prod.yaml: regoin: unknown key")\n'})
     with pytest.raises(AppFailed, match=r"^prod\.yaml: regoin: unknown key$") as refused:
@@ -144,7 +161,9 @@ with sides.synthesized_sides("HEAD", None, same_packages=False):
     pass
 """
     variables = {"STARTED": str(started), "TMPDIR": str(tmp_path / "temporary")}
-    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=os.environ | variables, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, env=os.environ | variables, stderr=subprocess.DEVNULL
+    ) as process:
         deadline = time.monotonic() + 60
         while len(list(started.iterdir())) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -152,7 +171,9 @@ with sides.synthesized_sides("HEAD", None, same_packages=False):
         process.wait(30)
     assert len(list(started.iterdir())) == 2
     assert [path.name for path in started.iterdir() if is_running(path.name)] == []
-    assert [path for path in (tmp_path / "temporary").iterdir() if path.name.startswith("lora-serving-")] == []
+    assert [
+        path for path in (tmp_path / "temporary").iterdir() if path.name.startswith("lora-serving-")
+    ] == []
     assert git(root, "worktree", "list").count("\n") == 0
 
 
@@ -191,7 +212,9 @@ def test_packages_that_cannot_be_installed_end_the_comparison_unless_the_heads_m
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "true")
     write(root, {"requirements.txt": "thing==2\n"})
-    with pytest.raises(SideError, match=r"(?s)has other packages, which cannot be installed: .*thing==1") as failed:
+    with pytest.raises(
+        SideError, match=r"(?s)has other packages, which cannot be installed: .*thing==1"
+    ) as failed:
         both("HEAD")
     assert "add --same-packages" in str(failed.value)
     with synthesized_sides("HEAD", None, same_packages=True) as (before, after):
