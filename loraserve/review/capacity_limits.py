@@ -28,9 +28,14 @@ class Limits:
 
     def __str__(self) -> str:
         """E.g. `2 to 4 instances`."""
+        return f"{self.numbers} instance{'' if self.maximum == 1 else 's'}"
+
+    @property
+    def numbers(self) -> str:
+        """E.g. `2 to 4`."""
         if self.minimum == self.maximum:
-            return f"{self.minimum} instance{'' if self.minimum == 1 else 's'}"
-        return f"{self.minimum} to {self.maximum} instances"
+            return f"{self.minimum}"
+        return f"{self.minimum} to {self.maximum}"
 
 
 def limits_of(target: Properties) -> dict[str, Limits] | None:

@@ -35,11 +35,12 @@ def capacity(change: StageComparison) -> Iterator[Finding]:
     if not old and not new:
         yield from _of_count(change, instance_count(change.before), instance_count(change.after))
     elif old and new and (initial := change.facts("fleet.initial")):
+        count: int = initial[0].after
         yield Finding(
             rule="capacity.initial",
             level=Level.ROUTINE,
             stage=change.id,
-            title=f"a new endpoint starts with {initial[0].after} instances instead of {initial[0].before}",
+            title=f"a new endpoint starts with {Limits(count, count)} instead of {initial[0].before}",
             consequence="A running endpoint keeps the number that autoscaling has chosen.",
             differences=tuple(initial),
             before=initial[0].before,
@@ -100,7 +101,7 @@ def fewer_or_more(
         ("fewer", Level.REVIEW, fewer, _FEWER, "Compare with the number of instances on the dashboard."),
         ("more", Level.ROUTINE, more, "", ""),
     ):
-        lines = [f"{in_words(name)}{new} instead of {old}" for name, (old, new) in found.items()]
+        lines = [f"{in_words(name)}{new} instead of {old.numbers}" for name, (old, new) in found.items()]
         if lines:
             yield Finding(
                 rule=f"capacity.{rule}",

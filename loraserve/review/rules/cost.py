@@ -43,8 +43,16 @@ def cost(change: StageComparison) -> Iterator[Finding]:
             details=(f"printed by the base: {printed}", f"by the new table: {before.one_line()}"),
             differences=outputs,
         )
-    if facts or (outputs and not repriced):
+    if facts:
         yield _compared(change, before, after, billed)
+    elif outputs and not repriced:
+        yield Finding(
+            rule="form.cost",
+            level=Level.NOISE,
+            stage=change.id,
+            title=f"the output {OUTPUT} is worded in another way",
+            differences=outputs,
+        )
 
 
 def _compared(
@@ -128,12 +136,12 @@ def _unknown(
     """Report that a cost is not known, where the bill may differ."""
     differs = not equal(*(priced_resources(stage) for stage, _ in estimates.values()))
     if differs or billed:
-        missing = [side for side, (_, found) in estimates.items() if found is None]
+        missing = {side: stage for side, (stage, found) in estimates.items() if found is None}
         yield Finding(
             rule="cost.unknown",
             level=Level.REVIEW if differs else Level.ROUTINE,
             stage=change.id,
-            title=f"cost: not known on the {' and on the '.join(missing)}",
+            title=f"cost: not known on the {' and on the '.join(missing)}, {_reason(*missing.values())}",
             consequence="Fleet, region or network differ, and so does the bill." if differs else "",
             action="Compare both sides below; if a price is missing, add it to stacks/sizing/prices.yaml."
             if differs
@@ -148,9 +156,16 @@ def _line(stage: Stage, found: Estimate | None) -> str:
     if found is not None:
         return found.one_line()
     if stage.facts is None:
-        return f"not known, its assembly has no facts; printed by its synth: {printed_cost(stage)}"
-    fleet, region = stage.facts.fleet, stage.facts.billed.region
-    return f"not known, stacks/sizing/prices.yaml has no price of {fleet.instance_type} in {region}"
+        return f"not known, {_reason(stage)}; printed by its synth: {printed_cost(stage)}"
+    return f"not known, {_reason(stage)}"
+
+
+def _reason(*stages: Stage) -> str:
+    """Say why the cost of the stages is not known; of several, the reason of the last."""
+    facts = stages[-1].facts
+    if facts is None:
+        return "without a facts file"
+    return f"no price of {facts.fleet.instance_type} in {facts.billed.region}"
 
 
 def _outputs(change: StageComparison) -> tuple[Difference, ...]:

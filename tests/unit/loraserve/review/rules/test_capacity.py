@@ -86,6 +86,13 @@ def renamed(templates: Templates, facts: Templates) -> None:
     resources["Other"] = resources.pop("Target")
 
 
+def started(count: int) -> Edit:
+    def edit(templates: Templates, facts: Templates) -> None:
+        facts["fleet"]["initial"] = count
+
+    return edit
+
+
 def alarm_text(old: str, new: str, maximum: int = 8) -> Edit:
     def edit(templates: Templates, facts: Templates) -> None:
         properties(templates, TARGET)["MaxCapacity"] = maximum
@@ -98,20 +105,20 @@ def alarm_text(old: str, new: str, maximum: int = 8) -> Edit:
 
 #: Edit of Prod, which has 2 to 4 instances; rules with levels, and the title of the gravest.
 CASES: dict[str, tuple[Edit, dict[str, str], str]] = {
-    "maximum falls": (target(MaxCapacity=3), {"capacity.fewer": "REVIEW"}, "2 to 3 instances instead of 2 to 4 instances"),
-    "minimum falls": (target(MinCapacity=1), {"capacity.fewer": "REVIEW"}, "1 to 4 instances instead of 2 to 4 instances"),
-    "both ways": (target(MinCapacity=3, MaxCapacity=3), {"capacity.fewer": "REVIEW", "capacity.more": "ROUTINE"}, "3 instances instead of 2 to 4 instances"),
-    "maximum rises": (target(MaxCapacity=8), {"capacity.more": "ROUTINE"}, "2 to 8 instances instead of 2 to 4 instances"),
+    "maximum falls": (target(MaxCapacity=3), {"capacity.fewer": "REVIEW"}, "2 to 3 instances instead of 2 to 4"),
+    "minimum falls": (target(MinCapacity=1), {"capacity.fewer": "REVIEW"}, "1 to 4 instances instead of 2 to 4"),
+    "both ways": (target(MinCapacity=3, MaxCapacity=3), {"capacity.fewer": "REVIEW", "capacity.more": "ROUTINE"}, "3 instances instead of 2 to 4"),
+    "maximum rises": (target(MaxCapacity=8), {"capacity.more": "ROUTINE"}, "2 to 8 instances instead of 2 to 4"),
     "schedule below the limits": (
-        target(ScheduledActions=[schedule("nights", 1, 4)]), {"capacity.fewer": "REVIEW"}, "schedule `nights`: 1 to 4 instances instead of 2 to 4 instances",
+        target(ScheduledActions=[schedule("nights", 1, 4)]), {"capacity.fewer": "REVIEW"}, "schedule `nights`: 1 to 4 instances instead of 2 to 4",
     ),
     "schedule that caps": (
-        target(ScheduledActions=[schedule("nights", 2, 2)]), {"capacity.fewer": "REVIEW"}, "schedule `nights`: 2 instances instead of 2 to 4 instances",
+        target(ScheduledActions=[schedule("nights", 2, 2)]), {"capacity.fewer": "REVIEW"}, "schedule `nights`: 2 instances instead of 2 to 4",
     ),
-    "schedule above the limits": (target(ScheduledActions=[schedule("days", 4, 8)]), {"capacity.more": "ROUTINE"}, "schedule `days`: 4 to 8 instances instead of 2 to 4 instances"),
+    "schedule above the limits": (target(ScheduledActions=[schedule("days", 4, 8)]), {"capacity.more": "ROUTINE"}, "schedule `days`: 4 to 8 instances instead of 2 to 4"),
     "schedule of equal limits": (target(ScheduledActions=[schedule("days", 2, 4)]), {"capacity.policy": "ROUTINE"}, "the schedules of autoscaling change, their limits stay"),
     "two schedules": (
-        target(ScheduledActions=[schedule("nights", 1, 2), schedule("weekend", 1, 1)]), {"capacity.fewer": "REVIEW"}, "schedule `nights`: 1 to 2 instances instead of 2 to 4 instances, and 1 more",
+        target(ScheduledActions=[schedule("nights", 1, 2), schedule("weekend", 1, 1)]), {"capacity.fewer": "REVIEW"}, "schedule `nights`: 1 to 2 instances instead of 2 to 4, and 1 more",
     ),
     "suspended": (target(SuspendedState={"DynamicScalingInSuspended": False, "DynamicScalingOutSuspended": True}), {"capacity.unscaled": "REVIEW"}, "autoscaling is suspended: DynamicScalingOutSuspended"),
     "not suspended": (target(SuspendedState={"DynamicScalingOutSuspended": False}), {"capacity.scaled": "ROUTINE"}, "autoscaling resumes"),
@@ -121,12 +128,13 @@ CASES: dict[str, tuple[Edit, dict[str, str], str]] = {
     "target of another logical id": (renamed, {"capacity.unscaled": "REVIEW", "capacity.scaled": "ROUTINE"}, "autoscaling loses a target or a policy"),
     "aim": (tracking(TargetValue=7), {"capacity.policy": "ROUTINE"}, "autoscaling.target is 7 instead of 5"),
     "pauses": (tracking(ScaleInCooldown=60, ScaleOutCooldown=60), {"capacity.policy": "ROUTINE"}, "autoscaling: scale_out_cooldown_seconds, scale_in_cooldown_seconds change"),
-    "quota": (quota, {"capacity.quota": "REVIEW", "cost.up": "REVIEW"}, "an update needs a quota of 12 ml.g5.xlarge instead of 6 ml.g5.xlarge"),
+    "quota": (quota, {"capacity.quota": "REVIEW", "cost.up": "REVIEW"}, "an update needs a quota of 12 ml.g5.xlarge instead of 6"),
     "instance type": (another_type, {"capacity.quota": "REVIEW", "cost.up": "ROUTINE"}, "an update needs a quota of 6 ml.g5.2xlarge instead of 6 ml.g5.xlarge"),
+    "count at the start": (started(1), {"capacity.initial": "ROUTINE"}, "a new endpoint starts with 1 instance instead of 2"),
     "words of the quota": (reworded, {"form.quota": "NOISE"}, "the output InstanceQuota is worded in another way: the quota of 6 ml.g5.xlarge stays"),
-    "alarm repeats the limit": (alarm_text("limit of 4", "limit of 8"), {"capacity.more": "ROUTINE", "form.limit": "NOISE"}, "2 to 8 instances instead of 2 to 4 instances"),
-    "alarm says something else": (alarm_text("20 minutes", "40 minutes"), {"capacity.more": "ROUTINE"}, "2 to 8 instances instead of 2 to 4 instances"),
-    "alarm says more": (alarm_text("limit of 4", "limit of 8 or so"), {"capacity.more": "ROUTINE"}, "2 to 8 instances instead of 2 to 4 instances"),
+    "alarm repeats the limit": (alarm_text("limit of 4", "limit of 8"), {"capacity.more": "ROUTINE", "form.limit": "NOISE"}, "2 to 8 instances instead of 2 to 4"),
+    "alarm says something else": (alarm_text("20 minutes", "40 minutes"), {"capacity.more": "ROUTINE"}, "2 to 8 instances instead of 2 to 4"),
+    "alarm says more": (alarm_text("limit of 4", "limit of 8 or so"), {"capacity.more": "ROUTINE"}, "2 to 8 instances instead of 2 to 4"),
 }  # fmt: skip
 
 #: Edits that no rule of capacity judges: they stay unknown.

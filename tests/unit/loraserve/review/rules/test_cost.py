@@ -67,8 +67,8 @@ CASES: dict[str, tuple[Edit, str, str, str]] = {
     "many metrics": (billed(custom_metrics=1500), "cost.up", "REVIEW", "cost: at most 4,569 USD a month instead of 4,128 (+442)"),
     "updates": (billed(rollout_instances=4), "cost.up", "ROUTINE", "cost: each hour of an update 5.63 USD instead of 2.82 (+2.82)"),
     "a region of equal prices": (billed(region="us-west-2"), "cost.equal", "ROUTINE", "cost: at most 4,128 USD a month, as before"),
-    "no price of the type": (unpriced, "cost.unknown", "REVIEW", "cost: not known on the head"),
-    "no price in the region": (billed(region="eu-west-1"), "cost.unknown", "ROUTINE", "cost: not known on the head"),
+    "no price of the type": (unpriced, "cost.unknown", "REVIEW", "cost: not known on the head, no price of ml.p5.48xlarge in us-east-1"),
+    "no price in the region": (billed(region="eu-west-1"), "cost.unknown", "ROUTINE", "cost: not known on the head, no price of ml.g5.xlarge in eu-west-1"),
 }  # fmt: skip
 
 
@@ -98,8 +98,9 @@ def test_a_change_costs(name: str, changes: dict[str, StageComparison]) -> None:
 
 
 def test_both_sides_are_priced_in_their_region(prod: Stage, changes: dict[str, StageComparison]) -> None:
-    (line, *_) = [each for each in only(changes["no price in the region"]).details if "head" in each]
-    assert line == "head: not known, stacks/sizing/prices.yaml has no price of ml.g5.xlarge in eu-west-1"
+    base, head = only(changes["no price in the region"]).details
+    assert base == f"base: {printed_cost(prod)}"
+    assert head == "head: not known, no price of ml.g5.xlarge in eu-west-1"
 
 
 def test_every_stages_own_line_is_the_estimate_of_its_facts(assembly: Path) -> None:
@@ -129,17 +130,24 @@ def test_without_facts_on_the_base_the_cost_is_not_known(prod: Stage) -> None:
     assert (more.rule, more.level.name, more.title) == (
         "cost.unknown",
         "REVIEW",
-        "cost: not known on the base",
+        "cost: not known on the base, without a facts file",
     )
     assert set(more.differences) == {each for each in found["more"].differences if each.kind is Kind.SECTION}
-    assert "its assembly has no facts" in more.details[0]
+    assert more.details[0].startswith("base: not known, without a facts file; printed by its synth: about")
 
 
 def test_without_facts_on_either_side_it_is_known_on_none(prod: Stage) -> None:
     bare = replace(prod, facts=None)
     found = only(compared(bare, {"more": more_instances})["more"])
-    assert found.title == "cost: not known on the base and on the head"
+    assert found.title == "cost: not known on the base and on the head, without a facts file"
 
 
 def test_without_a_change_there_is_no_finding(prod: Stage) -> None:
     assert list(cost(compared(prod, {"same": lambda *_: None})["same"])) == []
+
+
+def test_another_wording_of_the_output_is_a_change_of_form(prod: Stage) -> None:
+    change = compared(prod, {"words": printed("about 1 USD per month")})["words"]
+    found = only(change)
+    assert (found.rule, found.level.name) == ("form.cost", "NOISE")
+    assert set(found.differences) == set(change.differences)
