@@ -65,7 +65,7 @@ class EndpointUpdate:
 
     @property
     def is_of_config(self) -> bool:
-        """Whether the endpoint gets another config, not only another deployment configuration."""
+        """True if the endpoint gets another config, not only another deployment configuration."""
         return bool(self.configs or self.models)
 
     @property

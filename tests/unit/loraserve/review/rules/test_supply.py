@@ -1,6 +1,7 @@
 """Content of images and functions, adapters of another base, and facts, for edits of `prod`."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,10 +48,19 @@ FACTS = StageFacts.model_validate(
 )  # fmt: skip
 
 
-def comparison(before: Stage, after: Stage) -> StageComparison:
-    [change] = compare(
-        *(Assembly(stages={"Prod": replace(side, id="Prod")}, prices_date=None) for side in (before, after))
+def comparisons(pairs: Sequence[tuple[Stage, Stage]]) -> list[StageComparison]:
+    sides = (
+        Assembly(
+            stages={str(number): replace(pair[side], id=str(number)) for number, pair in enumerate(pairs)},
+            prices_date=None,
+        )
+        for side in (0, 1)
     )
+    return compare(*sides)
+
+
+def comparison(before: Stage, after: Stage) -> StageComparison:
+    [change] = comparisons([(before, after)])
     return change
 
 
@@ -67,8 +77,8 @@ def asset(path: Path, files: dict[str, str], **build: object) -> Asset:
     return Asset(path=write(path, files), is_image=bool(build), build=build)
 
 
-def found(before: Stage, after: Stage, rule: str) -> list[Finding]:
-    return [each for each in findings(comparison(before, after)) if each.rule == rule]
+def found(change: StageComparison, rule: str) -> list[Finding]:
+    return [each for each in findings(change) if each.rule == rule]
 
 
 def test_code_of_two_functions_is_one_finding_with_the_changed_files(prod: Stage, tmp_path: Path) -> None:
@@ -87,13 +97,10 @@ def test_code_of_two_functions_is_one_finding_with_the_changed_files(prod: Stage
 def test_code_that_is_in_no_assembly_or_in_another_bucket_is_to_be_read(prod: Stage, tmp_path: Path) -> None:
     known = (OLD, asset(tmp_path / "a", {}))
     before = with_assets(prod, function(OLD), known)
-    for edit in (
-        function(NEW),
-        function(OLD, "other"),
-        put("SeederD17DDE2F", "Code", {"ZipFile": "x"}, STORE),
-    ):
-        after = with_assets(prod, all_of(function(OLD), edit), known)
-        [finding] = findings(comparison(before, after))
+    edits = (function(NEW), function(OLD, "other"), put("SeederD17DDE2F", "Code", {"ZipFile": "x"}, STORE))
+    pairs = [(before, with_assets(prod, all_of(function(OLD), edit), known)) for edit in edits]
+    for change in comparisons(pairs):
+        [finding] = findings(change)
         assert (finding.rule, finding.level) == ("supply.lambda", Level.REVIEW)
 
 
@@ -101,19 +108,28 @@ def test_an_image_names_its_files_and_its_base(prod: Stage, tmp_path: Path) -> N
     def built(hash_: str, content: str, base: str) -> Stage:
         uri = {"Fn::Sub": f"${{AWS::AccountId}}.dkr.ecr.us-east-1.${{AWS::URLSuffix}}/assets:{hash_}"}
         context = asset(
-            tmp_path / hash_, {"container/gateway/main.py": content}, dockerBuildArgs={"BASE": base}
+            tmp_path / f"{hash_}{content}",
+            {"container/gateway/main.py": content},
+            dockerBuildArgs={"BASE": base},
         )
         return with_assets(prod, put("Model", "PrimaryContainer.Image", uri), (hash_, context))
 
     pinned = f"ghcr.io/lorax@sha256:{OLD}"
-    [image] = found(built(OLD, "1", "ghcr.io/lorax:1"), built(NEW, "2", "ghcr.io/lorax:2"), "supply.image")
+    other, to_digest, to_tag = comparisons(
+        [
+            (built(OLD, "1", "ghcr.io/lorax:1"), built(NEW, "2", "ghcr.io/lorax:2")),
+            (built(OLD, "1", "ghcr.io/lorax:1"), built(NEW, "1", pinned)),
+            (built(OLD, "1", pinned), built(NEW, "1", "ghcr.io/lorax:1")),
+        ]
+    )
+    [image] = found(other, "supply.image")
     assert image.level is Level.ROUTINE
     assert image.details == (
         "dockerBuildArgs.BASE: ghcr.io/lorax:1 → ghcr.io/lorax:2",
         "changed: container/gateway/main.py",
     )
-    assert found(built(OLD, "1", "ghcr.io/lorax:1"), built(NEW, "1", pinned), "supply.unpinned") == []
-    [unpinned] = found(built(OLD, "1", pinned), built(NEW, "1", "ghcr.io/lorax:1"), "supply.unpinned")
+    assert found(to_digest, "supply.unpinned") == []
+    [unpinned] = found(to_tag, "supply.unpinned")
     assert unpinned.level is Level.REVIEW
 
 
@@ -143,7 +159,7 @@ def env(variable: str, value: str) -> Edit:
 
 def test_a_lower_rank_names_the_adapters_above_it(prod: Stage, tmp_path: Path) -> None:
     before, after = packed(prod, tmp_path), packed(prod, tmp_path, env("MAX_ADAPTER_RANK", "16"))
-    [finding] = found(before, after, "model.limits")
+    [finding] = found(comparison(before, after), "model.limits")
     assert finding.details[1:3] == (
         "adapter high has rank 32",
         "not known here: the rank of 1 adapters, whose configs are not in the assembly",
@@ -152,7 +168,7 @@ def test_a_lower_rank_names_the_adapters_above_it(prod: Stage, tmp_path: Path) -
 
 def test_another_model_names_the_adapters_of_another_base(prod: Stage, tmp_path: Path) -> None:
     model = (env("HF_MODEL_ID", "org/model"), env("HF_MODEL_REVISION", "0b" * 20))
-    [finding] = found(packed(prod, tmp_path), packed(prod, tmp_path, *model), "model.changed")
+    [finding] = found(comparison(packed(prod, tmp_path), packed(prod, tmp_path, *model)), "model.changed")
     assert finding.details[-3:] == (
         f"adapter high was trained on org/model at {'0a' * 20}",
         "adapter low was trained on other/model",
