@@ -11,16 +11,9 @@ from loraserve.review.adapter_changes import AdapterChange, What, changes_betwee
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import (
-    changed,
-    is_whole,
-    properties,
-    resources_of,
-    several,
-    text,
-    title,
-)
+from loraserve.review.rules.resources import changed, is_whole, properties, resources_of, several
 from loraserve.review.rules.seeding import SEEDING, seeding
+from loraserve.review.values import text, title
 from stacks.facts import PackedAdapterFacts
 
 #: Lines of a finding; the report's table has the others.

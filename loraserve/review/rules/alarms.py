@@ -14,16 +14,8 @@ from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.alarm_direction import WHEN, Direction, direction
 from loraserve.review.rules.metric_filters import metric_filters
 from loraserve.review.rules.notification import notification
-from loraserve.review.rules.resources import (
-    changed,
-    is_whole,
-    label,
-    properties,
-    resources_of,
-    several,
-    text,
-    title,
-)
+from loraserve.review.rules.resources import changed, is_whole, label, properties, resources_of, several
+from loraserve.review.values import text, title
 
 ALARM = "AWS::CloudWatch::Alarm"
 _DASHBOARD = "AWS::CloudWatch::Dashboard"
@@ -63,13 +55,18 @@ def _finding(
     statement: _Statement,
     items: Sequence[tuple[ResourceChange, tuple[Difference, ...]]],
 ) -> Finding:
-    labels = [_name(resource) for resource, _ in items]
+    labels = [_short(change, resource) for resource, _ in items]
     differences = tuple(each for _, some in items for each in some)
+    values = ""
+    if len(differences) == 1 and differences[0].name in WHEN:
+        values = (
+            f": {differences[0].name} {text(differences[0].after)} instead of {text(differences[0].before)}"
+        )
     return Finding(
         rule=statement.rule,
         level=statement.level,
         stage=change.id,
-        title=title(f"{several('alarm', labels)} {statement.says}"),
+        title=title(f"{several('alarm', labels)} {statement.says}{values}"),
         consequence=statement.consequence,
         action="" if statement.level < Level.REVIEW else "Keep the guard, or say why it is not needed.",
         details=tuple(
@@ -222,6 +219,14 @@ def _when(resource: ResourceChange, is_guard: bool) -> Iterator[tuple[_Statement
 
 def _changes(resource: ResourceChange, names: Sequence[str]) -> list[Difference]:
     return [each for each in resource.differences if each.kind is Kind.PROPERTY and each.name in names]
+
+
+def _short(change: StageComparison, resource: ResourceChange) -> str:
+    """Return an alarm's name without the endpoint's, which all of the stage begin with."""
+    name = _name(resource)
+    for _, _, endpoint in resources_of(change.before, "AWS::SageMaker::Endpoint"):
+        name = name.removeprefix(f"{text(properties(endpoint).get('EndpointName'))}-")
+    return name
 
 
 def _name(resource: ResourceChange) -> str:

@@ -9,16 +9,8 @@ from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Impact, Kind
 from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.lifecycle import compare_lifecycles
-from loraserve.review.rules.resources import (
-    REPLACING,
-    changed,
-    days,
-    is_whole,
-    label,
-    properties,
-    text,
-    title,
-)
+from loraserve.review.rules.resources import REPLACING, changed, days, is_whole, label, properties
+from loraserve.review.values import text, title
 
 BUCKET = "AWS::S3::Bucket"
 _SEEDING = "Custom::AdapterSeeding"

@@ -10,7 +10,8 @@ from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Json, Kind
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import REPLACING, changed, label, several, title
+from loraserve.review.rules.resources import REPLACING, changed, label, several
+from loraserve.review.values import title
 
 _CDK_METADATA = "AWS::CDK::Metadata"
 #: Metadata that CloudFormation's helpers on instances run; the console only shows the others (CloudFormation

@@ -8,9 +8,9 @@ from loraserve.review.assembly import Stack, Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import resources_of, several, text, title
+from loraserve.review.rules.resources import resources_of, several
+from loraserve.review.values import text, title
 
-_ENDPOINT = "AWS::SageMaker::Endpoint"
 _UNKNOWN_ACCOUNT = "unknown-account"
 
 
@@ -103,42 +103,44 @@ def _places(change: StageComparison) -> Iterator[Finding]:
 
 
 def _account(value: str) -> str:
-    return "of the deploying credentials" if value == _UNKNOWN_ACCOUNT else value
+    return "that of the deploying credentials" if value == _UNKNOWN_ACCOUNT else value
 
 
 def _names(change: StageComparison) -> Iterator[Finding]:
-    """Yield another name of the endpoint or of stacks."""
+    """Yield other names of stacks; the endpoint itself has a finding where it is replaced."""
     facts = change.facts("endpoint_name")
-    names = [
-        found for each in change.of_type(_ENDPOINT) if (found := each.changed("EndpointName")) is not None
-    ]
-    stacks = change.deployment("stackName")
-    # The stack's name is the seeding's owner, and part of the endpoint's.
-    owners = [
-        found
-        for each in change.of_type("Custom::AdapterSeeding")
-        if stacks and (found := each.changed("Owner")) is not None
-    ]
-    differences = (*facts, *names, *stacks, *owners)
-    if not differences:
-        return
-    # The template's name has the stage's stack name in it; the facts' is plain text.
-    main = (facts or names or stacks or owners)[0]
-    kind = "endpoint" if facts or names else "stack"
-    yield Finding(
-        rule="identity.endpoint",
-        level=Level.BLOCK,
-        stage=change.id,
-        title=title(f"{kind} `{text(main.after)}` instead of `{text(main.before)}`"),
-        consequence="Callers' calls fail, because they name the old endpoint."
-        if kind == "endpoint"
-        else "A second stack is made; the old one stays deployed, is billed, and its data are not moved.",
-        action="Make another stage, move the callers, then destroy this one.",
-        details=tuple(f"stack {text(each.before)} → {text(each.after)}" for each in stacks),
-        differences=differences,
-        before=main.before,
-        after=main.after,
-    )
+    if stacks := change.deployment("stackName"):
+        # The seeding's owner is the stack's name.
+        owners = [
+            each
+            for resource in change.of_type("Custom::AdapterSeeding")
+            for each in resource.differences
+            if each.name == "Owner"
+        ]
+        yield Finding(
+            rule="identity.endpoint",
+            level=Level.BLOCK,
+            stage=change.id,
+            title=title(f"stack `{stacks[0].after}` instead of `{stacks[0].before}`"),
+            consequence="A second stack is made; the old one stays and is billed, its data are not moved.",
+            action="Make another stage, move the callers, then destroy this one.",
+            details=tuple(f"{each.before} → {each.after}" for each in stacks),
+            differences=(*facts, *stacks, *owners),
+            before=stacks[0].before,
+            after=stacks[0].after,
+        )
+    elif facts:
+        yield Finding(
+            rule="identity.endpoint",
+            level=Level.BLOCK,
+            stage=change.id,
+            title=title(f"endpoint `{facts[0].after}` instead of `{facts[0].before}`"),
+            consequence="Callers' calls fail, because they name the old endpoint.",
+            action="Make another stage, move the callers, then destroy this one.",
+            differences=tuple(facts),
+            before=facts[0].before,
+            after=facts[0].after,
+        )
 
 
 def _stacks(change: StageComparison) -> Iterator[Finding]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Impact
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties, title
+from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties
+from loraserve.review.values import title
 
 KEY = "AWS::KMS::Key"
 #: KMS's period without `PendingWindowInDays`.

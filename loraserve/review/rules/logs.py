@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import REPLACING, changed, days, is_whole, label, several, title, verb
+from loraserve.review.rules.resources import REPLACING, changed, days, is_whole, label, several, verb
+from loraserve.review.values import title
 
 LOG_GROUP = "AWS::Logs::LogGroup"
 _FOREVER = float("inf")

@@ -12,7 +12,8 @@ from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.buckets import buckets
 from loraserve.review.rules.keys import keys
 from loraserve.review.rules.logs import log_groups
-from loraserve.review.rules.resources import changed, label, several, text, title
+from loraserve.review.rules.resources import changed, label, several
+from loraserve.review.values import text, title
 
 _SEEDING = "Custom::AdapterSeeding"
 _POLICIES = ("DeletionPolicy", "UpdateReplacePolicy")

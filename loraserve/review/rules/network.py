@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties, text, title
+from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties
+from loraserve.review.values import text, title
 
 _VPC = "AWS::EC2::VPC"
 _SUBNET = "AWS::EC2::Subnet"

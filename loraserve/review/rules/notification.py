@@ -16,10 +16,9 @@ from loraserve.review.rules.resources import (
     properties,
     resources_of,
     several,
-    text,
-    title,
     verb,
 )
+from loraserve.review.values import text, title
 
 _TOPIC = "AWS::SNS::Topic"
 _SUBSCRIPTION = "AWS::SNS::Subscription"

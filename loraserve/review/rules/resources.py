@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
-from loraserve.review.difference import Impact, Json, Kind
-from loraserve.review.finding import MAX_TITLE
+from loraserve.review.difference import Impact, Kind
 
 #: The resource is another one afterwards.
 REPLACING = (Impact.REPLACE, Impact.MAY_REPLACE)
@@ -68,21 +66,3 @@ def days(number: float) -> str:
     if number == float("inf"):
         return "no limit"
     return f"{number:g} day" if number == 1 else f"{number:g} days"
-
-
-def title(text: str) -> str:
-    """Cut a title to the characters of a finding's."""
-    return text if len(text) <= MAX_TITLE else f"{text[: MAX_TITLE - 1].rstrip()}…"
-
-
-def text(value: Json) -> str:
-    """Return a value of a template in short: a string as it is, `Ref` and `Fn::GetAtt` as the logical id."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict) and len(value) == 1:
-        [(function, argument)] = value.items()
-        if function == "Ref":
-            return str(argument)
-        if function == "Fn::GetAtt" and isinstance(argument, list):
-            return ".".join(map(str, argument))
-    return "nothing" if value is None else json.dumps(value, sort_keys=True)

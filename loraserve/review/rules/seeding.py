@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import text, title
+from loraserve.review.values import text, title
 
 SEEDING = "Custom::AdapterSeeding"
 #: Rules that each adapter is checked by.

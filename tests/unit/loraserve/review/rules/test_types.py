@@ -115,7 +115,6 @@ case("nothing", lambda templates: None)
 # identity
 case("account", stacks(account="222222222222"), ("identity.account", B))
 case("region", stacks(region="eu-west-1"), ("identity.region", B))
-case("endpoint name", put("Serving", "Endpoint", EndpointName="other"), ("identity.endpoint", B))
 case("stack name", stacks(stack_name="LoraServing-Other"), ("identity.endpoint", B))
 case("stack left", without("Network"), ("identity.stack-left", V))
 case("data's stack left", without("AdapterStore"), ("identity.stack-left", V), ("loss.left-behind", B))
