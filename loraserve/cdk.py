@@ -93,6 +93,9 @@ def running(
         except BaseException:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
+                # Its end comes when the last of the processes has ended: none writes any more.
+                assert process.stdout is not None  # noqa: S101 — it is a pipe
+                process.stdout.read()
             raise
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loraserve.review.document import LevelName, ReportedFinding, ReviewDocument, StageResult
-from loraserve.review.finding import MAX_TITLE
+from loraserve.review.finding import CATEGORIES, MAX_TITLE
 from loraserve.review.report.inert import plain
 
 #: Lines of the first screen.
@@ -22,6 +22,8 @@ _MIN_OPEN = 3
 #: Stages in the table; the title has `_MAX_NAMES`.
 _MAX_ROWS = 5
 _MAX_NAMES = 8
+#: Characters of a stage's name, so that no name moves a title off the line.
+_MAX_NAME = 30
 #: Lines of details below a finding.
 _MAX_DETAILS = 40
 COLUMNS = ("stage", "verdict", "requests meanwhile", "adapters", "USD/month (most)", "access")
@@ -40,8 +42,8 @@ _ELSE: tuple[LevelName, ...] = ("ROLLOVER", "ROUTINE")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statement:
-    """A finding, equal in several stages."""
+class GroupedFinding:
+    """A finding with the stages that have it."""
 
     finding: ReportedFinding
     stages: tuple[str, ...]
@@ -71,24 +73,37 @@ class Fold:
     header: tuple[str, ...] = ()
 
 
-def statements(document: ReviewDocument, levels: tuple[LevelName, ...]) -> list[Statement]:
-    """Return the findings of these levels, the gravest first, equal ones of several stages as one."""
+def grouped(document: ReviewDocument, levels: tuple[LevelName, ...]) -> list[GroupedFinding]:
+    """Return the findings of these levels, the gravest first, equal ones of several stages as one.
+
+    Those of a level are in the order of `CATEGORIES`, accepted ones last.
+    """
     stages: dict[tuple[object, ...], list[ReportedFinding]] = {}
     for each in document.findings:
         if each.level in levels:
             said = (each.rule, each.level, each.title, each.consequence, each.action, each.details)
             stages.setdefault((*said, each.accepted), []).append(each)
     found = [
-        Statement(finding=same[0], stages=tuple(dict.fromkeys(each.stage for each in same)))
+        GroupedFinding(finding=same[0], stages=tuple(dict.fromkeys(each.stage for each in same)))
         for same in stages.values()
     ]
-    return sorted(found, key=lambda each: (_RANKS[each.finding.level], each.finding.accepted))
+    return sorted(
+        found,
+        key=lambda each: (
+            _RANKS[each.finding.level],
+            each.finding.accepted,
+            CATEGORIES.index(each.finding.category),
+        ),
+    )
 
 
 def title(document: ReviewDocument) -> str:
     """Return the verdict of each stage, the worst first."""
-    parts = [(_RANKS[each.verdict], f"{each.name}: {_verdict(document, each)}") for each in document.stages]
-    shared = [each for each in statements(document, (*OPEN, *_ELSE)) if each.stages == ("",)]
+    parts = [
+        (_RANKS[each.verdict], f"{plain(each.name, _MAX_NAME)}: {_verdict(document, each)}")
+        for each in document.stages
+    ]
+    shared = [each for each in grouped(document, (*OPEN, *_ELSE)) if each.stages == ("",)]
     if all(each.verdict == "NOTHING" for each in document.stages):
         parts = [(_RANKS["NOTHING"], "no stage changes")]
     if shared:
@@ -122,11 +137,11 @@ def table(document: ReviewDocument) -> list[tuple[str, ...]]:
     return rows if more <= 0 else [*rows[:_MAX_ROWS], (f"and {more:,} more", *[""] * (len(COLUMNS) - 1))]
 
 
-def first_findings(document: ReviewDocument) -> tuple[list[Statement], int]:
+def first_findings(document: ReviewDocument) -> tuple[list[GroupedFinding], int]:
     """Return the open findings of the first screen, and the number of those that it has no line for."""
     rows = table(document)
     used = 1 + len(document.notes) + (1 + len(rows) if rows else 0) + len(gate(document))
-    found = statements(document, OPEN)
+    found = grouped(document, OPEN)
     room = max(_MIN_OPEN, min(MAX_OPEN, SCREEN - used))
     if len(found) > room:
         # The line that counts the rest needs room as well, but for the eighth finding.
@@ -139,7 +154,7 @@ def gate(document: ReviewDocument) -> tuple[str, ...]:
     if document.exit_code == 0:
         return ()
     levels = OPEN if document.fail_on == "review" else OPEN[:1]
-    failing = [each.finding for each in statements(document, levels) if not each.finding.accepted]
+    failing = [each.finding for each in grouped(document, levels) if not each.finding.accepted]
     categories = sorted({each.category for each in failing})
     return (
         f"The check fails on {' and '.join(levels)}. Accept what is meant by its category: "
@@ -150,8 +165,8 @@ def gate(document: ReviewDocument) -> tuple[str, ...]:
 
 def folds(document: ReviewDocument) -> list[Fold]:
     """Return the parts after the first screen, those without content left out."""
-    found = statements(document, OPEN)
-    others = statements(document, _ELSE)
+    found = grouped(document, OPEN)
+    others = grouped(document, _ELSE)
     access = [each for each in [*found, *others] if each.finding.category == "access"]
     adapters = [
         (each.stage, each.name, each.what, each.before or "–", each.after or "–")
@@ -204,9 +219,9 @@ def footer(document: ReviewDocument) -> str:
     return " · ".join(parts)
 
 
-def _details(statement: Statement) -> tuple[str, ...]:
+def _details(each: GroupedFinding) -> tuple[str, ...]:
     """Return the details; those about access have a part for themselves."""
-    return () if statement.finding.category == "access" else _limited(statement.finding.details)
+    return () if each.finding.category == "access" else _limited(each.finding.details)
 
 
 def _limited(lines: tuple[str, ...]) -> tuple[str, ...]:
@@ -258,7 +273,7 @@ def _access(document: ReviewDocument, stage: StageResult) -> str:
 
 
 def _names(stages: tuple[str, ...]) -> str:
-    names = [each or "all stages" for each in stages]
+    names = [plain(each, _MAX_NAME) or "all stages" for each in stages]
     return ", ".join([*names[:_MAX_NAMES], *_rest(len(names) - _MAX_NAMES)])
 
 

@@ -18,6 +18,7 @@ COMMENT_BUDGET = 60_000
 #: Bytes of a job summary. GitHub's limit is 1 MiB per step.
 SUMMARY_BUDGET = 1_000_000
 
+_ACCEPTED = "The pull request's timeline shows who set the labels of acceptance."
 _TITLE = 300
 _LINE = 320
 _CELL = 120
@@ -33,6 +34,8 @@ def markdown(document: ReviewDocument, *, budget: int = COMMENT_BUDGET, summary:
     first, each with the number of rows that were cut.
     """
     first, last = _first_screen(document, summary), inert(content.footer(document), _LINE)
+    if document.accepted:
+        last += f"\n\n{_ACCEPTED}"
     parts = content.folds(document)
     left = budget - _size(first) - _size(last) - _FRAME * len(parts)
     shown = [first]

@@ -1,4 +1,4 @@
-"""A small repository with an app that the real CDK CLI synthesizes."""
+"""A small repository with an app that the CDK CLI synthesizes."""
 
 import json
 import subprocess
@@ -27,12 +27,26 @@ stack = {"type": "aws:cloudformation:stack", "environment": "aws://unknown-accou
          "properties": {"templateFile": "stack.template.json"}}
 (out / "manifest.json").write_text(json.dumps({"version": "36.0.0", "artifacts": {"Stack": stack}}))
 """
+#: What `cdk synth` does with cdk.json, in a tenth of its time.
+QUICK_CLI = """\
+const { readFileSync, mkdirSync } = require("fs");
+const { app, context } = JSON.parse(readFileSync("cdk.json"));
+const option = (name) => process.argv[process.argv.indexOf(name) + 1];
+if (process.argv.includes("--context")) Object.assign(context, Object.fromEntries([option("--context").split("=")]));
+const out = option("--output");
+mkdirSync(out);
+const env = { ...process.env, CDK_OUTDIR: out, CDK_CONTEXT_JSON: JSON.stringify(context) };
+const { status } = require("child_process").spawnSync(app, { shell: true, env, stdio: "inherit" });
+if (status) console.log(`${app}: Subprocess exited with error ${status}`);
+process.exitCode = status ? 1 : 0;
+"""
 FILES = {
     "app.py": APP,
     "model.py": 'VALUE = "first"\n',
     "cdk.json": json.dumps({"app": ".venv/bin/python app.py", "context": {"flag": False}}),
     "stages/prod.yaml": "",
     "requirements.txt": "thing==1\n",
+    "package.json": "{}",
     "package-lock.json": "{}",
     ".gitignore": ".venv\nnode_modules\n",
 }
@@ -41,9 +55,8 @@ FILES = {
 def repository(root: Path) -> Path:
     """Make the repository, on its branch `main` with one commit, with this working copy's packages."""
     root.mkdir()
-    write(root, FILES)
-    for name in (".venv", "node_modules"):
-        (root / name).symlink_to(ROOT / name)
+    write(root, FILES | {"node_modules/aws-cdk/bin/cdk": QUICK_CLI})
+    (root / ".venv").symlink_to(ROOT / ".venv")
     git(root, "init", "--quiet", "--initial-branch=main")
     commit(root)
     return root

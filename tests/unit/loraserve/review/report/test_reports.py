@@ -108,7 +108,8 @@ def test_an_accepted_finding_stays_and_hides_no_other() -> None:
         "- **BLOCK** (accepted) prod: the bucket is deleted",
     ]
     assert "`--accept access`" in report and "`--accept loss`" not in report
-    assert "accepted: loss" in report.splitlines()[-1]
+    assert "accepted: loss" in report.splitlines()[-3]
+    assert report.endswith("timeline shows who set the labels of acceptance.\n")
     all_accepted = replace(EXAMPLE, findings=found[:1], accepted=("loss",), exit_code=0)
     assert markdown(all_accepted).startswith("### prod: BLOCK (accepted) · ")
 
@@ -138,6 +139,13 @@ def test_a_value_of_a_mebibyte_is_cut_and_counted() -> None:
     report = markdown(replace(EXAMPLE, findings=(finding("loss.data", "BLOCK", "x " * 500_000),)))
     assert "(+999,909 characters)" in first_screen(report)[4]
     assert len(report) < 5_000
+
+
+def test_a_long_name_does_not_move_the_title_off_the_line() -> None:
+    report = markdown(
+        replace(EXAMPLE, findings=(finding("loss.data", "BLOCK", "the bucket is deleted", stage="x" * 900),))
+    )
+    assert "- **BLOCK** `" + "x" * 30 + "…` (+870 characters): the bucket is deleted" in report
 
 
 def test_equal_findings_of_several_stages_are_one_row() -> None:
