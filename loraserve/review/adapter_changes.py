@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from adapters.source import HubSource, PackedSource, SourceError, parse_source
 from loraserve.review.assembly import Stage
-from stacks.facts import PackedAdapterFacts, StageFacts
+from stacks.facts import PackedAdapterFacts
 
 _SEEDING = "Custom::AdapterSeeding"
 
@@ -45,13 +45,6 @@ class AdapterChange:
     after: str
     unpinned: bool = False
     """The files may change without a change of the manifest, unlike before."""
-
-
-def adapter_changes(before: StageFacts | None, after: StageFacts | None) -> list[AdapterChange]:
-    """Compare the adapters of two facts; without facts on a side, nothing is known and the list is empty."""
-    if before is None or after is None:
-        return []
-    return changes_between(before.adapters, after.adapters)
 
 
 def changes_between(

@@ -90,7 +90,7 @@ def _access(
 
 def _replaced(change: StageComparison) -> Iterator[_Change]:
     """Yield replaced or removed places, and what is replaced with them."""
-    resources = changed(change, *_PLACES)
+    resources = sorted(changed(change, *_PLACES), key=lambda each: _PLACES.index(each.type))
     causes = [
         _Change(f"{label(each)}: {one.name} {text(one.after)} instead of {text(one.before)}", one)
         for each in resources
