@@ -17,6 +17,8 @@ from adapters.source import HubSource, PackedSource, SourceError, parse_source
 from loraserve.review.assembly import Stage
 from stacks.facts import PackedAdapterFacts
 
+#: Text of an absent digest, and of no labels.
+NONE = "none"
 _SEEDING = "Custom::AdapterSeeding"
 
 
@@ -45,6 +47,11 @@ class AdapterChange:
     after: str
     unpinned: bool = False
     """The files may change without a change of the manifest, unlike before."""
+
+    @property
+    def is_guard(self) -> bool:
+        """True for an expected digest where there was none."""
+        return self.what is What.CHECKSUM and self.before == NONE
 
 
 def changes_between(
@@ -147,8 +154,8 @@ def _of_entry(name: str, before: PackedAdapterFacts, after: PackedAdapterFacts) 
             AdapterChange(
                 name=name,
                 what=What.CHECKSUM,
-                before=before.sha256 or "none",
-                after=after.sha256 or "none",
+                before=before.sha256 or NONE,
+                after=after.sha256 or NONE,
                 unpinned=dropped,
             )
         )
@@ -162,4 +169,4 @@ def _of_entry(name: str, before: PackedAdapterFacts, after: PackedAdapterFacts) 
 
 
 def _labels(labels: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items())) or "none"
+    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items())) or NONE

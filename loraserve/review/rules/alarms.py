@@ -12,6 +12,7 @@ from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.alarm_direction import WHEN, Direction, direction
+from loraserve.review.rules.alarm_ratios import follows
 from loraserve.review.rules.dashboards import dashboards
 from loraserve.review.rules.metric_filters import metric_filters
 from loraserve.review.rules.notification import notification
@@ -48,12 +49,17 @@ def alarms(change: StageComparison) -> Iterator[Finding]:
     found: dict[_Statement, list[tuple[ResourceChange, tuple[Difference, ...]]]] = defaultdict(list)
     guards = _rollback_alarms(change)
     for resource in changed(change, ALARM):
-        for statement, differences in _statements(resource, _name(resource) in guards):
+        statements = (
+            _following(resource)
+            if follows(change, properties(resource.before), properties(resource.after))
+            else _statements(resource, _name(resource) in guards)
+        )
+        for statement, differences in statements:
             if differences:
                 found[statement].append((resource, tuple(differences)))
-    statements = [_finding(change, statement, items) for statement, items in found.items()]
+    said = [_finding(change, statement, items) for statement, items in found.items()]
     # Alarms that go to another topic, and the deletion of the old one, are one thing.
-    yield from one_of("alarms.redirected", [*statements, *notification(change)])
+    yield from one_of("alarms.redirected", [*said, *notification(change)])
     yield from metric_filters(change)
     yield from dashboards(change)
 
@@ -128,6 +134,20 @@ def _statements(
             ),
             some,
         )
+    yield from _description(resource)
+
+
+def _following(resource: ResourceChange) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
+    """Yield a threshold that moves with what it is a share of."""
+    yield (
+        _Statement(
+            "alarms.follows",
+            Level.ROUTINE,
+            "adapted to the new capacity",
+            "Its threshold is the same share as before.",
+        ),
+        _changes(resource, ("Threshold",)),
+    )
     yield from _description(resource)
 
 
