@@ -48,13 +48,17 @@ def _findings(
     lost = f"callers get 404 within {seconds} s"
     unpinned = [each for each in changes if each.unpinned and each.what is not What.ADDED]
     repinned = [
-        each for each in changes if each.what in (What.SOURCE, What.CHECKSUM) and each not in unpinned
+        each
+        for each in changes
+        if each.what in (What.SOURCE, What.CHECKSUM) and each not in unpinned and not each.is_guard
     ]
+    checked = [each for each in changes if each.is_guard]
     groups = (
         _Group("adapters.removed", Level.REVIEW, _of(changes, What.REMOVED), f"removed: {lost}"),
         _Group("adapters.renamed", Level.REVIEW, _of(changes, What.RENAMED), f"renamed: {lost}"),
         _Group("supply.unpinned", Level.REVIEW, unpinned, "no longer pinned"),
         _Group("adapters.repinned", by_level, repinned, f"served from other files within {seconds} s"),
+        _Group("adapters.checked", Level.ROUTINE, checked, "checked by a digest"),
         _Group("adapters.labels", Level.ROUTINE, _of(changes, What.LABELS), "labelled otherwise"),
         _Group("adapters.added", Level.ROUTINE, _of(changes, What.ADDED), "new"),
     )
@@ -87,6 +91,7 @@ _CONSEQUENCES = {
     "adapters.renamed": "The content is equal, but only the new name is served.",
     "supply.unpinned": "Its files may change without a change of the manifest, and nothing compares them.",
     "adapters.repinned": "Its answers change without a rollover: no alarm rolls it back.",
+    "adapters.checked": "The seeder refuses other weights of the same source.",
     "adapters.labels": "Labels are listed with the adapter, and decide nothing.",
     "adapters.added": "It is served when the seeding is complete, without a rollover.",
 }

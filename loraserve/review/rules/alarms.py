@@ -1,4 +1,4 @@
-"""Alarms: removed, silent, looser; and the dashboard."""
+"""Alarms: removed, silent, redirected, looser or tighter."""
 
 from __future__ import annotations
 
@@ -12,13 +12,22 @@ from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.alarm_direction import WHEN, Direction, direction
+from loraserve.review.rules.alarm_ratios import follows
+from loraserve.review.rules.dashboards import dashboards
 from loraserve.review.rules.metric_filters import metric_filters
 from loraserve.review.rules.notification import notification
-from loraserve.review.rules.resources import changed, is_whole, label, properties, resources_of, several
+from loraserve.review.rules.resources import (
+    changed,
+    is_whole,
+    label,
+    one_of,
+    properties,
+    resources_of,
+    several,
+)
 from loraserve.review.values import text, title
 
 ALARM = "AWS::CloudWatch::Alarm"
-_DASHBOARD = "AWS::CloudWatch::Dashboard"
 _ACTIONS = ("AlarmActions", "OKActions", "InsufficientDataActions")
 _METRIC = ("MetricName", "Namespace", "Dimensions", "Metrics", "Unit", "ThresholdMetricId")
 _NUMBER = re.compile(r"\d[\d.,]*")
@@ -40,14 +49,19 @@ def alarms(change: StageComparison) -> Iterator[Finding]:
     found: dict[_Statement, list[tuple[ResourceChange, tuple[Difference, ...]]]] = defaultdict(list)
     guards = _rollback_alarms(change)
     for resource in changed(change, ALARM):
-        for statement, differences in _statements(resource, _name(resource) in guards):
+        statements = (
+            _following(resource)
+            if follows(change, properties(resource.before), properties(resource.after))
+            else _statements(resource, _name(resource) in guards)
+        )
+        for statement, differences in statements:
             if differences:
                 found[statement].append((resource, tuple(differences)))
-    for statement, items in found.items():
-        yield _finding(change, statement, items)
-    yield from notification(change)
+    said = [_finding(change, statement, items) for statement, items in found.items()]
+    # Alarms that go to another topic, and the deletion of the old one, are one thing.
+    yield from one_of("alarms.redirected", [*said, *notification(change)])
     yield from metric_filters(change)
-    yield from _dashboards(change)
+    yield from dashboards(change)
 
 
 def _finding(
@@ -120,6 +134,20 @@ def _statements(
             ),
             some,
         )
+    yield from _description(resource)
+
+
+def _following(resource: ResourceChange) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
+    """Yield a threshold that moves with what it is a share of."""
+    yield (
+        _Statement(
+            "alarms.follows",
+            Level.ROUTINE,
+            "adapted to the new capacity",
+            "Its threshold is the same share as before.",
+        ),
+        _changes(resource, ("Threshold",)),
+    )
     yield from _description(resource)
 
 
@@ -244,35 +272,3 @@ def _rollback_alarms(change: StageComparison) -> set[str]:
             )
             found |= {text(each.get("AlarmName")) for each in rollback.get("Alarms", ())}
     return found
-
-
-def _dashboards(change: StageComparison) -> Iterator[Finding]:
-    """Yield the dashboard: its body repeats thresholds and limits, which have findings themselves."""
-    for resource in changed(change, _DASHBOARD):
-        if is_whole(resource) and (resource.is_added or resource.is_removed):
-            says = "is new" if resource.is_added else "is deleted"
-        elif resource.changed("DashboardName") is not None:
-            says = "has another name: links to the old one break"
-        elif resource.changed("DashboardBody") is not None:
-            yield Finding(
-                rule="form.dashboard",
-                level=Level.NOISE,
-                stage=change.id,
-                title=title(f"dashboard `{label(resource)}` shows other lines"),
-                differences=tuple(_changes(resource, ("DashboardBody",))),
-            )
-            continue
-        else:
-            continue
-        yield Finding(
-            rule="alarms.dashboard",
-            level=Level.ROUTINE,
-            stage=change.id,
-            title=title(f"dashboard `{label(resource)}` {says}"),
-            consequence="No alarm depends on it.",
-            differences=tuple(
-                each
-                for each in resource.differences
-                if each.kind is Kind.RESOURCE or each.name in ("DashboardName", "DashboardBody")
-            ),
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from enum import Enum
 
 from loraserve.review.comparison import ResourceChange, StageComparison
@@ -12,7 +11,7 @@ from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.buckets import buckets
 from loraserve.review.rules.keys import keys
 from loraserve.review.rules.logs import log_groups
-from loraserve.review.rules.resources import changed, label, several
+from loraserve.review.rules.resources import changed, label, one_of, several
 from loraserve.review.values import text, title
 
 _SEEDING = "Custom::AdapterSeeding"
@@ -26,21 +25,9 @@ def loss(change: StageComparison) -> Iterator[Finding]:
     """Find lost data and guards of data."""
     yield from _protection(change)
     yield from _policies(change)
-    yield from _one_of_unreadable([*buckets(change), *keys(change)])
+    # A bucket's other key and the loss of its old one are one thing.
+    yield from one_of("loss.unreadable", [*buckets(change), *keys(change)])
     yield from log_groups(change)
-
-
-def _one_of_unreadable(found: list[Finding]) -> Iterator[Finding]:
-    """Join a bucket's other key and the loss of its old one to a finding."""
-    unreadable = [each for each in found if each.rule == "loss.unreadable"]
-    yield from (each for each in found if each.rule != "loss.unreadable")
-    if unreadable:
-        first, *others = unreadable
-        yield replace(
-            first,
-            details=(*first.details, *(each.title for each in others)),
-            differences=tuple(difference for each in unreadable for difference in each.differences),
-        )
 
 
 def _protection(change: StageComparison) -> Iterator[Finding]:
