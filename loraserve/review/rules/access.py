@@ -163,7 +163,8 @@ class Sides:
         elif holder.type == KEY and lost and holder in self._after:
             yield Verdict("access.narrower", Level.REVIEW, holder, tuple(lost), differences)
         elif not by_rule and (lost or refused):
-            rule = "access.narrower" if holder in self._before else "access.new"
+            is_new = holder not in self._before and self._is_created(holder)
+            rule = "access.new" if is_new else "access.narrower"
             yield Verdict(rule, Level.ROUTINE, holder, tuple(lost), differences)
 
     def _of_new(self, right: Right, holder: Holder, rule: str, level: Level) -> tuple[str, Level]:
