@@ -43,19 +43,6 @@ def test_a_diff_shows_what_changed_and_that_endpoint_is_updated_in_place(clone: 
     assert "AWS::SageMaker::Model" not in done.stdout
 
 
-def test_a_diff_shows_what_a_feature_flag_changes(clone: Path) -> None:
-    edit(
-        clone,
-        "cdk.json",
-        '"@aws-cdk/aws-iam:minimizePolicies": true',
-        '"@aws-cdk/aws-iam:minimizePolicies": false',
-    )
-    done = run(clone, "-m", "loraserve", "diff", "--stage", "dev")
-    assert done.returncode == 0, done.stderr
-    assert "head " in done.stdout.splitlines()[0]
-    assert "[~] AWS::IAM::Policy" in done.stdout
-
-
 def test_a_diff_against_an_unknown_revision_says_so(clone: Path) -> None:
     done = run(clone, "-m", "loraserve", "diff", "--base", "no-such-branch", "--stage", "dev")
     assert done.returncode == 1
