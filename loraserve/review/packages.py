@@ -24,6 +24,7 @@ from stacks.project import ROOT
 
 #: What a synth is made with: the app's packages, the Lambda layer's and the CDK CLI's.
 LOCKS = ("requirements.txt", "lambdas/requirements.txt", "package-lock.json")
+_FOLDERS = (".venv", "node_modules")
 #: Seconds after which an environment that no review used is removed.
 UNUSED_SECONDS = 30 * 24 * 3600
 
@@ -40,6 +41,7 @@ def link_heads(tree: Path) -> None:
     laptop cloud installs as an editable package, is left out. The wheels of the Lambda layer are links, so
     that new ones are written beside them.
     """
+    _drop(tree)
     own, heads = tree / ".venv", ROOT / ".venv"
     venv.create(own, with_pip=False, symlinks=True)
     _link(heads / "bin", own / "bin")
@@ -64,7 +66,8 @@ def link_own(tree: Path) -> None:
         if not done.exists():
             _make(tree, folder)
         done.touch()
-    for name in (".venv", "node_modules"):
+    _drop(tree)
+    for name in _FOLDERS:
         (tree / name).symlink_to(folder / name)
     _remove_unused()
 
@@ -81,6 +84,15 @@ def _make(tree: Path, folder: Path) -> None:
     install(pins(["requirements.txt"], tree), folder / ".venv", title, bytecode=sys.dont_write_bytecode)
     cdk_cli.install(folder)
     show(f"setup: {title} done in {time.monotonic() - started:.0f} s", last=True)
+
+
+def _drop(tree: Path) -> None:
+    """Remove what the commit has under these names: .gitignore does not keep a link out."""
+    for name in _FOLDERS:
+        if (tree / name).is_symlink():
+            (tree / name).unlink()
+        else:
+            shutil.rmtree(tree / name, ignore_errors=True)
 
 
 def _link(source: Path, target: Path) -> None:

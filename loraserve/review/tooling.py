@@ -50,9 +50,11 @@ def tooling(root: Path) -> Tooling:
         for line in _lines(file.read_text()):
             found = _REQUIREMENT.fullmatch(line)
             if found is None or line.startswith("-"):
-                options[file.name, re.split(r"[= ]", line)[0]] = line
+                entry = file.name, re.split(r"[= ]", line)[0]
+                options[entry] = f"{options[entry]} {line}" if entry in options else line
             else:
-                packages[file.name, found["name"]] = _locked_package(found["rest"])
+                name, package = _requirement(found["name"], found["rest"])
+                packages[file.name, name] = package
     lock = root / "package-lock.json"
     for path, entry in _json(lock).get("packages", {}).items():
         if path:  # not the project itself
@@ -73,17 +75,23 @@ def _lines(text: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _locked_package(text: str) -> LockedPackage:
-    """Read what follows a name: `==1.0 --hash=sha256:…` or `@ https://…`."""
+def _requirement(name: str, text: str) -> tuple[str, LockedPackage]:
+    """Read what follows a name: `==1.0 ; marker --hash=sha256:…` or `@ https://…`.
+
+    The marker is part of the name: a package may have a version for each version of Python.
+    """
     requirement, _, hashes = text.partition("--hash=")
+    requirement, _, marker = requirement.partition(" ;" if requirement.startswith("@") else ";")
     requirement = requirement.strip()
     checksum = " ".join(sorted(hashes.replace("--hash=", " ").split()))
+    if marker:
+        name = f"{name} ; {marker.strip()}"
     if requirement.startswith("@"):
         address = requirement[1:].strip()
-        return LockedPackage(version=address, is_exact=True, address=address, checksum=checksum)
-    version = requirement.removeprefix("==")
+        return name, LockedPackage(version=address, is_exact=True, address=address, checksum=checksum)
+    version = requirement.removeprefix("==").strip()
     is_exact = requirement.startswith("==") and "*" not in version
-    return LockedPackage(version=version, is_exact=is_exact, checksum=checksum)
+    return name, LockedPackage(version=version, is_exact=is_exact, checksum=checksum)
 
 
 def _json(path: Path) -> dict[str, Any]:
