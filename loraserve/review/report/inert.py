@@ -78,6 +78,8 @@ def _shown(word: str, *, first: bool) -> str:
 
 def _visible(text: str) -> str:
     """Replace characters without a picture by their numbers: controls, marks, changes of direction."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
         each if each == " " or (unicodedata.category(each)[0] in "LNPS" and each not in _BLANK)
         # A space of any width is a space.

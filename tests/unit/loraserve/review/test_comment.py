@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from markdown_it import MarkdownIt
 
 from loraserve.review import artifact, comment
 from loraserve.review.document import write
+from stacks.project import ROOT
 from tests.harness.github import BOT, FORK, REPOSITORY, TOKEN, Answered, GitHubDouble, github_double
 from tests.harness.reviews import NOTHING, archive, loss, zipped
 
@@ -323,3 +326,9 @@ def test_a_server_that_does_not_answer_is_reported(
     github.url = "http://127.0.0.1:9"
     assert run_on(event) == 1
     assert "no answer" in capsys.readouterr().err
+
+
+def test_the_program_needs_no_package() -> None:
+    # -I -S: neither packages nor variables of Python.
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import loraserve.review.comment"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code, ROOT], check=True)

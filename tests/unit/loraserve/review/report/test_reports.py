@@ -127,7 +127,7 @@ def test_the_comment_fits_whatever_its_content_is() -> None:
     assert "Cut here" not in markdown(LARGE, budget=1_000_000)
 
 
-@pytest.mark.parametrize("budget", [5_000, 10_000, 20_000, 60_000])
+@pytest.mark.parametrize("budget", [5_000, 20_000])
 def test_every_fold_is_closed_wherever_it_is_cut(budget: int) -> None:
     report = markdown(LARGE, budget=budget)
     assert len(report.encode()) <= budget
