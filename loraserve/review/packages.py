@@ -54,7 +54,7 @@ def link_heads(tree: Path) -> None:
 
 
 def link_own(tree: Path) -> None:
-    """Give the base the packages of its own lock files, installed once; raises `SetupError`.
+    """Give the base the packages that its lock files name, installed once; raises `SetupError`.
 
     They are in the user's cache, by the hash of the lock files and the version of Python. Another process
     that needs the same ones waits for them.

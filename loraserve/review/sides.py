@@ -46,7 +46,7 @@ class Side:
     tooling: Tooling | None = None
     """None for an assembly that was not synthesized here."""
     has_heads_packages: bool = False
-    """Whether a base was synthesized with the head's packages though its lock files name others: what the
+    """Marks a base that was synthesized with the head's packages though its lock files name others: what the
     packages change in the templates does not show."""
 
 

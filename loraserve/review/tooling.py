@@ -1,4 +1,4 @@
-"""What a side is synthesized with: pinned packages, the CDK's feature flags and the CLI's settings."""
+"""Tools that a side is synthesized with: pinned packages, the CDK's feature flags, the CLI's settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LockedPackage(NamedTuple):
     version: str
     """E.g. `2.275.0`; what stands in a requirements file in place of `==`, if it pins none."""
     is_exact: bool
-    """Whether one version is pinned."""
+    """True if one version is pinned."""
     address: str = ""
     """Address of the package; empty for the index's."""
     checksum: str = ""
