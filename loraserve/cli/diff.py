@@ -27,7 +27,8 @@ def command(
 ) -> None:
     """Show what the working tree changes in each stack.
 
-    It is printed as by `cdk diff`. The comparison needs no credentials or Docker, and no network unless the base has other packages.
+    It is printed as by `cdk diff`. The comparison needs no credentials or Docker, and no network unless the
+    base has other packages.
 
     Example: make diff STAGE=dev BASE=main
     """
