@@ -58,7 +58,8 @@ def synthesized_sides(
 
     `base` is a revision, see `base_revision`. With `same_packages` the base gets the head's packages,
     whatever its lock files say. A stage that only one side has is missing in the other's assembly. Raises
-    `RevisionError`, `SideError`, or of the head `CdkError`: `AppFailed` with the app's exit code.
+    `RevisionError`, `SideError`, `ToolingError`, or of the head `CdkError`: `AppFailed` with the app's exit
+    code.
     """
     before, after = base_revision(base), head_revision()
     with TemporaryDirectory(prefix="lora-serving-") as name:
