@@ -18,7 +18,7 @@ PIECE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Axis:
     """One dimension of a piece: its elements, and how far two neighbours are apart, counted in elements."""
 
     count: int
@@ -38,7 +38,7 @@ class Piece:
     """Of the storage, from the first element to the end of the last."""
     target: int
     """Of the first element, from the start of the tensor."""
-    sides: tuple[Side, ...]
+    sides: tuple[Axis, ...]
     """Empty if source and target have the same bytes."""
 
     def copy(self, source: memoryview, target: memoryview, item: int) -> None:
@@ -82,25 +82,25 @@ def pieces(
         yield from _cut(source, target, box, item)
 
 
-def _joined(shape: tuple[int, ...], strides: tuple[int, ...]) -> list[Side]:
+def _joined(shape: tuple[int, ...], strides: tuple[int, ...]) -> list[Axis]:
     """Return the sides, without those of one element, and with neighbours joined that are one run."""
-    sides: list[Side] = []
+    sides: list[Axis] = []
     target = 1
     for count, stride in zip(reversed(shape), reversed(strides), strict=True):
         if count == 1:
             continue
         last = sides[-1] if sides else None
         if last is not None and stride == last.source * last.count:
-            sides[-1] = Side(last.count * count, last.source, last.target)
+            sides[-1] = Axis(last.count * count, last.source, last.target)
         else:
-            sides.append(Side(count, stride, target))
+            sides.append(Axis(count, stride, target))
         target *= count
-    return list(reversed(sides)) or [Side(1, 1, 1)]
+    return list(reversed(sides)) or [Axis(1, 1, 1)]
 
 
 def _boxes(
-    sides: list[Side], start: int, end: int, source: int = 0, target: int = 0
-) -> Iterator[tuple[int, int, tuple[Side, ...]]]:
+    sides: list[Axis], start: int, end: int, source: int = 0, target: int = 0
+) -> Iterator[tuple[int, int, tuple[Axis, ...]]]:
     """Cut the range into boxes: a ragged beginning, whole rows, a ragged end, each in itself the same way.
 
     Yields the first element in the storage and in the tensor, and the sides.
@@ -134,7 +134,7 @@ def _boxes(
         )
 
 
-def _cut(source: int, target: int, box: tuple[Side, ...], item: int) -> Iterator[Piece]:
+def _cut(source: int, target: int, box: tuple[Axis, ...], item: int) -> Iterator[Piece]:
     """Halve the side that reaches furthest in the storage until a piece can be read at once."""
     length = item_span(*_layout(box, of_source=True)) * item
     if length <= PIECE_BYTES:
@@ -148,10 +148,10 @@ def _cut(source: int, target: int, box: tuple[Side, ...], item: int) -> Iterator
         yield from _cut(source + first * side.source, target + first * side.target, part, item)
 
 
-def _part(side: Side, count: int) -> Side:
-    return Side(count, side.source, side.target)
+def _part(side: Axis, count: int) -> Axis:
+    return Axis(count, side.source, side.target)
 
 
-def _layout(sides: tuple[Side, ...], *, of_source: bool = False) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _layout(sides: tuple[Axis, ...], *, of_source: bool = False) -> tuple[tuple[int, ...], tuple[int, ...]]:
     counts = tuple(side.count for side in sides)
     return counts, tuple(side.source if of_source else side.target for side in sides)

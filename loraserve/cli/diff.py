@@ -25,9 +25,10 @@ def command(
         ),
     ] = False,
 ) -> None:
-    """Show what the working tree changes in each stack, as `cdk diff` prints it.
+    """Show what the working tree changes in each stack.
 
-    The comparison needs no credentials or Docker, and no network unless the base has other packages.
+    It is printed as by `cdk diff`. The comparison needs no credentials or Docker, and no network unless the
+    base has other packages.
 
     Example: make diff STAGE=dev BASE=main
     """

@@ -25,8 +25,8 @@ from stacks.project import ROOT
 #: What a synth is made with: the app's packages, the Lambda layer's and the CDK CLI's.
 LOCKS = ("requirements.txt", "lambdas/requirements.txt", "package-lock.json")
 _FOLDERS = (".venv", "node_modules")
-#: Seconds after which an environment that no review used is removed.
-UNUSED_SECONDS = 30 * 24 * 3600
+#: Seconds after which an environment that no comparison used is removed: each has almost 1 GB.
+UNUSED_SECONDS = 14 * 24 * 3600
 
 
 def are_equal(tree: Path) -> bool:
@@ -54,7 +54,7 @@ def link_heads(tree: Path) -> None:
 
 
 def link_own(tree: Path) -> None:
-    """Give the base the packages of its own lock files, installed once; raises `SetupError`.
+    """Give the base the packages that its lock files name, installed once; raises `SetupError`.
 
     They are in the user's cache, by the hash of the lock files and the version of Python. Another process
     that needs the same ones waits for them.

@@ -72,7 +72,7 @@ def export(commit: str, folder: Path, index: Path) -> None:
     Not `git worktree`, which runs the repository's hooks and leaves an entry in `.git` if it is killed.
     """
     environment = os.environ | {"GIT_INDEX_FILE": str(index)}
-    _git("read-tree", commit, environment=environment)
+    _git("read-tree", "--no-sparse-checkout", commit, environment=environment)
     folder.mkdir()
     _git("checkout-index", "--all", f"--prefix={folder}/", environment=environment)
 

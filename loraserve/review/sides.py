@@ -46,7 +46,7 @@ class Side:
     tooling: Tooling | None = None
     """None for an assembly that was not synthesized here."""
     has_heads_packages: bool = False
-    """Whether a base was synthesized with the head's packages though its lock files name others: what the
+    """Marks a base that was synthesized with the head's packages though its lock files name others: what the
     packages change in the templates does not show."""
 
 
@@ -58,7 +58,8 @@ def synthesized_sides(
 
     `base` is a revision, see `base_revision`. With `same_packages` the base gets the head's packages,
     whatever its lock files say. A stage that only one side has is missing in the other's assembly. Raises
-    `RevisionError`, `SideError`, or of the head `CdkError`: `AppFailed` with the app's exit code.
+    `RevisionError`, `SideError`, `ToolingError`, or of the head `CdkError`: `AppFailed` with the app's exit
+    code.
     """
     before, after = base_revision(base), head_revision()
     with TemporaryDirectory(prefix="lora-serving-") as name:

@@ -1,4 +1,4 @@
-"""What a side is synthesized with: pinned packages, the CDK's feature flags and the CLI's settings."""
+"""Tools that a side is synthesized with: pinned packages, the CDK's feature flags, the CLI's settings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from loraserve.errors import UserError
 from loraserve.review.difference import Json
 
 #: Lock file and name, e.g. `("requirements.txt", "aws-cdk-lib")`.
@@ -17,13 +18,17 @@ Entry = tuple[str, str]
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+(\[[^]]*\])?)\s*(?P<rest>.*)")
 
 
+class ToolingError(UserError):
+    """A lock file or a cdk.json that cannot be read."""
+
+
 class LockedPackage(NamedTuple):
     """A package as a lock file has it."""
 
     version: str
     """E.g. `2.275.0`; what stands in a requirements file in place of `==`, if it pins none."""
     is_exact: bool
-    """Whether one version is pinned."""
+    """True if one version is pinned."""
     address: str = ""
     """Address of the package; empty for the index's."""
     checksum: str = ""
@@ -43,7 +48,10 @@ class Tooling:
 
 
 def tooling(root: Path) -> Tooling:
-    """Read the tooling of a working copy. Of a file that an old commit lacks, there is nothing."""
+    """Read the tooling of a working copy. Of a file that an old commit lacks, there is nothing.
+
+    Raises `ToolingError`.
+    """
     packages: dict[Entry, LockedPackage] = {}
     options: dict[Entry, str] = {}
     for file in sorted(root.glob("requirements*.txt")):
@@ -95,5 +103,12 @@ def _requirement(name: str, text: str) -> tuple[str, LockedPackage]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ToolingError(f"{path}: not JSON ({error}); correct it") from error
+    if not isinstance(content, dict):
+        raise ToolingError(f"{path}: not a JSON object; correct it")
     return content

@@ -38,7 +38,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def values(side: Side) -> dict[str, Any]:
-    """What the side was made with; of an assembly without stacks, nothing."""
+    """Return the values that the side was made with; of an assembly without stacks, nothing."""
     template = side.assembly / "stack.template.json"
     if not template.exists():
         assert json.loads((side.assembly / "manifest.json").read_text())["artifacts"] == {}
@@ -139,7 +139,7 @@ def test_a_failing_head_keeps_the_apps_exit_code_and_a_failing_base_is_named(
 
 
 def is_running(pid: str) -> bool:
-    """Whether the process runs; one that has ended may wait for its parent."""
+    """Return true if the process runs; one that has ended may wait for its parent."""
     try:
         return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from loraserve.review.tooling import LockedPackage, tooling
+import pytest
+
+from loraserve.review.tooling import LockedPackage, ToolingError, tooling
 from stacks.project import ROOT
 from tests.unit.loraserve.review.repository import write
 
@@ -55,6 +57,15 @@ any==5.*
     }
     indexes = "--extra-index-url https://packages.example.com --extra-index-url=https://more.example.com"
     assert found.options == {("requirements.txt", "--extra-index-url"): indexes}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("{", "not JSON .*; correct it"), ("[]", "not a JSON object; correct it")]
+)
+def test_a_broken_lock_file_is_reported(tmp_path: Path, text: str, reason: str) -> None:
+    write(tmp_path, {"package-lock.json": text})
+    with pytest.raises(ToolingError, match=f"package-lock.json: {reason}"):
+        tooling(tmp_path)
 
 
 def test_an_old_commit_without_the_files_has_no_tooling(tmp_path: Path) -> None:
