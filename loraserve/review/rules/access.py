@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from loraserve.review.access.capture import is_for_capture, needed_for_capture
 from loraserve.review.access.coverage import Right, uncovered
 from loraserve.review.access.danger import judge, of_stage
 from loraserve.review.access.holders import (
@@ -37,6 +38,7 @@ _CONSEQUENCES = {
     "access.callers": "Callers have this policy attached, also outside of the templates.",
     "access.public": "No condition binds the access to an organization, an account or a source.",
     "access.rescoped": "The same actions, on another part of the stage.",
+    "access.capture": "The data capture writes there.",
     "access.narrower": "Less access than on the base.",
     "access.new": "New, with access within the stage.",
     "access.guard": "A Deny of the base no longer refuses this.",
@@ -52,7 +54,7 @@ _ACTIONS = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """A statement about one holder."""
 
     rule: str
@@ -101,6 +103,7 @@ class Sides:
         self._old_resources, self._new_resources = (
             _resource_names(each) for each in (change.before, change.after)
         )
+        self._capture = needed_for_capture(change)
         self._impacts = {f"<{each.stack}/{each.logical_id}>": each.impact for each in change.resources}
 
     def all_holders(self) -> list[Holder]:
@@ -134,7 +137,7 @@ class Sides:
             or (each.kind is Kind.RESOURCE and (each.stack, each.subject) in resources and _is_access(each))
         )
 
-    def verdicts(self, holder: Holder) -> Iterator[Verdict]:
+    def verdicts(self, holder: Holder) -> Iterator[Judgement]:
         """Compare a holder's statements."""
         old, new = self.before(holder).statements, self.after(holder).statements
         differences = self.differences(holder)
@@ -144,28 +147,34 @@ class Sides:
         refused = uncovered(new, old, allows=False)
         by_rule: dict[tuple[str, Level], list[Right]] = {}
         for right in added:
-            by_rule.setdefault(self._of_new(right, holder, *judge(right, holder, lost)), []).append(right)
+            by_rule.setdefault(self._rule_of(right, holder, lost), []).append(right)
         for right in guards:
             by_rule.setdefault(("access.guard", _level_of_guard(right, holder)), []).append(right)
         for (rule, level), rights in by_rule.items():
             explained = differences
             if not explained and level >= Level.REVIEW:
                 explained = self._whole_resource(holder)
-            yield Verdict(rule, level, holder, tuple(rights), explained)
+            yield Judgement(rule, level, holder, tuple(rights), explained)
         if holder.sort is Sort.MANAGED and holder in self._before and (lost or refused):
             if holder not in self._after:
                 return  # `roles` says that it is deleted
-            yield Verdict("access.callers", Level.REVIEW, holder, (), differences)
+            yield Judgement("access.callers", Level.REVIEW, holder, (), differences)
         elif holder.type == BUCKET_POLICY and not self._is_gone(holder) and holder not in self._after:
             if any(level is Level.BLOCK for _, level in by_rule):
                 return
-            yield Verdict("access.guard", Level.BLOCK, holder, (), differences)
+            yield Judgement("access.guard", Level.BLOCK, holder, (), differences)
         elif holder.type == KEY and lost and holder in self._after:
-            yield Verdict("access.narrower", Level.REVIEW, holder, tuple(lost), differences)
+            yield Judgement("access.narrower", Level.REVIEW, holder, tuple(lost), differences)
         elif not by_rule and (lost or refused):
             is_new = holder not in self._before and self._is_created(holder)
             rule = "access.new" if is_new else "access.narrower"
-            yield Verdict(rule, Level.ROUTINE, holder, tuple(lost), differences)
+            yield Judgement(rule, Level.ROUTINE, holder, tuple(lost), differences)
+
+    def _rule_of(self, right: Right, holder: Holder, lost: Sequence[Right]) -> tuple[str, Level]:
+        rule, level = judge(right, holder, lost)
+        if level is Level.REVIEW and holder.type == ROLE and is_for_capture(right, self._capture):
+            return "access.capture", Level.ROUTINE
+        return self._of_new(right, holder, rule, level)
 
     def _of_new(self, right: Right, holder: Holder, rule: str, level: Level) -> tuple[str, Level]:
         """Lower what is ordinary in a new stage, a new stack or a new resource."""
@@ -232,9 +241,9 @@ def _level_of_guard(right: Right, holder: Holder) -> Level:
     return Level.BLOCK if holder.type == BUCKET_POLICY and is_tls else Level.REVIEW
 
 
-def _findings(change: StageComparison, words: Words, verdicts: Iterable[Verdict]) -> Iterator[Finding]:
+def _findings(change: StageComparison, words: Words, verdicts: Iterable[Judgement]) -> Iterator[Finding]:
     """Make one finding of equal verdicts about several holders."""
-    alike: dict[object, list[Verdict]] = {}
+    alike: dict[object, list[Judgement]] = {}
     for each in verdicts:
         several = each.rule in ("access.new", "access.narrower", "access.rescoped")
         key = (each.rule, each.level, None if several else (each.holder.sort, frozenset(each.rights)))
@@ -253,14 +262,14 @@ def _findings(change: StageComparison, words: Words, verdicts: Iterable[Verdict]
         )
 
 
-def _details(words: Words, about: Sequence[Verdict]) -> Iterator[str]:
+def _details(words: Words, about: Sequence[Judgement]) -> Iterator[str]:
     for each in about:
         prefix = "" if len(about) == 1 else f"{words.holder(each.holder)}: "
         for line in words.lines(each.rights, each.holder):
             yield prefix + line
 
 
-def _title(words: Words, about: Sequence[Verdict]) -> str:
+def _title(words: Words, about: Sequence[Judgement]) -> str:
     first = about[0]
     names = sorted({words.holder(each.holder) for each in about})
     who = names[0] if len(names) == 1 else f"{len(names)} policies"
@@ -278,7 +287,7 @@ def _title(words: Words, about: Sequence[Verdict]) -> str:
     return _title_of_rights(words, about, who)
 
 
-def _title_of_rights(words: Words, about: Sequence[Verdict], who: str) -> str:
+def _title_of_rights(words: Words, about: Sequence[Judgement], who: str) -> str:
     first = about[0]
     names = sorted({words.holder(each.holder) for each in about})
     count = len(first.rights)

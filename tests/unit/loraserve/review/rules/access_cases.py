@@ -144,6 +144,7 @@ def base() -> dict[str, Resources]:
                     "Type": "AWS::SageMaker::Model",
                     "Properties": {"ExecutionRoleArn": {"Fn::GetAtt": ["Role", "Arn"]}},
                 },
+                "Config": {"Type": "AWS::SageMaker::EndpointConfig", "Properties": {}},
                 "Group": _group(_https("10.0.0.0/16")),
                 "Gateway": {
                     "Type": "AWS::EC2::VPCEndpoint",
@@ -243,6 +244,19 @@ def _revision(stacks: dict[str, Resources]) -> None:
     second["Condition"]["StringLikeIfExists"]["s3:prefix"][1] = "models/meta/llama/r2/*"
 
 
+def _captured(stacks: dict[str, Resources], prefix: str) -> None:
+    """Turn the data capture on, with a right to write below a prefix of the bucket."""
+    _properties(stacks["Serving"], "Config")["DataCaptureConfig"] = {
+        "EnableCapture": True,
+        "DestinationS3Uri": {"Fn::Join": ["", ["s3://", {"Fn::ImportValue": "BucketName"}, "/captured/"]]},
+        "KmsKeyId": {"Fn::ImportValue": "KeyArn"},
+    }
+    resource = {"Fn::Join": ["", [{"Fn::ImportValue": "BucketArn"}, prefix]]}
+    _statements("Serving", "Policy")(stacks).extend(
+        [_allow("s3:PutObject", resource), _allow("kms:GenerateDataKey", {"Fn::ImportValue": "KeyArn"})]
+    )
+
+
 def _if(yes: Any, no: Any) -> dict[str, Any]:
     return {"Fn::If": ["Chosen", yes, no]}
 
@@ -323,6 +337,11 @@ CASES: dict[str, tuple[Edit, set[str]]] = {
         {"access.wider BLOCK"},
     ),
     "AssumeRole on everything": (_role_added(_allow("sts:Assume?ole", "*")), {"access.wider BLOCK"}),
+    "data capture": (lambda stacks: _captured(stacks, "/captured/*"), {"access.capture ROUTINE"}),
+    "data capture, and more": (
+        lambda stacks: _captured(stacks, "/*"),
+        {"access.capture ROUTINE", "access.wider REVIEW"},
+    ),
     "administrator": (
         _set("Store", "SeederRole", ManagedPolicyArns=["arn:aws:iam::aws:policy/AdministratorAccess"]),
         {"access.wider BLOCK"},
@@ -621,6 +640,29 @@ CASES: dict[str, tuple[Edit, set[str]]] = {
             },
         ),
         {"access.public BLOCK"},
+    ),
+    "ingress from everywhere, in one case": (
+        _set("Serving", "Group", SecurityGroupIngress=_if([_https("0.0.0.0/0")], [_https("10.0.0.0/16")])),
+        {"access.public BLOCK"},
+    ),
+    "ingress from a parameter": (
+        _set("Serving", "Group", SecurityGroupIngress=[_https({"Ref": "Anything"})]),
+        {"access.public BLOCK"},
+    ),
+    "ingress that cannot be read": (
+        _set("Serving", "Group", SecurityGroupIngress=[{"Fn::Transform": {"Name": "AWS::Include"}}]),
+        {"access.network REVIEW"},
+    ),
+    "ingress from another group": (
+        _set(
+            "Serving",
+            "Group",
+            SecurityGroupIngress=[
+                _https("10.0.0.0/16"),
+                {"IpProtocol": "tcp", "SourceSecurityGroupId": "sg-1"},
+            ],
+        ),
+        {"access.network REVIEW"},
     ),
     "ingress from more": (
         _set("Serving", "Group", SecurityGroupIngress=[_https("10.0.0.0/8")]),

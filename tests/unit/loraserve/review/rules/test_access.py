@@ -1,5 +1,6 @@
 """Findings of changed access, over a small stage: one comparison for all changes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,13 +11,18 @@ from loraserve.review.finding import MAX_TITLE, Finding, Level
 from loraserve.review.rules.access import access
 from loraserve.review.rules.roles import roles
 from loraserve.review.rules.security_groups import security_groups
+from stacks.facts import StageFacts
 from tests.unit.loraserve.review.rules.access_cases import CASES, base
 
 _TEMPLATE = {
     "Parameters": {"Anything": {"Type": "String", "Default": "*"}},
     "Conditions": {"Chosen": {"Fn::Equals": [{"Ref": "Anything"}, "*"]}},
 }
-_OUTPUTS = {"Arn": {"Value": {"Fn::GetAtt": ["Bucket", "Arn"]}, "Export": {"Name": "BucketArn"}}}
+_OUTPUTS = {
+    "Arn": {"Value": {"Fn::GetAtt": ["Bucket", "Arn"]}, "Export": {"Name": "BucketArn"}},
+    "Name": {"Value": {"Ref": "Bucket"}, "Export": {"Name": "BucketName"}},
+    "Key": {"Value": {"Fn::GetAtt": ["Key", "Arn"]}, "Export": {"Name": "KeyArn"}},
+}
 
 
 def _stage(name: str, stacks: dict[str, dict[str, Any]]) -> Stage:
@@ -72,7 +78,17 @@ def test_a_change_has_its_findings(changes: dict[str, StageComparison], name: st
     assert all(len(each.title) <= MAX_TITLE for each in found)
     claimed = {difference for each in found for difference in each.differences}
     rest = [each for each in changes[name].differences if each not in claimed]
-    assert {each.type for each in rest} <= {"", "AWS::Lambda::Function"}
+    assert {each.type for each in rest} <= {"", "AWS::Lambda::Function", "AWS::SageMaker::EndpointConfig"}
+
+
+def test_more_egress_is_routine_where_a_nat_gateway_leads_everywhere(changes: dict[str, StageComparison]):
+    change = changes["egress to everywhere"]
+    assert change.after is not None
+    facts = StageFacts.model_construct(network="vpc")
+
+    found = _findings(replace(change, after=replace(change.after, facts=facts)))
+
+    assert {f"{each.rule} {each.level.name}" for each in found} == {"access.network ROUTINE"}
 
 
 def test_equal_stages_have_no_finding(changes: dict[str, StageComparison]):
