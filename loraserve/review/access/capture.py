@@ -6,7 +6,7 @@ import re
 
 from loraserve.review.access.coverage import Right
 from loraserve.review.access.text import Resolver
-from loraserve.review.assembly import Stage
+from loraserve.review.assembly import Stack, Stage
 from loraserve.review.comparison import StageComparison
 
 _CONFIG = "AWS::SageMaker::EndpointConfig"
@@ -21,8 +21,8 @@ def is_for_capture(right: Right, needed: set[tuple[str, str]]) -> bool:
 def needed_for_capture(change: StageComparison) -> set[tuple[str, str]]:
     """Return actions and resources of a data capture that the change turns on, within the stage's bucket.
 
-    The role writes records below the configured URI, encrypted by the configured key (SageMaker API,
-    DataCaptureConfig).
+    The role writes records below the configured URI (SageMaker API, DataCaptureConfig), which S3 encrypts by
+    the bucket's key.
     """
     changed = any(each.type == _CONFIG and each.name == "DataCaptureConfig" for each in change.differences)
     return _needed(change.after) if changed and change.after is not None else set()
@@ -36,12 +36,22 @@ def _needed(stage: Stage) -> set[tuple[str, str]]:
             capture = resource.get("Properties", {}).get("DataCaptureConfig")
             if resource["Type"] != _CONFIG or not isinstance(capture, dict):
                 continue
-            below = re.fullmatch(
-                r"s3://<([^<>.]+)>/([^<>*?]+/)", resolver.text(capture.get("DestinationS3Uri"), stack)
-            )
-            if below is not None:
-                found.add(("s3:putobject", f"<{below[1]}.Arn>/{below[2]}*"))
-            key = re.fullmatch(r"<([^<>.]+)(\.Arn)?>", resolver.text(capture.get("KmsKeyId"), stack))
-            if key is not None:
-                found.add(("kms:generatedatakey", f"<{key[1]}.Arn>"))
+            uri = resolver.text(capture.get("DestinationS3Uri"), stack)
+            below = re.fullmatch(r"s3://<([^<>./]+)/([^<>./]+)>/([^<>*?]+/)", uri)
+            if below is None:
+                continue
+            owner, bucket, prefix = below.groups()
+            found.add(("s3:putobject", f"<{owner}/{bucket}.Arn>/{prefix}*"))
+            key = _default_key(resolver, stage.stacks[owner], bucket)
+            found.add(("kms:generatedatakey", key))
     return found
+
+
+def _default_key(resolver: Resolver, stack: Stack, bucket: str) -> str:
+    """Return the ARN of the key that a bucket encrypts with."""
+    encryption = stack.resources.get(bucket, {}).get("Properties", {}).get("BucketEncryption", {})
+    for rule in encryption.get("ServerSideEncryptionConfiguration", ()):
+        by_default = rule.get("ServerSideEncryptionByDefault", {})
+        if "KMSMasterKeyID" in by_default:
+            return resolver.text(by_default["KMSMasterKeyID"], stack)
+    return ""

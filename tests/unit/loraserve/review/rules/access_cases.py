@@ -62,7 +62,21 @@ def base() -> dict[str, Resources]:
     return deepcopy(
         {
             "Store": {
-                "Bucket": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain"},
+                "Bucket": {
+                    "Type": "AWS::S3::Bucket",
+                    "DeletionPolicy": "Retain",
+                    "Properties": {
+                        "BucketEncryption": {
+                            "ServerSideEncryptionConfiguration": [
+                                {
+                                    "ServerSideEncryptionByDefault": {
+                                        "KMSMasterKeyID": {"Fn::GetAtt": ["Key", "Arn"]}
+                                    }
+                                }
+                            ]
+                        }
+                    },
+                },
                 "Key": {
                     "Type": "AWS::KMS::Key",
                     "Properties": {"KeyPolicy": _document(_allow("kms:*", "*", Principal=_ROOT))},
@@ -249,7 +263,6 @@ def _captured(stacks: dict[str, Resources], prefix: str) -> None:
     _properties(stacks["Serving"], "Config")["DataCaptureConfig"] = {
         "EnableCapture": True,
         "DestinationS3Uri": {"Fn::Join": ["", ["s3://", {"Fn::ImportValue": "BucketName"}, "/captured/"]]},
-        "KmsKeyId": {"Fn::ImportValue": "KeyArn"},
     }
     resource = {"Fn::Join": ["", [{"Fn::ImportValue": "BucketArn"}, prefix]]}
     _statements("Serving", "Policy")(stacks).extend(
