@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from loraserve.review.access.capture import is_for_capture, needed_for_capture
 from loraserve.review.access.coverage import Right, uncovered
 from loraserve.review.access.danger import judge, of_stage
 from loraserve.review.access.holders import (
-    ATTACHED_POLICY,
     BUCKET_POLICY,
     IDENTITY_POLICIES,
     KEY,
@@ -21,8 +19,8 @@ from loraserve.review.access.holders import (
     Sort,
     holders,
 )
-from loraserve.review.access.patterns import is_unrestricted
-from loraserve.review.access.wording import Words, title
+from loraserve.review.access.judgement import Judgement, access_findings
+from loraserve.review.access.wording import Words
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Impact, Kind
@@ -32,50 +30,20 @@ from loraserve.review.finding import Finding, Level
 _OWN = {ROLE, *IDENTITY_POLICIES, *RESOURCE_POLICIES}
 #: Keys of a Deny that refuses connections without TLS, or with an old version of it.
 _TLS = {"aws:securetransport", "s3:tlsversion"}
-_CONSEQUENCES = {
-    "access.wider": "Access that the base does not give.",
-    "access.foreign": "Access to, or by, what is not of this stage.",
-    "access.callers": "Callers have this policy attached, also outside of the templates.",
-    "access.public": "No condition binds the access to an organization, an account or a source.",
-    "access.rescoped": "The same actions, on another part of the stage.",
-    "access.capture": "The data capture writes there.",
-    "access.narrower": "Less access than on the base.",
-    "access.new": "New, with access within the stage.",
-    "access.guard": "A Deny of the base no longer refuses this.",
-    "form.policy": "Equal access, written in another way.",
-}
-_ACTIONS = {
-    "access.wider": "Check that each line of the list is needed.",
-    "access.foreign": "Check who owns it, and that each line of the list is needed.",
-    "access.callers": "Ask those who call the endpoint.",
-    "access.public": "Name the principals, or bind them by aws:SourceAccount or aws:PrincipalOrgID.",
-    "access.guard": "Restore the Deny.",
-}
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """A statement about one holder."""
-
-    rule: str
-    level: Level
-    holder: Holder
-    rights: tuple[Right, ...]
-    differences: tuple[Difference, ...]
 
 
 def access(change: StageComparison) -> Iterator[Finding]:
     """Compare what all holders of statements may do."""
     sides = Sides(change)
-    verdicts = [
-        verdict
+    judgements = [
+        judgement
         for holder in sides.all_holders()
-        for verdict in sides.verdicts(holder)
-        if verdict.differences or verdict.level >= Level.REVIEW
+        for judgement in sides.judgements(holder)
+        if judgement.differences or judgement.level >= Level.REVIEW
     ]
     words = Words(change)
-    yield from _findings(change, words, verdicts)
-    explained = {difference for each in verdicts for difference in each.differences}
+    yield from access_findings(change, words, judgements)
+    explained = {difference for each in judgements for difference in each.differences}
     equal = [
         each
         for each in sides.judged()
@@ -87,7 +55,7 @@ def access(change: StageComparison) -> Iterator[Finding]:
             level=Level.NOISE,
             stage=change.id,
             title=f"{len(equal)} changes of policies give equal access",
-            consequence=_CONSEQUENCES["form.policy"],
+            consequence="Equal access, written in another way.",
             differences=tuple(equal),
         )
 
@@ -137,7 +105,7 @@ class Sides:
             or (each.kind is Kind.RESOURCE and (each.stack, each.subject) in resources and _is_access(each))
         )
 
-    def verdicts(self, holder: Holder) -> Iterator[Judgement]:
+    def judgements(self, holder: Holder) -> Iterator[Judgement]:
         """Compare a holder's statements."""
         old, new = self.before(holder).statements, self.after(holder).statements
         differences = self.differences(holder)
@@ -239,77 +207,3 @@ def _resource_of(holder: Holder) -> str:
 def _level_of_guard(right: Right, holder: Holder) -> Level:
     is_tls = any(each.key in _TLS for each in right.conditions)
     return Level.BLOCK if holder.type == BUCKET_POLICY and is_tls else Level.REVIEW
-
-
-def _findings(change: StageComparison, words: Words, verdicts: Iterable[Judgement]) -> Iterator[Finding]:
-    """Make one finding of equal verdicts about several holders."""
-    alike: dict[object, list[Judgement]] = {}
-    for each in verdicts:
-        several = each.rule in ("access.new", "access.narrower", "access.rescoped")
-        key = (each.rule, each.level, None if several else (each.holder.sort, frozenset(each.rights)))
-        alike.setdefault(key, []).append(each)
-    for first, *others in alike.values():
-        about = [first, *others]
-        yield Finding(
-            rule=first.rule,
-            level=first.level,
-            stage=change.id,
-            title=_title(words, about),
-            consequence=_CONSEQUENCES[first.rule],
-            action=_ACTIONS.get(first.rule, ""),
-            details=tuple(_details(words, about)),
-            differences=tuple(dict.fromkeys(one for each in about for one in each.differences)),
-        )
-
-
-def _details(words: Words, about: Sequence[Judgement]) -> Iterator[str]:
-    for each in about:
-        prefix = "" if len(about) == 1 else f"{words.holder(each.holder)}: "
-        for line in words.lines(each.rights, each.holder):
-            yield prefix + line
-
-
-def _title(words: Words, about: Sequence[Judgement]) -> str:
-    first = about[0]
-    names = sorted({words.holder(each.holder) for each in about})
-    who = names[0] if len(names) == 1 else f"{len(names)} policies"
-    match first.rule:
-        case "access.new":
-            return title(f"{who}: new, with access within the stage")
-        case "access.narrower":
-            return title(f"{who}: less access", f"{len(names)} policies: less access")
-        case "access.rescoped":
-            return title(f"{who}: the same actions on another part of the stage")
-        case "access.callers" if not first.rights:
-            return title(f"{who} lose rights")
-        case "access.guard" if not first.rights:
-            return title(f"{who} loses its policy")
-    return _title_of_rights(words, about, who)
-
-
-def _title_of_rights(words: Words, about: Sequence[Judgement], who: str) -> str:
-    first = about[0]
-    names = sorted({words.holder(each.holder) for each in about})
-    count = len(first.rights)
-    right = min(first.rights, key=lambda each: (not _is_grave(each), str(each.action)))
-    subject, action = words.subject(right, first.holder), words.action(right)
-    thing = words.object(right, first.holder)
-    if len(names) > 1:
-        subject, thing = (who, thing) if subject == names[0] else (subject, f"{len(names)} resources")
-    more = f" and {count - 1} more" if count > 1 else ""
-    if right.action.patterns == {ATTACHED_POLICY}:
-        policy = thing.rpartition("/")[2]
-        return title(f"{subject} may now do all that {policy} allows{more}", f"{who}: {count} rights more")
-    if first.holder.sort is Sort.TRUST and first.rule != "access.guard":
-        whom = words.holder(first.holder) if len(names) == 1 else f"{len(names)} roles"
-        return title(f"{subject} may now assume {whom}{more}", f"{count} principals more for {whom}")
-    verb = "is no longer refused" if first.rule == "access.guard" else "may now"
-    return title(
-        f"{subject} {verb} {action} on {thing}{more}",
-        f"{subject} {verb} {action}{more}",
-        f"{who}: {count} rights more",
-    )
-
-
-def _is_grave(right: Right) -> bool:
-    return right.resource.negated or any(map(is_unrestricted, right.resource.patterns))
