@@ -15,7 +15,8 @@ from loraserve.review.access.conditions import TEMPLATE
 from loraserve.review.access.statements import Statement, statements
 from loraserve.review.access.text import ACCOUNT, NO_VALUE, Resolver
 from loraserve.review.assembly import Stack, Stage
-from loraserve.review.difference import Json
+from loraserve.review.comparison import StageComparison
+from loraserve.review.difference import Json, Kind
 
 ROLE = "AWS::IAM::Role"
 MANAGED_POLICY = "AWS::IAM::ManagedPolicy"
@@ -53,6 +54,7 @@ _PERMISSION_CONDITIONS = {
     "FunctionUrlAuthType": ("StringEquals", "lambda:FunctionUrlAuthType"),
     "InvokedViaFunctionUrl": ("Bool", "lambda:InvokedViaFunctionUrl"),
 }
+_PERMISSION_NAMES = ("Action", "FunctionName", "LayerVersionArn", "Principal", *_PERMISSION_CONDITIONS)
 #: The policy that AWS sets where a template has none.
 _DEFAULTS: Mapping[tuple[str, str], Json] = {
     (VPC_ENDPOINT, "PolicyDocument"): {
@@ -115,6 +117,23 @@ def holders(stage: Stage | None) -> dict[Holder, Held]:
     return found
 
 
+def may_differ(change: StageComparison, *types: str) -> bool:
+    """Return whether statements, or what resources of these types say, can differ: most changes do not.
+
+    Beside the resources themselves, they depend on what their references resolve to.
+    """
+    return any(
+        each.kind is Kind.DEPLOYMENT
+        or each.subject.split("/")[0] in ("Parameters", "Mappings", "Conditions", "Outputs", "Transform")
+        or each.type.startswith("AWS::IAM::")
+        or each.type in types
+        or each.type in RESOURCE_POLICIES
+        or each.type in (VPC_ENDPOINT, KEY)
+        or "Statement" in json.dumps([each.before, each.after])
+        for each in change.differences
+    )
+
+
 class _Collector:
     def __init__(self, resolver: Resolver, stage: Stage, found: dict[Holder, Held]) -> None:
         self._resolver = resolver
@@ -174,7 +193,7 @@ class _Collector:
         elif kind in RESOURCE_POLICIES:
             target = RESOURCE_POLICIES[kind]
             if kind.endswith("Permission"):
-                document, names = self._permission(properties, stack), tuple(properties)
+                document, names = self._permission(properties, stack), _PERMISSION_NAMES
             else:
                 document, names = _document(properties, resolved), (_document_name(properties), target)
             about = resolved(target)

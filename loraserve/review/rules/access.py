@@ -18,6 +18,7 @@ from loraserve.review.access.holders import (
     Holder,
     Sort,
     holders,
+    may_differ,
 )
 from loraserve.review.access.judgement import Judgement, access_findings
 from loraserve.review.access.wording import Words
@@ -34,6 +35,8 @@ _TLS = {"aws:securetransport", "s3:tlsversion"}
 
 def access(change: StageComparison) -> Iterator[Finding]:
     """Compare what all holders of statements may do."""
+    if not may_differ(change):
+        return
     sides = Sides(change)
     judgements = [
         judgement
@@ -41,8 +44,8 @@ def access(change: StageComparison) -> Iterator[Finding]:
         for judgement in sides.judgements(holder)
         if judgement.differences or judgement.level >= Level.REVIEW
     ]
-    words = Words(change)
-    yield from access_findings(change, words, judgements)
+    if judgements:
+        yield from access_findings(change, Words(change), judgements)
     explained = {difference for each in judgements for difference in each.differences}
     equal = [
         each
@@ -149,7 +152,7 @@ class Sides:
         if level is not Level.REVIEW or holder in self._before or not self._is_created(holder):
             return rule, level
         in_new_stack = all(stack not in self._old_stacks for stack, *_ in self._sources(holder))
-        if self._change.before is None:
+        if self._change.before is None and not (rule == "access.foreign" and holder.sort is Sort.RESOURCE):
             return "access.new", Level.ROUTINE
         if rule == "access.foreign" or holder.sort is Sort.MANAGED:
             return rule, level

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from loraserve.review.access.conditions import TEMPLATE, is_most_of_the_internet, within_network
+from loraserve.review.access.holders import may_differ
 from loraserve.review.access.text import NO_VALUE, Resolver
 from loraserve.review.access.wording import Words, title
 from loraserve.review.assembly import Stage
@@ -53,6 +54,8 @@ class Connection:
 
 def security_groups(change: StageComparison) -> Iterator[Finding]:
     """Compare the connections that security groups allow."""
+    if not may_differ(change, GROUP, *_RULES):
+        return
     before, after = _connections(change.before), _connections(change.after)
     added = [each for each in after if not any(_covers(other, each) for other in before)]
     explained: set[Difference] = set()
@@ -126,7 +129,7 @@ def _of(change: StageComparison) -> list[Difference]:
         and (
             (each.kind is Kind.PROPERTY and each.type == GROUP and each.name in _LISTS)
             or (each.kind in (Kind.PROPERTY, Kind.RESOURCE) and _is_rule(each))
-            or (each.kind is Kind.RESOURCE and each.type == GROUP and each.before is None)
+            or (each.kind is Kind.RESOURCE and _types(each) == {GROUP})
         )
     ]
 
@@ -134,7 +137,11 @@ def _of(change: StageComparison) -> list[Difference]:
 def _is_rule(each: Difference) -> bool:
     if each.kind is Kind.PROPERTY:
         return each.type in _RULES
-    return all(side is None or side["Type"] in _RULES for side in (each.before, each.after))
+    return _types(each) <= set(_RULES)
+
+
+def _types(each: Difference) -> set[str]:
+    return {side["Type"] for side in (each.before, each.after) if side is not None}
 
 
 def _connections(stage: Stage | None) -> dict[Connection, list[Difference]]:

@@ -413,6 +413,7 @@ CASES: dict[str, tuple[Edit, set[str]]] = {
     "boundary changed": (_set("Store", "OtherRole", PermissionsBoundary="x"), {"access.boundary REVIEW"}),
     "longer sessions": (_set("Store", "OtherRole", MaxSessionDuration=43200), {"access.session REVIEW"}),
     "role renamed": (_set("Store", "OtherRole", RoleName="n"), {"access.replaced REVIEW"}),
+    "inline policy renamed": (_set("Store", "OtherPolicy", PolicyName="Q"), {"form.description NOISE"}),
     "new role": (
         _new(
             "Store",
@@ -697,5 +698,6 @@ CASES: dict[str, tuple[Edit, set[str]]] = {
         _set("Serving", "Group", SecurityGroupEgress=[_https("0.0.0.0/0")]),
         {"access.network REVIEW"},
     ),
+    "group deleted": (_gone("Serving", "Group"), {"access.narrower ROUTINE"}),
     "egress without rules": (_unset("Serving", "Group", "SecurityGroupEgress"), {"access.network REVIEW"}),
 }

@@ -67,6 +67,10 @@ def changes() -> dict[str, StageComparison]:
     )
     after = {name: _edited(name) for name in CASES}
     after |= {"same": _stage("same", base()), "new": _stage("new", base())}
+    stacks = base()
+    for name in ("bucket for another account", "public function", "callers: whole service"):
+        CASES[name][0](stacks)
+    after["new and open"] = _stage("new and open", stacks)
     return {each.id: each for each in compare(before, Assembly(stages=after, prices_date=None))}
 
 
@@ -97,6 +101,16 @@ def test_equal_stages_have_no_finding(changes: dict[str, StageComparison]):
 
 def test_a_new_stage_is_routine_where_nothing_is_public(changes: dict[str, StageComparison]):
     assert {each.level for each in _findings(changes["new"])} <= {Level.ROUTINE, Level.NOISE}
+
+
+def test_a_new_stage_is_blocked_where_something_is_public(changes: dict[str, StageComparison]):
+    found = _findings(changes["new and open"])
+
+    assert {f"{each.rule} {each.level.name}" for each in found if each.level > Level.ROUTINE} == {
+        "access.foreign REVIEW",
+        "access.public BLOCK",
+        "access.callers BLOCK",
+    }
 
 
 def test_a_removed_stage_has_no_finding_of_access(changes: dict[str, StageComparison]):
