@@ -37,12 +37,12 @@ class ResourceChange:
 
     @property
     def is_added(self) -> bool:
-        """Whether the base lacks it."""
+        """True if the base lacks it."""
         return self.before is None
 
     @property
     def is_removed(self) -> bool:
-        """Whether only the base has it."""
+        """True if only the base has it."""
         return self.after is None
 
     @property

@@ -35,7 +35,7 @@ class Kind(Enum):
 
 
 class Impact(Enum):
-    """What CloudFormation does to the resource, by AWS's resource specification."""
+    """CloudFormation's action on the resource, by AWS's resource specification."""
 
     NONE = "none"
     UPDATE = "update"

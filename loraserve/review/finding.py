@@ -19,7 +19,7 @@ MAX_TITLE = 90
 
 
 class Level(IntEnum):
-    """What a finding asks of a reviewer, from nothing to everything."""
+    """Demand of a finding on its reviewer, from nothing to everything."""
 
     NOISE = 0
     """A change of form: counted only."""
@@ -43,12 +43,12 @@ class Finding:
     stage: str
     """Id of the stage, e.g. `Prod`; empty for what all stages share."""
     title: str
-    """What happens, in at most `MAX_TITLE` characters; begins with the thing, e.g. `the bucket is
+    """The event, in at most `MAX_TITLE` characters; begins with the thing, e.g. `the bucket is
     deleted`."""
     consequence: str = ""
-    """What it means, in a sentence."""
+    """The meaning, in a sentence."""
     action: str = ""
-    """What to do, in a sentence; empty if nothing."""
+    """The remedy, in a sentence; empty if none."""
     details: tuple[str, ...] = ()
     """Lines for those who want to know more: changed files, permissions, causes; each in plain text."""
     differences: tuple[Difference, ...] = field(default=(), repr=False)
