@@ -157,6 +157,8 @@ def is_moved(right: Right, lost: Right) -> bool:
     """
     if (right.principal, right.action) != (lost.principal, lost.action) or right.action.negated:
         return False
+    if any(includes(action, each) for action in right.action.patterns for each in _HANDING_OVER):
+        return False
     others = right.conditions ^ lost.conditions
     if any(each.key not in _PARTS for each in others) or len(right.conditions) != len(lost.conditions):
         return False

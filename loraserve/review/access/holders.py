@@ -161,6 +161,8 @@ class _Collector:
 
         def add(holder: Holder, document: Json, *names: str) -> None:
             held = self._found.setdefault(holder, Held())
+            if "Condition" in resource:  # the template's one, by which the resource exists at all
+                document = {TEMPLATE: [resource["Condition"], document, NO_VALUE]}
             held.statements += statements(document, stack.template.get("Conditions", {}))
             held.sources |= {(stack.name, logical_id, name) for name in names}
 

@@ -178,12 +178,13 @@ class Sides:
         return self._impacts.get(name) is not Impact.ORPHAN
 
     def _whole_resource(self, holder: Holder) -> tuple[Difference, ...]:
-        """Return the difference of a new resource of another topic, which the finding explains as well."""
+        """Return the difference of a new resource of another topic, or of its existence by a condition."""
         resources = {(stack, logical_id) for stack, logical_id, _ in self._sources(holder)}
         return tuple(
             each
             for each in self._change.differences
-            if each.kind is Kind.RESOURCE and (each.stack, each.subject) in resources
+            if (each.stack, each.subject) in resources
+            and (each.kind is Kind.RESOURCE or (each.kind is Kind.ATTRIBUTE and each.name == "Condition"))
         )
 
 

@@ -119,11 +119,16 @@ def base() -> dict[str, Resources]:
                     ],
                     PermissionsBoundary="arn:aws:iam::111122223333:policy/boundary",
                 ),
+                "Chosen": _policy("OtherRole", _allow("sqs:SendMessage", "*")) | {"Condition": "Chosen"},
                 "SeederPolicy": _policy("SeederRole", _allow(["s3:GetObject", "s3:DeleteObject"], _OBJECTS)),
                 "OtherRole": _role(
                     "lambda.amazonaws.com", PermissionsBoundary="arn:aws:iam::111122223333:policy/boundary"
                 ),
-                "OtherPolicy": _policy("OtherRole", _allow("s3:GetObject", _OBJECTS)),
+                "OtherPolicy": _policy(
+                    "OtherRole",
+                    _allow("s3:GetObject", _OBJECTS),
+                    _allow("iam:PassRole", {"Fn::GetAtt": ["OtherRole", "Arn"]}),
+                ),
                 "Seeder": {
                     "Type": "AWS::Lambda::Function",
                     "Properties": {"Role": {"Fn::GetAtt": ["SeederRole", "Arn"]}},
@@ -293,7 +298,7 @@ CASES: dict[str, tuple[Edit, set[str]]] = {
     ),
     "policy deleted": (_gone("Store", "OtherPolicy"), {"access.narrower ROUTINE"}),
     "role deleted with its function": (
-        _gone("Store", "OtherPolicy", "OtherRole", "Other"),
+        _gone("Store", "OtherPolicy", "OtherRole", "Other", "Chosen"),
         {"access.narrower ROUTINE"},
     ),
     "callers may do less": (
@@ -354,6 +359,16 @@ CASES: dict[str, tuple[Edit, set[str]]] = {
     "data capture, and more": (
         lambda stacks: _captured(stacks, "/*"),
         {"access.capture ROUTINE", "access.wider REVIEW"},
+    ),
+    "policy no longer of a condition": (
+        lambda stacks: stacks["Store"]["Chosen"].pop("Condition"),
+        {"access.wider REVIEW"},
+    ),
+    "PassRole on another role of the stage": (
+        lambda stacks: _statements("Store", "OtherPolicy")(stacks)[1].update(
+            Resource={"Fn::GetAtt": ["SeederRole", "Arn"]}
+        ),
+        {"access.wider REVIEW"},
     ),
     "administrator": (
         _set("Store", "SeederRole", ManagedPolicyArns=["arn:aws:iam::aws:policy/AdministratorAccess"]),
