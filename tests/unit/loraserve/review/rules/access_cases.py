@@ -62,7 +62,21 @@ def base() -> dict[str, Resources]:
     return deepcopy(
         {
             "Store": {
-                "Bucket": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain"},
+                "Bucket": {
+                    "Type": "AWS::S3::Bucket",
+                    "DeletionPolicy": "Retain",
+                    "Properties": {
+                        "BucketEncryption": {
+                            "ServerSideEncryptionConfiguration": [
+                                {
+                                    "ServerSideEncryptionByDefault": {
+                                        "KMSMasterKeyID": {"Fn::GetAtt": ["Key", "Arn"]}
+                                    }
+                                }
+                            ]
+                        }
+                    },
+                },
                 "Key": {
                     "Type": "AWS::KMS::Key",
                     "Properties": {"KeyPolicy": _document(_allow("kms:*", "*", Principal=_ROOT))},
@@ -105,11 +119,16 @@ def base() -> dict[str, Resources]:
                     ],
                     PermissionsBoundary="arn:aws:iam::111122223333:policy/boundary",
                 ),
+                "Chosen": _policy("OtherRole", _allow("sqs:SendMessage", "*")) | {"Condition": "Chosen"},
                 "SeederPolicy": _policy("SeederRole", _allow(["s3:GetObject", "s3:DeleteObject"], _OBJECTS)),
                 "OtherRole": _role(
                     "lambda.amazonaws.com", PermissionsBoundary="arn:aws:iam::111122223333:policy/boundary"
                 ),
-                "OtherPolicy": _policy("OtherRole", _allow("s3:GetObject", _OBJECTS)),
+                "OtherPolicy": _policy(
+                    "OtherRole",
+                    _allow("s3:GetObject", _OBJECTS),
+                    _allow("iam:PassRole", {"Fn::GetAtt": ["OtherRole", "Arn"]}),
+                ),
                 "Seeder": {
                     "Type": "AWS::Lambda::Function",
                     "Properties": {"Role": {"Fn::GetAtt": ["SeederRole", "Arn"]}},
@@ -144,6 +163,7 @@ def base() -> dict[str, Resources]:
                     "Type": "AWS::SageMaker::Model",
                     "Properties": {"ExecutionRoleArn": {"Fn::GetAtt": ["Role", "Arn"]}},
                 },
+                "Config": {"Type": "AWS::SageMaker::EndpointConfig", "Properties": {}},
                 "Group": _group(_https("10.0.0.0/16")),
                 "Gateway": {
                     "Type": "AWS::EC2::VPCEndpoint",
@@ -243,6 +263,18 @@ def _revision(stacks: dict[str, Resources]) -> None:
     second["Condition"]["StringLikeIfExists"]["s3:prefix"][1] = "models/meta/llama/r2/*"
 
 
+def _captured(stacks: dict[str, Resources], prefix: str) -> None:
+    """Turn the data capture on, with a right to write below a prefix of the bucket."""
+    _properties(stacks["Serving"], "Config")["DataCaptureConfig"] = {
+        "EnableCapture": True,
+        "DestinationS3Uri": {"Fn::Join": ["", ["s3://", {"Fn::ImportValue": "BucketName"}, "/captured/"]]},
+    }
+    resource = {"Fn::Join": ["", [{"Fn::ImportValue": "BucketArn"}, prefix]]}
+    _statements("Serving", "Policy")(stacks).extend(
+        [_allow("s3:PutObject", resource), _allow("kms:GenerateDataKey", {"Fn::ImportValue": "KeyArn"})]
+    )
+
+
 def _if(yes: Any, no: Any) -> dict[str, Any]:
     return {"Fn::If": ["Chosen", yes, no]}
 
@@ -266,7 +298,7 @@ CASES: dict[str, tuple[Edit, set[str]]] = {
     ),
     "policy deleted": (_gone("Store", "OtherPolicy"), {"access.narrower ROUTINE"}),
     "role deleted with its function": (
-        _gone("Store", "OtherPolicy", "OtherRole", "Other"),
+        _gone("Store", "OtherPolicy", "OtherRole", "Other", "Chosen"),
         {"access.narrower ROUTINE"},
     ),
     "callers may do less": (
@@ -323,6 +355,21 @@ CASES: dict[str, tuple[Edit, set[str]]] = {
         {"access.wider BLOCK"},
     ),
     "AssumeRole on everything": (_role_added(_allow("sts:Assume?ole", "*")), {"access.wider BLOCK"}),
+    "data capture": (lambda stacks: _captured(stacks, "/captured/*"), {"access.capture ROUTINE"}),
+    "data capture, and more": (
+        lambda stacks: _captured(stacks, "/*"),
+        {"access.capture ROUTINE", "access.wider REVIEW"},
+    ),
+    "policy no longer of a condition": (
+        lambda stacks: stacks["Store"]["Chosen"].pop("Condition"),
+        {"access.wider REVIEW"},
+    ),
+    "PassRole on another role of the stage": (
+        lambda stacks: _statements("Store", "OtherPolicy")(stacks)[1].update(
+            Resource={"Fn::GetAtt": ["SeederRole", "Arn"]}
+        ),
+        {"access.wider REVIEW"},
+    ),
     "administrator": (
         _set("Store", "SeederRole", ManagedPolicyArns=["arn:aws:iam::aws:policy/AdministratorAccess"]),
         {"access.wider BLOCK"},
@@ -381,6 +428,7 @@ CASES: dict[str, tuple[Edit, set[str]]] = {
     "boundary changed": (_set("Store", "OtherRole", PermissionsBoundary="x"), {"access.boundary REVIEW"}),
     "longer sessions": (_set("Store", "OtherRole", MaxSessionDuration=43200), {"access.session REVIEW"}),
     "role renamed": (_set("Store", "OtherRole", RoleName="n"), {"access.replaced REVIEW"}),
+    "inline policy renamed": (_set("Store", "OtherPolicy", PolicyName="Q"), {"form.description NOISE"}),
     "new role": (
         _new(
             "Store",
@@ -622,6 +670,29 @@ CASES: dict[str, tuple[Edit, set[str]]] = {
         ),
         {"access.public BLOCK"},
     ),
+    "ingress from everywhere, in one case": (
+        _set("Serving", "Group", SecurityGroupIngress=_if([_https("0.0.0.0/0")], [_https("10.0.0.0/16")])),
+        {"access.public BLOCK"},
+    ),
+    "ingress from a parameter": (
+        _set("Serving", "Group", SecurityGroupIngress=[_https({"Ref": "Anything"})]),
+        {"access.public BLOCK"},
+    ),
+    "ingress that cannot be read": (
+        _set("Serving", "Group", SecurityGroupIngress=[{"Fn::Transform": {"Name": "AWS::Include"}}]),
+        {"access.network REVIEW"},
+    ),
+    "ingress from another group": (
+        _set(
+            "Serving",
+            "Group",
+            SecurityGroupIngress=[
+                _https("10.0.0.0/16"),
+                {"IpProtocol": "tcp", "SourceSecurityGroupId": "sg-1"},
+            ],
+        ),
+        {"access.network REVIEW"},
+    ),
     "ingress from more": (
         _set("Serving", "Group", SecurityGroupIngress=[_https("10.0.0.0/8")]),
         {"access.network REVIEW"},
@@ -642,5 +713,6 @@ CASES: dict[str, tuple[Edit, set[str]]] = {
         _set("Serving", "Group", SecurityGroupEgress=[_https("0.0.0.0/0")]),
         {"access.network REVIEW"},
     ),
+    "group deleted": (_gone("Serving", "Group"), {"access.narrower ROUTINE"}),
     "egress without rules": (_unset("Serving", "Group", "SecurityGroupEgress"), {"access.network REVIEW"}),
 }

@@ -1,5 +1,6 @@
 """Findings of changed access, over a small stage: one comparison for all changes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,13 +11,18 @@ from loraserve.review.finding import MAX_TITLE, Finding, Level
 from loraserve.review.rules.access import access
 from loraserve.review.rules.roles import roles
 from loraserve.review.rules.security_groups import security_groups
+from stacks.facts import StageFacts
 from tests.unit.loraserve.review.rules.access_cases import CASES, base
 
 _TEMPLATE = {
     "Parameters": {"Anything": {"Type": "String", "Default": "*"}},
     "Conditions": {"Chosen": {"Fn::Equals": [{"Ref": "Anything"}, "*"]}},
 }
-_OUTPUTS = {"Arn": {"Value": {"Fn::GetAtt": ["Bucket", "Arn"]}, "Export": {"Name": "BucketArn"}}}
+_OUTPUTS = {
+    "Arn": {"Value": {"Fn::GetAtt": ["Bucket", "Arn"]}, "Export": {"Name": "BucketArn"}},
+    "Name": {"Value": {"Ref": "Bucket"}, "Export": {"Name": "BucketName"}},
+    "Key": {"Value": {"Fn::GetAtt": ["Key", "Arn"]}, "Export": {"Name": "KeyArn"}},
+}
 
 
 def _stage(name: str, stacks: dict[str, dict[str, Any]]) -> Stage:
@@ -61,6 +67,10 @@ def changes() -> dict[str, StageComparison]:
     )
     after = {name: _edited(name) for name in CASES}
     after |= {"same": _stage("same", base()), "new": _stage("new", base())}
+    stacks = base()
+    for name in ("bucket for another account", "public function", "callers: whole service"):
+        CASES[name][0](stacks)
+    after["new and open"] = _stage("new and open", stacks)
     return {each.id: each for each in compare(before, Assembly(stages=after, prices_date=None))}
 
 
@@ -72,7 +82,17 @@ def test_a_change_has_its_findings(changes: dict[str, StageComparison], name: st
     assert all(len(each.title) <= MAX_TITLE for each in found)
     claimed = {difference for each in found for difference in each.differences}
     rest = [each for each in changes[name].differences if each not in claimed]
-    assert {each.type for each in rest} <= {"", "AWS::Lambda::Function"}
+    assert {each.type for each in rest} <= {"", "AWS::Lambda::Function", "AWS::SageMaker::EndpointConfig"}
+
+
+def test_more_egress_is_routine_where_a_nat_gateway_leads_everywhere(changes: dict[str, StageComparison]):
+    change = changes["egress to everywhere"]
+    assert change.after is not None
+    facts = StageFacts.model_construct(network="vpc")
+
+    found = _findings(replace(change, after=replace(change.after, facts=facts)))
+
+    assert {f"{each.rule} {each.level.name}" for each in found} == {"access.network ROUTINE"}
 
 
 def test_equal_stages_have_no_finding(changes: dict[str, StageComparison]):
@@ -81,6 +101,16 @@ def test_equal_stages_have_no_finding(changes: dict[str, StageComparison]):
 
 def test_a_new_stage_is_routine_where_nothing_is_public(changes: dict[str, StageComparison]):
     assert {each.level for each in _findings(changes["new"])} <= {Level.ROUTINE, Level.NOISE}
+
+
+def test_a_new_stage_is_blocked_where_something_is_public(changes: dict[str, StageComparison]):
+    found = _findings(changes["new and open"])
+
+    assert {f"{each.rule} {each.level.name}" for each in found if each.level > Level.ROUTINE} == {
+        "access.foreign REVIEW",
+        "access.public BLOCK",
+        "access.callers BLOCK",
+    }
 
 
 def test_a_removed_stage_has_no_finding_of_access(changes: dict[str, StageComparison]):
