@@ -283,7 +283,7 @@ def _is_service(change: StageComparison, each: ResourceChange) -> bool:
 def _is_used(change: StageComparison, each: ResourceChange) -> bool:
     """Return whether the head's template still names the resource."""
     after = None if change.after is None else change.after.stacks[each.stack].template
-    return f'"{each.logical_id}"' in json.dumps(after)
+    return re.search(rf"\b{re.escape(each.logical_id)}\b", json.dumps(after)) is not None
 
 
 def _finding(

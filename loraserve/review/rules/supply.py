@@ -60,7 +60,9 @@ def _image(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]
         files, build = changed_files(before, after), build_changes(before, after)
         details = [*build, *capped(files)]
         words = f"built from other content: {_count(len(files))}"
-        is_same_source = _repository(written(leaf.before)) == _repository(written(leaf.after))
+        # The base image is code as well: an argument of the build.
+        sources = ((old, new), (written(leaf.before), written(leaf.after)))
+        is_same_source = all(_repository(one) == _repository(other) for one, other in sources)
     else:
         details = [f"{old} → {new}"]
         is_same_source = before is None and after is None and _repository(old) == _repository(new)
