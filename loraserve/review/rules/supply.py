@@ -12,7 +12,7 @@ from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Json
 from loraserve.review.endpoint_update import MODEL, EndpointUpdate, endpoint_update
 from loraserve.review.finding import Finding, Level
-from loraserve.review.values import title, written
+from loraserve.review.values import mapping, title, written
 
 _TRUST = f"{ENVIRONMENT}HF_MODEL_TRUST_REMOTE_CODE"
 _REVISION = f"{ENVIRONMENT}HF_MODEL_REVISION"
@@ -136,7 +136,7 @@ def _reference(stage: Stage, value: Json) -> str:
     asset = stage.asset(value)
     if asset is None:
         return written(value)
-    arguments = asset.build.get("dockerBuildArgs") or {}
+    arguments = mapping(asset.build.get("dockerBuildArgs"))
     return ", ".join(str(arguments[name]) for name in sorted(arguments)) or written(value)
 
 
