@@ -203,7 +203,7 @@ def _actions(resource: ResourceChange) -> Iterator[tuple[_Statement, Sequence[Di
 
 
 def _texts(actions: Any) -> set[str]:
-    return {text(each) for each in actions or ()}
+    return {text(each) for each in (actions if isinstance(actions, list) else [actions])} - {"none"}
 
 
 def _when(resource: ResourceChange, is_guard: bool) -> Iterator[tuple[_Statement, Sequence[Difference]]]:

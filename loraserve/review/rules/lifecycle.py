@@ -58,10 +58,13 @@ def _read(configuration: Json) -> tuple[dict[Deletion, float], str]:
     rest: list[Any] = []
     if configuration is None:
         return days, json.dumps(rest)
-    rules = configuration.get("Rules")
-    if set(configuration) != {"Rules"} or not isinstance(rules, list):
+    rules = configuration.get("Rules") if isinstance(configuration, dict) else None
+    if not isinstance(rules, list) or set(configuration) != {"Rules"}:
         return days, json.dumps([configuration], sort_keys=True)
     for each in rules:
+        if not isinstance(each, dict):
+            rest.append(each)
+            continue
         rule = {name: value for name, value in each.items() if name != "Id"}
         if rule.pop("Status", None) == "Disabled":
             continue
