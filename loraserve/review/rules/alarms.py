@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Finding, Level
@@ -47,12 +48,13 @@ class _Statement:
 def alarms(change: StageComparison) -> Iterator[Finding]:
     """Find changes of alarms, their recipients, their metrics and the dashboard."""
     found: dict[_Statement, list[tuple[ResourceChange, tuple[Difference, ...]]]] = defaultdict(list)
-    guards = _rollback_alarms(change)
+    guards = _rollback_alarms(change.before) | _rollback_alarms(change.after)
+    named = _rollback_alarms(change.after)
     for resource in changed(change, ALARM):
         statements = (
             _following(resource)
             if follows(change, properties(resource.before), properties(resource.after))
-            else _statements(resource, _name(resource) in guards)
+            else _statements(resource, is_guard=_name(resource) in guards, named=named)
         )
         for statement, differences in statements:
             if differences:
@@ -97,7 +99,7 @@ def _finding(
 
 
 def _statements(
-    resource: ResourceChange, is_guard: bool
+    resource: ResourceChange, *, is_guard: bool, named: set[str]
 ) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
     """Yield what can be said about an alarm, with the differences that say it."""
     if is_whole(resource):
@@ -125,15 +127,12 @@ def _statements(
             some,
         )
     if some := _changes(resource, ("AlarmName",)):
-        yield (
-            _Statement(
-                "alarms.renamed",
-                Level.ROUTINE,
-                "renamed",
-                "CloudWatch makes a new alarm: its history is lost.",
-            ),
-            some,
-        )
+        consequence = "CloudWatch makes a new alarm: its history is lost."
+        if text(some[0].before) in named:
+            still = "renamed, but the endpoint names the old one"
+            yield _Statement("alarms.renamed", Level.REVIEW, still, "It rolls no update back any more."), some
+        else:
+            yield _Statement("alarms.renamed", Level.ROUTINE, "renamed", consequence), some
     yield from _description(resource)
 
 
@@ -204,7 +203,7 @@ def _actions(resource: ResourceChange) -> Iterator[tuple[_Statement, Sequence[Di
 
 
 def _texts(actions: Any) -> set[str]:
-    return {text(each) for each in actions or ()}
+    return {text(each) for each in (actions if isinstance(actions, list) else [actions])} - {"none"}
 
 
 def _when(resource: ResourceChange, is_guard: bool) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
@@ -262,13 +261,12 @@ def _name(resource: ResourceChange) -> str:
     return found if isinstance(found, str) else label(resource)
 
 
-def _rollback_alarms(change: StageComparison) -> set[str]:
-    """Return the names of the alarms that roll an update back, on either side."""
+def _rollback_alarms(stage: Stage | None) -> set[str]:
+    """Return the names of the alarms that roll an update back."""
     found = set()
-    for stage in (change.before, change.after):
-        for _, _, endpoint in resources_of(stage, "AWS::SageMaker::Endpoint"):
-            rollback: Mapping[str, Any] = (
-                properties(endpoint).get("DeploymentConfig", {}).get("AutoRollbackConfiguration", {})
-            )
-            found |= {text(each.get("AlarmName")) for each in rollback.get("Alarms", ())}
+    for _, _, endpoint in resources_of(stage, "AWS::SageMaker::Endpoint"):
+        rollback: Mapping[str, Any] = (
+            properties(endpoint).get("DeploymentConfig", {}).get("AutoRollbackConfiguration", {})
+        )
+        found |= {text(each.get("AlarmName")) for each in rollback.get("Alarms", ())}
     return found

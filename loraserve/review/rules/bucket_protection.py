@@ -43,6 +43,8 @@ def _key(encryption: Any) -> tuple[str, Any] | None:
     """
     if encryption is None:
         return "AES256", None
+    if not isinstance(encryption, dict):
+        return None
     rules = encryption.get("ServerSideEncryptionConfiguration", [])
     if set(encryption) != {"ServerSideEncryptionConfiguration"} or len(rules) != 1:
         return None
@@ -58,6 +60,8 @@ def _public_access_block(before: Any, after: Any, resource: ResourceChange) -> J
     S3 blocks all for a new bucket without the property (S3 user guide, "Default settings for new S3
     buckets"); removing the property removes the block.
     """
+    if not all(isinstance(each, dict | None) for each in (before, after)):
+        return None
     values = [*(before or {}).values(), *(after or {}).values()]
     if any(value not in (True, False, "true", "false") for value in values) or (
         resource.is_added and after is None

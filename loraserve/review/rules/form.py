@@ -62,7 +62,11 @@ def _tag_values(tags: Json) -> dict[str, Any]:
     """Return tags by key; a list of keys and values, or an object."""
     if isinstance(tags, dict):
         return dict(tags)
-    return {str(each.get("Key")): each.get("Value") for each in tags or () if isinstance(each, dict)}
+    return {str(each.get("Key")): each.get("Value") for each in _items(tags) if isinstance(each, dict)}
+
+
+def _items(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
 
 
 def _metadata(change: StageComparison) -> Iterator[Finding]:
@@ -130,7 +134,7 @@ def _needs_order(resource: ResourceChange) -> bool:
 
 
 def _list(depends_on: Json) -> list[str]:
-    return [depends_on] if isinstance(depends_on, str) else list(depends_on or ())
+    return [depends_on] if isinstance(depends_on, str) else _items(depends_on)
 
 
 def _names(change: StageComparison) -> Iterator[Finding]:

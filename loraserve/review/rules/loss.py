@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from loraserve.review.comparison import ResourceChange, StageComparison
-from loraserve.review.difference import Difference, Kind
+from loraserve.review.difference import Difference, Json, Kind
 from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.buckets import buckets
 from loraserve.review.rules.keys import keys
@@ -79,14 +79,19 @@ def _fates(change: StageComparison) -> Iterator[tuple[_Fate, str, Difference]]:
     for resource in changed(change, *{each.type for each in change.resources}):
         for each in resource.differences:
             if each.kind is Kind.ATTRIBUTE and each.name in _POLICIES:
-                before, after = _KEPT.get(each.before), _KEPT.get(each.after)
+                before, after = _kept(each.before), _kept(each.after)
                 if before is None or after is None:
-                    continue  # a new value of CloudFormation
+                    continue
                 yield _fate(resource, kept=after >= before), label(resource), each
             elif resource.type == _SEEDING and each.name == "RetainData":
                 yield _Fate.KEPT if each.after == "true" else _Fate.LOST, label(resource), each
     for each in change.facts("retention.retain_data"):
         yield _Fate.KEPT if each.after else _Fate.LOST, "the stage", each
+
+
+def _kept(policy: Json) -> int | None:
+    """Return how much a policy keeps; None for an intrinsic function or a new value."""
+    return _KEPT.get(policy) if isinstance(policy, str | None) else None
 
 
 def _fate(resource: ResourceChange, *, kept: bool) -> _Fate:

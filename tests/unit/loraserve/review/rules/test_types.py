@@ -377,6 +377,27 @@ case("dashboard's lines", put("Observability", "Dashboard", DashboardBody="{}"),
 case("dashboard removed", remove("Observability", "Dashboard"), ("alarms.dashboard", R))
 
 case(
+    "guard renamed, and named by the endpoint still",
+    put("Observability", "5xxAlarm", AlarmName="other"),
+    ("alarms.renamed", V),
+)
+case(
+    "lifecycle of another form",
+    put("AdapterStore", BUCKET, LifecycleConfiguration={"Fn::If": ["x", {}, {}]}),
+    ("loss.guard", V),
+)
+case("no lifecycle", put("AdapterStore", BUCKET, LifecycleConfiguration=None), ("loss.guard", R))
+case(
+    "days of another form",
+    lifecycle(lambda rules: rules[0].update(ExpirationInDays={"Ref": "Days"})),
+    ("loss.guard", V),
+)
+case(
+    "group of the instances gone",
+    remove("Network", "Instances"),
+    ("identity.vpc", B),
+)
+case(
     "threshold follows autoscaling's target",
     all_of(
         put("Observability", "SaturationAlarm", Threshold=30),

@@ -75,6 +75,15 @@ def test_a_new_network_is_a_way_out_and_a_routine_stack() -> None:
     assert said(list(network(change))) == {("access.network", V), ("alarms.blind", R)}
 
 
+def test_a_group_that_nothing_uses_any_more_is_a_change_of_the_network() -> None:
+    stage = base()
+    network_stack = stage.stacks["Network"]
+    resources = {**network_stack.resources, "RuntimeGroup": network_stack.resources["Instances"]}
+    template = {**network_stack.template, "Resources": resources}
+    before = replace(stage, stacks={**stage.stacks, "Network": replace(network_stack, template=template)})
+    assert said(list(network(one(before, stage)))) == {("access.network", V)}
+
+
 def facts(**changes: Any) -> StageFacts:
     """Return a stage's facts; a dict changes fields of a section."""
     content: dict[str, Any] = {
