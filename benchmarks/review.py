@@ -3,9 +3,9 @@
     python -m benchmarks.review     (not part of make bench: it writes the table of docs/review.md)
 
 The stock tools are the library of `cdk diff`: the lines that it prints for all stacks of a pair, and the
-verdicts that `cdk diff --fail-on broadening` and `--fail-on destructive` go by. A dangerous change is found if
-the tool would fail it; for the review, if a finding is REVIEW or BLOCK as the corpus says. A harmless change
-that a tool would fail is a false alarm; an ordinary one is counted beside it.
+verdicts of `cdk diff --fail-on broadening` and `--fail-on destructive`. A dangerous change is found if the
+tool would fail it; for the review, if a finding is REVIEW or BLOCK. An alarm about a harmless change is a
+false one.
 
 Duration: about two minutes on two idle cores.
 """
@@ -78,7 +78,8 @@ def _table(changes: Sequence[Change], tools: Mapping[str, Sequence[Seen]]) -> li
         kind: sum(change.kind == kind for change in changes) for kind in ("dangerous", "ordinary", "harmless")
     }
     lines = [
-        f"| {len(changes)} changes | lines to read, median (most) | dangerous found, of {counts['dangerous']} | missed "
+        f"| {len(changes)} changes | lines to read, median (most) "
+        f"| dangerous found, of {counts['dangerous']} | missed "
         f"| alarms about {counts['ordinary']} ordinary | false alarms about {counts['harmless']} harmless |",
         "|---|---|---|---|---|---|",
     ]
@@ -143,7 +144,7 @@ def _stock(stacks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _time() -> str:
     """Measure the second of two runs of the command, in which nothing is installed."""
-    command = [ROOT / ".venv" / "bin" / "python", "-m", "loraserve", "review", "--base", "HEAD"]
+    command = [str(ROOT / ".venv" / "bin" / "python"), "-m", "loraserve", "review", "--base", "HEAD"]
     seconds = 0.0
     for _ in range(2):
         started = time.perf_counter()

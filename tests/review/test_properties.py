@@ -176,7 +176,12 @@ def _edit(template: dict[str, Any], path: Sequence[int], value: Any) -> None:
     """Set or remove (None) a value; a resource keeps its type and its object of properties."""
     section = list(template)[path[0] % len(template)]
     if section != "Resources":
-        template[section] = value if value is not None else {}
+        content = template[section]
+        if isinstance(content, dict):
+            keys = list(content)
+            content[keys[path[1] % len(keys)]] = "x" if value is None else value
+        elif value is not None:
+            template[section] = value
         return
     resources = template["Resources"]
     key = list(resources)[path[1] % len(resources)]
