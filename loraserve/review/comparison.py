@@ -215,8 +215,9 @@ def _of_stack(stage: str, name: str, before: Stack | None, after: Stack | None) 
 
 
 def _of_section(stage: str, stack: str, section: str, before: Json, after: Json) -> Iterator[Difference]:
-    if isinstance(before or {}, dict) and isinstance(after or {}, dict):
-        for key, old, new in _entries(before or {}, after or {}):
+    old_entries, new_entries = ({} if each is None else each for each in (before, after))
+    if isinstance(old_entries, dict) and isinstance(new_entries, dict):
+        for key, old, new in _entries(old_entries, new_entries):
             subject = f"{section}/{key}"
             yield Difference(
                 kind=Kind.SECTION, stage=stage, stack=stack, subject=subject, before=old, after=new
