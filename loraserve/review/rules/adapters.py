@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from adapters.source import S3Source, SourceError, parse_source
 from loraserve.review.adapter_changes import AdapterChange, What, changes_between, packed_manifest, published
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import changed, is_whole, properties, resources_of, several
+from loraserve.review.rules.resources import below, changed, is_whole, resources_of, several
 from loraserve.review.rules.seeding import SEEDING, seeding
 from loraserve.review.values import text, title
 from stacks.facts import PackedAdapterFacts
@@ -122,8 +121,8 @@ def _repinned_level(change: StageComparison) -> Level:
 
 def _cache_seconds(change: StageComparison) -> str:
     for _, _, model in resources_of(change.after, "AWS::SageMaker::Model"):
-        environment: Mapping[str, Any] = properties(model).get("PrimaryContainer", {}).get("Environment", {})
-        return text(environment.get("REGISTRY_CACHE_SECONDS", _CACHE_SECONDS))
+        seconds = below(model, "Properties", "PrimaryContainer", "Environment", "REGISTRY_CACHE_SECONDS")
+        return _CACHE_SECONDS if seconds is None else text(seconds)
     return _CACHE_SECONDS
 
 

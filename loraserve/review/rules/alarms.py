@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from loraserve.review.rules.dashboards import dashboards
 from loraserve.review.rules.metric_filters import metric_filters
 from loraserve.review.rules.notification import notification
 from loraserve.review.rules.resources import (
+    below,
     changed,
     is_whole,
     label,
@@ -265,8 +266,6 @@ def _rollback_alarms(stage: Stage | None) -> set[str]:
     """Return the names of the alarms that roll an update back."""
     found = set()
     for _, _, endpoint in resources_of(stage, "AWS::SageMaker::Endpoint"):
-        rollback: Mapping[str, Any] = (
-            properties(endpoint).get("DeploymentConfig", {}).get("AutoRollbackConfiguration", {})
-        )
-        found |= {text(each.get("AlarmName")) for each in rollback.get("Alarms", ())}
+        guards = below(endpoint, "Properties", "DeploymentConfig", "AutoRollbackConfiguration", "Alarms")
+        found |= {text(below(each, "AlarmName")) for each in (guards if isinstance(guards, list) else [])}
     return found

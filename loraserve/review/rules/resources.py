@@ -8,7 +8,7 @@ from typing import Any
 
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
-from loraserve.review.difference import Impact, Kind
+from loraserve.review.difference import Impact, Json, Kind
 from loraserve.review.finding import Finding
 
 #: The resource is another one afterwards.
@@ -60,6 +60,13 @@ def one_of(rule: str, found: Iterable[Finding]) -> Iterator[Finding]:
             details=(*first.details, *(each.title for each in others)),
             differences=tuple(difference for each in (first, *others) for difference in each.differences),
         )
+
+
+def below(value: Json, *names: str) -> Json:
+    """Return the value below nested objects; None where one of them is absent or has another form."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def label(resource: ResourceChange) -> str:
