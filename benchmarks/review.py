@@ -1,4 +1,4 @@
-"""Review benchmark: the changes of the corpus, reviewed and by the stock tools, and the time of `make review`.
+"""Review benchmark: the changes of the corpus, reviewed and by stock tools, and the time of `make review`.
 
     python -m benchmarks.review     (not part of make bench: it writes the table of docs/review.md)
 

@@ -50,7 +50,7 @@ class Change(BaseModel):
 
     name: str
     why: str
-    """What it does in AWS, in a sentence."""
+    """Effect in AWS, in a sentence."""
     kind: Literal["dangerous", "ordinary", "harmless"]
     """Dangerous: a reviewer must see it. Ordinary: works as designed. Harmless: nothing to decide."""
     of: Literal["prod", "staging", "dev"] = "prod"
@@ -66,7 +66,7 @@ class Change(BaseModel):
     forbidden: list[str] = []
     """Rules, as patterns, without a finding above NOISE."""
     unknown: bool = False
-    """Whether it may be left to the reviewer as something that no rule knows."""
+    """True if it may be left to the reviewer as something that no rule knows."""
     verdict: Bound
     """The gravest level of all findings; NOISE also for none."""
     open: int = 5
@@ -124,7 +124,7 @@ def open_findings(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def is_within(level: Level | None, bound: Bound) -> bool:
-    """Whether a level is the expected one, or at least that with a plus."""
+    """Return true for the expected level, or for at least that with a plus."""
     if level is None:
         return False
     least = Level[bound.removesuffix("+")]

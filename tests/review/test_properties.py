@@ -179,7 +179,7 @@ def _edit(template: dict[str, Any], path: Sequence[int], value: Any) -> None:
         content = template[section]
         if isinstance(content, dict):
             keys = list(content)
-            content[keys[path[1] % len(keys)]] = "x" if value is None else value
+            content[keys[path[1] % len(keys)] if keys else "New"] = {"Value": "x" if value is None else value}
         elif value is not None:
             template[section] = value
         return
