@@ -15,8 +15,10 @@ from pydantic import ValidationError
 
 from adapters.source import HubSource, PackedSource, SourceError, parse_source
 from loraserve.review.assembly import Stage
-from stacks.facts import PackedAdapterFacts, StageFacts
+from stacks.facts import PackedAdapterFacts
 
+#: Text of an absent digest, and of no labels.
+NONE = "none"
 _SEEDING = "Custom::AdapterSeeding"
 
 
@@ -46,12 +48,10 @@ class AdapterChange:
     unpinned: bool = False
     """The files may change without a change of the manifest, unlike before."""
 
-
-def adapter_changes(before: StageFacts | None, after: StageFacts | None) -> list[AdapterChange]:
-    """Compare the adapters of two facts; without facts on a side, nothing is known and the list is empty."""
-    if before is None or after is None:
-        return []
-    return changes_between(before.adapters, after.adapters)
+    @property
+    def is_guard(self) -> bool:
+        """True for an expected digest where there was none."""
+        return self.what is What.CHECKSUM and self.before == NONE
 
 
 def changes_between(
@@ -154,8 +154,8 @@ def _of_entry(name: str, before: PackedAdapterFacts, after: PackedAdapterFacts) 
             AdapterChange(
                 name=name,
                 what=What.CHECKSUM,
-                before=before.sha256 or "none",
-                after=after.sha256 or "none",
+                before=before.sha256 or NONE,
+                after=after.sha256 or NONE,
                 unpinned=dropped,
             )
         )
@@ -169,4 +169,4 @@ def _of_entry(name: str, before: PackedAdapterFacts, after: PackedAdapterFacts) 
 
 
 def _labels(labels: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items())) or "none"
+    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items())) or NONE

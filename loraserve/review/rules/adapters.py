@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from adapters.source import S3Source, SourceError, parse_source
 from loraserve.review.adapter_changes import AdapterChange, What, changes_between, packed_manifest, published
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import changed, is_whole, properties, resources_of, several
+from loraserve.review.rules.resources import below, changed, is_whole, resources_of, several
 from loraserve.review.rules.seeding import SEEDING, seeding
 from loraserve.review.values import text, title
 from stacks.facts import PackedAdapterFacts
@@ -48,13 +47,17 @@ def _findings(
     lost = f"callers get 404 within {seconds} s"
     unpinned = [each for each in changes if each.unpinned and each.what is not What.ADDED]
     repinned = [
-        each for each in changes if each.what in (What.SOURCE, What.CHECKSUM) and each not in unpinned
+        each
+        for each in changes
+        if each.what in (What.SOURCE, What.CHECKSUM) and each not in unpinned and not each.is_guard
     ]
+    checked = [each for each in changes if each.is_guard]
     groups = (
         _Group("adapters.removed", Level.REVIEW, _of(changes, What.REMOVED), f"removed: {lost}"),
         _Group("adapters.renamed", Level.REVIEW, _of(changes, What.RENAMED), f"renamed: {lost}"),
         _Group("supply.unpinned", Level.REVIEW, unpinned, "no longer pinned"),
         _Group("adapters.repinned", by_level, repinned, f"served from other files within {seconds} s"),
+        _Group("adapters.checked", Level.ROUTINE, checked, "checked by a digest"),
         _Group("adapters.labels", Level.ROUTINE, _of(changes, What.LABELS), "labelled otherwise"),
         _Group("adapters.added", Level.ROUTINE, _of(changes, What.ADDED), "new"),
     )
@@ -87,6 +90,7 @@ _CONSEQUENCES = {
     "adapters.renamed": "The content is equal, but only the new name is served.",
     "supply.unpinned": "Its files may change without a change of the manifest, and nothing compares them.",
     "adapters.repinned": "Its answers change without a rollover: no alarm rolls it back.",
+    "adapters.checked": "The seeder refuses other weights of the same source.",
     "adapters.labels": "Labels are listed with the adapter, and decide nothing.",
     "adapters.added": "It is served when the seeding is complete, without a rollover.",
 }
@@ -117,8 +121,8 @@ def _repinned_level(change: StageComparison) -> Level:
 
 def _cache_seconds(change: StageComparison) -> str:
     for _, _, model in resources_of(change.after, "AWS::SageMaker::Model"):
-        environment: Mapping[str, Any] = properties(model).get("PrimaryContainer", {}).get("Environment", {})
-        return text(environment.get("REGISTRY_CACHE_SECONDS", _CACHE_SECONDS))
+        seconds = below(model, "Properties", "PrimaryContainer", "Environment", "REGISTRY_CACHE_SECONDS")
+        return _CACHE_SECONDS if seconds is None else text(seconds)
     return _CACHE_SECONDS
 
 

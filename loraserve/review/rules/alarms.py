@@ -1,24 +1,35 @@
-"""Alarms: removed, silent, looser; and the dashboard."""
+"""Alarms: removed, silent, redirected, looser or tighter."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.alarm_direction import WHEN, Direction, direction
+from loraserve.review.rules.alarm_ratios import follows
+from loraserve.review.rules.dashboards import dashboards
 from loraserve.review.rules.metric_filters import metric_filters
 from loraserve.review.rules.notification import notification
-from loraserve.review.rules.resources import changed, is_whole, label, properties, resources_of, several
+from loraserve.review.rules.resources import (
+    below,
+    changed,
+    is_whole,
+    label,
+    one_of,
+    properties,
+    resources_of,
+    several,
+)
 from loraserve.review.values import text, title
 
 ALARM = "AWS::CloudWatch::Alarm"
-_DASHBOARD = "AWS::CloudWatch::Dashboard"
 _ACTIONS = ("AlarmActions", "OKActions", "InsufficientDataActions")
 _METRIC = ("MetricName", "Namespace", "Dimensions", "Metrics", "Unit", "ThresholdMetricId")
 _NUMBER = re.compile(r"\d[\d.,]*")
@@ -38,16 +49,22 @@ class _Statement:
 def alarms(change: StageComparison) -> Iterator[Finding]:
     """Find changes of alarms, their recipients, their metrics and the dashboard."""
     found: dict[_Statement, list[tuple[ResourceChange, tuple[Difference, ...]]]] = defaultdict(list)
-    guards = _rollback_alarms(change)
+    guards = _rollback_alarms(change.before) | _rollback_alarms(change.after)
+    named = _rollback_alarms(change.after)
     for resource in changed(change, ALARM):
-        for statement, differences in _statements(resource, _name(resource) in guards):
+        statements = (
+            _following(resource)
+            if follows(change, properties(resource.before), properties(resource.after))
+            else _statements(resource, is_guard=_name(resource) in guards, named=named)
+        )
+        for statement, differences in statements:
             if differences:
                 found[statement].append((resource, tuple(differences)))
-    for statement, items in found.items():
-        yield _finding(change, statement, items)
-    yield from notification(change)
+    said = [_finding(change, statement, items) for statement, items in found.items()]
+    # Alarms that go to another topic, and the deletion of the old one, are one thing.
+    yield from one_of("alarms.redirected", [*said, *notification(change)])
     yield from metric_filters(change)
-    yield from _dashboards(change)
+    yield from dashboards(change)
 
 
 def _finding(
@@ -83,7 +100,7 @@ def _finding(
 
 
 def _statements(
-    resource: ResourceChange, is_guard: bool
+    resource: ResourceChange, *, is_guard: bool, named: set[str]
 ) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
     """Yield what can be said about an alarm, with the differences that say it."""
     if is_whole(resource):
@@ -111,15 +128,26 @@ def _statements(
             some,
         )
     if some := _changes(resource, ("AlarmName",)):
-        yield (
-            _Statement(
-                "alarms.renamed",
-                Level.ROUTINE,
-                "renamed",
-                "CloudWatch makes a new alarm: its history is lost.",
-            ),
-            some,
-        )
+        consequence = "CloudWatch makes a new alarm: its history is lost."
+        if text(some[0].before) in named:
+            still = "renamed, but the endpoint names the old one"
+            yield _Statement("alarms.renamed", Level.REVIEW, still, "It rolls no update back any more."), some
+        else:
+            yield _Statement("alarms.renamed", Level.ROUTINE, "renamed", consequence), some
+    yield from _description(resource)
+
+
+def _following(resource: ResourceChange) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
+    """Yield a threshold that moves with what it is a share of."""
+    yield (
+        _Statement(
+            "alarms.follows",
+            Level.ROUTINE,
+            "adapted to the new capacity",
+            "Its threshold is the same share as before.",
+        ),
+        _changes(resource, ("Threshold",)),
+    )
     yield from _description(resource)
 
 
@@ -176,7 +204,7 @@ def _actions(resource: ResourceChange) -> Iterator[tuple[_Statement, Sequence[Di
 
 
 def _texts(actions: Any) -> set[str]:
-    return {text(each) for each in actions or ()}
+    return {text(each) for each in (actions if isinstance(actions, list) else [actions])} - {"none"}
 
 
 def _when(resource: ResourceChange, is_guard: bool) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
@@ -234,45 +262,10 @@ def _name(resource: ResourceChange) -> str:
     return found if isinstance(found, str) else label(resource)
 
 
-def _rollback_alarms(change: StageComparison) -> set[str]:
-    """Return the names of the alarms that roll an update back, on either side."""
+def _rollback_alarms(stage: Stage | None) -> set[str]:
+    """Return the names of the alarms that roll an update back."""
     found = set()
-    for stage in (change.before, change.after):
-        for _, _, endpoint in resources_of(stage, "AWS::SageMaker::Endpoint"):
-            rollback: Mapping[str, Any] = (
-                properties(endpoint).get("DeploymentConfig", {}).get("AutoRollbackConfiguration", {})
-            )
-            found |= {text(each.get("AlarmName")) for each in rollback.get("Alarms", ())}
+    for _, _, endpoint in resources_of(stage, "AWS::SageMaker::Endpoint"):
+        guards = below(endpoint, "Properties", "DeploymentConfig", "AutoRollbackConfiguration", "Alarms")
+        found |= {text(below(each, "AlarmName")) for each in (guards if isinstance(guards, list) else [])}
     return found
-
-
-def _dashboards(change: StageComparison) -> Iterator[Finding]:
-    """Yield the dashboard: its body repeats thresholds and limits, which have findings themselves."""
-    for resource in changed(change, _DASHBOARD):
-        if is_whole(resource) and (resource.is_added or resource.is_removed):
-            says = "is new" if resource.is_added else "is deleted"
-        elif resource.changed("DashboardName") is not None:
-            says = "has another name: links to the old one break"
-        elif resource.changed("DashboardBody") is not None:
-            yield Finding(
-                rule="form.dashboard",
-                level=Level.NOISE,
-                stage=change.id,
-                title=title(f"dashboard `{label(resource)}` shows other lines"),
-                differences=tuple(_changes(resource, ("DashboardBody",))),
-            )
-            continue
-        else:
-            continue
-        yield Finding(
-            rule="alarms.dashboard",
-            level=Level.ROUTINE,
-            stage=change.id,
-            title=title(f"dashboard `{label(resource)}` {says}"),
-            consequence="No alarm depends on it.",
-            differences=tuple(
-                each
-                for each in resource.differences
-                if each.kind is Kind.RESOURCE or each.name in ("DashboardName", "DashboardBody")
-            ),
-        )

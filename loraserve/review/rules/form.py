@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Json, Kind
 from loraserve.review.finding import Finding, Level
+from loraserve.review.rules.outputs import outputs
 from loraserve.review.rules.resources import REPLACING, changed, label, several
 from loraserve.review.values import title
 
@@ -17,8 +16,9 @@ _CDK_METADATA = "AWS::CDK::Metadata"
 #: Metadata that CloudFormation's helpers on instances run; the console only shows the others (CloudFormation
 #: template reference, "Metadata attribute").
 _RUN = ("AWS::CloudFormation::Init", "AWS::CloudFormation::Authentication")
-#: Outputs that are judged as cost and quota.
-_JUDGED_OUTPUTS = ("Outputs/MonthlyCost", "Outputs/InstanceQuota")
+
+#: Words that tell warnings of synth apart.
+_KIND_WORDS = 3
 
 
 def form(change: StageComparison) -> Iterator[Finding]:
@@ -26,7 +26,7 @@ def form(change: StageComparison) -> Iterator[Finding]:
     yield from _tags(change)
     yield from _metadata(change)
     yield from _dependencies(change)
-    yield from _outputs(change)
+    yield from outputs(change)
     yield from _names(change)
     yield from _warnings(change)
 
@@ -62,7 +62,11 @@ def _tag_values(tags: Json) -> dict[str, Any]:
     """Return tags by key; a list of keys and values, or an object."""
     if isinstance(tags, dict):
         return dict(tags)
-    return {str(each.get("Key")): each.get("Value") for each in tags or () if isinstance(each, dict)}
+    return {str(each.get("Key")): each.get("Value") for each in _items(tags) if isinstance(each, dict)}
+
+
+def _items(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
 
 
 def _metadata(change: StageComparison) -> Iterator[Finding]:
@@ -130,67 +134,7 @@ def _needs_order(resource: ResourceChange) -> bool:
 
 
 def _list(depends_on: Json) -> list[str]:
-    return [depends_on] if isinstance(depends_on, str) else list(depends_on or ())
-
-
-def _outputs(change: StageComparison) -> Iterator[Finding]:
-    """Yield outputs: one that another stack of the base reads cannot go before that stack is updated."""
-    noise: list[Difference] = []
-    imported = _imports(change.before)
-    for each in change.differences:
-        if each.kind is not Kind.SECTION:
-            continue
-        if each.subject == "Description":
-            noise.append(each)
-        if not each.subject.startswith("Outputs/") or each.subject in _JUDGED_OUTPUTS:
-            continue
-        name = _export(each.before)
-        stack = None if change.before is None else change.before.stacks[each.stack].stack_name
-        read = (name is not None and json.dumps(name) in imported) or json.dumps(
-            [stack, each.subject.removeprefix("Outputs/")]
-        ) in imported
-        if read and (each.after is None or _export(each.after) != name):
-            yield Finding(
-                rule="identity.output",
-                level=Level.REVIEW,
-                stage=change.id,
-                title=title(f"output {each.subject.removeprefix('Outputs/')} goes, another stack reads it"),
-                consequence="CloudFormation refuses to delete an export while a deployed stack imports it.",
-                action="Deploy the reading stack first, or keep the output in this deployment.",
-                differences=(each,),
-                before=each.before,
-                after=each.after,
-            )
-        else:
-            noise.append(each)
-    if noise:
-        yield _noise(change, "form.outputs", f"outputs and descriptions: {len(noise)}", noise)
-
-
-def _export(output: Json) -> Json:
-    return None if output is None else output.get("Export", {}).get("Name")
-
-
-def _imports(stage: Stage | None) -> set[str]:
-    """Return what the stage's stacks read of each other, as JSON: names of exports, stack and output."""
-    found: set[str] = set()
-
-    def walk(value: Json) -> None:
-        if isinstance(value, Mapping):
-            if "Fn::ImportValue" in value:
-                found.add(json.dumps(value["Fn::ImportValue"]))
-            reference = value.get("Fn::GetStackOutput")
-            if isinstance(reference, Mapping):
-                found.add(json.dumps([reference.get("StackName"), reference.get("OutputName")]))
-            for each in value.values():
-                walk(each)
-        elif isinstance(value, list):
-            for each in value:
-                walk(each)
-
-    for stack in stage.stacks.values() if stage is not None else ():
-        walk(stack.template)
-    return found
+    return [depends_on] if isinstance(depends_on, str) else _items(depends_on)
 
 
 def _names(change: StageComparison) -> Iterator[Finding]:
@@ -203,18 +147,28 @@ def _warnings(change: StageComparison) -> Iterator[Finding]:
     """Yield warnings that this synth has and the base's had not."""
     for each in change.facts("warnings"):
         new = [line for line in each.after if line not in each.before]
+        known = {_kind(line) for line in each.before}
+        fresh = [line for line in new if _kind(line) not in known]
         if not new:
             yield _noise(change, "form.warnings", "fewer warnings of synth", [each])
             continue
+        lines = fresh or new
         yield Finding(
             rule="tooling.warning",
-            level=Level.REVIEW,
+            level=Level.REVIEW if fresh else Level.ROUTINE,
             stage=change.id,
             title=title(
-                f"synth warns: {new[0]}" if len(new) == 1 else f"synth warns of {len(new)} more things"
+                f"synth warns: {lines[0]}" if len(lines) == 1 else f"synth warns of {len(lines)} things"
             ),
-            consequence="The stage file deploys, but probably not as intended.",
-            action="Follow the warning, or accept it.",
+            consequence="The stage file deploys, but probably not as intended."
+            if fresh
+            else "The base has the same warning of other values.",
+            action="Follow the warning, or accept it." if fresh else "",
             details=tuple(new),
             differences=(each,),
         )
+
+
+def _kind(warning: str) -> tuple[str, ...]:
+    """Return the first words without numbers: the same in a warning of other values."""
+    return tuple(word for word in warning.split() if not any(map(str.isdigit, word)))[:_KIND_WORDS]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from loraserve.review.difference import Json
 
 _NEVER = float("inf")
+#: Properties of a rule that say which objects it is about.
+_FILTERS = ("Prefix", "TagFilters", "ObjectSizeGreaterThan", "ObjectSizeLessThan")
 
 
 @dataclass(frozen=True)
@@ -54,38 +56,39 @@ def _read(configuration: Json) -> tuple[dict[Deletion, float], str]:
     """Return the days of each deletion, and what of the rules these do not say, as JSON."""
     days: dict[Deletion, float] = {}
     rest: list[Any] = []
-    for each in (configuration or {}).get("Rules", ()):
-        rule = dict(each)
-        rule.pop("Id", None)
-        if rule.pop("Status", None) != "Enabled":
+    if configuration is None:
+        return days, json.dumps(rest)
+    rules = configuration.get("Rules") if isinstance(configuration, dict) else None
+    if not isinstance(rules, list) or set(configuration) != {"Rules"}:
+        return days, json.dumps([configuration], sort_keys=True)
+    for each in rules:
+        if not isinstance(each, dict):
+            rest.append(each)
             continue
-        prefix = rule.pop("Prefix", "")
-        filters = {
-            name: rule.pop(name)
-            for name in ("TagFilters", "ObjectSizeGreaterThan", "ObjectSizeLessThan")
-            if name in rule
-        }
+        rule = {name: value for name, value in each.items() if name != "Id"}
+        if rule.pop("Status", None) == "Disabled":
+            continue
+        filters = {name: rule.pop(name) for name in _FILTERS if name in rule}
+        prefix = filters.pop("Prefix", "") if isinstance(filters.get("Prefix", ""), str) else "*"
         condition = json.dumps(filters, sort_keys=True) if filters else ""
-        # It deletes markers without versions, no data.
-        rule.pop("ExpiredObjectDeleteMarker", None)
-        versions = rule.get("NoncurrentVersionExpiration", {})
-        found = {
-            "expiration": rule.pop("ExpirationInDays", None),
-            "expiration of old versions": rule.pop("NoncurrentVersionExpirationInDays", None),
-            "end of unfinished uploads": rule.get("AbortIncompleteMultipartUpload", {}).get(
-                "DaysAfterInitiation"
-            ),
-        }
-        rule.pop("AbortIncompleteMultipartUpload", None)
-        if set(versions) == {"NoncurrentDays"}:
-            found["expiration of old versions"] = versions["NoncurrentDays"]
-            rule.pop("NoncurrentVersionExpiration")
-        for action, number in found.items():
-            if isinstance(number, int):
-                key = Deletion(prefix, condition, action)
-                days[key] = min(number, days.get(key, _NEVER))
-            elif number is not None:
-                rule[action] = number
+        for action, number in _deletions(rule):
+            key = Deletion(prefix, condition, action)
+            days[key] = min(number, days.get(key, _NEVER))
         if rule:
             rest.append([prefix, condition, rule])
     return days, json.dumps(sorted(rest, key=json.dumps), sort_keys=True)
+
+
+def _deletions(rule: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Take the deletions out of a rule, with their days."""
+    # It deletes markers without versions, no data.
+    rule.pop("ExpiredObjectDeleteMarker", None)
+    if isinstance(rule.get("ExpirationInDays"), int):
+        yield "expiration", rule.pop("ExpirationInDays")
+    for name, action, field in (
+        ("NoncurrentVersionExpiration", "expiration of old versions", "NoncurrentDays"),
+        ("AbortIncompleteMultipartUpload", "end of unfinished uploads", "DaysAfterInitiation"),
+    ):
+        found = rule.get(name)
+        if isinstance(found, dict) and set(found) == {field} and isinstance(found[field], int):
+            yield action, rule.pop(name)[field]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from enum import Enum
 
 from loraserve.review.comparison import ResourceChange, StageComparison
-from loraserve.review.difference import Difference, Kind
+from loraserve.review.difference import Difference, Json, Kind
 from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.buckets import buckets
 from loraserve.review.rules.keys import keys
 from loraserve.review.rules.logs import log_groups
-from loraserve.review.rules.resources import changed, label, several
+from loraserve.review.rules.resources import changed, label, one_of, several
 from loraserve.review.values import text, title
 
 _SEEDING = "Custom::AdapterSeeding"
@@ -26,21 +25,9 @@ def loss(change: StageComparison) -> Iterator[Finding]:
     """Find lost data and guards of data."""
     yield from _protection(change)
     yield from _policies(change)
-    yield from _one_of_unreadable([*buckets(change), *keys(change)])
+    # A bucket's other key and the loss of its old one are one thing.
+    yield from one_of("loss.unreadable", [*buckets(change), *keys(change)])
     yield from log_groups(change)
-
-
-def _one_of_unreadable(found: list[Finding]) -> Iterator[Finding]:
-    """Join a bucket's other key and the loss of its old one to a finding."""
-    unreadable = [each for each in found if each.rule == "loss.unreadable"]
-    yield from (each for each in found if each.rule != "loss.unreadable")
-    if unreadable:
-        first, *others = unreadable
-        yield replace(
-            first,
-            details=(*first.details, *(each.title for each in others)),
-            differences=tuple(difference for each in unreadable for difference in each.differences),
-        )
 
 
 def _protection(change: StageComparison) -> Iterator[Finding]:
@@ -92,14 +79,19 @@ def _fates(change: StageComparison) -> Iterator[tuple[_Fate, str, Difference]]:
     for resource in changed(change, *{each.type for each in change.resources}):
         for each in resource.differences:
             if each.kind is Kind.ATTRIBUTE and each.name in _POLICIES:
-                before, after = _KEPT.get(each.before), _KEPT.get(each.after)
+                before, after = _kept(each.before), _kept(each.after)
                 if before is None or after is None:
-                    continue  # a new value of CloudFormation
+                    continue
                 yield _fate(resource, kept=after >= before), label(resource), each
             elif resource.type == _SEEDING and each.name == "RetainData":
                 yield _Fate.KEPT if each.after == "true" else _Fate.LOST, label(resource), each
     for each in change.facts("retention.retain_data"):
         yield _Fate.KEPT if each.after else _Fate.LOST, "the stage", each
+
+
+def _kept(policy: Json) -> int | None:
+    """Return how much a policy keeps; None for an intrinsic function or a new value."""
+    return _KEPT.get(policy) if isinstance(policy, str | None) else None
 
 
 def _fate(resource: ResourceChange, *, kept: bool) -> _Fate:

@@ -90,7 +90,7 @@ def _access(
 
 def _replaced(change: StageComparison) -> Iterator[_Change]:
     """Yield replaced or removed places, and what is replaced with them."""
-    resources = changed(change, *_PLACES)
+    resources = sorted(changed(change, *_PLACES), key=lambda each: _PLACES.index(each.type))
     causes = [
         _Change(f"{label(each)}: {one.name} {text(one.after)} instead of {text(one.before)}", one)
         for each in resources
@@ -100,7 +100,7 @@ def _replaced(change: StageComparison) -> Iterator[_Change]:
     causes += [
         _Change(f"{label(each)} is removed", each.differences[0])
         for each in resources
-        if each.is_removed and (each.type == _VPC or (each.type == _SUBNET and _is_read(change, each)))
+        if each.is_removed and (each.type == _VPC or _is_read(change, each))
     ]
     yield from causes
     if causes:
@@ -146,7 +146,8 @@ def _ways(change: StageComparison, claimed: set[Difference]) -> dict[str, list[_
     """Return ways that open, ways that close, and other changes of the network, by their titles."""
     found: dict[str, list[_Change]] = {verb: [] for verb in _CONSEQUENCES}
     opened, closed, others = found.values()
-    for resource in changed(change, *_ALL):
+    groups = [each for each in changed(change, _GROUP) if each.is_removed]
+    for resource in (*changed(change, *_ALL), *groups):
         name = f"{resource.type.removeprefix('AWS::EC2::')} {label(resource)}"
         whole = resource.differences[0]
         if resource.is_added:

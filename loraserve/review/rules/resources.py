@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
-from loraserve.review.difference import Impact, Kind
+from loraserve.review.difference import Impact, Json, Kind
+from loraserve.review.finding import Finding
 
 #: The resource is another one afterwards.
 REPLACING = (Impact.REPLACE, Impact.MAY_REPLACE)
@@ -41,6 +43,30 @@ def resources_of(stage: Stage | None, *types: str) -> Iterator[tuple[str, str, M
 def is_whole(resource: ResourceChange) -> bool:
     """Return True if only one side has the resource, or if it has another type afterwards."""
     return any(each.kind is Kind.RESOURCE for each in resource.differences)
+
+
+def one_of(rule: str, found: Iterable[Finding]) -> Iterator[Finding]:
+    """Join the findings of a rule that say the same of several things to the gravest of them."""
+    same: list[Finding] = []
+    for each in found:
+        if each.rule == rule:
+            same.append(each)
+        else:
+            yield each
+    if same:
+        first, *others = sorted(same, key=lambda each: (-each.level, -len(each.differences)))
+        yield replace(
+            first,
+            details=(*first.details, *(each.title for each in others)),
+            differences=tuple(difference for each in (first, *others) for difference in each.differences),
+        )
+
+
+def below(value: Json, *names: str) -> Json:
+    """Return the value below nested objects; None where one of them is absent or has another form."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def label(resource: ResourceChange) -> str:

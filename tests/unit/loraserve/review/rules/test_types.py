@@ -294,7 +294,8 @@ case(
 case("key disabled", put("AdapterStore", KEY, Enabled=False), ("loss.unreadable", B))
 case("rotation off", put("AdapterStore", KEY, EnableKeyRotation=False), ("loss.guard", V))
 case("rotation later", put("AdapterStore", KEY, RotationPeriodInDays=700), ("loss.guard", R))
-case("window shorter", put("Observability", TOPIC_KEY, PendingWindowInDays=8), ("loss.guard", R))
+case("window longer", put("Observability", TOPIC_KEY, PendingWindowInDays=8), ("loss.guard", R))
+case("window shorter than by default", put("AdapterStore", KEY, PendingWindowInDays=7), ("loss.guard", V))
 case("window longer by default", put("Observability", TOPIC_KEY, PendingWindowInDays=None), ("loss.guard", R))
 case("description of a key", put("AdapterStore", KEY, Description="other"), ("form.description", N))
 case("key policy is another rule's", put("AdapterStore", KEY, KeyPolicy={}), left=("KeyPolicy",))
@@ -374,6 +375,62 @@ case(
 )
 case("dashboard's lines", put("Observability", "Dashboard", DashboardBody="{}"), ("form.dashboard", N))
 case("dashboard removed", remove("Observability", "Dashboard"), ("alarms.dashboard", R))
+
+case(
+    "guard renamed, and named by the endpoint still",
+    put("Observability", "5xxAlarm", AlarmName="other"),
+    ("alarms.renamed", V),
+)
+case(
+    "lifecycle of another form",
+    put("AdapterStore", BUCKET, LifecycleConfiguration={"Fn::If": ["x", {}, {}]}),
+    ("loss.guard", V),
+)
+case("no lifecycle", put("AdapterStore", BUCKET, LifecycleConfiguration=None), ("loss.guard", R))
+case(
+    "days of another form",
+    lifecycle(lambda rules: rules[0].update(ExpirationInDays={"Ref": "Days"})),
+    ("loss.guard", V),
+)
+case(
+    "group of the instances gone",
+    remove("Network", "Instances"),
+    ("identity.vpc", B),
+)
+case(
+    "threshold follows autoscaling's target",
+    all_of(
+        put("Observability", "SaturationAlarm", Threshold=30),
+        put(
+            "Scaling",
+            "Policy",
+            TargetTrackingScalingPolicyConfiguration={
+                "PredefinedMetricSpecification": {
+                    "PredefinedMetricType": "SageMakerVariantConcurrentRequestsPerModelHighResolution"
+                },
+                "TargetValue": 20,
+            },
+        ),
+    ),
+    ("alarms.follows", R),
+    left=("TargetTrackingScalingPolicyConfiguration",),
+)
+case(
+    "threshold without its target",
+    put("Observability", "SaturationAlarm", Threshold=30),
+    ("alarms.looser", V),
+)
+case(
+    "all alarms to another topic",
+    all_of(
+        remove("Observability", TOPIC),
+        *(
+            put("Observability", name, AlarmActions=["arn:aws:sns:us-east-1:222222222222:other"])
+            for name in ("DiskAlarm", "SeedingAlarm")
+        ),
+    ),
+    ("alarms.redirected", V),
+)
 
 # metric filters and notification
 case("filter removed", remove("Observability", "EngineDeathsFilter"), ("alarms.blind", V))
