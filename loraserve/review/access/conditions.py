@@ -44,7 +44,7 @@ class Condition:
 
     @property
     def is_negated(self) -> bool:
-        """Whether more values are stricter."""
+        """True if more values are stricter."""
         return _NEGATED.search(self.test) is not None
 
     @property
@@ -54,7 +54,7 @@ class Condition:
 
     @property
     def is_any_of_values(self) -> bool:
-        """Whether it is the disjunction of its values' conditions."""
+        """True if it is the disjunction of its values' conditions."""
         return (
             len(self.values) > 1
             and not self.is_negated

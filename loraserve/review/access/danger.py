@@ -53,7 +53,11 @@ def _of_identity(right: Right, holder: Holder, lost: Iterable[Right]) -> tuple[s
     if any(is_moved(right, each) for each in lost):
         return "access.rescoped", Level.ROUTINE
     resources = right.resource.patterns
-    if right.resource.negated or any(map(is_unrestricted, resources)) or all(map(of_stage, resources)):
+    if (
+        right.resource.negated
+        or any(map(is_unrestricted, resources))
+        or all(map(_names_the_stage, resources))
+    ):
         return rule, Level.REVIEW
     return ("access.callers" if holder.sort is Sort.MANAGED else "access.foreign"), Level.REVIEW
 
@@ -138,12 +142,22 @@ def of_stage(resource: str) -> bool:
     return re.match(r"<[A-Za-z0-9-]+/[^>]*>", resource) is not None
 
 
+def _names_the_stage(resource: str) -> bool:
+    """Return whether a text is a resource of the stage, or an ARN around the name of one."""
+    parts = arn_parts(resource)
+    if parts is None:
+        return of_stage(resource)
+    return parts[4] in ("", "*", ACCOUNT) and of_stage(re.sub(r"^[a-z-]+[/:]", "", parts[5]))
+
+
 def is_moved(right: Right, lost: Right) -> bool:
     """Return whether a right is a lost one on another part of the stage that is not larger.
 
     E.g. `s3:GetObject` on the bucket's prefix of another revision of the base model.
     """
     if (right.principal, right.action) != (lost.principal, lost.action) or right.action.negated:
+        return False
+    if any(includes(action, each) for action in right.action.patterns for each in _HANDING_OVER):
         return False
     others = right.conditions ^ lost.conditions
     if any(each.key not in _PARTS for each in others) or len(right.conditions) != len(lost.conditions):

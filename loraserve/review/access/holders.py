@@ -15,7 +15,8 @@ from loraserve.review.access.conditions import TEMPLATE
 from loraserve.review.access.statements import Statement, statements
 from loraserve.review.access.text import ACCOUNT, NO_VALUE, Resolver
 from loraserve.review.assembly import Stack, Stage
-from loraserve.review.difference import Json
+from loraserve.review.comparison import StageComparison
+from loraserve.review.difference import Json, Kind
 
 ROLE = "AWS::IAM::Role"
 MANAGED_POLICY = "AWS::IAM::ManagedPolicy"
@@ -53,6 +54,7 @@ _PERMISSION_CONDITIONS = {
     "FunctionUrlAuthType": ("StringEquals", "lambda:FunctionUrlAuthType"),
     "InvokedViaFunctionUrl": ("Bool", "lambda:InvokedViaFunctionUrl"),
 }
+_PERMISSION_NAMES = ("Action", "FunctionName", "LayerVersionArn", "Principal", *_PERMISSION_CONDITIONS)
 #: The policy that AWS sets where a template has none.
 _DEFAULTS: Mapping[tuple[str, str], Json] = {
     (VPC_ENDPOINT, "PolicyDocument"): {
@@ -70,21 +72,21 @@ _ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 
 class Sort(Enum):
-    """What a holder's statements are about."""
+    """Kind of a holder's statements."""
 
     IDENTITY = "identity"
-    """What a role, user or group may do."""
+    """Rights of a role, user or group."""
     MANAGED = "managed"
-    """What a managed policy allows those that it is attached to, also outside the template."""
+    """Rights of all that a managed policy is attached to, also outside the templates."""
     TRUST = "trust"
-    """Who may assume a role."""
+    """Principals that may assume a role."""
     RESOURCE = "resource"
-    """Who may do what with a resource."""
+    """Principals, and their rights on a resource."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """That which has statements."""
+    """Owner of statements: an identity, a trust policy or a resource."""
 
     sort: Sort
     type: str
@@ -115,11 +117,33 @@ def holders(stage: Stage | None) -> dict[Holder, Held]:
     return found
 
 
+def may_differ(change: StageComparison, *types: str) -> bool:
+    """Return whether statements, or what resources of these types say, can differ: most changes do not.
+
+    Beside the resources themselves, they depend on what their references resolve to.
+    """
+    return any(
+        each.kind is Kind.DEPLOYMENT
+        or each.subject.split("/")[0] in ("Parameters", "Mappings", "Conditions", "Outputs", "Transform")
+        or each.type.startswith("AWS::IAM::")
+        or each.type in types
+        or each.type in RESOURCE_POLICIES
+        or each.type in (VPC_ENDPOINT, KEY)
+        or "Statement" in json.dumps([each.before, each.after])
+        for each in change.differences
+    )
+
+
 class _Collector:
     def __init__(self, resolver: Resolver, stage: Stage, found: dict[Holder, Held]) -> None:
         self._resolver = resolver
-        self._stage = stage
         self._found = found
+        self._managed = {
+            f"<{stack.name}/{logical_id}.Arn>": (stack, logical_id)
+            for stack in stage.stacks.values()
+            for logical_id, resource in stack.resources.items()
+            if resource["Type"] == MANAGED_POLICY
+        }
         self._named = {
             (_IDENTITIES[resource["Type"]], resolver.text(name, stack)): f"<{stack.name}/{logical_id}>"
             for stack in stage.stacks.values()
@@ -137,6 +161,8 @@ class _Collector:
 
         def add(holder: Holder, document: Json, *names: str) -> None:
             held = self._found.setdefault(holder, Held())
+            if "Condition" in resource:  # the template's one, by which the resource exists at all
+                document = {TEMPLATE: [resource["Condition"], document, NO_VALUE]}
             held.statements += statements(document, stack.template.get("Conditions", {}))
             held.sources |= {(stack.name, logical_id, name) for name in names}
 
@@ -146,7 +172,13 @@ class _Collector:
         if kind in _IDENTITIES:
             holder = Holder(Sort.IDENTITY, kind, itself)
             add(holder, _mapped(resolved("Policies"), _inline), "Policies")
-            add(holder, _mapped(resolved("ManagedPolicyArns"), self._attached), "ManagedPolicyArns")
+            attached = resolved("ManagedPolicyArns")
+            add(holder, _mapped(attached, self._attached), "ManagedPolicyArns")
+            self._found[holder].sources |= {
+                (stack.name, logical_id, "PolicyDocument")
+                for arn, (stack, logical_id) in self._managed.items()
+                if arn in json.dumps(attached)
+            }
             if kind == ROLE:
                 add(
                     Holder(Sort.TRUST, kind, itself),
@@ -155,15 +187,15 @@ class _Collector:
                 )
         elif kind in IDENTITY_POLICIES:
             document = resolved("PolicyDocument")
-            attached = list(self._attachments(properties, stack))
-            for holder, name in attached:
+            attachments = list(self._attachments(properties, stack))
+            for holder, name in attachments:
                 add(holder, document, name, "PolicyDocument")
-            if kind == MANAGED_POLICY or not attached:
+            if kind == MANAGED_POLICY or not attachments:
                 add(Holder(Sort.MANAGED, kind, itself), document, "PolicyDocument")
         elif kind in RESOURCE_POLICIES:
             target = RESOURCE_POLICIES[kind]
             if kind.endswith("Permission"):
-                document, names = self._permission(properties, stack), tuple(properties)
+                document, names = self._permission(properties, stack), _PERMISSION_NAMES
             else:
                 document, names = _document(properties, resolved), (_document_name(properties), target)
             about = resolved(target)
@@ -186,10 +218,10 @@ class _Collector:
     def _attached(self, arn: Json) -> Json:
         """Return the document of a policy by its ARN: of the template's own one, or a right of its name."""
         text = _text(arn)
-        for stack in self._stage.stacks.values():
-            for logical_id, resource in stack.resources.items():
-                if resource["Type"] == MANAGED_POLICY and text == f"<{stack.name}/{logical_id}.Arn>":
-                    return self._resolver.resolve(resource["Properties"]["PolicyDocument"], stack)
+        if text in self._managed:
+            stack, logical_id = self._managed[text]
+            document = stack.resources[logical_id]["Properties"]["PolicyDocument"]
+            return self._resolver.resolve(document, stack)
         action, resource = ("*", "*") if text == _ADMINISTRATOR else (ATTACHED_POLICY, text)
         return {
             "Version": "2012-10-17",

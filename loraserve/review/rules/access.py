@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
+from loraserve.review.access.capture import is_for_capture, needed_for_capture
 from loraserve.review.access.coverage import Right, uncovered
 from loraserve.review.access.danger import judge, of_stage
 from loraserve.review.access.holders import (
-    ATTACHED_POLICY,
     BUCKET_POLICY,
     IDENTITY_POLICIES,
     KEY,
@@ -19,9 +18,10 @@ from loraserve.review.access.holders import (
     Holder,
     Sort,
     holders,
+    may_differ,
 )
-from loraserve.review.access.patterns import is_unrestricted
-from loraserve.review.access.wording import Words, title
+from loraserve.review.access.judgement import Judgement, access_findings
+from loraserve.review.access.wording import Words
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Impact, Kind
@@ -31,49 +31,22 @@ from loraserve.review.finding import Finding, Level
 _OWN = {ROLE, *IDENTITY_POLICIES, *RESOURCE_POLICIES}
 #: Keys of a Deny that refuses connections without TLS, or with an old version of it.
 _TLS = {"aws:securetransport", "s3:tlsversion"}
-_CONSEQUENCES = {
-    "access.wider": "Access that the base does not give.",
-    "access.foreign": "Access to, or by, what is not of this stage.",
-    "access.callers": "Callers have this policy attached, also outside of the templates.",
-    "access.public": "No condition binds the access to an organization, an account or a source.",
-    "access.rescoped": "The same actions, on another part of the stage.",
-    "access.narrower": "Less access than on the base.",
-    "access.new": "New, with access within the stage.",
-    "access.guard": "A Deny of the base no longer refuses this.",
-    "form.policy": "Equal access, written in another way.",
-}
-_ACTIONS = {
-    "access.wider": "Check that each line of the list is needed.",
-    "access.foreign": "Check who owns it, and that each line of the list is needed.",
-    "access.callers": "Ask those who call the endpoint.",
-    "access.public": "Name the principals, or bind them by aws:SourceAccount or aws:PrincipalOrgID.",
-    "access.guard": "Restore the Deny.",
-}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A statement about one holder."""
-
-    rule: str
-    level: Level
-    holder: Holder
-    rights: tuple[Right, ...]
-    differences: tuple[Difference, ...]
 
 
 def access(change: StageComparison) -> Iterator[Finding]:
     """Compare what all holders of statements may do."""
+    if not may_differ(change):
+        return
     sides = Sides(change)
-    verdicts = [
-        verdict
+    judgements = [
+        judgement
         for holder in sides.all_holders()
-        for verdict in sides.verdicts(holder)
-        if verdict.differences or verdict.level >= Level.REVIEW
+        for judgement in sides.judgements(holder)
+        if judgement.differences or judgement.level >= Level.REVIEW
     ]
-    words = Words(change)
-    yield from _findings(change, words, verdicts)
-    explained = {difference for each in verdicts for difference in each.differences}
+    if judgements:
+        yield from access_findings(change, Words(change), judgements)
+    explained = {difference for each in judgements for difference in each.differences}
     equal = [
         each
         for each in sides.judged()
@@ -85,7 +58,7 @@ def access(change: StageComparison) -> Iterator[Finding]:
             level=Level.NOISE,
             stage=change.id,
             title=f"{len(equal)} changes of policies give equal access",
-            consequence=_CONSEQUENCES["form.policy"],
+            consequence="Equal access, written in another way.",
             differences=tuple(equal),
         )
 
@@ -101,6 +74,7 @@ class Sides:
         self._old_resources, self._new_resources = (
             _resource_names(each) for each in (change.before, change.after)
         )
+        self._capture = needed_for_capture(change)
         self._impacts = {f"<{each.stack}/{each.logical_id}>": each.impact for each in change.resources}
 
     def all_holders(self) -> list[Holder]:
@@ -134,7 +108,7 @@ class Sides:
             or (each.kind is Kind.RESOURCE and (each.stack, each.subject) in resources and _is_access(each))
         )
 
-    def verdicts(self, holder: Holder) -> Iterator[Verdict]:
+    def judgements(self, holder: Holder) -> Iterator[Judgement]:
         """Compare a holder's statements."""
         old, new = self.before(holder).statements, self.after(holder).statements
         differences = self.differences(holder)
@@ -144,34 +118,41 @@ class Sides:
         refused = uncovered(new, old, allows=False)
         by_rule: dict[tuple[str, Level], list[Right]] = {}
         for right in added:
-            by_rule.setdefault(self._of_new(right, holder, *judge(right, holder, lost)), []).append(right)
+            by_rule.setdefault(self._rule_of(right, holder, lost), []).append(right)
         for right in guards:
             by_rule.setdefault(("access.guard", _level_of_guard(right, holder)), []).append(right)
         for (rule, level), rights in by_rule.items():
             explained = differences
             if not explained and level >= Level.REVIEW:
                 explained = self._whole_resource(holder)
-            yield Verdict(rule, level, holder, tuple(rights), explained)
+            yield Judgement(rule, level, holder, tuple(rights), explained)
         if holder.sort is Sort.MANAGED and holder in self._before and (lost or refused):
             if holder not in self._after:
                 return  # `roles` says that it is deleted
-            yield Verdict("access.callers", Level.REVIEW, holder, (), differences)
+            yield Judgement("access.callers", Level.REVIEW, holder, (), differences)
         elif holder.type == BUCKET_POLICY and not self._is_gone(holder) and holder not in self._after:
             if any(level is Level.BLOCK for _, level in by_rule):
                 return
-            yield Verdict("access.guard", Level.BLOCK, holder, (), differences)
+            yield Judgement("access.guard", Level.BLOCK, holder, (), differences)
         elif holder.type == KEY and lost and holder in self._after:
-            yield Verdict("access.narrower", Level.REVIEW, holder, tuple(lost), differences)
+            yield Judgement("access.narrower", Level.REVIEW, holder, tuple(lost), differences)
         elif not by_rule and (lost or refused):
-            rule = "access.narrower" if holder in self._before else "access.new"
-            yield Verdict(rule, Level.ROUTINE, holder, tuple(lost), differences)
+            is_new = holder not in self._before and self._is_created(holder)
+            rule = "access.new" if is_new else "access.narrower"
+            yield Judgement(rule, Level.ROUTINE, holder, tuple(lost), differences)
+
+    def _rule_of(self, right: Right, holder: Holder, lost: Sequence[Right]) -> tuple[str, Level]:
+        rule, level = judge(right, holder, lost)
+        if level is Level.REVIEW and holder.type == ROLE and is_for_capture(right, self._capture):
+            return "access.capture", Level.ROUTINE
+        return self._of_new(right, holder, rule, level)
 
     def _of_new(self, right: Right, holder: Holder, rule: str, level: Level) -> tuple[str, Level]:
         """Lower what is ordinary in a new stage, a new stack or a new resource."""
         if level is not Level.REVIEW or holder in self._before or not self._is_created(holder):
             return rule, level
         in_new_stack = all(stack not in self._old_stacks for stack, *_ in self._sources(holder))
-        if self._change.before is None:
+        if self._change.before is None and not (rule == "access.foreign" and holder.sort is Sort.RESOURCE):
             return "access.new", Level.ROUTINE
         if rule == "access.foreign" or holder.sort is Sort.MANAGED:
             return rule, level
@@ -197,12 +178,13 @@ class Sides:
         return self._impacts.get(name) is not Impact.ORPHAN
 
     def _whole_resource(self, holder: Holder) -> tuple[Difference, ...]:
-        """Return the difference of a new resource of another topic, which the finding explains as well."""
+        """Return the difference of a new resource of another topic, or of its existence by a condition."""
         resources = {(stack, logical_id) for stack, logical_id, _ in self._sources(holder)}
         return tuple(
             each
             for each in self._change.differences
-            if each.kind is Kind.RESOURCE and (each.stack, each.subject) in resources
+            if (each.stack, each.subject) in resources
+            and (each.kind is Kind.RESOURCE or (each.kind is Kind.ATTRIBUTE and each.name == "Condition"))
         )
 
 
@@ -229,77 +211,3 @@ def _resource_of(holder: Holder) -> str:
 def _level_of_guard(right: Right, holder: Holder) -> Level:
     is_tls = any(each.key in _TLS for each in right.conditions)
     return Level.BLOCK if holder.type == BUCKET_POLICY and is_tls else Level.REVIEW
-
-
-def _findings(change: StageComparison, words: Words, verdicts: Iterable[Verdict]) -> Iterator[Finding]:
-    """Make one finding of equal verdicts about several holders."""
-    alike: dict[object, list[Verdict]] = {}
-    for each in verdicts:
-        several = each.rule in ("access.new", "access.narrower", "access.rescoped")
-        key = (each.rule, each.level, None if several else (each.holder.sort, frozenset(each.rights)))
-        alike.setdefault(key, []).append(each)
-    for first, *others in alike.values():
-        about = [first, *others]
-        yield Finding(
-            rule=first.rule,
-            level=first.level,
-            stage=change.id,
-            title=_title(words, about),
-            consequence=_CONSEQUENCES[first.rule],
-            action=_ACTIONS.get(first.rule, ""),
-            details=tuple(_details(words, about)),
-            differences=tuple(dict.fromkeys(one for each in about for one in each.differences)),
-        )
-
-
-def _details(words: Words, about: Sequence[Verdict]) -> Iterator[str]:
-    for each in about:
-        prefix = "" if len(about) == 1 else f"{words.holder(each.holder)}: "
-        for line in words.lines(each.rights, each.holder):
-            yield prefix + line
-
-
-def _title(words: Words, about: Sequence[Verdict]) -> str:
-    first = about[0]
-    names = sorted({words.holder(each.holder) for each in about})
-    who = names[0] if len(names) == 1 else f"{len(names)} policies"
-    match first.rule:
-        case "access.new":
-            return title(f"{who}: new, with access within the stage")
-        case "access.narrower":
-            return title(f"{who}: less access", f"{len(names)} policies: less access")
-        case "access.rescoped":
-            return title(f"{who}: the same actions on another part of the stage")
-        case "access.callers" if not first.rights:
-            return title(f"{who} lose rights")
-        case "access.guard" if not first.rights:
-            return title(f"{who} loses its policy")
-    return _title_of_rights(words, about, who)
-
-
-def _title_of_rights(words: Words, about: Sequence[Verdict], who: str) -> str:
-    first = about[0]
-    names = sorted({words.holder(each.holder) for each in about})
-    count = len(first.rights)
-    right = min(first.rights, key=lambda each: (not _is_grave(each), str(each.action)))
-    subject, action = words.subject(right, first.holder), words.action(right)
-    thing = words.object(right, first.holder)
-    if len(names) > 1:
-        subject, thing = (who, thing) if subject == names[0] else (subject, f"{len(names)} resources")
-    more = f" and {count - 1} more" if count > 1 else ""
-    if right.action.patterns == {ATTACHED_POLICY}:
-        policy = thing.rpartition("/")[2]
-        return title(f"{subject} may now do all that {policy} allows{more}", f"{who}: {count} rights more")
-    if first.holder.sort is Sort.TRUST and first.rule != "access.guard":
-        whom = words.holder(first.holder) if len(names) == 1 else f"{len(names)} roles"
-        return title(f"{subject} may now assume {whom}{more}", f"{count} principals more for {whom}")
-    verb = "is no longer refused" if first.rule == "access.guard" else "may now"
-    return title(
-        f"{subject} {verb} {action} on {thing}{more}",
-        f"{subject} {verb} {action}{more}",
-        f"{who}: {count} rights more",
-    )
-
-
-def _is_grave(right: Right) -> bool:
-    return right.resource.negated or any(map(is_unrestricted, right.resource.patterns))

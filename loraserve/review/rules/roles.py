@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
 
 from loraserve.review.access.coverage import uncovered
 from loraserve.review.access.danger import judge
-from loraserve.review.access.holders import MANAGED_POLICY, ROLE, Held, Holder, Sort, holders
+from loraserve.review.access.holders import (
+    IDENTITY_POLICIES,
+    MANAGED_POLICY,
+    ROLE,
+    Held,
+    Holder,
+    Sort,
+    holders,
+)
 from loraserve.review.access.text import Resolver
 from loraserve.review.access.wording import Words, title
 from loraserve.review.assembly import Stage
@@ -17,6 +25,8 @@ from loraserve.review.finding import Finding, Level
 
 #: Properties whose change replaces a role or policy under a new name or ARN.
 _NAMES = ("RoleName", "Path", "ManagedPolicyName")
+#: Properties whose value is the ARN of a role, e.g. `ExecutionRoleArn`, `DeliverLogsPermissionArn`.
+_ROLE_PROPERTY = re.compile(r"(Role(Arn|ARN)?|PermissionArn)$")
 #: Seconds of a session where a role has no other limit (IAM API, CreateRole).
 _SESSION = 3600
 
@@ -80,6 +90,16 @@ def _sessions(change: StageComparison) -> Iterator[Finding]:
 
 
 def _replaced(change: StageComparison) -> Iterator[Finding]:
+    for each in change.of_type(*IDENTITY_POLICIES):
+        name = each.changed("PolicyName")
+        if name is not None:
+            yield Finding(
+                rule="form.description",
+                level=Level.NOISE,
+                stage=change.id,
+                title=title(f"the inline policy {each.path} is renamed"),
+                differences=(name,),
+            )
     for each in change.of_type(ROLE, MANAGED_POLICY):
         names = [found for name in _NAMES if (found := each.changed(name))]
         description = each.changed("Description")
@@ -130,22 +150,25 @@ def _used(change: StageComparison) -> Iterator[Finding]:
     """Judge resources that run with another role."""
     if change.before is None or change.after is None:
         return
+    changed = [
+        (each, found)
+        for each in change.resources
+        for found in each.differences
+        if not each.type.startswith("AWS::IAM::") and _names_a_role(change, found)
+    ]
+    if not changed:
+        return
     resolvers = Resolver(change.before), Resolver(change.after)
     held = holders(change.before), holders(change.after)
     words = Words(change)
-    for each in change.resources:
-        if each.type.startswith("AWS::IAM::"):
-            continue
-        for found in each.differences:
-            if not _names_a_role(found, held):
-                continue
-            names = [
-                _role_name(resolver.text(value, stage.stacks[each.stack]))
-                for resolver, stage, value in zip(
-                    resolvers, (change.before, change.after), (found.before, found.after), strict=True
-                )
-            ]
-            yield from _compared(change, each, found, names, held, words)
+    for each, found in changed:
+        names = [
+            _role_name(resolver.text(value, stage.stacks[each.stack]))
+            for resolver, stage, value in zip(
+                resolvers, (change.before, change.after), (found.before, found.after), strict=True
+            )
+        ]
+        yield from _compared(change, each, found, names, held, words)
 
 
 def _compared(
@@ -200,20 +223,17 @@ def _compared(
     )
 
 
-def _names_a_role(found: Difference, held: tuple[dict[Holder, Held], dict[Holder, Held]]) -> bool:
-    """Return whether a property is a role of this stage, or named like one with an ARN."""
+def _names_a_role(change: StageComparison, found: Difference) -> bool:
+    """Return whether a changed property is a role, by its name or by what it refers to."""
     if found.before is None or found.after is None or not found.name:
         return False
-    if found.name in ("Role", "RoleArn", "RoleARN", "ExecutionRoleArn", "TaskRoleArn"):
-        return True
-    text = json.dumps([found.before, found.after])
-    ids = {
-        each.name.rpartition("/")[2].rstrip(">") for side in held for each in side if each.sort is Sort.TRUST
-    }
-    return any(
-        isinstance(value, dict) and len(value) == 1 and f'"{each}"' in text
-        for each in ids
-        for value in (found.before, found.after)
+    return _ROLE_PROPERTY.search(found.name) is not None or any(
+        isinstance(value, dict)
+        and isinstance(value.get("Fn::GetAtt"), list)
+        and value["Fn::GetAtt"][0] in stage.stacks[found.stack].resources
+        and stage.stacks[found.stack].resources[value["Fn::GetAtt"][0]]["Type"] == ROLE
+        for stage, value in ((change.before, found.before), (change.after, found.after))
+        if stage is not None
     )
 
 

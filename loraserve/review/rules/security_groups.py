@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from loraserve.review.access.conditions import is_most_of_the_internet, within_network
-from loraserve.review.access.text import Resolver
+from loraserve.review.access.conditions import TEMPLATE, is_most_of_the_internet, within_network
+from loraserve.review.access.holders import may_differ
+from loraserve.review.access.text import NO_VALUE, Resolver
 from loraserve.review.access.wording import Words, title
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
@@ -33,22 +35,27 @@ _DEFAULT_EGRESS = (
 
 @dataclass(frozen=True)
 class Connection:
-    """What a rule of a security group allows."""
+    """Connections that a rule of a security group allows."""
 
     group: str
     direction: str
     protocol: str
     ports: tuple[str, str]
     peer: str
+    """Network, security group or prefix list; a rule that cannot be read as a whole."""
+    case: str = ""
+    """Case of the template's condition in which the rule exists; empty for always."""
 
     @property
     def is_public(self) -> bool:
-        """Whether the peer is the internet, or most of it."""
+        """True if the peer is the internet, or most of it."""
         return is_most_of_the_internet(self.peer)
 
 
 def security_groups(change: StageComparison) -> Iterator[Finding]:
     """Compare the connections that security groups allow."""
+    if not may_differ(change, GROUP, *_RULES):
+        return
     before, after = _connections(change.before), _connections(change.after)
     added = [each for each in after if not any(_covers(other, each) for other in before)]
     explained: set[Difference] = set()
@@ -122,7 +129,7 @@ def _of(change: StageComparison) -> list[Difference]:
         and (
             (each.kind is Kind.PROPERTY and each.type == GROUP and each.name in _LISTS)
             or (each.kind in (Kind.PROPERTY, Kind.RESOURCE) and _is_rule(each))
-            or (each.kind is Kind.RESOURCE and each.type == GROUP and each.before is None)
+            or (each.kind is Kind.RESOURCE and _types(each) == {GROUP})
         )
     ]
 
@@ -130,7 +137,11 @@ def _of(change: StageComparison) -> list[Difference]:
 def _is_rule(each: Difference) -> bool:
     if each.kind is Kind.PROPERTY:
         return each.type in _RULES
-    return all(side is None or side["Type"] in _RULES for side in (each.before, each.after))
+    return _types(each) <= set(_RULES)
+
+
+def _types(each: Difference) -> set[str]:
+    return {side["Type"] for side in (each.before, each.after) if side is not None}
 
 
 def _connections(stage: Stage | None) -> dict[Connection, list[Difference]]:
@@ -172,23 +183,27 @@ def _listed(rules: Json, direction: str) -> Iterable[Json]:
     return _DEFAULT_EGRESS if direction == "egress" else ()
 
 
-def _read(rule: Json, group: str, direction: str) -> Iterator[Connection]:
-    """Read a rule; both values of a `Fn::If` count."""
-    if not isinstance(rule, dict):
-        return
-    if "Fn::If" in rule:
-        for each in rule["Fn::If"][1:]:
-            yield from _read(each, group, direction)
-        return
-    protocol = str(rule.get("IpProtocol", _ALL)).lower()
-    ports = (str(rule.get("FromPort", "any")), str(rule.get("ToPort", "any")))
-    for name in _PEERS:
-        if name in rule:
-            yield Connection(group, direction, _PROTOCOLS.get(protocol, protocol), ports, str(rule[name]))
+def _read(rule: Json, group: str, direction: str, case: str = "") -> Iterator[Connection]:
+    """Read a resolved rule, or each of a list."""
+    if isinstance(rule, list):
+        for each in rule:
+            yield from _read(each, group, direction, case)
+    elif isinstance(rule, dict) and TEMPLATE in rule:
+        name, *both = rule[TEMPLATE]
+        for each, holds in zip(both, ("yes", "no"), strict=True):
+            yield from _read(each, group, direction, f"{case} {name}={holds}")
+    elif rule != NO_VALUE:
+        found = rule if isinstance(rule, dict) else {}
+        protocol = str(found.get("IpProtocol", _ALL)).lower()
+        ports = (str(found.get("FromPort", "any")), str(found.get("ToPort", "any")))
+        peers = [found[name] for name in _PEERS if name in found] or [rule]
+        for peer in peers:
+            text = peer if isinstance(peer, str) else json.dumps(peer)
+            yield Connection(group, direction, _PROTOCOLS.get(protocol, protocol), ports, text, case)
 
 
 def _covers(wide: Connection, narrow: Connection) -> bool:
-    if (wide.group, wide.direction) != (narrow.group, narrow.direction):
+    if (wide.group, wide.direction) != (narrow.group, narrow.direction) or wide.case not in ("", narrow.case):
         return False
     if wide.protocol != _ALL and (
         wide.protocol != narrow.protocol or not _has_ports(wide.ports, narrow.ports)
