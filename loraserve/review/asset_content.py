@@ -11,6 +11,7 @@ from pathlib import Path
 from loraserve.review.assembly import Asset, Stage
 from loraserve.review.comparison import equal
 from loraserve.review.difference import Json
+from loraserve.review.values import mappings
 
 #: Lines of a list of files.
 _MAX_FILES = 10
@@ -64,7 +65,7 @@ def packed_configs(stage: Stage | None) -> dict[str, Mapping[str, Json] | None]:
     """Return the configs of a stage's adapters by published name; None for one that is not packed."""
     found: dict[str, Mapping[str, Json] | None] = {}
     for folder in _manifests(stage):
-        for entry in _read(folder / "manifest.json").get("adapters", ()):
+        for entry in mappings(_read(folder / "manifest.json").get("adapters")):
             packed = _PACKED.fullmatch(str(entry.get("source")))
             config = None
             if packed is not None:

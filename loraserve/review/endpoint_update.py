@@ -13,7 +13,7 @@ from typing import Any
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Impact, Json
-from loraserve.review.values import Leaf, leaves, referred
+from loraserve.review.values import Leaf, leaves, mapping, mappings, referred
 from stacks.config.rollout_plan import RolloutPlan, Strategy
 
 MODEL, CONFIG, ENDPOINT = (
@@ -129,15 +129,13 @@ def endpoint_of(stage: Stage | None) -> Mapping[str, Any] | None:
 def variant_of(stage: Stage | None) -> Mapping[str, Any]:
     """Return the first variant of the stage's endpoint config; empty if there is none."""
     config = next(_properties(stage, CONFIG), {})
-    variants = config.get("ProductionVariants")
-    return variants[0] if isinstance(variants, list) and variants and isinstance(variants[0], dict) else {}
+    return next(iter(mappings(config.get("ProductionVariants"))), {})
 
 
 def model_environment(stage: Stage | None) -> Mapping[str, Any]:
     """Return the variables of the model's container."""
-    container = next(_properties(stage, MODEL), {}).get("PrimaryContainer", {})
-    found: Mapping[str, Any] = container.get("Environment", {})
-    return found
+    model = next(_properties(stage, MODEL), {})
+    return mapping(mapping(model.get("PrimaryContainer")).get("Environment"))
 
 
 def is_autoscaled(stage: Stage | None) -> bool:
@@ -149,7 +147,8 @@ def fleet_sizes(stage: Stage | None) -> range:
     """Return the numbers of instances that the fleet can have: autoscaling's, or the config's."""
     numbers = []
     for target in _properties(stage, "AWS::ApplicationAutoScaling::ScalableTarget"):
-        actions = [each.get("ScalableTargetAction", {}) for each in target.get("ScheduledActions", ())]
+        schedules = mappings(target.get("ScheduledActions"))
+        actions = [mapping(each.get("ScalableTargetAction")) for each in schedules]
         for limits in (target, *actions):
             numbers += [number(limits.get("MinCapacity")), number(limits.get("MaxCapacity"))]
     found = [each for each in numbers if each] or [number(variant_of(stage).get("InitialInstanceCount")) or 1]
@@ -162,19 +161,19 @@ def plan_of(stage: Stage | None, instances: int) -> RolloutPlan:
     Without one SageMaker shifts all traffic at once and keeps no old instances (API reference of
     DeploymentConfig: all at once is the default of a blue/green update).
     """
-    config = (endpoint_of(stage) or {}).get("DeploymentConfig") or {}
-    rolling, blue_green = config.get("RollingUpdatePolicy"), config.get("BlueGreenUpdatePolicy") or {}
-    routing = blue_green.get("TrafficRoutingConfiguration") or {}
-    strategy: Strategy = "all_at_once" if rolling is None else "rolling"
-    if rolling is None and routing.get("Type") in _SHIFTS:
-        strategy = _SHIFTS[routing["Type"]]
-    step = routing.get("LinearStepSize") or routing.get("CanarySize") or {}
-    policy = routing if rolling is None else rolling
+    config = mapping((endpoint_of(stage) or {}).get("DeploymentConfig"))
+    rolling = mapping(config.get("RollingUpdatePolicy"))
+    blue_green = mapping(config.get("BlueGreenUpdatePolicy"))
+    routing = mapping(blue_green.get("TrafficRoutingConfiguration"))
+    shift = _SHIFTS.get(str(routing.get("Type")), "all_at_once")
+    strategy: Strategy = "rolling" if rolling else shift
+    step = mapping(routing.get("LinearStepSize")) or mapping(routing.get("CanarySize"))
+    policy = rolling or routing
     return RolloutPlan(
         strategy=strategy,
         step_percent=_percent(step, instances),
         step_seconds=number(policy.get("WaitIntervalInSeconds")),
-        batch_percent=_percent((rolling or {}).get("MaximumBatchSize") or {}, instances),
+        batch_percent=_percent(mapping(rolling.get("MaximumBatchSize")), instances),
         bake_seconds=number(blue_green.get("TerminationWaitInSeconds")),
         instance_seconds=0,
         fewest_instances=instances,
@@ -196,11 +195,17 @@ def number(value: Json) -> int:
         return 0
 
 
+def may_be_lower(before: Json, after: Json) -> bool:
+    """Return whether a number falls, or one of both is not known: an absent one, or a condition."""
+    old, new = number(before), number(after)
+    return not old or not new or new < old
+
+
 def rollback_alarms(stage: Stage | None) -> list[str]:
     """Return the names of the alarms that roll an update back, without the endpoint's name."""
     endpoint = endpoint_of(stage) or {}
-    config = (endpoint.get("DeploymentConfig") or {}).get("AutoRollbackConfiguration") or {}
-    names = [str(alarm.get("AlarmName")) for alarm in config.get("Alarms") or ()]
+    config = mapping(mapping(endpoint.get("DeploymentConfig")).get("AutoRollbackConfiguration"))
+    names = [str(alarm.get("AlarmName")) for alarm in mappings(config.get("Alarms"))]
     return [name.removeprefix(f"{endpoint.get('EndpointName')}-") for name in names]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from loraserve.review.assembly import Stack, Stage
@@ -49,7 +49,7 @@ def leaves(path: str, before: Json, after: Json) -> Iterator[Leaf]:
 
 def text(value: Json) -> str:
     """Format a value in one line, a reference as the thing that it refers to."""
-    shown = written(value)
+    shown = " ".join(written(value).split())
     return shown if len(shown) <= _MAX_TEXT else f"{shown[: _MAX_TEXT - 1]}…"
 
 
@@ -76,6 +76,16 @@ def written(value: Json) -> str:  # noqa: PLR0911 — a line for each kind of va
 def title(words: str) -> str:
     """Cut a title to the characters that a finding has for it."""
     return words if len(words) <= MAX_TITLE else f"{words[: MAX_TITLE - 1]}…"
+
+
+def mapping(value: Json) -> Mapping[str, Json]:
+    """Return an object as it is, and an empty one for another value."""
+    return value if isinstance(value, dict) else {}
+
+
+def mappings(value: Json) -> list[Mapping[str, Json]]:
+    """Return the objects of a list; none for another value."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def referred(value: Json) -> str | None:

@@ -234,6 +234,7 @@ def _whole(change: StageComparison) -> Iterator[Finding]:
         if any(side is None or each.stack not in side.stacks for side in (change.before, change.after)):
             continue
         serves = _is_service(change, each)
+        used = serves or _is_used(change, each)
         if each.impact in REPLACED and each.type != _LAYER and not each.is_added and not each.is_removed:
             yield _finding(
                 change,
@@ -246,9 +247,9 @@ def _whole(change: StageComparison) -> Iterator[Finding]:
             yield _finding(
                 change,
                 each.differences,
-                ("supply.lambda", Level.REVIEW if serves else Level.ROUTINE),
+                ("supply.lambda", Level.REVIEW if used else Level.ROUTINE),
                 f"{_name(each)} is deleted",
-                _SERVICE if serves else "No resource of the stage uses it any more.",
+                _SERVICE if serves else _USED if used else "No resource of its stack uses it any more.",
             )
         elif each.is_added:
             yield _finding(
@@ -261,6 +262,7 @@ def _whole(change: StageComparison) -> Iterator[Finding]:
             )
 
 
+_USED = "A resource of its stack still refers to it."
 _SERVICE = (
     "It serves a custom resource of the deployed stack, for which CloudFormation would call another one."
 )
@@ -276,6 +278,12 @@ def _is_service(change: StageComparison, each: ResourceChange) -> bool:
         and each.logical_id == referred(resource.get("Properties", {}).get("ServiceToken"))
         for logical_id, resource in before.items()
     )
+
+
+def _is_used(change: StageComparison, each: ResourceChange) -> bool:
+    """Return whether the head's template still names the resource."""
+    after = None if change.after is None else change.after.stacks[each.stack].template
+    return re.search(rf"\b{re.escape(each.logical_id)}\b", json.dumps(after)) is not None
 
 
 def _finding(

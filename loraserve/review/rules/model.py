@@ -8,7 +8,13 @@ from loraserve.review.asset_content import packed_configs, rank_of
 from loraserve.review.causes import ENVIRONMENT, MODEL_FILES
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Json
-from loraserve.review.endpoint_update import EndpointUpdate, endpoint_update, model_environment, number
+from loraserve.review.endpoint_update import (
+    EndpointUpdate,
+    endpoint_update,
+    may_be_lower,
+    model_environment,
+    number,
+)
 from loraserve.review.finding import Finding, Level
 from loraserve.review.values import Leaf, is_inside, text, title, written
 from stacks.config.container_environment import KEYS
@@ -92,7 +98,7 @@ def _limits(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding
     lower, details = [], []
     for variable in (*_LIMITS, _RANK):
         leaf = update.leaf(f"{ENVIRONMENT}{variable}")
-        if leaf is not None and number(leaf.after) < number(leaf.before):
+        if leaf is not None and may_be_lower(leaf.before, leaf.after):
             lower.append((leaf, f"{KEYS[variable]}: {leaf.values}"))
             details += _above(change, number(leaf.after)) if variable == _RANK else []
     leaf = update.leaf(f"{ENVIRONMENT}{_MODULES}")

@@ -8,7 +8,7 @@ from loraserve.review.comparison import StageComparison, equal
 from loraserve.review.difference import Json
 from loraserve.review.endpoint_update import CONFIG, number, pairs
 from loraserve.review.finding import Finding, Level
-from loraserve.review.values import title
+from loraserve.review.values import mapping, mappings, title
 
 _NAME = "DataCaptureConfig"
 _PERCENT, _OPTIONS = "InitialSamplingPercentage", "CaptureOptions"
@@ -20,12 +20,13 @@ def privacy(change: StageComparison) -> Iterator[Finding]:
         before, after = pair.before.get(_NAME), pair.after.get(_NAME)
         if equal(before, after):
             continue
-        is_less = _records_less(before or {}, after or {})
+        old, new = mapping(before), mapping(after)
+        is_less = (after is None or isinstance(after, dict)) and _records_less(old, new)
         yield Finding(
             rule="privacy.capture",
             level=Level.ROUTINE if is_less else Level.REVIEW,
             stage=change.id,
-            title=title(f"recorded requests: {_summary(before or {})} → {_summary(after or {})}"),
+            title=title(f"recorded requests: {_summary(old)} → {_summary(new)}"),
             consequence="What is recorded already stays until it expires."
             if is_less
             else "Prompts and answers are stored in the bucket; written by people, they are personal data.",
@@ -44,13 +45,15 @@ def _records_less(before: Mapping[str, Json], after: Mapping[str, Json]) -> bool
     return (
         before.get("EnableCapture") is True
         and all(equal(before.get(name), after.get(name)) for name in others)
-        and number(after.get(_PERCENT)) <= number(before.get(_PERCENT))
+        and 0 < number(after.get(_PERCENT)) <= number(before.get(_PERCENT))
         and _modes(after) <= _modes(before)
+        # A condition has no modes that are known.
+        and all(_modes(side) for side in (before, after))
     )
 
 
 def _modes(capture: Mapping[str, Json]) -> frozenset[str]:
-    return frozenset(str(option.get("CaptureMode")) for option in capture.get(_OPTIONS) or ())
+    return frozenset(str(option.get("CaptureMode")) for option in mappings(capture.get(_OPTIONS)))
 
 
 def _summary(capture: Mapping[str, Json]) -> str:

@@ -17,7 +17,7 @@ from loraserve.review.endpoint_update import (
     rollback_alarms,
 )
 from loraserve.review.finding import Finding, Level
-from loraserve.review.values import Leaf, text, title
+from loraserve.review.values import Leaf, mappings, text, title
 
 #: Least period of an alarm on SageMaker's metrics: after a shorter pause no alarm has seen the new fleet.
 _ALARM_SECONDS = 60
@@ -140,7 +140,7 @@ def _retained(change: StageComparison, endpoint: Pair) -> Iterator[Finding]:
     if not differences:
         return
     retained = endpoint.after.get(_RETAINS[0]) is True
-    excluded = [text(each.get("VariantPropertyType")) for each in endpoint.after.get(_RETAINS[1]) or ()]
+    excluded = [text(each.get("VariantPropertyType")) for each in mappings(endpoint.after.get(_RETAINS[1]))]
     # As `stacks.serving` writes it: the count follows the template where autoscaling does not set it.
     designed = retained and excluded == ([] if is_autoscaled(change.after) else ["DesiredInstanceCount"])
     thrown = is_autoscaled(change.after) and (not retained or "DesiredInstanceCount" in excluded)

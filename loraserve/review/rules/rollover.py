@@ -26,7 +26,7 @@ from loraserve.review.endpoint_update import (
     fleet_sizes,
     is_autoscaled,
     least_pauses,
-    number,
+    may_be_lower,
     plan_of,
     variant_of,
 )
@@ -128,13 +128,9 @@ def _unknown(change: StageComparison, update: EndpointUpdate) -> Iterator[Findin
 
 
 def _timeouts(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
-    shorter = [
-        leaf
-        for leaf in update.leaves
-        # Without the property SageMaker's own limit counts, which is not known here.
-        if leaf.path in (STARTUP, DOWNLOAD)
-        and (leaf.after is None or number(leaf.after) < number(leaf.before))
-    ]
+    timeouts = [leaf for leaf in update.leaves if leaf.path in (STARTUP, DOWNLOAD)]
+    # Without the property SageMaker's limit counts, which is not known here.
+    shorter = [leaf for leaf in timeouts if may_be_lower(leaf.before, leaf.after)]
     if shorter:
         words = " and ".join(f"{WORDS[leaf.path]} {leaf.values}" for leaf in shorter)
         yield Finding(

@@ -12,7 +12,7 @@ from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Json
 from loraserve.review.endpoint_update import MODEL, EndpointUpdate, endpoint_update
 from loraserve.review.finding import Finding, Level
-from loraserve.review.values import title, written
+from loraserve.review.values import mapping, title, written
 
 _TRUST = f"{ENVIRONMENT}HF_MODEL_TRUST_REMOTE_CODE"
 _REVISION = f"{ENVIRONMENT}HF_MODEL_REVISION"
@@ -60,7 +60,9 @@ def _image(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]
         files, build = changed_files(before, after), build_changes(before, after)
         details = [*build, *capped(files)]
         words = f"built from other content: {_count(len(files))}"
-        is_same_source = _repository(written(leaf.before)) == _repository(written(leaf.after))
+        # The base image is code as well: an argument of the build.
+        sources = ((old, new), (written(leaf.before), written(leaf.after)))
+        is_same_source = all(_repository(one) == _repository(other) for one, other in sources)
     else:
         details = [f"{old} → {new}"]
         is_same_source = before is None and after is None and _repository(old) == _repository(new)
@@ -134,7 +136,7 @@ def _reference(stage: Stage, value: Json) -> str:
     asset = stage.asset(value)
     if asset is None:
         return written(value)
-    arguments = asset.build.get("dockerBuildArgs") or {}
+    arguments = mapping(asset.build.get("dockerBuildArgs"))
     return ", ".join(str(arguments[name]) for name in sorted(arguments)) or written(value)
 
 

@@ -1,6 +1,7 @@
 """Findings about functions, layers and state machines, for edits of the templates of `prod`."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ CASES: list[tuple[Edit, str, Level]] = [
     (
         lambda templates: templates[STORE]["Resources"].pop("SeederD17DDE2F"),
         "supply.lambda",
-        Level.ROUTINE,
+        Level.REVIEW,
     ),
     (
         lambda templates: templates[STORE]["Resources"].pop("ProviderframeworkonEvent83C1D0A7"),
@@ -97,3 +98,13 @@ def test_a_function_has_a_level_by_property(number: int, changes: list[StageComp
     _, rule, level = CASES[number]
     [finding] = findings(changes[number])
     assert (finding.rule, finding.level) == (rule, level)
+
+
+def test_a_function_that_no_resource_uses_may_go(prod: Stage) -> None:
+    def with_another(templates: dict[str, dict[str, Any]]) -> None:
+        resources = templates[STORE]["Resources"]
+        resources["Other"] = resources[WORKER]
+
+    [change] = compared(prod, {"Prod": (with_another, nothing)}).values()
+    [finding] = findings(change)
+    assert (finding.rule, finding.level) == ("supply.lambda", Level.ROUTINE)

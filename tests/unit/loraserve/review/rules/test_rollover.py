@@ -35,7 +35,7 @@ ROLLOVER, REVIEW, ROUTINE, BLOCK = Level.ROLLOVER, Level.REVIEW, Level.ROUTINE, 
 FLEET = {"rollover.fleet": ROLLOVER}
 
 
-def env(variable: str, value: str | None) -> Edit:
+def env(variable: str, value: object) -> Edit:
     return put(MODEL, ENV + variable, value)
 
 
@@ -224,6 +224,31 @@ CASES: dict[str, tuple[Edit, Edit, dict[str, Level]]] = {
     "capture-unknown": (
         put(CONFIG, "DataCaptureConfig", CAPTURE),
         put(CONFIG, "DataCaptureConfig", CAPTURE | {"KmsKeyId": "key"}),
+        FLEET | {"privacy.capture": REVIEW, "unknown.property": REVIEW},
+    ),
+    "capture-by-a-condition": (
+        put(CONFIG, "DataCaptureConfig", CAPTURE),
+        put(CONFIG, "DataCaptureConfig", CAPTURE | {"InitialSamplingPercentage": {"Ref": "Percent"}}),
+        FLEET | {"privacy.capture": REVIEW},
+    ),
+    "limit-by-a-condition": (
+        env("MAX_TOTAL_TOKENS", {"Ref": "Tokens"}),
+        nothing,
+        FLEET | {"model.limits": REVIEW},
+    ),
+    "deployment-by-a-condition": (
+        nothing,
+        put(ENDPOINT, "DeploymentConfig", {"Fn::If": ["Fast", "x", "y"]}),
+        {
+            "rollover.strategy": REVIEW,
+            "rollover.unguarded": REVIEW,
+            "unknown.property": REVIEW,
+            "rollover.for-nothing": REVIEW,
+        },
+    ),
+    "capture-that-is-no-object": (
+        nothing,
+        put(CONFIG, "DataCaptureConfig", 5),
         FLEET | {"privacy.capture": REVIEW, "unknown.property": REVIEW},
     ),
     "model-renamed": (nothing, renamed(MODEL, "Model2"), FLEET),

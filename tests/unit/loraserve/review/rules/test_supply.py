@@ -115,11 +115,12 @@ def test_an_image_names_its_files_and_its_base(prod: Stage, tmp_path: Path) -> N
         return with_assets(prod, put("Model", "PrimaryContainer.Image", uri), (hash_, context))
 
     pinned = f"ghcr.io/lorax@sha256:{OLD}"
-    other, to_digest, to_tag = comparisons(
+    other, to_digest, to_tag, elsewhere = comparisons(
         [
             (built(OLD, "1", "ghcr.io/lorax:1"), built(NEW, "2", "ghcr.io/lorax:2")),
             (built(OLD, "1", "ghcr.io/lorax:1"), built(NEW, "1", pinned)),
             (built(OLD, "1", pinned), built(NEW, "1", "ghcr.io/lorax:1")),
+            (built(OLD, "1", pinned), built(NEW, "1", f"docker.io/lorax@sha256:{OLD}")),
         ]
     )
     [image] = found(other, "supply.image")
@@ -131,6 +132,8 @@ def test_an_image_names_its_files_and_its_base(prod: Stage, tmp_path: Path) -> N
     assert found(to_digest, "supply.unpinned") == []
     [unpinned] = found(to_tag, "supply.unpinned")
     assert unpinned.level is Level.REVIEW
+    [image] = found(elsewhere, "supply.image")
+    assert image.level is Level.REVIEW
 
 
 def packed(stage: Stage, folder: Path, *edits: Edit) -> Stage:
