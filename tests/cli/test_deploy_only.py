@@ -14,6 +14,7 @@ from laptop_cloud.aws_isolation import aws_variables
 from laptop_cloud.cloud import LaptopCloud
 from loraserve.cli.commands import ADAPTER_COMMANDS, COMMANDS
 from loraserve.setup.packages import pins
+from stacks.facts import FACTS_FILE
 from tests.harness.working_copy import ENVIRONMENT, commit, copy
 
 #: Commands of the laptop cloud, which this set-up does not have.
@@ -76,11 +77,13 @@ def test_a_second_set_up_does_nothing(fresh: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_synth_writes_the_templates_and_the_cost(fresh: Path) -> None:
+def test_synth_writes_the_templates_the_facts_and_the_cost(fresh: Path) -> None:
     done = make(fresh, "synth", "STAGE=dev")
     assert done.returncode == 0, done.stderr
     assert "Dev: about USD per month" in done.stderr
     assert (fresh / "cdk.out" / "manifest.json").is_file()
+    facts = json.loads((fresh / "cdk.out" / FACTS_FILE).read_text())
+    assert list(facts["stages"]) == ["Dev"]
 
 
 def test_diff_compares_with_the_last_commit(fresh: Path) -> None:

@@ -1,9 +1,6 @@
-"""The facts file: what app.py writes, and that nothing deployed depends on it."""
+"""The facts file: its content, and that nothing deployed depends on it."""
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any, cast
@@ -49,18 +46,6 @@ def test_the_file_enters_no_template_and_no_asset(assembly: Path, tmp_path: Path
         assert path.read_bytes() == (assembly / nested.name / path.name).read_bytes(), path.name
     for path in tmp_path.glob("asset.*"):
         assert (assembly / path.name).exists()
-
-
-def test_app_writes_the_file_into_the_folder_of_the_assembly(assembly: Path, tmp_path: Path) -> None:
-    # As the CDK CLI runs it with `synth --output … --context stage=prod`.
-    context = json.loads((ROOT / "cdk.json").read_text())["context"] | {"stage": "prod"}
-    environment = os.environ | {"CDK_OUTDIR": str(tmp_path), "CDK_CONTEXT_JSON": json.dumps(context)}
-    subprocess.run(
-        [sys.executable, "app.py"], cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120
-    )
-    written = json.loads((tmp_path / FACTS_FILE).read_text())
-    whole = json.loads((assembly / FACTS_FILE).read_text())
-    assert written == whole | {"stages": {"Prod": whole["stages"]["Prod"]}}
 
 
 def test_the_facts_are_those_of_the_templates(stages: dict[str, Stage]) -> None:

@@ -1,4 +1,4 @@
-"""The rules about the number of instances, on edited copies of Prod and on two real syntheses."""
+"""The rules about the number of instances, on edited copies of Prod."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +16,6 @@ from loraserve.review.rules.capacity_policy import capacity_policy
 from loraserve.review.rules.capacity_quota import capacity_quota
 from loraserve.review.rules.capacity_switch import capacity_switch
 from loraserve.review.rules.cost import cost
-from stacks.config.loading import load_stage
-from stacks.config.sections.autoscaling import Autoscaling
-from stacks.project import ROOT
-from stacks.stage import ServingStage
-from stacks.stage_facts import write_facts
-from tests.harness.assembly import empty_app
 from tests.unit.loraserve.review.edited_stages import Edit, compared, edited, properties, verdicts
 
 RULES = (capacity, capacity_form, capacity_policy, capacity_quota, capacity_switch, cost)
@@ -75,6 +69,10 @@ def another_type(templates: Templates, facts: Templates) -> None:
 
 def reworded(templates: Templates, facts: Templates) -> None:
     templates["Serving"]["Outputs"]["InstanceQuota"]["Value"] += "."
+
+
+def no_quota(templates: Templates, facts: Templates) -> None:
+    templates["Serving"]["Outputs"]["InstanceQuota"]["Value"] = "many"
 
 
 def without_policy(templates: Templates, facts: Templates) -> None:
@@ -196,8 +194,9 @@ def test_what_is_not_judged_stays_unclaimed(name: str, changes: dict[str, StageC
 
 
 def test_a_constant_number_of_instances_is_compared(prod: Stage) -> None:
-    base = edited(prod, fixed(3))
-    found = compared(base, {"fewer": fixed(2), "more": fixed(4), "scaled": scaled_again(prod)})
+    found = compared(
+        edited(prod, fixed(3)), {"fewer": fixed(2), "more": fixed(4), "scaled": scaled_again(prod)}
+    )
     assert verdicts(findings(found["fewer"]))["capacity.fewer"] == "REVIEW"
     assert verdicts(findings(found["more"]))["capacity.more"] == "ROUTINE"
     on = verdicts(findings(found["scaled"]))
@@ -230,7 +229,7 @@ def scaled_again(prod: Stage) -> Edit:
 
 def test_without_facts_on_the_base_the_templates_are_compared(prod: Stage) -> None:
     edits = {name: CASES[name][0] for name in ("maximum falls", "schedule that caps", "off", "quota")}
-    found = compared(prod, edits | {"words": reworded}, base_facts=False)
+    found = compared(prod, edits | {"words": no_quota}, base_facts=False)
     assert verdicts(findings(found["maximum falls"])) == {
         "capacity.fewer": "REVIEW",
         "cost.unknown": "REVIEW",
@@ -238,15 +237,12 @@ def test_without_facts_on_the_base_the_templates_are_compared(prod: Stage) -> No
     assert verdicts(findings(found["schedule that caps"]))["capacity.fewer"] == "REVIEW"
     assert verdicts(findings(found["off"]))["capacity.unscaled"] == "REVIEW"
     assert verdicts(findings(found["quota"])) == {"capacity.quota": "REVIEW"}
+    # The head has facts with its quota, the base then only its output.
+    assert verdicts(findings(found["words"])) == {"form.quota": "NOISE"}
     assert not any(each.kind is Kind.FACT for change in found.values() for each in change.differences)
-
-
-def test_without_any_quota_on_the_base_a_person_looks_at_it(prod: Stage) -> None:
-    def unreadable(templates: Templates, facts: Templates) -> None:
-        templates["Serving"]["Outputs"]["InstanceQuota"]["Value"] = "many"
-
-    found = compared(edited(prod, unreadable), {"quota": reworded}, base_facts=False)
-    (finding,) = findings(found["quota"])
+    # Without a quota that can be read, a person looks at it.
+    unreadable = edited(replace(prod, facts=None), no_quota)
+    (finding,) = capacity_quota(replace(found["quota"], before=unreadable))
     assert (finding.rule, finding.level.name) == ("capacity.quota", "REVIEW")
 
 
@@ -261,47 +257,3 @@ def test_a_stage_or_stack_of_one_side_is_left_to_the_rules_of_identity(prod: Sta
     for before, after in sides:
         (change,) = compare(before, after)
         assert not [each for each in findings(change) if each.category == "capacity"]
-
-
-def synthesized(output: Path, autoscaling: dict[str, Any], **endpoint: Any) -> Stage:
-    """Synthesize Prod with another section `autoscaling`."""
-    stage = load_stage(ROOT / "stages" / "prod.yaml")
-    config = stage.config.model_copy(
-        update={
-            "autoscaling": Autoscaling.model_validate(autoscaling),
-            "endpoint": stage.config.endpoint.model_copy(update=endpoint),
-        }
-    )
-    app = empty_app(output)
-    made = ServingStage(app, "Prod", stage=stage.model_copy(update={"config": config}))
-    app.synth()
-    write_facts({"Prod": made.facts()}, output)
-    return read_assembly(output).stages["Prod"]
-
-
-def test_eight_instances_instead_of_four(prod: Stage, tmp_path: Path) -> None:
-    after = synthesized(tmp_path, {"min_instances": 2, "max_instances": 8})
-    (change,) = compare(*(Assembly(stages={"Prod": side}, prices_date=None) for side in (prod, after)))
-    found = findings(change)
-    assert verdicts(found) == {
-        "capacity.quota": "REVIEW",
-        "cost.up": "REVIEW",
-        "capacity.more": "ROUTINE",
-        "form.limit": "NOISE",
-    }
-    assert {each.rule: each.title for each in found}["cost.up"] == (
-        "cost: at most 8,239 USD a month instead of 4,128 (+4,111)"
-    )
-    assert not unclaimed(change)
-
-
-def test_without_autoscaling(prod: Stage, tmp_path: Path) -> None:
-    after = synthesized(tmp_path, {"enabled": False})
-    (change,) = compare(*(Assembly(stages={"Prod": side}, prices_date=None) for side in (prod, after)))
-    found = verdicts(findings(change))
-    assert found.items() >= {"capacity.unscaled": "REVIEW", "form.placeholder": "NOISE"}.items()
-    assert "capacity.fewer" not in found
-    # Of other topics: alarms, the dashboard, and the endpoint with its rollout.
-    topics = ("AWS::CloudWatch::", "AWS::SageMaker::Endpoint")
-    left = [each for each in unclaimed(change) if not each.subject.startswith("rollout.")]
-    assert all(each.type.startswith(topics) for each in left), left
