@@ -8,7 +8,8 @@ resource.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -109,26 +110,37 @@ class StageComparison:
 
 def compare(before: Assembly, after: Assembly) -> list[StageComparison]:
     """Compare all stages, in the order of the head; those that only the base has are last."""
-    ids = [*after.stages, *(each for each in before.stages if each not in after.stages)]
+    [found] = comparisons([(before, after)])
+    return found
+
+
+def comparisons(sides: Sequence[tuple[Assembly, Assembly]]) -> list[list[StageComparison]]:
+    """Compare each pair of assemblies; the diff library is started once for all of them."""
     pairs = {
-        (stage, name): (
+        (number, stage, name): (
             _template(before.stages.get(stage), name),
             _template(after.stages.get(stage), name),
         )
-        for stage in ids
+        for number, (before, after) in enumerate(sides)
+        for stage in _ids(before, after)
         for name in _names(before.stages.get(stage), after.stages.get(stage))
     }
     differing = {key: pair for key, pair in pairs.items() if not equal(*pair)}
-    by_stack = dict(zip(differing, impacts(list(differing.values())) if differing else [], strict=True))
+    found = impacts(list(differing.values())) if differing else []
+    by_stage: dict[tuple[int, str], dict[str, Mapping[str, ResourceImpact]]] = defaultdict(dict)
+    for (number, stage, name), of_stack in zip(differing, found, strict=True):
+        by_stage[number, stage][name] = of_stack
     return [
-        _compare_stage(
-            stage,
-            before.stages.get(stage),
-            after.stages.get(stage),
-            {name: by_stack[of, name] for of, name in by_stack if of == stage},
-        )
-        for stage in ids
+        [
+            _compare_stage(stage, before.stages.get(stage), after.stages.get(stage), by_stage[number, stage])
+            for stage in _ids(before, after)
+        ]
+        for number, (before, after) in enumerate(sides)
     ]
+
+
+def _ids(before: Assembly, after: Assembly) -> list[str]:
+    return [*after.stages, *(each for each in before.stages if each not in after.stages)]
 
 
 def equal(before: Json, after: Json) -> bool:
@@ -203,8 +215,9 @@ def _of_stack(stage: str, name: str, before: Stack | None, after: Stack | None) 
 
 
 def _of_section(stage: str, stack: str, section: str, before: Json, after: Json) -> Iterator[Difference]:
-    if isinstance(before or {}, dict) and isinstance(after or {}, dict):
-        for key, old, new in _entries(before or {}, after or {}):
+    old_entries, new_entries = ({} if each is None else each for each in (before, after))
+    if isinstance(old_entries, dict) and isinstance(new_entries, dict):
+        for key, old, new in _entries(old_entries, new_entries):
             subject = f"{section}/{key}"
             yield Difference(
                 kind=Kind.SECTION, stage=stage, stack=stack, subject=subject, before=old, after=new
