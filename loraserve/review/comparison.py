@@ -51,9 +51,9 @@ class ResourceChange:
     @property
     def path(self) -> str:
         """Path of its construct, e.g. `Prod/Serving/Endpoint`; the logical id if it has none."""
-        metadata = (self.after or self.before or {}).get("Metadata")
+        metadata = (self.after or self.before or {}).get("Metadata", {})
         found = metadata.get("aws:cdk:path") if isinstance(metadata, dict) else None
-        return found.removesuffix("/Resource") if isinstance(found, str) else self.logical_id
+        return str(found or self.logical_id).removesuffix("/Resource")
 
     def changed(self, name: str, kind: Kind = Kind.PROPERTY) -> Difference | None:
         """Return the difference of a property, or of an attribute; None if it is equal."""
