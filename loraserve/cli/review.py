@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, cast, get_args
@@ -15,7 +16,11 @@ from loraserve.cli.options import require_choice
 
 def command(
     base: Annotated[
-        str | None, typer.Option(help="Git revision to compare with; by default the merge base with main.")
+        str | None,
+        typer.Option(
+            help="Git revision: its merge base with HEAD is compared. By default origin/main, or main; "
+            "HEAD shows what is not committed."
+        ),
     ] = None,
     stage: Annotated[str | None, typer.Option(help="Only this stage.")] = None,
     form: Annotated[str, typer.Option("--format", help="text, markdown or json.")] = "text",
@@ -50,9 +55,9 @@ def command(
     """Review what a change does to endpoints, data and the bill.
 
     Two cloud assemblies are compared: those of the working tree and of the base, each synthesized by itself.
-    It needs no credentials, Docker or network. Levels of the findings: BLOCK, e.g. data would be lost;
-    REVIEW: a person decides; rollover: instances are replaced as designed; routine: no action. docs/review.md
-    lists the rules.
+    It needs no credentials or Docker, and no network unless the base has other packages. Levels of the
+    findings: BLOCK, e.g. data would be lost; REVIEW: a person decides; rollover: instances are replaced as
+    designed; routine: no action. docs/review.md has the categories.
 
     Exit codes: 0 nothing at or above --fail-on, or all of it accepted; 1 the sides could not be compared; 2 a
     stage file of the working tree is refused, or an option; 3 findings at or above --fail-on.
@@ -81,6 +86,8 @@ def command(
             "leave out --base, --stage and --same-packages: nothing is synthesized",
             param_hint="--base-assembly",
         )
+    if output is not None:
+        _make_folder(output)
     sides: AbstractContextManager[tuple[Side, Side]]
     if base_assembly is not None and head_assembly is not None:
         before = Side(name=str(base_assembly), commit="", assembly=base_assembly)
@@ -93,7 +100,6 @@ def command(
             before, after, fail_on=cast(Gate, fail_on), accepted=cast(list[Category], accept or [])
         )
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
         (output / "review.json").write_text(write(document))
         (output / "review.md").write_text(markdown(document, budget=SUMMARY_BUDGET))
     if form == "text":
@@ -106,3 +112,15 @@ def command(
         typer.echo(write(document) if form == "json" else markdown(document), nl=form == "json")
     if document.exit_code:
         raise typer.Exit(document.exit_code)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder of the reports, before the comparison: it takes longer than to correct an option."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{folder}: {error.strerror}; name a folder that can be written", param_hint="--output"
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise typer.BadParameter(f"{folder} cannot be written; name another folder", param_hint="--output")

@@ -24,9 +24,15 @@ from stacks.project import ROOT
 
 #: What a synth is made with: the app's packages, the Lambda layer's and the CDK CLI's.
 LOCKS = ("requirements.txt", "lambdas/requirements.txt", "package-lock.json")
+_NEEDED = ("requirements.txt", "package.json", "package-lock.json")
 _FOLDERS = (".venv", "node_modules")
 #: Seconds after which an environment that no comparison used is removed: each has almost 1 GB.
 UNUSED_SECONDS = 14 * 24 * 3600
+
+
+def missing_locks(tree: Path) -> list[str]:
+    """Return the lock files that the base in `tree` lacks, and without which nothing can be installed."""
+    return [name for name in _NEEDED if not (tree / name).is_file()]
 
 
 def are_equal(tree: Path) -> bool:
@@ -51,6 +57,18 @@ def link_heads(tree: Path) -> None:
         (own / "lambda-wheels").mkdir()
         _link(heads / "lambda-wheels", own / "lambda-wheels")
     (tree / "node_modules").symlink_to(ROOT / "node_modules")
+    _copy_layer(tree)
+
+
+def _copy_layer(tree: Path) -> None:
+    """Give the base the working tree's Lambda layer; its own build makes another if its sources differ."""
+    built = tree / "build"
+    for path in (ROOT / "build").glob("lambda_layer*"):
+        built.mkdir(exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, built / path.name)
+        else:
+            shutil.copy2(path, built)
 
 
 def link_own(tree: Path) -> None:
@@ -132,5 +150,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def _remove_unused() -> None:
     for folder in _cache().iterdir():
         done = folder / "complete"
-        if done.exists() and time.time() - done.stat().st_mtime > UNUSED_SECONDS:
+        # An installation that was interrupted has only its folder's time.
+        last = done if done.exists() else folder
+        if time.time() - last.stat().st_mtime > UNUSED_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)

@@ -86,6 +86,12 @@ def _add_packages(tree: Path, base: GitRevision, *, same_packages: bool) -> dict
         packages.link_heads(tree)
         # Nothing is written to the head's packages, not even bytecode.
         return {"PYTHONDONTWRITEBYTECODE": "1"}
+    missing = packages.missing_locks(tree)
+    if missing:
+        raise SideError(
+            f"the base {_named(base)} has no {' and no '.join(missing)}: it cannot be synthesized; name a "
+            "newer revision with BASE=…"
+        )
     try:
         packages.link_own(tree)
     except (SetupError, OSError, subprocess.CalledProcessError) as error:
@@ -116,8 +122,11 @@ def _synth(tree: Path, base: GitRevision, variables: dict[str, str], stage: str 
         try:
             _finish(of_base, output / BEFORE)
         except CdkError as error:
+            # The temporary folder means nothing to a reader.
+            reason = str(error).replace(f"{tree}{os.sep}", "")
             raise SideError(
-                f"the base {_named(base)} cannot be synthesized; name another revision with BASE=…\n{error}"
+                f"the base {_named(base)} cannot be synthesized; name another revision with BASE=…, or only "
+                f"a stage that it can synthesize with STAGE=…\n{reason}"
             ) from error
 
 

@@ -144,6 +144,8 @@ def test_an_assembly_that_cannot_be_read_is_named_by_its_side(
     (("--accept", "everything"), "use identity or loss"),
     (("--fail-on", "any"), "use block or review or never"),
     (("--format", "html"), "use text or markdown or json"),
+    (("--output", __file__), "File exists; name a folder"),
+    (("--output", f"{__file__}/folder"), "Not a directory; name a folder"),
 ])  # fmt: skip
 def test_an_unusable_option_ends_with_2(arguments: tuple[str, ...], message: str) -> None:
     done = CliRunner().invoke(app, ["review", *arguments])

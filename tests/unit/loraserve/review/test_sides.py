@@ -113,6 +113,27 @@ def test_the_base_has_no_editable_package_and_no_way_to_write_into_the_heads(
     assert (own / "bin" / "node").readlink() == root / ".venv" / "bin" / "node"
 
 
+def test_the_base_has_the_heads_lambda_layer_and_cannot_write_to_it(root: Path, tmp_path: Path) -> None:
+    write(root / "build", {"lambda_layer/python/a.py": "", "lambda_layer.zip": "zip", "other": ""})
+    (tmp_path / "tree").mkdir()
+    packages.link_heads(tmp_path / "tree")
+    built = tmp_path / "tree" / "build"
+    assert sorted(path.name for path in built.iterdir()) == ["lambda_layer", "lambda_layer.zip"]
+    (built / "lambda_layer.zip").write_text("of the base")
+    (built / "lambda_layer" / "python" / "a.py").unlink()
+    assert (root / "build" / "lambda_layer.zip").read_text() == "zip"
+    assert (root / "build" / "lambda_layer" / "python" / "a.py").exists()
+
+
+def test_a_base_without_lock_files_ends_the_comparison(root: Path) -> None:
+    (root / "package-lock.json").unlink()
+    old = commit(root)
+    write(root, {"package-lock.json": "{}"})
+    with pytest.raises(SideError, match=r"\(HEAD\) has no package-lock\.json: .* newer revision") as failed:
+        both("HEAD")
+    assert old[:7] in str(failed.value)
+
+
 def test_a_stage_that_one_side_lacks_is_missing_in_its_assembly(root: Path) -> None:
     (root / "stages" / "prod.yaml").rename(root / "stages" / "live.yaml")
     with ThreadPoolExecutor() as pool:
@@ -125,15 +146,18 @@ def test_a_failing_head_keeps_the_apps_exit_code_and_a_failing_base_is_named(
     root: Path, tmp_path: Path
 ) -> None:
     app = (root / "app.py").read_text()
-    write(root, {"app.py": 'import sys; sys.exit("prod.yaml: regoin: unknown key")\n'})
-    with pytest.raises(AppFailed, match=r"^prod\.yaml: regoin: unknown key$") as refused:
+    write(
+        root,
+        {"app.py": 'import os, sys; sys.exit(f"{os.getcwd()}/prod.yaml: regoin: unknown key")\n'},
+    )
+    with pytest.raises(AppFailed, match=r"/repository/prod\.yaml: regoin: unknown key$") as refused:
         both()
     assert refused.value.exit_code == 1
     broken = commit(root)
     write(root, {"app.py": app})
     with pytest.raises(SideError, match=f"the base {broken[:7]} .HEAD. cannot be synthesized") as failed:
         both("HEAD")
-    assert "regoin: unknown key" in str(failed.value)
+    assert str(failed.value).endswith("\nprod.yaml: regoin: unknown key")
     assert failed.value.exit_code == 1
     assert list((tmp_path / "temporary").iterdir()) == []
 
@@ -239,7 +263,11 @@ def test_an_interrupted_installation_is_made_again_and_an_unused_one_goes(
     unused = made[0].with_name("unused")
     write(unused, {"complete": ""})
     os.utime(unused / "complete", (0, 0))
+    interrupted = made[0].with_name("interrupted")
+    write(interrupted, {".venv/pyvenv.cfg": ""})
+    os.utime(interrupted, (0, 0))
     (tmp_path / "tree").mkdir()
     packages.link_own(tmp_path / "tree")
     assert not unused.exists()
+    assert not interrupted.exists()
     assert made[0].exists()
