@@ -6,7 +6,9 @@ Nothing is unpacked: the two files are read in memory, up to a limit. Standard l
 from __future__ import annotations
 
 import io
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -23,6 +25,11 @@ MAX_DOCUMENT = 20_000_000
 _DOCUMENT = "review.json"
 _NUMBER = "pull-request.txt"
 _MAX_NUMBER = 20
+#: What `zipfile` and its decompressors raise for bytes that are no zip: offsets, names, streams, methods.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, ValueError, NotImplementedError, RuntimeError),
+)
 _CHECK = "check what the pull request's review writes"
 
 
@@ -46,7 +53,7 @@ def contents(archive: bytes) -> ReviewArtifact:
         with zipfile.ZipFile(io.BytesIO(archive)) as files:
             number = _file(files, _NUMBER, _MAX_NUMBER)
             document = _file(files, _DOCUMENT, MAX_DOCUMENT)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise ArtifactError(f"the artifact is not a readable zip ({error}); {_CHECK}") from error
     if number is None or re.fullmatch(rb"[1-9][0-9]{0,9}\s*", number) is None:
         raise ArtifactError(f"{_NUMBER} of the artifact is no number; {_CHECK}")

@@ -33,6 +33,11 @@ _NOT_COMPARED = (
     "The two sides could not be compared, or the stage rules refuse the change. "
     "[The run]({url}) has the reason."
 )
+#: A label that is set soon after a push starts a run whose payload still has the labels of before the push.
+_COUNTED = (
+    "**This check counted {names}, set before this commit.** Set or remove an `accept-` label to repeat it: "
+    "the labels of before are removed now."
+)
 _UNUSABLE = (
     "The artifact of [the run]({url}) is not that of a review. The log of `review-comment` has the reason."
 )
@@ -59,7 +64,8 @@ def update(github: GitHub, run: Answer) -> list[str]:
             write(github, pull["number"], f"{MARKER}\n{_without_review(run, _UNUSABLE)}")
         raise
     document = None if artifact is None else artifact.document
-    done = [line for pull in pulls for line in remove_outdated_labels(github, run, pull, document)]
+    removed = {pull["number"]: remove_outdated_labels(github, run, pull, document) for pull in pulls}
+    done = [f"removed from #{number}: label {name!r}" for number in removed for name in removed[number]]
     if artifact is None and run["conclusion"] == "cancelled":
         return [*done, "the run was cancelled: the comment stays as it is"]
     targets = numbers if artifact is None else [artifact.pull_request]
@@ -67,6 +73,13 @@ def update(github: GitHub, run: Answer) -> list[str]:
         text = _without_review(run, _NOT_COMPARED)
     else:
         text = markdown(document, summary=run["html_url"])
+        counted = [
+            name
+            for name in removed[targets[0]]
+            if accepted_category(name) in document.accepted  # None, of another label, is no category
+        ]
+        if counted:
+            text = f"{_COUNTED.format(names=', '.join(f'`{name}`' for name in counted))}\n\n{text}"
     return [*done, *(write(github, number, f"{MARKER}\n{text}") for number in targets)]
 
 
@@ -92,7 +105,7 @@ def pull_requests(github: GitHub, run: Answer) -> list[Answer]:
 def remove_outdated_labels(
     github: GitHub, run: Answer, pull: Answer, document: ReviewDocument | None
 ) -> list[str]:
-    """Remove the labels `accept-*` that do not count; returns a line for each.
+    """Remove the labels `accept-*` that do not count; returns their names.
 
     Acceptance is of the content that was seen. The run does not say whether a push started it, so GitHub's
     times are compared: a label's, and that of the first review of the commit. A label that was there when the
@@ -123,7 +136,7 @@ def remove_outdated_labels(
         except GitHubError as error:
             if error.status != _NOT_FOUND:  # removed in the meantime
                 raise
-    return [f"removed from #{pull['number']}: label {name!r}" for name in outdated]
+    return outdated
 
 
 def first_review(github: GitHub, run: Answer) -> str:

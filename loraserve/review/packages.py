@@ -87,6 +87,7 @@ def link_own(tree: Path) -> None:
     _drop(tree)
     for name in _FOLDERS:
         (tree / name).symlink_to(folder / name)
+    _copy_layer(tree)
     _remove_unused()
 
 

@@ -40,6 +40,7 @@ def base_revision(given: str | None) -> GitRevision:
     GitHub workflow the target of the pull request or of the merge queue, otherwise the merge base with
     `origin/main`, or with `main`.
     """
+    _git("rev-parse", "--git-dir")  # without git or a repository, no revision exists
     if given is not None:
         if _commit(given) is None:
             raise RevisionError(

@@ -94,7 +94,13 @@ def _add_packages(tree: Path, base: GitRevision, *, same_packages: bool) -> dict
         )
     try:
         packages.link_own(tree)
-    except (SetupError, OSError, subprocess.CalledProcessError) as error:
+    except OSError as error:
+        raise SideError(
+            f"the base {_named(base)} has other packages, and their folder cannot be written: {error}\n"
+            "Set XDG_CACHE_HOME to a folder that can be written, or add --same-packages, which does not show "
+            "what the packages change"
+        ) from error
+    except (SetupError, subprocess.CalledProcessError) as error:
         raise SideError(
             f"the base {_named(base)} has other packages, which cannot be installed: {error}\n"
             "Run it again with the package index in reach, or add --same-packages, which does not show what "

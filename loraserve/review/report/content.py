@@ -7,6 +7,7 @@ changes, and the open findings, the gravest first. What follows is folded.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -101,11 +102,12 @@ def title(document: ReviewDocument) -> str:
     """Return the verdict of each stage, the worst first."""
     parts = [
         (_RANKS[each.verdict], f"{plain(each.name, _MAX_NAME)}: {_verdict(document, each)}")
-        for each in document.stages
+        for each in _worst_first(document.stages)[:_MAX_NAMES]
     ]
+    more = len(document.stages) - len(parts)
     shared = [each for each in grouped(document, (*OPEN, *_ELSE)) if each.stages == ("",)]
     if all(each.verdict == "NOTHING" for each in document.stages):
-        parts = [(_RANKS["NOTHING"], "no stage changes")]
+        parts, more = [(_RANKS["NOTHING"], "no stage changes")], 0
     if shared:
         worst = shared[0].finding
         mark = " (accepted)" if worst.accepted else ""
@@ -113,15 +115,12 @@ def title(document: ReviewDocument) -> str:
     parts.sort(key=lambda part: part[0])
     names = [text for _, text in parts]
     limits = ["changes of libraries are not shown"] if document.has_heads_packages else []
-    return " · ".join([*names[:_MAX_NAMES], *_rest(len(names) - _MAX_NAMES), *limits])
+    return " · ".join([*names[:_MAX_NAMES], *_rest(more + len(names[_MAX_NAMES:])), *limits])
 
 
 def table(document: ReviewDocument) -> list[tuple[str, ...]]:
     """Return the rows of the stages that change, by `COLUMNS`, the worst first."""
-    changed = sorted(
-        (each for each in document.stages if each.verdict != "NOTHING"),
-        key=lambda each: _RANKS[each.verdict],
-    )
+    changed = _worst_first(each for each in document.stages if each.verdict != "NOTHING")
     rows: list[tuple[str, ...]] = [
         (
             stage.name,
@@ -131,10 +130,10 @@ def table(document: ReviewDocument) -> list[tuple[str, ...]]:
             _cost(stage),
             _access(document, stage),
         )
-        for stage in changed
+        for stage in changed[:_MAX_ROWS]
     ]
-    more = len(rows) - _MAX_ROWS
-    return rows if more <= 0 else [*rows[:_MAX_ROWS], (f"and {more:,} more", *[""] * (len(COLUMNS) - 1))]
+    more = len(changed) - _MAX_ROWS
+    return rows if more <= 0 else [*rows, (f"and {more:,} more", *[""] * (len(COLUMNS) - 1))]
 
 
 def first_findings(document: ReviewDocument) -> tuple[list[GroupedFinding], int]:
@@ -210,8 +209,10 @@ def footer(document: ReviewDocument) -> str:
         f"{side} `{each.commit[:7]}` ({each.name})" if each.commit else f"{side} {each.name}"
         for side, each in (("base", document.base), ("head", document.head))
     )
-    forms = "change of form" if document.hidden == 1 else "changes of form"
-    parts = [base, head, f"{document.hidden:,} {forms} hidden"]
+    parts = [base, head]
+    if document.hidden:
+        forms = "change of form" if document.hidden == 1 else "changes of form"
+        parts.append(f"{document.hidden:,} {forms} hidden")
     if document.prices_date is not None:
         parts.append(f"prices of {document.prices_date}")
     if document.accepted:
@@ -229,6 +230,10 @@ def _limited(lines: tuple[str, ...]) -> tuple[str, ...]:
     return lines if more <= 0 else (*lines[:_MAX_DETAILS], f"and {more:,} more lines")
 
 
+def _worst_first(stages: Iterable[StageResult]) -> list[StageResult]:
+    return sorted(stages, key=lambda each: _RANKS[each.verdict])
+
+
 def _verdict(document: ReviewDocument, stage: StageResult) -> str:
     decisive = [
         each for each in document.findings if each.stage == stage.name and each.level == stage.verdict
@@ -244,10 +249,11 @@ def _adapters(document: ReviewDocument, stage: StageResult) -> str:
     counts = ((added, f"+{added:,}"), (removed, f"−{removed:,}"))
     parts = [text for count, text in counts if count]
     others = len(changed) - added - removed
+    shown = [" ".join(parts)] if parts else []
     if others:
-        parts.append(f"{others:,} changed")
-    if parts:
-        return " ".join(parts)
+        shown.append(f"{others:,} changed")
+    if shown:
+        return ", ".join(shown)
     return "=" if stage.adapters_known else "not known"
 
 

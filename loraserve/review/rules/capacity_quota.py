@@ -71,7 +71,8 @@ def _compared(
         title=f"an update needs a quota of {new} instead of "
         f"{old.number if old.instance_type == new.instance_type else old}",
         consequence="With less, the update ends in an error and is rolled back." if more else "",
-        action=f"Look the quota `{new.instance_type} for endpoint usage` up: `make doctor STAGE={change.name}`"
+        action=f"Look the quota `{new.instance_type} for endpoint usage` up: "
+        f"`make doctor STAGE={change.name}`"
         if more
         else "",
         differences=differences,

@@ -1,10 +1,13 @@
 """The comment of a review, against a server with GitHub's documented answers."""
 
+import io
 import json
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +110,20 @@ def test_a_label_set_after_the_review_stays_until_the_next_push(github: GitHubDo
     assert run_on(pushed) == 0
     assert github.labels(PULL) == ["bug"]
     assert "accepted: loss" not in body(github)
+
+
+def test_an_acceptance_of_another_commit_that_a_check_counted_is_named(
+    github: GitHubDouble, run_on: Any
+) -> None:
+    github.label(PULL, "accept-loss", "2026-11-27T10:00:00Z")
+    github.push(PULL, B)
+    github.review(PULL, "2026-11-27T11:00:00Z", None, conclusion="cancelled")
+    # Set before the comment of the push removes the other one: the payload has both.
+    github.label(PULL, "accept-cost", "2026-11-27T11:00:30Z")
+    counted = replace(loss(accepted=True), accepted=("loss", "cost"))
+    assert run_on(github.review(PULL, "2026-11-27T11:00:31Z", archive(counted, PULL))) == 0
+    assert github.labels(PULL) == ["accept-cost"]
+    assert "This check counted `accept-loss`, set before this commit." in body(github)
 
 
 def test_a_label_of_the_first_minute_was_set_before_anything_was_seen(
@@ -229,9 +246,28 @@ def corrupted(content: bytes) -> bytes:
     return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
 
 
+def compressed(method: int) -> bytes:
+    """A zip whose content the method's decompressor refuses."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", method) as made:
+        made.writestr("pull-request.txt", f"{PULL}\n")
+    data = bytearray(content.getvalue())
+    start = (
+        data.index(b"pull-request.txt") + len("pull-request.txt") + (9 if method == zipfile.ZIP_LZMA else 0)
+    )
+    data[start : start + 8] = b"\xff" * 8
+    return bytes(data)
+
+
 ARCHIVES = {
     "no zip": (b"hello", "not a readable zip"),
     "a corrupt zip": (corrupted(archive(loss(), PULL)), "not a readable zip"),
+    "corrupt bzip2": (compressed(zipfile.ZIP_BZIP2), "not a readable zip"),
+    "corrupt LZMA": (compressed(zipfile.ZIP_LZMA), "not a readable zip"),
+    "a name that is no text": (
+        zipped({"é": "", "pull-request.txt": "7"}).replace("é".encode(), b"\xff\xff"),
+        "not a readable zip",
+    ),
     "no number": (zipped({"review.json": "{}"}), "is no number"),
     "a path as number": (archive(loss(), "../../8"), "is no number"),
     "a long number": (archive(loss(), "1" * 30), "more than 20 bytes"),

@@ -29,6 +29,16 @@ def workflow(monkeypatch: pytest.MonkeyPatch, event: str, **variables: str) -> N
         monkeypatch.setenv(f"GITHUB_{name}", value)
 
 
+def test_without_a_repository_the_error_is_gits(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revisions, "ROOT", root.parent)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(root.parent.parent))
+    with pytest.raises(RevisionError, match="not a git repository.*run the command in a clone"):
+        base_revision("HEAD")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RevisionError, match="install git"):
+        base_revision(None)
+
+
 def branched(root: Path) -> tuple[str, str, str]:
     """A branch, checked out, whose `main` moved on; return the fork's commit, main's and the branch's."""
     fork = git(root, "rev-parse", "HEAD")

@@ -241,6 +241,9 @@ def test_packages_that_cannot_be_installed_end_the_comparison_unless_the_heads_m
     ) as failed:
         both("HEAD")
     assert "add --same-packages" in str(failed.value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(root / "app.py"))
+    with pytest.raises(SideError, match=r"(?s)cannot be written: .*app\.py.*XDG_CACHE_HOME"):
+        both("HEAD")
     with synthesized_sides("HEAD", None, same_packages=True) as (before, after):
         assert values(before) == values(after)
         assert before.has_heads_packages

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,8 +49,7 @@ def test_the_example_is_reported_as_in_the_golden_file(name: str, render: object
 
 def test_nothing_changes_is_said_in_the_title() -> None:
     assert markdown(NOTHING) == (
-        "### no stage changes\n\n"
-        "base `1a2b3c4` (main) · head `5d6e7f8` (working tree) · 0 changes of form hidden · prices of 2026-11\n"
+        "### no stage changes\n\nbase `1a2b3c4` (main) · head `5d6e7f8` (working tree) · prices of 2026-11\n"
     )
 
 
@@ -164,6 +164,26 @@ def test_the_cost_of_a_stage(before: float | None, after: float | None, cell: st
 def test_without_facts_the_adapters_are_not_said_to_be_equal() -> None:
     row = stage("prod", "REVIEW", adapters_known=False)
     assert "| not known | = | wider: 1 |" in markdown(replace(EXAMPLE, stages=(row,), adapters=()))
+
+
+def test_the_cell_of_changed_adapters_has_each_kind() -> None:
+    repinned = replace(EXAMPLE.adapters[0], name="third", what="repinned", after="hf://org/gsm8k@5d6e7f8")
+    changed = replace(EXAMPLE, adapters=(*EXAMPLE.adapters, repinned))
+    assert "| +1 −1, 1 changed |" in markdown(changed)
+
+
+def test_many_stages_and_findings_are_reported_in_seconds() -> None:
+    """The document of a pull request may have 20 MB, and the job that renders it has a limit of minutes."""
+    many = replace(
+        NOTHING,
+        stages=tuple(stage(f"s{number}", "REVIEW") for number in range(5_000)),
+        findings=tuple(
+            finding("access.wider", "REVIEW", f"{n}", stage=f"s{n % 5_000}") for n in range(5_000)
+        ),
+    )
+    started = time.process_time()
+    assert "and 4,992 more" in markdown(many).splitlines()[0]
+    assert time.process_time() - started < 5
 
 
 def test_a_bare_python_makes_the_reports(tmp_path: Path) -> None:
