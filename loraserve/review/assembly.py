@@ -20,6 +20,9 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 #: `aws://account/region`, an environment of the assembly's manifest.
 _ENVIRONMENT = re.compile(r"aws://(?P<account>[^/]+)/(?P<region>.+)")
 
+#: The account of a stack that has none.
+_UNKNOWN = "unknown-account"
+
 
 class AssemblyError(UserError):
     """A folder that is no cloud assembly, or a broken one."""
@@ -41,6 +44,18 @@ class Stack:
     dependencies: tuple[str, ...]
     """Names of the stage's stacks that are deployed before, sorted."""
     template: Mapping[str, Any]
+
+    def without_environment(self, address: str) -> str:
+        """Return the address of an asset without account and region, where these are the stack's.
+
+        Only of the CDK's bootstrap resources, e.g. `cdk-hnb659fds-assets-${AWS::AccountId}-us-east-1`:
+        any other name with a region in it may be of other owners.
+        """
+        account = r"\$\{AWS::AccountId\}" if self.account == _UNKNOWN else re.escape(self.account)
+        region = re.escape(self.region)
+        bootstrapped = rf"(cdk-[a-z0-9]+-(?:container-)?assets)-{account}-{region}(?![-\w])"
+        registry = rf"(?<![-\w.]){account}\.dkr\.ecr\.{region}\.(?=\S+/cdk-[a-z0-9]+-container-assets-)"
+        return re.sub(bootstrapped, r"\1", re.sub(registry, "dkr.ecr.", address))
 
     @property
     def resources(self) -> Mapping[str, Mapping[str, Any]]:

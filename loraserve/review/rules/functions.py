@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
+from loraserve.review.assembly import Stage
 from loraserve.review.asset_content import build_changes, capped, changed_files, package_changes
 from loraserve.review.comparison import ResourceChange, StageComparison, equal
 from loraserve.review.difference import Difference, Json
@@ -61,7 +62,10 @@ def _content(
     names = ", ".join(_name(each) for each in owners)
     before = None if change.before is None else change.before.asset(differences[0].before)
     after = None if change.after is None else change.after.asset(differences[0].after)
-    is_moved = not equal(_place(differences[0].before), _place(differences[0].after))
+    first = differences[0]
+    is_moved = _place(change.before, first.stack, first.before) != _place(
+        change.after, first.stack, first.after
+    )
     if before is None or after is None or is_moved:
         return Finding(
             rule="supply.lambda",
@@ -75,6 +79,15 @@ def _content(
         )
     packages, files = package_changes(before, after), changed_files(before, after)
     shown = [*packages, *build_changes(before, after), *capped(files)]
+    if not shown:
+        return Finding(
+            rule="supply.lambda",
+            level=Level.ROUTINE,
+            stage=change.id,
+            title=title(f"code of {names}: the same, in the bucket of another account or region"),
+            consequence="The deployment copies it there.",
+            differences=tuple(differences),
+        )
     number, noun = (len(packages), "package") if packages else (len(files), "file")
     return Finding(
         rule="supply.lambda",
@@ -87,9 +100,18 @@ def _content(
     )
 
 
-def _place(code: Json) -> Json:
-    """Return a code's place without the name of the asset, which has the hash."""
-    return {name: code[name] for name in code if name != "S3Key"} if isinstance(code, dict) else code
+def _place(stage: Stage | None, stack: str, code: Json) -> str:
+    """Return a code's place as JSON, without the name of the asset, which has the hash.
+
+    The bootstrap bucket of the stack's account and region is the same place in another one.
+    """
+    kept = {name: code[name] for name in code if name != "S3Key"} if isinstance(code, dict) else code
+    place = json.dumps(kept, sort_keys=True)
+    return (
+        place
+        if stage is None or stack not in stage.stacks
+        else stage.stacks[stack].without_environment(place)
+    )
 
 
 def _function(change: StageComparison, each: ResourceChange) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from loraserve.review.assembly import Stage
 from loraserve.review.asset_content import build_changes, capped, changed_files
@@ -12,7 +12,7 @@ from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Json
 from loraserve.review.endpoint_update import MODEL, EndpointUpdate, endpoint_update
 from loraserve.review.finding import Finding, Level
-from loraserve.review.values import mapping, title, written
+from loraserve.review.values import Leaf, mapping, title, written
 
 _TRUST = f"{ENVIRONMENT}HF_MODEL_TRUST_REMOTE_CODE"
 _REVISION = f"{ENVIRONMENT}HF_MODEL_REVISION"
@@ -59,9 +59,13 @@ def _image(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]
     if before is not None and after is not None:
         files, build = changed_files(before, after), build_changes(before, after)
         details = [*build, *capped(files)]
-        words = f"built from other content: {_count(len(files))}"
+        words = (
+            f"built from other content: {_count(len(files))}"
+            if details
+            else "the same, in the registry of another account or region"
+        )
         # The base image is code as well: an argument of the build.
-        sources = ((old, new), (written(leaf.before), written(leaf.after)))
+        sources = ((old, new), _addresses(change.before, change.after, leaf, differences))
         is_same_source = all(_repository(one) == _repository(other) for one, other in sources)
     else:
         details = [f"{old} → {new}"]
@@ -129,6 +133,15 @@ def _remote_code(change: StageComparison, update: EndpointUpdate) -> Iterator[Fi
 
 def _of_model(update: EndpointUpdate, name: str) -> list[Difference]:
     return [each for pair in update.models for each in pair.of(name) if each.type == MODEL]
+
+
+def _addresses(before: Stage, after: Stage, leaf: Leaf, of_model: Sequence[Difference]) -> tuple[str, str]:
+    """Return the image's addresses, without the account and region of the stack that they are in."""
+    old, new = written(leaf.before), written(leaf.after)
+    stack = next((each.stack for each in of_model), "")
+    if stack in before.stacks and stack in after.stacks:
+        return before.stacks[stack].without_environment(old), after.stacks[stack].without_environment(new)
+    return old, new
 
 
 def _reference(stage: Stage, value: Json) -> str:
