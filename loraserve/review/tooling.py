@@ -17,6 +17,10 @@ Entry = tuple[str, str]
 #: Name of a requirement, with its extras, and the rest (https://peps.python.org/pep-0508/).
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+(\[[^]]*\])?)\s*(?P<rest>.*)")
 
+#: Folders with lock files of pip: of the tools, of the Lambda layer and of the images. What the last two
+#: install is also content of assets, in which neither an index nor a missing checksum shows.
+_FOLDERS = (".", "lambdas", "container", "container/gateway")
+
 
 class ToolingError(UserError):
     """A lock file or a cdk.json that cannot be read."""
@@ -54,15 +58,16 @@ def tooling(root: Path) -> Tooling:
     """
     packages: dict[Entry, LockedPackage] = {}
     options: dict[Entry, str] = {}
-    for file in sorted(root.glob("requirements*.txt")):
-        for line in _lines(file.read_text()):
+    for path in sorted(found for folder in _FOLDERS for found in (root / folder).glob("*requirements*.txt")):
+        file = path.relative_to(root).as_posix()
+        for line in _lines(path.read_text()):
             found = _REQUIREMENT.fullmatch(line)
             if found is None or line.startswith("-"):
-                entry = file.name, re.split(r"[= ]", line)[0]
+                entry = file, re.split(r"[= ]", line)[0]
                 options[entry] = f"{options[entry]} {line}" if entry in options else line
             else:
                 name, package = _requirement(found["name"], found["rest"])
-                packages[file.name, name] = package
+                packages[file, name] = package
     lock = root / "package-lock.json"
     for path, entry in _json(lock).get("packages", {}).items():
         if path:  # not the project itself

@@ -1,6 +1,7 @@
 """Lock files and cdk.json as the tooling of a side."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ def test_this_repository_pins_every_package() -> None:
         "requirements.txt",
         "requirements-dev.txt",
         "package-lock.json",
+        "lambdas/requirements.txt",
+        "container/build-requirements.txt",
+        "container/gateway/requirements.txt",
     }
     assert all(package.is_exact for package in found.packages.values())
     assert found.packages["package-lock.json", "aws-cdk"].checksum.startswith("sha512-")
@@ -23,6 +27,13 @@ def test_this_repository_pins_every_package() -> None:
     assert found.options == {}
     assert found.flags == json.loads((ROOT / "cdk.json").read_text())["context"]
     assert set(found.settings) == {"app", "build", "watch"}
+
+
+def test_every_lock_file_of_pip_is_read() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "*requirements*.txt"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert {file for file, _ in tooling(ROOT).packages} == {*tracked.stdout.split(), "package-lock.json"}
 
 
 def test_a_requirement_has_version_address_and_checksum(tmp_path: Path) -> None:
