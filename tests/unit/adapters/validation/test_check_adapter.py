@@ -8,7 +8,7 @@ from adapters.engines.registry import ENGINES as RECORDS
 from adapters.errors import InvalidAdapter
 from adapters.validation.adapter_config import MAX_CONFIG_BYTES, MAX_PATTERN_KEYS
 from adapters.validation.base_model import BaseModelFacts
-from adapters.validation.check_adapter import MAX_WEIGHTS_BYTES, PackedAdapterFacts, check_adapter
+from adapters.validation.check_adapter import MAX_WEIGHTS_BYTES, AdapterFacts, check_adapter
 from adapters.validation.rules import Rules
 from tests.unit.adapters.validation.building import (
     ATTENTION,
@@ -37,7 +37,7 @@ def check(
     base: BaseModelFacts | None = None,
     max_rank: int = 64,
     **rules: Any,
-) -> PackedAdapterFacts:
+) -> AdapterFacts:
     data = config if isinstance(config, bytes) else json.dumps(CONFIG | (config or {})).encode()
     weights = tensors if isinstance(tensors, bytes) else file_with(shapes() if tensors is None else tensors)
     return check_adapter(
@@ -48,7 +48,7 @@ def check(
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("base", [None, BASE, BaseModelFacts("MistralForCausalLM", {})])
 def test_a_lora_adapter_of_the_stages_base_model_is_valid(engine: str, base: BaseModelFacts | None) -> None:
-    assert check(engine=engine, base=base) == PackedAdapterFacts(
+    assert check(engine=engine, base=base) == AdapterFacts(
         rank=8, alpha=16.0, base_model="tiny-mistral", target_modules=("q_proj", "v_proj"), tensors=8
     )
 
