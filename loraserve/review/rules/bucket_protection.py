@@ -21,6 +21,13 @@ def _encryption(before: Any, after: Any, resource: ResourceChange) -> Judgement 
     old, new = _key(before), _key(after)
     if old is None or new is None:
         return None
+    if old[1] is not None and old[1] == new[1] and old[0] != new[0]:
+        return (
+            "loss.key",
+            Level.REVIEW,
+            f"encrypted as {text(new[0])} instead of {text(old[0])}",
+            "The key is the same: what is stored stays readable.",
+        )
     if old != new:
         return (
             "loss.unreadable",

@@ -46,11 +46,16 @@ def _tags(change: StageComparison) -> Iterator[Finding]:
         rule="form.tags",
         level=Level.ROUTINE,
         stage=change.id,
-        title=title(f"tags of {len(properties) or len(stacks)} resources: {', '.join(keys)}"),
+        title=title(f"tags of {_count(properties, stacks)}: {', '.join(keys)}"),
         consequence="Bills and inventories that go by tags show other numbers.",
         details=tuple(keys),
         differences=(*properties, *stacks),
     )
+
+
+def _count(properties: list[Difference], stacks: list[Difference]) -> str:
+    number, noun = (len(properties), "resource") if properties else (len(stacks), "stack")
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _changed_tags(difference: Difference) -> set[str]:
@@ -113,7 +118,7 @@ def _dependencies(change: StageComparison) -> Iterator[Finding]:
                 rule="alarms.order",
                 level=Level.REVIEW,
                 stage=change.id,
-                title=title(f"`{label(resource)}` does not wait for {', '.join(lost)} any more"),
+                title=title(f"`{label(resource)}` does not wait for {_some(lost)} any more"),
                 consequence="It may be made before alarms that roll it back, or rights that it needs, exist.",
                 action="Keep the dependency.",
                 differences=(difference,),
@@ -126,6 +131,10 @@ def _dependencies(change: StageComparison) -> Iterator[Finding]:
         yield _noise(
             change, "form.order", f"order of {several('resource', [each.subject for each in noise])}", noise
         )
+
+
+def _some(names: list[str]) -> str:
+    return names[0] + (f" and {len(names) - 1} more" if names[1:] else "")
 
 
 def _needs_order(resource: ResourceChange) -> bool:

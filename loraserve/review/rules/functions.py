@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
+from loraserve.review.assembly import Stage
 from loraserve.review.asset_content import build_changes, capped, changed_files, package_changes
+from loraserve.review.bootstrap_names import without_environment
 from loraserve.review.comparison import ResourceChange, StageComparison, equal
 from loraserve.review.difference import Difference, Json
 from loraserve.review.endpoint_update import REPLACED
 from loraserve.review.finding import Finding, Level
-from loraserve.review.values import is_inside, leaves, referred, text, title, written
+from loraserve.review.values import is_inside, leaves, mapping, referred, text, title, written
 
 _FUNCTION, _LAYER, _MACHINE = (
     "AWS::Lambda::Function",
@@ -61,8 +63,14 @@ def _content(
     names = ", ".join(_name(each) for each in owners)
     before = None if change.before is None else change.before.asset(differences[0].before)
     after = None if change.after is None else change.after.asset(differences[0].after)
-    is_moved = not equal(_place(differences[0].before), _place(differences[0].after))
-    if before is None or after is None or is_moved:
+    places = [
+        {} if side is None else _place(side, code)
+        for side, code in (
+            (change.before, differences[0].before),
+            (change.after, differences[0].after),
+        )
+    ]
+    if before is None or after is None or not equal(*places):
         return Finding(
             rule="supply.lambda",
             level=Level.REVIEW,
@@ -75,6 +83,14 @@ def _content(
         )
     packages, files = package_changes(before, after), changed_files(before, after)
     shown = [*packages, *build_changes(before, after), *capped(files)]
+    if not shown:
+        return Finding(
+            rule="form.assets",
+            level=Level.NOISE,
+            stage=change.id,
+            title=title(f"the same code of {names}, in the bootstrap's bucket of another environment"),
+            differences=tuple(differences),
+        )
     number, noun = (len(packages), "package") if packages else (len(files), "file")
     return Finding(
         rule="supply.lambda",
@@ -87,9 +103,11 @@ def _content(
     )
 
 
-def _place(code: Json) -> Json:
-    """Return a code's place without the name of the asset, which has the hash."""
-    return {name: code[name] for name in code if name != "S3Key"} if isinstance(code, dict) else code
+def _place(stage: Stage, code: Json) -> Json:
+    """Return a code's place without the name of the asset, which has the hash, and without environment."""
+    return {
+        name: without_environment(stage, value) for name, value in mapping(code).items() if name != "S3Key"
+    }
 
 
 def _function(change: StageComparison, each: ResourceChange) -> Iterator[Finding]:
@@ -216,7 +234,8 @@ def _is_own(change: StageComparison, stack: str, value: Json) -> bool:
 def _access(change: StageComparison, each: ResourceChange, *names: str) -> Iterator[Finding]:
     for name in names:
         found = each.changed(name)
-        if found is not None:
+        # Of two roles another rule compares the rights.
+        if found is not None and (name == "VpcConfig" or None in (found.before, found.after)):
             is_network = name == "VpcConfig"
             yield _finding(
                 change,

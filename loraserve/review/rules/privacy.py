@@ -4,32 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison, equal
 from loraserve.review.difference import Json
 from loraserve.review.endpoint_update import CONFIG, number, pairs
 from loraserve.review.finding import Finding, Level
-from loraserve.review.values import mapping, mappings, title
+from loraserve.review.values import is_inside, is_object, mapping, mappings, text, title
 
 _NAME = "DataCaptureConfig"
-_PERCENT, _OPTIONS = "InitialSamplingPercentage", "CaptureOptions"
+_PERCENT, _OPTIONS, _PLACE = "InitialSamplingPercentage", "CaptureOptions", "DestinationS3Uri"
 
 
 def privacy(change: StageComparison) -> Iterator[Finding]:
     """Yield a change of data capture: wider unless it is certain to record less."""
     for pair in pairs(change, CONFIG):
         before, after = pair.before.get(_NAME), pair.after.get(_NAME)
-        if equal(before, after):
+        # A value of another form, such as a condition, is unknown.
+        if equal(before, after) or not (is_object(before) and is_object(after)):
             continue
         old, new = mapping(before), mapping(after)
-        is_less = (after is None or isinstance(after, dict)) and _records_less(old, new)
+        is_less = _records_less(old, new)
         yield Finding(
             rule="privacy.capture",
             level=Level.ROUTINE if is_less else Level.REVIEW,
             stage=change.id,
-            title=title(f"recorded requests: {_summary(old)} → {_summary(new)}"),
+            title=title(f"recorded requests: {_summary(old)} → {_summary(new)}{_place(change, old, new)}"),
             consequence="What is recorded already stays until it expires."
             if is_less
-            else "Prompts and answers are stored in the bucket; written by people, they are personal data.",
+            else "Prompts and answers are stored there; written by people, they are personal data.",
             action="" if is_less else "Check the users' consent, and endpoint.data_capture.retention_days.",
             differences=tuple(pair.of(_NAME)),
             before=before,
@@ -59,4 +61,20 @@ def _modes(capture: Mapping[str, Json]) -> frozenset[str]:
 def _summary(capture: Mapping[str, Json]) -> str:
     if not capture or capture.get("EnableCapture") is False:
         return "none"
-    return f"{number(capture.get(_PERCENT))} % ({', '.join(sorted(_modes(capture))).lower()})"
+    modes = ", ".join(sorted(_modes(capture))).lower() or text(capture.get(_OPTIONS))
+    return f"{text(capture.get(_PERCENT))} % ({modes})"
+
+
+def _place(change: StageComparison, before: Mapping[str, Json], after: Mapping[str, Json]) -> str:
+    """Name another place of the records, unless it is for certain a bucket of the stage."""
+    place = after.get(_PLACE)
+    if place is None or equal(place, before.get(_PLACE)) or _is_own(change.after, place):
+        return ""
+    return f", stored at {text(place)}"
+
+
+def _is_own(stage: Stage | None, place: Json) -> bool:
+    match place:
+        case {"Fn::Join": ["", ["s3://", bucket, *_]]} if stage is not None:
+            return any(is_inside(stage, stack, bucket) for stack in stage.stacks.values())
+    return False

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from loraserve.review.assembly import Stage
 from loraserve.review.asset_content import build_changes, capped, changed_files
+from loraserve.review.bootstrap_names import without_environment
 from loraserve.review.causes import ENVIRONMENT, IMAGE
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Json
@@ -61,12 +62,29 @@ def _image(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]
         details = [*build, *capped(files)]
         words = f"built from other content: {_count(len(files))}"
         # The base image is code as well: an argument of the build.
-        sources = ((old, new), (written(leaf.before), written(leaf.after)))
+        sources = (
+            (old, new),
+            (
+                without_environment(change.before, leaf.before),
+                without_environment(change.after, leaf.after),
+            ),
+        )
         is_same_source = all(_repository(one) == _repository(other) for one, other in sources)
+        is_same = is_same_source and not details
     else:
         details = [f"{old} → {new}"]
+        is_same = False
         is_same_source = before is None and after is None and _repository(old) == _repository(new)
         words = new if after is None else "built from container/"
+    if is_same:
+        yield Finding(
+            rule="form.assets",
+            level=Level.NOISE,
+            stage=change.id,
+            title="the same image, in the bootstrap's repository of another environment",
+            differences=differences,
+        )
+        return
     yield Finding(
         rule="supply.image",
         level=Level.ROUTINE if is_same_source else Level.REVIEW,

@@ -1,0 +1,61 @@
+"""Facts that disagree with the templates: titles, costs and levels that use them would be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from loraserve.review.adapter_changes import manifest_adapters
+from loraserve.review.assembly import Stage
+from loraserve.review.comparison import StageComparison, equal
+from loraserve.review.difference import Json
+from loraserve.review.endpoint_update import endpoint_of, fleet_sizes, is_autoscaled, variant_of
+from loraserve.review.finding import Finding, Level
+from loraserve.review.rules.resources import properties, resources_of
+from loraserve.review.values import text, title
+
+
+def facts(change: StageComparison) -> Iterator[Finding]:
+    """Compare the head's facts with its templates and its packed manifest, if the stage differs at all."""
+    if change.after is None or change.after.facts is None or not change.differences:
+        return
+    found = [(name, fact, value) for name, fact, value in _pairs(change.after) if not equal(fact, value)]
+    if found:
+        name, fact, value = found[0]
+        more = f", and {len(found) - 1} more" if found[1:] else ""
+        yield Finding(
+            rule="tooling.facts",
+            level=Level.REVIEW,
+            stage=change.id,
+            title=title(f"the facts disagree with the templates: {name} {text(fact)}, not {text(value)}{more}"),
+            consequence="Cost, limits and adapters of this review follow the facts; the templates are deployed.",
+            action="Correct `stacks/stage_facts.py`, or the code that changes the templates after it.",
+            details=tuple(f"{name}: facts {text(fact)}, templates {text(value)}" for name, fact, value in found),
+        )
+
+
+def _pairs(stage: Stage) -> Iterator[tuple[str, Json, Json]]:
+    """Yield what facts and templates both say: name, fact, value of the templates."""
+    stated, endpoint, variant = stage.facts, endpoint_of(stage), variant_of(stage)
+    if stated is None or endpoint is None:
+        return
+    sizes = fleet_sizes(stage)
+    yield "endpoint_name", stated.endpoint_name, endpoint.get("EndpointName")
+    yield "fleet.instance_type", stated.fleet.instance_type, variant.get("InstanceType")
+    yield "fleet.minimum", stated.fleet.minimum, sizes[0]
+    yield "fleet.maximum", stated.fleet.maximum, sizes[-1]
+    yield "fleet.autoscaled", stated.fleet.autoscaled, is_autoscaled(stage)
+    regions = {stack.region for stack in stage.stacks.values()}
+    if len(regions) == 1:
+        yield "billed.region", stated.billed.region, regions.pop()
+    models = [properties(each) for _, _, each in resources_of(stage, "AWS::SageMaker::Model")]
+    yield "network", stated.network != "public", any("VpcConfig" in each for each in models)
+    buckets = [each for _, _, each in resources_of(stage, "AWS::S3::Bucket")]
+    if buckets:
+        kept = all(each.get("DeletionPolicy") in ("Retain", "RetainExceptOnCreate") for each in buckets)
+        yield "retention.retain_data", stated.retention.retain_data, kept
+    packed = manifest_adapters(stage)
+    if packed is not None:
+        sides = (
+            [each.model_dump(mode="json") for each in entries] for entries in (stated.adapters, packed)
+        )
+        yield ("adapters", *sides)
