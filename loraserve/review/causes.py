@@ -46,6 +46,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "MetricsConfig.EnableEnhancedMetrics": "endpoint.enhanced_metrics",
         "MetricsConfig.EnableDetailedObservability": "endpoint.detailed_observability",
         "MetricsConfig.MetricPublishFrequencyInSeconds": "endpoint.metrics_publish_seconds",
+        "DataCaptureConfig": "endpoint.data_capture",
         "DataCaptureConfig.EnableCapture": "endpoint.data_capture.percent",
         "DataCaptureConfig.InitialSamplingPercentage": "endpoint.data_capture.percent",
         "DataCaptureConfig.CaptureOptions": "endpoint.data_capture.record",

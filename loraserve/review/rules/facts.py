@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from loraserve.review.adapter_changes import manifest_adapters
 from loraserve.review.assembly import Stage
+from loraserve.review.capacity_limits import Limits, instance_count, limits_of, targets_of
 from loraserve.review.comparison import StageComparison, equal
 from loraserve.review.difference import Json
-from loraserve.review.endpoint_update import endpoint_of, fleet_sizes, is_autoscaled, variant_of
+from loraserve.review.endpoint_update import endpoint_of, variant_of
 from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.resources import properties, resources_of
 from loraserve.review.values import text, title
@@ -35,27 +36,34 @@ def facts(change: StageComparison) -> Iterator[Finding]:
 
 def _pairs(stage: Stage) -> Iterator[tuple[str, Json, Json]]:
     """Yield what facts and templates both say: name, fact, value of the templates."""
-    stated, endpoint, variant = stage.facts, endpoint_of(stage), variant_of(stage)
-    if stated is None or endpoint is None:
+    stated = stage.facts
+    if stated is None or endpoint_of(stage) is None:
         return
-    sizes = fleet_sizes(stage)
-    yield "endpoint_name", stated.endpoint_name, endpoint.get("EndpointName")
-    yield "fleet.instance_type", stated.fleet.instance_type, variant.get("InstanceType")
-    yield "fleet.minimum", stated.fleet.minimum, sizes[0]
-    yield "fleet.maximum", stated.fleet.maximum, sizes[-1]
-    yield "fleet.autoscaled", stated.fleet.autoscaled, is_autoscaled(stage)
+    yield "fleet.instance_type", stated.fleet.instance_type, variant_of(stage).get("InstanceType")
+    limits = list(_limits(stage))
+    if limits:
+        yield "fleet.minimum", stated.fleet.minimum, min(each.minimum for each in limits)
+        yield "fleet.maximum", stated.fleet.maximum, max(each.maximum for each in limits)
     regions = {stack.region for stack in stage.stacks.values()}
     if len(regions) == 1:
         yield "billed.region", stated.billed.region, regions.pop()
     models = [properties(each) for _, _, each in resources_of(stage, "AWS::SageMaker::Model")]
-    yield "network", stated.network != "public", any("VpcConfig" in each for each in models)
-    buckets = [each for _, _, each in resources_of(stage, "AWS::S3::Bucket")]
-    if buckets:
-        kept = all(each.get("DeletionPolicy") in ("Retain", "RetainExceptOnCreate") for each in buckets)
-        yield "retention.retain_data", stated.retention.retain_data, kept
+    in_vpc = any("VpcConfig" in each for each in models)
+    if in_vpc is (stated.network == "public"):
+        yield "network", stated.network, "a VPC" if in_vpc else "public"
     packed = manifest_adapters(stage)
     if packed is not None:
         sides = (
             [each.model_dump(mode="json") for each in entries] for entries in (stated.adapters, packed)
         )
         yield ("adapters", *sides)
+
+
+def _limits(stage: Stage) -> Iterator[Limits]:
+    """Yield the limits of the fleet, those of schedules too; none that are no numbers."""
+    targets = targets_of(stage)
+    count = instance_count(stage)
+    if not targets and count is not None:
+        yield Limits(count, count)
+    for target in targets:
+        yield from (limits_of(target) or {}).values()

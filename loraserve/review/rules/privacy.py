@@ -19,16 +19,15 @@ def privacy(change: StageComparison) -> Iterator[Finding]:
     """Yield a change of data capture: wider unless it is certain to record less."""
     for pair in pairs(change, CONFIG):
         before, after = pair.before.get(_NAME), pair.after.get(_NAME)
-        # A value of another form, such as a condition, is unknown.
-        if equal(before, after) or not (is_object(before) and is_object(after)):
+        if equal(before, after):
             continue
         old, new = mapping(before), mapping(after)
-        is_less = _records_less(old, new)
+        is_less = is_object(after) and _records_less(old, new)
         yield Finding(
             rule="privacy.capture",
             level=Level.ROUTINE if is_less else Level.REVIEW,
             stage=change.id,
-            title=title(f"recorded requests: {_summary(old)} → {_summary(new)}{_place(change, old, new)}"),
+            title=title(f"recorded requests: {_summary(before)} → {_summary(after)}{_place(change, old, new)}"),
             consequence="What is recorded already stays until it expires."
             if is_less
             else "Prompts and answers are stored there; written by people, they are personal data.",
@@ -58,7 +57,10 @@ def _modes(capture: Mapping[str, Json]) -> frozenset[str]:
     return frozenset(str(option.get("CaptureMode")) for option in mappings(capture.get(_OPTIONS)))
 
 
-def _summary(capture: Mapping[str, Json]) -> str:
+def _summary(value: Json) -> str:
+    if not is_object(value):
+        return text(value)
+    capture = mapping(value)
     if not capture or capture.get("EnableCapture") is False:
         return "none"
     modes = ", ".join(sorted(_modes(capture))).lower() or text(capture.get(_OPTIONS))
