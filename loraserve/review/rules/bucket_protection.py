@@ -7,7 +7,7 @@ from typing import Any
 
 from loraserve.review.comparison import ResourceChange
 from loraserve.review.finding import Level
-from loraserve.review.values import text
+from loraserve.review.values import is_object, mapping, text
 
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 #: Canned ACLs that grant to everybody or to every AWS account (S3 user guide, "Canned ACL").
@@ -52,12 +52,17 @@ def _key(encryption: Any) -> tuple[str, Any] | None:
         return "AES256", None
     if not isinstance(encryption, dict):
         return None
-    rules = encryption.get("ServerSideEncryptionConfiguration", [])
-    if set(encryption) != {"ServerSideEncryptionConfiguration"} or len(rules) != 1:
+    rules = encryption.get("ServerSideEncryptionConfiguration")
+    if set(encryption) != {"ServerSideEncryptionConfiguration"} or not isinstance(rules, list):
         return None
-    if not set(rules[0]) <= {"BucketKeyEnabled", "ServerSideEncryptionByDefault"}:
+    if len(rules) != 1 or not is_object(rules[0]):
         return None
-    default = rules[0].get("ServerSideEncryptionByDefault", {})
+    rule = mapping(rules[0])
+    if not set(rule) <= {"BucketKeyEnabled", "ServerSideEncryptionByDefault"}:
+        return None
+    if not is_object(rule.get("ServerSideEncryptionByDefault")):
+        return None
+    default = mapping(rule.get("ServerSideEncryptionByDefault"))
     return default.get("SSEAlgorithm", "AES256"), default.get("KMSMasterKeyID")
 
 

@@ -143,7 +143,7 @@ def _needs_order(resource: ResourceChange) -> bool:
 
 
 def _list(depends_on: Json) -> list[str]:
-    return [depends_on] if isinstance(depends_on, str) else _items(depends_on)
+    return [depends_on] if isinstance(depends_on, str) else [str(each) for each in _items(depends_on)]
 
 
 def _names(change: StageComparison) -> Iterator[Finding]:
