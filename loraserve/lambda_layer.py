@@ -9,16 +9,14 @@ the old layer for the new one.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from loraserve.errors import UserError
+from loraserve.file_lock import locked
 from stacks.project import LAMBDA_LAYER as ARCHIVE
 from stacks.project import ROOT
 
@@ -73,7 +71,7 @@ def build() -> None:
     import tempfile  # noqa: PLC0415 — not needed for a layer that is up to date
 
     LAYER.parent.mkdir(exist_ok=True)
-    with _locked(LAYER.parent), tempfile.TemporaryDirectory(dir=LAYER.parent, prefix="layer-") as folder:
+    with locked(LAYER.parent), tempfile.TemporaryDirectory(dir=LAYER.parent, prefix="layer-") as folder:
         if is_built():  # by another process, meanwhile
             return
         new = Path(folder) / "new"
@@ -159,17 +157,6 @@ def _pip(command: str, *options: str) -> str | None:
 
 def _fingerprint() -> str:
     return hashlib.sha256(REQUIREMENTS.read_bytes() + Path(__file__).read_bytes()).hexdigest()
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `folder`; the kernel releases it when the process ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 if __name__ == "__main__":

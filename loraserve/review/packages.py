@@ -6,17 +6,15 @@ difference for a new version.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import sys
 import time
 import venv
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from loraserve.file_lock import locked
 from loraserve.setup import cdk_cli, environment
 from loraserve.setup.packages import install, pins
 from loraserve.setup.processes import show
@@ -61,7 +59,7 @@ def link_own(tree: Path) -> None:
     """
     folder = _cache() / _key(tree)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder):
         done = folder / "complete"
         if not done.exists():
             _make(tree, folder)
@@ -116,17 +114,6 @@ def _key(tree: Path) -> str:
 def _content(path: Path) -> bytes:
     """Return the content of a file; nothing for one that an old commit lacks."""
     return path.read_bytes() if path.is_file() else b""
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `folder`; the kernel releases it when the process ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _remove_unused() -> None:
