@@ -87,7 +87,8 @@ def instance_count(stage: Stage) -> int | None:
         for config in _properties(stage, "AWS::SageMaker::EndpointConfig")
         for variant in mappings(config.get("ProductionVariants"))
     ]
-    return sum(counts) if counts and all(type(count) is int for count in counts) else None
+    known = [count for count in counts if type(count) is int]
+    return sum(known) if counts and len(known) == len(counts) else None
 
 
 def on_both_sides(

@@ -30,7 +30,7 @@ def _asked(rule: Rule, change: StageComparison) -> list[Finding]:
     """
     try:
         return list(rule(change))
-    except Exception as error:  # noqa: BLE001 — any defect
+    except Exception as error:
         return [
             Finding(
                 rule="unknown.rule",

@@ -113,7 +113,9 @@ class Resolver:
                 if int(index) < len(values):
                     return self.resolve(values[int(index)], stack)
             case "Fn::FindInMap", [str(table), str(first), str(second)]:
-                found = mapping(mapping(mapping(stack.template.get("Mappings")).get(table)).get(first)).get(second)
+                found = mapping(mapping(mapping(stack.template.get("Mappings")).get(table)).get(first)).get(
+                    second
+                )
                 if found is not None:
                     return self.resolve(found, stack)
         return _unresolved(name, self.resolve(argument, stack))

@@ -187,7 +187,10 @@ def _actions(
     change: StageComparison, resource: ResourceChange
 ) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
     """Yield what happens to the recipients of an alarm's three states."""
-    silent, redirected, more, others = [], [], [], []
+    silent: list[Difference] = []
+    redirected: list[Difference] = []
+    more: list[Difference] = []
+    others: list[Difference] = []
     for each in _changes(resource, _ACTIONS):
         before, after = (_texts(value) for value in (each.before, each.after))
         if not after:

@@ -53,16 +53,15 @@ def _key(encryption: Any) -> tuple[str, Any] | None:
     if not isinstance(encryption, dict):
         return None
     rules = encryption.get("ServerSideEncryptionConfiguration")
-    if set(encryption) != {"ServerSideEncryptionConfiguration"} or not isinstance(rules, list):
+    rule = rules[0] if isinstance(rules, list) and len(rules) == 1 else None
+    default = mapping(rule).get("ServerSideEncryptionByDefault", {})
+    if (
+        set(encryption) != {"ServerSideEncryptionConfiguration"}
+        or not isinstance(rule, dict)
+        or not set(rule) <= {"BucketKeyEnabled", "ServerSideEncryptionByDefault"}
+        or not (isinstance(default, dict) and is_object(default))
+    ):
         return None
-    if len(rules) != 1 or not is_object(rules[0]):
-        return None
-    rule = mapping(rules[0])
-    if not set(rule) <= {"BucketKeyEnabled", "ServerSideEncryptionByDefault"}:
-        return None
-    if not is_object(rule.get("ServerSideEncryptionByDefault")):
-        return None
-    default = mapping(rule.get("ServerSideEncryptionByDefault"))
     return default.get("SSEAlgorithm", "AES256"), default.get("KMSMasterKeyID")
 
 

@@ -27,10 +27,14 @@ def facts(change: StageComparison) -> Iterator[Finding]:
             rule="tooling.facts",
             level=Level.REVIEW,
             stage=change.id,
-            title=title(f"the facts disagree with the templates: {name} {text(fact)}, not {text(value)}{more}"),
-            consequence="Cost, limits and adapters of this review follow the facts; the templates are deployed.",
+            title=title(
+                f"the facts disagree with the templates: {name} {text(fact)}, not {text(value)}{more}"
+            ),
+            consequence="Cost and adapters of this review follow the facts, a deployment the templates.",
             action="Correct `stacks/stage_facts.py`, or the code that changes the templates after it.",
-            details=tuple(f"{name}: facts {text(fact)}, templates {text(value)}" for name, fact, value in found),
+            details=tuple(
+                f"{name}: facts {text(fact)}, templates {text(value)}" for name, fact, value in found
+            ),
         )
 
 
@@ -53,10 +57,10 @@ def _pairs(stage: Stage) -> Iterator[tuple[str, Json, Json]]:
         yield "network", stated.network, "a VPC" if in_vpc else "public"
     packed = manifest_adapters(stage)
     if packed is not None:
-        sides = (
-            [each.model_dump(mode="json") for each in entries] for entries in (stated.adapters, packed)
+        entries, read = (
+            [each.model_dump(mode="json") for each in side] for side in (stated.adapters, packed)
         )
-        yield ("adapters", *sides)
+        yield "adapters", entries, read
 
 
 def _limits(stage: Stage) -> Iterator[Limits]:

@@ -27,7 +27,9 @@ def privacy(change: StageComparison) -> Iterator[Finding]:
             rule="privacy.capture",
             level=Level.ROUTINE if is_less else Level.REVIEW,
             stage=change.id,
-            title=title(f"recorded requests: {_summary(before)} → {_summary(after)}{_place(change, old, new)}"),
+            title=title(
+                f"recorded requests: {_summary(before)} → {_summary(after)}{_place(change, old, new)}"
+            ),
             consequence="What is recorded already stays until it expires."
             if is_less
             else "Prompts and answers are stored there; written by people, they are personal data.",

@@ -10,9 +10,7 @@ from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Finding, Level
 
 CHANGED = Difference(kind=Kind.SECTION, stage="Prod", stack="Serving", subject="Transform", after="Macro")
-CHANGE = StageComparison(
-    id="Prod", before=None, after=None, differences=(CHANGED,), resources=(), impacts={}
-)
+CHANGE = StageComparison(id="Prod", before=None, after=None, differences=(CHANGED,), resources=(), impacts={})
 
 
 def broken(change: StageComparison) -> Iterator[Finding]:
