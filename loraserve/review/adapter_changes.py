@@ -85,8 +85,11 @@ def changes_between(
 
 def published(stage: Stage) -> tuple[PackedAdapterFacts, ...] | None:
     """Return a stage's adapters: from its facts, else from the packed manifest; None if neither is there."""
-    if stage.facts is not None:
-        return stage.facts.adapters
+    return manifest_adapters(stage) if stage.facts is None else stage.facts.adapters
+
+
+def manifest_adapters(stage: Stage) -> tuple[PackedAdapterFacts, ...] | None:
+    """Return the adapters of the packed manifest; None if it cannot be read."""
     manifest = packed_manifest(stage)
     try:
         return (

@@ -8,6 +8,7 @@ from typing import Any
 
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
+from loraserve.review.values import mapping, mappings
 
 TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
@@ -49,11 +50,11 @@ def limits_of(target: Properties) -> dict[str, Limits] | None:
         return None
     found = {DECLARED: bounds}
     for action in actions:
-        limits = action.get("ScalableTargetAction", {})
+        limits = mapping(mapping(action).get("ScalableTargetAction"))
         scheduled = _limits(
             limits.get("MinCapacity", bounds.minimum), limits.get("MaxCapacity", bounds.maximum)
         )
-        name = action.get("ScheduledActionName")
+        name = mapping(action).get("ScheduledActionName")
         if scheduled is None or not isinstance(name, str):
             return None
         found[name] = scheduled
@@ -84,9 +85,10 @@ def instance_count(stage: Stage) -> int | None:
     counts = [
         variant.get("InitialInstanceCount")
         for config in _properties(stage, "AWS::SageMaker::EndpointConfig")
-        for variant in config.get("ProductionVariants", [])
+        for variant in mappings(config.get("ProductionVariants"))
     ]
-    return sum(counts) if counts and all(type(count) is int for count in counts) else None
+    known = [count for count in counts if type(count) is int]
+    return sum(known) if counts and len(known) == len(counts) else None
 
 
 def on_both_sides(

@@ -9,7 +9,7 @@ from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison, equal
 from loraserve.review.difference import Difference, Json
 from loraserve.review.endpoint_update import EndpointUpdate, endpoint_of, variant_of
-from loraserve.review.values import Leaf, is_inside
+from loraserve.review.values import Leaf, resource_of
 from stacks.config.container_environment import KEYS
 
 ENVIRONMENT = "PrimaryContainer.Environment."
@@ -46,12 +46,24 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "MetricsConfig.EnableEnhancedMetrics": "endpoint.enhanced_metrics",
         "MetricsConfig.EnableDetailedObservability": "endpoint.detailed_observability",
         "MetricsConfig.MetricPublishFrequencyInSeconds": "endpoint.metrics_publish_seconds",
+        "DataCaptureConfig": "endpoint.data_capture",
         "DataCaptureConfig.EnableCapture": "endpoint.data_capture.percent",
         "DataCaptureConfig.InitialSamplingPercentage": "endpoint.data_capture.percent",
         "DataCaptureConfig.CaptureOptions": "endpoint.data_capture.record",
         "DataCaptureConfig.CaptureOptions.CaptureMode": "endpoint.data_capture.record",
         "DataCaptureConfig.DestinationS3Uri": "the prefix of captured requests",
         "DataCaptureConfig.CaptureContentTypeHeader.JsonContentTypes": "the captured content types",
+    }
+)
+
+#: Words for variables that the stack makes.
+_FOLLOWING: Mapping[str, str] = MappingProxyType(
+    {
+        "ADAPTER_BUCKET": "the adapter bucket",
+        "ENDPOINT_NAME": "the endpoint's name",
+        "VARIANT_NAME": "the variant's name",
+        "AWS_REGION": "region",
+        "AWS_DEFAULT_REGION": "region",
     }
 )
 
@@ -73,7 +85,7 @@ _FACTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 def cause(leaf: Leaf) -> str:
     """Return the words for a differing value: a key of the stage file, else its path in the template."""
-    return WORDS.get(leaf.path, leaf.path)
+    return WORDS.get(leaf.path) or _FOLLOWING.get(leaf.path.removeprefix(ENVIRONMENT), leaf.path)
 
 
 def causes(change: StageComparison, update: EndpointUpdate) -> list[str]:
@@ -111,7 +123,7 @@ def _is_of_stack(stage: Stage, variable: str, value: Json) -> bool:
         return False
     match variable:
         case "ADAPTER_BUCKET":
-            return is_inside(stage, serving, value)
+            return resource_of(stage, serving, value).get("Type") == "AWS::S3::Bucket"
         case "ENDPOINT_NAME":
             return equal(value, (endpoint_of(stage) or {}).get("EndpointName"))
         case "VARIANT_NAME":

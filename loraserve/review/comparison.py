@@ -53,7 +53,7 @@ class ResourceChange:
         """Path of its construct, e.g. `Prod/Serving/Endpoint`; the logical id if it has none."""
         metadata = (self.after or self.before or {}).get("Metadata", {})
         found = metadata.get("aws:cdk:path") if isinstance(metadata, dict) else None
-        return str(found or self.logical_id).removesuffix("/Resource")
+        return str(found or self.logical_id).removesuffix("/Resource").removesuffix("/Default")
 
     def changed(self, name: str, kind: Kind = Kind.PROPERTY) -> Difference | None:
         """Return the difference of a property, or of an attribute; None if it is equal."""

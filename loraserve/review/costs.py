@@ -6,6 +6,7 @@ from collections import Counter
 
 from loraserve.review.assembly import Stage
 from loraserve.review.difference import Json
+from loraserve.review.values import mapping, mappings
 from stacks.facts import StageFacts
 from stacks.sizing.cost_estimate import BilledUsage, Estimate, Prices, estimate
 
@@ -36,7 +37,7 @@ def estimate_of(facts: StageFacts | None, prices: Prices | None = None) -> Estim
 def printed_cost(stage: Stage) -> str | None:
     """Return the side's own line of its cost, from the outputs; None if it has none."""
     for stack in stage.stacks.values():
-        value = stack.template.get("Outputs", {}).get(OUTPUT, {}).get("Value")
+        value = mapping(mapping(stack.template.get("Outputs")).get(OUTPUT)).get("Value")
         if isinstance(value, str):
             return value
     return None
@@ -53,12 +54,13 @@ def priced_resources(stage: Stage) -> Json:
                     fleets.append(
                         [
                             [variant.get("InstanceType"), variant.get("InitialInstanceCount")]
-                            for variant in properties.get("ProductionVariants", [])
+                            for variant in mappings(properties.get("ProductionVariants"))
                         ]
                     )
                 case "AWS::ApplicationAutoScaling::ScalableTarget":
                     keys = ("MinCapacity", "MaxCapacity", "ScheduledActions")
                     fleets.append([properties.get(key) for key in keys])
                 case kind if kind in _HOURLY and properties.get("VpcEndpointType") != "Gateway":
-                    counts[kind] += len(properties.get("SubnetIds", [None]))
+                    subnets = properties.get("SubnetIds")
+                    counts[kind] += len(subnets) if isinstance(subnets, list) else 1
     return [fleets, dict(counts), sorted({stack.region for stack in stage.stacks.values()})]

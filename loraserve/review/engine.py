@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Impact, Kind
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.catalog import RULES
+from loraserve.review.rules.catalog import RULES, Rule
+from loraserve.review.values import title
 
 _GONE = (Impact.REPLACE, Impact.MAY_REPLACE, Impact.DESTROY, Impact.ORPHAN)
 
 
 def findings(change: StageComparison) -> list[Finding]:
     """Return the findings of a stage, the gravest first; every difference belongs to at least one."""
-    found = [_of_disposable_data(change, each) for rule in RULES for each in rule(change)]
+    found = [_of_disposable_data(change, each) for rule in RULES for each in _asked(rule, change)]
     claimed = {difference for each in found for difference in each.differences}
     found += _unknown([each for each in change.differences if each not in claimed])
     return sorted(found, key=lambda each: (-each.level, each.rule, each.title))
+
+
+def _asked(rule: Rule, change: StageComparison) -> list[Finding]:
+    """Return the findings of a rule; a defect of one neither ends the review nor hides what it judges.
+
+    Its findings are given up together, so what it alone would have claimed is unknown.
+    """
+    try:
+        return list(rule(change))
+    except Exception as error:
+        return [
+            Finding(
+                rule="unknown.rule",
+                level=Level.BLOCK,
+                stage=change.id,
+                title=title(f"the rule `{rule.__name__}` failed: {type(error).__name__}: {error}"),
+                consequence="What it judges is not judged; another rule may call a part of it harmless.",
+                action="Read CloudFormation's own diff (`make diff`), and report the defect of the rule.",
+                details=tuple(traceback.format_exc().splitlines()),
+            )
+        ]
 
 
 def _of_disposable_data(change: StageComparison, finding: Finding) -> Finding:

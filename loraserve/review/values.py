@@ -36,7 +36,7 @@ def leaves(path: str, before: Json, after: Json) -> Iterator[Leaf]:
     if equal(before, after):
         return
     found: list[Leaf] = []
-    if _is_object(before) and _is_object(after):
+    if is_object(before) and is_object(after):
         old, new = before or {}, after or {}
         for key in sorted({*old, *new}):
             found += leaves(f"{path}.{key}" if path else key, old.get(key), new.get(key))
@@ -112,7 +112,21 @@ def is_inside(stage: Stage, stack: Stack, value: Json) -> bool:
     return False
 
 
-def _is_object(value: Json) -> bool:
+def resource_of(stage: Stage, stack: Stack, value: Json) -> Mapping[str, Json]:
+    """Return the resource of the stage that a value refers to, by an export as well; empty for none."""
+    name = referred(value)
+    if name is not None:
+        return stack.resources.get(name, {})
+    export = mapping(value).get("Fn::ImportValue")
+    for other in stage.stacks.values() if isinstance(export, str) else ():
+        for output in mapping(other.template.get("Outputs")).values():
+            if mapping(mapping(output).get("Export")).get("Name") == export:
+                return other.resources.get(referred(mapping(output).get("Value")) or "", {})
+    return {}
+
+
+def is_object(value: Json) -> bool:
+    """Return whether a value is absent or an object whose keys can be read: no intrinsic function."""
     return value is None or (isinstance(value, dict) and not _is_intrinsic(value))
 
 

@@ -198,3 +198,12 @@ def _with_resource(stage: Stage, stack: Stack, key: str, resource: Mapping[str, 
 def _with(stage: Stage, stack: Stack, **sections: Any) -> Stage:
     changed = replace(stack, template={**stack.template, **sections})
     return replace(stage, stacks={**stage.stacks, stack.name: changed})
+
+
+def test_facts_agree_with_the_templates(stages: list[Stage]) -> None:
+    changed = [
+        replace(stage, stacks={key: replace(each, tags={"a": "b"}) for key, each in stage.stacks.items()})
+        for stage in stages
+    ]
+    found = reviewed([(_assembly(one), _assembly(other)) for one, other in zip(stages, changed, strict=True)])
+    assert {each.rule for of_stage in found for each in of_stage} == {"form.tags"}

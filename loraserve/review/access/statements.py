@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,7 +95,8 @@ def _cases(value: Json, conditions: Mapping[str, Any]) -> Iterator[tuple[Json, f
     """Yield the values of a `Fn::If` at the top, with the template's conditions of each."""
     if isinstance(value, dict) and len(value) == 1 and TEMPLATE in value:
         name, *both = value[TEMPLATE]
-        key = f"{name} = {json.dumps(conditions.get(name), sort_keys=True)}"
+        held = conditions.get(name) if isinstance(name, str) else None
+        key = f"{name} = {json.dumps(held, sort_keys=True)}"
         for each, holds in zip(both, ("true", "false"), strict=True):
             for case, when in _cases(each, conditions):
                 yield case, when | {Condition(TEMPLATE, key, frozenset({holds}))}
@@ -188,15 +189,22 @@ def _read(value: Json, when: frozenset[Condition], has_variables: bool) -> State
 
 def _conditions(value: Json, has_variables: bool) -> frozenset[Condition]:
     found = set()
-    for operator, tests in value.items():
-        if len({lower(key) for key in tests}) != len(tests):
+    for operator, tests in _items(value):
+        if len({lower(key) for key, _ in _items(tests)}) != len(tests):
             raise ValueError(value)  # keys that differ in case alone: which one counts is not documented
-        for key, values in tests.items():
+        for key, values in _items(tests):
             texts = _texts(values)
             if not has_variables:
                 texts = (_without_variables(each) for each in texts)
             found.add(condition(operator, key, frozenset(texts)))
     return frozenset(found)
+
+
+def _items(value: Json) -> ItemsView[str, Json]:
+    """Return keys and values of an object; raises `TypeError` for another value."""
+    if not isinstance(value, dict):
+        raise TypeError(value)
+    return value.items()
 
 
 def _texts(value: Json) -> Iterator[str]:
@@ -213,7 +221,7 @@ def _principals(value: Json) -> Iterator[str]:
             raise ValueError(value)
         yield EVERYBODY
         return
-    for kind, names in value.items():
+    for kind, names in _items(value):
         for name in _texts(names):
             if kind != "AWS":
                 yield f"{kind}:{name}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from loraserve.review.assembly import Stack, Stage
 from loraserve.review.difference import Json
+from loraserve.review.values import mapping
 
 #: The account and the region of the stack, also where a template has their literal values.
 ACCOUNT = "<account>"
@@ -43,9 +44,9 @@ class Resolver:
         """Index what the stage's stacks export."""
         self._stage = stage
         self._exports = {
-            self._text(output["Export"]["Name"], stack): (stack, output["Value"])
+            self._text(mapping(output["Export"]).get("Name"), stack): (stack, output.get("Value"))
             for stack in stage.stacks.values()
-            for output in stack.template.get("Outputs", {}).values()
+            for output in map(mapping, mapping(stack.template.get("Outputs")).values())
             if "Export" in output
         }
         self._arns = {
@@ -111,8 +112,10 @@ class Resolver:
             case "Fn::Select", [int() | str() as index, list(values)] if str(index).isdecimal():
                 if int(index) < len(values):
                     return self.resolve(values[int(index)], stack)
-            case "Fn::FindInMap", [str(mapping), str(first), str(second)]:
-                found = stack.template.get("Mappings", {}).get(mapping, {}).get(first, {}).get(second)
+            case "Fn::FindInMap", [str(table), str(first), str(second)]:
+                found = mapping(mapping(mapping(stack.template.get("Mappings")).get(table)).get(first)).get(
+                    second
+                )
                 if found is not None:
                     return self.resolve(found, stack)
         return _unresolved(name, self.resolve(argument, stack))
@@ -128,10 +131,10 @@ class Resolver:
         }
         if name in known:
             return known[name]
-        parameter = stack.template.get("Parameters", {}).get(name)
-        if parameter is not None:
+        parameters = mapping(stack.template.get("Parameters"))
+        if name in parameters:
             # A deployment may set another value: only references to the same parameter are equal.
-            return _unresolved("Parameter", [name, parameter.get("Default")])
+            return _unresolved("Parameter", [name, mapping(parameters[name]).get("Default")])
         return self._attribute(name, "Ref", stack)
 
     def _attribute(self, logical_id: str, attribute: str, stack: Stack) -> str:

@@ -114,9 +114,10 @@ def _lines(changes: Sequence[AdapterChange]) -> tuple[str, ...]:
 
 
 def _repinned_level(change: StageComparison) -> Level:
-    """Return the level of other files: a stage that takes unpinned sources expects them."""
-    facts = change.facts_after
-    return Level.ROUTINE if facts is not None and facts.allow_unpinned_sources else Level.REVIEW
+    """Return the level of other files: a stage that took unpinned sources already expects them."""
+    sides = (change.facts_before, change.facts_after)
+    expected = all(facts is not None and facts.allow_unpinned_sources for facts in sides)
+    return Level.ROUTINE if expected else Level.REVIEW
 
 
 def _cache_seconds(change: StageComparison) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ from loraserve.review.rules.resources import (
     resources_of,
     several,
 )
-from loraserve.review.values import text, title
+from loraserve.review.values import is_inside, text, title
 
 ALARM = "AWS::CloudWatch::Alarm"
 _ACTIONS = ("AlarmActions", "OKActions", "InsufficientDataActions")
@@ -55,7 +56,7 @@ def alarms(change: StageComparison) -> Iterator[Finding]:
         statements = (
             _following(resource)
             if follows(change, properties(resource.before), properties(resource.after))
-            else _statements(resource, is_guard=_name(resource) in guards, named=named)
+            else _statements(change, resource, is_guard=_name(resource) in guards, named=named)
         )
         for statement, differences in statements:
             if differences:
@@ -100,7 +101,7 @@ def _finding(
 
 
 def _statements(
-    resource: ResourceChange, *, is_guard: bool, named: set[str]
+    change: StageComparison, resource: ResourceChange, *, is_guard: bool, named: set[str]
 ) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
     """Yield what can be said about an alarm, with the differences that say it."""
     if is_whole(resource):
@@ -118,9 +119,12 @@ def _statements(
                 resource.differences,
             )
         return
-    yield from _actions(resource)
+    yield from _actions(change, resource)
     yield from _when(resource, is_guard)
-    if some := _changes(resource, _METRIC):
+    some = _changes(resource, _METRIC)
+    if some and all(_is_same_set(each) for each in some):
+        yield _Statement("form.alarm", Level.NOISE, "written otherwise", ""), some
+    elif some:
         yield (
             _Statement(
                 "alarms.metric", Level.REVIEW, "on another metric", "What it watched is not noticed any more."
@@ -135,6 +139,16 @@ def _statements(
         else:
             yield _Statement("alarms.renamed", Level.ROUTINE, "renamed", consequence), some
     yield from _description(resource)
+
+
+def _is_same_set(difference: Difference) -> bool:
+    """Return True for dimensions in another order, which CloudWatch does not know."""
+    sides = (difference.before, difference.after)
+    before, after = (
+        sorted(json.dumps(each, sort_keys=True) for each in side) if isinstance(side, list) else None
+        for side in sides
+    )
+    return difference.name == "Dimensions" and before is not None and before == after
 
 
 def _following(resource: ResourceChange) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
@@ -169,15 +183,20 @@ def _description(resource: ResourceChange) -> Iterator[tuple[_Statement, Sequenc
         )
 
 
-def _actions(resource: ResourceChange) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
+def _actions(
+    change: StageComparison, resource: ResourceChange
+) -> Iterator[tuple[_Statement, Sequence[Difference]]]:
     """Yield what happens to the recipients of an alarm's three states."""
-    silent, redirected, more = [], [], []
+    silent: list[Difference] = []
+    redirected: list[Difference] = []
+    more: list[Difference] = []
+    others: list[Difference] = []
     for each in _changes(resource, _ACTIONS):
         before, after = (_texts(value) for value in (each.before, each.after))
         if not after:
             silent.append(each)
         elif before <= after:
-            more.append(each)
+            (more if _are_own(change, resource, each) else others).append(each)
         else:
             redirected.append(each)
     if silent:
@@ -199,12 +218,35 @@ def _actions(resource: ResourceChange) -> Iterator[tuple[_Statement, Sequence[Di
             ),
             redirected,
         )
+    if others:
+        to = ", ".join(sorted(set().union(*(_texts(each.after) - _texts(each.before) for each in others))))
+        yield (
+            _Statement(
+                "alarms.recipient",
+                Level.REVIEW,
+                f"also notifies {to}",
+                "An action outside of the stage reads the alarm, or acts on it.",
+            ),
+            others,
+        )
     if more:
         yield _Statement("alarms.more", Level.ROUTINE, "with more recipients", "Nothing is lost."), more
 
 
+def _are_own(change: StageComparison, resource: ResourceChange, found: Difference) -> bool:
+    """Return True if all new actions are, for certain, topics of the stage."""
+    after = change.after
+    stack = None if after is None else after.stacks.get(resource.stack)
+    if after is None or stack is None or not isinstance(found.after, list):
+        return False
+    known = found.before if isinstance(found.before, list) else []
+    return all(is_inside(after, stack, each) for each in found.after if each not in known)
+
+
 def _texts(actions: Any) -> set[str]:
-    return {text(each) for each in (actions if isinstance(actions, list) else [actions])} - {"none"}
+    """Return the actions of a state; none for an absent value."""
+    found = {text(each) for each in (actions if isinstance(actions, list) else [actions])}
+    return found - {"none", "AWS::NoValue"}
 
 
 def _when(resource: ResourceChange, is_guard: bool) -> Iterator[tuple[_Statement, Sequence[Difference]]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from loraserve.review.comparison import ResourceChange
 from loraserve.review.finding import Level
-from loraserve.review.values import text
+from loraserve.review.values import is_object, mapping, text
 
 _BLOCKS = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 #: Canned ACLs that grant to everybody or to every AWS account (S3 user guide, "Canned ACL").
@@ -21,6 +21,13 @@ def _encryption(before: Any, after: Any, resource: ResourceChange) -> Judgement 
     old, new = _key(before), _key(after)
     if old is None or new is None:
         return None
+    if old[1] is not None and old[1] == new[1] and old[0] != new[0]:
+        return (
+            "loss.key",
+            Level.REVIEW,
+            f"encrypted as {text(new[0])} instead of {text(old[0])}",
+            "The key is the same: what is stored stays readable.",
+        )
     if old != new:
         return (
             "loss.unreadable",
@@ -45,12 +52,16 @@ def _key(encryption: Any) -> tuple[str, Any] | None:
         return "AES256", None
     if not isinstance(encryption, dict):
         return None
-    rules = encryption.get("ServerSideEncryptionConfiguration", [])
-    if set(encryption) != {"ServerSideEncryptionConfiguration"} or len(rules) != 1:
+    rules = encryption.get("ServerSideEncryptionConfiguration")
+    rule = rules[0] if isinstance(rules, list) and len(rules) == 1 else None
+    default = mapping(rule).get("ServerSideEncryptionByDefault", {})
+    if (
+        set(encryption) != {"ServerSideEncryptionConfiguration"}
+        or not isinstance(rule, dict)
+        or not set(rule) <= {"BucketKeyEnabled", "ServerSideEncryptionByDefault"}
+        or not (isinstance(default, dict) and is_object(default))
+    ):
         return None
-    if not set(rules[0]) <= {"BucketKeyEnabled", "ServerSideEncryptionByDefault"}:
-        return None
-    default = rules[0].get("ServerSideEncryptionByDefault", {})
     return default.get("SSEAlgorithm", "AES256"), default.get("KMSMasterKeyID")
 
 

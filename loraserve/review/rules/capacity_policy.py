@@ -9,6 +9,7 @@ from loraserve.review.capacity_limits import POLICY, on_both_sides
 from loraserve.review.comparison import ResourceChange, StageComparison, equal
 from loraserve.review.difference import Difference
 from loraserve.review.finding import Finding, Level
+from loraserve.review.values import is_object, mapping
 
 _CONFIGURATION = "TargetTrackingScalingPolicyConfiguration"
 #: Settings of a target-tracking policy, in the words of the stage file's section `autoscaling`.
@@ -54,7 +55,9 @@ def _changes(policy: ResourceChange) -> list[tuple[str, Any, Any]] | None:
     found: Difference | None = policy.changed(_CONFIGURATION)
     if found is None:
         return None
-    old, new = found.before or {}, found.after or {}
+    if not (is_object(found.before) and is_object(found.after)):
+        return None
+    old, new = mapping(found.before), mapping(found.after)
     changed = [name for name in {**old, **new} if not equal(old.get(name), new.get(name))]
     if any(name not in _KEYS for name in changed):
         return None

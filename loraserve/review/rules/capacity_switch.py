@@ -20,6 +20,7 @@ from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference
 from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.capacity import fewer_or_more
+from loraserve.review.values import is_object, mapping
 
 _UNSCALED = "The number of instances no longer follows the load."
 
@@ -83,8 +84,8 @@ def _on(
 
 def _suspended(change: StageComparison, target: ResourceChange) -> Iterator[Finding]:
     found = target.changed("SuspendedState")
-    if found is not None:
-        state = found.after if isinstance(found.after, dict) else {}
+    if found is not None and is_object(found.after):
+        state = mapping(found.after)
         stopped = sorted(name for name, value in state.items() if value is not False)
         yield Finding(
             rule="capacity.unscaled" if stopped else "capacity.scaled",

@@ -16,6 +16,7 @@ from loraserve.review.rules.capacity_quota import capacity_quota
 from loraserve.review.rules.capacity_switch import capacity_switch
 from loraserve.review.rules.cost import cost
 from loraserve.review.rules.endpoint import endpoint
+from loraserve.review.rules.facts import facts
 from loraserve.review.rules.form import form
 from loraserve.review.rules.functions import functions
 from loraserve.review.rules.identity import identity
@@ -43,6 +44,7 @@ RULES: tuple[Rule, ...] = (
     capacity_switch,
     cost,
     endpoint,
+    facts,
     form,
     functions,
     identity,

@@ -46,11 +46,16 @@ def _tags(change: StageComparison) -> Iterator[Finding]:
         rule="form.tags",
         level=Level.ROUTINE,
         stage=change.id,
-        title=title(f"tags of {len(properties) or len(stacks)} resources: {', '.join(keys)}"),
+        title=title(f"tags of {_count(properties, stacks)}: {', '.join(keys)}"),
         consequence="Bills and inventories that go by tags show other numbers.",
         details=tuple(keys),
         differences=(*properties, *stacks),
     )
+
+
+def _count(properties: list[Difference], stacks: list[Difference]) -> str:
+    number, noun = (len(properties), "resource") if properties else (len(stacks), "stack")
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _changed_tags(difference: Difference) -> set[str]:
@@ -113,7 +118,7 @@ def _dependencies(change: StageComparison) -> Iterator[Finding]:
                 rule="alarms.order",
                 level=Level.REVIEW,
                 stage=change.id,
-                title=title(f"`{label(resource)}` does not wait for {', '.join(lost)} any more"),
+                title=title(f"`{label(resource)}` does not wait for {_some(lost)} any more"),
                 consequence="It may be made before alarms that roll it back, or rights that it needs, exist.",
                 action="Keep the dependency.",
                 differences=(difference,),
@@ -128,13 +133,17 @@ def _dependencies(change: StageComparison) -> Iterator[Finding]:
         )
 
 
+def _some(names: list[str]) -> str:
+    return names[0] + (f" and {len(names) - 1} more" if names[1:] else "")
+
+
 def _needs_order(resource: ResourceChange) -> bool:
     """Return True for resources that run at their deployment: an endpoint's model, a custom resource."""
     return resource.type.startswith(("AWS::SageMaker::", "Custom::", "AWS::CloudFormation::CustomResource"))
 
 
 def _list(depends_on: Json) -> list[str]:
-    return [depends_on] if isinstance(depends_on, str) else _items(depends_on)
+    return [depends_on] if isinstance(depends_on, str) else [str(each) for each in _items(depends_on)]
 
 
 def _names(change: StageComparison) -> Iterator[Finding]:

@@ -81,11 +81,10 @@ def _content(
     shown = [*packages, *build_changes(before, after), *capped(files)]
     if not shown:
         return Finding(
-            rule="supply.lambda",
-            level=Level.ROUTINE,
+            rule="form.assets",
+            level=Level.NOISE,
             stage=change.id,
-            title=title(f"code of {names}: the same, in the bucket of another account or region"),
-            consequence="The deployment copies it there.",
+            title=title(f"the same code of {names}, in the bootstrap's bucket of another environment"),
             differences=tuple(differences),
         )
     number, noun = (len(packages), "package") if packages else (len(files), "file")
@@ -238,7 +237,8 @@ def _is_own(change: StageComparison, stack: str, value: Json) -> bool:
 def _access(change: StageComparison, each: ResourceChange, *names: str) -> Iterator[Finding]:
     for name in names:
         found = each.changed(name)
-        if found is not None:
+        # Of two roles another rule compares the rights.
+        if found is not None and (name == "VpcConfig" or None in (found.before, found.after)):
             is_network = name == "VpcConfig"
             yield _finding(
                 change,

@@ -12,6 +12,7 @@ from loraserve.review.rules.resources import resources_of, several
 from loraserve.review.values import text, title
 
 _UNKNOWN_ACCOUNT = "unknown-account"
+_ENDPOINT = "AWS::SageMaker::Endpoint"
 
 
 def identity(change: StageComparison) -> Iterator[Finding]:
@@ -174,20 +175,20 @@ def _left(change: StageComparison, difference: Difference, stack: Stack) -> Find
     ]
     return Finding(
         rule="identity.stack-left",
-        level=Level.REVIEW,
+        # Without its endpoint the stage is abandoned.
+        level=Level.BLOCK if _ENDPOINT in _types(stack) else Level.REVIEW,
         stage=change.id,
         title=title(f"stack `{stack.name}` is gone from the app: it stays deployed and billed"),
         consequence="A deployment neither updates nor deletes it, and it can be deleted when no other stack "
         "uses its exports any more.",
         action=f"Delete it after the deployment: `{unprotect}aws cloudformation delete-stack {name}`.",
-        details=(f"{len(stack.resources)} resources stay: {_types(stack)}",),
+        details=(f"{len(stack.resources)} resources stay: {', '.join(_types(stack))}",),
         differences=(difference, *resources),
     )
 
 
-def _types(stack: Stack) -> str:
-    types = sorted({each["Type"] for each in stack.resources.values()})
-    return ", ".join(types)
+def _types(stack: Stack) -> list[str]:
+    return sorted({each["Type"] for each in stack.resources.values()})
 
 
 def _order(change: StageComparison) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from loraserve.review.comparison import ResourceChange, StageComparison
-from loraserve.review.difference import Difference, Impact
+from loraserve.review.difference import Difference, Impact, Json
 from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties
 from loraserve.review.values import title
@@ -117,8 +117,8 @@ def _properties(change: StageComparison, resource: ResourceChange) -> Iterator[F
         if difference in replaced:
             continue
         before, after = difference.before, difference.after
-        if difference.name == "Enabled":
-            off = after is False
+        if difference.name == "Enabled" and (on := _switch(after)) is not None:
+            off = not on
             yield _finding(
                 change,
                 "loss.unreadable" if off else "loss.key",
@@ -130,7 +130,7 @@ def _properties(change: StageComparison, resource: ResourceChange) -> Iterator[F
                 [difference],
             )
         elif difference.name == "EnableKeyRotation":
-            on = after is True
+            on = after is not None and _switch(after) is True
             yield _finding(
                 change,
                 "loss.guard",
@@ -170,6 +170,11 @@ def _properties(change: StageComparison, resource: ResourceChange) -> Iterator[F
                 "",
                 [difference],
             )
+
+
+def _switch(value: Json) -> bool | None:
+    """Return a switch that is on by default; None for a condition."""
+    return {"true": True, "false": False}.get(str(True if value is None else value).lower())
 
 
 def _finding(

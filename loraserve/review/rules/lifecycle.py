@@ -66,8 +66,10 @@ def _read(configuration: Json) -> tuple[dict[Deletion, float], str]:
             rest.append(each)
             continue
         rule = {name: value for name, value in each.items() if name != "Id"}
-        if rule.pop("Status", None) == "Disabled":
+        if (status := rule.pop("Status", None)) == "Disabled":
             continue
+        if status != "Enabled":  # by a condition
+            rest.append(each)
         filters = {name: rule.pop(name) for name in _FILTERS if name in rule}
         prefix = filters.pop("Prefix", "") if isinstance(filters.get("Prefix", ""), str) else "*"
         condition = json.dumps(filters, sort_keys=True) if filters else ""

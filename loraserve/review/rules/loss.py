@@ -14,8 +14,10 @@ from loraserve.review.rules.logs import log_groups
 from loraserve.review.rules.resources import changed, label, one_of, several
 from loraserve.review.values import text, title
 
-_SEEDING = "Custom::AdapterSeeding"
+_SEEDING, _ENDPOINT = "Custom::AdapterSeeding", "AWS::SageMaker::Endpoint"
 _POLICIES = ("DeletionPolicy", "UpdateReplacePolicy")
+#: Types of access, whose rules judge the cases of a condition.
+_ACCESS = ("Policy", "::Permission")
 #: How much of a deleted resource's data each value keeps (CloudFormation, "DeletionPolicy attribute").
 #: Without the attribute CloudFormation deletes; some types of databases take a snapshot then, which is more.
 _KEPT = {None: 0, "Delete": 0, "Snapshot": 1, "RetainExceptOnCreate": 2, "Retain": 2}
@@ -25,6 +27,7 @@ def loss(change: StageComparison) -> Iterator[Finding]:
     """Find lost data and guards of data."""
     yield from _protection(change)
     yield from _policies(change)
+    yield from _conditional(change)
     # A bucket's other key and the loss of its old one are one thing.
     yield from one_of("loss.unreadable", [*buckets(change), *keys(change)])
     yield from log_groups(change)
@@ -61,6 +64,34 @@ def _stacks(differences: list[Difference]) -> tuple[str, ...]:
     return tuple(each.stack for each in differences)
 
 
+def _conditional(change: StageComparison) -> Iterator[Finding]:
+    """Yield resources that exist by a condition: where it is false, CloudFormation removes them."""
+    for resource in changed(change, *{each.type for each in change.resources}):
+        found = resource.changed("Condition", Kind.ATTRIBUTE)
+        if found is None or resource.type.startswith("AWS::IAM::") or resource.type.endswith(_ACCESS):
+            continue
+        always = found.after is None
+        serves = resource.type == _ENDPOINT
+        gravest = Level.BLOCK if serves or resource.stateful else Level.REVIEW
+        yield Finding(
+            rule="identity.endpoint" if serves else "loss.conditional",
+            level=Level.ROUTINE if always else gravest,
+            stage=change.id,
+            title=title(
+                f"`{label(resource)}` exists in each deployment"
+                if always
+                else f"`{label(resource)}` exists only where condition `{text(found.after)}` holds"
+            ),
+            consequence="No condition removes it."
+            if always
+            else "Where the condition does not hold, CloudFormation removes it from the stack.",
+            action="" if always else "Keep it without a condition.",
+            differences=(found,),
+            before=found.before,
+            after=found.after,
+        )
+
+
 class _Fate(Enum):
     """Meaning of another policy on deletion."""
 
@@ -84,7 +115,7 @@ def _fates(change: StageComparison) -> Iterator[tuple[_Fate, str, Difference]]:
                     continue
                 yield _fate(resource, kept=after >= before), label(resource), each
             elif resource.type == _SEEDING and each.name == "RetainData":
-                yield _Fate.KEPT if each.after == "true" else _Fate.LOST, label(resource), each
+                yield _Fate.KEPT if each.after in ("true", True) else _Fate.LOST, label(resource), each
     for each in change.facts("retention.retain_data"):
         yield _Fate.KEPT if each.after else _Fate.LOST, "the stage", each
 

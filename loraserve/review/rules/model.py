@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from loraserve.review.asset_content import packed_configs, rank_of
 from loraserve.review.causes import ENVIRONMENT, MODEL_FILES
-from loraserve.review.comparison import StageComparison
+from loraserve.review.comparison import StageComparison, equal
 from loraserve.review.difference import Difference, Json
 from loraserve.review.endpoint_update import (
     EndpointUpdate,
@@ -26,7 +26,7 @@ _LIMITS = ("MAX_INPUT_LENGTH", "MAX_TOTAL_TOKENS", "MAX_NEW_TOKENS", "DEFAULT_MA
 _RANK, _MODULES, _TOOLS = "MAX_ADAPTER_RANK", "ADAPTER_TARGET_MODULES", "TOOL_CALL_PARSER"
 #: A mirror with the model's code is another set of files of the same revision (stacks.stage_stacks).
 _WITH_CODE = "-with-code"
-_PLACES = ("VpcConfig", "EnableNetworkIsolation", "ExecutionRoleArn")
+_ROLE, _ISOLATION = "ExecutionRoleArn", "EnableNetworkIsolation"
 
 
 def model(change: StageComparison) -> Iterator[Finding]:
@@ -47,7 +47,7 @@ def _base(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
     if not names and files is None:
         return
     shown = [f"{KEYS[leaf.path.removeprefix(ENVIRONMENT)]}: {leaf.values}" for leaf in names]
-    shown += [] if files is None else [f"files in the bucket: {files.values}"]
+    shown += [] if files is None else [f"its files are {text(files.after)}, instead of {text(files.before)}"]
     yield Finding(
         rule="model.changed",
         level=Level.REVIEW,
@@ -138,12 +138,15 @@ def _above(change: StageComparison, maximum: int) -> list[str]:
 
 
 def _places(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
-    for pair in update.models:
-        for name in _PLACES:
-            differing = [each for each in pair.differences if each.name == name]
-            if not differing:
+    """Judge the container's role and isolation, where no other rule compares the rights of two roles."""
+    for pair in (*update.models, *update.configs):
+        for name in (_ROLE, _ISOLATION):
+            is_role = name == _ROLE
+            differing = pair.of(name)
+            if equal(pair.before.get(name), pair.after.get(name)) or not differing:
                 continue
-            is_role = name == "ExecutionRoleArn"
+            if is_role and all(each.name and None not in (each.before, each.after) for each in differing):
+                continue
             before, after = text(pair.before.get(name)), text(pair.after.get(name))
             yield Finding(
                 rule="access.role" if is_role else "access.network",

@@ -9,11 +9,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from loraserve.review.comparison import ResourceChange, StageComparison
+from loraserve.review.comparison import ResourceChange, StageComparison, equal
 from loraserve.review.difference import Difference, Kind
+from loraserve.review.endpoint_update import CONFIG, MODEL, pairs
 from loraserve.review.finding import Finding, Level
 from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties
-from loraserve.review.values import text, title
+from loraserve.review.values import leaves, text, title
 
 _VPC = "AWS::EC2::VPC"
 _SUBNET = "AWS::EC2::Subnet"
@@ -22,6 +23,7 @@ _ROUTE = "AWS::EC2::Route"
 _ENDPOINT = "AWS::EC2::VPCEndpoint"
 _FLOW_LOG = "AWS::EC2::FlowLog"
 _ADDRESS = "AWS::EC2::EIP"
+_VPC_CONFIG = "VpcConfig"
 #: Where instances are; replacing one replaces what is in it.
 _PLACES = (_VPC, _SUBNET, _GROUP)
 #: What carries traffic to and from the internet.
@@ -44,7 +46,7 @@ _OTHERS = {
 _CONSEQUENCES = {
     "a way out of the VPC is new": "The container reaches addresses that it did not reach before.",
     "ways through the network are removed": "What the container or its callers reached on them is gone.",
-    "it is connected otherwise": "Traffic may take another way, or none.",
+    "the container is connected otherwise": "Traffic may take another way, or none.",
 }
 
 
@@ -146,6 +148,7 @@ def _ways(change: StageComparison, claimed: set[Difference]) -> dict[str, list[_
     """Return ways that open, ways that close, and other changes of the network, by their titles."""
     found: dict[str, list[_Change]] = {verb: [] for verb in _CONSEQUENCES}
     opened, closed, others = found.values()
+    others += _of_container(change)
     groups = [each for each in changed(change, _GROUP) if each.is_removed]
     for resource in (*changed(change, *_ALL), *groups):
         name = f"{resource.type.removeprefix('AWS::EC2::')} {label(resource)}"
@@ -166,6 +169,15 @@ def _ways(change: StageComparison, claimed: set[Difference]) -> dict[str, list[_
                 if each.kind is Kind.PROPERTY and each not in claimed
             ]
     return found
+
+
+def _of_container(change: StageComparison) -> Iterator[_Change]:
+    """Yield other subnets or security groups of the container."""
+    for pair in (*pairs(change, MODEL), *pairs(change, CONFIG)):
+        before, after = pair.before.get(_VPC_CONFIG), pair.after.get(_VPC_CONFIG)
+        if not equal(before, after):
+            lines = "; ".join(f"{leaf.path}: {leaf.values}" for leaf in leaves(_VPC_CONFIG, before, after))
+            yield from (_Change(lines, each) for each in pair.of(_VPC_CONFIG))
 
 
 def _to(resource: ResourceChange) -> str:

@@ -9,8 +9,8 @@ from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Json, Kind
 from loraserve.review.finding import Finding, Level
-from loraserve.review.rules.resources import several, verb
-from loraserve.review.values import title
+from loraserve.review.rules.resources import below, several, verb
+from loraserve.review.values import mapping, text, title
 
 #: Outputs that are judged as cost and quota.
 _JUDGED_OUTPUTS = ("Outputs/MonthlyCost", "Outputs/InstanceQuota")
@@ -20,6 +20,7 @@ def outputs(change: StageComparison) -> Iterator[Finding]:
     """Yield outputs: one that another stack of the base reads cannot go before that stack is updated."""
     noise: list[Difference] = []
     lost: list[Difference] = []
+    other: list[Difference] = []
     imported = _imports(change.before)
     for each in change.differences:
         if each.kind is not Kind.SECTION:
@@ -35,6 +36,8 @@ def outputs(change: StageComparison) -> Iterator[Finding]:
         ) in imported
         if read and (each.after is None or _export(each.after) != name):
             lost.append(each)
+        elif read and _content(each.before) != _content(each.after):
+            other.append(each)
         else:
             noise.append(each)
     if lost:
@@ -51,6 +54,22 @@ def outputs(change: StageComparison) -> Iterator[Finding]:
             details=tuple(names),
             differences=tuple(lost),
         )
+    if other:
+        names = [each.subject.removeprefix("Outputs/") for each in other]
+        yield Finding(
+            rule="identity.output",
+            level=Level.REVIEW,
+            stage=change.id,
+            title=title(f"another stack reads {text(below(other[0].after, 'Value'))} from {_quoted(names)}"),
+            consequence="CloudFormation refuses to change an export while a deployed stack imports it; later "
+            "the stack works with another resource.",
+            action="Check that it is the same resource, or keep the output and add another one.",
+            details=tuple(
+                f"{name}: {text(below(each.before, 'Value'))} → {text(below(each.after, 'Value'))}"
+                for name, each in zip(names, other, strict=True)
+            ),
+            differences=tuple(other),
+        )
     if noise:
         yield Finding(
             rule="form.outputs",
@@ -62,7 +81,16 @@ def outputs(change: StageComparison) -> Iterator[Finding]:
 
 
 def _export(output: Json) -> Json:
-    return None if output is None else output.get("Export", {}).get("Name")
+    return below(output, "Export", "Name")
+
+
+def _content(output: Json) -> Json:
+    """Return an output without its description."""
+    return {key: value for key, value in mapping(output).items() if key != "Description"} or output
+
+
+def _quoted(names: list[str]) -> str:
+    return f"output `{names[0]}`" + (f" and {len(names) - 1} more" if names[1:] else "")
 
 
 def _imports(stage: Stage | None) -> set[str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison, equal
 from loraserve.review.difference import Json
 from loraserve.review.endpoint_update import CONFIG, number, pairs
 from loraserve.review.finding import Finding, Level
-from loraserve.review.values import mapping, mappings, title
+from loraserve.review.values import is_inside, is_object, mapping, mappings, text, title
 
 _NAME = "DataCaptureConfig"
-_PERCENT, _OPTIONS = "InitialSamplingPercentage", "CaptureOptions"
+_PERCENT, _OPTIONS, _PLACE = "InitialSamplingPercentage", "CaptureOptions", "DestinationS3Uri"
 
 
 def privacy(change: StageComparison) -> Iterator[Finding]:
@@ -21,15 +22,17 @@ def privacy(change: StageComparison) -> Iterator[Finding]:
         if equal(before, after):
             continue
         old, new = mapping(before), mapping(after)
-        is_less = (after is None or isinstance(after, dict)) and _records_less(old, new)
+        is_less = is_object(after) and _records_less(old, new)
         yield Finding(
             rule="privacy.capture",
             level=Level.ROUTINE if is_less else Level.REVIEW,
             stage=change.id,
-            title=title(f"recorded requests: {_summary(old)} → {_summary(new)}"),
+            title=title(
+                f"recorded requests: {_summary(before)} → {_summary(after)}{_place(change, old, new)}"
+            ),
             consequence="What is recorded already stays until it expires."
             if is_less
-            else "Prompts and answers are stored in the bucket; written by people, they are personal data.",
+            else "Prompts and answers are stored there; written by people, they are personal data.",
             action="" if is_less else "Check the users' consent, and endpoint.data_capture.retention_days.",
             differences=tuple(pair.of(_NAME)),
             before=before,
@@ -56,7 +59,26 @@ def _modes(capture: Mapping[str, Json]) -> frozenset[str]:
     return frozenset(str(option.get("CaptureMode")) for option in mappings(capture.get(_OPTIONS)))
 
 
-def _summary(capture: Mapping[str, Json]) -> str:
+def _summary(value: Json) -> str:
+    if not is_object(value):
+        return text(value)
+    capture = mapping(value)
     if not capture or capture.get("EnableCapture") is False:
         return "none"
-    return f"{number(capture.get(_PERCENT))} % ({', '.join(sorted(_modes(capture))).lower()})"
+    modes = ", ".join(sorted(_modes(capture))).lower() or text(capture.get(_OPTIONS))
+    return f"{text(capture.get(_PERCENT))} % ({modes})"
+
+
+def _place(change: StageComparison, before: Mapping[str, Json], after: Mapping[str, Json]) -> str:
+    """Name another place of the records, unless it is for certain a bucket of the stage."""
+    place = after.get(_PLACE)
+    if place is None or equal(place, before.get(_PLACE)) or _is_own(change.after, place):
+        return ""
+    return f", stored at {text(place)}"
+
+
+def _is_own(stage: Stage | None, place: Json) -> bool:
+    match place:
+        case {"Fn::Join": ["", ["s3://", bucket, *_]]} if stage is not None:
+            return any(is_inside(stage, stack, bucket) for stack in stage.stacks.values())
+    return False

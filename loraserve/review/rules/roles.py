@@ -22,6 +22,7 @@ from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Impact, Json
 from loraserve.review.finding import Finding, Level
+from loraserve.review.values import resource_of
 
 #: Properties whose change replaces a role or policy under a new name or ARN.
 _NAMES = ("RoleName", "Path", "ManagedPolicyName")
@@ -228,10 +229,7 @@ def _names_a_role(change: StageComparison, found: Difference) -> bool:
     if found.before is None or found.after is None or not found.name:
         return False
     return _ROLE_PROPERTY.search(found.name) is not None or any(
-        isinstance(value, dict)
-        and isinstance(value.get("Fn::GetAtt"), list)
-        and value["Fn::GetAtt"][0] in stage.stacks[found.stack].resources
-        and stage.stacks[found.stack].resources[value["Fn::GetAtt"][0]]["Type"] == ROLE
+        resource_of(stage, stage.stacks[found.stack], value).get("Type") == ROLE
         for stage, value in ((change.before, found.before), (change.after, found.after))
         if stage is not None
     )

@@ -17,7 +17,7 @@ from loraserve.review.endpoint_update import (
     rollback_alarms,
 )
 from loraserve.review.finding import Finding, Level
-from loraserve.review.values import Leaf, mappings, text, title
+from loraserve.review.values import Leaf, is_object, mappings, text, title
 
 #: Least period of an alarm on SageMaker's metrics: after a shorter pause no alarm has seen the new fleet.
 _ALARM_SECONDS = 60
@@ -53,8 +53,9 @@ def rollout(change: StageComparison) -> Iterator[Finding]:
     endpoint = next(pairs(change, ENDPOINT), None)
     found = [] if endpoint is None else endpoint.of("DeploymentConfig")
     if endpoint is not None and any(each.name for each in found):
-        yield _strategy(change, (*found, *change.facts("rollout")))
-        yield from _unguarded(change, endpoint)
+        if all(is_object(each) for side in found for each in (side.before, side.after)):
+            yield _strategy(change, (*found, *change.facts("rollout")))
+            yield from _unguarded(change, endpoint)
         yield from _unknown(change, endpoint)
     elif facts := change.facts("rollout.pauses_seconds"):
         # Batches of another size of the fleet.

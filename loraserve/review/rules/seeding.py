@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Finding, Level
-from loraserve.review.values import text, title
+from loraserve.review.values import text, title, written
 
 SEEDING = "Custom::AdapterSeeding"
 #: Rules that each adapter is checked by.
@@ -23,13 +22,6 @@ _RULES = (
 )
 #: Properties with one statement: rule, level, title, consequence, action.
 _STATEMENTS = {
-    "ModelPrefix": (
-        "model.mirror",
-        Level.ROUTINE,
-        "the base model's place in the bucket changes",
-        "Its files are copied from the Hub, which takes minutes, before the endpoint is updated.",
-        "",
-    ),
     "TrustRemoteCode": (
         "model.mirror",
         Level.ROUTINE,
@@ -66,8 +58,6 @@ _STATEMENTS = {
         "Keep the provider's logical id.",
     ),
 }
-#: The bucket of `cdk bootstrap`; its name has account and region.
-_ASSETS = re.compile(r"cdk-[a-z0-9]+-assets-.+")
 
 
 def seeding(change: StageComparison, resources: Sequence[ResourceChange]) -> Iterator[Finding]:
@@ -79,20 +69,44 @@ def seeding(change: StageComparison, resources: Sequence[ResourceChange]) -> Ite
         for each in resource.differences:
             if each.kind is not Kind.PROPERTY:
                 continue
-            if each.name in _STATEMENTS:
+            if each.name == "ModelPrefix":
+                yield _mirror(change, each)
+            elif each.name in _STATEMENTS:
                 rule, level, what, consequence, action = _STATEMENTS[each.name]
                 yield _finding(change, (each,), rule, level, f"{what}: {_value(each)}", consequence, action)
-            elif each.name == "ManifestBucket" and all(
-                _ASSETS.fullmatch(_written(value)) for value in (each.before, each.after)
-            ):
+            elif each.name == "ManifestBucket" and _is_same_place(change, each):
                 yield _finding(change, (each,), "form.assets", Level.NOISE, "the bucket of assets", "", "")
 
 
-def _written(value: object) -> str:
-    """Return a name; of a `Fn::Sub` its text."""
-    if isinstance(value, dict) and isinstance(value.get("Fn::Sub"), str):
-        return str(value["Fn::Sub"])
-    return text(value)
+def _is_same_place(change: StageComparison, found: Difference) -> bool:
+    """Return True for the bootstrap's bucket of assets, in the stage's own account and region."""
+    sides = [side.stacks[found.stack] for side in (change.before, change.after) if side is not None]
+    values = (written(found.before), written(found.after))
+    return len({stack.without_environment(value) for stack, value in zip(sides, values, strict=True)}) == 1
+
+
+def _mirror(change: StageComparison, found: Difference) -> Finding:
+    """Judge another prefix of the base model: one of adapters or of the registry would be overwritten."""
+    if found.after in ("", None):
+        return _finding(
+            change,
+            (found,),
+            "model.mirror",
+            Level.ROUTINE,
+            "the base model is not copied to the bucket any more",
+            "Each new instance fetches it from the Hub.",
+            "",
+        )
+    is_of_models = isinstance(found.after, str) and found.after.startswith("models/")
+    return _finding(
+        change,
+        (found,),
+        "model.mirror",
+        Level.ROUTINE if is_of_models else Level.REVIEW,
+        f"the base model is copied to {text(found.after)}",
+        "Its files are copied from the Hub, which takes minutes, before the endpoint is updated.",
+        "" if is_of_models else "Keep it below `models/`.",
+    )
 
 
 def _value(difference: Difference) -> str:

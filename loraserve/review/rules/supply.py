@@ -59,18 +59,25 @@ def _image(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]
     if before is not None and after is not None:
         files, build = changed_files(before, after), build_changes(before, after)
         details = [*build, *capped(files)]
-        words = (
-            f"built from other content: {_count(len(files))}"
-            if details
-            else "the same, in the registry of another account or region"
-        )
+        words = f"built from other content: {_count(len(files))}"
         # The base image is code as well: an argument of the build.
         sources = ((old, new), _addresses(change.before, change.after, leaf, differences))
         is_same_source = all(_repository(one) == _repository(other) for one, other in sources)
+        is_same = is_same_source and not details
     else:
         details = [f"{old} → {new}"]
+        is_same = False
         is_same_source = before is None and after is None and _repository(old) == _repository(new)
         words = new if after is None else "built from container/"
+    if is_same:
+        yield Finding(
+            rule="form.assets",
+            level=Level.NOISE,
+            stage=change.id,
+            title="the same image, in the bootstrap's repository of another environment",
+            differences=differences,
+        )
+        return
     yield Finding(
         rule="supply.image",
         level=Level.ROUTINE if is_same_source else Level.REVIEW,

@@ -39,7 +39,6 @@ CASES: list[tuple[Edit, str, Level]] = [
         "supply.lambda",
         Level.ROUTINE,
     ),
-    (put(WORKER, "Role", "arn:aws:iam::1:role/x", STORE), "access.role", Level.REVIEW),
     (put(WORKER, "VpcConfig", {"SubnetIds": ["subnet-1"]}, STORE), "access.network", Level.REVIEW),
     (put(WORKER, "LoggingConfig.LogGroup", "other", STORE), "alarms.blind", Level.REVIEW),
     (put(WORKER, "CodeSigningConfigArn", "x", STORE), "unknown.property", Level.REVIEW),
@@ -60,11 +59,6 @@ CASES: list[tuple[Edit, str, Level]] = [
     (
         put("Providerwaiterstatemachine5D4A9DF0", "DefinitionString", {"Ref": "X"}, STORE),
         "supply.lambda",
-        Level.REVIEW,
-    ),
-    (
-        put("Providerwaiterstatemachine5D4A9DF0", "RoleArn", "arn:aws:iam::1:role/x", STORE),
-        "access.role",
         Level.REVIEW,
     ),
     (

@@ -149,7 +149,7 @@ CASES: dict[str, tuple[Edit, Edit, dict[str, Level]]] = {
     "role": (
         nothing,
         put(MODEL, "ExecutionRoleArn", "arn:aws:iam::123456789012:role/other"),
-        FLEET | {"access.role": REVIEW},
+        FLEET | {"access.foreign": REVIEW},
     ),
     "instance-count": (
         nothing,
@@ -240,8 +240,6 @@ CASES: dict[str, tuple[Edit, Edit, dict[str, Level]]] = {
         nothing,
         put(ENDPOINT, "DeploymentConfig", {"Fn::If": ["Fast", "x", "y"]}),
         {
-            "rollover.strategy": REVIEW,
-            "rollover.unguarded": REVIEW,
             "unknown.property": REVIEW,
             "rollover.for-nothing": REVIEW,
         },
@@ -249,7 +247,7 @@ CASES: dict[str, tuple[Edit, Edit, dict[str, Level]]] = {
     "capture-that-is-no-object": (
         nothing,
         put(CONFIG, "DataCaptureConfig", 5),
-        FLEET | {"privacy.capture": REVIEW, "unknown.property": REVIEW},
+        FLEET | {"privacy.capture": REVIEW},
     ),
     "model-renamed": (nothing, renamed(MODEL, "Model2"), FLEET),
     "config-renamed": (nothing, renamed(CONFIG, "Config2"), FLEET),

@@ -164,6 +164,7 @@ case(
     "bucket's logical id",
     rename("AdapterStore", BUCKET, "Bucket2"),
     ("loss.left-behind", B),
+    ("identity.output", V),
     ("form.outputs", N),
     left=("PolicyDocument", "Bucket"),
 )
@@ -341,6 +342,11 @@ case(
         "DiskAlarm",
         AlarmActions=[{"Ref": TOPIC}, "arn:aws:sns:us-east-1:222222222222:other"],
     ),
+    ("alarms.recipient", V),
+)
+case(
+    "alarm to more of the stage",
+    put("Observability", "DiskAlarm", AlarmActions=[{"Ref": TOPIC}, {"Ref": "AlarmTopicKey0C813E5B"}]),
     ("alarms.more", R),
 )
 case("actions disabled", put("Observability", "DiskAlarm", ActionsEnabled=False), ("alarms.looser", V))

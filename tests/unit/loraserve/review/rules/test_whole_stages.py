@@ -139,7 +139,7 @@ ONE, TWO = adapter("one"), adapter("two", source=f"hf://org/two@{OTHER}")
                 "adapters": (adapter("one", source=f"hf://org/one@{OTHER}"), TWO),
                 "allow_unpinned_sources": True,
             },
-            {("adapters.repinned", R)},
+            {("adapters.repinned", V)},
         ),
         ({"adapters": (adapter("one", source="hf://org/one@main"), TWO)}, {("supply.unpinned", V)}),
         ({"adapters": (adapter("one", sha256="c" * 64), TWO)}, {("adapters.checked", R)}),
