@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loraserve.cdk import NODE
-from loraserve.review.assembly import Assembly
-from loraserve.review.finding import Finding, Level
+from loraserve.review.assembly import CloudAssembly
+from loraserve.review.finding import Level, ReviewFinding
 from stacks.project import ROOT
 from tests.review.changes import Change, corpus, open_findings, verdict
 from tests.review.synthesis import Workshop, reviewed
@@ -96,16 +96,16 @@ def _table(changes: Sequence[Change], tools: Mapping[str, Sequence[Seen]]) -> li
     return lines
 
 
-def _review(findings: Sequence[Finding]) -> Seen:
+def _review(findings: Sequence[ReviewFinding]) -> Seen:
     shown = open_findings(findings)
     return Seen(bool(shown), len(shown) + sum(each.level is Level.ROLLOVER for each in findings))
 
 
-def _median_open(found: Sequence[Sequence[Finding]]) -> float:
+def _median_open(found: Sequence[Sequence[ReviewFinding]]) -> float:
     return statistics.median(len(open_findings(findings)) for findings in found)
 
 
-def _verdicts(sides: Sequence[tuple[Assembly, Assembly]]) -> list[list[dict[str, Any]]]:
+def _verdicts(sides: Sequence[tuple[CloudAssembly, CloudAssembly]]) -> list[list[dict[str, Any]]]:
     """Ask the library about each stack of each pair; one call for all."""
     pairs, counts = [], []
     for before, after in sides:

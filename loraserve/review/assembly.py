@@ -98,7 +98,7 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Assembly:
+class CloudAssembly:
     """The stages of one side."""
 
     stages: Mapping[str, Stage]
@@ -107,7 +107,7 @@ class Assembly:
     """Year and month of the prices' table; None without facts."""
 
 
-def read_assembly(folder: Path) -> Assembly:
+def read_assembly(folder: Path) -> CloudAssembly:
     """Read the assembly in `folder`; raises `AssemblyError`."""
     manifest = _json(folder / "manifest.json")
     facts = _facts(folder / FACTS_FILE)
@@ -122,7 +122,7 @@ def read_assembly(folder: Path) -> Assembly:
         raise AssemblyError(
             f"{folder}: not a cloud assembly of this app ({error!r}); synthesize it again"
         ) from error
-    return Assembly(stages=stages, prices_date=None if facts is None else facts.prices_date)
+    return CloudAssembly(stages=stages, prices_date=None if facts is None else facts.prices_date)
 
 
 def _stage(name: str, folder: Path, facts: StageFacts | None) -> Stage:

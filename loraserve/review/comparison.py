@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from loraserve.review.assembly import Assembly, Stack, Stage
+from loraserve.review.assembly import CloudAssembly, Stack, Stage
 from loraserve.review.difference import Difference, Impact, Json, Kind
 from loraserve.review.impacts import ResourceImpact, impacts
 from stacks.facts import StageFacts
@@ -108,13 +108,13 @@ class StageComparison:
         return [each for each in self.differences if each.kind is Kind.DEPLOYMENT and each.name == name]
 
 
-def compare(before: Assembly, after: Assembly) -> list[StageComparison]:
+def compare(before: CloudAssembly, after: CloudAssembly) -> list[StageComparison]:
     """Compare all stages, in the order of the head; those that only the base has are last."""
     [found] = comparisons([(before, after)])
     return found
 
 
-def comparisons(sides: Sequence[tuple[Assembly, Assembly]]) -> list[list[StageComparison]]:
+def comparisons(sides: Sequence[tuple[CloudAssembly, CloudAssembly]]) -> list[list[StageComparison]]:
     """Compare each pair of assemblies; the diff library is started once for all of them."""
     pairs = {
         (number, stage, name): (
@@ -139,7 +139,7 @@ def comparisons(sides: Sequence[tuple[Assembly, Assembly]]) -> list[list[StageCo
     ]
 
 
-def _ids(before: Assembly, after: Assembly) -> list[str]:
+def _ids(before: CloudAssembly, after: CloudAssembly) -> list[str]:
     return [*after.stages, *(each for each in before.stages if each not in after.stages)]
 
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Impact, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.catalog import RULES, Rule
 from loraserve.review.values import title
 
 _GONE = (Impact.REPLACE, Impact.MAY_REPLACE, Impact.DESTROY, Impact.ORPHAN)
 
 
-def findings(change: StageComparison) -> list[Finding]:
+def findings(change: StageComparison) -> list[ReviewFinding]:
     """Return the findings of a stage, the gravest first; every difference belongs to at least one."""
     found = [_of_disposable_data(change, each) for rule in RULES for each in _asked(rule, change)]
     claimed = {difference for each in found for difference in each.differences}
@@ -23,7 +23,7 @@ def findings(change: StageComparison) -> list[Finding]:
     return sorted(found, key=lambda each: (-each.level, each.rule, each.title))
 
 
-def _asked(rule: Rule, change: StageComparison) -> list[Finding]:
+def _asked(rule: Rule, change: StageComparison) -> list[ReviewFinding]:
     """Return the findings of a rule; a defect of one neither ends the review nor hides what it judges.
 
     Its findings are given up together, so what it alone would have claimed is unknown.
@@ -32,7 +32,7 @@ def _asked(rule: Rule, change: StageComparison) -> list[Finding]:
         return list(rule(change))
     except Exception as error:
         return [
-            Finding(
+            ReviewFinding(
                 rule="unknown.rule",
                 level=Level.BLOCK,
                 stage=change.id,
@@ -44,7 +44,7 @@ def _asked(rule: Rule, change: StageComparison) -> list[Finding]:
         ]
 
 
-def _of_disposable_data(change: StageComparison, finding: Finding) -> Finding:
+def _of_disposable_data(change: StageComparison, finding: ReviewFinding) -> ReviewFinding:
     """Lower a block about data to a review where the base declares its data disposable."""
     facts = change.facts_before
     if finding.category != "loss" or finding.level is not Level.BLOCK:
@@ -54,13 +54,13 @@ def _of_disposable_data(change: StageComparison, finding: Finding) -> Finding:
     return replace(finding, level=Level.REVIEW)
 
 
-def _unknown(unclaimed: list[Difference]) -> Iterator[Finding]:
+def _unknown(unclaimed: list[Difference]) -> Iterator[ReviewFinding]:
     """Yield a finding for each thing that no rule knows."""
     for each in unclaimed:
         thing = each.subject if each.kind is not Kind.DEPLOYMENT else each.stack
         if each.kind is Kind.RESOURCE:
             verb = {Impact.CREATE: "is new", Impact.DESTROY: "is deleted", Impact.ORPHAN: "is left behind"}
-            yield Finding(
+            yield ReviewFinding(
                 rule="unknown.type",
                 level=Level.BLOCK if each.impact in _GONE else Level.REVIEW,
                 stage=each.stage,
@@ -73,7 +73,7 @@ def _unknown(unclaimed: list[Difference]) -> Iterator[Finding]:
             )
             continue
         what = " ".join(part for part in (each.type, thing, each.name) if part)
-        yield Finding(
+        yield ReviewFinding(
             rule="unknown.property",
             level=Level.BLOCK if each.impact in _GONE else Level.REVIEW,
             stage=each.stage,

@@ -34,7 +34,7 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class ReviewFinding:
     """One statement about a stage."""
 
     rule: str

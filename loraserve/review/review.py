@@ -10,7 +10,7 @@ from typing import cast
 
 from loraserve.review import engine
 from loraserve.review.adapter_changes import changes_between, published
-from loraserve.review.assembly import Assembly, AssemblyError, read_assembly
+from loraserve.review.assembly import AssemblyError, CloudAssembly, read_assembly
 from loraserve.review.comparison import StageComparison, compare
 from loraserve.review.costs import estimate_of
 from loraserve.review.difference import Json, Kind
@@ -25,7 +25,7 @@ from loraserve.review.document import (
     StageResult,
     Verdict,
 )
-from loraserve.review.finding import Category, Finding, Level
+from loraserve.review.finding import Category, Level, ReviewFinding
 from loraserve.review.rules.rollover import requests_meanwhile
 from loraserve.review.rules.tooling import tooling_findings
 from loraserve.review.sides import Side
@@ -78,7 +78,7 @@ def review(
     )
 
 
-def _read(name: str, side: Side) -> Assembly:
+def _read(name: str, side: Side) -> CloudAssembly:
     try:
         return read_assembly(side.assembly)
     except AssemblyError as error:
@@ -97,13 +97,13 @@ def _facts_known(change: StageComparison) -> bool:
     return all(side.facts is not None for side in sides)
 
 
-def _tooling(before: Side, after: Side) -> list[Finding]:
+def _tooling(before: Side, after: Side) -> list[ReviewFinding]:
     if before.tooling is None or after.tooling is None:
         return []
     return tooling_findings(before.tooling, after.tooling, same_packages=before.has_heads_packages)
 
 
-def _stage(change: StageComparison, found: Sequence[Finding]) -> StageResult:
+def _stage(change: StageComparison, found: Sequence[ReviewFinding]) -> StageResult:
     worst = max((finding.level for finding in found), default=Level.NOISE)
     before, after = _cost(change)
     return StageResult(
@@ -147,7 +147,7 @@ def _adapters(change: StageComparison) -> list[AdapterEntry] | None:
 
 
 def _reported(
-    finding: Finding, change: StageComparison | None, accepted: Collection[Category]
+    finding: ReviewFinding, change: StageComparison | None, accepted: Collection[Category]
 ) -> ReportedFinding:
     """Return a finding of a stage, or of all of them, as the document has it."""
     category = cast(Category, finding.category)
@@ -169,7 +169,7 @@ def _reported(
     )
 
 
-def _resources(finding: Finding, change: StageComparison | None) -> Iterator[ReportedResource]:
+def _resources(finding: ReviewFinding, change: StageComparison | None) -> Iterator[ReportedResource]:
     named = {
         (each.stack, each.subject)
         for each in finding.differences
@@ -190,7 +190,7 @@ def _unique(findings: Iterable[ReportedFinding]) -> Iterator[ReportedFinding]:
         yield each if seen[each.id] == 1 else replace(each, id=f"{each.id}-{seen[each.id]}")
 
 
-def _hidden(found: Sequence[Finding]) -> int:
+def _hidden(found: Sequence[ReviewFinding]) -> int:
     """Count the differences that only findings of form explain."""
     shown = {each for finding in found if finding.level > Level.NOISE for each in finding.differences}
     return len({each for finding in found for each in finding.differences} - shown)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from tests.review.edits import Edit
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -72,7 +72,7 @@ class Change(BaseModel):
     open: int = 5
     """Most findings of REVIEW and above; more than five only where so many things change."""
 
-    def problems(self, findings: Iterable[Finding]) -> list[str]:
+    def problems(self, findings: Iterable[ReviewFinding]) -> list[str]:
         """Compare with the findings of the review; empty if they are as expected."""
         found = list(findings)
         problems = [
@@ -113,12 +113,12 @@ def corpus() -> tuple[Change, ...]:
     )
 
 
-def verdict(findings: Iterable[Finding]) -> Level:
+def verdict(findings: Iterable[ReviewFinding]) -> Level:
     """Return the gravest level; NOISE without a finding."""
     return max((each.level for each in findings), default=Level.NOISE)
 
 
-def open_findings(findings: Iterable[Finding]) -> list[Finding]:
+def open_findings(findings: Iterable[ReviewFinding]) -> list[ReviewFinding]:
     """Return what a person has to decide."""
     return [each for each in findings if each.level >= Level.REVIEW]
 
@@ -131,7 +131,7 @@ def is_within(level: Level | None, bound: Bound) -> bool:
     return level >= least if bound.endswith("+") else level is least
 
 
-def _gravest(findings: Iterable[Finding], rule: str) -> Level | None:
+def _gravest(findings: Iterable[ReviewFinding], rule: str) -> Level | None:
     return max((each.level for each in findings if fnmatchcase(each.rule, rule)), default=None)
 
 

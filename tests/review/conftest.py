@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from loraserve.review.assembly import Assembly
-from loraserve.review.finding import Finding
+from loraserve.review.assembly import CloudAssembly
+from loraserve.review.finding import ReviewFinding
 from tests.review.changes import corpus
 from tests.review.synthesis import Workshop, reviewed
 
-Sides = tuple[Assembly, Assembly]
+Sides = tuple[CloudAssembly, CloudAssembly]
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,6 @@ def sides(workshop: Workshop) -> Mapping[str, Sides]:
 
 
 @pytest.fixture(scope="session")
-def reviews(sides: Mapping[str, Sides]) -> Mapping[str, list[Finding]]:
+def reviews(sides: Mapping[str, Sides]) -> Mapping[str, list[ReviewFinding]]:
     """Findings by the change's name."""
     return dict(zip(sides, reviewed(sides.values()), strict=True))

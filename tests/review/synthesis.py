@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from loraserve.review.assembly import Assembly, Stage, read_assembly
+from loraserve.review.assembly import CloudAssembly, Stage, read_assembly
 from loraserve.review.comparison import StageComparison, comparisons
 from loraserve.review.engine import findings
-from loraserve.review.finding import Finding
+from loraserve.review.finding import ReviewFinding
 from stacks.config.loading import load_stage
 from stacks.project import ROOT
 from stacks.stage import ServingStage
@@ -43,16 +43,16 @@ class Workshop:
         self.folder = folder
         shutil.copytree(STAGES, folder / "stages")
         (folder / "samples").symlink_to(ROOT / "samples")
-        self._stages: dict[str, Assembly] = {}
+        self._stages: dict[str, CloudAssembly] = {}
 
-    def sides(self, change: Change) -> tuple[Assembly, Assembly]:
+    def sides(self, change: Change) -> tuple[CloudAssembly, CloudAssembly]:
         """Return the two sides of a change."""
         before, after = self._side(change, change.base), self._side(change, change.head)
         return before, after
 
     def synthesized(
         self, name: str, content: dict[str, Any], adapters: list[dict[str, Any]] | None
-    ) -> Assembly:
+    ) -> CloudAssembly:
         """Synthesize a stage file of this content."""
         key = repr((name, content, adapters))
         if key not in self._stages:
@@ -72,7 +72,7 @@ class Workshop:
             self._stages[key] = read_assembly(output)
         return self._stages[key]
 
-    def _side(self, change: Change, side: Edits) -> Assembly:
+    def _side(self, change: Change, side: Edits) -> CloudAssembly:
         content = yaml.safe_load((STAGES / f"{change.of}.yaml").read_text())
         content = with_keys(with_keys(content, change.both), side.stage)
         adapters = change.both_adapters if side.adapters is None else side.adapters
@@ -102,11 +102,11 @@ def with_keys(content: dict[str, Any], keys: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def reviewed(pairs: Iterable[tuple[Assembly, Assembly]]) -> list[list[Finding]]:
+def reviewed(pairs: Iterable[tuple[CloudAssembly, CloudAssembly]]) -> list[list[ReviewFinding]]:
     """Review each pair; one call of the diff library for all of them."""
     return [[finding for stage in stages for finding in findings(stage)] for stages in compared(pairs)]
 
 
-def compared(pairs: Iterable[tuple[Assembly, Assembly]]) -> list[list[StageComparison]]:
+def compared(pairs: Iterable[tuple[CloudAssembly, CloudAssembly]]) -> list[list[StageComparison]]:
     """Compare each pair."""
     return comparisons(list(pairs))

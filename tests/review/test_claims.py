@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from loraserve.review.assembly import Assembly, Stack, Stage
+from loraserve.review.assembly import CloudAssembly, Stack, Stage
 from stacks.facts import StageFacts
 from tests.policy.matrix import OVERLAYS
 from tests.review.synthesis import Workshop, reviewed
@@ -92,8 +92,8 @@ def _by_intent(kind: str) -> bool:
     return any(fnmatch.fnmatchcase(kind, pattern) for pattern in UNKNOWN_BY_INTENT)
 
 
-def _assembly(stage: Stage) -> Assembly:
-    return Assembly(stages={stage.id: stage}, prices_date=None)
+def _assembly(stage: Stage) -> CloudAssembly:
+    return CloudAssembly(stages={stage.id: stage}, prices_date=None)
 
 
 def _resources(stage: Stage) -> Iterator[Sample]:

@@ -6,7 +6,7 @@ from statistics import median
 
 import pytest
 
-from loraserve.review.finding import CATEGORIES, Finding, Level
+from loraserve.review.finding import CATEGORIES, Level, ReviewFinding
 from tests.review.changes import Change, corpus, open_findings, verdict
 
 CHANGES = corpus()
@@ -15,7 +15,7 @@ _NOT_HERE = {"form"}
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
-def test_a_change_has_its_findings(change: Change, reviews: Mapping[str, list[Finding]]) -> None:
+def test_a_change_has_its_findings(change: Change, reviews: Mapping[str, list[ReviewFinding]]) -> None:
     problems = change.problems(reviews[change.name])
     assert not problems, f"{change.name} ({change.why}):\n" + "\n".join(
         [
@@ -37,7 +37,7 @@ def test_the_corpus_is_large_enough() -> None:
     assert {rule.partition(".")[0] for rule in rules} == {*CATEGORIES} - _NOT_HERE
 
 
-def test_no_dangerous_change_is_missed(reviews: Mapping[str, list[Finding]]) -> None:
+def test_no_dangerous_change_is_missed(reviews: Mapping[str, list[ReviewFinding]]) -> None:
     missed = [
         change.name
         for change in CHANGES
@@ -50,14 +50,14 @@ def test_no_dangerous_change_is_missed(reviews: Mapping[str, list[Finding]]) -> 
     assert not missed
 
 
-def test_at_most_one_harmless_change_raises_an_alarm(reviews: Mapping[str, list[Finding]]) -> None:
+def test_at_most_one_harmless_change_raises_an_alarm(reviews: Mapping[str, list[ReviewFinding]]) -> None:
     alarms = [
         change.name for change in CHANGES if change.kind == "harmless" and open_findings(reviews[change.name])
     ]
     assert len(alarms) <= 1, alarms
 
 
-def test_a_pair_has_few_open_findings(reviews: Mapping[str, list[Finding]]) -> None:
+def test_a_pair_has_few_open_findings(reviews: Mapping[str, list[ReviewFinding]]) -> None:
     counts = {name: len(open_findings(found)) for name, found in reviews.items()}
     assert median(counts.values()) <= 1
     many = {change.name for change in CHANGES if change.open > 5}

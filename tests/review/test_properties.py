@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from loraserve.review.assembly import Assembly, Stack, Stage
+from loraserve.review.assembly import CloudAssembly, Stack, Stage
 from loraserve.review.comparison import StageComparison, equal
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.engine import findings
@@ -154,8 +154,8 @@ def _levels(change: StageComparison) -> dict[Difference, Level]:
     return levels
 
 
-def _assembly(stage: Stage) -> Assembly:
-    return Assembly(stages={stage.id: stage}, prices_date=None)
+def _assembly(stage: Stage) -> CloudAssembly:
+    return CloudAssembly(stages={stage.id: stage}, prices_date=None)
 
 
 def _changed(

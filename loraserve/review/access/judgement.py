@@ -11,7 +11,7 @@ from loraserve.review.access.patterns import is_unrestricted
 from loraserve.review.access.wording import Words, title
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 
 _CONSEQUENCES = {
     "access.wider": "Access that the base does not give.",
@@ -46,7 +46,7 @@ class Judgement:
 
 def access_findings(
     change: StageComparison, words: Words, judgements: Iterable[Judgement]
-) -> Iterator[Finding]:
+) -> Iterator[ReviewFinding]:
     """Make findings of judgements: one of equal ones about several holders."""
     alike: dict[object, list[Judgement]] = {}
     for each in judgements:
@@ -55,7 +55,7 @@ def access_findings(
         alike.setdefault(key, []).append(each)
     for first, *others in alike.values():
         about = [first, *others]
-        yield Finding(
+        yield ReviewFinding(
             rule=first.rule,
             level=first.level,
             stage=change.id,

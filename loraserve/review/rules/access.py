@@ -25,7 +25,7 @@ from loraserve.review.access.wording import Words
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Impact, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 
 #: Types whose resources are nothing but access: this rule claims new and deleted ones.
 _OWN = {ROLE, *IDENTITY_POLICIES, *RESOURCE_POLICIES}
@@ -33,7 +33,7 @@ _OWN = {ROLE, *IDENTITY_POLICIES, *RESOURCE_POLICIES}
 _TLS = {"aws:securetransport", "s3:tlsversion"}
 
 
-def access(change: StageComparison) -> Iterator[Finding]:
+def access(change: StageComparison) -> Iterator[ReviewFinding]:
     """Compare what all holders of statements may do."""
     if not may_differ(change):
         return
@@ -53,7 +53,7 @@ def access(change: StageComparison) -> Iterator[Finding]:
         if each not in explained and not (each.type == MANAGED_POLICY and each.after is None)
     ]
     if equal:
-        yield Finding(
+        yield ReviewFinding(
             rule="form.policy",
             level=Level.NOISE,
             stage=change.id,

@@ -9,7 +9,7 @@ from adapters.source import S3Source, SourceError, parse_source
 from loraserve.review.adapter_changes import AdapterChange, What, changes_between, packed_manifest, published
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.resources import below, changed, is_whole, resources_of, several
 from loraserve.review.rules.seeding import SEEDING, seeding
 from loraserve.review.values import text, title
@@ -21,7 +21,7 @@ _LINES = 20
 _CACHE_SECONDS = "5"
 
 
-def adapters(change: StageComparison) -> Iterator[Finding]:
+def adapters(change: StageComparison) -> Iterator[ReviewFinding]:
     """Find changes of the published adapters and of their seeding."""
     if change.before is None or change.after is None:
         return
@@ -40,7 +40,7 @@ def adapters(change: StageComparison) -> Iterator[Finding]:
 
 def _findings(
     change: StageComparison, changes: Sequence[AdapterChange], differences: tuple[Difference, ...]
-) -> Iterator[Finding]:
+) -> Iterator[ReviewFinding]:
     """Yield a finding for each kind of change."""
     by_level = _repinned_level(change)
     seconds = _cache_seconds(change)
@@ -63,7 +63,7 @@ def _findings(
     )
     for group in groups:
         if group.changes:
-            yield Finding(
+            yield ReviewFinding(
                 rule=group.rule,
                 level=group.level,
                 stage=change.id,
@@ -139,8 +139,10 @@ def _buckets(entries: Sequence[PackedAdapterFacts]) -> set[str]:
     return found
 
 
-def _foreign(change: StageComparison, buckets: Sequence[str], differences: tuple[Difference, ...]) -> Finding:
-    return Finding(
+def _foreign(
+    change: StageComparison, buckets: Sequence[str], differences: tuple[Difference, ...]
+) -> ReviewFinding:
+    return ReviewFinding(
         rule="access.foreign",
         level=Level.REVIEW,
         stage=change.id,
@@ -152,7 +154,9 @@ def _foreign(change: StageComparison, buckets: Sequence[str], differences: tuple
     )
 
 
-def _without_adapters(change: StageComparison, differences: tuple[Difference, ...]) -> Iterator[Finding]:
+def _without_adapters(
+    change: StageComparison, differences: tuple[Difference, ...]
+) -> Iterator[ReviewFinding]:
     """Yield another manifest of the same adapters: another order, or other files of a local base model."""
     manifests = [None if stage is None else packed_manifest(stage) for stage in (change.before, change.after)]
     old, new = manifests
@@ -160,7 +164,7 @@ def _without_adapters(change: StageComparison, differences: tuple[Difference, ..
         return
     other = {key for key in {*old, *new} if old.get(key) != new.get(key)}
     if other <= {"adapters", "removals"}:
-        yield Finding(
+        yield ReviewFinding(
             rule="form.manifest",
             level=Level.NOISE,
             stage=change.id,
@@ -168,7 +172,7 @@ def _without_adapters(change: StageComparison, differences: tuple[Difference, ..
             differences=differences,
         )
     elif other <= {"adapters", "removals", "model"}:
-        yield Finding(
+        yield ReviewFinding(
             rule="model.changed",
             level=Level.REVIEW,
             stage=change.id,
@@ -179,7 +183,7 @@ def _without_adapters(change: StageComparison, differences: tuple[Difference, ..
         )
 
 
-def _removals(change: StageComparison, manifests: Sequence[Difference]) -> Iterator[Finding]:
+def _removals(change: StageComparison, manifests: Sequence[Difference]) -> Iterator[ReviewFinding]:
     """Yield another share of the adapters that a deployment may remove."""
     shares = [_share(change, is_after) for is_after in (False, True)]
     before, after = shares
@@ -187,7 +191,7 @@ def _removals(change: StageComparison, manifests: Sequence[Difference]) -> Itera
     if before is None or after is None or before == after:
         return
     more = after > before
-    yield Finding(
+    yield ReviewFinding(
         rule="adapters.removals",
         level=Level.REVIEW if more else Level.ROUTINE,
         stage=change.id,

@@ -12,7 +12,7 @@ from typing import Any
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.alarm_direction import WHEN, Direction, direction
 from loraserve.review.rules.alarm_ratios import follows
 from loraserve.review.rules.dashboards import dashboards
@@ -47,7 +47,7 @@ class _Statement:
     consequence: str
 
 
-def alarms(change: StageComparison) -> Iterator[Finding]:
+def alarms(change: StageComparison) -> Iterator[ReviewFinding]:
     """Find changes of alarms, their recipients, their metrics and the dashboard."""
     found: dict[_Statement, list[tuple[ResourceChange, tuple[Difference, ...]]]] = defaultdict(list)
     guards = _rollback_alarms(change.before) | _rollback_alarms(change.after)
@@ -72,7 +72,7 @@ def _finding(
     change: StageComparison,
     statement: _Statement,
     items: Sequence[tuple[ResourceChange, tuple[Difference, ...]]],
-) -> Finding:
+) -> ReviewFinding:
     labels = [_short(change, resource) for resource, _ in items]
     differences = tuple(each for _, some in items for each in some)
     values = ""
@@ -80,7 +80,7 @@ def _finding(
         values = (
             f": {differences[0].name} {text(differences[0].after)} instead of {text(differences[0].before)}"
         )
-    return Finding(
+    return ReviewFinding(
         rule=statement.rule,
         level=statement.level,
         stage=change.id,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Impact, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.bucket_protection import JUDGES, OPENING, Judgement
 from loraserve.review.rules.lifecycle import compare_lifecycles
 from loraserve.review.rules.resources import REPLACING, changed, days, is_whole, label, properties
@@ -16,7 +16,7 @@ BUCKET = "AWS::S3::Bucket"
 _SEEDING = "Custom::AdapterSeeding"
 
 
-def buckets(change: StageComparison) -> Iterator[Finding]:
+def buckets(change: StageComparison) -> Iterator[ReviewFinding]:
     """Find what happens to buckets, their data and their protection."""
     yield from _gone(change)
     for resource in changed(change, BUCKET):
@@ -26,7 +26,7 @@ def buckets(change: StageComparison) -> Iterator[Finding]:
             yield from _properties(change, resource)
 
 
-def _gone(change: StageComparison) -> Iterator[Finding]:
+def _gone(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield buckets that leave the app, with those that come instead."""
     if change.before is None or change.after is None:
         return
@@ -56,7 +56,7 @@ def _gone(change: StageComparison) -> Iterator[Finding]:
         (stays if policy in ("Retain", "RetainExceptOnCreate") else deleted).append(each)
         other_store += causes
     if deleted:
-        yield Finding(
+        yield ReviewFinding(
             rule="loss.data",
             level=Level.BLOCK,
             stage=change.id,
@@ -69,7 +69,7 @@ def _gone(change: StageComparison) -> Iterator[Finding]:
     if stays or (other_store and not deleted):
         names = _labels(stays) or text(other_store[0].before)
         instead = f"; {_labels(added)} is new and empty" if added else ""
-        yield Finding(
+        yield ReviewFinding(
             rule="loss.left-behind",
             level=Level.BLOCK,
             stage=change.id,
@@ -89,7 +89,7 @@ def _claimed(resources: Sequence[ResourceChange]) -> list[Difference]:
     return [one for each in resources for one in each.differences if one.kind is Kind.RESOURCE]
 
 
-def _public_from_the_start(change: StageComparison, resource: ResourceChange) -> Iterator[Finding]:
+def _public_from_the_start(change: StageComparison, resource: ResourceChange) -> Iterator[ReviewFinding]:
     """Yield what a new bucket opens; without that, a new bucket is left to another rule."""
     for name, judge in JUDGES.items():
         if name in OPENING:
@@ -98,7 +98,7 @@ def _public_from_the_start(change: StageComparison, resource: ResourceChange) ->
                 yield _finding(change, resource, found, resource.differences)
 
 
-def _properties(change: StageComparison, resource: ResourceChange) -> Iterator[Finding]:
+def _properties(change: StageComparison, resource: ResourceChange) -> Iterator[ReviewFinding]:
     for difference in resource.differences:
         if difference.kind is not Kind.PROPERTY or difference.impact in REPLACING:
             continue
@@ -115,9 +115,9 @@ def _finding(
     resource: ResourceChange,
     judgement: Judgement,
     differences: Sequence[Difference],
-) -> Finding:
+) -> ReviewFinding:
     rule, level, what, consequence = judgement
-    return Finding(
+    return ReviewFinding(
         rule=rule,
         level=level,
         stage=change.id,
@@ -130,7 +130,7 @@ def _finding(
     )
 
 
-def _lifecycle(change: StageComparison, resource: ResourceChange, difference: Difference) -> Finding:
+def _lifecycle(change: StageComparison, resource: ResourceChange, difference: Difference) -> ReviewFinding:
     found = compare_lifecycles(difference.before, difference.after)
     name = f"bucket `{label(resource)}`"
     lines = tuple(
@@ -162,7 +162,7 @@ def _lifecycle(change: StageComparison, resource: ResourceChange, difference: Di
         )
         level = Level.ROUTINE if found.longer else Level.NOISE
         consequence = "They are billed longer." if found.longer else ""
-    return Finding(
+    return ReviewFinding(
         rule="form.lifecycle" if level is Level.NOISE else "loss.guard",
         level=level,
         stage=change.id,

@@ -18,14 +18,14 @@ from loraserve.review.capacity_limits import (
 )
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 
 _LIMITS = ("MinCapacity", "MaxCapacity", "ScheduledActions")
 _FEWER = "Under the same load requests wait longer, or are answered 429."
 _AT_ONCE = "The deployment applies the declared limits at once, until the next schedule is due."
 
 
-def capacity(change: StageComparison) -> Iterator[Finding]:
+def capacity(change: StageComparison) -> Iterator[ReviewFinding]:
     """Compare the limits of a stage that both sides have; `capacity_switch` is for autoscaling on or off."""
     if change.before is None or change.after is None:
         return
@@ -36,7 +36,7 @@ def capacity(change: StageComparison) -> Iterator[Finding]:
         yield from _of_count(change, instance_count(change.before), instance_count(change.after))
     elif old and new and (initial := change.facts("fleet.initial")):
         count: int = initial[0].after
-        yield Finding(
+        yield ReviewFinding(
             rule="capacity.initial",
             level=Level.ROUTINE,
             stage=change.id,
@@ -50,7 +50,7 @@ def capacity(change: StageComparison) -> Iterator[Finding]:
 
 def _of_target(
     change: StageComparison, target: ResourceChange, before: Properties, after: Properties
-) -> Iterator[Finding]:
+) -> Iterator[ReviewFinding]:
     changed = [found for name in _LIMITS if (found := target.changed(name)) is not None]
     old, new = limits_of(before), limits_of(after)
     if not changed or old is None or new is None:
@@ -62,7 +62,7 @@ def _of_target(
         yield from fewer_or_more(change, pairs, differences)
         return
     # Only times differ.
-    yield Finding(
+    yield ReviewFinding(
         rule="capacity.policy",
         level=Level.ROUTINE,
         stage=change.id,
@@ -73,7 +73,7 @@ def _of_target(
     )
 
 
-def _of_count(change: StageComparison, old: int | None, new: int | None) -> Iterator[Finding]:
+def _of_count(change: StageComparison, old: int | None, new: int | None) -> Iterator[ReviewFinding]:
     """Compare the constant number of instances of an endpoint without autoscaling."""
     if old is not None and new is not None and old != new:
         pairs = {DECLARED: (Limits(old, old), Limits(new, new))}
@@ -84,7 +84,7 @@ def fewer_or_more(
     change: StageComparison,
     pairs: Mapping[str, tuple[Limits, Limits]],
     differences: tuple[Difference, ...],
-) -> Iterator[Finding]:
+) -> Iterator[ReviewFinding]:
     """Compare limits, before and after by the name of their schedule; a bound that falls is for a review."""
     fewer = {
         name: pair
@@ -103,7 +103,7 @@ def fewer_or_more(
     ):
         lines = [f"{in_words(name)}{new} instead of {old.numbers}" for name, (old, new) in found.items()]
         if lines:
-            yield Finding(
+            yield ReviewFinding(
                 rule=f"capacity.{rule}",
                 level=level,
                 stage=change.id,

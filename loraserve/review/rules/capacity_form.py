@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from loraserve.review.capacity_limits import DECLARED, TARGET, limits_of, on_both_sides
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 
 #: Resource of a scaling stack without autoscaling: a stack needs one.
 PLACEHOLDER = "AWS::CloudFormation::WaitConditionHandle"
 
 
-def capacity_form(change: StageComparison) -> Iterator[Finding]:
+def capacity_form(change: StageComparison) -> Iterator[ReviewFinding]:
     """Report the placeholder, and descriptions that only repeat a changed limit."""
     placeholders = tuple(
         each
@@ -23,7 +23,7 @@ def capacity_form(change: StageComparison) -> Iterator[Finding]:
         if each.kind in {Kind.RESOURCE, Kind.PROPERTY}
     )
     if placeholders:
-        yield Finding(
+        yield ReviewFinding(
             rule="form.placeholder",
             level=Level.NOISE,
             stage=change.id,
@@ -37,7 +37,7 @@ def capacity_form(change: StageComparison) -> Iterator[Finding]:
         if (found := alarm.changed("AlarmDescription")) is not None and _repeats(found, limits)
     )
     if texts:
-        yield Finding(
+        yield ReviewFinding(
             rule="form.limit",
             level=Level.NOISE,
             stage=change.id,

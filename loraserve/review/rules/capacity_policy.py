@@ -8,7 +8,7 @@ from typing import Any
 from loraserve.review.capacity_limits import POLICY, on_both_sides
 from loraserve.review.comparison import ResourceChange, StageComparison, equal
 from loraserve.review.difference import Difference
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.values import is_object, mapping
 
 _CONFIGURATION = "TargetTrackingScalingPolicyConfiguration"
@@ -21,14 +21,14 @@ _KEYS = {
 }
 
 
-def capacity_policy(change: StageComparison) -> Iterator[Finding]:
+def capacity_policy(change: StageComparison) -> Iterator[ReviewFinding]:
     """Report changed settings of a policy that both sides have; other settings have no rule."""
     for policy, _, _ in on_both_sides(change, POLICY):
         changes, renamed = _changes(policy), policy.changed("PolicyName")
         settings = None if changes is None else policy.changed(_CONFIGURATION)
         found = tuple(each for each in (settings, renamed) if each is not None)
         if found:
-            yield Finding(
+            yield ReviewFinding(
                 rule="capacity.policy",
                 level=Level.ROUTINE,
                 stage=change.id,

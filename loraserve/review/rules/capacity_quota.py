@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 
 OUTPUT = "InstanceQuota"
 #: End of the line of `stacks.config.derived.quota_line`.
@@ -28,7 +28,7 @@ class InstanceQuota:
         return f"{self.number} {self.instance_type}"
 
 
-def capacity_quota(change: StageComparison) -> Iterator[Finding]:
+def capacity_quota(change: StageComparison) -> Iterator[ReviewFinding]:
     """Compare the quotas by the facts, without them by the outputs."""
     if change.before is None or change.after is None:
         return
@@ -38,7 +38,7 @@ def capacity_quota(change: StageComparison) -> Iterator[Finding]:
         return
     old, new = _quota(change.before), _quota(change.after)
     if old is None or new is None:
-        yield Finding(
+        yield ReviewFinding(
             rule="capacity.quota",
             level=Level.REVIEW,
             stage=change.id,
@@ -48,7 +48,7 @@ def capacity_quota(change: StageComparison) -> Iterator[Finding]:
             differences=differences,
         )
     elif old == new:
-        yield Finding(
+        yield ReviewFinding(
             rule="form.quota",
             level=Level.NOISE,
             stage=change.id,
@@ -61,10 +61,10 @@ def capacity_quota(change: StageComparison) -> Iterator[Finding]:
 
 def _compared(
     change: StageComparison, old: InstanceQuota, new: InstanceQuota, differences: tuple[Difference, ...]
-) -> Finding:
+) -> ReviewFinding:
     # Each instance type has a quota, which a new account often has at 0.
     more = new.instance_type != old.instance_type or new.number > old.number
-    return Finding(
+    return ReviewFinding(
         rule="capacity.quota",
         level=Level.REVIEW if more else Level.ROUTINE,
         stage=change.id,

@@ -18,14 +18,14 @@ from loraserve.review.capacity_limits import (
 )
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.capacity import fewer_or_more
 from loraserve.review.values import is_object, mapping
 
 _UNSCALED = "The number of instances no longer follows the load."
 
 
-def capacity_switch(change: StageComparison) -> Iterator[Finding]:
+def capacity_switch(change: StageComparison) -> Iterator[ReviewFinding]:
     """Report targets and policies that only one side has, and targets that no longer scale the variant."""
     if change.before is None or change.after is None:
         return
@@ -43,7 +43,9 @@ def capacity_switch(change: StageComparison) -> Iterator[Finding]:
         yield from _other_variant(change, target)
 
 
-def _off(change: StageComparison, before: Stage, after: Stage, differences: list[Difference]) -> Finding:
+def _off(
+    change: StageComparison, before: Stage, after: Stage, differences: list[Difference]
+) -> ReviewFinding:
     """Report a removed target or policy.
 
     Also where another one is added: a target of a new logical id is registered first, and the removal of the
@@ -51,7 +53,7 @@ def _off(change: StageComparison, before: Stage, after: Stage, differences: list
     """
     left, count = targets_of(after), instance_count(after)
     title = "autoscaling loses a target or a policy" if left else "autoscaling ends"
-    return Finding(
+    return ReviewFinding(
         rule="capacity.unscaled",
         level=Level.REVIEW,
         stage=change.id,
@@ -65,10 +67,10 @@ def _off(change: StageComparison, before: Stage, after: Stage, differences: list
 
 def _on(
     change: StageComparison, before: Stage, after: Stage, differences: list[Difference]
-) -> Iterator[Finding]:
+) -> Iterator[ReviewFinding]:
     """Report an added target or policy, and a minimum below the number that was constant."""
     earlier, now, count = targets_of(before), targets_of(after), instance_count(before)
-    yield Finding(
+    yield ReviewFinding(
         rule="capacity.scaled",
         level=Level.ROUTINE,
         stage=change.id,
@@ -82,12 +84,12 @@ def _on(
             yield from fewer_or_more(change, pairs, tuple(differences))
 
 
-def _suspended(change: StageComparison, target: ResourceChange) -> Iterator[Finding]:
+def _suspended(change: StageComparison, target: ResourceChange) -> Iterator[ReviewFinding]:
     found = target.changed("SuspendedState")
     if found is not None and is_object(found.after):
         state = mapping(found.after)
         stopped = sorted(name for name, value in state.items() if value is not False)
-        yield Finding(
+        yield ReviewFinding(
             rule="capacity.unscaled" if stopped else "capacity.scaled",
             level=Level.REVIEW if stopped else Level.ROUTINE,
             stage=change.id,
@@ -99,11 +101,11 @@ def _suspended(change: StageComparison, target: ResourceChange) -> Iterator[Find
         )
 
 
-def _other_variant(change: StageComparison, target: ResourceChange) -> Iterator[Finding]:
+def _other_variant(change: StageComparison, target: ResourceChange) -> Iterator[ReviewFinding]:
     """Report a target of another variant; a changed endpoint name has a rule besides."""
     found = target.changed("ResourceId")
     if found is not None:
-        yield Finding(
+        yield ReviewFinding(
             rule="capacity.unscaled",
             level=Level.REVIEW,
             stage=change.id,

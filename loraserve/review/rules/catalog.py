@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from loraserve.review.comparison import StageComparison
-from loraserve.review.finding import Finding
+from loraserve.review.finding import ReviewFinding
 from loraserve.review.rules.access import access
 from loraserve.review.rules.adapters import adapters
 from loraserve.review.rules.alarms import alarms
@@ -31,7 +31,7 @@ from loraserve.review.rules.security_groups import security_groups
 from loraserve.review.rules.supply import supply
 
 #: A rule yields findings about one stage. It claims the differences that its findings name.
-Rule = Callable[[StageComparison], Iterable[Finding]]
+Rule = Callable[[StageComparison], Iterable[ReviewFinding]]
 
 RULES: tuple[Rule, ...] = (
     access,

@@ -8,7 +8,7 @@ from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison, equal
 from loraserve.review.costs import OUTPUT, estimate_of, priced_resources, printed_cost
 from loraserve.review.difference import Difference, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from stacks.sizing.cost_estimate import Estimate
 
 #: A rise of the monthly bill that a person decides on: this many USD and this share, or `MUCH` alone.
@@ -20,7 +20,7 @@ _CENT = 0.005
 _FACTS = ("billed", "fleet.instance_type", "fleet.minimum", "fleet.expected", "fleet.maximum")
 
 
-def cost(change: StageComparison) -> Iterator[Finding]:
+def cost(change: StageComparison) -> Iterator[ReviewFinding]:
     """Compare the monthly cost of a stage that both sides have."""
     if change.before is None or change.after is None:
         return
@@ -34,7 +34,7 @@ def cost(change: StageComparison) -> Iterator[Finding]:
     printed = printed_cost(change.before)
     repriced = bool(outputs) and printed != before.one_line()
     if repriced:
-        yield Finding(
+        yield ReviewFinding(
             rule="cost.prices",
             level=Level.ROUTINE,
             stage=change.id,
@@ -46,7 +46,7 @@ def cost(change: StageComparison) -> Iterator[Finding]:
     if facts:
         yield _compared(change, before, after, billed)
     elif outputs and not repriced:
-        yield Finding(
+        yield ReviewFinding(
             rule="form.cost",
             level=Level.NOISE,
             stage=change.id,
@@ -57,14 +57,14 @@ def cost(change: StageComparison) -> Iterator[Finding]:
 
 def _compared(
     change: StageComparison, before: Estimate, after: Estimate, billed: tuple[Difference, ...]
-) -> Finding:
+) -> ReviewFinding:
     old, new = _sums(before), _sums(after)
     changed = [key for key in old if abs(new[key] - old[key]) >= _CENT]
     notable = [key for key in ("at most", "at least") if _is_notable(old[key], new[key])]
     # The sum that the title names.
     lead = next(iter([*notable, *changed]), None)
     rule = "equal" if lead is None else "up" if new[lead] > old[lead] else "down"
-    return Finding(
+    return ReviewFinding(
         rule=f"cost.{rule}",
         level=Level.REVIEW if notable else Level.ROUTINE,
         stage=change.id,
@@ -132,12 +132,12 @@ def _unknown(
     change: StageComparison,
     estimates: Mapping[str, tuple[Stage, Estimate | None]],
     billed: tuple[Difference, ...],
-) -> Iterator[Finding]:
+) -> Iterator[ReviewFinding]:
     """Report that a cost is not known, where the bill may differ."""
     differs = not equal(*(priced_resources(stage) for stage, _ in estimates.values()))
     if differs or billed:
         missing = {side: stage for side, (stage, found) in estimates.items() if found is None}
-        yield Finding(
+        yield ReviewFinding(
             rule="cost.unknown",
             level=Level.REVIEW if differs else Level.ROUTINE,
             stage=change.id,

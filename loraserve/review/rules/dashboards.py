@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.resources import changed, is_whole, label
 from loraserve.review.values import title
 
 _DASHBOARD = "AWS::CloudWatch::Dashboard"
 
 
-def dashboards(change: StageComparison) -> Iterator[Finding]:
+def dashboards(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield the dashboard: its body repeats thresholds and limits, which have findings themselves."""
     for resource in changed(change, _DASHBOARD):
         if is_whole(resource) and (resource.is_added or resource.is_removed):
@@ -21,7 +21,7 @@ def dashboards(change: StageComparison) -> Iterator[Finding]:
         elif resource.changed("DashboardName") is not None:
             says = "has another name: links to the old one break"
         elif resource.changed("DashboardBody") is not None:
-            yield Finding(
+            yield ReviewFinding(
                 rule="form.dashboard",
                 level=Level.NOISE,
                 stage=change.id,
@@ -31,7 +31,7 @@ def dashboards(change: StageComparison) -> Iterator[Finding]:
             continue
         else:
             continue
-        yield Finding(
+        yield ReviewFinding(
             rule="alarms.dashboard",
             level=Level.ROUTINE,
             stage=change.id,

@@ -6,20 +6,20 @@ from collections.abc import Iterator
 
 from loraserve.review.comparison import StageComparison
 from loraserve.review.endpoint_update import ENDPOINT, lone, pairs
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.values import text, title
 
 _TAKEN = "CloudFormation creates the new endpoint first, and its name is taken: the deployment fails."
 _SECOND = "CloudFormation creates a second endpoint and then deletes this one: its callers get errors."
 
 
-def endpoint(change: StageComparison) -> Iterator[Finding]:
+def endpoint(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield an endpoint that is replaced, deleted, or new in a stack that both sides have."""
     for pair in pairs(change, ENDPOINT):
         if not pair.is_replaced:
             continue
         before, after = text(pair.before.get("EndpointName")), text(pair.after.get("EndpointName"))
-        yield Finding(
+        yield ReviewFinding(
             rule="identity.endpoint",
             level=Level.BLOCK,
             stage=change.id,
@@ -35,7 +35,7 @@ def endpoint(change: StageComparison) -> Iterator[Finding]:
         return
     for each in removed:
         name = text((each.before or {}).get("Properties", {}).get("EndpointName"))
-        yield Finding(
+        yield ReviewFinding(
             rule="identity.endpoint",
             level=Level.BLOCK,
             stage=change.id,
@@ -47,7 +47,7 @@ def endpoint(change: StageComparison) -> Iterator[Finding]:
         )
     for each in added:
         name = text((each.after or {}).get("Properties", {}).get("EndpointName"))
-        yield Finding(
+        yield ReviewFinding(
             rule="identity.endpoint",
             level=Level.REVIEW,
             stage=change.id,

@@ -10,12 +10,12 @@ from loraserve.review.capacity_limits import Limits, instance_count, limits_of, 
 from loraserve.review.comparison import StageComparison, equal
 from loraserve.review.difference import Json
 from loraserve.review.endpoint_update import endpoint_of, variant_of
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.resources import properties, resources_of
 from loraserve.review.values import text, title
 
 
-def facts(change: StageComparison) -> Iterator[Finding]:
+def facts(change: StageComparison) -> Iterator[ReviewFinding]:
     """Compare the head's facts with its templates and its packed manifest, if the stage differs at all."""
     if change.after is None or change.after.facts is None or not change.differences:
         return
@@ -23,7 +23,7 @@ def facts(change: StageComparison) -> Iterator[Finding]:
     if found:
         name, fact, value = found[0]
         more = f", and {len(found) - 1} more" if found[1:] else ""
-        yield Finding(
+        yield ReviewFinding(
             rule="tooling.facts",
             level=Level.REVIEW,
             stage=change.id,

@@ -7,7 +7,7 @@ from typing import Any
 
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Json, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.outputs import outputs
 from loraserve.review.rules.resources import REPLACING, changed, label, several
 from loraserve.review.values import title
@@ -21,7 +21,7 @@ _RUN = ("AWS::CloudFormation::Init", "AWS::CloudFormation::Authentication")
 _KIND_WORDS = 3
 
 
-def form(change: StageComparison) -> Iterator[Finding]:
+def form(change: StageComparison) -> Iterator[ReviewFinding]:
     """Find what changes nothing that is deployed, and the tags."""
     yield from _tags(change)
     yield from _metadata(change)
@@ -31,7 +31,7 @@ def form(change: StageComparison) -> Iterator[Finding]:
     yield from _warnings(change)
 
 
-def _tags(change: StageComparison) -> Iterator[Finding]:
+def _tags(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield one finding for the tags of everything, those of the stacks too."""
     properties = [
         each
@@ -42,7 +42,7 @@ def _tags(change: StageComparison) -> Iterator[Finding]:
     if not properties and not stacks:
         return
     keys = sorted({key for each in (*properties, *stacks) for key in _changed_tags(each)})
-    yield Finding(
+    yield ReviewFinding(
         rule="form.tags",
         level=Level.ROUTINE,
         stage=change.id,
@@ -74,7 +74,7 @@ def _items(value: Json) -> list[Json]:
     return value if isinstance(value, list) else []
 
 
-def _metadata(change: StageComparison) -> Iterator[Finding]:
+def _metadata(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield metadata that only tools read."""
     found: list[Difference] = []
     for each in change.differences:
@@ -98,11 +98,13 @@ def _runs(metadata: Json) -> bool:
     return isinstance(metadata, dict) and any(key in metadata for key in _RUN)
 
 
-def _noise(change: StageComparison, rule: str, what: str, found: list[Difference]) -> Finding:
-    return Finding(rule=rule, level=Level.NOISE, stage=change.id, title=title(what), differences=tuple(found))
+def _noise(change: StageComparison, rule: str, what: str, found: list[Difference]) -> ReviewFinding:
+    return ReviewFinding(
+        rule=rule, level=Level.NOISE, stage=change.id, title=title(what), differences=tuple(found)
+    )
 
 
-def _dependencies(change: StageComparison) -> Iterator[Finding]:
+def _dependencies(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield changes of `DependsOn`: a guard of what serves or calls, a form of everything else."""
     noise: list[Difference] = []
     for resource in changed(change, *{each.type for each in change.resources}):
@@ -114,7 +116,7 @@ def _dependencies(change: StageComparison) -> Iterator[Finding]:
             each for each in lost if change.after and each in change.after.stacks[resource.stack].resources
         ]
         if lost and _needs_order(resource):
-            yield Finding(
+            yield ReviewFinding(
                 rule="alarms.order",
                 level=Level.REVIEW,
                 stage=change.id,
@@ -146,13 +148,13 @@ def _list(depends_on: Json) -> list[str]:
     return [depends_on] if isinstance(depends_on, str) else [str(each) for each in _items(depends_on)]
 
 
-def _names(change: StageComparison) -> Iterator[Finding]:
+def _names(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield another spelling of the stage file's name, which the app writes in its own form."""
     if found := change.facts("name"):
         yield _noise(change, "form.name", "the stage file has another name of the same stage", found)
 
 
-def _warnings(change: StageComparison) -> Iterator[Finding]:
+def _warnings(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield warnings that this synth has and the base's had not."""
     for each in change.facts("warnings"):
         new = [line for line in each.after if line not in each.before]
@@ -162,7 +164,7 @@ def _warnings(change: StageComparison) -> Iterator[Finding]:
             yield _noise(change, "form.warnings", "fewer warnings of synth", [each])
             continue
         lines = fresh or new
-        yield Finding(
+        yield ReviewFinding(
             rule="tooling.warning",
             level=Level.REVIEW if fresh else Level.ROUTINE,
             stage=change.id,

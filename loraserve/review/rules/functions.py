@@ -11,7 +11,7 @@ from loraserve.review.asset_content import build_changes, capped, changed_files,
 from loraserve.review.comparison import ResourceChange, StageComparison, equal
 from loraserve.review.difference import Difference, Json
 from loraserve.review.endpoint_update import REPLACED
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.values import is_inside, leaves, referred, text, title, written
 
 _FUNCTION, _LAYER, _MACHINE = (
@@ -34,7 +34,7 @@ _PLAIN = re.compile(r"-?[0-9.]{0,20}|true|false", re.IGNORECASE)
 _LAYER_FORM = ("CompatibleArchitectures", "CompatibleRuntimes", "Description")
 
 
-def functions(change: StageComparison) -> Iterator[Finding]:
+def functions(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield changes of code, settings and access of functions, layers and state machines."""
     kept = [each for each in change.of_type(_FUNCTION, _LAYER, _MACHINE) if each.before and each.after]
     yield from _code(change, kept)
@@ -44,7 +44,7 @@ def functions(change: StageComparison) -> Iterator[Finding]:
     yield from _whole(change)
 
 
-def _code(change: StageComparison, kept: Sequence[ResourceChange]) -> Iterator[Finding]:
+def _code(change: StageComparison, kept: Sequence[ResourceChange]) -> Iterator[ReviewFinding]:
     """Yield one finding for each content, of all functions that have it."""
     found: dict[str, list[tuple[ResourceChange, Difference]]] = {}
     for each in kept:
@@ -58,7 +58,7 @@ def _code(change: StageComparison, kept: Sequence[ResourceChange]) -> Iterator[F
 
 def _content(
     change: StageComparison, owners: Sequence[ResourceChange], differences: Sequence[Difference]
-) -> Finding:
+) -> ReviewFinding:
     names = ", ".join(_name(each) for each in owners)
     before = None if change.before is None else change.before.asset(differences[0].before)
     after = None if change.after is None else change.after.asset(differences[0].after)
@@ -67,7 +67,7 @@ def _content(
         change.after, first.stack, first.after
     )
     if before is None or after is None or is_moved:
-        return Finding(
+        return ReviewFinding(
             rule="supply.lambda",
             level=Level.REVIEW,
             stage=change.id,
@@ -80,7 +80,7 @@ def _content(
     packages, files = package_changes(before, after), changed_files(before, after)
     shown = [*packages, *build_changes(before, after), *capped(files)]
     if not shown:
-        return Finding(
+        return ReviewFinding(
             rule="form.assets",
             level=Level.NOISE,
             stage=change.id,
@@ -88,7 +88,7 @@ def _content(
             differences=tuple(differences),
         )
     number, noun = (len(packages), "package") if packages else (len(files), "file")
-    return Finding(
+    return ReviewFinding(
         rule="supply.lambda",
         level=Level.ROUTINE,
         stage=change.id,
@@ -113,7 +113,7 @@ def _place(stage: Stage | None, stack: str, code: Json) -> str:
     )
 
 
-def _function(change: StageComparison, each: ResourceChange) -> Iterator[Finding]:
+def _function(change: StageComparison, each: ResourceChange) -> Iterator[ReviewFinding]:
     settings = [found for name in _SETTINGS if (found := each.changed(name)) is not None]
     if settings:
         yield _setting(change, each, settings)
@@ -145,7 +145,7 @@ def _function(change: StageComparison, each: ResourceChange) -> Iterator[Finding
         )
 
 
-def _layer(change: StageComparison, each: ResourceChange) -> Iterator[Finding]:
+def _layer(change: StageComparison, each: ResourceChange) -> Iterator[ReviewFinding]:
     form = [found for name in _LAYER_FORM if (found := each.changed(name)) is not None]
     if form:
         yield _finding(
@@ -157,7 +157,7 @@ def _layer(change: StageComparison, each: ResourceChange) -> Iterator[Finding]:
         )
 
 
-def _machine(change: StageComparison, each: ResourceChange) -> Iterator[Finding]:
+def _machine(change: StageComparison, each: ResourceChange) -> Iterator[ReviewFinding]:
     definition = each.changed("DefinitionString")
     if definition is not None:
         before, after = _states(definition.before), _states(definition.after)
@@ -185,7 +185,7 @@ def _machine(change: StageComparison, each: ResourceChange) -> Iterator[Finding]
         )
 
 
-def _setting(change: StageComparison, each: ResourceChange, found: Sequence[Difference]) -> Finding:
+def _setting(change: StageComparison, each: ResourceChange, found: Sequence[Difference]) -> ReviewFinding:
     lines = [f"{one.name}: {text(one.before)} → {text(one.after)}" for one in found]
     if all(one.name == "Description" for one in found):
         return _finding(
@@ -205,7 +205,7 @@ def _setting(change: StageComparison, each: ResourceChange, found: Sequence[Diff
     )
 
 
-def _reference(change: StageComparison, each: ResourceChange, found: Difference) -> Finding:
+def _reference(change: StageComparison, each: ResourceChange, found: Difference) -> ReviewFinding:
     """Judge variables and layers: what is not for certain of the stage itself may be anybody's."""
     changed = list(leaves(found.name, found.before, found.after))
     values = [
@@ -234,7 +234,7 @@ def _is_own(change: StageComparison, stack: str, value: Json) -> bool:
     return after is not None and stack in after.stacks and is_inside(after, after.stacks[stack], value)
 
 
-def _access(change: StageComparison, each: ResourceChange, *names: str) -> Iterator[Finding]:
+def _access(change: StageComparison, each: ResourceChange, *names: str) -> Iterator[ReviewFinding]:
     for name in names:
         found = each.changed(name)
         # Of two roles another rule compares the rights.
@@ -250,7 +250,7 @@ def _access(change: StageComparison, each: ResourceChange, *names: str) -> Itera
             )
 
 
-def _whole(change: StageComparison) -> Iterator[Finding]:
+def _whole(change: StageComparison) -> Iterator[ReviewFinding]:
     """Judge functions, layers and state machines that are new, deleted or replaced, in stacks that stay."""
     for each in change.of_type(_FUNCTION, _LAYER, _MACHINE):
         if any(side is None or each.stack not in side.stacks for side in (change.before, change.after)):
@@ -316,9 +316,9 @@ def _finding(
     consequence: str,
     action: str = "",
     details: tuple[str, ...] = (),
-) -> Finding:
+) -> ReviewFinding:
     name, level = rule
-    return Finding(
+    return ReviewFinding(
         rule=name,
         level=level,
         stage=change.id,

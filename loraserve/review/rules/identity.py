@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from loraserve.review.assembly import Stack, Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.resources import resources_of, several
 from loraserve.review.values import text, title
 
@@ -15,7 +15,7 @@ _UNKNOWN_ACCOUNT = "unknown-account"
 _ENDPOINT = "AWS::SageMaker::Endpoint"
 
 
-def identity(change: StageComparison) -> Iterator[Finding]:
+def identity(change: StageComparison) -> Iterator[ReviewFinding]:
     """Find stages and stacks that come or go, and another account, region, endpoint or stack name."""
     if change.before is None and change.after is not None:
         yield _added(change, change.after)
@@ -29,7 +29,7 @@ def identity(change: StageComparison) -> Iterator[Finding]:
     yield from _order(change)
 
 
-def _added(change: StageComparison, stage: Stage) -> Finding:
+def _added(change: StageComparison, stage: Stage) -> ReviewFinding:
     stacks = list(stage.stacks.values())
     cost = next(
         (
@@ -39,7 +39,7 @@ def _added(change: StageComparison, stage: Stage) -> Finding:
         ),
         "cost not known",
     )
-    return Finding(
+    return ReviewFinding(
         rule="identity.stage-added",
         level=Level.REVIEW,
         stage=change.id,
@@ -51,9 +51,9 @@ def _added(change: StageComparison, stage: Stage) -> Finding:
     )
 
 
-def _removed(change: StageComparison) -> Finding:
+def _removed(change: StageComparison) -> ReviewFinding:
     stacks = [] if change.before is None else list(change.before.stacks.values())
-    return Finding(
+    return ReviewFinding(
         rule="identity.stage-removed",
         level=Level.BLOCK,
         stage=change.id,
@@ -73,7 +73,7 @@ def network_mode(stage: Stage) -> str:
     return "of a VPC" if any("VpcConfig" in model["Properties"] for _, _, model in models) else "public"
 
 
-def _places(change: StageComparison) -> Iterator[Finding]:
+def _places(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield another account or region: one finding for all stacks that move alike."""
     for setting in ("account", "region"):
         moves: dict[tuple[str, str], list[Difference]] = {}
@@ -89,7 +89,7 @@ def _places(change: StageComparison) -> Iterator[Finding]:
                     f"If these are two accounts, this makes a second deployment: {consequence[0].lower()}"
                     f"{consequence[1:]}"
                 )
-            yield Finding(
+            yield ReviewFinding(
                 rule=f"identity.{setting}",
                 level=Level.BLOCK,
                 stage=change.id,
@@ -107,7 +107,7 @@ def _account(value: str) -> str:
     return "that of the deploying credentials" if value == _UNKNOWN_ACCOUNT else value
 
 
-def _names(change: StageComparison) -> Iterator[Finding]:
+def _names(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield other names of stacks; the endpoint itself has a finding where it is replaced."""
     facts = change.facts("endpoint_name")
     if stacks := change.deployment("stackName"):
@@ -118,7 +118,7 @@ def _names(change: StageComparison) -> Iterator[Finding]:
             for each in resource.differences
             if each.name == "Owner"
         ]
-        yield Finding(
+        yield ReviewFinding(
             rule="identity.endpoint",
             level=Level.BLOCK,
             stage=change.id,
@@ -131,7 +131,7 @@ def _names(change: StageComparison) -> Iterator[Finding]:
             after=stacks[0].after,
         )
     elif facts:
-        yield Finding(
+        yield ReviewFinding(
             rule="identity.endpoint",
             level=Level.BLOCK,
             stage=change.id,
@@ -144,7 +144,7 @@ def _names(change: StageComparison) -> Iterator[Finding]:
         )
 
 
-def _stacks(change: StageComparison) -> Iterator[Finding]:
+def _stacks(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield stacks that only one side has."""
     for each in change.differences:
         if each.kind is not Kind.STACK:
@@ -153,7 +153,7 @@ def _stacks(change: StageComparison) -> Iterator[Finding]:
             yield _left(change, each, change.before.stacks[each.stack])
         elif change.after is not None:
             stack = change.after.stacks[each.stack]
-            yield Finding(
+            yield ReviewFinding(
                 rule="identity.stack-added",
                 level=Level.ROUTINE,
                 stage=change.id,
@@ -163,7 +163,7 @@ def _stacks(change: StageComparison) -> Iterator[Finding]:
             )
 
 
-def _left(change: StageComparison, difference: Difference, stack: Stack) -> Finding:
+def _left(change: StageComparison, difference: Difference, stack: Stack) -> ReviewFinding:
     name = f"--stack-name {stack.stack_name} --region {stack.region}"
     unprotect = (
         f"aws cloudformation update-termination-protection --no-enable-termination-protection {name}; "
@@ -173,7 +173,7 @@ def _left(change: StageComparison, difference: Difference, stack: Stack) -> Find
     resources = [
         each for resource in change.resources if resource.stack == stack.name for each in resource.differences
     ]
-    return Finding(
+    return ReviewFinding(
         rule="identity.stack-left",
         # Without its endpoint the stage is abandoned.
         level=Level.BLOCK if _ENDPOINT in _types(stack) else Level.REVIEW,
@@ -191,7 +191,7 @@ def _types(stack: Stack) -> list[str]:
     return sorted({each["Type"] for each in stack.resources.values()})
 
 
-def _order(change: StageComparison) -> Iterator[Finding]:
+def _order(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield changes of the order in which the stacks are deployed."""
     known = set() if change.after is None else set(change.after.stacks)
     lost: list[tuple[Difference, list[str]]] = []
@@ -203,7 +203,7 @@ def _order(change: StageComparison) -> Iterator[Finding]:
         else:
             rest.append(each)
     if lost:
-        yield Finding(
+        yield ReviewFinding(
             rule="identity.order",
             level=Level.REVIEW,
             stage=change.id,
@@ -216,7 +216,7 @@ def _order(change: StageComparison) -> Iterator[Finding]:
             differences=tuple(each for each, _ in lost),
         )
     if rest:
-        yield Finding(
+        yield ReviewFinding(
             rule="form.order",
             level=Level.NOISE,
             stage=change.id,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Impact, Json
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties
 from loraserve.review.values import title
 
@@ -18,11 +18,11 @@ _DEFAULT_WINDOW = 30
 _TRANSIENT = ("AWS::SNS::Topic",)
 
 
-def keys(change: StageComparison) -> Iterator[Finding]:
+def keys(change: StageComparison) -> Iterator[ReviewFinding]:
     """Find keys that go, are disabled, or lose a guard; the key policy is another rule's."""
     for resource in changed(change, KEY):
         if resource.is_added:
-            yield Finding(
+            yield ReviewFinding(
                 rule="loss.key",
                 level=Level.ROUTINE,
                 stage=change.id,
@@ -36,12 +36,12 @@ def keys(change: StageComparison) -> Iterator[Finding]:
             yield from _properties(change, resource)
 
 
-def _removed(change: StageComparison, resource: ResourceChange) -> Finding:
+def _removed(change: StageComparison, resource: ResourceChange) -> ReviewFinding:
     users = _users(change, resource)
     unreadable = [name for name, is_lost in users if is_lost]
     gone = "is left behind" if resource.impact is Impact.ORPHAN else "is deleted"
     level = Level.BLOCK if unreadable else Level.ROUTINE if users else Level.REVIEW
-    return Finding(
+    return ReviewFinding(
         rule="loss.unreadable" if unreadable else "loss.key",
         level=level,
         stage=change.id,
@@ -99,7 +99,7 @@ def _names(value: object, logical_id: str) -> bool:
     return f'{{"Ref": "{logical_id}"}}' in written or f'{{"Fn::GetAtt": ["{logical_id}", ' in written
 
 
-def _properties(change: StageComparison, resource: ResourceChange) -> Iterator[Finding]:
+def _properties(change: StageComparison, resource: ResourceChange) -> Iterator[ReviewFinding]:
     name = label(resource)
     replaced = [
         each for each in resource.differences if each.impact in REPLACING and each.name != "KeyPolicy"
@@ -184,8 +184,8 @@ def _finding(
     what: str,
     consequence: str,
     differences: list[Difference],
-) -> Finding:
-    return Finding(
+) -> ReviewFinding:
+    return ReviewFinding(
         rule=rule,
         level=level,
         stage=change.id,

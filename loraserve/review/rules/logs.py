@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.resources import REPLACING, changed, days, is_whole, label, several, verb
 from loraserve.review.values import title
 
@@ -14,7 +14,7 @@ LOG_GROUP = "AWS::Logs::LogGroup"
 _FOREVER = float("inf")
 
 
-def log_groups(change: StageComparison) -> Iterator[Finding]:
+def log_groups(change: StageComparison) -> Iterator[ReviewFinding]:
     """Find log groups that come or go, and other retentions; equal changes of several are one finding."""
     gone: list[tuple[ResourceChange, Difference]] = []
     new: list[Difference] = []
@@ -35,7 +35,7 @@ def log_groups(change: StageComparison) -> Iterator[Finding]:
     yield from _retentions(change, retentions)
     if gone:
         labels = list(dict.fromkeys(label(each) for each, _ in gone))
-        yield Finding(
+        yield ReviewFinding(
             rule="loss.logs",
             level=Level.REVIEW,
             stage=change.id,
@@ -46,7 +46,7 @@ def log_groups(change: StageComparison) -> Iterator[Finding]:
             differences=tuple(each for _, each in gone),
         )
     if new:
-        yield Finding(
+        yield ReviewFinding(
             rule="loss.logs",
             level=Level.ROUTINE,
             stage=change.id,
@@ -60,12 +60,12 @@ def log_groups(change: StageComparison) -> Iterator[Finding]:
 
 def _retentions(
     change: StageComparison, retentions: dict[tuple[float, float], list[tuple[ResourceChange, Difference]]]
-) -> Iterator[Finding]:
+) -> Iterator[ReviewFinding]:
     facts = change.facts("retention.log_days")
     for (before, after), found in retentions.items():
         labels = [label(each) for each, _ in found]
         shorter = after < before
-        yield Finding(
+        yield ReviewFinding(
             rule="loss.guard",
             level=Level.REVIEW if shorter else Level.ROUTINE,
             stage=change.id,
@@ -84,7 +84,7 @@ def _retentions(
         facts = []
     for each in facts:
         shorter = each.after < each.before
-        yield Finding(
+        yield ReviewFinding(
             rule="loss.guard",
             level=Level.REVIEW if shorter else Level.ROUTINE,
             stage=change.id,

@@ -7,7 +7,7 @@ from enum import Enum
 
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Json, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.buckets import buckets
 from loraserve.review.rules.keys import keys
 from loraserve.review.rules.logs import log_groups
@@ -23,7 +23,7 @@ _ACCESS = ("Policy", "::Permission")
 _KEPT = {None: 0, "Delete": 0, "Snapshot": 1, "RetainExceptOnCreate": 2, "Retain": 2}
 
 
-def loss(change: StageComparison) -> Iterator[Finding]:
+def loss(change: StageComparison) -> Iterator[ReviewFinding]:
     """Find lost data and guards of data."""
     yield from _protection(change)
     yield from _policies(change)
@@ -33,13 +33,13 @@ def loss(change: StageComparison) -> Iterator[Finding]:
     yield from log_groups(change)
 
 
-def _protection(change: StageComparison) -> Iterator[Finding]:
+def _protection(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield a change of the stacks' termination protection."""
     differences = change.deployment("terminationProtection")
     lifted = [each for each in differences if each.before]
     added = [each for each in differences if not each.before]
     if lifted:
-        yield Finding(
+        yield ReviewFinding(
             rule="loss.guard",
             level=Level.REVIEW,
             stage=change.id,
@@ -50,7 +50,7 @@ def _protection(change: StageComparison) -> Iterator[Finding]:
             differences=tuple(lifted),
         )
     if added:
-        yield Finding(
+        yield ReviewFinding(
             rule="loss.guard",
             level=Level.ROUTINE,
             stage=change.id,
@@ -64,7 +64,7 @@ def _stacks(differences: list[Difference]) -> tuple[str, ...]:
     return tuple(each.stack for each in differences)
 
 
-def _conditional(change: StageComparison) -> Iterator[Finding]:
+def _conditional(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield resources that exist by a condition: where it is false, CloudFormation removes them."""
     for resource in changed(change, *{each.type for each in change.resources}):
         found = resource.changed("Condition", Kind.ATTRIBUTE)
@@ -73,7 +73,7 @@ def _conditional(change: StageComparison) -> Iterator[Finding]:
         always = found.after is None
         serves = resource.type == _ENDPOINT
         gravest = Level.BLOCK if serves or resource.stateful else Level.REVIEW
-        yield Finding(
+        yield ReviewFinding(
             rule="identity.endpoint" if serves else "loss.conditional",
             level=Level.ROUTINE if always else gravest,
             stage=change.id,
@@ -133,7 +133,7 @@ def _fate(resource: ResourceChange, *, kept: bool) -> _Fate:
     return _Fate.LOST if resource.stateful else _Fate.NO_DATA
 
 
-def _policies(change: StageComparison) -> Iterator[Finding]:
+def _policies(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield changed policies on deletion, of all types: a finding for each meaning."""
     found: dict[_Fate, list[tuple[str, Difference]]] = {}
     for fate, name, difference in _fates(change):
@@ -142,7 +142,7 @@ def _policies(change: StageComparison) -> Iterator[Finding]:
         labels = list(dict.fromkeys(name for name, each in items if each.kind is not Kind.FACT))
         things = ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
         rule, level, what, consequence, action = _WORDS[fate]
-        yield Finding(
+        yield ReviewFinding(
             rule=rule,
             level=level,
             stage=change.id,

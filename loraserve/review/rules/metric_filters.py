@@ -8,7 +8,7 @@ from typing import Any
 
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.resources import changed, is_whole, label, properties, resources_of
 from loraserve.review.values import title
 
@@ -20,12 +20,12 @@ _WORDS = {
 }
 
 
-def metric_filters(change: StageComparison) -> Iterator[Finding]:
+def metric_filters(change: StageComparison) -> Iterator[ReviewFinding]:
     """Find metric filters that come, go or count otherwise."""
     for resource in changed(change, _FILTER):
         name = f"metric filter `{label(resource)}`"
         if resource.is_added:
-            yield Finding(
+            yield ReviewFinding(
                 rule="alarms.metric",
                 level=Level.ROUTINE,
                 stage=change.id,
@@ -35,7 +35,7 @@ def metric_filters(change: StageComparison) -> Iterator[Finding]:
             )
         elif resource.is_removed:
             blind = _alarms(change, resource)
-            yield Finding(
+            yield ReviewFinding(
                 rule="alarms.blind" if blind else "alarms.metric",
                 level=Level.REVIEW if blind else Level.ROUTINE,
                 stage=change.id,
@@ -50,7 +50,7 @@ def metric_filters(change: StageComparison) -> Iterator[Finding]:
         elif not is_whole(resource):
             for each in resource.differences:
                 if each.kind is Kind.PROPERTY and each.name in _WORDS:
-                    yield Finding(
+                    yield ReviewFinding(
                         rule="alarms.blind",
                         level=Level.REVIEW,
                         stage=change.id,
@@ -62,7 +62,7 @@ def metric_filters(change: StageComparison) -> Iterator[Finding]:
                         after=each.after,
                     )
                 elif each.kind is Kind.PROPERTY and each.name == "FilterName":
-                    yield Finding(
+                    yield ReviewFinding(
                         rule="alarms.renamed",
                         level=Level.ROUTINE,
                         stage=change.id,

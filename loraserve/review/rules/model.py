@@ -15,7 +15,7 @@ from loraserve.review.endpoint_update import (
     model_environment,
     number,
 )
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.values import Leaf, is_inside, text, title, written
 from stacks.config.container_environment import KEYS
 
@@ -29,7 +29,7 @@ _WITH_CODE = "-with-code"
 _ROLE, _ISOLATION = "ExecutionRoleArn", "EnableNetworkIsolation"
 
 
-def model(change: StageComparison) -> Iterator[Finding]:
+def model(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield another base model, lower limits, and another network or role of the container."""
     update = endpoint_update(change)
     if update is None:
@@ -39,7 +39,7 @@ def model(change: StageComparison) -> Iterator[Finding]:
     yield from _places(change, update)
 
 
-def _base(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
+def _base(change: StageComparison, update: EndpointUpdate) -> Iterator[ReviewFinding]:
     names = [leaf for path in (_NAME, _REVISION) if (leaf := update.leaf(path)) is not None]
     files = update.leaf(MODEL_FILES)
     if files is not None and _is_same_model(change, files):
@@ -48,7 +48,7 @@ def _base(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
         return
     shown = [f"{KEYS[leaf.path.removeprefix(ENVIRONMENT)]}: {leaf.values}" for leaf in names]
     shown += [] if files is None else [f"its files are {text(files.after)}, instead of {text(files.before)}"]
-    yield Finding(
+    yield ReviewFinding(
         rule="model.changed",
         level=Level.REVIEW,
         stage=change.id,
@@ -93,7 +93,7 @@ def _other_bases(change: StageComparison) -> Iterator[str]:
         yield f"the base of {unknown} adapters is not known here: their configs are not in the assembly"
 
 
-def _limits(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
+def _limits(change: StageComparison, update: EndpointUpdate) -> Iterator[ReviewFinding]:
     """Yield one finding for all limits that fall."""
     lower, details = [], []
     for variable in (*_LIMITS, _RANK):
@@ -112,7 +112,7 @@ def _limits(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding
         return
     words = [each for _, each in lower]
     facts = [KEYS[leaf.path.removeprefix(ENVIRONMENT)].replace("engine.", "limits.") for leaf, _ in lower]
-    yield Finding(
+    yield ReviewFinding(
         rule="model.limits",
         level=Level.REVIEW,
         stage=change.id,
@@ -137,7 +137,7 @@ def _above(change: StageComparison, maximum: int) -> list[str]:
     return [*lines, "not known here: the rank of adapters that are published by command"]
 
 
-def _places(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
+def _places(change: StageComparison, update: EndpointUpdate) -> Iterator[ReviewFinding]:
     """Judge the container's role and isolation, where no other rule compares the rights of two roles."""
     for pair in (*update.models, *update.configs):
         for name in (_ROLE, _ISOLATION):
@@ -148,7 +148,7 @@ def _places(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding
             if is_role and all(each.name and None not in (each.before, each.after) for each in differing):
                 continue
             before, after = text(pair.before.get(name)), text(pair.after.get(name))
-            yield Finding(
+            yield ReviewFinding(
                 rule="access.role" if is_role else "access.network",
                 level=Level.REVIEW,
                 stage=change.id,

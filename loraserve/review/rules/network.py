@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from loraserve.review.comparison import ResourceChange, StageComparison, equal
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.endpoint_update import CONFIG, MODEL, pairs
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties
 from loraserve.review.values import leaves, text, title
 
@@ -58,7 +58,7 @@ class _Change:
     difference: Difference
 
 
-def network(change: StageComparison) -> Iterator[Finding]:
+def network(change: StageComparison) -> Iterator[ReviewFinding]:
     """Find changes of the network that instances and callers use."""
     replaced = list(_replaced(change))
     if replaced:
@@ -73,10 +73,10 @@ def network(change: StageComparison) -> Iterator[Finding]:
 
 def _access(
     change: StageComparison, ways: Mapping[str, Sequence[_Change]], facts: Sequence[Difference]
-) -> Finding:
+) -> ReviewFinding:
     found = [verb for verb, changes in ways.items() if changes]
     mode = f"network {facts[0].after} instead of {facts[0].before}" if facts else ""
-    return Finding(
+    return ReviewFinding(
         rule="access.network",
         level=Level.REVIEW,
         stage=change.id,
@@ -124,8 +124,8 @@ def _is_read(change: StageComparison, resource: ResourceChange) -> bool:
     )
 
 
-def _vpc(change: StageComparison, replaced: Sequence[_Change]) -> Finding:
-    return Finding(
+def _vpc(change: StageComparison, replaced: Sequence[_Change]) -> ReviewFinding:
+    return ReviewFinding(
         rule="identity.vpc",
         level=Level.BLOCK,
         stage=change.id,
@@ -196,7 +196,7 @@ def _effect(difference: Difference) -> str:
     return ""
 
 
-def _flow_logs(change: StageComparison, claimed: set[Difference]) -> Iterator[Finding]:
+def _flow_logs(change: StageComparison, claimed: set[Difference]) -> Iterator[ReviewFinding]:
     """Yield flow logs that come, go or log otherwise."""
     for resource in changed(change, _FLOW_LOG):
         differences = [
@@ -207,7 +207,7 @@ def _flow_logs(change: StageComparison, claimed: set[Difference]) -> Iterator[Fi
         if not differences:
             continue
         says = "is new" if resource.is_added else "is deleted" if resource.is_removed else "logs otherwise"
-        yield Finding(
+        yield ReviewFinding(
             rule="alarms.blind",
             level=Level.ROUTINE if resource.is_added else Level.REVIEW,
             stage=change.id,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.resources import (
     REPLACING,
     changed,
@@ -26,7 +26,7 @@ _SUBSCRIPTION = "AWS::SNS::Subscription"
 _RECIPIENT = ("Endpoint", "Protocol", "TopicArn")
 
 
-def notification(change: StageComparison) -> Iterator[Finding]:
+def notification(change: StageComparison) -> Iterator[ReviewFinding]:
     """Find topics and subscribers that come or go."""
     for resource in changed(change, _TOPIC):
         name = f"topic `{label(resource)}`"
@@ -74,8 +74,8 @@ def _finding(
     what: str,
     consequence: str,
     differences: tuple[Difference, ...],
-) -> Finding:
-    return Finding(
+) -> ReviewFinding:
+    return ReviewFinding(
         rule=rule,
         level=level,
         stage=change.id,
@@ -88,7 +88,7 @@ def _finding(
     )
 
 
-def _subscribers(change: StageComparison) -> Iterator[Finding]:
+def _subscribers(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield subscribers who go and come: removing the first of a list moves the others up."""
     differences = tuple(
         each
@@ -109,7 +109,7 @@ def _subscribers(change: StageComparison) -> Iterator[Finding]:
             if not after
             else f"{several('subscriber', addresses)} of alarms {verb(gone, 'is', 'are')} gone"
         )
-        yield Finding(
+        yield ReviewFinding(
             rule="alarms.silent",
             level=Level.REVIEW,
             stage=change.id,
@@ -125,7 +125,7 @@ def _subscribers(change: StageComparison) -> Iterator[Finding]:
             differences=differences,
         )
     if new or not gone:
-        yield Finding(
+        yield ReviewFinding(
             rule="alarms.subscriber",
             level=Level.ROUTINE if by_mail else Level.REVIEW,
             stage=change.id,

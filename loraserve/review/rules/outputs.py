@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Json, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.resources import below, several, verb
 from loraserve.review.values import mapping, text, title
 
@@ -16,7 +16,7 @@ from loraserve.review.values import mapping, text, title
 _JUDGED_OUTPUTS = ("Outputs/MonthlyCost", "Outputs/InstanceQuota")
 
 
-def outputs(change: StageComparison) -> Iterator[Finding]:
+def outputs(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield outputs: one that another stack of the base reads cannot go before that stack is updated."""
     noise: list[Difference] = []
     lost: list[Difference] = []
@@ -42,7 +42,7 @@ def outputs(change: StageComparison) -> Iterator[Finding]:
             noise.append(each)
     if lost:
         names = [each.subject.removeprefix("Outputs/") for each in lost]
-        yield Finding(
+        yield ReviewFinding(
             rule="identity.output",
             level=Level.REVIEW,
             stage=change.id,
@@ -56,7 +56,7 @@ def outputs(change: StageComparison) -> Iterator[Finding]:
         )
     if other:
         names = [each.subject.removeprefix("Outputs/") for each in other]
-        yield Finding(
+        yield ReviewFinding(
             rule="identity.output",
             level=Level.REVIEW,
             stage=change.id,
@@ -71,7 +71,7 @@ def outputs(change: StageComparison) -> Iterator[Finding]:
             differences=tuple(other),
         )
     if noise:
-        yield Finding(
+        yield ReviewFinding(
             rule="form.outputs",
             level=Level.NOISE,
             stage=change.id,

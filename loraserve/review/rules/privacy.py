@@ -8,14 +8,14 @@ from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison, equal
 from loraserve.review.difference import Json
 from loraserve.review.endpoint_update import CONFIG, number, pairs
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.values import is_inside, is_object, mapping, mappings, text, title
 
 _NAME = "DataCaptureConfig"
 _PERCENT, _OPTIONS, _PLACE = "InitialSamplingPercentage", "CaptureOptions", "DestinationS3Uri"
 
 
-def privacy(change: StageComparison) -> Iterator[Finding]:
+def privacy(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield a change of data capture: wider unless it is certain to record less."""
     for pair in pairs(change, CONFIG):
         before, after = pair.before.get(_NAME), pair.after.get(_NAME)
@@ -23,7 +23,7 @@ def privacy(change: StageComparison) -> Iterator[Finding]:
             continue
         old, new = mapping(before), mapping(after)
         is_less = is_object(after) and _records_less(old, new)
-        yield Finding(
+        yield ReviewFinding(
             rule="privacy.capture",
             level=Level.ROUTINE if is_less else Level.REVIEW,
             stage=change.id,

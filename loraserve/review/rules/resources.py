@@ -9,7 +9,7 @@ from typing import Any
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Impact, Json, Kind
-from loraserve.review.finding import Finding
+from loraserve.review.finding import ReviewFinding
 
 #: The resource is another one afterwards.
 REPLACING = (Impact.REPLACE, Impact.MAY_REPLACE)
@@ -45,9 +45,9 @@ def is_whole(resource: ResourceChange) -> bool:
     return any(each.kind is Kind.RESOURCE for each in resource.differences)
 
 
-def one_of(rule: str, found: Iterable[Finding]) -> Iterator[Finding]:
+def one_of(rule: str, found: Iterable[ReviewFinding]) -> Iterator[ReviewFinding]:
     """Join the findings of a rule that say the same of several things to the gravest of them."""
-    same: list[Finding] = []
+    same: list[ReviewFinding] = []
     for each in found:
         if each.rule == rule:
             same.append(each)

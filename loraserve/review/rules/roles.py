@@ -21,7 +21,7 @@ from loraserve.review.access.wording import Words, title
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Impact, Json
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.values import resource_of
 
 #: Properties whose change replaces a role or policy under a new name or ARN.
@@ -32,7 +32,7 @@ _ROLE_PROPERTY = re.compile(r"(Role(Arn|ARN)?|PermissionArn)$")
 _SESSION = 3600
 
 
-def roles(change: StageComparison) -> Iterator[Finding]:
+def roles(change: StageComparison) -> Iterator[ReviewFinding]:
     """Judge the properties of roles that are no policies."""
     yield from _boundaries(change)
     yield from _sessions(change)
@@ -41,7 +41,7 @@ def roles(change: StageComparison) -> Iterator[Finding]:
     yield from _used(change)
 
 
-def _boundaries(change: StageComparison) -> Iterator[Finding]:
+def _boundaries(change: StageComparison) -> Iterator[ReviewFinding]:
     types = (ROLE, "AWS::IAM::User")
     found = [one for each in change.of_type(*types) if (one := each.changed("PermissionsBoundary"))]
     for verb, differences in (
@@ -49,7 +49,7 @@ def _boundaries(change: StageComparison) -> Iterator[Finding]:
         ("changed for", [each for each in found if each.before is not None and each.after is not None]),
     ):
         if differences:
-            yield Finding(
+            yield ReviewFinding(
                 rule="access.boundary",
                 level=Level.REVIEW,
                 stage=change.id,
@@ -63,7 +63,7 @@ def _boundaries(change: StageComparison) -> Iterator[Finding]:
             )
     added = [each for each in found if each.before is None]
     if added:
-        yield Finding(
+        yield ReviewFinding(
             rule="access.narrower",
             level=Level.ROUTINE,
             stage=change.id,
@@ -73,14 +73,14 @@ def _boundaries(change: StageComparison) -> Iterator[Finding]:
         )
 
 
-def _sessions(change: StageComparison) -> Iterator[Finding]:
+def _sessions(change: StageComparison) -> Iterator[ReviewFinding]:
     for each in change.of_type(ROLE):
         found = each.changed("MaxSessionDuration")
         if found is None:
             continue
         before, after = (_SESSION if value is None else value for value in (found.before, found.after))
         is_shorter = isinstance(before, int) and isinstance(after, int) and after <= before
-        yield Finding(
+        yield ReviewFinding(
             rule="access.session",
             level=Level.ROUTINE if is_shorter else Level.REVIEW,
             stage=change.id,
@@ -90,11 +90,11 @@ def _sessions(change: StageComparison) -> Iterator[Finding]:
         )
 
 
-def _replaced(change: StageComparison) -> Iterator[Finding]:
+def _replaced(change: StageComparison) -> Iterator[ReviewFinding]:
     for each in change.of_type(*IDENTITY_POLICIES):
         name = each.changed("PolicyName")
         if name is not None:
-            yield Finding(
+            yield ReviewFinding(
                 rule="form.description",
                 level=Level.NOISE,
                 stage=change.id,
@@ -107,7 +107,7 @@ def _replaced(change: StageComparison) -> Iterator[Finding]:
         if description is not None and each.type == MANAGED_POLICY:  # IAM cannot edit it: a new policy
             names.append(description)
         elif description is not None:
-            yield Finding(
+            yield ReviewFinding(
                 rule="form.description",
                 level=Level.NOISE,
                 stage=change.id,
@@ -116,7 +116,7 @@ def _replaced(change: StageComparison) -> Iterator[Finding]:
             )
         if names:
             kind = "role" if each.type == ROLE else "managed policy"
-            yield Finding(
+            yield ReviewFinding(
                 rule="access.replaced" if each.type == ROLE else "access.callers",
                 level=Level.REVIEW,
                 stage=change.id,
@@ -127,7 +127,7 @@ def _replaced(change: StageComparison) -> Iterator[Finding]:
             )
 
 
-def _deleted(change: StageComparison) -> Iterator[Finding]:
+def _deleted(change: StageComparison) -> Iterator[ReviewFinding]:
     for each in change.of_type(ROLE, MANAGED_POLICY):
         if not each.is_removed or not _has_stack(change.after, each.stack):
             continue
@@ -135,7 +135,7 @@ def _deleted(change: StageComparison) -> Iterator[Finding]:
             continue  # what used it goes too, or has another role
         kind = "role" if each.type == ROLE else "managed policy"
         is_kept = each.impact is Impact.ORPHAN
-        yield Finding(
+        yield ReviewFinding(
             rule="access.callers" if each.type == MANAGED_POLICY else "access.replaced",
             level=Level.REVIEW,
             stage=change.id,
@@ -147,7 +147,7 @@ def _deleted(change: StageComparison) -> Iterator[Finding]:
         )
 
 
-def _used(change: StageComparison) -> Iterator[Finding]:
+def _used(change: StageComparison) -> Iterator[ReviewFinding]:
     """Judge resources that run with another role."""
     if change.before is None or change.after is None:
         return
@@ -179,10 +179,10 @@ def _compared(
     names: list[str],
     held: tuple[dict[Holder, Held], dict[Holder, Held]],
     words: Words,
-) -> Iterator[Finding]:
+) -> Iterator[ReviewFinding]:
     path = words.text(f"<{resource.stack}/{resource.logical_id}>")
     if names[0] == names[1]:
-        yield Finding(
+        yield ReviewFinding(
             rule="form.policy",
             level=Level.NOISE,
             stage=change.id,
@@ -208,7 +208,7 @@ def _compared(
             (rule for rule, of in judged if of is level), "access.guard" if guards else "access.narrower"
         )
         text = f"{path} runs with {words.text(names[1])} instead of {words.text(names[0])}"
-    yield Finding(
+    yield ReviewFinding(
         rule=rule,
         level=level,
         stage=change.id,

@@ -16,7 +16,7 @@ from loraserve.review.endpoint_update import (
     plan_of,
     rollback_alarms,
 )
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.values import Leaf, is_object, mappings, text, title
 
 #: Least period of an alarm on SageMaker's metrics: after a shorter pause no alarm has seen the new fleet.
@@ -48,7 +48,7 @@ _KNOWN = frozenset(
 )
 
 
-def rollout(change: StageComparison) -> Iterator[Finding]:
+def rollout(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield the changes of later updates, which this one is made by as well."""
     endpoint = next(pairs(change, ENDPOINT), None)
     found = [] if endpoint is None else endpoint.of("DeploymentConfig")
@@ -64,7 +64,7 @@ def rollout(change: StageComparison) -> Iterator[Finding]:
         yield from _retained(change, endpoint)
 
 
-def _strategy(change: StageComparison, differences: tuple[Difference, ...]) -> Finding:
+def _strategy(change: StageComparison, differences: tuple[Difference, ...]) -> ReviewFinding:
     size = max(2, fleet_sizes(change.after)[0])
     before, after = (plan_of(side, size) for side in (change.before, change.after))
     pauses = least_pauses(change)
@@ -72,7 +72,7 @@ def _strategy(change: StageComparison, differences: tuple[Difference, ...]) -> F
     words = after.strategy.replace("_", " ")
     if before.strategy != after.strategy:
         words += f" instead of {before.strategy.replace('_', ' ')}"
-    return Finding(
+    return ReviewFinding(
         rule="rollover.strategy",
         level=Level.REVIEW if unseen else Level.ROUTINE,
         stage=change.id,
@@ -86,11 +86,11 @@ def _strategy(change: StageComparison, differences: tuple[Difference, ...]) -> F
     )
 
 
-def _unguarded(change: StageComparison, endpoint: Pair) -> Iterator[Finding]:
+def _unguarded(change: StageComparison, endpoint: Pair) -> Iterator[ReviewFinding]:
     before, after = rollback_alarms(change.before), rollback_alarms(change.after)
     lost = [name for name in before if name not in after]
     if lost:
-        yield Finding(
+        yield ReviewFinding(
             rule="rollover.unguarded",
             level=Level.REVIEW,
             stage=change.id,
@@ -108,7 +108,7 @@ def _unguarded(change: StageComparison, endpoint: Pair) -> Iterator[Finding]:
         )
     batch = [leaf for leaf in endpoint.leaves if leaf.path.startswith(_ROLLBACK_BATCH)]
     if any(leaf.after is None for leaf in batch) and plan_of(change.after, 2).strategy == "rolling":
-        yield Finding(
+        yield ReviewFinding(
             rule="rollover.rollback",
             level=Level.REVIEW,
             stage=change.id,
@@ -119,10 +119,10 @@ def _unguarded(change: StageComparison, endpoint: Pair) -> Iterator[Finding]:
         )
 
 
-def _unknown(change: StageComparison, endpoint: Pair) -> Iterator[Finding]:
+def _unknown(change: StageComparison, endpoint: Pair) -> Iterator[ReviewFinding]:
     for leaf in endpoint.leaves:
         if leaf.path.split(".")[0] == "DeploymentConfig" and leaf.path not in _KNOWN:
-            yield Finding(
+            yield ReviewFinding(
                 rule="unknown.property",
                 level=Level.REVIEW,
                 stage=change.id,
@@ -135,7 +135,7 @@ def _unknown(change: StageComparison, endpoint: Pair) -> Iterator[Finding]:
             )
 
 
-def _retained(change: StageComparison, endpoint: Pair) -> Iterator[Finding]:
+def _retained(change: StageComparison, endpoint: Pair) -> Iterator[ReviewFinding]:
     """Judge what an update keeps: with autoscaling the number of instances, and without it the template's."""
     differences = tuple(each for each in endpoint.of(*_RETAINS) if each.name)
     if not differences:
@@ -154,7 +154,7 @@ def _retained(change: StageComparison, endpoint: Pair) -> Iterator[Finding]:
     else:
         named = f"an update keeps other properties of the variant: all but {', '.join(excluded) or 'none'}"
         consequence = "Number of instances or weights are others after an update than before it."
-    yield Finding(
+    yield ReviewFinding(
         rule="capacity.reset",
         level=Level.ROUTINE if designed else Level.REVIEW,
         stage=change.id,

@@ -30,7 +30,7 @@ from loraserve.review.endpoint_update import (
     plan_of,
     variant_of,
 )
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.values import Leaf, referred, text, title
 
 #: SageMaker's rolling update replaces at most half of a fleet at a time.
@@ -41,7 +41,7 @@ _KEEPS_FLEET = {"DeploymentConfig", "RetainAllVariantProperties", "ExcludeRetain
 _MAX_CAUSES = 3
 
 
-def rollover(change: StageComparison) -> Iterator[Finding]:
+def rollover(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield the new fleet, and what is remarkable about it."""
     update = endpoint_update(change)
     if update is None:
@@ -70,7 +70,7 @@ def requests_meanwhile(change: StageComparison) -> str:
     return f"served, {_strategy(change)}, ≥ {_minutes(change)} min"
 
 
-def _fleet(change: StageComparison, update: EndpointUpdate) -> Finding:
+def _fleet(change: StageComparison, update: EndpointUpdate) -> ReviewFinding:
     most = fleet_sizes(change.after)[-1]
     plan = plan_of(change.after, most)
     extra, quota = plan.quota(most) - most, plan.quota(most)
@@ -79,7 +79,7 @@ def _fleet(change: StageComparison, update: EndpointUpdate) -> Finding:
         f" and {len(named) - _MAX_CAUSES} more" if len(named) > _MAX_CAUSES else ""
     )
     instance = variant_of(change.after).get("InstanceType")
-    return Finding(
+    return ReviewFinding(
         rule="rollover.fleet",
         level=Level.ROLLOVER,
         stage=change.id,
@@ -111,11 +111,11 @@ def _config_name(update: EndpointUpdate) -> Iterator[Difference]:
             yield each
 
 
-def _unknown(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
+def _unknown(change: StageComparison, update: EndpointUpdate) -> Iterator[ReviewFinding]:
     found = unknown_leaves(change, update)
     if found:
         more = f" and {len(found) - 1} more" if found[1:] else ""
-        yield Finding(
+        yield ReviewFinding(
             rule="unknown.property",
             level=Level.REVIEW,
             stage=change.id,
@@ -127,13 +127,13 @@ def _unknown(change: StageComparison, update: EndpointUpdate) -> Iterator[Findin
         )
 
 
-def _timeouts(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
+def _timeouts(change: StageComparison, update: EndpointUpdate) -> Iterator[ReviewFinding]:
     timeouts = [leaf for leaf in update.leaves if leaf.path in (STARTUP, DOWNLOAD)]
     # Without the property SageMaker's limit counts, which is not known here.
     shorter = [leaf for leaf in timeouts if may_be_lower(leaf.before, leaf.after)]
     if shorter:
         words = " and ".join(f"{WORDS[leaf.path]} {leaf.values}" for leaf in shorter)
-        yield Finding(
+        yield ReviewFinding(
             rule="rollover.timeout",
             level=Level.REVIEW,
             stage=change.id,
@@ -145,7 +145,7 @@ def _timeouts(change: StageComparison, update: EndpointUpdate) -> Iterator[Findi
         )
 
 
-def _for_nothing(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
+def _for_nothing(change: StageComparison, update: EndpointUpdate) -> Iterator[ReviewFinding]:
     endpoint = update.endpoint
     if endpoint is not None and endpoint.is_replaced:
         return
@@ -164,7 +164,7 @@ def _for_nothing(change: StageComparison, update: EndpointUpdate) -> Iterator[Fi
         why = "CloudFormation calls UpdateEndpoint for it, which starts a new fleet."
     else:
         return
-    yield Finding(
+    yield ReviewFinding(
         rule="rollover.for-nothing",
         level=Level.REVIEW,
         stage=change.id,
@@ -187,12 +187,12 @@ def _keeps_count(change: StageComparison) -> bool:
     )
 
 
-def _order(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
+def _order(change: StageComparison, update: EndpointUpdate) -> Iterator[ReviewFinding]:
     leaf = update.leaf(INSTANCE_TYPE)
     if leaf is not None:
         words = f"{text(leaf.after)} instead of {text(leaf.before)}"
         scaled = is_autoscaled(change.before)
-        yield Finding(
+        yield ReviewFinding(
             rule="rollover.order",
             level=Level.REVIEW,
             stage=change.id,
@@ -209,7 +209,7 @@ def _order(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]
     rolling = plan_of(change.after, _FEWEST_OF_ROLLING).strategy == "rolling"
     if rolling and fleet_sizes(change.before)[0] < _FEWEST_OF_ROLLING:
         parts = (*(update.configs), *((update.endpoint,) if update.endpoint is not None else ()))
-        yield Finding(
+        yield ReviewFinding(
             rule="rollover.order",
             level=Level.REVIEW,
             stage=change.id,

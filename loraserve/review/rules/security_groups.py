@@ -13,7 +13,7 @@ from loraserve.review.access.wording import Words, title
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Json, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 
 GROUP = "AWS::EC2::SecurityGroup"
 _RULES = {"AWS::EC2::SecurityGroupIngress": "ingress", "AWS::EC2::SecurityGroupEgress": "egress"}
@@ -52,7 +52,7 @@ class Connection:
         return is_most_of_the_internet(self.peer)
 
 
-def security_groups(change: StageComparison) -> Iterator[Finding]:
+def security_groups(change: StageComparison) -> Iterator[ReviewFinding]:
     """Compare the connections that security groups allow."""
     if not may_differ(change, GROUP, *_RULES):
         return
@@ -67,7 +67,7 @@ def security_groups(change: StageComparison) -> Iterator[Finding]:
         explained |= set(differences)
         if not differences and level < Level.REVIEW:
             continue
-        yield Finding(
+        yield ReviewFinding(
             rule="access.public" if level is Level.BLOCK else "access.network",
             level=level,
             stage=change.id,
@@ -82,7 +82,7 @@ def security_groups(change: StageComparison) -> Iterator[Finding]:
     rest = tuple(each for each in _of(change) if each not in explained)
     if rest:
         fewer = any(not any(_covers(other, each) for other in after) for each in before)
-        yield Finding(
+        yield ReviewFinding(
             rule="access.narrower" if fewer else "form.policy",
             level=Level.ROUTINE if fewer else Level.NOISE,
             stage=change.id,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.values import text, title, written
 
 SEEDING = "Custom::AdapterSeeding"
@@ -60,7 +60,7 @@ _STATEMENTS = {
 }
 
 
-def seeding(change: StageComparison, resources: Sequence[ResourceChange]) -> Iterator[Finding]:
+def seeding(change: StageComparison, resources: Sequence[ResourceChange]) -> Iterator[ReviewFinding]:
     """Find changes of the seeding's properties; bucket and `RetainData` are found as loss."""
     for resource in resources:
         rules = [each for each in resource.differences if each.kind is Kind.PROPERTY and each.name in _RULES]
@@ -85,7 +85,7 @@ def _is_same_place(change: StageComparison, found: Difference) -> bool:
     return len({stack.without_environment(value) for stack, value in zip(sides, values, strict=True)}) == 1
 
 
-def _mirror(change: StageComparison, found: Difference) -> Finding:
+def _mirror(change: StageComparison, found: Difference) -> ReviewFinding:
     """Judge another prefix of the base model: one of adapters or of the registry would be overwritten."""
     if found.after in ("", None):
         return _finding(
@@ -113,7 +113,7 @@ def _value(difference: Difference) -> str:
     return f"{text(difference.after) or 'none'} instead of {text(difference.before) or 'none'}"
 
 
-def _judged_again(change: StageComparison, rules: Sequence[Difference]) -> Finding:
+def _judged_again(change: StageComparison, rules: Sequence[Difference]) -> ReviewFinding:
     """Return the finding of other rules: a stricter one may refuse a published adapter."""
     stricter = [each.name for each in rules if _is_stricter(each)]
     return _finding(
@@ -145,9 +145,9 @@ def _finding(
     rule: str,
     level: Level,
     *words: str,
-) -> Finding:
+) -> ReviewFinding:
     what, consequence, action = words
-    return Finding(
+    return ReviewFinding(
         rule=rule,
         level=level,
         stage=change.id,

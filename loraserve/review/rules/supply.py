@@ -11,7 +11,7 @@ from loraserve.review.causes import ENVIRONMENT, IMAGE
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Json
 from loraserve.review.endpoint_update import MODEL, EndpointUpdate, endpoint_update
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.values import Leaf, mapping, title, written
 
 _TRUST = f"{ENVIRONMENT}HF_MODEL_TRUST_REMOTE_CODE"
@@ -23,7 +23,7 @@ _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 _REPOSITORY = re.compile(r"^(?P<name>[^@]*?)(:[^:/@]+)?(@.*)?$")
 
 
-def supply(change: StageComparison) -> Iterator[Finding]:
+def supply(change: StageComparison) -> Iterator[ReviewFinding]:
     """Yield changes of the image, and of what fixes a source to its content."""
     update = endpoint_update(change)
     if update is not None:
@@ -32,7 +32,7 @@ def supply(change: StageComparison) -> Iterator[Finding]:
         yield from _remote_code(change, update)
     facts = change.facts("allow_unpinned_sources")
     for fact in facts:
-        yield Finding(
+        yield ReviewFinding(
             rule="supply.unpinned",
             level=Level.REVIEW if fact.after else Level.ROUTINE,
             stage=change.id,
@@ -49,7 +49,7 @@ def supply(change: StageComparison) -> Iterator[Finding]:
         )
 
 
-def _image(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
+def _image(change: StageComparison, update: EndpointUpdate) -> Iterator[ReviewFinding]:
     leaf = update.leaf(IMAGE)
     if leaf is None or change.before is None or change.after is None:
         return
@@ -70,7 +70,7 @@ def _image(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]
         is_same_source = before is None and after is None and _repository(old) == _repository(new)
         words = new if after is None else "built from container/"
     if is_same:
-        yield Finding(
+        yield ReviewFinding(
             rule="form.assets",
             level=Level.NOISE,
             stage=change.id,
@@ -78,7 +78,7 @@ def _image(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]
             differences=differences,
         )
         return
-    yield Finding(
+    yield ReviewFinding(
         rule="supply.image",
         level=Level.ROUTINE if is_same_source else Level.REVIEW,
         stage=change.id,
@@ -91,7 +91,7 @@ def _image(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]
         after=new,
     )
     if _loses_digest(old, new, was_asset=before is not None, is_asset=after is not None):
-        yield Finding(
+        yield ReviewFinding(
             rule="supply.unpinned",
             level=Level.REVIEW,
             stage=change.id,
@@ -104,11 +104,11 @@ def _image(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]
         )
 
 
-def _revision(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
+def _revision(change: StageComparison, update: EndpointUpdate) -> Iterator[ReviewFinding]:
     leaf = update.leaf(_REVISION)
     if leaf is None or leaf.after is None or _COMMIT.fullmatch(written(leaf.after)):
         return
-    yield Finding(
+    yield ReviewFinding(
         rule="supply.unpinned",
         level=Level.REVIEW,
         stage=change.id,
@@ -121,11 +121,11 @@ def _revision(change: StageComparison, update: EndpointUpdate) -> Iterator[Findi
     )
 
 
-def _remote_code(change: StageComparison, update: EndpointUpdate) -> Iterator[Finding]:
+def _remote_code(change: StageComparison, update: EndpointUpdate) -> Iterator[ReviewFinding]:
     leaf = update.leaf(_TRUST)
     if leaf is None or leaf.after in (None, "false"):
         return
-    yield Finding(
+    yield ReviewFinding(
         rule="supply.remote-code",
         level=Level.REVIEW,
         stage=change.id,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from loraserve.review.comparison import equal
 from loraserve.review.difference import Difference, Impact, Kind
-from loraserve.review.finding import MAX_TITLE, Finding, Level
+from loraserve.review.finding import MAX_TITLE, Level, ReviewFinding
 from loraserve.review.tooling import Entry, LockedPackage, Tooling
 
 #: Beginnings of the addresses of npm's and Python's own index.
@@ -21,7 +21,7 @@ _Key = TypeVar("_Key")
 _WITHOUT_EFFECT = ("watch",)
 
 
-def tooling_findings(before: Tooling, after: Tooling, *, same_packages: bool = False) -> list[Finding]:
+def tooling_findings(before: Tooling, after: Tooling, *, same_packages: bool = False) -> list[ReviewFinding]:
     """Return the findings of the changed tools, which all stages share.
 
     With `same_packages` the base was synthesized with the head's packages (`Side.has_heads_packages`).
@@ -36,7 +36,7 @@ def tooling_findings(before: Tooling, after: Tooling, *, same_packages: bool = F
 
 def _packages(
     before: Mapping[Entry, LockedPackage], after: Mapping[Entry, LockedPackage], *, same_packages: bool
-) -> Iterator[Finding]:
+) -> Iterator[ReviewFinding]:
     ordinary: list[Difference] = []
     doubtful: dict[str, list[Difference]] = {}
     for entry in _changed(before, after):
@@ -47,7 +47,7 @@ def _packages(
         else:
             doubtful.setdefault(doubt, []).append(_difference(*entry, _whole(old), _whole(new)))
     for doubt, changes in doubtful.items():
-        yield Finding(
+        yield ReviewFinding(
             rule="tooling.source",
             level=Level.REVIEW,
             stage="",
@@ -59,7 +59,7 @@ def _packages(
         )
     if ordinary:
         lines = tuple(_line(each) for each in ordinary)
-        yield Finding(
+        yield ReviewFinding(
             rule="tooling.library",
             level=Level.REVIEW if same_packages else Level.ROUTINE,
             stage="",
@@ -92,10 +92,10 @@ def _whole(pin: LockedPackage | None) -> str | None:
     return None if pin is None else " ".join(filter(None, (pin.version, pin.address, pin.checksum)))
 
 
-def _options(before: Mapping[Entry, str], after: Mapping[Entry, str]) -> Iterator[Finding]:
+def _options(before: Mapping[Entry, str], after: Mapping[Entry, str]) -> Iterator[ReviewFinding]:
     for entry in _changed(before, after):
         change = _difference(*entry, before.get(entry), after.get(entry))
-        yield Finding(
+        yield ReviewFinding(
             rule="tooling.source",
             level=Level.REVIEW,
             stage="",
@@ -109,13 +109,13 @@ def _options(before: Mapping[Entry, str], after: Mapping[Entry, str]) -> Iterato
         )
 
 
-def _flags(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Finding]:
+def _flags(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[ReviewFinding]:
     changes = [
         _difference("cdk.json", flag, before.get(flag), after.get(flag)) for flag in _changed(before, after)
     ]
     if changes:
         lines = tuple(_line(each) for each in changes)
-        yield Finding(
+        yield ReviewFinding(
             rule="tooling.flags",
             level=Level.ROUTINE,
             stage="",
@@ -126,10 +126,10 @@ def _flags(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Find
         )
 
 
-def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Finding]:
+def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[ReviewFinding]:
     for key in _changed(before, after):
         change = _difference("cdk.json", f"setting {key}", before.get(key), after.get(key))
-        yield Finding(
+        yield ReviewFinding(
             rule="tooling.settings",
             level=Level.ROUTINE if key in _WITHOUT_EFFECT else Level.REVIEW,
             stage="",

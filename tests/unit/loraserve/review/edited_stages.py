@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from loraserve.review.assembly import Assembly, Stage
+from loraserve.review.assembly import CloudAssembly, Stage
 from loraserve.review.comparison import StageComparison, compare
-from loraserve.review.finding import MAX_TITLE, Finding
+from loraserve.review.finding import MAX_TITLE, ReviewFinding
 from stacks.facts import StageFacts
 
 #: Changes templates, by stack, and facts in place.
@@ -21,8 +21,8 @@ def compared(
     """Compare the stage with each edited copy of it, by the edit's name."""
     before = base if base_facts else replace(base, facts=None)
     found = compare(
-        Assembly(stages=dict.fromkeys(edits, before), prices_date=None),
-        Assembly(stages={name: edited(base, edit) for name, edit in edits.items()}, prices_date=None),
+        CloudAssembly(stages=dict.fromkeys(edits, before), prices_date=None),
+        CloudAssembly(stages={name: edited(base, edit) for name, edit in edits.items()}, prices_date=None),
     )
     return {each.id: each for each in found}
 
@@ -54,7 +54,7 @@ def properties(templates: dict[str, Any], resource_type: str) -> dict[str, Any]:
     return properties
 
 
-def verdicts(found: list[Finding]) -> dict[str, str]:
+def verdicts(found: list[ReviewFinding]) -> dict[str, str]:
     """Return level by rule, and check what is asked of every finding."""
     for each in found:
         assert len(each.title) <= MAX_TITLE, each.title

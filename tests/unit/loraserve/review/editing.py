@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from loraserve.review.assembly import Assembly, Stage
+from loraserve.review.assembly import CloudAssembly, Stage
 from loraserve.review.comparison import StageComparison, compare
 
 #: Changes a stage's templates, by stack, in place.
@@ -24,7 +24,7 @@ def edited(stage: Stage, edit: Edit) -> Stage:
 def compared(stage: Stage, pairs: Mapping[str, tuple[Edit, Edit]]) -> dict[str, StageComparison]:
     """Compare the stage under the first edit with it under the second, each pair by name, all in one call."""
     sides = [
-        Assembly(
+        CloudAssembly(
             stages={name: replace(edited(stage, pair[side]), id=name) for name, pair in pairs.items()},
             prices_date=None,
         )

@@ -7,15 +7,15 @@ import pytest
 from loraserve.review import engine
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Kind
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 
 CHANGED = Difference(kind=Kind.SECTION, stage="Prod", stack="Serving", subject="Transform", after="Macro")
 CHANGE = StageComparison(id="Prod", before=None, after=None, differences=(CHANGED,), resources=(), impacts={})
 
 
-def broken(change: StageComparison) -> Iterator[Finding]:
+def broken(change: StageComparison) -> Iterator[ReviewFinding]:
     """Claim a difference, and fail."""
-    yield Finding(rule="form.x", level=Level.NOISE, stage=change.id, title="x", differences=(CHANGED,))
+    yield ReviewFinding(rule="form.x", level=Level.NOISE, stage=change.id, title="x", differences=(CHANGED,))
     raise TypeError("argument of type 'int' is not iterable")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from loraserve.review.assembly import Assembly, Stage, read_assembly
+from loraserve.review.assembly import CloudAssembly, Stage, read_assembly
 from loraserve.review.comparison import StageComparison, compare
 from stacks.config.loading import load_stage
 from stacks.stage import ServingStage
@@ -62,8 +62,8 @@ def edited(edit: Edit) -> Stage:
 
 def compared(edits: Mapping[str, Edit]) -> dict[str, StageComparison]:
     """Compare the base with each edit, all in one call of the diff library."""
-    before = Assembly(stages={name: replace(base(), id=name) for name in edits}, prices_date=None)
-    after = Assembly(
+    before = CloudAssembly(stages={name: replace(base(), id=name) for name in edits}, prices_date=None)
+    after = CloudAssembly(
         stages={name: replace(edited(edit), id=name) for name, edit in edits.items()}, prices_date=None
     )
     return {each.id: each for each in compare(before, after)}

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from loraserve.review.assembly import Assembly, Stack, Stage
+from loraserve.review.assembly import CloudAssembly, Stack, Stage
 from loraserve.review.comparison import StageComparison, compare
-from loraserve.review.finding import MAX_TITLE, Finding, Level
+from loraserve.review.finding import MAX_TITLE, Level, ReviewFinding
 from loraserve.review.rules.access import access
 from loraserve.review.rules.roles import roles
 from loraserve.review.rules.security_groups import security_groups
@@ -56,13 +56,13 @@ def _edited(name: str) -> Stage:
     return _stage(name, stacks)
 
 
-def _findings(change: StageComparison) -> list[Finding]:
+def _findings(change: StageComparison) -> list[ReviewFinding]:
     return [each for rule in (access, roles, security_groups) for each in rule(change)]
 
 
 @pytest.fixture(scope="module")
 def changes() -> dict[str, StageComparison]:
-    before = Assembly(
+    before = CloudAssembly(
         stages={name: _stage(name, base()) for name in [*CASES, "same", "gone"]}, prices_date=None
     )
     after = {name: _edited(name) for name in CASES}
@@ -71,7 +71,7 @@ def changes() -> dict[str, StageComparison]:
     for name in ("bucket for another account", "public function", "callers: whole service"):
         CASES[name][0](stacks)
     after["new and open"] = _stage("new and open", stacks)
-    return {each.id: each for each in compare(before, Assembly(stages=after, prices_date=None))}
+    return {each.id: each for each in compare(before, CloudAssembly(stages=after, prices_date=None))}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from loraserve.review.assembly import Assembly, Stage, read_assembly
+from loraserve.review.assembly import CloudAssembly, Stage, read_assembly
 from loraserve.review.comparison import StageComparison, compare
 from loraserve.review.difference import Difference, Kind
-from loraserve.review.finding import Finding
+from loraserve.review.finding import ReviewFinding
 from loraserve.review.rules.capacity import capacity
 from loraserve.review.rules.capacity_form import capacity_form
 from loraserve.review.rules.capacity_policy import capacity_policy
@@ -158,7 +158,7 @@ def changes(prod: Stage) -> dict[str, StageComparison]:
     return compared(prod, {name: edit for name, (edit, _, _) in CASES.items()} | UNJUDGED)
 
 
-def findings(change: StageComparison) -> list[Finding]:
+def findings(change: StageComparison) -> list[ReviewFinding]:
     return sorted((each for rule in RULES for each in rule(change)), key=lambda each: -each.level)
 
 
@@ -253,7 +253,7 @@ def test_a_stage_or_stack_of_one_side_is_left_to_the_rules_of_identity(prod: Sta
         ({"Prod": scaling}, {}),
         ({"Prod": scaling}, {"Prod": replace(scaling, stacks={})}),
     ]
-    sides = [[Assembly(stages=stages, prices_date=None) for stages in pair] for pair in pairs]
+    sides = [[CloudAssembly(stages=stages, prices_date=None) for stages in pair] for pair in pairs]
     for before, after in sides:
         (change,) = compare(before, after)
         assert not [each for each in findings(change) if each.category == "capacity"]

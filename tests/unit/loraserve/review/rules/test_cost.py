@@ -10,7 +10,7 @@ from loraserve.review.assembly import Stage, read_assembly
 from loraserve.review.comparison import StageComparison
 from loraserve.review.costs import estimate_of, printed_cost
 from loraserve.review.difference import Kind
-from loraserve.review.finding import Finding
+from loraserve.review.finding import ReviewFinding
 from loraserve.review.rules.cost import cost
 from tests.unit.loraserve.review.edited_stages import Edit, compared, edited, properties, verdicts
 
@@ -82,7 +82,7 @@ def changes(prod: Stage) -> dict[str, StageComparison]:
     return compared(prod, {name: edit for name, (edit, _, _, _) in CASES.items()})
 
 
-def only(change: StageComparison) -> Finding:
+def only(change: StageComparison) -> ReviewFinding:
     (found,) = cost(change)
     verdicts([found])
     return found

@@ -8,7 +8,7 @@ from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Kind
 from loraserve.review.engine import findings
-from loraserve.review.finding import MAX_TITLE, Finding, Level
+from loraserve.review.finding import MAX_TITLE, Level, ReviewFinding
 from loraserve.review.rules.rollover import requests_meanwhile
 from tests.unit.loraserve.review.editing import Edit, all_of, compared, nothing, put
 
@@ -345,7 +345,7 @@ def changes(prod: Stage) -> dict[str, StageComparison]:
     return compared(prod, {name: (before, after) for name, (before, after, _) in CASES.items()})
 
 
-def of_serving(change: StageComparison) -> list[Finding]:
+def of_serving(change: StageComparison) -> list[ReviewFinding]:
     """The findings about the endpoint's resources: autoscaling and outputs are others' topics."""
     return [
         finding
@@ -362,7 +362,7 @@ def test_a_change_has_these_findings(case: str, changes: dict[str, StageComparis
     assert len({each.id for each in found}) == len(found)
 
 
-def _is_of_another_topic(finding: Finding) -> bool:
+def _is_of_another_topic(finding: ReviewFinding) -> bool:
     """A resource that goes has attributes, on which other rules have a word."""
     return all(each.kind is Kind.ATTRIBUTE for each in finding.differences)
 

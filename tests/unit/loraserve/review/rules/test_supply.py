@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from loraserve.review.assembly import Assembly, Asset, Stage
+from loraserve.review.assembly import Asset, CloudAssembly, Stage
 from loraserve.review.comparison import StageComparison, compare
 from loraserve.review.difference import Kind
 from loraserve.review.engine import findings
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from stacks.facts import StageFacts
 from tests.unit.loraserve.review.editing import Edit, all_of, edited, put, write
 
@@ -50,7 +50,7 @@ FACTS = StageFacts.model_validate(
 
 def comparisons(pairs: Sequence[tuple[Stage, Stage]]) -> list[StageComparison]:
     sides = (
-        Assembly(
+        CloudAssembly(
             stages={str(number): replace(pair[side], id=str(number)) for number, pair in enumerate(pairs)},
             prices_date=None,
         )
@@ -77,7 +77,7 @@ def asset(path: Path, files: dict[str, str], **build: object) -> Asset:
     return Asset(path=write(path, files), is_image=bool(build), build=build)
 
 
-def found(change: StageComparison, rule: str) -> list[Finding]:
+def found(change: StageComparison, rule: str) -> list[ReviewFinding]:
     return [each for each in findings(change) if each.rule == rule]
 
 

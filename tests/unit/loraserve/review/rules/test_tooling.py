@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from loraserve.review.finding import MAX_TITLE, Finding, Level
+from loraserve.review.finding import MAX_TITLE, Level, ReviewFinding
 from loraserve.review.rules.tooling import tooling_findings
 from loraserve.review.tooling import LockedPackage, Tooling
 
@@ -22,7 +22,7 @@ def locked(
     return LockedPackage(version=version, is_exact=is_exact, address=address, checksum=checksum)
 
 
-def of_package(old: LockedPackage | None, new: LockedPackage | None, **options: bool) -> Finding:
+def of_package(old: LockedPackage | None, new: LockedPackage | None, **options: bool) -> ReviewFinding:
     """The one finding of a package's change."""
     before, after = (tools(packages={(LOCK, "cdk"): each} if each else {}) for each in (old, new))
     (found,) = tooling_findings(before, after, **options)

@@ -11,7 +11,7 @@ import pytest
 
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.adapters import adapters
 from loraserve.review.rules.alarms import alarms
 from loraserve.review.rules.form import form
@@ -614,7 +614,7 @@ def comparisons() -> Mapping[str, StageComparison]:
     return compared({name: each.edit for name, each in CASES.items()})
 
 
-def findings(change: StageComparison) -> list[Finding]:
+def findings(change: StageComparison) -> list[ReviewFinding]:
     return [each for rule in RULES for each in rule(change)]
 
 

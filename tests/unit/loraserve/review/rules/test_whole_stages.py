@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from loraserve.review.assembly import Assembly, Asset, Stage
+from loraserve.review.assembly import Asset, CloudAssembly, Stage
 from loraserve.review.comparison import StageComparison, compare
 from loraserve.review.engine import findings
-from loraserve.review.finding import Finding, Level
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.adapters import adapters
 from loraserve.review.rules.form import form
 from loraserve.review.rules.identity import identity
@@ -29,14 +29,14 @@ COMMIT, OTHER = "a" * 40, "b" * 40
 
 def one(before: Stage | None, after: Stage | None) -> StageComparison:
     sides = [
-        Assembly(stages={} if stage is None else {stage.id: stage}, prices_date=None)
+        CloudAssembly(stages={} if stage is None else {stage.id: stage}, prices_date=None)
         for stage in (before, after)
     ]
     [change] = compare(*sides)
     return change
 
 
-def said(found: list[Finding]) -> set[tuple[str, Level]]:
+def said(found: list[ReviewFinding]) -> set[tuple[str, Level]]:
     return {(each.rule, each.level) for each in found}
 
 
