@@ -157,8 +157,17 @@ def _stack(names: Mapping[str, str], key: str, artifact: Mapping[str, Any], fold
         termination_protection=properties.get("terminationProtection", False),
         tags=properties.get("tags", {}),
         dependencies=tuple(sorted(names[each] for each in artifact.get("dependencies", ()) if each in names)),
-        template=_json(folder / properties["templateFile"]),
+        template=_template(folder / properties["templateFile"]),
     )
+
+
+def _template(path: Path) -> dict[str, Any]:
+    template = _json(path)
+    resources = template.get("Resources", {})
+    for name, resource in resources.items() if isinstance(resources, dict) else [("Resources", None)]:
+        if not isinstance(resource, dict) or not isinstance(resource.get("Type"), str):
+            raise AssemblyError(f"{path}: {name} is no resource with a Type; synthesize the assembly again")
+    return template
 
 
 def _assets(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Asset]:

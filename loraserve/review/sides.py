@@ -21,6 +21,7 @@ from loraserve.review import packages
 from loraserve.review.revisions import GitRevision, base_revision, export, head_revision
 from loraserve.review.tooling import Tooling, tooling
 from loraserve.setup.errors import SetupError
+from loraserve.setup.processes import show
 from stacks.project import ROOT
 
 #: Folders of the two assemblies.
@@ -113,6 +114,7 @@ def _synth(tree: Path, base: GitRevision, variables: dict[str, str], stage: str 
     """Run both syntheses at the same time; an error of one ends the other."""
     arguments = ["synth", "**", "--quiet", *(() if stage is None else ("--context", f"stage={stage}"))]
     environment = {name: value for name, value in os.environ.items() if name not in _OF_THE_HEAD}
+    show("synthesis of both sides …")
     with ExitStack() as stack:
         of_base = of_head = None
         if _has(tree, stage) or not _has(ROOT, stage):
@@ -134,6 +136,7 @@ def _synth(tree: Path, base: GitRevision, variables: dict[str, str], stage: str 
                 f"the base {_named(base)} cannot be synthesized; name another revision with BASE=…, or only "
                 f"a stage that it can synthesize with STAGE=…\n{reason}"
             ) from error
+    show("synthesis of both sides: done", last=True)
 
 
 def _finish(process: subprocess.Popen[str] | None, assembly: Path) -> None:

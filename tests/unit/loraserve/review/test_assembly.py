@@ -1,8 +1,11 @@
 """Addresses of assets in another account or region."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from loraserve.review.assembly import Stack
+from loraserve.review.assembly import AssemblyError, Stack, read_assembly
 
 ANY = "${AWS::AccountId}"
 
@@ -36,3 +39,29 @@ def test_a_bootstrap_resource_of_the_stacks_own_environment_is_the_same_in_anoth
 ) -> None:
     old, new = stack("unknown-account", "us-east-1"), stack("111122223333", "us-west-2")
     assert (old.without_environment(before) == new.without_environment(after)) is is_same
+
+
+@pytest.mark.parametrize(
+    ("template", "named"),
+    [
+        ('{"Resources": []}', "Resources"),
+        ('{"Resources": {"Queue": "x"}}', "Queue"),
+        ('{"Resources": {"Queue": {"Properties": {}}}}', "Queue"),
+        ("[]", "JSON object"),
+        ("{", "cannot be read"),
+    ],
+)
+def test_a_broken_template_is_named(tmp_path: Path, template: str, named: str) -> None:
+    stack_artifact = {
+        "type": "aws:cloudformation:stack",
+        "environment": "aws://unknown-account/us-east-1",
+        "displayName": "Prod/Serving",
+        "properties": {"templateFile": "serving.json"},
+    }
+    nested = {"type": "cdk:cloud-assembly", "properties": {"directoryName": "."}, "displayName": "Prod"}
+    (tmp_path / "manifest.json").write_text(
+        json.dumps({"artifacts": {"assembly-Prod": nested, "Serving": stack_artifact}})
+    )
+    (tmp_path / "serving.json").write_text(template)
+    with pytest.raises(AssemblyError, match=rf"serving\.json.*{named}"):
+        read_assembly(tmp_path)
