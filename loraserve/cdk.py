@@ -53,14 +53,15 @@ def cdk(
     *arguments: str,
     environment: Mapping[str, str],
     output: Path,
+    root: Path = ROOT,
     on_event: OnEvent | None = None,
     colour: bool = False,
 ) -> str:
-    """Run `cdk ARGUMENTS` from the repository root and return its output; raises `CdkError`.
+    """Run `cdk ARGUMENTS` in the working copy `root` and return its output; raises `CdkError`.
 
     `environment` is the whole environment of the process. `output` is the folder of the cloud assembly.
     """
-    with running(*arguments, environment=environment, output=output, colour=colour) as process:
+    with running(*arguments, environment=environment, output=output, root=root, colour=colour) as process:
         return finish(process, arguments[0], on_event)
 
 

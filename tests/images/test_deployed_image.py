@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from laptop_cloud.cloud import LaptopCloud
-from loraserve import cdk as cdk_module
 from loraserve import local_stage
 from loraserve.cdk import CdkError, cdk
 from loraserve.client import EndpointClient, runtime_config
@@ -61,12 +60,12 @@ class DeployedImage:
         [image] = variant["DeployedImages"]
         return dict(image)
 
-    def deploy(self, image: str = "asset") -> None:
-        """Deploy the stack of the endpoint alone; raises `CdkError`."""
+    def deploy(self, image: str = "asset", *, root: Path = ROOT) -> None:
+        """Deploy the stack of the endpoint alone, of the working copy `root`; raises `CdkError`."""
         registry = self.cloud.url.removeprefix("http://")
         with laptop.cdk_environment(self.cloud.environment, registry) as environment:
             arguments = (*SERVING, "--context", f"local_image={image}")
-            cdk("deploy", *arguments, environment=environment, output=self.assembly)
+            cdk("deploy", *arguments, environment=environment, output=self.assembly, root=root)
 
     def check_answers(self) -> None:
         """Check that base model and adapters answer, each in its own style."""
@@ -148,16 +147,13 @@ def test_base_and_adapters_answer_from_the_image(deployed: DeployedImage) -> Non
     assert deployed.containers()
 
 
-def test_a_changed_dockerfile_is_an_update_to_another_image(
-    deployed: DeployedImage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_changed_dockerfile_is_an_update_to_another_image(deployed: DeployedImage) -> None:
     before = deployed.image()
     assert not any("TREE" in variables for variables in deployed.containers())
     dockerfile = deployed.tree / "container" / "vllm" / "Dockerfile"
     dockerfile.write_text(dockerfile.read_text().replace("ENV HOME", "ENV TREE=changed HOME"))
-    monkeypatch.setattr(cdk_module, "ROOT", deployed.tree)
     with timed("update to another image"):
-        deployed.deploy()
+        deployed.deploy(root=deployed.tree)
     after = deployed.image()
     assert before["ResolvedImage"] != after["ResolvedImage"]
     assert {variables.get("TREE") for variables in deployed.containers()} == {"changed"}
