@@ -218,7 +218,8 @@ def _resolve(
 def uv_environment() -> dict[str, str]:
     """Return the environment of uv: this process's, with pip's settings under uv's names."""
     settings = {f"UV_{name}": os.environ[f"PIP_{name}"] for name in _SETTINGS if f"PIP_{name}" in os.environ}
-    return settings | os.environ
+    # Else uv tries to get an interpreter of the version that it resolves for, which it does not need.
+    return {"UV_PYTHON_DOWNLOADS": "never"} | settings | os.environ
 
 
 def _are_hashes(digests: Sequence[str], *, most: int) -> bool:

@@ -114,5 +114,5 @@ def test_no_dependency_is_missing_on_another_platform(tmp_path: Path, platform: 
 
 def test_the_environment_of_uv_has_no_other_settings() -> None:
     assert {name for name in uv_environment() if name not in os.environ} <= {
-        "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS",
+        "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_PYTHON_DOWNLOADS",
     }  # fmt: skip
