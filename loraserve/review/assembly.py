@@ -21,7 +21,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _ENVIRONMENT = re.compile(r"aws://(?P<account>[^/]+)/(?P<region>.+)")
 
 #: The account of a stack that has none.
-_UNKNOWN = "unknown-account"
+UNKNOWN_ACCOUNT = "unknown-account"
 
 
 class AssemblyError(UserError):
@@ -51,7 +51,7 @@ class Stack:
         Only of the CDK's bootstrap resources, e.g. `cdk-hnb659fds-assets-${AWS::AccountId}-us-east-1`:
         any other name with a region in it may be of other owners.
         """
-        account = r"\$\{AWS::AccountId\}" if self.account == _UNKNOWN else re.escape(self.account)
+        account = r"\$\{AWS::AccountId\}" if self.account == UNKNOWN_ACCOUNT else re.escape(self.account)
         region = re.escape(self.region)
         bootstrapped = rf"(cdk-[a-z0-9]+-(?:container-)?assets)-{account}-{region}(?![-\w])"
         registry = rf"(?<![-\w.]){account}\.dkr\.ecr\.{region}\.(?=\S+/cdk-[a-z0-9]+-container-assets-)"

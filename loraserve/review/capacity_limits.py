@@ -8,7 +8,7 @@ from typing import Any
 
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
-from loraserve.review.values import mapping, mappings
+from loraserve.review.values import mapping, mappings, properties_of
 
 TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
@@ -77,14 +77,14 @@ def in_words(schedule: str) -> str:
 
 def targets_of(stage: Stage) -> list[Properties]:
     """Return the properties of the stage's scalable targets."""
-    return list(_properties(stage, TARGET))
+    return list(properties_of(stage, TARGET))
 
 
 def instance_count(stage: Stage) -> int | None:
     """Return the number of instances that the endpoint config starts; None if it is no number."""
     counts = [
         variant.get("InitialInstanceCount")
-        for config in _properties(stage, "AWS::SageMaker::EndpointConfig")
+        for config in properties_of(stage, "AWS::SageMaker::EndpointConfig")
         for variant in mappings(config.get("ProductionVariants"))
     ]
     known = [count for count in counts if type(count) is int]
@@ -98,13 +98,6 @@ def on_both_sides(
     for each in change.of_type(resource_type):
         if each.before is not None and each.after is not None:
             yield each, each.before.get("Properties", {}), each.after.get("Properties", {})
-
-
-def _properties(stage: Stage, resource_type: str) -> Iterator[Properties]:
-    for stack in stage.stacks.values():
-        for resource in stack.resources.values():
-            if resource["Type"] == resource_type:
-                yield resource.get("Properties", {})
 
 
 def _limits(minimum: Any, maximum: Any) -> Limits | None:

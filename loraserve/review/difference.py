@@ -47,6 +47,10 @@ class Impact(Enum):
     DESTROY = "destroy"
 
 
+#: Impacts after which the resource is another one.
+REPLACING = (Impact.REPLACE, Impact.MAY_REPLACE)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Difference:
     """One thing that differs. Two differences are equal if they are about the same thing."""

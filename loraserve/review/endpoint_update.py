@@ -12,8 +12,8 @@ from typing import Any
 
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
-from loraserve.review.difference import Difference, Impact, Json
-from loraserve.review.values import Leaf, leaves, mapping, mappings, referred
+from loraserve.review.difference import REPLACING, Difference, Json
+from loraserve.review.values import Leaf, leaves, mapping, mappings, properties_of, referred
 from stacks.config.rollout_plan import RolloutPlan, Strategy
 
 MODEL, CONFIG, ENDPOINT = (
@@ -23,8 +23,6 @@ MODEL, CONFIG, ENDPOINT = (
 )
 #: Types of a blue/green update that shift the traffic in steps.
 _SHIFTS: Mapping[str, Strategy] = {"CANARY": "canary", "LINEAR": "linear"}
-#: Impacts after which the resource is another one.
-REPLACED = (Impact.REPLACE, Impact.MAY_REPLACE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +98,7 @@ def pairs(change: StageComparison, kind: str) -> Iterator[Pair]:
     changed = change.of_type(kind)
     for each in changed:
         if each.before is not None and each.after is not None and each.before["Type"] == kind:
-            yield _pair(each, each, each.impact in REPLACED)
+            yield _pair(each, each, each.impact in REPLACING)
     added, removed = lone(change, kind)
     if len(added) == len(removed) == 1:
         yield _pair(removed[0], added[0], True)
@@ -108,7 +106,7 @@ def pairs(change: StageComparison, kind: str) -> Iterator[Pair]:
         after = None if change.after is None else change.after.stacks.get(stack)
         resource = None if after is None else after.resources.get(logical_id)
         known = any(each.logical_id == logical_id and each.stack == stack for each in changed)
-        if resource is not None and resource["Type"] == kind and impact in REPLACED and not known:
+        if resource is not None and resource["Type"] == kind and impact in REPLACING and not known:
             properties = resource.get("Properties", {})
             yield Pair(
                 logical_id=logical_id, before=properties, after=properties, is_replaced=True, differences=()
@@ -123,30 +121,30 @@ def lone(change: StageComparison, kind: str) -> tuple[list[ResourceChange], list
 
 def endpoint_of(stage: Stage | None) -> Mapping[str, Any] | None:
     """Return the properties of the stage's endpoint; None if it has none."""
-    return next(_properties(stage, ENDPOINT), None)
+    return next(properties_of(stage, ENDPOINT), None)
 
 
 def variant_of(stage: Stage | None) -> Mapping[str, Any]:
     """Return the first variant of the stage's endpoint config; empty if there is none."""
-    config = next(_properties(stage, CONFIG), {})
+    config = next(properties_of(stage, CONFIG), {})
     return next(iter(mappings(config.get("ProductionVariants"))), {})
 
 
 def model_environment(stage: Stage | None) -> Mapping[str, Any]:
     """Return the variables of the model's container."""
-    model = next(_properties(stage, MODEL), {})
+    model = next(properties_of(stage, MODEL), {})
     return mapping(mapping(model.get("PrimaryContainer")).get("Environment"))
 
 
 def is_autoscaled(stage: Stage | None) -> bool:
     """Return whether Application Auto Scaling sets the number of instances."""
-    return any(True for _ in _properties(stage, "AWS::ApplicationAutoScaling::ScalableTarget"))
+    return any(True for _ in properties_of(stage, "AWS::ApplicationAutoScaling::ScalableTarget"))
 
 
 def fleet_sizes(stage: Stage | None) -> range:
     """Return the numbers of instances that the fleet can have: autoscaling's, or the config's."""
     numbers = []
-    for target in _properties(stage, "AWS::ApplicationAutoScaling::ScalableTarget"):
+    for target in properties_of(stage, "AWS::ApplicationAutoScaling::ScalableTarget"):
         schedules = mappings(target.get("ScheduledActions"))
         actions = [mapping(each.get("ScalableTargetAction")) for each in schedules]
         for limits in (target, *actions):
@@ -237,10 +235,3 @@ def _follows(leaf: Leaf, pair: Pair, models: tuple[Pair, ...]) -> bool:
         and referred(leaf.before) is not None
         and referred(leaf.after) in {model.logical_id for model in models}
     )
-
-
-def _properties(stage: Stage | None, kind: str) -> Iterator[Mapping[str, Any]]:
-    for stack in () if stage is None else stage.stacks.values():
-        for resource in stack.resources.values():
-            if resource["Type"] == kind:
-                yield resource.get("Properties", {})

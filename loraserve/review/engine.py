@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from loraserve.review.comparison import StageComparison
-from loraserve.review.difference import Difference, Impact, Kind
+from loraserve.review.difference import REPLACING, Difference, Impact, Kind
 from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.catalog import RULES, Rule
 from loraserve.review.values import title
 
-_GONE = (Impact.REPLACE, Impact.MAY_REPLACE, Impact.DESTROY, Impact.ORPHAN)
+_GONE = (*REPLACING, Impact.DESTROY, Impact.ORPHAN)
 
 
 def findings(change: StageComparison) -> list[ReviewFinding]:

@@ -50,6 +50,7 @@ def review(
     """Compare two sides; raises `AssemblyError`, which names the side."""
     old, new = _read("base", before), _read("head", after)
     changes = compare(old, new)
+    entries = {change.id: _adapters(change) for change in changes}
     found = {change.id: engine.findings(change) for change in changes}
     shared = _tooling(before, after)
     reported = [
@@ -66,10 +67,13 @@ def review(
         head=ComparedSide(name=after.name, commit=after.commit),
         has_heads_packages=before.has_heads_packages,
         notes=tuple(_limits(before, after, changes)),
-        stages=tuple(_stage(change, found[change.id]) for change in changes),
+        stages=tuple(
+            _stage(change, found[change.id], adapters_known=entries[change.id] is not None)
+            for change in changes
+        ),
         findings=tuple(_unique(reported)),
         hidden=sum(_hidden(each) for each in found.values()),
-        adapters=tuple(entry for change in changes for entry in _adapters(change) or ()),
+        adapters=tuple(entry for of_stage in entries.values() for entry in of_stage or ()),
         diff=_bounded_diff(stock_diff(old, new)),
         prices_date=new.prices_date,
         fail_on=fail_on,
@@ -103,7 +107,7 @@ def _tooling(before: Side, after: Side) -> list[ReviewFinding]:
     return tooling_findings(before.tooling, after.tooling, same_packages=before.has_heads_packages)
 
 
-def _stage(change: StageComparison, found: Sequence[ReviewFinding]) -> StageResult:
+def _stage(change: StageComparison, found: Sequence[ReviewFinding], *, adapters_known: bool) -> StageResult:
     worst = max((finding.level for finding in found), default=Level.NOISE)
     before, after = _cost(change)
     return StageResult(
@@ -111,7 +115,7 @@ def _stage(change: StageComparison, found: Sequence[ReviewFinding]) -> StageResu
         name=change.name,
         verdict=cast(Verdict, "NOTHING" if worst is Level.NOISE else worst.name),
         requests=requests_meanwhile(change),
-        adapters_known=_adapters(change) is not None,
+        adapters_known=adapters_known,
         usd_month_most_before=before,
         usd_month_most_after=after,
     )

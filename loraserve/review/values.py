@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from loraserve.review.assembly import Stack, Stage
 from loraserve.review.comparison import equal
@@ -78,6 +79,13 @@ def title(words: str) -> str:
     return words if len(words) <= MAX_TITLE else f"{words[: MAX_TITLE - 1]}…"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return e.g. `1 alarm`, `17 alarms` or `2 policies`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
+
+
 def mapping(value: Json) -> Mapping[str, Json]:
     """Return an object as it is, and an empty one for another value."""
     return value if isinstance(value, dict) else {}
@@ -123,6 +131,25 @@ def resource_of(stage: Stage, stack: Stack, value: Json) -> Mapping[str, Json]:
             if mapping(mapping(output).get("Export")).get("Name") == export:
                 return other.resources.get(referred(mapping(output).get("Value")) or "", {})
     return {}
+
+
+def properties(resource: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the properties of a resource; empty for an absent one."""
+    found: Mapping[str, Any] = {} if resource is None else resource.get("Properties", {})
+    return found
+
+
+def resources_of(stage: Stage | None, *types: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield stack, logical id and resource of each resource of these types on one side of a stage."""
+    for stack in stage.stacks.values() if stage is not None else ():
+        for logical_id, resource in stack.resources.items():
+            if resource["Type"] in types:
+                yield stack.name, logical_id, resource
+
+
+def properties_of(stage: Stage | None, kind: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the properties of each resource of a type on one side of a stage."""
+    return (properties(resource) for _, _, resource in resources_of(stage, kind))
 
 
 def is_object(value: Json) -> bool:

@@ -10,9 +10,9 @@ from loraserve.review.adapter_changes import AdapterChange, What, changes_betwee
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference
 from loraserve.review.finding import Level, ReviewFinding
-from loraserve.review.rules.resources import below, changed, is_whole, resources_of, several
+from loraserve.review.rules.resources import below, changed, is_whole, several
 from loraserve.review.rules.seeding import SEEDING, seeding
-from loraserve.review.values import text, title
+from loraserve.review.values import resources_of, text, title
 from stacks.facts import PackedAdapterFacts
 
 #: Lines of a finding; the report's table has the others.

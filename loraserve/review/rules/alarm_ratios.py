@@ -8,7 +8,7 @@ from typing import Any
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.rules.alarm_direction import WHEN
-from loraserve.review.rules.resources import properties, resources_of
+from loraserve.review.values import properties, resources_of
 from stacks.sizing.instances import INSTANCE_TYPES
 
 _POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"

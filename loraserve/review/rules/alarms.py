@@ -18,17 +18,8 @@ from loraserve.review.rules.alarm_ratios import follows
 from loraserve.review.rules.dashboards import dashboards
 from loraserve.review.rules.metric_filters import metric_filters
 from loraserve.review.rules.notification import notification
-from loraserve.review.rules.resources import (
-    below,
-    changed,
-    is_whole,
-    label,
-    one_of,
-    properties,
-    resources_of,
-    several,
-)
-from loraserve.review.values import is_inside, text, title
+from loraserve.review.rules.resources import below, changed, is_whole, label, one_of, several
+from loraserve.review.values import is_inside, properties, resources_of, text, title
 
 ALARM = "AWS::CloudWatch::Alarm"
 _ACTIONS = ("AlarmActions", "OKActions", "InsufficientDataActions")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from loraserve.review.comparison import ResourceChange, StageComparison
-from loraserve.review.difference import Difference, Impact, Kind
+from loraserve.review.difference import REPLACING, Difference, Impact, Kind
 from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.bucket_protection import JUDGES, OPENING, Judgement
 from loraserve.review.rules.lifecycle import compare_lifecycles
-from loraserve.review.rules.resources import REPLACING, changed, days, is_whole, label, properties
-from loraserve.review.values import text, title
+from loraserve.review.rules.resources import changed, days, is_whole, label
+from loraserve.review.values import properties, text, title
 
 BUCKET = "AWS::S3::Bucket"
 _SEEDING = "Custom::AdapterSeeding"

@@ -9,6 +9,7 @@ from loraserve.review.capacity_limits import DECLARED, TARGET, limits_of, on_bot
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Level, ReviewFinding
+from loraserve.review.values import counted
 
 #: Resource of a scaling stack without autoscaling: a stack needs one.
 PLACEHOLDER = "AWS::CloudFormation::WaitConditionHandle"
@@ -41,7 +42,7 @@ def capacity_form(change: StageComparison) -> Iterator[ReviewFinding]:
             rule="form.limit",
             level=Level.NOISE,
             stage=change.id,
-            title=f"descriptions of {len(texts)} alarm{'' if len(texts) == 1 else 's'} repeat the new limit",
+            title=f"descriptions of {counted(len(texts), 'alarm')} repeat the new limit",
             differences=texts,
         )
 

@@ -11,8 +11,7 @@ from loraserve.review.comparison import StageComparison, equal
 from loraserve.review.difference import Json
 from loraserve.review.endpoint_update import endpoint_of, variant_of
 from loraserve.review.finding import Level, ReviewFinding
-from loraserve.review.rules.resources import properties, resources_of
-from loraserve.review.values import text, title
+from loraserve.review.values import properties, resources_of, text, title
 
 
 def facts(change: StageComparison) -> Iterator[ReviewFinding]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from loraserve.review.comparison import ResourceChange, StageComparison
-from loraserve.review.difference import Difference, Json, Kind
+from loraserve.review.difference import REPLACING, Difference, Json, Kind
 from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.outputs import outputs
-from loraserve.review.rules.resources import REPLACING, changed, label, several
-from loraserve.review.values import title
+from loraserve.review.rules.resources import changed, label, several
+from loraserve.review.values import counted, title
 
 _CDK_METADATA = "AWS::CDK::Metadata"
 #: Metadata that CloudFormation's helpers on instances run; the console only shows the others (CloudFormation
@@ -55,7 +55,7 @@ def _tags(change: StageComparison) -> Iterator[ReviewFinding]:
 
 def _count(properties: list[Difference], stacks: list[Difference]) -> str:
     number, noun = (len(properties), "resource") if properties else (len(stacks), "stack")
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return counted(number, noun)
 
 
 def _changed_tags(difference: Difference) -> set[str]:

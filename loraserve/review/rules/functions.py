@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from loraserve.review.assembly import Stage
 from loraserve.review.asset_content import build_changes, capped, changed_files, package_changes
 from loraserve.review.comparison import ResourceChange, StageComparison, equal
-from loraserve.review.difference import Difference, Json
-from loraserve.review.endpoint_update import REPLACED
+from loraserve.review.difference import REPLACING, Difference, Json
 from loraserve.review.finding import Level, ReviewFinding
-from loraserve.review.values import is_inside, leaves, referred, text, title, written
+from loraserve.review.values import counted, is_inside, leaves, referred, text, title, written
 
 _FUNCTION, _LAYER, _MACHINE = (
     "AWS::Lambda::Function",
@@ -92,7 +91,7 @@ def _content(
         rule="supply.lambda",
         level=Level.ROUTINE,
         stage=change.id,
-        title=title(f"code of {names}: {number} {noun}{'' if number == 1 else 's'} changed"),
+        title=title(f"code of {names}: {counted(number, noun)} changed"),
         consequence="The next deployment runs it.",
         details=tuple(shown),
         differences=tuple(differences),
@@ -257,10 +256,10 @@ def _whole(change: StageComparison) -> Iterator[ReviewFinding]:
             continue
         serves = _is_service(change, each)
         used = serves or _is_used(change, each)
-        if each.impact in REPLACED and each.type != _LAYER and not each.is_added and not each.is_removed:
+        if each.impact in REPLACING and each.type != _LAYER and not each.is_added and not each.is_removed:
             yield _finding(
                 change,
-                tuple(one for one in each.differences if one.name not in {"Tags"} and one.impact in REPLACED),
+                tuple(one for one in each.differences if one.name != "Tags" and one.impact in REPLACING),
                 ("supply.lambda", Level.REVIEW if serves else Level.ROUTINE),
                 f"{_name(each)} is replaced",
                 _SERVICE if serves else "Its name changes.",

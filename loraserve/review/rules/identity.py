@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loraserve.review.assembly import Stack, Stage
+from loraserve.review.assembly import UNKNOWN_ACCOUNT, Stack, Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Level, ReviewFinding
-from loraserve.review.rules.resources import resources_of, several
-from loraserve.review.values import text, title
+from loraserve.review.rules.resources import several
+from loraserve.review.values import resources_of, text, title
 
-_UNKNOWN_ACCOUNT = "unknown-account"
 _ENDPOINT = "AWS::SageMaker::Endpoint"
 
 
@@ -84,7 +83,7 @@ def _places(change: StageComparison) -> Iterator[ReviewFinding]:
                 f"A second deployment is made in {setting} {_account(after)}; the old one stays, is billed, "
                 "and is updated no more. Data are not moved."
             )
-            if _UNKNOWN_ACCOUNT in (before, after):
+            if UNKNOWN_ACCOUNT in (before, after):
                 consequence = (
                     f"If these are two accounts, this makes a second deployment: {consequence[0].lower()}"
                     f"{consequence[1:]}"
@@ -104,7 +103,7 @@ def _places(change: StageComparison) -> Iterator[ReviewFinding]:
 
 
 def _account(value: str) -> str:
-    return "that of the deploying credentials" if value == _UNKNOWN_ACCOUNT else value
+    return "that of the deploying credentials" if value == UNKNOWN_ACCOUNT else value
 
 
 def _names(change: StageComparison) -> Iterator[ReviewFinding]:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 
 from loraserve.review.comparison import ResourceChange, StageComparison
-from loraserve.review.difference import Difference, Impact, Json
+from loraserve.review.difference import REPLACING, Difference, Impact, Json
 from loraserve.review.finding import Level, ReviewFinding
-from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties
-from loraserve.review.values import title
+from loraserve.review.rules.resources import changed, is_whole, label
+from loraserve.review.values import properties, title
 
 KEY = "AWS::KMS::Key"
 #: KMS's period without `PendingWindowInDays`.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loraserve.review.comparison import ResourceChange, StageComparison
-from loraserve.review.difference import Difference
+from loraserve.review.difference import REPLACING, Difference
 from loraserve.review.finding import Level, ReviewFinding
-from loraserve.review.rules.resources import REPLACING, changed, days, is_whole, label, several, verb
+from loraserve.review.rules.resources import changed, days, is_whole, label, several, verb
 from loraserve.review.values import title
 
 LOG_GROUP = "AWS::Logs::LogGroup"

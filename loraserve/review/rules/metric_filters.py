@@ -9,8 +9,8 @@ from typing import Any
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Kind
 from loraserve.review.finding import Level, ReviewFinding
-from loraserve.review.rules.resources import changed, is_whole, label, properties, resources_of
-from loraserve.review.values import title
+from loraserve.review.rules.resources import changed, is_whole, label
+from loraserve.review.values import properties, resources_of, title
 
 _FILTER = "AWS::Logs::MetricFilter"
 _WORDS = {

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from loraserve.review.comparison import ResourceChange, StageComparison, equal
-from loraserve.review.difference import Difference, Kind
+from loraserve.review.difference import REPLACING, Difference, Kind
 from loraserve.review.endpoint_update import CONFIG, MODEL, pairs
 from loraserve.review.finding import Level, ReviewFinding
-from loraserve.review.rules.resources import REPLACING, changed, is_whole, label, properties
-from loraserve.review.values import leaves, text, title
+from loraserve.review.rules.resources import changed, is_whole, label
+from loraserve.review.values import leaves, properties, text, title
 
 _VPC = "AWS::EC2::VPC"
 _SUBNET = "AWS::EC2::Subnet"

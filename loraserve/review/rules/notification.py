@@ -6,19 +6,10 @@ from collections.abc import Iterator
 
 from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
-from loraserve.review.difference import Difference, Kind
+from loraserve.review.difference import REPLACING, Difference, Kind
 from loraserve.review.finding import Level, ReviewFinding
-from loraserve.review.rules.resources import (
-    REPLACING,
-    changed,
-    is_whole,
-    label,
-    properties,
-    resources_of,
-    several,
-    verb,
-)
-from loraserve.review.values import text, title
+from loraserve.review.rules.resources import changed, is_whole, label, several, verb
+from loraserve.review.values import properties, resources_of, text, title
 
 _TOPIC = "AWS::SNS::Topic"
 _SUBSCRIPTION = "AWS::SNS::Subscription"

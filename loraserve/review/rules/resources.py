@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
-from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
-from loraserve.review.difference import Impact, Json, Kind
+from loraserve.review.difference import Json, Kind
 from loraserve.review.finding import ReviewFinding
-
-#: The resource is another one afterwards.
-REPLACING = (Impact.REPLACE, Impact.MAY_REPLACE)
+from loraserve.review.values import counted
 
 
 def changed(change: StageComparison, *types: str) -> list[ResourceChange]:
@@ -24,20 +20,6 @@ def changed(change: StageComparison, *types: str) -> list[ResourceChange]:
     if change.before is None or change.after is None:
         return []
     return [each for each in change.of_type(*types) if each.stack in change.after.stacks]
-
-
-def properties(resource: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return the properties of a resource; empty for an absent one."""
-    found: Mapping[str, Any] = {} if resource is None else resource.get("Properties", {})
-    return found
-
-
-def resources_of(stage: Stage | None, *types: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Yield stack, logical id and resource of each resource of these types on one side of a stage."""
-    for stack in stage.stacks.values() if stage is not None else ():
-        for logical_id, resource in stack.resources.items():
-            if resource["Type"] in types:
-                yield stack.name, logical_id, resource
 
 
 def is_whole(resource: ResourceChange) -> bool:
@@ -79,7 +61,7 @@ def several(noun: str, labels: Sequence[str]) -> str:
     """Return "alarm `x`" for one, "17 alarms" for several."""
     if len(labels) == 1:
         return f"{noun} `{labels[0]}`"
-    return f"{len(labels)} {noun[:-1]}ies" if noun.endswith("y") else f"{len(labels)} {noun}s"
+    return counted(len(labels), noun)
 
 
 def verb(labels: Sequence[object], one: str, many: str) -> str:

@@ -22,7 +22,7 @@ from loraserve.review.assembly import Stage
 from loraserve.review.comparison import ResourceChange, StageComparison
 from loraserve.review.difference import Difference, Impact, Json
 from loraserve.review.finding import Level, ReviewFinding
-from loraserve.review.values import resource_of
+from loraserve.review.values import counted, resource_of
 
 #: Properties whose change replaces a role or policy under a new name or ARN.
 _NAMES = ("RoleName", "Path", "ManagedPolicyName")
@@ -53,7 +53,7 @@ def _boundaries(change: StageComparison) -> Iterator[ReviewFinding]:
                 rule="access.boundary",
                 level=Level.REVIEW,
                 stage=change.id,
-                title=f"permissions boundary {verb} {_count(len(differences), 'role')}",
+                title=f"permissions boundary {verb} {counted(len(differences), 'role')}",
                 consequence="The boundary limits what any policy can allow these roles.",
                 action="Ask the owner of the boundary.",
                 details=tuple(f"{each.stack}: {each.subject}" for each in differences),
@@ -67,7 +67,7 @@ def _boundaries(change: StageComparison) -> Iterator[ReviewFinding]:
             rule="access.narrower",
             level=Level.ROUTINE,
             stage=change.id,
-            title=f"permissions boundary set for {_count(len(added), 'role')}",
+            title=f"permissions boundary set for {counted(len(added), 'role')}",
             consequence="It limits what any policy can allow these roles.",
             differences=tuple(added),
         )
@@ -263,7 +263,3 @@ def _refers(value: Json, logical_id: str) -> bool:
 
 def _has_stack(stage: Stage | None, name: str) -> bool:
     return stage is not None and name in stage.stacks
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

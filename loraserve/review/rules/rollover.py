@@ -17,7 +17,7 @@ from loraserve.review.causes import (
     unknown_leaves,
 )
 from loraserve.review.comparison import StageComparison
-from loraserve.review.difference import Difference
+from loraserve.review.difference import Difference, Kind
 from loraserve.review.endpoint_update import (
     EndpointUpdate,
     Pair,
@@ -101,7 +101,7 @@ def _fleet(change: StageComparison, update: EndpointUpdate) -> ReviewFinding:
 
 
 def _own(pair: Pair) -> Iterator[Difference]:
-    return (each for each in pair.differences if each.name != "Tags" and each.kind.value != "attribute")
+    return (each for each in pair.differences if each.name != "Tags" and each.kind is not Kind.ATTRIBUTE)
 
 
 def _config_name(update: EndpointUpdate) -> Iterator[Difference]:

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from loraserve.review.comparison import equal
 from loraserve.review.difference import Difference, Impact, Kind
-from loraserve.review.finding import MAX_TITLE, Level, ReviewFinding
+from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.tooling import Entry, LockedPackage, Tooling
+from loraserve.review.values import title
 
 #: Beginnings of the addresses of npm's and Python's own index.
 INDEXES = ("https://registry.npmjs.org/", "https://pypi.org/", "https://files.pythonhosted.org/")
@@ -51,7 +52,9 @@ def _packages(
             rule="tooling.source",
             level=Level.REVIEW,
             stage="",
-            title=_cut(f"{changes[0].subject if len(changes) == 1 else f'{len(changes)} packages'}: {doubt}"),
+            title=title(
+                f"{changes[0].subject if len(changes) == 1 else f'{len(changes)} packages'}: {doubt}"
+            ),
             consequence="The code of a package runs at synth and deployment; templates do not show it.",
             action="Check where the lock file takes it from, and why.",
             details=tuple(_line(each) for each in changes),
@@ -63,7 +66,7 @@ def _packages(
             rule="tooling.library",
             level=Level.REVIEW if same_packages else Level.ROUTINE,
             stage="",
-            title=_cut(lines[0] if len(lines) == 1 else f"{len(lines)} packages change: {'; '.join(lines)}"),
+            title=title(lines[0] if len(lines) == 1 else f"{len(lines)} packages change: {'; '.join(lines)}"),
             consequence="The base was synthesized with the head's packages: what they change does not show."
             if same_packages
             else "What they change in the templates is among the other findings.",
@@ -99,7 +102,7 @@ def _options(before: Mapping[Entry, str], after: Mapping[Entry, str]) -> Iterato
             rule="tooling.source",
             level=Level.REVIEW,
             stage="",
-            title=_cut(f"pip's option {entry[1]} changes in {entry[0]}"),
+            title=title(f"pip's option {entry[1]} changes in {entry[0]}"),
             consequence="Packages may come from elsewhere, under the same names and versions.",
             action="Check which index answers for which package.",
             details=(_line(change),),
@@ -119,7 +122,7 @@ def _flags(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Revi
             rule="tooling.flags",
             level=Level.ROUTINE,
             stage="",
-            title=_cut(lines[0] if len(lines) == 1 else f"{len(lines)} feature flags of cdk.json change"),
+            title=title(lines[0] if len(lines) == 1 else f"{len(lines)} feature flags of cdk.json change"),
             consequence="What they change in the templates is among the other findings.",
             details=lines,
             differences=tuple(changes),
@@ -133,7 +136,7 @@ def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[R
             rule="tooling.settings",
             level=Level.ROUTINE if key in _WITHOUT_EFFECT else Level.REVIEW,
             stage="",
-            title=_cut(f"the setting {key} of cdk.json changes"),
+            title=title(f"the setting {key} of cdk.json changes"),
             consequence="It concerns `cdk watch` only."
             if key in _WITHOUT_EFFECT
             else "The CDK CLI goes by it in each synth and deployment, and no template shows it.",
@@ -164,7 +167,3 @@ def _difference(file: str, subject: str, before: Any, after: Any) -> Difference:
 def _line(change: Difference) -> str:
     values = ("none" if value is None else str(value) for value in (change.before, change.after))
     return f"{change.subject} {' → '.join(values)} ({change.name})"
-
-
-def _cut(title: str) -> str:
-    return title if len(title) <= MAX_TITLE else f"{title[: MAX_TITLE - 1]}…"
