@@ -15,11 +15,11 @@ from pydantic import ValidationError
 
 from adapters.source import HubSource, PackedSource, SourceError, parse_source
 from loraserve.review.assembly import Stage
+from loraserve.review.values import SEEDING, properties_of
 from stacks.facts import PackedAdapterFacts
 
 #: Text of an absent digest, and of no labels.
 NONE = "none"
-_SEEDING = "Custom::AdapterSeeding"
 
 
 class What(Enum):
@@ -103,12 +103,9 @@ def manifest_adapters(stage: Stage) -> tuple[PackedAdapterFacts, ...] | None:
 
 def packed_manifest(stage: Stage) -> Mapping[str, Any] | None:
     """Return the manifest in the asset that the seeder reads; None if it cannot be read."""
-    for stack in stage.stacks.values():
-        for resource in stack.resources.values():
-            if resource["Type"] == _SEEDING:
-                asset = stage.asset(resource.get("Properties", {}).get("ManifestKey"))
-                return None if asset is None else _manifest(asset.path)
-    return None
+    seeding = next(properties_of(stage, SEEDING), {})
+    asset = stage.asset(seeding.get("ManifestKey"))
+    return None if asset is None else _manifest(asset.path)
 
 
 def is_pinned(adapter: PackedAdapterFacts) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from loraserve.review.assembly import Asset, Stage
 from loraserve.review.comparison import equal
 from loraserve.review.difference import Json
-from loraserve.review.values import mappings
+from loraserve.review.values import SEEDING, mappings, properties_of
 
 #: Lines of a list of files.
 _MAX_FILES = 10
@@ -82,12 +82,10 @@ def rank_of(config: Mapping[str, Json]) -> int:
 
 
 def _manifests(stage: Stage | None) -> Iterator[Path]:
-    for stack in () if stage is None else stage.stacks.values():
-        for resource in stack.resources.values():
-            if resource["Type"] == "Custom::AdapterSeeding":
-                asset = stage.asset(resource.get("Properties", {}).get("ManifestKey")) if stage else None
-                if asset is not None:
-                    yield asset.path
+    for seeding in properties_of(stage, SEEDING):
+        asset = None if stage is None else stage.asset(seeding.get("ManifestKey"))
+        if asset is not None:
+            yield asset.path
 
 
 def _read(path: Path) -> dict[str, Json]:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from loraserve.review.assembly import Stage
 from loraserve.review.difference import Json
-from loraserve.review.values import mapping, mappings
+from loraserve.review.values import mappings, output_texts
 from stacks.facts import StageFacts
 from stacks.sizing.cost_estimate import BilledUsage, Estimate, Prices, estimate
 
@@ -36,11 +36,7 @@ def estimate_of(facts: StageFacts | None, prices: Prices | None = None) -> Estim
 
 def printed_cost(stage: Stage) -> str | None:
     """Return the side's own line of its cost, from the outputs; None if it has none."""
-    for stack in stage.stacks.values():
-        value = mapping(mapping(stack.template.get("Outputs")).get(OUTPUT)).get("Value")
-        if isinstance(value, str):
-            return value
-    return None
+    return next(output_texts(stage, OUTPUT), None)
 
 
 def priced_resources(stage: Stage) -> Json:

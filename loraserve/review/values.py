@@ -12,6 +12,8 @@ from loraserve.review.comparison import equal
 from loraserve.review.difference import Json
 from loraserve.review.finding import MAX_TITLE
 
+#: The custom resource that makes the store match the manifest.
+SEEDING = "Custom::AdapterSeeding"
 #: Characters of a value in a finding.
 _MAX_TEXT = 80
 
@@ -150,6 +152,14 @@ def resources_of(stage: Stage | None, *types: str) -> Iterator[tuple[str, str, M
 def properties_of(stage: Stage | None, kind: str) -> Iterator[Mapping[str, Any]]:
     """Yield the properties of each resource of a type on one side of a stage."""
     return (properties(resource) for _, _, resource in resources_of(stage, kind))
+
+
+def output_texts(stage: Stage, name: str) -> Iterator[str]:
+    """Yield the value of an output of each stack that has it as text."""
+    for stack in stage.stacks.values():
+        value = mapping(mapping(stack.template.get("Outputs")).get(name)).get("Value")
+        if isinstance(value, str):
+            yield value
 
 
 def is_object(value: Json) -> bool:

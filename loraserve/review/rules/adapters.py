@@ -11,8 +11,8 @@ from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference
 from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.resources import below, changed, is_whole, several
-from loraserve.review.rules.seeding import SEEDING, seeding
-from loraserve.review.values import resources_of, text, title
+from loraserve.review.rules.seeding import seeding
+from loraserve.review.values import SEEDING, resources_of, text, title
 from stacks.facts import PackedAdapterFacts
 
 #: Lines of a finding; the report's table has the others.

@@ -10,10 +10,9 @@ from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.rules.bucket_protection import JUDGES, OPENING, Judgement
 from loraserve.review.rules.lifecycle import compare_lifecycles
 from loraserve.review.rules.resources import changed, days, is_whole, label
-from loraserve.review.values import properties, text, title
+from loraserve.review.values import SEEDING, properties, text, title
 
 BUCKET = "AWS::S3::Bucket"
-_SEEDING = "Custom::AdapterSeeding"
 
 
 def buckets(change: StageComparison) -> Iterator[ReviewFinding]:
@@ -43,7 +42,7 @@ def _gone(change: StageComparison) -> Iterator[ReviewFinding]:
     ]
     other_store = [
         each.differences[index]
-        for each in changed(change, _SEEDING)
+        for each in changed(change, SEEDING)
         for index, one in enumerate(each.differences)
         if one.kind is Kind.PROPERTY and one.name == "Bucket"
     ]

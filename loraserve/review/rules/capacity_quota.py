@@ -10,6 +10,7 @@ from loraserve.review.assembly import Stage
 from loraserve.review.comparison import StageComparison
 from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Level, ReviewFinding
+from loraserve.review.values import output_texts
 
 OUTPUT = "InstanceQuota"
 #: End of the line of `stacks.config.derived.quota_line`.
@@ -84,9 +85,8 @@ def _compared(
 def _quota(stage: Stage) -> InstanceQuota | None:
     if stage.facts is not None:
         return InstanceQuota(stage.facts.fleet.instance_type, stage.facts.fleet.quota)
-    for stack in stage.stacks.values():
-        value = stack.template.get("Outputs", {}).get(OUTPUT, {}).get("Value")
-        if isinstance(value, str) and (found := _LINE.search(value)) is not None:
+    for value in output_texts(stage, OUTPUT):
+        if (found := _LINE.search(value)) is not None:
             return InstanceQuota(found["type"], int(found["quota"]))
     return None
 

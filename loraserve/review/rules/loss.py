@@ -12,9 +12,9 @@ from loraserve.review.rules.buckets import buckets
 from loraserve.review.rules.keys import keys
 from loraserve.review.rules.logs import log_groups
 from loraserve.review.rules.resources import changed, label, one_of, several
-from loraserve.review.values import text, title
+from loraserve.review.values import SEEDING, text, title
 
-_SEEDING, _ENDPOINT = "Custom::AdapterSeeding", "AWS::SageMaker::Endpoint"
+_ENDPOINT = "AWS::SageMaker::Endpoint"
 _POLICIES = ("DeletionPolicy", "UpdateReplacePolicy")
 #: Types of access, whose rules judge the cases of a condition.
 _ACCESS = ("Policy", "::Permission")
@@ -114,7 +114,7 @@ def _fates(change: StageComparison) -> Iterator[tuple[_Fate, str, Difference]]:
                 if before is None or after is None:
                     continue
                 yield _fate(resource, kept=after >= before), label(resource), each
-            elif resource.type == _SEEDING and each.name == "RetainData":
+            elif resource.type == SEEDING and each.name == "RetainData":
                 yield _Fate.KEPT if each.after in ("true", True) else _Fate.LOST, label(resource), each
     for each in change.facts("retention.retain_data"):
         yield _Fate.KEPT if each.after else _Fate.LOST, "the stage", each

@@ -9,7 +9,6 @@ from loraserve.review.difference import Difference, Kind
 from loraserve.review.finding import Level, ReviewFinding
 from loraserve.review.values import text, title, written
 
-SEEDING = "Custom::AdapterSeeding"
 #: Rules that each adapter is checked by.
 _RULES = (
     "Engine",
