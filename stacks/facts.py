@@ -120,6 +120,8 @@ class StageFacts(_Facts):
 
     name: str
     """Name of the stage file, e.g. `prod`."""
+    promote_from: str | None = None
+    """Stage that a release is verified in before this one."""
     endpoint_name: str
     engine: str
     image: ImageFacts

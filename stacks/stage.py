@@ -7,7 +7,8 @@ from constructs import Construct
 
 from stacks.config.checks import warnings
 from stacks.config.derived import cost_line, quota_line
-from stacks.config.stage_config import STACK_PREFIX, LoadedStage
+from stacks.config.stage_config import LoadedStage
+from stacks.config.stage_target import STACK_PREFIX
 from stacks.facts import StageFacts
 from stacks.guards import Guards
 from stacks.stage_facts import SynthesizedValues, stage_facts

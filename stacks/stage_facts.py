@@ -49,6 +49,7 @@ def stage_facts(stage: LoadedStage, values: SynthesizedValues, *, warnings: Sequ
     config = stage.config
     return StageFacts(
         name=stage.name,
+        promote_from=config.promote_from,
         endpoint_name=stage.endpoint_name,
         engine=config.engine.name,
         image=_image(config, values.image_asset),

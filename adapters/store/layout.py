@@ -6,6 +6,7 @@
     models/<model>/<revision>/…                            a base model, if it is mirrored
     seeding/<stack>/…                                      checkpoint, status and report of a stage's seeder
     captured/…                                             requests and responses, if a stage captures them
+    releases/…                                             releases, and records of the deployments
 
 Adapter objects are never overwritten: both engines cache adapters on disk and do not refresh them. The config
 of a revision, and that of a model, is uploaded last, after all other files are verified: if the config is in
@@ -33,6 +34,7 @@ REGISTRY_PREFIX = "registry/"
 MODELS_PREFIX = "models/"
 SEEDING_PREFIX = "seeding/"
 CAPTURED_PREFIX = "captured/"
+RELEASES_PREFIX = "releases/"
 
 
 def content_digest(sha256_by_file: Mapping[str, str]) -> str:

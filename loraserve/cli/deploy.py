@@ -46,10 +46,10 @@ def command(
     from loraserve.aws import client_factory
     from loraserve.cdk import interactive
     from loraserve.cdk_arguments import cdk_arguments
+    from loraserve.check_report import report
     from loraserve.deploy import deploy
     from loraserve.deployed import check_answers, check_metrics
     from loraserve.doctor.examination import examine
-    from loraserve.doctor.report import report
     from loraserve.doctor.requests import PATIENCE
     from loraserve.errors import LocalStage, NotDeployable
     from stacks.config.loading import LOCAL_STAGE, load_stages

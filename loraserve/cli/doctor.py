@@ -30,11 +30,11 @@ def command(
     from tempfile import TemporaryDirectory
 
     from loraserve.aws import client_factory
+    from loraserve.check_report import counts, document, report, watched
     from loraserve.doctor.examination import examine
-    from loraserve.doctor.finding import State
-    from loraserve.doctor.report import counts, document, report, watched
     from loraserve.doctor.requests import PATIENCE
     from loraserve.errors import LocalStage
+    from loraserve.finding import State
     from stacks.config.loading import LOCAL_STAGE, load_stages
     from stacks.project import ROOT
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from botocore.exceptions import ClientError
 
 from adapters.store.s3 import error_code
-from loraserve.doctor.finding import Finding, unknown
+from loraserve.finding import Finding, unknown
 
 #: The codes by which services refuse a caller: JSON and query services, EC2, SNS, and S3's HEAD requests,
 #: whose responses have no body.

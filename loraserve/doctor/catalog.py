@@ -24,7 +24,7 @@ from loraserve.doctor.checks import (
 )
 from loraserve.doctor.deployment import Deployment
 from loraserve.doctor.diagnosis import Check, Entry
-from loraserve.doctor.finding import Finding, unknown
+from loraserve.finding import Finding, unknown
 from stacks.config.stage_config import LoadedStage
 
 #: A check of what the deployment will use.

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapters.store.s3 import error_code
 from loraserve.aws import Client
-from loraserve.doctor.finding import Finding, unknown
+from loraserve.finding import Finding, unknown
 from stacks.config.stage_config import LoadedStage
 
 #: A check: yields its findings. It reads only, and may raise boto3's errors.

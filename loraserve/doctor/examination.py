@@ -5,24 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 from loraserve.aws import Client
 from loraserve.cdk import CdkError
+from loraserve.check_report import TableLine
 from loraserve.doctor.catalog import CREDENTIALS, catalog
 from loraserve.doctor.deployment import Deployment, synthesize
 from loraserve.doctor.diagnosis import Entry, findings
-from loraserve.doctor.finding import Finding, State, ok, problem, unknown
+from loraserve.finding import Finding, State, ok, problem, unknown
 from stacks.config.stage_config import LoadedStage
 
 _THREADS = 12
-
-
-class TableLine(NamedTuple):
-    """A finding, and its part of the table."""
-
-    group: str
-    finding: Finding
 
 
 def examine(stage: LoadedStage, client: Client, assembly: Path) -> Iterator[TableLine]:

@@ -19,10 +19,9 @@ from stacks.config.local_model import LocalModel
 from stacks.config.manifest import Manifest
 from stacks.config.memory_check import memory_refusal
 from stacks.config.stage_config import LoadedStage, StageConfig
+from stacks.config.stage_target import STAGE_NAME
 from stacks.typed_yaml import ConfigError, read
 
-#: The name of a stage is part of the endpoint's, `LoraServing-<Stage>-Serving`, which has 63 characters.
-STAGE_NAME = r"[a-z][a-z0-9]{0,30}"
 #: The stage that the laptop cloud runs.
 LOCAL_STAGE = "local"
 

@@ -23,10 +23,9 @@ from stacks.config.sections.network import Network
 from stacks.config.sections.observability import Observability
 from stacks.config.sections.rollout import Rollout
 from stacks.config.sections.security import Security
+from stacks.config.stage_target import STAGE_NAME, StageTarget
 from stacks.typed_yaml import Strict, shaped
 
-#: Beginning of every stack's name.
-STACK_PREFIX = "LoraServing-"
 _TAG = r"[A-Za-z0-9 _.:/=+@-]"
 _TAG_REMEDY = "write letters, digits, spaces and _ . : / = + @ - only"
 TagKey = Annotated[str, shaped(rf"{_TAG}{{1,128}}", f"{_TAG_REMEDY}, 1 to 128 of them")]
@@ -40,6 +39,11 @@ SecretName = Annotated[
 ]
 
 
+StageName = Annotated[
+    str, shaped(STAGE_NAME, "write the name of a stage file without .yaml: lower-case letters and digits")
+]
+
+
 class StageConfig(Strict):
     """A stage: account and region, base model, adapters, engine and infrastructure."""
 
@@ -47,6 +51,9 @@ class StageConfig(Strict):
     """AWS account; by default the one of the deploying credentials."""
     region: Annotated[str, AfterValidator(check_region)] = "us-east-1"
     """AWS region, one with SageMaker hosting."""
+    promote_from: StageName | None = None
+    """Stage that a release must be verified in before it is promoted to this one, e.g. `staging`. Stages of
+    a release name their `account`."""
     engine: Engine = Engine()
     """See below."""
     gateway: Gateway = Gateway()
@@ -107,18 +114,23 @@ class LoadedStage(BaseModel):
     """Base of the stage's relative paths."""
 
     @property
+    def target(self) -> StageTarget:
+        """Account, region and names of the stage's resources."""
+        return StageTarget(name=self.name, account=self.config.account, region=self.config.region)
+
+    @property
     def id(self) -> str:
         """Name of the stage in the CDK app, e.g. `Dev`."""
-        return self.name.capitalize()
+        return self.target.id
 
     def stack_name(self, stack: str) -> str:
-        """Name in CloudFormation of one of the stage's stacks, e.g. `LoraServing-Dev-Serving`."""
-        return f"{STACK_PREFIX}{self.id}-{stack}"
+        """Name in CloudFormation of one of the stage's stacks, see `StageTarget.stack_name`."""
+        return self.target.stack_name(stack)
 
     @property
     def endpoint_name(self) -> str:
-        """Name of the endpoint: that of its stack, because model and alarms are created before it."""
-        return self.stack_name("Serving")
+        """Name of the endpoint, see `StageTarget.endpoint_name`."""
+        return self.target.endpoint_name
 
     @property
     def local_model(self) -> Path | None:

@@ -11,7 +11,7 @@ from loraserve.aws import Client
 from loraserve.doctor.caller import caller
 from loraserve.doctor.deployed import described
 from loraserve.doctor.deployment import Deployment, resolved
-from loraserve.doctor.finding import Finding, ok, problem, unknown
+from loraserve.finding import Finding, ok, problem, unknown
 from stacks.config.stage_config import LoadedStage
 
 #: The CDK CLI's name of the bootstrap stack.

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.caller import caller
-from loraserve.doctor.finding import Finding, ok, problem
+from loraserve.finding import Finding, ok, problem
 from stacks.config.stage_config import LoadedStage
 
 _SIGN_IN = "sign in (`aws sso login`, `aws configure`), or name a profile: --profile NAME or AWS_PROFILE"

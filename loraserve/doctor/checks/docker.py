@@ -19,8 +19,8 @@ from typing import Any
 
 from loraserve.aws import Client
 from loraserve.doctor.deployment import Deployment, ImageBuild
-from loraserve.doctor.finding import Finding, ok, problem, unknown
 from loraserve.errors import UserError
+from loraserve.finding import Finding, ok, problem, unknown
 from stacks.config.stage_config import LoadedStage
 
 _SECONDS = 15

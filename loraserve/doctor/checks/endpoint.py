@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from loraserve.aws import Client
 from loraserve.doctor.deployment import Deployment
-from loraserve.doctor.finding import Finding, ok, problem, unknown
+from loraserve.finding import Finding, ok, problem, unknown
 from stacks.config.stage_config import LoadedStage
 
 #: An operation is in progress, and SageMaker refuses another one (DescribeEndpoint, `EndpointStatus`).

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from adapters.source import HubSource
 from loraserve.aws import Client
-from loraserve.doctor.finding import Finding
 from loraserve.doctor.sources.adapter_sources import CHECK, check_adapter_sources, source_groups
 from loraserve.doctor.sources.base_model import check_base_model
 from loraserve.doctor.sources.hub_access import HubAccess
 from loraserve.doctor.sources.s3_access import S3Access
 from loraserve.doctor.sources.seeder_token import seeder_token
+from loraserve.finding import Finding
 from stacks.config.stage_config import LoadedStage
 
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.answers import unanswered
-from loraserve.doctor.finding import Finding, ok, problem, unknown
+from loraserve.finding import Finding, ok, problem, unknown
 from stacks.config.stage_config import LoadedStage
 
 _CHECK = "image"

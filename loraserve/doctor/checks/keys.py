@@ -11,10 +11,10 @@ from botocore.exceptions import ClientError
 from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.answers import unanswered
-from loraserve.doctor.finding import Finding, ok, problem, unknown
 from loraserve.doctor.kms_keys import state_problem, state_remedy
 from loraserve.doctor.resource_policy import Verdict, all_of, identities, verdict
 from loraserve.doctor.target import account_of
+from loraserve.finding import Finding, ok, problem, unknown
 from stacks.config.stage_config import LoadedStage, StageConfig
 
 

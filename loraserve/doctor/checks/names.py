@@ -19,7 +19,7 @@ from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.deployed import resources
 from loraserve.doctor.deployment import Deployment
-from loraserve.doctor.finding import Finding, ok, problem, unknown
+from loraserve.finding import Finding, ok, problem, unknown
 from stacks.config.stage_config import LoadedStage
 
 #: Returns those of the names that exist.

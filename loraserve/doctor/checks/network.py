@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 
 from loraserve.aws import Client
 from loraserve.doctor.answers import unanswered
-from loraserve.doctor.finding import Finding, ok, problem
 from loraserve.doctor.routes import Routes
+from loraserve.finding import Finding, ok, problem
 from stacks.config.derived import has_mounted_model, most_instances, rollout_plan
 from stacks.config.sections.network import Network
 from stacks.config.stage_config import LoadedStage

@@ -17,7 +17,7 @@ from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.caller import Caller, caller
 from loraserve.doctor.deployment import Deployment, resolved
-from loraserve.doctor.finding import Finding, ok, problem, unknown
+from loraserve.finding import Finding, ok, problem, unknown
 from stacks.config.stage_config import LoadedStage
 
 #: Calls of loraserve/deploy.py; a test compares them with its source.

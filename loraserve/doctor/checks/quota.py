@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.deployment import Deployment
-from loraserve.doctor.finding import Finding, ok, problem, unknown
+from loraserve.finding import Finding, ok, problem, unknown
 from stacks.config.derived import most_instances, rollout_plan
 from stacks.config.stage_config import LoadedStage
 

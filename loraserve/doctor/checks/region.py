@@ -8,7 +8,7 @@ import botocore.session
 
 from adapters.closest import closest
 from loraserve.aws import Client
-from loraserve.doctor.finding import Finding, ok, problem
+from loraserve.finding import Finding, ok, problem
 from stacks.config.stage_config import LoadedStage
 
 #: `RegionOptStatus` of the Account Management API, for regions that can be used.

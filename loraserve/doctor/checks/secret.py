@@ -14,9 +14,9 @@ from adapters.store.s3 import error_code
 from ingest.hub_token import plain_token
 from loraserve.aws import Client
 from loraserve.doctor.answers import unanswered
-from loraserve.doctor.finding import Finding, ok, problem, unknown
 from loraserve.doctor.kms_keys import state_problem, state_remedy
 from loraserve.doctor.sources.seeder_token import how_to_store, tokens_page
+from loraserve.finding import Finding, ok, problem, unknown
 from stacks.config.stage_config import LoadedStage, StageConfig
 
 _CHECK = "Hub token"

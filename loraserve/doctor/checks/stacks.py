@@ -8,7 +8,7 @@ from typing import Any
 from loraserve.aws import Client
 from loraserve.doctor.deployed import described
 from loraserve.doctor.deployment import Deployment, PlannedStack
-from loraserve.doctor.finding import Finding, ok, problem
+from loraserve.finding import Finding, ok, problem
 from stacks.config.stage_config import LoadedStage
 
 #: States from which CloudFormation updates a stack. REVIEW_IN_PROGRESS is a stack that has a change set and

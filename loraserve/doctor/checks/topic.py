@@ -9,10 +9,10 @@ from botocore.exceptions import ClientError
 from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.answers import unanswered
-from loraserve.doctor.finding import Finding, ok, problem, unknown
 from loraserve.doctor.kms_keys import state_problem, state_remedy
 from loraserve.doctor.resource_policy import Requester, Verdict, all_of, service, verdict
 from loraserve.doctor.target import account_of
+from loraserve.finding import Finding, ok, problem, unknown
 from stacks.config.stage_config import LoadedStage
 
 _CHECK = "alarm topic"

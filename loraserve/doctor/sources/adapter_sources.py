@@ -15,9 +15,9 @@ from adapters.validation.check_adapter import check_adapter
 from adapters.validation.rules import Rules
 from ingest.adapter_files import AdapterFiles
 from ingest.locator import Locator
-from loraserve.doctor.finding import Finding, State, ok, problem, unknown
 from loraserve.doctor.sources.hub_access import HubAccess
 from loraserve.doctor.sources.s3_access import S3Access, UnusableSource
+from loraserve.finding import Finding, State, ok, problem, unknown
 from stacks.config.local_adapters import stage_rules
 from stacks.config.stage_config import LoadedStage
 

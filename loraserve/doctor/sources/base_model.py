@@ -14,10 +14,10 @@ from adapters.validation.base_model import BaseModelFacts, InvalidBaseModel
 from ingest.base_model import open_base_model
 from ingest.hub import ClosedRepository
 from ingest.model_files import ModelFiles, hub_model
-from loraserve.doctor.finding import Finding, ok, problem, unknown
 from loraserve.doctor.sources.disk import check_disk
 from loraserve.doctor.sources.hub_access import HubAccess
 from loraserve.doctor.sources.seeder_token import how_to_store
+from loraserve.finding import Finding, ok, problem, unknown
 from stacks.config.local_model import LocalModel
 from stacks.config.stage_config import LoadedStage
 

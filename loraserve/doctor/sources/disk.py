@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from loraserve.doctor.answers import unanswered
-from loraserve.doctor.finding import Finding, ok, problem, unknown
+from loraserve.finding import Finding, ok, problem, unknown
 from stacks.config.stage_config import StageConfig
 
 _CHECK = "disk of an instance"

@@ -11,8 +11,8 @@ from huggingface_hub.utils import get_session
 from adapters.source import SourceError
 from adapters.store.transfer import OutOfTime
 from ingest.hub import ClosedRepository, Hub, HubUnavailable
-from loraserve.doctor.finding import Finding, problem, unknown
 from loraserve.doctor.sources.seeder_token import SeederToken, how_to_store
+from loraserve.finding import Finding, problem, unknown
 from stacks.config.stage_config import StageConfig
 
 #: Time limit of all questions to the Hub: some hundred sources take about 15 s, five requests each.

@@ -21,9 +21,9 @@ from ingest.pytorch.converted_file import CHECKPOINT_FILE
 from ingest.s3_object import S3File
 from loraserve.aws import Client
 from loraserve.doctor.answers import is_refusal, unanswered
-from loraserve.doctor.finding import Finding, problem, unknown
 from loraserve.doctor.kms_keys import KeyOwner, key_owner
 from loraserve.errors import UserError
+from loraserve.finding import Finding, problem, unknown
 from stacks.config.stage_config import StageConfig
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from laptop_cloud.cloud import LaptopCloud
-from loraserve.doctor.finding import Finding, State
+from loraserve.finding import Finding, State
 from stacks.config.loading import load_stage
 from stacks.config.stage_config import LoadedStage
 from stacks.project import ROOT

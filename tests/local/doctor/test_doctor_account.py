@@ -21,7 +21,7 @@ from loraserve.cdk import cdk
 from loraserve.doctor.catalog import CREDENTIALS, catalog
 from loraserve.doctor.deployment import Deployment, synthesize
 from loraserve.doctor.diagnosis import findings
-from loraserve.doctor.finding import Finding, State
+from loraserve.finding import Finding, State
 from stacks.config.loading import load_stages
 from stacks.config.stage_config import LoadedStage
 from stacks.project import ROOT

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from laptop_cloud.cloud import LaptopCloud
 from loraserve.doctor.checks import image, keys, network, secret, topic
-from loraserve.doctor.finding import Finding, State
+from loraserve.finding import Finding, State
 from tests.hub.server import HubServer
 from tests.local.doctor.sources_stage import ACCOUNT, Check, Doctor, assert_healthy, stage_in
 

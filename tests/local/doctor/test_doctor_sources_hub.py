@@ -15,8 +15,8 @@ import pytest
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
 from laptop_cloud.cloud import LaptopCloud
 from loraserve.doctor.checks import hub
-from loraserve.doctor.finding import Finding, State
 from loraserve.doctor.sources import hub_access
+from loraserve.finding import Finding, State
 from tests.harness import factories
 from tests.harness.checkpoints import write_checkpoint
 from tests.harness.ports import free_port

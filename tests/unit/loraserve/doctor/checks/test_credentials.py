@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import NoCredentialsError, ProfileNotFound, TokenRetrievalError
 
 from loraserve.doctor.checks.credentials import check
-from loraserve.doctor.finding import State
+from loraserve.finding import State
 from stacks.config.stage_config import LoadedStage
 from tests.unit.loraserve.doctor.aws_answers import answering
 

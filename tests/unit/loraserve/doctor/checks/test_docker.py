@@ -7,7 +7,7 @@ import pytest
 
 from loraserve.doctor.checks import docker
 from loraserve.doctor.deployment import Deployment, ImageBuild
-from loraserve.doctor.finding import Finding, State
+from loraserve.finding import Finding, State
 from stacks.config.loading import load_stages
 from stacks.config.stage_config import LoadedStage
 from stacks.project import ROOT

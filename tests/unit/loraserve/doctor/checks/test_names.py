@@ -9,7 +9,7 @@ from botocore.stub import Stubber
 
 from loraserve.doctor.checks.names import TYPES, check, fixed_names
 from loraserve.doctor.deployment import Deployment, PlannedStack
-from loraserve.doctor.finding import State
+from loraserve.finding import State
 from stacks.config.loading import load_stages
 from stacks.project import ROOT
 

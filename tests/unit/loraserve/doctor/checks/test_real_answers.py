@@ -20,10 +20,10 @@ from botocore.exceptions import ClientError
 
 from adapters.source import S3Source, SourceError
 from loraserve.doctor.checks import image, keys, network, secret, topic
-from loraserve.doctor.finding import Finding, State
 from loraserve.doctor.sources.disk import check_disk
 from loraserve.doctor.sources.s3_access import S3Access, UnusableSource
 from loraserve.doctor.sources.seeder_token import seeder_token
+from loraserve.finding import Finding, State
 from stacks.config.loading import load_stage
 from stacks.config.stage_config import StageConfig
 from stacks.project import ROOT

@@ -3,7 +3,7 @@
 import pytest
 
 from loraserve.doctor.checks.region import has_sagemaker, is_enabled, offers_instance
-from loraserve.doctor.finding import State
+from loraserve.finding import State
 from stacks.config.stage_config import LoadedStage
 from tests.unit.loraserve.doctor.aws_answers import answering
 

@@ -5,7 +5,7 @@ import pytest
 from laptop_cloud.api.service_model import service_model
 from loraserve.doctor.checks.stacks import judged
 from loraserve.doctor.deployment import PlannedStack
-from loraserve.doctor.finding import State
+from loraserve.finding import State
 from stacks.config.stage_config import LoadedStage
 
 STACK = PlannedStack("Dev/Serving", "LoraServing-Dev-Serving", {})

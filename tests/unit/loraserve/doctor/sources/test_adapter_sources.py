@@ -1,8 +1,8 @@
 """Groups of sources, and findings that differ in their source only."""
 
 from adapters.source import HubSource
-from loraserve.doctor.finding import State, problem, unknown
 from loraserve.doctor.sources.adapter_sources import SourceGroup, collapsed
+from loraserve.finding import State, problem, unknown
 
 
 def group(name: str, *others: str) -> SourceGroup:

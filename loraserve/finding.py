@@ -1,4 +1,4 @@
-"""The result of a check."""
+"""The result of a check: of the doctor, of a promotion before its deployment, of a verification after it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ class State(StrEnum):
     """✓: asked, and as the deployment needs it."""
     PROBLEM = "problem"
     """✗: it would stop the deployment, or leave an endpoint that cannot work."""
+    WARNING = "warning"
+    """!: asked, and unusual; it stops nothing."""
     UNKNOWN = "unknown"
     """–: not asked or not answered, e.g. for lack of a permission; never reported as OK."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's table."""
+    """One line of a table of checks."""
 
     check: str
     """Subject of the check, a noun of a few words, e.g. `instance quota`."""
@@ -38,6 +40,11 @@ def ok(check: str, found: str) -> Finding:
 def problem(check: str, found: str, remedy: str) -> Finding:
     """Return a finding that would stop the deployment."""
     return Finding(check, State.PROBLEM, found, remedy)
+
+
+def warning(check: str, found: str, remedy: str = "") -> Finding:
+    """Return a finding that stops nothing."""
+    return Finding(check, State.WARNING, found, remedy)
 
 
 def unknown(check: str, found: str, remedy: str = "") -> Finding:

@@ -1,22 +1,52 @@
-"""The findings as a table for people and as a document for programs."""
+"""Findings of checks as a table for people and as a document for programs."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loraserve.doctor.examination import TableLine
-from loraserve.doctor.finding import State
+from loraserve.finding import Finding, State
 
-_MARKS = {State.OK: ("✓", "green"), State.PROBLEM: ("✗", "red"), State.UNKNOWN: ("–", "yellow")}
+_MARKS = {
+    State.OK: ("✓", "green"),
+    State.PROBLEM: ("✗", "red"),
+    State.WARNING: ("!", "yellow"),
+    State.UNKNOWN: ("–", "yellow"),
+}
 
 
-def report(console: Console, lines: Iterable[TableLine], *, progress: Console | None = None) -> int:
+class TableLine(NamedTuple):
+    """A finding, and its part of the table."""
+
+    group: str
+    finding: Finding
+
+
+class Ending(NamedTuple):
+    """The end of the line with the counts."""
+
+    problems: str
+    """With problems, e.g. `correct them before the deployment`."""
+    none: str
+    """Without."""
+
+
+DEPLOYMENT = Ending("correct them before the deployment", "nothing found that would stop the deployment")
+
+
+def report(
+    console: Console,
+    lines: Iterable[TableLine],
+    *,
+    ending: Ending = DEPLOYMENT,
+    progress: Console | None = None,
+) -> int:
     """Print the table and a line with the counts; return the number of problems.
 
     While the checks run, `progress` (by default `console`) shows the one that ended last.
@@ -26,7 +56,7 @@ def report(console: Console, lines: Iterable[TableLine], *, progress: Console | 
         console.print(table(known))
     # The table pads every line to its widest, which would fill a file with blanks.
     console.file.write("".join(f"{line.rstrip()}\n" for line in rendered.get().splitlines()))
-    console.print(summary_line(known), highlight=False)
+    console.print(summary_line(known, ending), highlight=False)
     return counts(known)[State.PROBLEM]
 
 
@@ -60,15 +90,14 @@ def counts(lines: Iterable[TableLine]) -> Counter[State]:
     return Counter(line.finding.state for line in lines)
 
 
-def summary_line(lines: Sequence[TableLine]) -> str:
+def summary_line(lines: Sequence[TableLine], ending: Ending = DEPLOYMENT) -> str:
     """Make the line with the counts."""
     found = counts(lines)
-    end = (
-        "correct them before the deployment"
-        if found[State.PROBLEM]
-        else "nothing found that would stop the deployment"
-    )
-    return f"{found[State.OK]} ✓, {found[State.PROBLEM]} ✗, {found[State.UNKNOWN]} – (not checked): {end}"
+    numbers = [f"{found[State.OK]} ✓", f"{found[State.PROBLEM]} ✗"]
+    if found[State.WARNING]:
+        numbers.append(f"{found[State.WARNING]} !")
+    end = ending.problems if found[State.PROBLEM] else ending.none
+    return f"{', '.join(numbers)}, {found[State.UNKNOWN]} – (not checked): {end}"
 
 
 def document(stage: str, lines: Sequence[TableLine]) -> str:
