@@ -48,6 +48,19 @@ def find_image(account: Account, repository: str, reference: str) -> StoredImage
     return None
 
 
+def image_labels(account: Account, repository: str, reference: str) -> dict[str, str]:
+    """Return the labels in the configuration of an image of one platform; empty without them."""
+    ecr: Any = import_module("ministack.services.ecr")
+    found = find_image(account, repository, reference)
+    if found is None:
+        return {}
+    manifests = ecr._manifest_blobs.get_scoped(account.id, account.region, repository) or {}
+    blobs = ecr._layer_blobs.get_scoped(account.id, account.region, repository) or {}
+    manifest = json.loads(manifests.get(found.digest) or b"{}")
+    config = json.loads(blobs.get(manifest.get("config", {}).get("digest")) or b"{}")
+    return dict((config.get("config") or {}).get("Labels") or {})
+
+
 def denial(access_key: str, action: str, account: Account, repository: str) -> str | None:
     """Return why the policies of the caller and of the repository do not allow `action`; None if they do."""
     responses: Any = import_module("ministack.core.responses")
