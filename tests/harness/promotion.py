@@ -6,7 +6,6 @@ The stages have the sample base model, six sample adapters and `image: asset`. T
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys

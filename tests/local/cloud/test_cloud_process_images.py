@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION
+from laptop_cloud.api.account import DEFAULT_ACCOUNT
 from laptop_cloud.cloud import LaptopCloud
 from tests.harness.tiny_image import push, tiny_image
 from tests.local.cloud.conftest import IMAGES, SageMaker
@@ -44,20 +44,25 @@ def pushed(cloud: LaptopCloud, process: str, tag: str) -> str:
     return image.digest
 
 
-def endpoint(cloud: LaptopCloud, tag: str) -> Any:
+@pytest.fixture(scope="module")
+def sagemaker(cloud: LaptopCloud) -> SageMaker:
+    return SageMaker(cloud)
+
+
+def endpoint(sagemaker: SageMaker, tag: str) -> Any:
     """Create an endpoint; return its description when it is settled."""
-    sagemaker, name = SageMaker(cloud), f"with-{tag}"
+    name = f"with-{tag}"
     container = {"Image": f"{HOST}/{REPOSITORY}:{tag}"}
     sagemaker.api.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
     sagemaker.api.create_endpoint(EndpointName=name, EndpointConfigName=sagemaker.config(name))
     return sagemaker.settled(name)
 
 
-def test_the_process_serves_with_the_digest_of_the_image(cloud: LaptopCloud) -> None:
+def test_the_process_serves_with_the_digest_of_the_image(cloud: LaptopCloud, sagemaker: SageMaker) -> None:
     permit(cloud, *PULLS)
     digest = pushed(cloud, "localhost/echo", "one")
     assert pushed(cloud, "localhost/echo", "another") != digest
-    described = endpoint(cloud, "one")
+    described = endpoint(sagemaker, "one")
     assert described["EndpointStatus"] == "InService"
     [deployed] = described["ProductionVariants"][0]["DeployedImages"]
     assert deployed["SpecifiedImage"] == f"{HOST}/{REPOSITORY}:one"
@@ -67,16 +72,18 @@ def test_the_process_serves_with_the_digest_of_the_image(cloud: LaptopCloud) -> 
 
 
 @pytest.mark.parametrize("action", PULLS)
-def test_the_execution_role_must_be_able_to_pull_the_image(cloud: LaptopCloud, action: str) -> None:
+def test_the_execution_role_must_be_able_to_pull_the_image(
+    cloud: LaptopCloud, sagemaker: SageMaker, action: str
+) -> None:
     permit(cloud, *(each for each in PULLS if each != action))
     tag = action.partition(":")[2].lower()
     pushed(cloud, "localhost/echo", tag)
-    described = endpoint(cloud, tag)
+    described = endpoint(sagemaker, tag)
     assert described["EndpointStatus"] == "Failed"
     assert f"does not have {action.partition(':')[2]} permission" in described["FailureReason"]
 
 
-def test_a_process_that_does_not_exist_is_named(cloud: LaptopCloud) -> None:
+def test_a_process_that_does_not_exist_is_named(cloud: LaptopCloud, sagemaker: SageMaker) -> None:
     permit(cloud, *PULLS)
     pushed(cloud, "localhost/missing", "missing")
-    assert "'localhost/missing' is not one of them" in endpoint(cloud, "missing")["FailureReason"]
+    assert "'localhost/missing' is not one of them" in endpoint(sagemaker, "missing")["FailureReason"]
