@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from adapters.store.registry import AdapterRegistry
+from adapters.store.s3 import error_code
 from container.gateway.telemetry import names
 from loraserve.adapters.open_store import deployed_bucket
 from loraserve.aws import Client
@@ -27,6 +28,7 @@ from loraserve.client import EndpointClient, Generation, InvocationError, runtim
 from loraserve.doctor.answers import REFUSALS, is_refusal
 from loraserve.errors import UserError
 from stacks.config.stage_config import LoadedStage
+from stacks.config.stage_target import StageTarget
 
 #: Statuses of an endpoint that end by themselves (DescribeEndpoint, `EndpointStatus`).
 _BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack")
@@ -47,13 +49,13 @@ class NotAsDeployed(UserError):
     """An endpoint that is not as it was deployed, or does not answer."""
 
 
-def check_config(console: Console, stage: LoadedStage, client: Client) -> None:
+def check_config(console: Console, target: StageTarget, client: Client) -> None:
     """Raise `NotAsDeployed` unless the endpoint is in service on the stack's config.
 
     SageMaker may have rolled it back. Waits for an update under way, such as autoscaling's. Warns if the
     endpoint records another share of the requests than the config says: an update may retain the old one.
     """
-    sagemaker, endpoint = client("sagemaker"), stage.endpoint_name
+    sagemaker, endpoint = client("sagemaker"), target.endpoint_name
     found = client("cloudformation").describe_stack_resource(
         StackName=endpoint, LogicalResourceId="EndpointConfig"
     )
@@ -74,6 +76,20 @@ def check_config(console: Console, stage: LoadedStage, client: Client) -> None:
             f"{endpoint} records {captured} % of its requests, and the stage file says {share} %: the update "
             "retained the old setting. Delete the endpoint's stack and deploy again to change it",
         )
+
+
+def live_config(sagemaker: Any, name: str) -> dict[str, Any] | None:
+    """Describe an endpoint config; None if it is deleted, which SageMaker allows of a config in use.
+
+    SageMaker has no separate code for a resource that does not exist.
+    """
+    try:
+        found: dict[str, Any] = sagemaker.describe_endpoint_config(EndpointConfigName=name)
+    except ClientError as error:
+        if error_code(error) == "ValidationException" and "Could not find" in _message(error):
+            return None
+        raise
+    return found
 
 
 def check_answers(console: Console, stage: LoadedStage, client: Client) -> None:

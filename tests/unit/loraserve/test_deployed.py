@@ -114,7 +114,7 @@ def test_the_deployed_config_is_found_whatever_the_case_of_its_arn(cloud: Cloud,
     cloud.physical(physical)
     cloud.endpoint()
     cloud.config()
-    check_config(cloud.console, STAGE, cloud)
+    check_config(cloud.console, STAGE.target, cloud)
     assert cloud.output.getvalue() == ""
 
 
@@ -124,7 +124,7 @@ def test_an_update_under_way_is_waited_for(cloud: Cloud) -> None:
     cloud.endpoint("RollingBack", "older")
     cloud.endpoint()
     cloud.config()
-    check_config(cloud.console, STAGE, cloud)
+    check_config(cloud.console, STAGE.target, cloud)
 
 
 @pytest.mark.parametrize(("status", "config"), [("InService", "older"), ("UpdateRollbackFailed", CONFIG)])
@@ -132,7 +132,7 @@ def test_an_endpoint_that_is_not_as_deployed_is_an_error(cloud: Cloud, status: s
     cloud.physical()
     cloud.endpoint(status, config, FailureReason="an alarm")
     with pytest.raises(NotAsDeployed, match=f"is {status} on {config}; deployed was {CONFIG}: an alarm"):
-        check_config(cloud.console, STAGE, cloud)
+        check_config(cloud.console, STAGE.target, cloud)
 
 
 def live(percent: int, enabled: bool = True) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def test_a_retained_share_of_captured_requests_is_a_warning(
     cloud.physical()
     cloud.endpoint(**live)
     cloud.config(**wanted)
-    check_config(cloud.console, STAGE, cloud)
+    check_config(cloud.console, STAGE.target, cloud)
     assert (warning or "") in cloud.output.getvalue()
     assert bool(cloud.output.getvalue()) == (warning is not None)
 
