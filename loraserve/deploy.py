@@ -14,8 +14,10 @@ from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.cdk import CdkError
 from loraserve.cdk_arguments import CdkArguments
-from loraserve.deployed import check_config, live_config
 from loraserve.diff import stack_templates
+from loraserve.stacks_deployed import stage_stacks
+from loraserve.verify.endpoint import endpoint_config, live_endpoint
+from loraserve.verify.serving import require_config
 from stacks.config.stage_target import StageTarget
 
 #: Runs `cdk ARGUMENTS`; raises `CdkError`.
@@ -65,7 +67,8 @@ def deploy(
     type is taken for another one than the new config's, which is right for both.
 
     Raises `CdkError`; `NotAsDeployed` if the endpoint has another config afterwards, because SageMaker has
-    rolled it back; and boto3's errors if the endpoint cannot be described or scaled out.
+    rolled it back (`SilentRollback` if CloudFormation reports the update complete); and boto3's errors if the
+    endpoint cannot be described or scaled out.
     """
     synthesized = ("--app", str(assembly), *arguments.common)
     wanted, rolling = _wanted(dict(stack_templates(assembly))[f"{target.id}/Serving"])
@@ -98,18 +101,7 @@ def deploy(
             console.print(f"{endpoint}: the update failed; autoscaling is restored.")
             cdk("deploy", f"{target.id}/Scaling", "--exclusively", *synthesized, *arguments.own)
         raise
-    check_config(console, target, client)
-
-
-def stage_stacks(cloudformation: Any, target: StageTarget) -> list[dict[str, Any]]:
-    """Describe the stacks of a stage that exist, a failed one included."""
-    pages = cloudformation.get_paginator("describe_stacks").paginate()
-    return [
-        stack
-        for page in pages
-        for stack in page["Stacks"]
-        if stack["StackName"].startswith(target.stack_name("")) and stack["StackStatus"] != "DELETE_COMPLETE"
-    ]
+    require_config(console, target, client)
 
 
 def _never_made(cloudformation: Any, target: StageTarget) -> list[str]:
@@ -131,17 +123,14 @@ def _wanted(template: Path) -> tuple[_Fleet, bool]:
 
 def _deployed(sagemaker: Any, endpoint: str) -> _Fleet | None:
     """Describe the current fleet; None if the endpoint does not exist."""
-    try:
-        described = sagemaker.describe_endpoint(EndpointName=endpoint)
-    except ClientError as error:
-        if error_code(error) == "ValidationException":
-            return None
-        raise
+    described = live_endpoint(sagemaker, endpoint)
+    if described is None:
+        return None
     if "ProductionVariants" not in described:
         why = described.get("FailureReason", "wait until it is not")
         raise CdkError(f"{endpoint} is {described['EndpointStatus']}: {why}")
     [variant] = described["ProductionVariants"]
-    config = live_config(sagemaker, described["EndpointConfigName"])
+    config = endpoint_config(sagemaker, described["EndpointConfigName"])
     instance_type = None if config is None else config["ProductionVariants"][0]["InstanceType"]
     return _Fleet(variant["VariantName"], instance_type, variant["DesiredInstanceCount"])
 

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from adapters.store.s3 import error_code
 from loraserve.aws import Client
-from loraserve.deploy import Cdk, stage_stacks
+from loraserve.deploy import Cdk
 from loraserve.errors import NotDeployed, UserError
+from loraserve.stacks_deployed import stage_stacks
 from stacks.config.stage_config import LoadedStage
 
 #: Values of a resource's `DeletionPolicy` with which CloudFormation keeps it.

@@ -11,9 +11,9 @@ from typer.testing import CliRunner, Result
 from loraserve import aws, cdk, deploy, deployed
 from loraserve.check_report import TableLine
 from loraserve.cli.commands import app
-from loraserve.deployed import NotAsDeployed
 from loraserve.doctor import examination
 from loraserve.finding import Finding, ok, problem, unknown
+from loraserve.verify.serving import NotAsDeployed
 
 QUOTA = problem("quota", "0 of ml.g5.xlarge", "ask for more")
 
