@@ -48,18 +48,6 @@ def find_image(account: Account, repository: str, reference: str) -> StoredImage
     return None
 
 
-def account_of(access_key: str, region: str) -> Account:
-    """Return the account of an access key: the key itself, or that of the assumed role."""
-    responses: Any = import_module("ministack.core.responses")
-
-    def scoped() -> str:
-        responses.set_request_account_id(access_key)
-        found: str = responses.get_account_id()
-        return found
-
-    return Account(contextvars.copy_context().run(scoped), region)
-
-
 def denial(access_key: str, action: str, account: Account, repository: str) -> str | None:
     """Return why the policies of the caller and of the repository do not allow `action`; None if they do."""
     responses: Any = import_module("ministack.core.responses")

@@ -7,21 +7,20 @@ and the error of DescribeImages for an image that does not exist, which the CDK 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
-from laptop_cloud.api.account import DEFAULT_ACCOUNT, Account
+from laptop_cloud.api.account import Account
 from laptop_cloud.api.asgi import App, Headers, Message, Receive, Send, header, read_body, respond
 from laptop_cloud.api.service import JSON_1_1, ServiceError
 from laptop_cloud.ministack import ecr
+from laptop_cloud.ministack.callers import Principal, principal
 from laptop_cloud.registry.actions import RegistryRequest, registry_request
-from laptop_cloud.registry.tokens import AuthorizationTokens, Principal
+from laptop_cloud.registry.tokens import AuthorizationTokens
 
 #: The prefix of ECR's operations in `X-Amz-Target`.
 _TARGET: Final = b"AmazonEC2ContainerRegistry_V20150921."
-_ACCESS_KEY: Final = re.compile(rb"Credential=([^/]+)/\d{8}/([a-z0-9-]+)/")
 _CONTROL_BODY_LIMIT: Final = 1_048_576
 _VERSION: Final = (b"docker-distribution-api-version", b"registry/2.0")
 
@@ -137,11 +136,7 @@ def _with_missing_images(caller: Principal, request: Any, content: Any) -> Any:
 
 def _caller(headers: Headers) -> Principal:
     """Return the caller of a signed request."""
-    found = _ACCESS_KEY.search(header(headers, b"authorization") or b"")
-    if found is None:
-        return Principal(DEFAULT_ACCOUNT, Account.of(""))
-    access_key, region = found[1].decode("latin-1"), found[2].decode("latin-1")
-    return Principal(access_key, ecr.account_of(access_key, region))
+    return principal((header(headers, b"authorization") or b"").decode("latin-1"))
 
 
 def _scoped(scope: Message, account: Account) -> Message:
