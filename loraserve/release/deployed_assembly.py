@@ -20,7 +20,9 @@ from loraserve.aws import Client
 from loraserve.release.ledger import Ledger
 from loraserve.release.opened import open_release
 from loraserve.release.record import DeploymentRecord
-from loraserve.release.release import ReleaseError, template_sha256
+from loraserve.release.release import ReleaseError, as_returned, template_sha256
+from loraserve.review.assembly import Stage
+from loraserve.review.difference import Json
 from loraserve.review.sides import Side
 from loraserve.stacks_deployed import deployed_template, stage_stacks
 from stacks.config.stage_target import StageTarget
@@ -66,29 +68,21 @@ def deployed_side(
     stacks: Sequence[DeployedStack],
     ledger: Ledger | None,
     *,
-    dependencies: Mapping[str, Sequence[str]],
+    release: Stage,
 ) -> Iterator[Side]:
-    """Make the base of a review; its files exist within the block.
-
-    CloudFormation does not know the order of the stacks: it is that of `dependencies`, the release's, by name
-    within the stage.
-    """
+    """Make the base of a review of `release`; its files exist within the block."""
     current = None if ledger is None else ledger.current()
     with TemporaryDirectory(prefix="lora-serving-deployed-") as name:
         folder = Path(name)
-        release = None if ledger is None else _stored(ledger, current, stacks, folder)
-        if release is not None and current is not None:
-            with open_release(release) as opened:
-                yield Side(
-                    name=f"release {current.release}, deployed",
-                    commit=current.commit,
-                    assembly=opened.assembly,
-                    only=target.id,
-                )
+        stored = _stored(ledger, current, stacks, folder)
+        commit = "" if current is None else current.commit
+        if stored is not None:
+            with open_release(stored) as opened:
+                name = f"release {opened.release.release}, deployed"
+                yield Side(name=name, commit=commit, assembly=opened.assembly, only=target.id)
             return
         assembly = folder / "assembly"
-        write_assembly(assembly, target, stacks, dependencies=dependencies)
-        commit = "" if current is None else current.commit
+        write_assembly(assembly, target, stacks, release)
         yield Side(name="deployed stacks", commit=commit, assembly=assembly, only=target.id)
 
 
@@ -96,24 +90,26 @@ def write_assembly(
     folder: Path,
     target: StageTarget,
     stacks: Sequence[DeployedStack],
-    *,
-    dependencies: Mapping[str, Sequence[str]],
+    release: Stage,
 ) -> None:
     """Write a cloud assembly of a stage's deployed stacks; without stacks it has no stage.
 
-    Its form is that of cloud-assembly-schema, in the part that `read_assembly` reads.
+    Its form is that of cloud-assembly-schema, in the part that `read_assembly` reads. What CloudFormation does
+    not return is taken from the `release`: the order of the stacks, and characters beyond ASCII.
     """
     nested = f"assembly-{target.id}"
     (folder / nested).mkdir(parents=True)
     artifacts: dict[str, Any] = {}
     for stack in stacks:
         stack_name, file = target.stack_name(stack.name), f"{stack.name}.template.json"
-        (folder / nested / file).write_text(json.dumps(stack.template))
+        known = release.stacks.get(stack.name)
+        template = stack.template if known is None else with_characters(stack.template, known.template)
+        (folder / nested / file).write_text(json.dumps(template))
         artifacts[stack_name] = {
             "type": "aws:cloudformation:stack",
             "environment": f"aws://{target.account}/{target.region}",
             "displayName": f"{target.id}/{stack.name}",
-            "dependencies": [target.stack_name(each) for each in dependencies.get(stack.name, ())],
+            "dependencies": [target.stack_name(each) for each in (known.dependencies if known else ())],
             "properties": {
                 "templateFile": file,
                 "stackName": stack_name,
@@ -130,15 +126,28 @@ def write_assembly(
     _write_manifest(folder, {nested: stage} if stacks else {})
 
 
+def with_characters(returned: Json, released: Json) -> Json:
+    """Put the characters back that GetTemplate returns as `?`, where the release has the same text."""
+    if isinstance(returned, dict) and isinstance(released, dict):
+        return {key: with_characters(value, released.get(key)) for key, value in returned.items()}
+    if isinstance(returned, list) and isinstance(released, list) and len(returned) == len(released):
+        return [with_characters(one, other) for one, other in zip(returned, released, strict=True)]
+    if isinstance(returned, str) and isinstance(released, str):
+        return released if returned == as_returned(released) else returned
+    return returned
+
+
 def _write_manifest(folder: Path, artifacts: Mapping[str, Any]) -> None:
     (folder / "manifest.json").write_text(json.dumps({"version": "0.0.0", "artifacts": artifacts}))
 
 
 def _stored(
-    ledger: Ledger, current: DeploymentRecord | None, stacks: Sequence[DeployedStack], folder: Path
+    ledger: Ledger | None, current: DeploymentRecord | None, stacks: Sequence[DeployedStack], folder: Path
 ) -> Path | None:
     """Download the current record's release; None if it is not what CloudFormation has, or is not stored."""
-    if current is None or current.release is None or dict(current.templates) != templates_sha256(stacks):
+    if ledger is None or current is None or current.release is None:
+        return None
+    if dict(current.templates) != templates_sha256(stacks):
         return None
     try:
         return ledger.download(current.release, folder)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from loraserve.finding import Finding, ok, problem, warning
+from loraserve.release.giving import GivingStage
 from loraserve.release.record import DeploymentRecord, Outcome
 from loraserve.release.release import Release
 
@@ -25,22 +26,31 @@ def soak_ends(record: DeploymentRecord, soak: int) -> datetime:
 
 
 def check_previous(
-    release: Release, giving: str, record: DeploymentRecord | None, soak: int, now: datetime
+    release: Release, giving: GivingStage, soak: int, now: datetime
 ) -> Iterator[Finding]:
-    """Compare the record of what serves in the stage `giving` with the release."""
-    promote = f"`make promote STAGE={giving} RELEASE=…` with release {release.release}, which verifies it"
+    """Compare the record of what serves in the stage before with the release."""
+    name, record = giving.target.name, giving.record
+    promote = f"`make promote STAGE={name} RELEASE=…` with release {release.release}, which verifies it"
+    if giving.refusal:
+        yield problem(
+            _CHECK,
+            f"the record of {name} cannot be read: {giving.refusal}",
+            f"list this stage's account or deploy role in `store_readers` of stages/{name}.yaml and deploy it; "
+            f"the roles of its account are made by `make roles STAGE={name}`",
+        )
+        return
     if record is None:
-        yield problem(_CHECK, f"{giving} has no record of a deployment", f"first {promote}")
+        yield problem(_CHECK, f"{name} has no record of a deployment", f"first {promote}")
         return
     what = f"{record.kind.value} of {record.commit[:7]}" if record.release is None else record.release
-    found = f"{giving} has {what}, {record.outcome.value}, since {record.ended}"
+    found = f"{name} has {what}, {record.outcome.value}, since {record.ended}"
     if (record.release, record.tar_sha256) != (release.release, release.tar_sha256):
         yield problem(
             _CHECK, f"{found}: not release {release.release} with the same archive", f"first {promote}"
         )
     elif record.outcome is not Outcome.VERIFIED:
         yield problem(
-            _CHECK, found, f"correct what its verification found (`make verify STAGE={giving}`), then {promote}"
+            _CHECK, found, f"correct what its verification found (`make verify STAGE={name}`), then {promote}"
         )
     elif (ends := soak_ends(record, soak)) > now:
         yield warning(
