@@ -1,4 +1,4 @@
-"""Origin of what runs: the container's image, pins of sources, code of the model's repository, stage before."""
+"""Origin of what runs: the image, pins of sources, code of the model's repository, the stage before."""
 
 from __future__ import annotations
 
