@@ -71,8 +71,8 @@ def sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ReleaseError(
-            f"{path} cannot be read: {error.strerror}; name the folder of a release, as `make release` writes "
-            "it"
+            f"{path} cannot be read: {error.strerror}; name the folder of a release, which `make release` "
+            "writes"
         ) from error
 
 

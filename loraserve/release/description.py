@@ -1,4 +1,4 @@
-"""The description of an assembly's stages, for `release.json`: made when a release is built and when it is opened."""
+"""The description of an assembly's stages: made for `release.json`, and again to check it."""
 
 from __future__ import annotations
 

@@ -49,11 +49,11 @@ class OpenedRelease:
         return self.release.stage(name)
 
     def stage_assembly(self, name: str) -> Path:
-        """Return the folder of a stage's own assembly inside `assembly`; it names its assets as `../asset.…`."""
+        """Return the folder of a stage's assembly inside `assembly`, which names its assets `../asset.…`."""
         return (self.assembly / self.stage(name).stacks[0].template).parent
 
     def templates(self, name: str) -> dict[str, Mapping[str, Any]]:
-        """Return the templates of a stage, by the stack's name within the stage, in the order of deployment."""
+        """Return a stage's templates by the stack's name within it, in the order of deployment."""
         return {
             stack.name: json.loads((self.assembly / stack.template).read_text())
             for stack in self.stage(name).stacks
@@ -78,8 +78,8 @@ def open_release(path: Path) -> Iterator[OpenedRelease]:
     found = sha256(folder / ARCHIVE_FILE)
     if found != release.tar_sha256:
         raise ReleaseError(
-            f"{folder / ARCHIVE_FILE} has the SHA-256 {found}, and {RELEASE_FILE} says {release.tar_sha256}: it "
-            "is damaged, or of another release; fetch both files again from where they were built"
+            f"{folder / ARCHIVE_FILE} has the SHA-256 {found}, and {RELEASE_FILE} says {release.tar_sha256}: "
+            "it is damaged, or of another release; fetch both files again from where they were built"
         )
     with TemporaryDirectory(prefix="lora-serving-release-") as name:
         assembly = Path(name) / "assembly"
@@ -93,7 +93,7 @@ def _check(release: Release, found: Mapping[str, StageRelease], folder: Path) ->
     # A field that a later version added is not in the file of an earlier one.
     said = {name: stage.model_dump(mode="json", exclude_unset=True) for name, stage in release.stages.items()}
     real = {name: stage.model_dump(mode="json") for name, stage in found.items()}
-    for place in _differences("", said, real):
+    for place in [*(said.keys() ^ real.keys()), *_differences("", said, real)]:
         raise ReleaseError(
             f"{folder}: {RELEASE_FILE} does not describe {ARCHIVE_FILE}: stages.{place} differs; fetch both "
             "files again from where they were built"
@@ -103,8 +103,6 @@ def _check(release: Release, found: Mapping[str, StageRelease], folder: Path) ->
 def _differences(path: str, said: Any, real: Any) -> Iterator[str]:
     """Yield the places where something differs that is said."""
     if isinstance(said, dict) and isinstance(real, dict):
-        if path == "" and list(said) != list(real):
-            yield "order"
         for key, value in said.items():
             yield from _differences(f"{path}.{key}" if path else key, value, real.get(key))
     elif isinstance(said, list) and isinstance(real, list) and len(said) == len(real):
