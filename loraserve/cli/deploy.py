@@ -71,7 +71,8 @@ def command(
     client = client_factory(loaded.config.region, profile)
     with report_interrupt(INTERRUPTED):
         run = functools.partial(interactive, output=assembly)
-        deploy(console, loaded, client, run, assembly, arguments)
+        run("synth", "--quiet", "--context", f"stage={stage}", *arguments.common)
+        deploy(console, loaded.target, client, run, assembly, arguments)
     if skip_checks:
         return
     with report_interrupt(AFTERWARDS):
