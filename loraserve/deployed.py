@@ -120,7 +120,7 @@ def _some_adapters(console: Console, stage: LoadedStage, client: Client) -> list
     if listed:
         return listed
     try:
-        bucket = deployed_bucket(client("cloudformation"), stage)
+        bucket = deployed_bucket(client("cloudformation"), stage.target)
         return sorted(AdapterRegistry(client("s3"), bucket).etags())[:_ADAPTERS]
     except ClientError as error:
         if not is_refusal(error):
