@@ -91,7 +91,7 @@ def check_answers(
 def _selected(registry: RegistrySnapshot, expected: Expected, selection: Selection) -> list[str]:
     changed = registry.changed(selection.since)
     others = sorted(set(registry.entries) - set(changed))
-    seeded = random.Random(expected.release)  # noqa: S311 — a choice that is to repeat
+    seeded = random.Random(expected.release)
     return [*changed, *seeded.sample(others, min(selection.sample, len(others)))]
 
 
