@@ -33,7 +33,18 @@ COMMANDS = (
     "scan_images",
 )
 #: Modules of `loraserve.cli.adapters`, in the order of `--help`.
-ADAPTER_COMMANDS = ("list", "show", "validate", "publish", "rollback", "remove", "verify", "gc")
+ADAPTER_COMMANDS = (
+    "list",
+    "show",
+    "validate",
+    "publish",
+    "rollback",
+    "remove",
+    "verify",
+    "lock",
+    "compare",
+    "gc",
+)
 
 
 class ReportingCommand(TyperCommand):
