@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
+from botocore.config import Config
+
+from loraserve.adapters.locked_revisions import check_locked_adapters
 from loraserve.aws import Client
 from loraserve.check_report import TableLine, counts
 from loraserve.doctor.checks import bootstrap, credentials, endpoint, names, quota, stacks
 from loraserve.doctor.deployment import Deployment, read
 from loraserve.doctor.diagnosis import answered
-from loraserve.finding import Finding, State, ok, problem
-from loraserve.release.checks.adapters import check_locked_adapters
+from loraserve.finding import Finding, State, ok, problem, unknown
 from loraserve.release.checks.change import check_review, check_way_back, reviewed
 from loraserve.release.checks.image import check_image
 from loraserve.release.checks.order import check_order
@@ -31,6 +32,7 @@ from loraserve.review.assembly import read_assembly
 from loraserve.review.document import ReviewDocument
 from loraserve.review.finding import Category
 from loraserve.review.sides import Side
+from stacks.facts import StageFacts
 from stacks.project import ROOT
 
 #: Part of the table with the review of the change.
@@ -108,7 +110,7 @@ def _checks(plan: PlannedPromotion) -> Iterator[tuple[str, str, Callable[[], Ite
         name = giving.target.name
         yield "Release", "stage before", lambda: check_previous(opened.release, giving, plan.soak, now)
         yield "Release", "tested", lambda: check_tested(opened.facts(name), facts)
-        yield "Release", "adapters", lambda: check_locked_adapters(opened, plan.stage, giving, client)
+        yield "Release", "locked adapters", lambda: _adapters(plan, giving, facts)
         yield "Release", "image", lambda: check_image(opened, plan.stage, giving, client)
     yield "Stage", "hold", lambda: _hold(plan)
     yield "Stage", "stacks", lambda: stacks.check(deployment, target, client)
@@ -122,6 +124,20 @@ def _release(opened: OpenedRelease) -> Iterator[Finding]:
     """Report the release: `open_release` has checked every hash of it."""
     release = opened.release
     yield ok("release", f"{release.release}, commit {release.commit[:7]}, SHA-256 {release.tar_sha256}")
+
+
+def _adapters(plan: PlannedPromotion, giving: GivingStage, facts: StageFacts) -> Iterator[Finding]:
+    """Check the locked revisions in the store of the stage before, from which the seeder copies them."""
+    if giving.bucket is None:
+        yield unknown("locked adapters", f"not checked: the store of {giving.target.name} is not known")
+        return
+    yield from check_locked_adapters(
+        plan.client("s3", Config(region_name=giving.target.region)),
+        facts.adapters,
+        giving=giving.target.name,
+        giving_bucket=giving.bucket,
+        own_bucket=None if plan.ledger is None else plan.ledger.bucket,
+    )
 
 
 def _hold(plan: PlannedPromotion) -> Iterator[Finding]:
