@@ -1,7 +1,7 @@
 """The issue about stages that differ from their last deployment: one, opened, edited and closed by drift.yml.
 
-Standard library only: `python3 -m loraserve.release.drift_issue FOLDER STAGE…` needs no installation. The folder
-has the document of `loraserve verify STAGE --json` for each stage, as `STAGE.json`.
+Standard library only: `python3 -m loraserve.release.drift_issue FOLDER STAGE…` needs no installation. The
+folder has the document of `loraserve verify STAGE --json` for each stage, as `STAGE.json`.
 """
 
 from __future__ import annotations
