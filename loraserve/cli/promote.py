@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from loraserve.cli.console import console, errors, output, report_interrupt
 from loraserve.cli.deploy import INTERRUPTED
 from loraserve.cli.options import AsJson, Profile, require_choice
+
+if TYPE_CHECKING:
+    from loraserve.review.finding import Category
 
 
 def command(
@@ -44,12 +48,19 @@ def command(
     no_invoke: Annotated[
         bool, typer.Option("--no-invoke", help="Do not ask the endpoint in the verification.")
     ] = False,
-    report_folder: Annotated[
+    folder: Annotated[
         Path | None,
         typer.Option(
-            "--output", help="Folder for plan.md, and for record.json of a deployment; also written on errors."
+            "--output",
+            help="Folder for plan.md, and for record.json of a deployment; also written on errors.",
         ),
     ] = None,
+    run: Annotated[
+        str, typer.Option(help="URL of the pipeline's run, for the record; GitHub, GitLab, CodeBuild: found.")
+    ] = "",
+    approved_by: Annotated[
+        str, typer.Option("--approved-by", help="Who approved it, for the record; GitHub, GitLab: found.")
+    ] = "",
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
@@ -71,24 +82,43 @@ def command(
     """
     from loraserve.aws import client_factory
     from loraserve.cdk_arguments import cdk_arguments
-    from loraserve.check_report import counts, document, report, watched
-    from loraserve.finding import State
+    from loraserve.check_report import document
     from loraserve.release import promotion
-    from loraserve.release.checks.catalog import Examination, PlannedPromotion, account_lines, examine
-    from loraserve.release.checks.previous_stage import default_soak
-    from loraserve.release.deployment import (
-        DeploymentOrigin,
-        NotVerified,
-        ReleaseDeployment,
-        checks_of,
-        deploy_release,
-        verify_release,
-    )
-    from loraserve.release.giving import giving_stage
-    from loraserve.release.ledger import open_ledger
+    from loraserve.release.approvals import pipeline_run
     from loraserve.release.opened import open_release
     from loraserve.review.finding import CATEGORIES
-    from loraserve.verify.verification import Options
 
     for category in accept or ():
         require_choice("--accept", category, CATEGORIES)
+    if as_json and not check:
+        raise typer.BadParameter(
+            "only with --check: a deployment's record is in --output", param_hint="--json"
+        )
+    pipeline = pipeline_run(os.environ, stage)
+    options = promotion.PromotionOptions(
+        accepted=tuple(cast("list[Category]", accept or [])),
+        soak=soak,
+        bake=bake,
+        invoke=not no_invoke,
+        run=run or pipeline.url,
+        approved_by=approved_by or pipeline.approved_by,
+        folder=folder,
+    )
+    with report_interrupt("nothing was changed"), open_release(release) as opened:
+        wanted = opened.stage(stage)
+        client = client_factory(wanted.region, profile)
+        promotion.require_account(wanted, client)
+        plan = promotion.planned(opened, wanted, client, options)
+        arguments = cdk_arguments("deploy", stage, (), profile)
+        if check:
+            shown = errors if as_json else output()
+            examination = promotion.check(shown, errors, plan, options)
+            if as_json:
+                typer.echo(document(stage, examination.lines))
+            raise typer.Exit(examination.exit_code)
+        with report_interrupt(INTERRUPTED):
+            if promotion.is_current(plan):
+                promotion.verify_current(console, plan, options, arguments)
+                return
+            record = promotion.promote(console, errors, plan, options, arguments)
+    console.print(f"[green]✓[/] release {record.release} serves in {stage}, verified", highlight=False)

@@ -44,4 +44,3 @@ def giving_stage(client: Client, giving: StageTarget, taking: StageTarget) -> Gi
     except (UserError, BotoCoreError, ClientError) as error:
         return GivingStage(target=giving, record=None, bucket=bucket, refusal=str(error))
     return GivingStage(target=giving, record=record, bucket=bucket)
-

@@ -26,7 +26,6 @@ from loraserve.release.deployed_assembly import deployed_side, deployed_stacks
 from loraserve.release.giving import GivingStage
 from loraserve.release.ledger import Ledger
 from loraserve.release.opened import OpenedRelease
-from loraserve.release.record import DeploymentRecord
 from loraserve.release.release import StageRelease
 from loraserve.review.assembly import read_assembly
 from loraserve.review.document import ReviewDocument
@@ -80,14 +79,8 @@ class Examination:
         return self.review.exit_code
 
 
-def account_lines(plan: PlannedPromotion) -> Iterator[TableLine]:
-    """Check the credentials: with those of another account, nothing else is asked."""
-    for finding in credentials.check(plan.stage.target, plan.client):
-        yield TableLine("Account", finding)
-
-
 def examine(plan: PlannedPromotion, examination: Examination) -> Iterator[TableLine]:
-    """Run all checks but `account_lines`; collect the lines and the review in `examination`."""
+    """Run all checks; collect the lines and the review in `examination`."""
     for group, title, check in (*_checks(plan), (CHANGE, "review", lambda: _change(plan, examination))):
         for finding in answered(title, check):
             line = TableLine(group, finding)
@@ -100,6 +93,7 @@ def _checks(plan: PlannedPromotion) -> Iterator[tuple[str, str, Callable[[], Ite
     facts, deployment, now = opened.facts(plan.stage.name), plan.deployment, datetime.now(UTC)
     current = None if plan.ledger is None else plan.ledger.current()
     serving = opened.templates(plan.stage.name)["Serving"]
+    yield "Account", "credentials", lambda: credentials.check(target, client)
     yield "Account", "session", lambda: check_session(client, rollout_seconds(serving), now)
     yield "Account", "instance quota", lambda: quota.check(target, facts.fleet, facts.rollout, client)
     yield "Account", "bootstrap", lambda: bootstrap.check(deployment, target, client)

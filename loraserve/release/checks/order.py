@@ -65,6 +65,4 @@ def _is_ancestor(old: str, new: str, repository: Path) -> bool:
 
 
 def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["git", *arguments], cwd=repository, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(["git", *arguments], cwd=repository, capture_output=True, text=True, check=False)

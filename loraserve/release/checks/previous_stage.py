@@ -25,9 +25,7 @@ def soak_ends(record: DeploymentRecord, soak: int) -> datetime:
     return datetime.fromisoformat(record.ended) + timedelta(seconds=soak)
 
 
-def check_previous(
-    release: Release, giving: GivingStage, soak: int, now: datetime
-) -> Iterator[Finding]:
+def check_previous(release: Release, giving: GivingStage, soak: int, now: datetime) -> Iterator[Finding]:
     """Compare the record of what serves in the stage before with the release."""
     name, record = giving.target.name, giving.record
     promote = f"`make promote STAGE={name} RELEASE=…` with release {release.release}, which verifies it"

@@ -20,7 +20,7 @@ def check_session(client: Client, rollout_seconds: int, now: datetime) -> Iterat
     AWS refuses the run's requests; what CloudFormation does by then, it completes.
     """
     # boto3 has no public way to the credentials of a client.
-    credentials = client("sts")._request_signer._credentials  # noqa: SLF001
+    credentials = client("sts")._request_signer._credentials
     if credentials is None or credentials.method != "env" or credentials.token is None:
         yield ok(_CHECK, "it lasts: the credentials do not expire, or are renewed")
         return
