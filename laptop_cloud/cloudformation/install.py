@@ -62,7 +62,11 @@ _NAMES: Final[Mapping[str, Mapping[str, type]]] = {
         "_resolve_condition_key": FunctionType,
         "_resource_policy": FunctionType,
     },
-    "ministack.services.ecr": {"_images": Container},
+    "ministack.services.ecr": {
+        "_images": Container,
+        "_layer_blobs": Container,
+        "_manifest_blobs": Container,
+    },
     "ministack.services.iam": {"_roles": Container},
     "ministack.services.kms": {"_keys": Container},
     "ministack.services.s3": {

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -52,20 +52,31 @@ def taking_repository(client: Client, target: StageTarget, account: str, name: s
     return ImageRepository(client("ecr", Config(region_name=target.region, **_CONFIG)), account, name)
 
 
+def giving_client(client: Client, giving: StageTarget, taking: StageTarget) -> Client:
+    """Return clients in the region of the stage before, for what the taking stage may read of it.
+
+    `client` has the credentials of the stage that takes. In another account the role that the stage before
+    has for it is assumed (`stacks.deploy_roles`): it reads images and finds the bucket. Raises `ClientError`
+    if that is refused.
+    """
+    caller = client("sts").get_caller_identity()
+    if giving.account not in {None, caller["Account"]}:
+        partition = caller["Arn"].split(":")[1]
+        role = f"arn:{partition}:iam::{giving.account}:role/{pull_role_name(giving)}"
+        return assumed_role(client, role, session=f"lora-serving-{taking.name}", region=giving.region)
+
+    def in_region(service: str, own: Config | None = None) -> Any:
+        region = Config(region_name=giving.region)
+        return client(service, region if own is None else own.merge(region))
+
+    return in_region
+
+
 def giving_repository(
     client: Client, giving: StageTarget, taking: StageTarget, account: str, name: str
 ) -> ImageRepository:
-    """Return the repository of the stage before, which is in `account`.
-
-    `client` has the credentials of the stage that takes. In another account the role that the stage before
-    has for it is assumed (`stacks.deploy_roles`). Raises `ClientError` if that is refused.
-    """
-    caller = client("sts").get_caller_identity()
-    if caller["Account"] != account:
-        partition = caller["Arn"].split(":")[1]
-        role = f"arn:{partition}:iam::{account}:role/{pull_role_name(giving)}"
-        client = assumed_role(client, role, session=f"lora-serving-{taking.name}", region=giving.region)
-    return ImageRepository(client("ecr", Config(region_name=giving.region, **_CONFIG)), account, name)
+    """Return the repository of the stage before, which is in `account`; see `giving_client`."""
+    return ImageRepository(giving_client(client, giving, taking)("ecr", Config(**_CONFIG)), account, name)
 
 
 def check_image(
