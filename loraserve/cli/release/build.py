@@ -24,8 +24,8 @@ def command(
     """Build the release of the last commit: all stages of a promotion, once.
 
     A stage is in the release if `promote_from` connects it with another one. The release is release.tar, the
-    cloud assembly of these stages, and release.json, its description with all hashes. Built again from the same
-    commit, release.tar has the same bytes. It needs no credentials, Docker or network.
+    cloud assembly of these stages, and release.json, its description with all hashes. Built again from the
+    same commit, release.tar has the same bytes. It needs no credentials, Docker or network.
 
     Refused, all reasons at once: a working tree that differs from its commit, a stage without `account`, an
     image without a digest, and, where a stage of the promotion has `termination_protection`, base images and
@@ -36,15 +36,19 @@ def command(
     Example: python -m loraserve release build --output out/new --previous out/release
     """
     from loraserve.release.build import build_release
+    from loraserve.release.opened import open_release
     from loraserve.release.release import to_json
     from loraserve.release.summary import summary
     from stacks.project import ROOT
 
     target = folder or ROOT / "out" / "release"
     with report_interrupt(f"{target} has no complete release"), errors.status("building the release …"):
-        release = build_release(target, previous=previous)
+        build_release(target, previous=previous)
+        # As it is opened for its promotion: all hashes are checked.
+        with open_release(target) as opened:
+            parts = list(summary(opened))
     if as_json:
-        typer.echo(to_json(release), nl=False)
-    else:
-        for part in summary(release, target):
-            output().print(part)
+        typer.echo(to_json(opened.release), nl=False)
+        return
+    for part in parts:
+        output().print(part, highlight=False)
