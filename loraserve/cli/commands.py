@@ -47,6 +47,8 @@ ADAPTER_COMMANDS = (
     "compare",
     "gc",
 )
+#: Modules of `loraserve.cli.release`, in the order of `--help`.
+RELEASE_COMMANDS = ("build",)
 
 
 class ReportingCommand(TyperCommand):
@@ -77,6 +79,13 @@ adapters = typer.Typer(
     rich_markup_mode=None,
     callback=store_options,
 )
+releases = typer.Typer(
+    help="""Build the releases that go from stage to stage.
+
+    Example: python -m loraserve release build""",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 def _add(group: typer.Typer, package: str, name: str) -> None:
@@ -90,4 +99,7 @@ for _name in COMMANDS:
     _add(app, "loraserve.cli", _name)
 for _name in ADAPTER_COMMANDS:
     _add(adapters, "loraserve.cli.adapters", _name)
+for _name in RELEASE_COMMANDS:
+    _add(releases, "loraserve.cli.release", _name)
 app.add_typer(adapters, name="adapters")
+app.add_typer(releases, name="release")

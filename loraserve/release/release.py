@@ -128,7 +128,7 @@ def template_sha256(template: Mapping[str, Any]) -> str:
 def to_json(document: BaseModel) -> bytes:
     """Return a document as its file has it."""
     content = document.model_dump(mode="json", by_alias=True)
-    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
+    return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def read_release(path: Path) -> Release:

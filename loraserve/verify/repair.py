@@ -68,8 +68,8 @@ def _update(sagemaker: Any, cloudformation: Any, target: StageTarget, config: st
             raise
         scaling = target.stack_name("Scaling")
         raise RepairRefused(
-            f"SageMaker refuses the update: {error.response['Error'].get('Message', '')} If the instance type "
-            f"changes, delete the stack {scaling} first, which registers the fleet for autoscaling: `aws "
+            f"SageMaker refuses the update: {error.response['Error'].get('Message', '')} If the instance "
+            f"type changes, delete the stack {scaling} first, which registers the fleet for autoscaling: `aws "
             f"cloudformation update-termination-protection --no-enable-termination-protection --stack-name "
             f"{scaling} --region {target.region}`, `aws cloudformation delete-stack --stack-name {scaling} "
             f"--region {target.region}`; then run this again, and deploy the stage, which restores it"
