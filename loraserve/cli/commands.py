@@ -29,6 +29,8 @@ COMMANDS = (
     "deploy",
     "promote",
     "rollback",
+    "verify",
+    "repair",
     "destroy",
     "pin_images",
     "build_images",

@@ -1,8 +1,8 @@
 """Drift: resources that were changed beside CloudFormation.
 
-By CloudFormation's operations, as `cdk drift` does it: these need no assembly of the app, so a stage is looked
-at without its commit. They do not see each type: not Model, EndpointConfig and ScalingPolicy, whose checks
-compare for themselves.
+The operations of CloudFormation that `cdk drift` calls, without the command: it would need the assembly of
+the stage's commit, and prints text only. They do not see every type: not Model, EndpointConfig and
+ScalingPolicy.
 """
 
 from __future__ import annotations

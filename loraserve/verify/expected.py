@@ -8,6 +8,7 @@ from typing import Any
 
 from loraserve.aws import Client
 from loraserve.errors import NotDeployed
+from loraserve.release.opened import OpenedRelease
 from loraserve.stacks_deployed import deployed_template, stage_stacks
 from stacks.config.stage_target import StageTarget
 
@@ -41,6 +42,24 @@ class Expected:
             for resource in stack.template.get("Resources", {}).values():
                 if resource["Type"] == kind:
                     yield resource.get("Properties", {})
+
+
+def expected_of_release(opened: OpenedRelease, stage: str) -> Expected:
+    """Expect a stage of a release; raises `ReleaseError` if the release does not have it.
+
+    The digest of an image that deployments build is not in the release: the record of the deployment has it.
+    """
+    described = opened.stage(stage)
+    protected = {stack.name: stack.termination_protection for stack in described.stacks}
+    return Expected(
+        stacks={
+            name: ExpectedStack(template=template, termination_protection=protected[name])
+            for name, template in opened.templates(stage).items()
+        },
+        adapters=opened.facts(stage).adapter_digests,
+        image_digest=(described.image.uri or "").partition("@")[2] or None,
+        release=opened.release.release,
+    )
 
 
 def expected_of_stacks(target: StageTarget, client: Client) -> Expected:
