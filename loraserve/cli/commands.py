@@ -46,6 +46,9 @@ ADAPTER_COMMANDS = (
     "gc",
 )
 
+#: Modules of `loraserve.cli.release`, in the order of `--help`.
+RELEASE_COMMANDS = ("show", "diff", "resume", "unlock")
+
 
 class ReportingCommand(TyperCommand):
     """A command whose errors are reported by `report_errors`."""
@@ -76,6 +79,14 @@ adapters = typer.Typer(
     callback=store_options,
 )
 
+releases = typer.Typer(
+    help="""Show, compare and release what is deployed to the stages.
+
+    Example: python -m loraserve release show prod""",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
 
 def _add(group: typer.Typer, package: str, name: str) -> None:
     module = import_module(f"{package}.{name}")
@@ -88,4 +99,7 @@ for _name in COMMANDS:
     _add(app, "loraserve.cli", _name)
 for _name in ADAPTER_COMMANDS:
     _add(adapters, "loraserve.cli.adapters", _name)
+for _name in RELEASE_COMMANDS:
+    _add(releases, "loraserve.cli.release", _name)
 app.add_typer(adapters, name="adapters")
+app.add_typer(releases, name="release")
