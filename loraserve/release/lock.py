@@ -263,7 +263,7 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def by_hand() -> str:
+def user_and_host() -> str:
     """Return user and host, the `run` of the record of a deployment without a pipeline."""
     return f"{_user()}@{socket.gethostname()}"
 
