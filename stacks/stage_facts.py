@@ -68,6 +68,8 @@ def stage_facts(stage: LoadedStage, values: SynthesizedValues, *, warnings: Sequ
         billed=BilledFacts.model_validate(asdict(billed_usage(stage, alarms=values.alarms))),
         network=config.network.mode,
         adapters=tuple(PackedAdapterFacts.model_validate(adapter) for adapter in values.adapters),
+        adapters_locked=config.adapters_locked,
+        store_readers=tuple(config.store_readers),
         removable_share=stage.manifest.removable_share,
         retention=RetentionFacts(
             retired_days=config.retention_days,

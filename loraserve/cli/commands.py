@@ -33,9 +33,20 @@ COMMANDS = (
     "scan_images",
 )
 #: Modules of `loraserve.cli.adapters`, in the order of `--help`.
-ADAPTER_COMMANDS = ("list", "show", "validate", "publish", "rollback", "remove", "verify", "gc")
+ADAPTER_COMMANDS = (
+    "list",
+    "show",
+    "validate",
+    "publish",
+    "rollback",
+    "remove",
+    "verify",
+    "lock",
+    "compare",
+    "gc",
+)
 #: Modules of `loraserve.cli.release`, in the order of `--help`.
-RELEASE_COMMANDS = ("build",)
+RELEASE_COMMANDS = ("build", "show", "diff", "resume", "unlock")
 
 
 class ReportingCommand(TyperCommand):
@@ -67,9 +78,9 @@ adapters = typer.Typer(
     callback=store_options,
 )
 releases = typer.Typer(
-    help="""Build the releases that go from stage to stage.
+    help="""Build releases, and show, compare and free what the stages have of them.
 
-    Example: python -m loraserve release build""",
+    Example: python -m loraserve release show prod""",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -55,6 +55,12 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
         doubt = adapter.source_problem(manifest_path.parent, unpinned=config.allow_unpinned_sources)
         if doubt is not None:
             raise ConfigError(f"{manifest_path}: adapter {adapter.name!r}: source: {doubt}")
+        if config.adapters_locked and adapter.locked_source is None:
+            raise ConfigError(
+                f"{manifest_path}: adapter {adapter.name!r}: the stage has adapters_locked, so each adapter "
+                "has a digest, and as its source that revision in the store of a stage: write the manifest "
+                f"with `python -m loraserve adapters lock --from {config.promote_from}`"
+            )
     model_path = config.base_model.path
     if model_path is not None and not (path.parent / model_path / "config.json").is_file():
         raise ConfigError(
