@@ -127,8 +127,12 @@ class ImageStore:
         ecr = self._roles.client(role, "ecr", account)
         try:
             token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
-            # The permission is for the repository; `ministack` takes any digest.
-            ecr.get_download_url_for_layer(repositoryName=image.repository, layerDigest=image.reference)
+            found = ecr.batch_get_image(
+                repositoryName=image.repository, imageIds=[{"imageDigest": image.reference}]
+            )
+            for stored in found["images"]:
+                config = json.loads(stored["imageManifest"])["config"]["digest"]
+                ecr.get_download_url_for_layer(repositoryName=image.repository, layerDigest=config)
         except ClientError as error:
             raise _unavailable(role, resolved.specified, error) from error
         return str(token)
