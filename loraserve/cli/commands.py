@@ -50,6 +50,9 @@ ADAPTER_COMMANDS = (
 #: Modules of `loraserve.cli.release`, in the order of `--help`.
 RELEASE_COMMANDS = ("build",)
 
+#: Modules of `loraserve.cli.release`, in the order of `--help`.
+RELEASE_COMMANDS = ("show", "diff", "resume", "unlock")
+
 
 class ReportingCommand(TyperCommand):
     """A command whose errors are reported by `report_errors`."""
@@ -83,6 +86,14 @@ releases = typer.Typer(
     help="""Build the releases that go from stage to stage.
 
     Example: python -m loraserve release build""",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+releases = typer.Typer(
+    help="""Show, compare and release what is deployed to the stages.
+
+    Example: python -m loraserve release show prod""",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

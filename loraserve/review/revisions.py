@@ -67,6 +67,15 @@ def head_revision() -> GitRevision:
     )
 
 
+def commits_between(old: str, new: str) -> list[str] | None:
+    """List the commits of `new` that `old` does not have, a line each; None if git lacks one of the two."""
+    try:
+        known = [_git_line(revision) for revision in (old, new)]
+        return _git("log", "--format=%h %s", "..".join(known)).splitlines()
+    except RevisionError:
+        return None
+
+
 def export(commit: str, folder: Path, index: Path) -> None:
     """Write the commit's files into the new `folder`; `index` is a file for git.
 

@@ -1,1 +1,1 @@
-"""The commands of `release`."""
+"""`python -m loraserve release`: one module for each command, their options and tables."""
