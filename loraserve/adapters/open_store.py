@@ -14,9 +14,11 @@ from adapters.closest import closest
 from adapters.store.s3 import S3Client, error_code
 from adapters.store.transfer import PARALLEL_PARTS
 from loraserve.adapters.stage_store import PARALLEL_REQUESTS, STORE_STACK, StageStore
+from loraserve.aws import Client
 from loraserve.errors import NotDeployed
 from stacks.config.loading import LOCAL_STAGE, load_stage, load_stages
 from stacks.config.stage_config import LoadedStage, StageConfig
+from stacks.config.stage_target import StageTarget
 from stacks.project import ROOT
 from stacks.typed_yaml import ConfigError, read
 
@@ -93,29 +95,30 @@ def _in_laptop_cloud(stage: LoadedStage, bucket: str | None) -> StageStore:
 
 def _in_aws(stage: LoadedStage, bucket: str | None, profile: str | None) -> StageStore:
     session = boto3.Session(profile_name=profile, region_name=stage.config.region)
-    _check_account(session, stage)
+    check_account(session.client, stage.target)
     s3 = session.client("s3", config=_CLIENT)
     return StageStore(
         stage,
         s3,
-        _existing(s3, bucket) if bucket else deployed_bucket(session.client("cloudformation"), stage),
+        _existing(s3, bucket) if bucket else deployed_bucket(session.client("cloudformation"), stage.target),
     )
 
 
-def _check_account(session: boto3.Session, stage: LoadedStage) -> None:
-    if stage.config.account is None:
+def check_account(client: Client, target: StageTarget) -> None:
+    """Raise `NotDeployed` if the stage is in another account than that of the credentials."""
+    if target.account is None:
         return
-    account = session.client("sts").get_caller_identity()["Account"]
-    if account != stage.config.account:
+    account = client("sts").get_caller_identity()["Account"]
+    if account != target.account:
         raise NotDeployed(
-            f"stage {stage.name!r} is in account {stage.config.account}, your credentials are of {account}: "
+            f"stage {target.name!r} is in account {target.account}, your credentials are of {account}: "
             "use others, e.g. with AWS_PROFILE"
         )
 
 
-def deployed_bucket(cloudformation: Any, stage: LoadedStage) -> str:
+def deployed_bucket(cloudformation: Any, target: StageTarget) -> str:
     """Return the bucket in the outputs of the stage's stack; raises `NotDeployed`."""
-    stack = stage.stack_name(STORE_STACK)
+    stack = target.stack_name(STORE_STACK)
     try:
         found = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
@@ -127,8 +130,8 @@ def deployed_bucket(cloudformation: Any, stage: LoadedStage) -> str:
         if output["OutputKey"] == _OUTPUT:
             return str(output["OutputValue"])
     raise NotDeployed(
-        f"there is no stack {stack} with an adapter store in {stage.config.region}: deploy it with "
-        f"'make deploy STAGE={stage.name}', or name a bucket with --bucket"
+        f"there is no stack {stack} with an adapter store in {target.region}: deploy it with "
+        f"'make deploy STAGE={target.name}', or name a bucket with --bucket"
     )
 
 

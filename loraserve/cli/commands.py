@@ -45,6 +45,8 @@ ADAPTER_COMMANDS = (
     "compare",
     "gc",
 )
+#: Modules of `loraserve.cli.release`, in the order of `--help`.
+RELEASE_COMMANDS = ("build", "show", "diff", "resume", "unlock")
 
 
 class ReportingCommand(TyperCommand):
@@ -75,6 +77,13 @@ adapters = typer.Typer(
     rich_markup_mode=None,
     callback=store_options,
 )
+releases = typer.Typer(
+    help="""Build releases, and show, compare and free what the stages have of them.
+
+    Example: python -m loraserve release show prod""",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 def _add(group: typer.Typer, package: str, name: str) -> None:
@@ -88,4 +97,7 @@ for _name in COMMANDS:
     _add(app, "loraserve.cli", _name)
 for _name in ADAPTER_COMMANDS:
     _add(adapters, "loraserve.cli.adapters", _name)
+for _name in RELEASE_COMMANDS:
+    _add(releases, "loraserve.cli.release", _name)
 app.add_typer(adapters, name="adapters")
+app.add_typer(releases, name="release")

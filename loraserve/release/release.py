@@ -115,18 +115,20 @@ class Release(_Document):
 
 
 def template_sha256(template: Mapping[str, Any]) -> str:
-    """Return the SHA-256 (hex) of a template's canonical JSON: sorted keys, no blanks.
+    """Return the SHA-256 (hex) of a template's canonical JSON: sorted keys, no blanks, ASCII only.
 
-    CloudFormation returns templates with other blanks than it was given.
+    CloudFormation returns templates with other blanks than it was given, and with `?` for each character
+    beyond ASCII (`mangleLikeCloudFormation` in the sources of the CDK CLI).
     """
-    text = json.dumps(template, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(template, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = "".join(character if character.isascii() else "?" for character in text)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def to_json(document: BaseModel) -> bytes:
     """Return a document as its file has it."""
     content = document.model_dump(mode="json", by_alias=True)
-    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
+    return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def read_release(path: Path) -> Release:
