@@ -1,7 +1,7 @@
 """Tested and promoted are the same: the differences of two stages of a release in what was tested.
 
-What runs in the container is compared: image, engine, base model, all settings of the container, adapters. The
-numbers of instances, scaling, network, names, alarms and retention periods of the stages may differ.
+What runs in the container is compared: image, engine, base model, all settings of the container, adapters.
+Numbers of instances, scaling, network, names, alarms and retention periods may differ.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from loraserve.review.assembly import Stage, read_assembly
 from loraserve.review.endpoint_update import model_environment
 from loraserve.review.values import written
 from stacks.config.container_environment import KEYS
-from stacks.facts import ImageFacts, StageFacts
+from stacks.facts import ImageFacts, PackedAdapterFacts, StageFacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,22 +75,32 @@ def _settings(before: Stage, after: Stage) -> Iterator[StageDifference]:
     old, new = (model_environment(stage) for stage in (before, after))
     for variable, key in KEYS.items():
         if not key.startswith("base_model."):
-            values = (
-                None if each is None else written(each) for each in (old.get(variable), new.get(variable))
-            )
-            yield from _one(key, *values)
+            one, other = old.get(variable), new.get(variable)
+            yield from _one(key, one and written(one), other and written(other))
 
 
 def _adapters(before: StageFacts, after: StageFacts) -> Iterator[StageDifference]:
-    """Yield adapters that were not tested, or with another content where both sides know it at synth.
+    """Yield adapters that were not tested, and those that have another content.
 
-    Whether the tested stage serves the locked revisions is asked there, see `loraserve.adapters`.
+    A locked adapter and one that is not cannot be compared here: whether the tested stage serves the locked
+    revision is asked in its registry, see `loraserve.adapters.compare`.
     """
-    tested, promoted = before.adapter_digests, after.adapter_digests
-    for name, digest in promoted.items():
-        if name not in tested:
-            yield from _one(f"adapter {name}", None, digest or "of the manifest")
-        elif digest is not None and tested[name] is not None:
-            yield from _one(f"adapter {name}", tested[name], digest)
-    for name in tested.keys() - promoted.keys():
-        yield from _one(f"adapter {name}", tested[name] or "of the manifest", None, blocks=False)
+    tested, promoted = (_by_name(facts) for facts in (before, after))
+    for name, adapter in promoted.items():
+        other = tested.get(name)
+        if other is None:
+            yield from _one(f"adapter {name}", None, _content(adapter))
+        elif (other.digest is None) is (adapter.digest is None):
+            yield from _one(f"adapter {name}", _content(other), _content(adapter))
+    for name, adapter in tested.items():
+        if name not in promoted:
+            yield from _one(f"adapter {name}", _content(adapter), None, blocks=False)
+
+
+def _by_name(facts: StageFacts) -> dict[str, PackedAdapterFacts]:
+    return {name: adapter for adapter in facts.adapters for name in adapter.names}
+
+
+def _content(adapter: PackedAdapterFacts) -> str:
+    """Return what identifies the files: their digest, otherwise their source, which is pinned."""
+    return adapter.digest or adapter.sha256 or adapter.source
