@@ -52,9 +52,6 @@ ADAPTER_COMMANDS = (
 #: Modules of `loraserve.cli.release`, in the order of `--help`.
 RELEASE_COMMANDS = ("build", "show", "diff", "resume", "unlock")
 
-#: Modules of `loraserve.cli.release`, in the order of `--help`.
-RELEASE_COMMANDS = ("show", "diff", "resume", "unlock")
-
 
 class ReportingCommand(TyperCommand):
     """A command whose errors are reported by `report_errors`."""
@@ -85,15 +82,7 @@ adapters = typer.Typer(
     callback=store_options,
 )
 releases = typer.Typer(
-    help="""Build the releases that go from stage to stage.
-
-    Example: python -m loraserve release build""",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-
-releases = typer.Typer(
-    help="""Show, compare and release what is deployed to the stages.
+    help="""Build releases; show and compare what is deployed to the stages.
 
     Example: python -m loraserve release show prod""",
     no_args_is_help=True,
