@@ -100,7 +100,7 @@ def command(
         soak=soak,
         bake=bake,
         invoke=not no_invoke,
-        run=run or pipeline.url,
+        run=run or (pipeline.url if "://" in pipeline.url else ""),
         approved_by=approved_by or pipeline.approved_by,
         folder=folder,
     )

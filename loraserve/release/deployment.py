@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from loraserve.cdk import CdkError, interactive
 from loraserve.cdk_arguments import CdkArguments
 from loraserve.check_report import Ending, TableLine, counts, report
 from loraserve.deploy import deploy
-from loraserve.errors import UserError
+from loraserve.errors import NotDeployed, UserError
 from loraserve.finding import State
 from loraserve.release.failure import old_release_lines, raised_alarms, rollback_command, stuck_stacks
 from loraserve.release.ledger import Ledger, open_ledger, timestamp
@@ -30,7 +31,7 @@ from loraserve.release.record import (
 )
 from loraserve.release.release import StageRelease, to_json
 from loraserve.release.settling import SEEDING_SECONDS, settle
-from loraserve.release.what_serves import what_serves
+from loraserve.release.serving_facts import serving_facts
 from loraserve.verify.endpoint import live_endpoint
 from loraserve.verify.expected import expected_of_release
 from loraserve.verify.serving import NotAsDeployed, SilentRollback
@@ -91,7 +92,7 @@ def deploy_release(
     `NotVerified` after one whose verification found a problem, likewise.
     """
     opened, stage, client = deployment.opened, deployment.stage, deployment.client
-    started = datetime.now(UTC) if held is None else held.started
+    started, began = datetime.now(UTC) if held is None else held.started, time.monotonic()
     before = None if ledger is None else ledger.current()
     if ledger is not None and held is not None:
         held.confirm()
@@ -108,17 +109,26 @@ def deploy_release(
             known_instance_type=None if before is None else before.instance_type,
         )
     except (CdkError, NotAsDeployed) as error:
-        raise _failed(deployment, origin, started, error) from error
+        raise _failed(deployment, origin, held, began, error) from error
     lines = verify_release(deployment, started)
     problems = counts(lines)[State.PROBLEM]
-    record = _record(deployment, origin, started)
     outcome = Outcome.UNVERIFIED if problems else Outcome.VERIFIED
-    record = record.model_copy(update={"outcome": outcome, "verification": checks_of(lines)})
-    _write(deployment, record, ledger, held)
+    # The first deployment makes the bucket, after which the release is stored as well.
+    now = ledger or _opened_ledger(deployment)
+    record = _record(deployment, origin, now, held, began).model_copy(
+        update={
+            "outcome": outcome,
+            "verification": checks_of(lines),
+            "templates": {each.name: each.template_sha256 for each in stage.stacks},
+        }
+    )
+    if ledger is None:
+        now.upload(opened.release, opened.archive)
+    _write(deployment, now, held, record)
     if problems:
         raise NotVerified(
-            f"release {opened.release.release} serves in {stage.name}, and its verification found a problem, see "
-            f"above: correct it and run this again, or go back: `python -m loraserve rollback {stage.name} "
+            f"release {opened.release.release} serves in {stage.name}, and its verification found a problem, "
+            f"see above: correct it and run this again, or go back: `python -m loraserve rollback {stage.name} "
             "--reason …`"
         )
     return record
@@ -145,9 +155,28 @@ def checks_of(lines: Iterable[TableLine]) -> tuple[CheckRecord, ...]:
     return tuple(CheckRecord.model_validate(asdict(line.finding)) for line in lines)
 
 
-def _record(deployment: ReleaseDeployment, origin: DeploymentOrigin, started: datetime) -> DeploymentRecord:
-    """Make the record of what serves now; its outcome is still `FAILED`."""
-    release, stage = deployment.opened.release, deployment.stage
+def _opened_ledger(deployment: ReleaseDeployment) -> Ledger:
+    """Open the ledger of a stage that is deployed."""
+    target = deployment.stage.target
+    ledger = open_ledger(target, deployment.client)
+    if ledger is None:
+        raise NotDeployed(
+            f"stage {target.name!r} has no adapter store after its deployment: see the events of its stacks"
+        )
+    return ledger
+
+
+def _record(
+    deployment: ReleaseDeployment,
+    origin: DeploymentOrigin,
+    ledger: Ledger,
+    held: HeldLock | None,
+    began: float,
+) -> DeploymentRecord:
+    """Make the record of a failed deployment; its times are those of S3's clock."""
+    release, stage, ended = deployment.opened.release, deployment.stage, ledger.now()
+    facts = serving_facts(stage.target, deployment.client, ledger.current())
+    started = ended - timedelta(seconds=time.monotonic() - began) if held is None else held.started
     return DeploymentRecord(
         stage=stage.name,
         account=stage.account,
@@ -157,61 +186,55 @@ def _record(deployment: ReleaseDeployment, origin: DeploymentOrigin, started: da
         commit=release.commit,
         tar_sha256=release.tar_sha256,
         started=timestamp(started),
-        ended=timestamp(datetime.now(UTC)),
+        ended=timestamp(ended),
         adapters_sha256=stage.adapters_sha256,
-        **vars(what_serves(stage.target, deployment.client)),
+        **vars(facts),
         **vars(origin),
     )
 
 
 def _write(
-    deployment: ReleaseDeployment, record: DeploymentRecord, ledger: Ledger | None, held: HeldLock | None
+    deployment: ReleaseDeployment, ledger: Ledger, held: HeldLock | None, record: DeploymentRecord
 ) -> None:
-    """Write the record; after the first deployment, whose stacks make the bucket, the release as well."""
     if deployment.folder is not None:
+        deployment.folder.mkdir(parents=True, exist_ok=True)
         (deployment.folder / RECORD_FILE).write_bytes(to_json(record))
     if held is not None:
         held.confirm()
-    if ledger is None:
-        ledger = open_ledger(deployment.stage.target, deployment.client)
-        if ledger is None:  # the first deployment failed before there was a bucket
-            return
-        if record.outcome is not Outcome.FAILED:
-            ledger.upload(deployment.opened.release, deployment.opened.archive)
     ledger.write(record)
 
 
 def _failed(
     deployment: ReleaseDeployment,
     origin: DeploymentOrigin,
-    started: datetime,
+    held: HeldLock | None,
+    began: float,
     error: UserError,
 ) -> DeploymentFailed:
-    """Record a failed deployment, and verify that what served before serves; return the error."""
+    """Verify that what served before serves, and record the failed deployment; return the error."""
     console, stage, client = deployment.console, deployment.stage, deployment.client
-    target, name = stage.target, deployment.opened.release.release
+    target = stage.target
     settle(console, target, client, _ROLLED_BACK_SECONDS)
-    ledger = open_ledger(target, client)
-    alarms = raised_alarms(
-        client("cloudwatch"), deployment.opened.facts(stage.name).rollout.rollback_alarms, started
-    )
-    cause = f"alarms {', '.join(alarms)}: " if alarms else ""
-    lines: list[TableLine] = []
-    if live_endpoint(client("sagemaker"), target.endpoint_name) is None:
-        serves = "no endpoint was there before"
-    else:
+    since = datetime.now(UTC) - timedelta(seconds=time.monotonic() - began)
+    names = deployment.opened.facts(stage.name).rollout.rollback_alarms
+    alarms = raised_alarms(client("cloudwatch"), names, since)
+    cause = f"in ALARM: {', '.join(alarms)}. {error}" if alarms else str(error)
+    ledger, lines = open_ledger(target, client), list[TableLine]()
+    serves = "there was no endpoint before"
+    if live_endpoint(client("sagemaker"), target.endpoint_name) is not None:
         lines = list(old_release_lines(target, client, ledger))
-        problems = report(console, lines, ending=_BEFORE)
-        serves = _BEFORE.problems if problems else _BEFORE.none
-    record = _record(deployment, replace(origin, reason=origin.reason or f"{cause}{error}"), started)
-    _write(deployment, record.model_copy(update={"verification": checks_of(lines)}), ledger, None)
-    text = f"release {name} was not deployed to {stage.name}: {cause}{error}\n{serves}"
+        serves = _BEFORE.problems if report(console, lines, ending=_BEFORE) else _BEFORE.none
+    if ledger is not None:
+        reasoned = replace(origin, reason=origin.reason or cause)
+        record = _record(deployment, reasoned, ledger, held, began)
+        _write(deployment, ledger, held, record.model_copy(update={"verification": checks_of(lines)}))
+    text = f"release {deployment.opened.release.release} was not deployed to {stage.name}: {cause}\n{serves}"
     if stuck := stuck_stacks(target, client):
         commands = "`, `".join(rollback_command(target, stack) for stack in stuck)
         return DeploymentFailed(
-            f"{text}. CloudFormation could not roll back {', '.join(stuck)}: correct the cause in its events, "
-            f"then run `{commands}`"
+            f"{text}. CloudFormation could not roll back {', '.join(stuck)}: correct the cause in its "
+            f"events, then run `{commands}`"
         )
     if isinstance(error, SilentRollback):
-        return DeploymentFailed(text)
-    return DeploymentFailed(f"{text}. Correct the cause, and promote a new release")
+        return DeploymentFailed(f"{text}; see above")
+    return DeploymentFailed(f"{text}; correct the cause, and promote a new release")

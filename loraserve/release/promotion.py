@@ -38,7 +38,7 @@ from loraserve.release.deployment import (
 from loraserve.release.giving import giving_stage
 from loraserve.release.image_places import image_places
 from loraserve.release.ledger import open_ledger
-from loraserve.release.lock import HeldLock, by_hand
+from loraserve.release.lock import HeldLock, user_and_host
 from loraserve.release.opened import OpenedRelease
 from loraserve.release.plan_page import PLAN_FILE, plan_page
 from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome, PreviousRecord
@@ -143,7 +143,7 @@ def promote(
         copy_images(console, plan)
         origin = DeploymentOrigin(
             kind=DeploymentKind.PROMOTION,
-            run=options.run or by_hand(),
+            run=options.run or user_and_host(),
             approved_by=options.approved_by,
             accepted=() if examination.review is None else accepted_rules(examination.review),
             promoted_from=previous_record(plan),

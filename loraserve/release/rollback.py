@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from rich.console import Console
+
 from loraserve.adapters.locked_revisions import missing_revisions
 from loraserve.aws import Client
-from loraserve.check_report import TableLine
+from loraserve.check_report import TableLine, report, watched
 from loraserve.doctor.checks import credentials, endpoint, stacks
 from loraserve.doctor.deployment import read
 from loraserve.doctor.diagnosis import answered
@@ -14,10 +16,14 @@ from loraserve.errors import UserError
 from loraserve.finding import Finding, ok, problem, unknown
 from loraserve.images.ecr_copy import image_digest
 from loraserve.images.promoted_image import asset_image, taking_repository
+from loraserve.release.checks.session import rollout_seconds
+from loraserve.release.deployment import DeploymentOrigin, ReleaseDeployment, checks_of, deploy_release
 from loraserve.release.ledger import Ledger
+from loraserve.release.lock import user_and_host
 from loraserve.release.opened import OpenedRelease
-from loraserve.release.record import DeploymentRecord, Outcome
+from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome
 from loraserve.release.release import StageRelease
+from loraserve.release.settling import SEEDING_SECONDS, settle
 
 #: The release before, as `--to` has it.
 PREVIOUS = "previous"
@@ -61,6 +67,37 @@ def record_of(ledger: Ledger, release: str) -> DeploymentRecord | None:
         ),
         None,
     )
+
+
+def roll_back(
+    deployment: ReleaseDeployment, progress: Console, ledger: Ledger, *, reason: str, run: str, approved_by: str
+) -> DeploymentRecord:
+    """Check, hold the stage, deploy the release, verify and record it.
+
+    The hold comes before the deployment: the next run of the pipeline must not promote what is wrong again,
+    even if this run is killed. Raises `NoWayBack`, `StageLocked`, `DeploymentFailed` and `NotVerified`.
+    """
+    console, opened, stage = deployment.console, deployment.opened, deployment.stage
+    release = opened.release.release
+    with ledger.lock(DeploymentKind.ROLLBACK, release=release, run=run) as held:
+        limit = rollout_seconds(opened.templates(stage.name)["Serving"]) + SEEDING_SECONDS
+        settle(console, stage.target, deployment.client, limit)
+        lines = list(watched(progress, rollback_lines(opened, stage, deployment.client, ledger)))
+        if report(console, lines):
+            raise NoWayBack(
+                f"stage {stage.name!r} is not rolled back to release {release}: correct the lines with ✗ above, "
+                "then run this again"
+            )
+        held.confirm()
+        ledger.set_hold(f"rolled back to release {release}: {reason}", run or user_and_host())
+        origin = DeploymentOrigin(
+            kind=DeploymentKind.ROLLBACK,
+            run=run or user_and_host(),
+            approved_by=approved_by,
+            reason=reason,
+            checks=checks_of(lines),
+        )
+        return deploy_release(deployment, origin, ledger, held)
 
 
 def rollback_lines(

@@ -103,7 +103,7 @@ def _checks(plan: PlannedPromotion) -> Iterator[tuple[str, str, Callable[[], Ite
     if giving is not None:
         name = giving.target.name
         yield "Release", "stage before", lambda: check_previous(opened.release, giving, plan.soak, now)
-        yield "Release", "tested", lambda: check_tested(opened.facts(name), facts)
+        yield "Release", "tested", lambda: check_tested(opened, name, plan.stage.name)
         yield "Release", "locked adapters", lambda: _adapters(plan, giving, facts)
         yield "Release", "image", lambda: check_image(opened, plan.stage, giving, client)
     yield "Stage", "hold", lambda: _hold(plan)
