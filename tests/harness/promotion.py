@@ -6,12 +6,14 @@ The stages have the sample base model, six sample adapters and `image: asset`. T
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ import yaml
 
 from benchmarks.null_engine import install_as_vllm
 from laptop_cloud.cloud import Cloud, LaptopCloud
+from loraserve.cdk import cdk
 from stacks.config.stage_target import StageTarget
+from stacks.deploy_roles.names import pull_role_name
 from stacks.project import ROOT
 from tests.harness.tiny_docker import BUILDS
 from tests.harness.working_copy import working_copy
@@ -27,6 +31,7 @@ from tests.harness.working_copy import working_copy
 #: The account of each stage, in the order of promotion.
 ACCOUNTS = {"dev": "111111111111", "staging": "222222222222", "prod": "333333333333"}
 REGION = "us-east-1"
+INSTANCE_TYPE = "ml.g5.xlarge"
 ADAPTERS = ("otter", "heron", "badger", "falcon", "lynx", "marten")
 #: The local image that the stages' images stand for.
 NULL_IMAGE = "localhost/null"
@@ -95,10 +100,53 @@ class Promotion:
             raise CommandFailed(f"{said}\n{done.stdout}")
         return done.stdout
 
-    def bootstrap(self) -> None:
-        """Bootstrap the account of each stage."""
-        for stage in ACCOUNTS:
-            self.run(stage, "bootstrap", stage)
+    def prepare_accounts(self) -> None:
+        """Bootstrap each account with the CDK CLI's template; give it a quota and the role for images."""
+        template = cdk(
+            "bootstrap",
+            "--show-template",
+            environment=self.environment("dev"),
+            output=self.folder / "cdk.out",
+        )
+        for stage, account in ACCOUNTS.items():
+            cloudformation = self.client(stage, "cloudformation")
+            cloudformation.create_stack(
+                StackName="CDKToolkit",
+                TemplateBody=template,
+                Capabilities=["CAPABILITY_NAMED_IAM"],
+                # As the CDK CLI's own: CloudFormation creates resources with it.
+                Parameters=[
+                    {
+                        "ParameterKey": "CloudFormationExecutionPolicies",
+                        "ParameterValue": "arn:aws:iam::aws:policy/AdministratorAccess",
+                    }
+                ],
+            )
+            cloudformation.get_waiter("stack_create_complete").wait(
+                StackName="CDKToolkit", WaiterConfig={"Delay": 1}
+            )
+            self.cloud.grant_quota(f"{INSTANCE_TYPE} for endpoint usage", 20, account=account)
+        for giving, taking in pairwise(ACCOUNTS):
+            self._let_pull(giving, taking)
+
+    def _let_pull(self, giving: str, taking: str) -> None:
+        """Create the role with which a stage finds the store of the stage before, and reads its images."""
+        target, account = self.target(giving), ACCOUNTS[giving]
+        iam, name = self.client(giving, "iam"), pull_role_name(target)
+        stacks = f"arn:aws:cloudformation:{REGION}:{account}:stack/{target.stack_name('AdapterStore')}/*"
+        repository = f"arn:aws:ecr:{REGION}:{account}:repository/cdk-*"
+        taker = {"AWS": f"arn:aws:iam::{ACCOUNTS[taking]}:root"}
+        trusted = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": taker}
+        given = [
+            {"Effect": "Allow", "Action": "cloudformation:DescribeStacks", "Resource": stacks},
+            {
+                "Effect": "Allow",
+                "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+                "Resource": repository,
+            },
+        ]
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trusted))
+        iam.put_role_policy(RoleName=name, PolicyName="pull", PolicyDocument=_policy(*given))
 
     def edit(self, stage: str, **keys: Any) -> None:
         """Replace keys of a stage file."""
@@ -110,6 +158,26 @@ class Promotion:
         git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
         for arguments in (["add", "--all"], ["commit", "--quiet", "--message", message]):
             subprocess.run([*git, *arguments], cwd=self.clone, check=True)
+
+    def lock(self, giving: str, taking: str) -> None:
+        """Lock the adapters that a stage serves for the next one, and commit the lock."""
+        path = f"stages/adapters/{taking}.lock.yaml"
+        self.run(giving, "adapters", "lock", "--from", giving, "--out", path)
+        stack = self.target(giving).stack_name("AdapterStore")
+        resources = self.client(giving, "cloudformation").describe_stack_resources(StackName=stack)
+        [key] = [
+            resource["PhysicalResourceId"]
+            for resource in resources["StackResources"]
+            if resource["ResourceType"] == "AWS::KMS::Key"
+        ]
+        self.edit(taking, decrypt_keys=[f"arn:aws:kms:{REGION}:{ACCOUNTS[giving]}:key/{key}"])
+        self.commit(f"Adapters of {taking}: as {giving} serves them")
+
+    def release(self, name: str) -> Path:
+        """Build the release of the last commit; return its folder."""
+        folder = self.folder / "releases" / name
+        self.run("dev", "release", "build", "--output", str(folder))
+        return folder
 
     def builds(self) -> list[str]:
         """Return the images that were built, one a build."""
@@ -154,25 +222,34 @@ def promotion(folder: Path, *, enforce_iam: bool = True) -> Iterator[Promotion]:
         yield made
 
 
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
 def _write_stages(made: Promotion) -> None:
     stages = made.clone / "stages"
     local = yaml.safe_load((stages / "local.yaml").read_text())
-    (stages / "adapters" / "promoted.yaml").write_text(
-        yaml.safe_dump(
-            {"adapters": [{"name": name, "source": f"../../samples/adapters/{name}"} for name in ADAPTERS]}
-        )
-    )
+    adapters = [{"name": name, "source": f"../../samples/adapters/{name}"} for name in ADAPTERS]
+    (stages / "adapters" / "dev.yaml").write_text(yaml.safe_dump({"adapters": adapters}))
+    for stage in ("staging", "prod"):
+        (stages / "adapters" / f"{stage}.lock.yaml").write_text(yaml.safe_dump({"adapters": []}))
     shared = local | {
         "image": "asset",
-        "adapters": "adapters/promoted.yaml",
         "retain_data": True,
         "rollout": {"bake_seconds": 1, "step_seconds": 1},
     }
     own: dict[str, dict[str, Any]] = {
-        "dev": {},
-        "staging": {"promote_from": "dev"},
+        "dev": {"adapters": "adapters/dev.yaml", "store_readers": [ACCOUNTS["staging"]]},
+        "staging": {
+            "promote_from": "dev",
+            "adapters": "adapters/staging.lock.yaml",
+            "adapters_locked": True,
+            "store_readers": [ACCOUNTS["prod"]],
+        },
         "prod": {
             "promote_from": "staging",
+            "adapters": "adapters/prod.lock.yaml",
+            "adapters_locked": True,
             "termination_protection": True,
             "endpoint": {"instance_count": 2},
             "autoscaling": {"min_instances": 2, "max_instances": 4},
