@@ -70,7 +70,13 @@ def record_of(ledger: Ledger, release: str) -> DeploymentRecord | None:
 
 
 def roll_back(
-    deployment: ReleaseDeployment, progress: Console, ledger: Ledger, *, reason: str, run: str, approved_by: str
+    deployment: ReleaseDeployment,
+    progress: Console,
+    ledger: Ledger,
+    *,
+    reason: str,
+    run: str,
+    approved_by: str,
 ) -> DeploymentRecord:
     """Check, hold the stage, deploy the release, verify and record it.
 
