@@ -25,8 +25,8 @@ def check_cdk_cli(opened: OpenedRelease) -> Iterator[Finding]:
         yield problem(
             _CHECK,
             f"it cannot read the release, which aws-cdk {built['aws-cdk']} has written: {error}",
-            f"use a working copy of the commit {opened.release.commit[:7]} or a later one, and run `make setup` "
-            "in it",
+            f"use a working copy of the commit {opened.release.commit[:7]}, or a later one, and run `make "
+            "setup` in it",
         )
         return
     yield ok(_CHECK, f"it reads the release's schema {built['assembly-schema']}")

@@ -19,8 +19,7 @@ def check_tested(opened: OpenedRelease, before: str, after: str) -> Iterator[Fin
         yield problem(
             _CHECK,
             f"{after} would get what {before} did not test: {_written(blocking)}",
-            f"give stages/{before}.yaml and stages/{after}.yaml the same values, and build a new "
-            "release",
+            f"give stages/{before}.yaml and stages/{after}.yaml the same values, and build a new release",
         )
     if allowed := [each for each in found if not each.blocks]:
         yield warning(_CHECK, f"not tested in {before}: {_written(allowed)}")
