@@ -248,6 +248,8 @@ def _write_stages(made: Promotion) -> None:
     shared = local | {
         "image": "asset",
         "retain_data": True,
+        # The verification waits for a metric.
+        "gateway": {**local["gateway"], "metrics_seconds": 2},
         "rollout": {"bake_seconds": 1, "step_seconds": 1},
     }
     own: dict[str, dict[str, Any]] = {

@@ -6,17 +6,16 @@ adapters of the stage before were locked. The fourth changes the image and goes 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome
+from loraserve.release.record import DeploymentKind, Outcome
 from loraserve.release.release import Release, read_release
 from tests.harness.promotion import ACCOUNTS, ADAPTERS, Promotion, promotion
 from tests.local.promotion.load import StageCallers, served_revisions
+from tests.local.promotion.records import current
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -44,27 +43,9 @@ def third(made: Promotion) -> Path:
     return third
 
 
-def record(made: Promotion, stage: str) -> DeploymentRecord:
-    return DeploymentRecord.model_validate_json(document(made, stage, "releases/current.json"))
-
-
-def document(made: Promotion, stage: str, key: str) -> bytes:
-    bucket = made.outputs(stage)["AdapterBucket"]
-    content: bytes = made.client(stage, "s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-    return content
-
-
-def records(made: Promotion, stage: str) -> list[Any]:
-    """Return all records of a stage, the oldest first."""
-    bucket = made.outputs(stage)["AdapterBucket"]
-    s3 = made.client(stage, "s3")
-    listed = s3.list_objects_v2(Bucket=bucket, Prefix="releases/records/").get("Contents", [])
-    return [json.loads(document(made, stage, each["Key"])) for each in listed]
-
-
 def test_all_stages_have_one_release(made: Promotion, third: Path) -> None:
     release: Release = read_release(third / "release.json")
-    found = {stage: record(made, stage) for stage in ACCOUNTS}
+    found = {stage: current(made, stage) for stage in ACCOUNTS}
     for stage, each in found.items():
         assert (each.stage, each.account, each.release) == (stage, ACCOUNTS[stage], release.release)
         assert (each.kind, each.outcome) == (DeploymentKind.PROMOTION, Outcome.VERIFIED)
@@ -83,7 +64,7 @@ def test_all_stages_serve_the_same_revisions(made: Promotion, third: Path) -> No
 
 
 def test_a_release_goes_to_prod_under_load_and_back(made: Promotion, third: Path) -> None:
-    before = record(made, "prod")
+    before = current(made, "prod")
     (made.clone / "container" / "vllm" / "changed").write_text("another image")
     made.commit("Another image")
     fourth = made.release("fourth")
@@ -91,13 +72,13 @@ def test_a_release_goes_to_prod_under_load_and_back(made: Promotion, third: Path
         made.promote(stage, fourth)
     with StageCallers(made, "prod", served_revisions(made, "prod")) as callers:
         made.promote("prod", fourth)
-        after = record(made, "prod")
+        after = current(made, "prod")
         made.run("prod", "rollback", "prod", "--reason", "the test")
     assert (callers.lost, callers.wrong) == ([], [])
     assert all(callers.answers.get(model, 0) > 5 for model in (None, *ADAPTERS)), callers.answers
     assert len(made.builds()) == 2
     assert after.image_digest != before.image_digest
-    back = record(made, "prod")
+    back = current(made, "prod")
     assert (back.kind, back.outcome, back.release) == (
         DeploymentKind.ROLLBACK,
         Outcome.VERIFIED,
