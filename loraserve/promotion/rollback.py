@@ -117,11 +117,7 @@ def rollback_lines(
         ("Account", "credentials", lambda: credentials.check(target, client)),
         ("Stage", "stacks", lambda: stacks.check(deployment, target, client)),
         ("Stage", "endpoint", lambda: endpoint.has_status(deployment, target, client)),
-        (
-            "Release",
-            "image",
-            lambda: _image(opened, stage, client, record_of(ledger, opened.release.release)),
-        ),
+        ("Release", "image", lambda: _image(opened, stage, client, served)),
         ("Release", "adapters", lambda: _adapters(opened, stage, ledger)),
     )
     for group, title, check in checks:

@@ -24,6 +24,7 @@ from loraserve.promotion.checks.session import check_session, rollout_seconds
 from loraserve.promotion.checks.tested import check_tested
 from loraserve.promotion.deployed_assembly import deployed_side, deployed_stacks
 from loraserve.promotion.giving import GivingStage
+from loraserve.release.cdk_cli import check_cdk_cli
 from loraserve.release.ledger import Ledger
 from loraserve.release.opened import OpenedRelease
 from loraserve.release.release import StageRelease
@@ -98,6 +99,7 @@ def _checks(plan: PlannedPromotion) -> Iterator[tuple[str, str, Callable[[], Ite
     yield "Account", "instance quota", lambda: quota.check(target, facts.fleet, facts.rollout, client)
     yield "Account", "bootstrap", lambda: bootstrap.check(deployment, target, client)
     yield "Release", "release", lambda: _release(opened)
+    yield "Release", "CDK CLI", lambda: check_cdk_cli(opened)
     yield "Release", "order", lambda: check_order(opened.release, current, ROOT)
     giving = plan.giving
     if giving is not None:
