@@ -48,10 +48,7 @@ ADAPTER_COMMANDS = (
     "gc",
 )
 #: Modules of `loraserve.cli.release`, in the order of `--help`.
-RELEASE_COMMANDS = ("build",)
-
-#: Modules of `loraserve.cli.release`, in the order of `--help`.
-RELEASE_COMMANDS = ("show", "diff", "resume", "unlock")
+RELEASE_COMMANDS = ("build", "show", "diff", "resume", "unlock")
 
 
 class ReportingCommand(TyperCommand):
@@ -83,15 +80,9 @@ adapters = typer.Typer(
     callback=store_options,
 )
 releases = typer.Typer(
-    help="""Build the releases that go from stage to stage.
+    help="""Build the releases that go from stage to stage; show, compare and unlock what is deployed.
 
-    Example: python -m loraserve release build""",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-
-releases = typer.Typer(
-    help="""Show, compare and release what is deployed to the stages.
+    Example: python -m loraserve release build
 
     Example: python -m loraserve release show prod""",
     no_args_is_help=True,

@@ -71,7 +71,7 @@ def commits_between(old: str, new: str) -> list[str] | None:
     """List the commits of `new` that `old` does not have, a line each; None if git lacks one of the two."""
     try:
         known = [_git_line(revision) for revision in (old, new)]
-        return _git("log", "--format=%h %s", "..".join(known)).splitlines()
+        return git("log", "--format=%h %s", "..".join(known)).splitlines()
     except RevisionError:
         return None
 
