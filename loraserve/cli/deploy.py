@@ -59,7 +59,7 @@ def command(
     from loraserve.doctor.examination import examine
     from loraserve.doctor.requests import PATIENCE
     from loraserve.errors import LocalStage, NotDeployable
-    from loraserve.release.by_hand import DeploymentByHand, recorded, refuse_without_reason
+    from loraserve.promotion.by_hand import DeploymentByHand, recorded, refuse_without_reason
     from loraserve.release.record import Outcome
     from stacks.config.loading import LOCAL_STAGE, load_stages
     from stacks.project import ROOT
