@@ -259,7 +259,7 @@ def test_one_run_holds_the_lock_whatever_the_order_of_requests(
     laptop_client: Callable[[str], Any],
 ) -> None:
     LockMachine.s3 = laptop_client("s3")
-    run_state_machine_as_test(LockMachine, settings=settings(max_examples=10, stateful_step_count=12))
+    run_state_machine_as_test(LockMachine, settings=settings(max_examples=25, stateful_step_count=15))
 
 
 # Records
