@@ -45,9 +45,8 @@ ADAPTER_COMMANDS = (
     "compare",
     "gc",
 )
-
 #: Modules of `loraserve.cli.release`, in the order of `--help`.
-RELEASE_COMMANDS = ("show", "diff", "resume", "unlock")
+RELEASE_COMMANDS = ("build", "show", "diff", "resume", "unlock")
 
 
 class ReportingCommand(TyperCommand):
@@ -78,9 +77,8 @@ adapters = typer.Typer(
     rich_markup_mode=None,
     callback=store_options,
 )
-
 releases = typer.Typer(
-    help="""Show, compare and release what is deployed to the stages.
+    help="""Build releases, and show, compare and free what the stages have of them.
 
     Example: python -m loraserve release show prod""",
     no_args_is_help=True,

@@ -26,8 +26,8 @@ from stacks.project import ROOT
 
 #: Folders of the two assemblies.
 BEFORE, AFTER = "before", "after"
-#: Variables that would lead the base's processes to the working tree.
-_OF_THE_HEAD = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "VIRTUAL_ENV", "NODE_PATH")
+#: Variables that would lead the processes of an exported commit to the working tree.
+OF_THE_HEAD = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "VIRTUAL_ENV", "NODE_PATH")
 
 
 class SideError(UserError):
@@ -113,7 +113,7 @@ def _add_packages(tree: Path, base: GitRevision, *, same_packages: bool) -> dict
 def _synth(tree: Path, base: GitRevision, variables: dict[str, str], stage: str | None, output: Path) -> None:
     """Run both syntheses at the same time; an error of one ends the other."""
     arguments = ["synth", "**", "--quiet", *(() if stage is None else ("--context", f"stage={stage}"))]
-    environment = {name: value for name, value in os.environ.items() if name not in _OF_THE_HEAD}
+    environment = {name: value for name, value in os.environ.items() if name not in OF_THE_HEAD}
     show("synthesis of both sides …")
     with ExitStack() as stack:
         of_base = of_head = None
