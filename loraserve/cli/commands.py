@@ -27,6 +27,8 @@ COMMANDS = (
     "bootstrap",
     "doctor",
     "deploy",
+    "verify",
+    "repair",
     "destroy",
     "pin_images",
     "build_images",
