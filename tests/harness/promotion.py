@@ -139,8 +139,8 @@ class Promotion:
         stacks = f"arn:aws:cloudformation:{REGION}:{account}:stack/{target.stack_name('AdapterStore')}/*"
         repository = f"arn:aws:ecr:{REGION}:{account}:repository/cdk-*"
         taker = {"AWS": f"arn:aws:iam::{ACCOUNTS[taking]}:root"}
-        trusted = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": taker}
-        given = [
+        trusted: dict[str, Any] = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": taker}
+        given: list[dict[str, Any]] = [
             {"Effect": "Allow", "Action": "cloudformation:DescribeStacks", "Resource": stacks},
             {
                 "Effect": "Allow",
