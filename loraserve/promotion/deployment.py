@@ -237,4 +237,4 @@ def _failed(
         )
     if isinstance(error, SilentRollback):
         return DeploymentFailed(f"{text}; see above")
-    return DeploymentFailed(f"{text}; correct the cause, and promote a new release")
+    return DeploymentFailed(f"{text}; correct the cause, then run this again or promote a new release")

@@ -31,7 +31,10 @@ def test_alarms_of_now_and_of_the_rollout() -> None:
     history(cloud, (60, "ALARM"), (90, "OK"))  # of `errors`
     history(cloud, (-60, "ALARM"), (30, "OK"))  # of `old`: before the rollout
     with cloud.stubbed():
-        assert raised_alarms(cloud("cloudwatch"), {"latency", "errors", "old"}, SINCE) == ["errors", "latency"]
+        assert raised_alarms(cloud("cloudwatch"), {"latency", "errors", "old"}, SINCE) == [
+            "errors",
+            "latency",
+        ]
     assert raised_alarms(cloud("cloudwatch"), (), SINCE) == []
 
 
