@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from loraserve.aws import Client
 from loraserve.cdk_arguments import CdkArguments
@@ -45,7 +44,6 @@ from loraserve.release.opened import OpenedRelease
 from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome, PreviousRecord
 from loraserve.release.release import StageRelease
 from loraserve.review.finding import Category
-from loraserve.review.report.text import text
 from loraserve.verify.verification import Options
 
 #: Seconds after a deployment in which no alarm of a protected stage may be raised.
@@ -110,11 +108,9 @@ def planned(
 def check(
     console: Console, progress: Console, plan: PlannedPromotion, options: PromotionOptions
 ) -> Examination:
-    """Run the checks and print their table, with the review; write `plan.md`."""
+    """Run the checks and print their table; write `plan.md`."""
     examination = Examination()
     report(console, examine(plan, examination), progress=progress)
-    if examination.review is not None and examination.review.findings:
-        console.print(Text(text(examination.review, width=console.width)), end="", soft_wrap=True)
     if options.folder is not None:
         options.folder.mkdir(parents=True, exist_ok=True)
         (options.folder / PLAN_FILE).write_text(plan_page(plan, examination))

@@ -58,7 +58,7 @@ class PlannedPromotion:
 
     @property
     def deployment(self) -> Deployment:
-        """What the CDK CLI will use."""
+        """Resources, roles and images that the CDK CLI will use."""
         return read(self.opened.stage_assembly(self.stage.name))
 
 
