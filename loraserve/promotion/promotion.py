@@ -94,14 +94,16 @@ def planned(
     if stage.promote_from is not None:
         giving = giving_stage(client, opened.stage(stage.promote_from).target, stage.target)
         soak = default_soak(opened.release, stage.promote_from) if options.soak is None else options.soak
+    ledger = open_ledger(stage.target, client)
     return PlannedPromotion(
         opened=opened,
         stage=stage,
         client=client,
-        ledger=open_ledger(stage.target, client),
+        ledger=ledger,
         giving=giving,
         soak=soak,
         accepted=options.accepted,
+        clock_offset=timedelta() if ledger is None else ledger.now() - datetime.now(UTC),
     )
 
 
@@ -131,6 +133,11 @@ def promote(
         wait_for_operations(console, plan)
         # Again: much may have changed meanwhile.
         plan = planned(opened, stage, plan.client, options)
+        if held is None and plan.ledger is not None:
+            raise ChecksFailed(
+                f"stage {stage.name!r} was deployed for the first time by another run meanwhile: run this again",
+                1,
+            )
         examination = check(console, progress, plan, options)
         if examination.exit_code:
             raise _refused(plan, examination)
@@ -225,7 +232,7 @@ def wait_for_soak(console: Console, plan: PlannedPromotion) -> None:
     if record.tar_sha256 != release.tar_sha256 or record.outcome is not Outcome.VERIFIED:
         return
     ends = soak_ends(record, plan.soak)
-    while (left := ends - datetime.now(UTC)) > timedelta():
+    while (left := ends - plan.now()) > timedelta():
         console.print(
             f"release {release.release} serves in {giving.target.name} since {record.ended}; waiting until "
             f"{ends:%H:%M:%S} UTC, see --soak",
