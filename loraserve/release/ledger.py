@@ -103,6 +103,7 @@ class Ledger:
             known = _parse(CURRENT_KEY, before.body)
             if _started(known) > _started(record):
                 raise self._overtaken(known)
+        # First the history: it has each record that was ever the current one.
         self._append(_record_key(record), body)
         if becomes_current:
             stored = self._documents.put(CURRENT_KEY, body, before)
