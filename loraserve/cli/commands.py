@@ -27,6 +27,8 @@ COMMANDS = (
     "bootstrap",
     "doctor",
     "deploy",
+    "promote",
+    "rollback",
     "verify",
     "repair",
     "destroy",
