@@ -31,7 +31,7 @@ from loraserve.release.record import (
     PreviousRecord,
 )
 from loraserve.release.release import StageRelease, to_json
-from loraserve.release.serving_facts import serving_facts
+from loraserve.promotion.serving_facts import serving_facts
 from loraserve.verify.endpoint import live_endpoint
 from loraserve.verify.expected import expected_of_release
 from loraserve.verify.serving import NotAsDeployed, SilentRollback
