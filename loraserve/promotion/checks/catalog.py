@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from botocore.config import Config
 
@@ -55,10 +55,16 @@ class PlannedPromotion:
     """Seconds for which the release must have served in the stage before."""
     accepted: Collection[Category]
     """Categories of review findings that are accepted."""
+    clock_offset: timedelta = timedelta()
+    """S3's clock, by which records are dated, minus this machine's."""
+
+    def now(self) -> datetime:
+        """Return the time by S3's clock."""
+        return datetime.now(UTC) + self.clock_offset
 
     @property
     def deployment(self) -> Deployment:
-        """What the CDK CLI will use."""
+        """Resources, roles and images that the CDK CLI will use."""
         return read(self.opened.stage_assembly(self.stage.name))
 
 
@@ -91,7 +97,7 @@ def examine(plan: PlannedPromotion, examination: Examination) -> Iterator[TableL
 
 def _checks(plan: PlannedPromotion) -> Iterator[tuple[str, str, Callable[[], Iterable[Finding]]]]:
     target, client, opened = plan.stage.target, plan.client, plan.opened
-    facts, deployment, now = opened.facts(plan.stage.name), plan.deployment, datetime.now(UTC)
+    facts, deployment, now = opened.facts(plan.stage.name), plan.deployment, plan.now()
     current = None if plan.ledger is None else plan.ledger.current()
     serving = opened.templates(plan.stage.name)["Serving"]
     yield "Account", "credentials", lambda: credentials.check(target, client)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loraserve.finding import State
 from loraserve.promotion.checks.change import accepted_rules, check_review, check_way_back, reviewed
 from loraserve.promotion.deployed_assembly import (
     DeployedStack,
@@ -19,7 +20,6 @@ from loraserve.promotion.deployed_assembly import (
 from loraserve.release.release import as_returned, template_sha256
 from loraserve.review.assembly import Stage, read_assembly
 from loraserve.review.sides import Side
-from loraserve.finding import State
 from stacks.config.stage_target import StageTarget
 from tests.unit.loraserve.stubbed_cloud import Cloud
 
