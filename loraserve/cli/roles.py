@@ -25,10 +25,10 @@ def command(
 ) -> None:
     """Create the pipeline's roles in a stage's account.
 
-    An administrator runs it once in each account. The stack LoraServingDeployRoles has the roles of all stages
-    that name the account: to check a promotion, to deploy, and to give images to the next stage. Only jobs of the environments <stage>-plan and <stage> of
-    the repository in pipeline.yaml get them. Prints the commands that set the environments' variables.
-    Further arguments are passed to `cdk deploy`.
+    An administrator runs it once in each account. The stack LoraServingDeployRoles has the roles of all
+    stages that name the account: to check a promotion, to deploy, and to give images to the next stage. Only
+    jobs of the environments <stage>-plan and <stage> of the repository in pipeline.yaml get them. Prints the
+    commands that set the environments' variables. Further arguments are passed to `cdk deploy`.
 
     Example: make roles STAGE=prod ARGS='--profile admin'
     """
