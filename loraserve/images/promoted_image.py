@@ -135,4 +135,4 @@ def _remedy(error: Exception, repository: ImageRepository) -> str:
         return f"bootstrap the account {repository.account}: make bootstrap STAGE=…"
     if code in {"AccessDenied", "AccessDeniedException"}:
         return f"deploy the roles of account {repository.account}: make roles STAGE=… (docs/promotion.md)"
-    return "check the network and run the command again"
+    return "check the network, and run the command again"
