@@ -94,7 +94,7 @@ def _check() -> list[str]:
     found += problems(stages, read_lock())
     if found:
         lines = "".join(f"\n- {problem}" for problem in found)
-        raise ReleaseError(f"this commit is not released:{lines}")
+        raise ReleaseError(f"no release of this commit; correct the following and commit it:{lines}")
     return names
 
 

@@ -89,7 +89,7 @@ def test_another_clone_builds_the_same_bytes(clone: Path, built: Path, tmp_path:
     assert document.tar_sha256 == sha256(tmp_path / "release/release.tar")
     review = json.loads((tmp_path / "release/review.json").read_text())
     assert {stage["verdict"] for stage in review["stages"]} == {"NOTHING"}
-    assert "nothing" in (tmp_path / "release/review.md").read_text()
+    assert "no stage changes" in (tmp_path / "release/review.md").read_text()
 
 
 def test_the_description_is_of_the_stages(clone: Path, built: Path) -> None:

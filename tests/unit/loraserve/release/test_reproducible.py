@@ -1,4 +1,4 @@
-"""What stands against a release: all of it at once, each with file, key and remedy."""
+"""Reasons against a release: all of them at once, each with file, key and remedy."""
 
 from collections.abc import Callable
 from typing import Any
