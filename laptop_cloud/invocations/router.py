@@ -13,6 +13,7 @@ from laptop_cloud.api.account import Account
 from laptop_cloud.api.asgi import App, Headers, Message, Receive, Send, header, read_body, respond
 from laptop_cloud.api.service import JSON_1_1, Service, ServiceError
 from laptop_cloud.invocations.runtime import INVOCATION, Invocation, Runtime
+from laptop_cloud.ministack.callers import principal
 from laptop_cloud.services import ServiceRegistry, Services
 
 #: Path at which the server returns its process id; `process.answers` requests it.
@@ -103,7 +104,7 @@ async def _control(service: Service, operation: str, receive: Receive, send: Sen
 
 
 def _account_of(headers: Headers) -> Account:
-    return Account.of((header(headers, b"authorization") or b"").decode("latin-1"))
+    return principal((header(headers, b"authorization") or b"").decode("latin-1")).account
 
 
 def _error_headers(code: str) -> Headers:

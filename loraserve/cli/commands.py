@@ -27,6 +27,8 @@ COMMANDS = (
     "bootstrap",
     "doctor",
     "deploy",
+    "promote",
+    "rollback",
     "verify",
     "repair",
     "destroy",
@@ -80,9 +82,7 @@ adapters = typer.Typer(
     callback=store_options,
 )
 releases = typer.Typer(
-    help="""Build the releases that go from stage to stage; show, compare and unlock what is deployed.
-
-    Example: python -m loraserve release build
+    help="""Build, show and compare releases.
 
     Example: python -m loraserve release show prod""",
     no_args_is_help=True,

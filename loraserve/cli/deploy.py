@@ -56,7 +56,7 @@ def command(
     from loraserve.doctor.examination import examine
     from loraserve.doctor.requests import PATIENCE
     from loraserve.errors import LocalStage, NotDeployable
-    from loraserve.release.by_hand import DeploymentByHand, recorded, refuse_without_reason
+    from loraserve.promotion.by_hand import DeploymentByHand, recorded, refuse_without_reason
     from loraserve.release.record import Outcome
     from loraserve.verify.expected import expected_of_assembly
     from loraserve.verify.serving import NotAsDeployed

@@ -23,7 +23,7 @@ def problems(stages: Sequence[LoadedStage], images: Mapping[str, BaseImage]) -> 
     for stage in stages:
         file, config = _file(stage), stage.config
         if config.account is None:
-            yield f"{file}: account is missing: a release is for one account each; write its 12 digits in quotes"
+            yield f"{file}: account is missing, which a release is deployed to: write its 12 digits in quotes"
         if config.image != "asset" and _DIGEST.search(config.image) is None:
             yield (
                 f"{file}: image: {config.image} may be another image in the next stage: write it with its "
@@ -37,8 +37,8 @@ def problems(stages: Sequence[LoadedStage], images: Mapping[str, BaseImage]) -> 
     for engine, names in engines.items():
         if images[engine].digest is None:
             yield (
-                f"{_shown(LOCK)}: {engine}: digest is null: the image of {', '.join(names)} would be built from "
-                f"{images[engine].tagged}, a tag that can be moved; run `make pin-images` and commit it"
+                f"{_shown(LOCK)}: {engine}: digest is null: the image of {', '.join(names)} would be built "
+                f"from {images[engine].tagged}, a tag that can be moved; run `make pin-images` and commit it"
             )
     # Stages may share a manifest.
     yield from dict.fromkeys(each for stage in pinned for each in _unpinned_adapters(stage))

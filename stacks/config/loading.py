@@ -18,7 +18,7 @@ from stacks.config.local_adapters import check_local_adapters, stage_rules
 from stacks.config.local_model import LocalModel
 from stacks.config.manifest import Manifest
 from stacks.config.memory_check import memory_refusal
-from stacks.config.promotion_order import promotion_order
+from stacks.config.promotion_order import chained
 from stacks.config.stage_config import LoadedStage, StageConfig
 from stacks.config.stage_target import STAGE_NAME
 from stacks.typed_yaml import ConfigError, read
@@ -42,11 +42,6 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
         config = config.model_copy(update={"image": image})
     for problem in problems(config):
         raise ConfigError(f"{path}: {problem}")
-    if config.promote_from is not None and LOCAL_STAGE in (path.stem, config.promote_from):
-        raise ConfigError(
-            f"{path}: promote_from: the stage {LOCAL_STAGE!r} is deployed by `make up` and is in no release; "
-            "remove the key, or name another stage"
-        )
     manifest_path = path.parent / config.adapters
     if not manifest_path.is_file():
         raise ConfigError(f"{path}: adapters: {config.adapters!r} is not a file; name a manifest")
@@ -94,6 +89,9 @@ def load_stages(directory: Path, *only: str, local_image: str | None = None) -> 
     if only:
         paths = [directory / f"{name}.yaml" for name in only]
     stages = [load_stage(path, image=local_image if path.stem == LOCAL_STAGE else None) for path in paths]
-    if not only:
-        promotion_order({stage.name: stage.config.promote_from for stage in stages})
+    if not only and LOCAL_STAGE in chained({stage.name: stage.config.promote_from for stage in stages}):
+        raise ConfigError(
+            f"{directory}: promote_from: the stage {LOCAL_STAGE!r} is deployed by `make up`, and releases go "
+            "neither to it nor from it: remove the key"
+        )
     return stages
