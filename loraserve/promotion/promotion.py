@@ -46,7 +46,7 @@ from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome, 
 from loraserve.release.release import StageRelease
 from loraserve.review.finding import Category
 from loraserve.review.report.text import text
-from loraserve.verify.verification import Options
+from loraserve.verify.verification import VerificationOptions
 
 #: Seconds after a deployment in which no alarm of a protected stage may be raised.
 BAKE_SECONDS = 600
@@ -180,7 +180,7 @@ def deployment_of(
         client=plan.client,
         # The review replaces the CLI's own question.
         arguments=arguments._replace(own=("--require-approval", "never", *arguments.own)),
-        options=Options(invoke=options.invoke, bake_seconds=bake),
+        options=VerificationOptions(invoke=options.invoke, bake_seconds=bake),
         image_digest=None if previous is None else previous.image_digest,
         folder=options.folder,
     )
