@@ -81,7 +81,9 @@ def test_another_clone_builds_the_same_bytes(clone: Path, built: Path, tmp_path:
     (other / "container" / ".DS_Store").write_text("ignored by everyone's git, and in no release")
     (other / ".git/info/exclude").write_text(".DS_Store\n")
     (other / "log.txt").write_text("of the pipeline")
-    done = build(other, "--output", str(tmp_path / "release"), "--previous", str(built), "--json", umask=0o077)
+    done = build(
+        other, "--output", str(tmp_path / "release"), "--previous", str(built), "--json", umask=0o077
+    )
     assert done.returncode == 0, done.stderr
     document = Release.model_validate_json(done.stdout)
     first = Release.model_validate_json((built / "release.json").read_bytes())
@@ -187,7 +189,9 @@ def test_what_the_document_does_not_describe(
 
 
 def test_a_document_with_fields_of_a_later_version(opened: OpenedRelease, tmp_path: Path) -> None:
-    folder = repacked(opened, tmp_path / "edited", lambda _, document: document["stages"]["prod"].update(later=1))
+    folder = repacked(
+        opened, tmp_path / "edited", lambda _, document: document["stages"]["prod"].update(later=1)
+    )
     with open_release(folder) as found:
         assert found.release.stage("prod") == opened.stage("prod")
 
@@ -228,7 +232,9 @@ def test_the_same_stages_have_no_differences(opened: OpenedRelease) -> None:
 
 
 def test_settings_of_the_container_that_were_not_tested(opened: OpenedRelease, tmp_path: Path) -> None:
-    edit = replace("assembly-Prod/ProdServing*.template.json", '"MAX_INPUT_LENGTH": "1024"', '"MAX_INPUT_LENGTH": "900"')
+    edit = replace(
+        "assembly-Prod/ProdServing*.template.json", '"MAX_INPUT_LENGTH": "1024"', '"MAX_INPUT_LENGTH": "900"'
+    )
     unpack(opened.archive, tmp_path / "assembly")
     edit(tmp_path / "assembly", {})
     other = OpenedRelease(release=opened.release, folder=opened.folder, assembly=tmp_path / "assembly")
@@ -280,7 +286,9 @@ FACTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, bool]]] = {
 def test_differences_of_facts(
     before: dict[str, Any], after: dict[str, Any], expected: dict[str, bool], opened: OpenedRelease
 ) -> None:
-    found = differences_between(changed(opened.facts("staging"), before), changed(opened.facts("staging"), after))
+    found = differences_between(
+        changed(opened.facts("staging"), before), changed(opened.facts("staging"), after)
+    )
     assert {each.name: each.blocks for each in found} == expected
 
 
