@@ -153,8 +153,7 @@ def test_stacks_without_resources_are_not_deployed() -> None:
     ]
     cloud.answers("cloudformation", "describe_stacks", {"Stacks": described})
     cloud.answers("cloudformation", "get_template", {"TemplateBody": '{"Resources": {}}'})
-    for stub in cloud.stubs.values():
-        stub.activate()
-    [stack] = deployed_stacks(PROD, cloud)
+    with cloud.stubbed():
+        [stack] = deployed_stacks(PROD, cloud)
     assert (stack.name, stack.template, stack.tags) == ("Serving", {"Resources": {}}, {"team": "ml"})
     assert stack.termination_protection
