@@ -1,4 +1,4 @@
-"""What is deployed, as an assembly made of CloudFormation's templates, reviewed against a release."""
+"""An assembly made of the deployed stacks, reviewed against a release."""
 
 import json
 from datetime import UTC, datetime
