@@ -56,7 +56,7 @@ def command(
     from loraserve.promotion.rollback import PREVIOUS, record_of, release_before, roll_back
     from loraserve.release.approvals import pipeline_run
     from loraserve.release.opened import open_release
-    from loraserve.verify.verification import Options
+    from loraserve.verify.verification import VerificationOptions
 
     target = find_stage(stage).target
     pipeline = pipeline_run(os.environ, f"{stage}-rollback")
@@ -78,7 +78,7 @@ def command(
                 stage=opened.stage(stage),
                 client=client,
                 arguments=cdk_arguments("deploy", stage, ("--require-approval", "never"), profile),
-                options=Options(invoke=not no_invoke, bake_seconds=bake),
+                options=VerificationOptions(invoke=not no_invoke, bake_seconds=bake),
                 image_digest=None if record is None else record.image_digest,
                 folder=folder,
             )

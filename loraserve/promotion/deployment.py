@@ -35,7 +35,7 @@ from loraserve.release.release import StageRelease, to_json
 from loraserve.verify.endpoint import live_endpoint
 from loraserve.verify.expected import expected_of_release
 from loraserve.verify.serving import NotAsDeployed, SilentRollback
-from loraserve.verify.verification import ENDING, Options, verify
+from loraserve.verify.verification import ENDING, VerificationOptions, verify
 
 #: The copy of the record.
 RECORD_FILE = "record.json"
@@ -62,7 +62,7 @@ class ReleaseDeployment:
     client: Client
     arguments: CdkArguments
     """Of the CDK CLI."""
-    options: Options
+    options: VerificationOptions
     """Extent of the verification."""
     image_digest: str | None
     """Of the image as it was tested, or as it served; None if it is not known."""

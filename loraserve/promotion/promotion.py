@@ -44,7 +44,7 @@ from loraserve.release.opened import OpenedRelease
 from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome, PreviousRecord
 from loraserve.release.release import StageRelease
 from loraserve.review.finding import Category
-from loraserve.verify.verification import Options
+from loraserve.verify.verification import VerificationOptions
 
 #: Seconds after a deployment in which no alarm of a protected stage may be raised.
 BAKE_SECONDS = 600
@@ -183,7 +183,7 @@ def deployment_of(
         client=plan.client,
         # The review replaces the CLI's own question.
         arguments=arguments._replace(own=("--require-approval", "never", *arguments.own)),
-        options=Options(invoke=options.invoke, bake_seconds=bake),
+        options=VerificationOptions(invoke=options.invoke, bake_seconds=bake),
         image_digest=None if previous is None else previous.image_digest,
         folder=options.folder,
     )
