@@ -19,7 +19,7 @@ from botocore.config import Config
 from laptop_cloud import process
 from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION
 from laptop_cloud.aws_isolation import clean_environment, client_config
-from laptop_cloud.invocations.router import QUOTA_PATH
+from laptop_cloud.invocations.router import QUOTA_PATH, ROLLBACKS_PATH
 from laptop_cloud.options import ServerOptions
 from laptop_cloud.ports import free_port
 
@@ -66,6 +66,21 @@ class Cloud:
         """
         given = {"name": name, "value": value, "account": account, "region": region}
         process.post(self.port, QUOTA_PATH, given)
+
+    def hide_rollbacks(
+        self,
+        hidden: bool = True,
+        *,
+        keeps_config: bool = False,
+        account: str = DEFAULT_ACCOUNT,
+        region: str = DEFAULT_REGION,
+    ) -> None:
+        """Have CloudFormation report updates complete that SageMaker rolls back, without a reason.
+
+        Its clean-up then deletes the config that still serves, unless it `keeps_config`.
+        """
+        chosen = {"hidden": hidden, "keeps_config": keeps_config, "account": account, "region": region}
+        process.post(self.port, ROLLBACKS_PATH, chosen)
 
 
 class LaptopCloud(Cloud):

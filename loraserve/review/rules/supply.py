@@ -1,4 +1,4 @@
-"""Origin of the code that runs: the container's image, pins of sources, code of the model's repository."""
+"""Origin of what runs: the image, pins of sources, code of the model's repository, the stage before."""
 
 from __future__ import annotations
 
@@ -43,6 +43,32 @@ def supply(change: StageComparison) -> Iterator[ReviewFinding]:
             action="Keep allow_unpinned_sources off where callers depend on the answers."
             if fact.after
             else "",
+            differences=(fact,),
+            before=fact.before,
+            after=fact.after,
+        )
+    yield from _stage_before(change)
+
+
+def _stage_before(change: StageComparison) -> Iterator[ReviewFinding]:
+    """Yield another or no stage in which a release is verified before it is promoted to this one."""
+    for fact in change.facts("promote_from"):
+        is_first = fact.before is None
+        if fact.after is None:
+            words, consequence = (
+                "none any more: releases are not promoted to this stage",
+                f"It gets what no other stage has verified; before, releases came from {fact.before}.",
+            )
+        else:
+            words = f"{fact.after}, before {'none' if is_first else fact.before}"
+            consequence = f"A release is promoted to this stage after {fact.after} has verified it."
+        yield ReviewFinding(
+            rule="supply.promotion",
+            level=Level.ROUTINE if is_first else Level.REVIEW,
+            stage=change.id,
+            title=title(f"promote_from: {words}"),
+            consequence=consequence,
+            action="" if is_first else "Check that releases are tested in this order.",
             differences=(fact,),
             before=fact.before,
             after=fact.after,
