@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test test-images check lock synth diff review bootstrap doctor deploy destroy release pin-images images images-scan bench clean
+.PHONY: help setup demo up down invoke test test-images check lock synth diff review bootstrap roles doctor deploy verify repair destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,11 +63,26 @@ review: setup ## [STAGE=dev] [BASE=v1.4] [ARGS='--accept cost']: what a change d
 bootstrap: need-stage setup ## STAGE=dev [ARGS='--profile …']: cdk bootstrap in the stage's account and region (once)
 	@$(VENV_PYTHON) -m loraserve bootstrap $(STAGE) $(ARGS)
 
+roles: need-stage setup ## STAGE=prod [ARGS='--profile admin']: the pipeline's roles in the stage's account (once)
+	@$(VENV_PYTHON) -m loraserve roles $(STAGE) $(ARGS)
+
 doctor: need-stage setup ## STAGE=dev [ARGS=--json]: check everything that can stop a deploy; read only
 	@$(VENV_PYTHON) -m loraserve doctor $(STAGE) $(ARGS)
 
 deploy: need-stage setup ## STAGE=dev [ARGS=…]: deploy to AWS with your credentials
 	@$(VENV_PYTHON) -m loraserve deploy $(STAGE) $(ARGS)
+
+verify: need-stage setup ## STAGE=dev [ARGS='--bake 600']: check that a stage serves what was deployed; read only
+	@$(VENV_PYTHON) -m loraserve verify $(STAGE) $(ARGS)
+
+repair: need-stage setup ## STAGE=dev: update the endpoint to its stack's config after a silent rollback
+	@$(VENV_PYTHON) -m loraserve repair $(STAGE) $(ARGS)
+
+promote: need-stage setup ## STAGE=prod [RELEASE=out/release] [ARGS=--check]: check, deploy and verify a release
+	@$(VENV_PYTHON) -m loraserve promote $(STAGE) --release $(or $(RELEASE),out/release) $(ARGS)
+
+rollback: need-stage setup ## STAGE=prod REASON='…' [ARGS='--to RELEASE']: deploy an earlier release and hold the stage
+	@$(VENV_PYTHON) -m loraserve rollback $(STAGE) --reason "$$REASON" $(ARGS)
 
 destroy: need-stage setup ## STAGE=dev: delete the stage's stacks in AWS; lists what is kept
 	@$(VENV_PYTHON) -m loraserve destroy $(STAGE) $(ARGS)

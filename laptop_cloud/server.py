@@ -20,7 +20,7 @@ from laptop_cloud.containers.image_store import ImageStore, check_machine
 from laptop_cloud.containers.launcher import Launcher
 from laptop_cloud.invocations.router import Router
 from laptop_cloud.invocations.runtime import Runtime
-from laptop_cloud.ministack import ecr, iam, s3
+from laptop_cloud.ministack import cross_account, ecr, iam, s3
 from laptop_cloud.options import ServerOptions
 from laptop_cloud.ports import bound_socket
 from laptop_cloud.registry.endpoint import RegistryEndpoint
@@ -101,13 +101,16 @@ async def _serve(file: int, endpoint_url: str, state: Path, options: ServerOptio
             images=options.images,
             session=session,
             roles=roles,
-            store=ImageStore(state / "images", endpoint_url, roles) if options.pull_images else None,
+            store=ImageStore(state / "images", endpoint_url, roles),
+            pull_images=options.pull_images,
             mounts=options.mounts,
         )
         registry = ServiceRegistry(launcher, roles)
         cloudformation.install(registry, asyncio.get_running_loop())
         if options.enforce_iam:
             s3.install()
+            cross_account.install()
+            iam.install()
             ecr.install()
         try:
             router = Router(emulator, registry, Runtime(registry, session))

@@ -18,10 +18,10 @@ from typing import Any
 from urllib.parse import quote
 
 from loraserve.errors import UserError
+from loraserve.github import GitHub, GitHubError, TooLarge
 from loraserve.review.artifact import MAX_ARCHIVE, NAME, ArtifactError, ReviewArtifact, contents
 from loraserve.review.document import DocumentError, ReviewDocument
 from loraserve.review.event_arguments import ACCEPT, accepted_category
-from loraserve.review.github import GitHub, GitHubError, TooLarge
 from loraserve.review.report.markdown import markdown
 
 #: The first line of the comment, by which it is found again.
@@ -203,13 +203,8 @@ def write(github: GitHub, number: int, text: str) -> str:
 def main(environment: Mapping[str, str]) -> int:
     """Run in a workflow; returns the exit code."""
     event = json.loads(Path(environment["GITHUB_EVENT_PATH"]).read_bytes())
-    github = GitHub(
-        environment.get("GITHUB_API_URL", "https://api.github.com"),
-        environment["GITHUB_REPOSITORY"],
-        environment["GITHUB_TOKEN"],
-    )
     try:
-        lines: Sequence[str] = update(github, event["workflow_run"])
+        lines: Sequence[str] = update(GitHub.of_job(environment), event["workflow_run"])
     except UserError as error:
         print(f"✗ {error}", file=sys.stderr)
         return error.exit_code

@@ -49,6 +49,8 @@ class Side:
     has_heads_packages: bool = False
     """Marks a base that was synthesized with the head's packages though its lock files name others: what the
     packages change in the templates does not show."""
+    only: str | None = None
+    """Id of the one stage that is compared, e.g. `Prod`; None for all."""
 
 
 @contextmanager

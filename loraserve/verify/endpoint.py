@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from adapters.store.s3 import error_code
 
 #: Statuses of an endpoint that end by themselves (DescribeEndpoint, `EndpointStatus`).
-_BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack")
+BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack")
 #: Seconds between two looks, and until the endpoint must be settled.
 LOOK_SECONDS, SETTLED_SECONDS = 5.0, 3600.0
 
@@ -20,7 +20,7 @@ def settled_endpoint(sagemaker: Any, name: str) -> dict[str, Any] | None:
     until = time.monotonic() + SETTLED_SECONDS
     while True:
         found = _described(sagemaker.describe_endpoint, EndpointName=name)
-        if found is None or found["EndpointStatus"] not in _BUSY or time.monotonic() > until:
+        if found is None or found["EndpointStatus"] not in BUSY or time.monotonic() > until:
             return found
         time.sleep(LOOK_SECONDS)
 

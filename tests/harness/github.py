@@ -1,7 +1,7 @@
-"""The part of GitHub's REST API that the comment of a review uses, as a server with state.
+"""The part of GitHub's REST API that the commands of workflows use, as a server with state.
 
-Paths, statuses and fields are those of https://docs.github.com/en/rest (version 2022-11-28): pulls, issue comments,
-labels, timeline, workflow runs and artifacts. Lists come in pages with the header `Link`. An artifact's download
+Paths, statuses and fields are those of https://docs.github.com/en/rest (version 2022-11-28): pulls, their reviews,
+issues, comments, labels, timeline, workflow runs, their approvals and artifacts. Lists come in pages with the header `Link`. An artifact's download
 redirects to a signed address of another service, which refuses a request that has a token, as Azure's does.
 """
 
@@ -43,6 +43,9 @@ class GitHubDouble:
     comments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     timeline: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     runs: list[dict[str, Any]] = field(default_factory=list)
+    issues: list[dict[str, Any]] = field(default_factory=list)
+    reviews: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    approvals: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     artifacts: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     archives: dict[int, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
@@ -183,9 +186,45 @@ def _zip(github: GitHubDouble, path: re.Match[str], _: Mapping[str, str], __: An
     return Answered(302, header=("Location", f"{github.url}/blob/{path[1]}?sig=secret"))
 
 
+def _issues(github: GitHubDouble, _: re.Match[str], query: Mapping[str, str], __: Any) -> Answered:
+    return Answered(200, [each for each in github.issues if each["state"] == query["state"]])
+
+
+def _open_issue(github: GitHubDouble, _: re.Match[str], __: Mapping[str, str], content: Any) -> Answered:
+    issue = {"number": 100 + len(github.issues), "state": "open", "user": BOT, **content}
+    github.issues.append(issue)
+    github.comments[issue["number"]] = []
+    return Answered(201, issue)
+
+
+def _edit_issue(github: GitHubDouble, path: re.Match[str], _: Mapping[str, str], content: Any) -> Answered:
+    [issue] = [each for each in github.issues if each["number"] == int(path[1])]
+    issue.update(content)
+    return Answered(200, issue)
+
+
+def _approvals(github: GitHubDouble, path: re.Match[str], _: Mapping[str, str], __: Any) -> Answered:
+    return Answered(200, github.approvals.get(int(path[1]), []))
+
+
+def _pulls_of_commit(github: GitHubDouble, path: re.Match[str], _: Mapping[str, str], __: Any) -> Answered:
+    commits = ("merge_commit_sha", "also")
+    return Answered(200, [pull for pull in github.pulls if path[1] in [pull.get(name) for name in commits]])
+
+
+def _reviews(github: GitHubDouble, path: re.Match[str], _: Mapping[str, str], __: Any) -> Answered:
+    return Answered(200, github.reviews.get(int(path[1]), []))
+
+
 _Route = Callable[[GitHubDouble, re.Match[str], Mapping[str, str], Any], Answered]
 _ROUTES: list[tuple[str, _Route]] = [
     ("GET pulls", _pulls),
+    ("GET issues", _issues),
+    ("POST issues", _open_issue),
+    (r"PATCH issues/(\d+)", _edit_issue),
+    (r"GET actions/runs/(\d+)/approvals", _approvals),
+    (r"GET commits/([0-9a-f]+)/pulls", _pulls_of_commit),
+    (r"GET pulls/(\d+)/reviews", _reviews),
     (r"GET issues/(\d+)/comments", _comments),
     (r"POST issues/(\d+)/comments", _comment),
     (r"PATCH issues/comments/(\d+)", _edit),

@@ -94,7 +94,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
         return done.stdout.strip()
 
     git("init", "--quiet", "--initial-branch=main")
-    for name in ("__init__.py", "errors.py"):
+    for name in ("__init__.py", "errors.py", "github.py"):
         shutil.copy(ROOT / "loraserve" / name, origin / "loraserve" / name)
     shutil.copytree(ROOT / "loraserve" / "review", origin / "loraserve" / "review")
     (origin / "stacks").mkdir()

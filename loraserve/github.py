@@ -1,6 +1,6 @@
-"""Requests to GitHub's REST API, for the comment of a review.
+"""Requests to GitHub's REST API, by commands that workflows run.
 
-Standard library only: the workflow runs it without an installation. The forms of requests and answers are
+Standard library only: some of them run without an installation. The forms of requests and answers are
 those of version 2022-11-28 of the API, https://docs.github.com/en/rest.
 """
 
@@ -24,10 +24,10 @@ _SECONDS = 30
 _NEXT = re.compile(r'<([^>]+)>;\s*rel="next"')
 _REMEDIES: Mapping[int, str] = {
     HTTPStatus.UNAUTHORIZED: "set GITHUB_TOKEN to the job's token",
-    HTTPStatus.FORBIDDEN: "give the job the permissions of .github/workflows/review-comment.yml, and check "
+    HTTPStatus.FORBIDDEN: "give the job the permissions that its file in .github/workflows lists, and check "
     "that the organization's settings allow them",
     HTTPStatus.NOT_FOUND: "check that it still exists, and the job's permissions",
-    HTTPStatus.GONE: "run the review again: what GitHub keeps of an old run is deleted",
+    HTTPStatus.GONE: "start a new run: what GitHub keeps of an old run is deleted",
 }
 _RUN_AGAIN = "run the job again; https://www.githubstatus.com has GitHub's incidents"
 
@@ -72,6 +72,12 @@ class GitHub:
     repository: str
     """Owner and name."""
     token: str = field(repr=False)
+
+    @classmethod
+    def of_job(cls, environment: Mapping[str, str]) -> GitHub:
+        """Return the API of a job's repository; the job's token is in GITHUB_TOKEN."""
+        address = environment.get("GITHUB_API_URL", "https://api.github.com")
+        return cls(address, environment["GITHUB_REPOSITORY"], environment["GITHUB_TOKEN"])
 
     def get(self, path: str, **query: str) -> Any:
         """Return the answer to `GET /repos/OWNER/NAME/path`; raises `GitHubError`."""
@@ -119,7 +125,7 @@ class GitHub:
             "Accept": "application/vnd.github+json",
             "Authorization": f"Bearer {self.token}",
             "X-GitHub-Api-Version": "2022-11-28",
-            "User-Agent": "lora-serving-review",
+            "User-Agent": "lora-serving",
         }
         body = None if content is None else json.dumps(content).encode()
         return urllib.request.Request(url, body, headers, method=method)  # noqa: S310 - GitHub's address

@@ -1,0 +1,136 @@
+"""The way back: an earlier release, from the stage's own bucket, is deployed; then the stage is held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from rich.console import Console
+
+from loraserve.aws import Client
+from loraserve.check_report import TableLine, report, watched
+from loraserve.doctor.checks import credentials, endpoint, stacks
+from loraserve.doctor.deployment import read
+from loraserve.doctor.diagnosis import answered
+from loraserve.errors import UserError
+from loraserve.finding import Finding, ok
+from loraserve.images.promoted_image import asset_image, taking_repository
+from loraserve.promotion.checks.kept import check_kept_adapters, check_kept_image
+from loraserve.promotion.checks.session import rollout_seconds
+from loraserve.promotion.deployment import DeploymentOrigin, ReleaseDeployment, checks_of, deploy_release
+from loraserve.promotion.settling import SEEDING_SECONDS, settle
+from loraserve.release.ledger import Ledger
+from loraserve.release.lock import user_and_host
+from loraserve.release.opened import OpenedRelease
+from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome
+from loraserve.release.release import StageRelease
+
+#: The release before, as `--to` has it.
+PREVIOUS = "previous"
+#: Records among which the release before is looked for.
+_RECORDS = 100
+
+
+class NoWayBack(UserError):
+    """A stage without a release to go back to."""
+
+
+def release_before(ledger: Ledger) -> str:
+    """Return the release that `previous` means; raises `NoWayBack`.
+
+    After a failed deployment it is the current one, which is deployed again: after a rollback that
+    CloudFormation did not notice, that makes a new config. Otherwise it is the last other one that was
+    verified.
+    """
+    current, records = ledger.current(), ledger.records(_RECORDS)
+    if current is not None and current.release and records and records[0].outcome is Outcome.FAILED:
+        return current.release
+    for record in records:
+        is_other = current is None or record.release != current.release
+        if record.release is not None and record.outcome is Outcome.VERIFIED and is_other:
+            return record.release
+    stored = ", ".join(ledger.stored_releases()) or "none"
+    raise NoWayBack(
+        f"stage {ledger.stage!r} has no record of an earlier release that was verified; its bucket has "
+        f"{stored}: name one of them with --to, or deploy an earlier commit with `make deploy "
+        f"STAGE={ledger.stage}`"
+    )
+
+
+def record_of(ledger: Ledger, release: str) -> DeploymentRecord | None:
+    """Return the last record of a release that served; None if there is none."""
+    return next(
+        (
+            record
+            for record in ledger.records(_RECORDS)
+            if record.release == release and record.outcome is not Outcome.FAILED
+        ),
+        None,
+    )
+
+
+def roll_back(
+    deployment: ReleaseDeployment,
+    progress: Console,
+    ledger: Ledger,
+    *,
+    reason: str,
+    run: str,
+    approved_by: str,
+) -> DeploymentRecord:
+    """Check, hold the stage, deploy the release, verify and record it.
+
+    The hold comes before the deployment: the next run of the pipeline must not promote what is wrong again,
+    even if this run is killed. Raises `NoWayBack`, `StageLocked`, `DeploymentFailed` and `NotVerified`.
+    """
+    console, opened, stage = deployment.console, deployment.opened, deployment.stage
+    release = opened.release.release
+    with ledger.lock(DeploymentKind.ROLLBACK, release=release, run=run) as held:
+        limit = rollout_seconds(opened.templates(stage.name)["Serving"]) + SEEDING_SECONDS
+        settle(console, stage.target, deployment.client, limit)
+        lines = list(watched(progress, rollback_lines(opened, stage, deployment.client, ledger)))
+        if report(console, lines):
+            raise NoWayBack(
+                f"stage {stage.name!r} is not rolled back to release {release}: correct the lines with ✗ "
+                "above, then run this again"
+            )
+        held.confirm()
+        ledger.set_hold(f"rolled back to release {release}: {reason}", run or user_and_host())
+        origin = DeploymentOrigin(
+            kind=DeploymentKind.ROLLBACK,
+            run=run or user_and_host(),
+            approved_by=approved_by,
+            reason=reason,
+            checks=checks_of(lines),
+        )
+        return deploy_release(deployment, origin, ledger, held)
+
+
+def rollback_lines(
+    opened: OpenedRelease, stage: StageRelease, client: Client, ledger: Ledger
+) -> Iterator[TableLine]:
+    """Check that the stage can be changed, and that it still has all that the release needs."""
+    target = stage.target
+    deployment = read(opened.stage_assembly(stage.name))
+    served = record_of(ledger, opened.release.release)
+    digests = opened.facts(stage.name).adapter_digests
+    checks: tuple[tuple[str, str, Callable[[], Iterable[Finding]]], ...] = (
+        ("Account", "credentials", lambda: credentials.check(target, client)),
+        ("Stage", "stacks", lambda: stacks.check(deployment, target, client)),
+        ("Stage", "endpoint", lambda: endpoint.has_status(deployment, target, client)),
+        ("Release", "image", lambda: _image(opened, stage, client, served)),
+        ("Release", "adapters", lambda: check_kept_adapters(ledger, digests)),
+    )
+    for group, title, check in checks:
+        for finding in answered(title, check):
+            yield TableLine(group, finding)
+
+
+def _image(
+    opened: OpenedRelease, stage: StageRelease, client: Client, record: DeploymentRecord | None
+) -> Iterator[Finding]:
+    if stage.image.asset is None:
+        yield ok("image", f"{stage.image.uri}, not copied")
+        return
+    place = asset_image(opened.stage_assembly(stage.name), stage.target, stage.account, stage.image.asset)
+    repository = taking_repository(client, stage.target, stage.account, place.repository)
+    yield from check_kept_image(repository, place.tag, None if record is None else record.image_digest)
