@@ -16,12 +16,11 @@ def command(
     stage: Annotated[str, typer.Argument(help="A stage of stages/, e.g. prod.")],
     profile: Profile = None,
 ) -> None:
-    """Update an endpoint to its stack's config.
+    """Send a rolled back update again.
 
     After a silent rollback by SageMaker the update is complete for CloudFormation, so a deployment sends
-    nothing. This sends UpdateEndpoint with
-    the stack's config and rollout, and waits for it. End the cause of the rollback first: the same update
-    would be rolled back again. The exit code is 1 if it is.
+    nothing. This sends UpdateEndpoint with the stack's config and rollout, and waits for it. End the cause of
+    the rollback first: the same update would be rolled back again. The exit code is 1 if it is.
 
     Example: make repair STAGE=prod
     """

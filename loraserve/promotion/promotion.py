@@ -135,7 +135,7 @@ def promote(
         plan = planned(opened, stage, plan.client, options)
         if held is None and plan.ledger is not None:
             raise ChecksFailed(
-                f"stage {stage.name!r} was deployed for the first time by another run just now: run this again",
+                f"stage {stage.name!r} was deployed by another run meanwhile, its first: run this again",
                 1,
             )
         examination = check(console, progress, plan, options)
