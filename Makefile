@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test test-images check lock synth diff review bootstrap doctor deploy destroy pin-images images images-scan bench clean
+.PHONY: help setup demo up down invoke test test-images check lock synth diff review bootstrap doctor deploy verify repair destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,8 +69,17 @@ doctor: need-stage setup ## STAGE=dev [ARGS=--json]: check everything that can s
 deploy: need-stage setup ## STAGE=dev [ARGS=…]: deploy to AWS with your credentials
 	@$(VENV_PYTHON) -m loraserve deploy $(STAGE) $(ARGS)
 
+verify: need-stage setup ## STAGE=dev [ARGS='--bake 600']: check that a stage serves what was deployed; read only
+	@$(VENV_PYTHON) -m loraserve verify $(STAGE) $(ARGS)
+
+repair: need-stage setup ## STAGE=dev: update the endpoint to its stack's config after a silent rollback
+	@$(VENV_PYTHON) -m loraserve repair $(STAGE) $(ARGS)
+
 destroy: need-stage setup ## STAGE=dev: delete the stage's stacks in AWS; lists what is kept
 	@$(VENV_PYTHON) -m loraserve destroy $(STAGE) $(ARGS)
+
+release: setup ## [ARGS='--previous FOLDER']: the last commit's stages as an archive that goes from stage to stage
+	@$(VENV_PYTHON) -m loraserve release build $(ARGS)
 
 pin-images: setup ## [ARGS=--check]: lock the base images' digests in container/images.lock
 	@$(VENV_PYTHON) -m loraserve pin-images $(ARGS)

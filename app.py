@@ -1,4 +1,4 @@
-"""The CDK app: one Stage for each file of stages/, or only the one that `-c stage=dev` names.
+"""The CDK app: one Stage for each file of stages/, or only those that `-c stage=dev,staging` names.
 
 `-c local_image=asset` replaces the image of the Local stage, by default a process of the working tree.
 """
@@ -22,10 +22,11 @@ from stacks.typed_yaml import ConfigError  # noqa: E402
 def main() -> None:
     """Synthesize and print the cost of each stage; an unusable file is reported in one line, exit code 2."""
     app = cdk.App()
+    only: str | None = app.node.try_get_context("stage")
     try:
         found = load_stages(
             Path(__file__).parent / "stages",
-            app.node.try_get_context("stage"),
+            *(only.split(",") if only else ()),
             local_image=app.node.try_get_context("local_image"),
         )
         stages = [ServingStage(app, stage.id, stage=stage) for stage in found]

@@ -38,7 +38,14 @@ class Candidate:
         return revision_of(self.digest)
 
     def entry(
-        self, name: str, *, base_model: str, checked_for: str, owner: str, labels: dict[str, str]
+        self,
+        name: str,
+        *,
+        base_model: str,
+        checked_for: str,
+        owner: str,
+        labels: dict[str, str],
+        origin: str = "",
     ) -> RegistryEntry:
         """Return the registry entry with which it is published."""
         return RegistryEntry(
@@ -55,16 +62,23 @@ class Candidate:
             source_sha256=(self.conversion.sha256 or "") if self.conversion else "",
             checked_for=checked_for,
             owner=owner,
+            origin=origin,
             labels=labels,
         )
 
 
 def check_candidate(
-    name: str, files: AdapterFiles, rules: Rules, base: BaseModelFacts | None, expected_sha256: str | None
+    name: str,
+    files: AdapterFiles,
+    rules: Rules,
+    base: BaseModelFacts | None,
+    expected_sha256: str | None,
+    expected_digest: str | None = None,
 ) -> Candidate:
     """Check an adapter by the stage's rules; raises `InvalidAdapter`, and what reading the weights raises.
 
-    `expected_sha256` (hex) is the manifest's, of the weights file that the source has. The weights are read
+    `expected_sha256` (hex) is the manifest's, of the weights file that the source has; `expected_digest` its
+    digest over both files, as they are published. The weights are read
     only if neither the manifest nor the source states their SHA-256, and a checkpoint of PyTorch always: the
     hash of what it is converted to is stated nowhere.
     """
@@ -96,6 +110,12 @@ def check_candidate(
     else:
         sha256 = expected_sha256 or files.sha256 or sha256_of(files.weights)
     digest = content_digest({CONFIG_FILE: hashlib.sha256(files.config).hexdigest(), WEIGHTS_FILE: sha256})
+    if expected_digest not in {None, digest}:
+        raise InvalidAdapter(
+            name,
+            f"its two files have the digest {digest}, the manifest says {expected_digest}",
+            "they are not the files that were locked: restore them at the source, or lock the adapter again",
+        )
     return Candidate(files, facts, sha256, digest, conversion)
 
 

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 
 from adapters.files import sha256_of
 from adapters.source import HubSource, LocalSource, PackedSource, S3Source, Source, SourceError
-from adapters.store.layout import ADAPTER_FILES, CONFIG_FILE, WEIGHTS_FILE, RegistryEntry
+from adapters.store.layout import (
+    ADAPTER_FILES,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    RegistryEntry,
+    adapter_prefix,
+    revision_of,
+)
 from adapters.store.s3 import S3Client, is_absent
 from ingest.adapter_files import (
     CONVERSION_FILE,
@@ -63,6 +70,10 @@ class Locator:
         content = config.read(0, config.size)
         conversion = Conversion(entry.converted_from, entry.source_sha256) if entry.converted_from else None
         return AdapterFiles(entry.source, entry.source_version, content, weights, entry.sha256, conversion)
+
+    def revision(self, name: str, digest: str) -> AdapterFiles:
+        """Locate the files of a revision of the store by its digest; raises `SourceError`."""
+        return self._in_s3(S3Source(self._bucket, adapter_prefix(name, revision_of(digest))))
 
     def _on_hub(self, source: HubSource) -> AdapterFiles:
         snapshot = self._hub.snapshot(source)

@@ -19,7 +19,7 @@ from botocore.config import Config
 from laptop_cloud import process
 from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION
 from laptop_cloud.aws_isolation import clean_environment, client_config
-from laptop_cloud.invocations.router import QUOTA_PATH
+from laptop_cloud.invocations.router import QUOTA_PATH, ROLLBACKS_PATH
 from laptop_cloud.options import ServerOptions
 from laptop_cloud.ports import free_port
 
@@ -43,11 +43,19 @@ class Cloud:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of a child process that uses this cloud: this process's, without AWS settings."""
-        return clean_environment(os.environ, self.url)
+        return self.environment_of(DEFAULT_ACCOUNT)
 
-    def client(self, service: str, config: Config | None = None) -> Any:
-        """Return a boto3 client of `service` that ignores the AWS settings of this process."""
-        return _isolated_session().client(service, endpoint_url=self.url, config=client_config(config))
+    def environment_of(self, account: str) -> dict[str, str]:
+        """Return the same with the credentials of another account's root."""
+        return clean_environment(os.environ, self.url, account)
+
+    def client(self, service: str, config: Config | None = None, *, account: str = DEFAULT_ACCOUNT) -> Any:
+        """Return a boto3 client of `service` that ignores the AWS settings of this process.
+
+        It has the credentials of the account's root.
+        """
+        session = _isolated_session(account)
+        return session.client(service, endpoint_url=self.url, config=client_config(config))
 
     def grant_quota(
         self, name: str, value: float, *, account: str = DEFAULT_ACCOUNT, region: str = DEFAULT_REGION
@@ -58,6 +66,21 @@ class Cloud:
         """
         given = {"name": name, "value": value, "account": account, "region": region}
         process.post(self.port, QUOTA_PATH, given)
+
+    def hide_rollbacks(
+        self,
+        hidden: bool = True,
+        *,
+        keeps_config: bool = False,
+        account: str = DEFAULT_ACCOUNT,
+        region: str = DEFAULT_REGION,
+    ) -> None:
+        """Have CloudFormation report updates complete that SageMaker rolls back, without a reason.
+
+        Its clean-up then deletes the config that still serves, unless it `keeps_config`.
+        """
+        chosen = {"hidden": hidden, "keeps_config": keeps_config, "account": account, "region": region}
+        process.post(self.port, ROLLBACKS_PATH, chosen)
 
 
 class LaptopCloud(Cloud):
@@ -131,7 +154,7 @@ class LaptopCloud(Cloud):
             shutil.rmtree(self.state, ignore_errors=True)
 
 
-def _isolated_session() -> boto3.Session:
+def _isolated_session(account: str) -> boto3.Session:
     """Return a session that reads no AWS variables of this process and no AWS configuration files."""
     unread = (None, None, None, None)
     nowhere = (None, None, os.devnull, None)
@@ -139,5 +162,5 @@ def _isolated_session() -> boto3.Session:
         session_vars={"profile": unread, "config_file": nowhere, "credentials_file": nowhere}
     )
     session.set_config_variable("region", DEFAULT_REGION)
-    session.set_credentials(DEFAULT_ACCOUNT, "local")
+    session.set_credentials(account, "local")
     return boto3.Session(botocore_session=session)

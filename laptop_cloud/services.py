@@ -14,6 +14,7 @@ from laptop_cloud.quotas import ServiceQuotas
 from laptop_cloud.sagemaker.cloudwatch import CloudWatch
 from laptop_cloud.sagemaker.control_plane import SageMaker
 from laptop_cloud.sagemaker.metrics import Metrics
+from laptop_cloud.sagemaker.rollback_reports import RollbackReports
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Services:
     autoscaling: AutoScaling
     quotas: ServiceQuotas
     metrics: Metrics
+    rollbacks: RollbackReports
 
 
 class ServiceRegistry:
@@ -62,4 +64,6 @@ class ServiceRegistry:
             autoscaling.scaled_variants,
             cloudwatch.alarm_states,
         )
-        return Services(sagemaker, autoscaling, ServiceQuotas(account), Metrics(cloudwatch.put))
+        return Services(
+            sagemaker, autoscaling, ServiceQuotas(account), Metrics(cloudwatch.put), RollbackReports()
+        )

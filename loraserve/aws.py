@@ -21,7 +21,26 @@ def client_factory(region: str, profile: str | None = None, config: Config | Non
     `config` is that of every client without its own. The factory may be called in several threads. Raises
     botocore's `ProfileNotFound`.
     """
-    session = boto3.Session(profile_name=profile, region_name=region)
+    return _factory(boto3.Session(profile_name=profile, region_name=region), config)
+
+
+def assumed_role(client: Client, arn: str, *, session: str, region: str) -> Client:
+    """Return a factory of clients in `region` with the rights of a role that `client` may assume.
+
+    A session of a role that another role assumes ends after an hour (AWS's limit of role chaining). Raises
+    botocore's `ClientError` if the role does not trust the caller.
+    """
+    found = client("sts").assume_role(RoleArn=arn, RoleSessionName=session)["Credentials"]
+    credentials = boto3.Session(
+        aws_access_key_id=found["AccessKeyId"],
+        aws_secret_access_key=found["SecretAccessKey"],
+        aws_session_token=found["SessionToken"],
+        region_name=region,
+    )
+    return _factory(credentials, None)
+
+
+def _factory(session: boto3.Session, config: Config | None) -> Client:
     # boto3's guide: a session is not thread safe, the clients that it creates are.
     lock = threading.Lock()
 

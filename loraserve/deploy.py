@@ -1,4 +1,4 @@
-"""`cdk deploy` of a stage, in the order that SageMaker accepts."""
+"""`cdk deploy` of a synthesized stage, in the order that SageMaker accepts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.cdk import CdkError
 from loraserve.cdk_arguments import CdkArguments
-from loraserve.deployed import check_config
 from loraserve.diff import stack_templates
-from stacks.config.stage_config import LoadedStage
+from loraserve.stacks_deployed import stage_stacks
+from loraserve.verify.endpoint import endpoint_config, live_endpoint
+from loraserve.verify.serving import require_config
+from stacks.config.stage_target import StageTarget
 
 #: Runs `cdk ARGUMENTS`; raises `CdkError`.
 Cdk = Callable[..., object]
@@ -31,14 +33,22 @@ class _Fleet(NamedTuple):
     """The instances of an endpoint, current or wanted."""
 
     variant: str
-    instance_type: str
+    instance_type: str | None
+    """None if the config that serves is deleted: SageMaker does not say it then."""
     instances: int
 
 
 def deploy(
-    console: Console, stage: LoadedStage, client: Client, cdk: Cdk, assembly: Path, arguments: CdkArguments
+    console: Console,
+    target: StageTarget,
+    client: Client,
+    cdk: Cdk,
+    assembly: Path,
+    arguments: CdkArguments,
+    *,
+    known_instance_type: str | None = None,
 ) -> None:
-    """Synthesize the stage into `assembly` and deploy its stacks.
+    """Deploy the stage's stacks from the ready cloud `assembly`, which is not synthesized again.
 
     `arguments.common` are passed to every call of the CLI, `arguments.own` to `cdk deploy`. `client` must
     have the credentials that they give to the CLI.
@@ -52,14 +62,17 @@ def deploy(
     - SageMaker refuses a rolling update of a single instance. Autoscaling's new minimum would take effect
       only after the update. So the endpoint is scaled out first.
 
+    The config that the endpoint serves may be deleted, after a rollback that CloudFormation took for an
+    update. Its instance type is then `known_instance_type`, that of the deployment's record; without one the
+    type is taken for another one than the new config's, which is right for both.
+
     Raises `CdkError`; `NotAsDeployed` if the endpoint has another config afterwards, because SageMaker has
-    rolled it back; and boto3's errors if the endpoint cannot be described or scaled out.
+    rolled it back (`SilentRollback` if CloudFormation reports the update complete); and boto3's errors if the
+    endpoint cannot be described or scaled out.
     """
-    cdk("synth", "--quiet", "--context", f"stage={stage.name}", *arguments.common)
-    # The checked templates are the ones that are deployed.
     synthesized = ("--app", str(assembly), *arguments.common)
-    wanted, rolling = _wanted(dict(stack_templates(assembly))[f"{stage.id}/Serving"])
-    endpoint = stage.endpoint_name
+    wanted, rolling = _wanted(dict(stack_templates(assembly))[f"{target.id}/Serving"])
+    endpoint = target.endpoint_name
     sagemaker, cloudformation = client("sagemaker"), client("cloudformation")
     deployed = _deployed(sagemaker, endpoint)
     if deployed is not None and rolling and deployed.instances < _FEWEST_OF_ROLLING:
@@ -68,43 +81,33 @@ def deploy(
             f"them at a time and which SageMaker would refuse with {deployed.instances}."
         )
         _grow(sagemaker, endpoint, deployed.variant, wanted.instances)
-    before = wanted.instance_type if deployed is None else deployed.instance_type
+    before = wanted.instance_type if deployed is None else deployed.instance_type or known_instance_type
     unscaled = before != wanted.instance_type
     if unscaled:
         console.print(
-            f"{endpoint}: {before} becomes {wanted.instance_type}. Autoscaling is removed "
-            "for the update, which SageMaker would refuse otherwise, and restored by it."
+            f"{endpoint}: {before or 'the unknown type of a deleted config'} becomes {wanted.instance_type}. "
+            "Autoscaling is removed for the update, which SageMaker would refuse otherwise, and restored by "
+            "it."
         )
-        _unprotect(cloudformation, stage.stack_name("Scaling"))
-        cdk("destroy", f"{stage.id}/Scaling", "--force", "--exclusively", *synthesized)
-    for stack in _never_made(cloudformation, stage):
+        _unprotect(cloudformation, target.stack_name("Scaling"))
+        cdk("destroy", f"{target.id}/Scaling", "--force", "--exclusively", *synthesized)
+    for stack in _never_made(cloudformation, target):
         # The CLI deletes a stack whose first deployment failed, but not with termination protection.
         _unprotect(cloudformation, stack)
     try:
-        cdk("deploy", f"{stage.id}/*", *synthesized, *arguments.own)
+        cdk("deploy", f"{target.id}/*", *synthesized, *arguments.own)
     except CdkError:
         if unscaled:
             console.print(f"{endpoint}: the update failed; autoscaling is restored.")
-            cdk("deploy", f"{stage.id}/Scaling", "--exclusively", *synthesized, *arguments.own)
+            cdk("deploy", f"{target.id}/Scaling", "--exclusively", *synthesized, *arguments.own)
         raise
-    check_config(console, stage, client)
+    require_config(console, target, client)
 
 
-def stage_stacks(cloudformation: Any, stage: LoadedStage) -> list[dict[str, Any]]:
-    """Describe the stacks of a stage that exist, a failed one included."""
-    pages = cloudformation.get_paginator("describe_stacks").paginate()
-    return [
-        stack
-        for page in pages
-        for stack in page["Stacks"]
-        if stack["StackName"].startswith(stage.stack_name("")) and stack["StackStatus"] != "DELETE_COMPLETE"
-    ]
-
-
-def _never_made(cloudformation: Any, stage: LoadedStage) -> list[str]:
+def _never_made(cloudformation: Any, target: StageTarget) -> list[str]:
     """List the stacks of the stage whose first deployment failed."""
     failed = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
-    stacks = stage_stacks(cloudformation, stage)
+    stacks = stage_stacks(cloudformation, target)
     return [stack["StackName"] for stack in stacks if stack["StackStatus"] in failed]
 
 
@@ -120,19 +123,16 @@ def _wanted(template: Path) -> tuple[_Fleet, bool]:
 
 def _deployed(sagemaker: Any, endpoint: str) -> _Fleet | None:
     """Describe the current fleet; None if the endpoint does not exist."""
-    try:
-        described = sagemaker.describe_endpoint(EndpointName=endpoint)
-    except ClientError as error:
-        if error_code(error) == "ValidationException":
-            return None
-        raise
+    described = live_endpoint(sagemaker, endpoint)
+    if described is None:
+        return None
     if "ProductionVariants" not in described:
         why = described.get("FailureReason", "wait until it is not")
         raise CdkError(f"{endpoint} is {described['EndpointStatus']}: {why}")
     [variant] = described["ProductionVariants"]
-    config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
-    [configured] = config["ProductionVariants"]
-    return _Fleet(variant["VariantName"], configured["InstanceType"], variant["DesiredInstanceCount"])
+    config = endpoint_config(sagemaker, described["EndpointConfigName"])
+    instance_type = None if config is None else config["ProductionVariants"][0]["InstanceType"]
+    return _Fleet(variant["VariantName"], instance_type, variant["DesiredInstanceCount"])
 
 
 def _grow(sagemaker: Any, endpoint: str, variant: str, instances: int) -> None:

@@ -1,6 +1,5 @@
 """Checks of a stage after its deployment, against the services that it was deployed to.
 
-- `check_config`: the endpoint is in service, on the config of the deployed stack.
 - `check_answers`: the base model answers, and an adapter.
 - `check_metrics`: the endpoint's metrics reach CloudWatch.
 
@@ -26,12 +25,11 @@ from loraserve.aws import Client
 from loraserve.client import EndpointClient, Generation, InvocationError, runtime_config
 from loraserve.doctor.answers import REFUSALS, is_refusal
 from loraserve.errors import UserError
+from loraserve.verify.serving import NotAsDeployed
 from stacks.config.stage_config import LoadedStage
 
-#: Statuses of an endpoint that end by themselves (DescribeEndpoint, `EndpointStatus`).
-_BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack")
-#: Seconds between two looks at the endpoint or at CloudWatch, and until the endpoint must be settled.
-LOOK_SECONDS, SETTLED_SECONDS = 5.0, 3600.0
+#: Seconds between two looks at CloudWatch.
+LOOK_SECONDS = 5.0
 #: HTTP statuses of an endpoint that is busy: the question is repeated for so many seconds.
 _BUSY_ANSWERS, BUSY_SECONDS = (429, 503), 120.0
 #: Adapters that are asked until one answers: a broken one is its publisher's error, not the deployment's.
@@ -41,39 +39,6 @@ _PROMPT, _TOKENS = "[INST] Say hello. [/INST]", 8
 #: Seconds for the first metric: an interval of the gateway (60 s by default), and CloudWatch's extraction
 #: from the log, for which AWS names no time.
 METRIC_SECONDS = 300.0
-
-
-class NotAsDeployed(UserError):
-    """An endpoint that is not as it was deployed, or does not answer."""
-
-
-def check_config(console: Console, stage: LoadedStage, client: Client) -> None:
-    """Raise `NotAsDeployed` unless the endpoint is in service on the stack's config.
-
-    SageMaker may have rolled it back. Waits for an update under way, such as autoscaling's. Warns if the
-    endpoint records another share of the requests than the config says: an update may retain the old one.
-    """
-    sagemaker, endpoint = client("sagemaker"), stage.endpoint_name
-    found = client("cloudformation").describe_stack_resource(
-        StackName=endpoint, LogicalResourceId="EndpointConfig"
-    )
-    config = found["StackResourceDetail"]["PhysicalResourceId"].rpartition("/")[2]
-    live = _settled(sagemaker, endpoint)
-    status, name = live["EndpointStatus"], live["EndpointConfigName"]
-    # Older ARNs are in lower case, whatever the name's case is (boto3 #4606, YACE #1178).
-    if status != "InService" or name.lower() != config.lower():
-        raise NotAsDeployed(
-            f"{endpoint} is {status} on {name}; deployed was {config}: "
-            f"{live.get('FailureReason', 'see its events')}"
-        )
-    wanted = sagemaker.describe_endpoint_config(EndpointConfigName=name).get("DataCaptureConfig", {})
-    captured = _share(live.get("DataCaptureConfig", {}), "CurrentSamplingPercentage")
-    if captured != (share := _share(wanted, "InitialSamplingPercentage")):
-        _warn(
-            console,
-            f"{endpoint} records {captured} % of its requests, and the stage file says {share} %: the update "
-            "retained the old setting. Delete the endpoint's stack and deploy again to change it",
-        )
 
 
 def check_answers(console: Console, stage: LoadedStage, client: Client) -> None:
@@ -149,28 +114,13 @@ class _Denied(UserError):
     """The credentials lack a permission; the message is AWS's."""
 
 
-def _settled(sagemaker: Any, endpoint: str) -> dict[str, Any]:
-    """Describe the endpoint, once no operation is under way."""
-    until = time.monotonic() + SETTLED_SECONDS
-    while True:
-        live: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=endpoint)
-        if live["EndpointStatus"] not in _BUSY or time.monotonic() > until:
-            return live
-        time.sleep(LOOK_SECONDS)
-
-
-def _share(capture: dict[str, Any], key: str) -> int:
-    """Return the percentage of requests that are recorded."""
-    return int(capture[key]) if capture.get("EnableCapture") else 0
-
-
 def _some_adapters(console: Console, stage: LoadedStage, client: Client) -> list[str]:
     """Name a few adapters of the stage: of its manifest, or published by command."""
     listed = list(itertools.islice(stage.manifest.published_names(), _ADAPTERS))
     if listed:
         return listed
     try:
-        bucket = deployed_bucket(client("cloudformation"), stage)
+        bucket = deployed_bucket(client("cloudformation"), stage.target)
         return sorted(AdapterRegistry(client("s3"), bucket).etags())[:_ADAPTERS]
     except ClientError as error:
         if not is_refusal(error):

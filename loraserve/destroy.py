@@ -10,8 +10,9 @@ from rich.console import Console
 
 from adapters.store.s3 import error_code
 from loraserve.aws import Client
-from loraserve.deploy import Cdk, stage_stacks
+from loraserve.deploy import Cdk
 from loraserve.errors import NotDeployed, UserError
+from loraserve.stacks_deployed import stage_stacks
 from stacks.config.stage_config import LoadedStage
 
 #: Values of a resource's `DeletionPolicy` with which CloudFormation keeps it.
@@ -33,7 +34,7 @@ def destroy(
     `CdkError`.
     """
     cloudformation = client("cloudformation")
-    stacks = stage_stacks(cloudformation, stage)
+    stacks = stage_stacks(cloudformation, stage.target)
     if not stacks:
         raise NotDeployed(f"stage {stage.name!r} has no stack in {stage.config.region}: nothing to delete")
     _refuse_protected(stage, stacks)
@@ -41,7 +42,7 @@ def destroy(
     _refuse_attached(client("iam"), resources)
     kept = [name for stack in stacks for name in _kept(cloudformation, stack["StackName"])]
     cdk("destroy", f"{stage.id}/*", "--context", f"stage={stage.name}", *arguments)
-    left = {stack["StackName"] for stack in stage_stacks(cloudformation, stage)}
+    left = {stack["StackName"] for stack in stage_stacks(cloudformation, stage.target)}
     if left == {stack["StackName"] for stack in stacks}:
         return  # not confirmed
     for name in kept:

@@ -103,6 +103,10 @@ class PackedAdapterFacts(_Facts):
     """Published names, copies included."""
     source: str
     sha256: str | None
+    digest: str | None = None
+    """SHA-256 (hex) over both files as published; None if it is not known at synth."""
+    origin: str = ""
+    """Source of a locked adapter's files in the first of the stages."""
     labels: dict[str, str]
 
 
@@ -132,12 +136,21 @@ class StageFacts(_Facts):
     billed: BilledFacts
     network: Literal["public", "vpc", "private"]
     adapters: tuple[PackedAdapterFacts, ...]
+    adapters_locked: bool = False
+    """Each adapter is a revision of a stage's store, by its digest."""
+    store_readers: tuple[str, ...] = ()
+    """Accounts and roles that may read the adapters, the registry and the releases."""
     removable_share: float
     """Share of the published adapters that a deploy may remove; 1 for all."""
     retention: RetentionFacts
     allow_unpinned_sources: bool
     warnings: tuple[str, ...]
     """Warnings of this synth."""
+
+    @property
+    def adapter_digests(self) -> dict[str, str | None]:
+        """The digest of each published name; None if it is not known at synth."""
+        return {name: adapter.digest for adapter in self.adapters for name in adapter.names}
 
 
 class AppFacts(_Facts):

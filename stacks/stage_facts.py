@@ -62,12 +62,14 @@ def stage_facts(stage: LoadedStage, values: SynthesizedValues, *, warnings: Sequ
             max_new_tokens=config.engine.max_new_tokens,
             max_adapter_rank=config.engine.max_adapter_rank,
         ),
-        fleet=_fleet(config),
-        rollout=_rollout(config, values.rollback_alarms),
+        fleet=fleet_facts(config),
+        rollout=rollout_facts(config, values.rollback_alarms),
         # The usage's numbers of instances are the fleet's.
         billed=BilledFacts.model_validate(asdict(billed_usage(stage, alarms=values.alarms))),
         network=config.network.mode,
         adapters=tuple(PackedAdapterFacts.model_validate(adapter) for adapter in values.adapters),
+        adapters_locked=config.adapters_locked,
+        store_readers=tuple(config.store_readers),
         removable_share=stage.manifest.removable_share,
         retention=RetentionFacts(
             retired_days=config.retention_days,
@@ -100,7 +102,8 @@ def _model_source(config: StageConfig) -> Literal["mirror", "hub", "directory"]:
     return "mirror" if config.base_model.mirror else "hub"
 
 
-def _fleet(config: StageConfig) -> FleetFacts:
+def fleet_facts(config: StageConfig) -> FleetFacts:
+    """Collect the facts of the fleet."""
     initial, expected = config.endpoint.instance_count, config.cost.expected_instances
     most = most_instances(config)
     return FleetFacts(
@@ -114,7 +117,8 @@ def _fleet(config: StageConfig) -> FleetFacts:
     )
 
 
-def _rollout(config: StageConfig, alarms: Sequence[str]) -> RolloutFacts:
+def rollout_facts(config: StageConfig, alarms: Sequence[str]) -> RolloutFacts:
+    """Collect the facts of an update; `alarms` are the names of those that roll it back."""
     plan = rollout_plan(config)
     return RolloutFacts(
         strategy=plan.strategy,

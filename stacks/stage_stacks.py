@@ -20,6 +20,7 @@ from stacks.adapter_store.adapter_store_stack import (
     RetentionPeriods,
     SourceAccess,
 )
+from stacks.adapter_store.grants import grant_readers
 from stacks.adapter_store.seeder_function import AdapterSources
 from stacks.config.derived import environment, inference_ami, monthly_cost, rollout_plan
 from stacks.config.local_adapters import stage_rules
@@ -51,7 +52,7 @@ from stacks.sizing.instances import INSTANCE_TYPES
 def create_adapter_store(scope: Construct, stage: LoadedStage) -> AdapterStoreStack:
     """Create bucket, key and seeding."""
     config, security = stage.config, stage.config.security
-    return AdapterStoreStack(
+    store = AdapterStoreStack(
         scope,
         "AdapterStore",
         adapters=AdapterSources(
@@ -68,6 +69,7 @@ def create_adapter_store(scope: Construct, stage: LoadedStage) -> AdapterStoreSt
             hub_endpoint=config.hub_endpoint,
             hub_token_secret=config.hub_token_secret,
             decrypt_keys=config.decrypt_keys,
+            locked=config.adapters_locked,
         ),
         key=KeyOptions(arn=security.key_arn, rotation=cdk.Duration.days(security.key_rotation_days))
         if security.encryption == "customer_key"
@@ -80,6 +82,8 @@ def create_adapter_store(scope: Construct, stage: LoadedStage) -> AdapterStoreSt
         ),
         env=_env(config),
     )
+    grant_readers(store.bucket, store.key, config.store_readers)
+    return store
 
 
 def create_network(

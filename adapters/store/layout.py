@@ -112,6 +112,8 @@ class RegistryEntry:
     """Name of the source's file that the weights were converted from; empty if they were not converted."""
     source_sha256: str = ""
     """SHA-256 (hex) of `converted_from`; empty if the weights were not converted."""
+    origin: str = ""
+    """Source from which the first of the stages took the files, with its commit; empty if it is `source`."""
     labels: dict[str, str] = field(default_factory=dict)
     """Labels from the manifest or the command line; nothing depends on them."""
 

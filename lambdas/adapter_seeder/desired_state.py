@@ -20,6 +20,10 @@ class DesiredAdapter:
     sha256: str | None = None
     """SHA-256 (hex) of the weights, if the manifest states it."""
     labels: dict[str, str] = field(default_factory=dict)
+    digest: str | None = None
+    """SHA-256 (hex) over both files, if the manifest states it; see `RegistryEntry.digest`."""
+    origin: str = ""
+    """See `RegistryEntry.origin`."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,14 @@ class DesiredState:
         """
         data: dict[str, Any] = json.loads(archive.read("manifest.json"))
         adapters = [
-            DesiredAdapter(name, parse_source(item["source"]), item["sha256"], item["labels"])
+            DesiredAdapter(
+                name,
+                parse_source(item["source"]),
+                item["sha256"],
+                item["labels"],
+                item["digest"],
+                item["origin"],
+            )
             for item in data["adapters"]
             for name in item["names"]
         ]

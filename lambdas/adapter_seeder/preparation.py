@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from adapters.errors import AdapterError
 from adapters.source import S3Source, SourceError
-from adapters.store.layout import RegistryEntry
+from adapters.store.layout import RegistryEntry, adapter_prefix, revision_of
 from adapters.store.registry import PublishConflict
 from adapters.validation.rules import Rules
+from ingest.adapter_files import AdapterFiles
 from ingest.candidate import Candidate, check_candidate
 from ingest.locator import Locator
 from ingest.upload import Uploader
@@ -63,7 +64,7 @@ class Preparation:
         groups: dict[object, Group] = defaultdict(list)
         for adapter in self._adapters:
             if adapter.name not in self._known_entries:
-                groups[(adapter.source, adapter.sha256)].append(adapter)
+                groups[(adapter.source, adapter.sha256, adapter.digest)].append(adapter)
         if groups:
             self._base_model.read(pool)
         checked = pool.map(self._check_once, groups.values())
@@ -103,12 +104,17 @@ class Preparation:
             ):
                 self._donors[entry.source] = entry
                 if entry.checked_for == self._rules.checked_for(self._base_model.revision):
-                    return replace(entry, owner=self._owner, labels=adapter.labels)
+                    return replace(entry, owner=self._owner, labels=adapter.labels, origin=adapter.origin)
         return None
 
     def _matches(self, entry: RegistryEntry, adapter: DesiredAdapter) -> bool:
         """Return whether an entry's revision has the content that the adapter's source has now."""
+        if not entry.sha256 or adapter.digest not in {None, entry.digest}:
+            return False
         source = self._locator.pinned(adapter.source)
+        if isinstance(source, S3Source) and adapter.digest is not None:
+            # The revision is what was locked, whatever the source has become.
+            return True
         return (
             entry.source == str(source)
             and adapter.sha256 in {None, entry.stated_sha256}
@@ -117,7 +123,12 @@ class Preparation:
 
     def _check_once(self, group: Group) -> Candidate | None:
         """Check a group, unless an earlier invocation has: the checks of thousands may need several."""
-        key = f"{self._locator.pinned(group[0].source)} {group[0].sha256}"
+        first = group[0]
+        key = " ".join(
+            str(part)
+            for part in (self._locator.pinned(first.source), first.sha256, first.digest)
+            if part is not None
+        )
         if key in self._checkpoint.passed:
             return None
         candidate = self._check(group)
@@ -126,16 +137,32 @@ class Preparation:
 
     def _check(self, group: Group) -> Candidate:
         adapter = group[0]
-        donor = self._donors.get(str(self._locator.pinned(adapter.source)))
         with _naming(group):
-            if donor is not None and adapter.sha256 in {None, donor.stated_sha256}:
-                files = self._locator.stored(donor)
-            else:
-                files = self._locator.locate(adapter.source)
+            files = self._files(adapter)
             facts = self._base_model.facts()
-            candidate = check_candidate(adapter.name, files, self._rules, facts, adapter.sha256)
+            candidate = check_candidate(
+                adapter.name, files, self._rules, facts, adapter.sha256, adapter.digest
+            )
         self._progress.count(examined=1)
         return candidate
+
+    def _files(self, adapter: DesiredAdapter) -> AdapterFiles:
+        """Return an adapter's files: from the store if it has them, else from the source."""
+        donor = self._donors.get(str(self._locator.pinned(adapter.source)))
+        if (
+            donor is not None
+            and adapter.sha256 in {None, donor.stated_sha256}
+            and adapter.digest in {None, donor.digest}
+        ):
+            return self._locator.stored(donor)
+        if (
+            adapter.digest is not None
+            and isinstance(adapter.source, S3Source)
+            and self._uploader.is_complete(adapter_prefix(adapter.name, revision_of(adapter.digest)))
+        ):
+            # A rollback to an earlier lock does not depend on the store that the revision once came from.
+            return self._locator.revision(adapter.name, adapter.digest)
+        return self._locator.locate(adapter.source)
 
     def _upload(self, group: Group, candidate: Candidate | None) -> tuple[Candidate, RegistryEntry]:
         checked = candidate or self._check(group)
@@ -154,6 +181,7 @@ class Preparation:
             checked_for=self._rules.checked_for(self._base_model.revision),
             owner=self._owner,
             labels=adapter.labels,
+            origin=adapter.origin,
         )
         self._checkpoint.ready[adapter.name] = entry
         self._progress.count(ready=1)

@@ -87,8 +87,10 @@ class DefinitionType:
         return self._created(physical_id)
 
     async def delete(self, services: Services, physical_id: str) -> None:
-        """Delete it."""
+        """Delete it, though an endpoint may serve it, as the service does."""
         name = {self.name_property: _name_of(physical_id)}
+        if services.rollbacks.keeps_config and _serves(services, _name_of(physical_id)):
+            return
         if _exists(services, f"Describe{self._kind}", name):
             services.sagemaker.call(f"Delete{self._kind}", name)
 
@@ -132,7 +134,7 @@ class EndpointType:
         That is so when a stack rolls back after SageMaker has rolled back the deployment.
 
         Raises:
-            ResourceFailed: the update failed.
+            ResourceFailed: the update failed; not if `services.rollbacks` hides it.
         """
         _retag(services, physical_id, old, new)
         endpoint = services.sagemaker.endpoints.get(_name_of(physical_id))
@@ -142,8 +144,9 @@ class EndpointType:
             params = typed("sagemaker", "UpdateEndpoint", {**given, "EndpointName": endpoint.name})
             services.sagemaker.call("UpdateEndpoint", params)
             await endpoint.settled()
-            if endpoint.failure:
+            if endpoint.failure and not services.rollbacks.hidden:
                 raise ResourceFailed(f"Endpoint {endpoint.name}: {endpoint.failure}")
+            endpoint.failure = None
         return self._created(physical_id)
 
     async def delete(self, services: Services, physical_id: str) -> None:
@@ -164,6 +167,12 @@ def _exists(services: Services, describe: str, name: Params) -> bool:
     except ServiceError:
         return False
     return True
+
+
+def _serves(services: Services, name: str) -> bool:
+    """Return whether an endpoint serves the config or model of this name."""
+    fleets = [endpoint.fleet for endpoint in services.sagemaker.endpoints.all()]
+    return any(name in (fleet.config["EndpointConfigName"], fleet.model["ModelName"]) for fleet in fleets)
 
 
 def _retag(services: Services, arn: str, old: Params, new: Params) -> None:

@@ -13,12 +13,15 @@ from laptop_cloud.api.account import Account
 from laptop_cloud.api.asgi import App, Headers, Message, Receive, Send, header, read_body, respond
 from laptop_cloud.api.service import JSON_1_1, Service, ServiceError
 from laptop_cloud.invocations.runtime import INVOCATION, Invocation, Runtime
+from laptop_cloud.ministack.callers import principal
 from laptop_cloud.services import ServiceRegistry, Services
 
 #: Path at which the server returns its process id; `process.answers` requests it.
 IDENTITY_PATH: Final = "/_laptop-cloud"
 #: Path at which the server grants a quota, which in AWS its support does; `Cloud.grant_quota` requests it.
 QUOTA_PATH: Final = "/_laptop-cloud/quota"
+#: Path at which the server sets what CloudFormation reports of rollbacks; `Cloud.hide_rollbacks` requests it.
+ROLLBACKS_PATH: Final = "/_laptop-cloud/rollbacks"
 
 _CONTROL_BODY_LIMIT: Final = 1_048_576
 #: Members of `Services` by the prefix of their requests' `X-Amz-Target`.
@@ -56,6 +59,8 @@ class Router:
             await respond(send, 200, [], json.dumps({"pid": os.getpid()}).encode())
         elif scope["path"] == QUOTA_PATH and scope["method"] == "POST":
             await self._grant(receive, send)
+        elif scope["path"] == ROLLBACKS_PATH and scope["method"] == "POST":
+            await self._report_rollbacks(receive, send)
         else:
             await self._emulator(scope, receive, send)
 
@@ -77,6 +82,12 @@ class Router:
         else:
             await respond(send, 200, [], b"{}")
 
+    async def _report_rollbacks(self, receive: Receive, send: Send) -> None:
+        given = json.loads(await read_body(receive, _CONTROL_BODY_LIMIT))
+        rollbacks = self._registry.of(Account(given["account"], given["region"])).rollbacks
+        rollbacks.hidden, rollbacks.keeps_config = given["hidden"], given["keeps_config"]
+        await respond(send, 200, [], b"{}")
+
     async def _invoke(self, call: Invocation, stream: bool, receive: Receive, send: Send) -> None:
         answer = self._runtime.stream if stream else self._runtime.invoke
         try:
@@ -93,7 +104,7 @@ async def _control(service: Service, operation: str, receive: Receive, send: Sen
 
 
 def _account_of(headers: Headers) -> Account:
-    return Account.of((header(headers, b"authorization") or b"").decode("latin-1"))
+    return principal((header(headers, b"authorization") or b"").decode("latin-1")).account
 
 
 def _error_headers(code: str) -> Headers:

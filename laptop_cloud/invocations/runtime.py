@@ -182,7 +182,7 @@ class Runtime:
             try:
                 yield request
             finally:
-                metrics.ended(endpoint.name, member.instance.variant, request.outcome())
+                metrics.ended(endpoint.name, member, request.outcome())
 
     def _post(
         self, instance: Instance, call: Invocation, body: bytes, limit: aiohttp.ClientTimeout

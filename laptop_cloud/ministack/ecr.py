@@ -48,16 +48,34 @@ def find_image(account: Account, repository: str, reference: str) -> StoredImage
     return None
 
 
-def account_of(access_key: str, region: str) -> Account:
-    """Return the account of an access key: the key itself, or that of the assumed role."""
+def blob(account: Account, repository: str, digest: str) -> bytes | None:
+    """Return a layer or a configuration; None if the repository does not have it."""
+    ecr: Any = import_module("ministack.services.ecr")
+    blobs = ecr._layer_blobs.get_scoped(account.id, account.region, repository) or {}
+    found: bytes | None = blobs.get(digest)
+    return found
+
+
+def put_blob(account: Account, repository: str, digest: str, content: bytes) -> None:
+    """Store a layer or a configuration."""
+    _put("_layer_blobs", account, repository, digest, content)
+
+
+def put_manifest(account: Account, repository: str, digest: str, content: bytes) -> None:
+    """Let the registry return the manifest of PutImage: `ministack`'s keeps only those it got itself."""
+    _put("_manifest_blobs", account, repository, digest, content)
+
+
+def _put(store: str, account: Account, repository: str, digest: str, content: bytes) -> None:
+    ecr: Any = import_module("ministack.services.ecr")
     responses: Any = import_module("ministack.core.responses")
 
-    def scoped() -> str:
-        responses.set_request_account_id(access_key)
-        found: str = responses.get_account_id()
-        return found
+    def scoped() -> None:
+        responses.set_request_account_id(account.id)
+        responses.set_request_region(account.region)
+        getattr(ecr, store).setdefault(repository, {})[digest] = content
 
-    return Account(contextvars.copy_context().run(scoped), region)
+    contextvars.copy_context().run(scoped)
 
 
 def denial(access_key: str, action: str, account: Account, repository: str) -> str | None:

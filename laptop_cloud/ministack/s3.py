@@ -11,8 +11,8 @@ from typing import Any, Final
 from xml.sax.saxutils import escape
 
 from laptop_cloud.api.service import Params
+from laptop_cloud.ministack.cross_account import bucket_key
 
-_KEY_HEADER: Final = "x-amz-server-side-encryption-aws-kms-key-id"
 _READS: Final = ("s3:GetObject", "s3:GetObjectVersion")
 _ENCRYPTION: Final = (
     "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>"
@@ -49,14 +49,11 @@ def _with_key(create: Callable[[str, Params, str], tuple[str, Params]]) -> Calla
 
 def _with_checks(others: Callable[..., list[_Check]]) -> Callable[..., list[_Check]]:
     actions: Any = import_module("ministack.core.iam_actions")
-    s3: Any = import_module("ministack.services.s3")
 
     def checks(method: str, path: str, headers: Params, body: bytes, query: Params) -> list[_Check]:
         found = others(method, path, headers, body, query)
         needed = _key_actions(f"s3:{actions._s3_action(method, path, query)}", method, path, query, found)
-        keys = [
-            (action, s3._bucket_default_sse_headers(bucket).get(_KEY_HEADER)) for action, bucket in needed
-        ]
+        keys = [(action, bucket_key(bucket)) for action, bucket in needed]
         tagged = method == "PUT" and headers.get("x-amz-tagging")
         tagging = [("s3:PutObjectTagging", f"arn:aws:s3:::{path.lstrip('/')}")] if tagged else []
         return [*found, *tagging, *((action, key) for action, key in keys if key)]

@@ -1,28 +1,29 @@
 """ECR in front of `ministack`'s, whose registry takes every request from everywhere.
 
 Added here: authorization tokens, the IAM permissions of a request to the registry, the registry's refusals,
-and the error of DescribeImages for an image that does not exist, which the CDK CLI asks for before it pushes.
+layers through ECR's API, and the error of DescribeImages for an image that does not exist, which the CDK CLI
+asks for before it pushes.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
-from laptop_cloud.api.account import DEFAULT_ACCOUNT, Account
+from laptop_cloud.api.account import Account
 from laptop_cloud.api.asgi import App, Headers, Message, Receive, Send, header, read_body, respond
 from laptop_cloud.api.service import JSON_1_1, ServiceError
 from laptop_cloud.ministack import ecr
+from laptop_cloud.ministack.callers import Principal, principal
 from laptop_cloud.registry.actions import RegistryRequest, registry_request
-from laptop_cloud.registry.tokens import AuthorizationTokens, Principal
+from laptop_cloud.registry.layers import BODY_LIMIT, DOWNLOADS, Layers, check_put_image
+from laptop_cloud.registry.tokens import AuthorizationTokens
 
 #: The prefix of ECR's operations in `X-Amz-Target`.
 _TARGET: Final = b"AmazonEC2ContainerRegistry_V20150921."
-_ACCESS_KEY: Final = re.compile(rb"Credential=([^/]+)/\d{8}/([a-z0-9-]+)/")
-_CONTROL_BODY_LIMIT: Final = 1_048_576
 _VERSION: Final = (b"docker-distribution-api-version", b"registry/2.0")
 
 
@@ -34,6 +35,7 @@ class RegistryEndpoint:
         self._emulator = emulator
         self._enforce_iam = enforce_iam
         self._tokens = AuthorizationTokens()
+        self._layers = Layers()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or pass it on."""
@@ -41,6 +43,7 @@ class RegistryEndpoint:
             await self._emulator(scope, receive, send)
             return
         target = header(scope["headers"], b"x-amz-target") or b""
+        layers = self._layers.operations.get(target.removeprefix(_TARGET).decode("latin-1"))
         request = registry_request(scope["method"], scope["path"])
         if request is not None:
             await self._registry(request, scope, receive, send)
@@ -48,6 +51,12 @@ class RegistryEndpoint:
             await self._changed(self._with_token, scope, receive, send)
         elif target == _TARGET + b"DescribeImages":
             await self._changed(_with_missing_images, scope, receive, send)
+        elif target.startswith(_TARGET) and layers is not None:
+            host = (header(scope["headers"], b"host") or b"").decode("latin-1")
+            check = check_put_image if target.endswith(b".PutImage") else None
+            await self._changed(partial(_with_layers, layers, host), scope, receive, send, check)
+        elif scope["path"].startswith(DOWNLOADS):
+            await self._download(scope, send)
         else:
             await self._emulator(scope, receive, send)
 
@@ -67,17 +76,29 @@ class RegistryEndpoint:
                 return
         await self._emulator(_scoped(scope, caller.account), receive, send)
 
-    async def _changed(self, change: _Change, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass an operation of ECR on, and change a successful response."""
+    async def _download(self, scope: Message, send: Send) -> None:
+        requested = header(scope["headers"], b"range")
+        found = self._layers.download(
+            scope["path"], None if requested is None else requested.decode("latin-1")
+        )
+        status, content = found or (403, b"Request has expired")
+        await respond(send, status, [(b"content-type", b"application/octet-stream")], content)
+
+    async def _changed(
+        self, change: _Change, scope: Message, receive: Receive, send: Send, check: _Check | None = None
+    ) -> None:
+        """Pass an operation of ECR on, unless `check` refuses it, and change a successful response."""
+        caller = _caller(scope["headers"])
         try:
-            body = await read_body(receive, _CONTROL_BODY_LIMIT)
+            body = await read_body(receive, BODY_LIMIT)
+            if check is not None:
+                check(caller.account, json.loads(body))
         except ServiceError as error:
-            await respond(send, error.status, [], error.body())
+            await respond(send, error.status, [(b"content-type", JSON_1_1.encode())], error.body())
             return
         answer = await _answer(self._emulator, scope, body)
         if answer.status == 200:
             try:
-                caller = _caller(scope["headers"])
                 content = change(caller, json.loads(body or b"{}"), json.loads(answer.body))
             except ServiceError as error:
                 answer = _Answer(error.status, [(b"content-type", JSON_1_1.encode())], error.body())
@@ -93,6 +114,8 @@ class RegistryEndpoint:
 
 #: Returns the new content from the caller, the request and the content. Raises `ServiceError`.
 _Change = Callable[[Principal, Any, Any], Any]
+#: Raises `ServiceError` for a request, the second argument, of an account.
+_Check = Callable[[Account, Any], None]
 
 
 class _Answer(NamedTuple):
@@ -117,6 +140,13 @@ async def _answer(app: App, scope: Message, body: bytes) -> _Answer:
     return _Answer(start["status"], list(start.get("headers", [])), b"".join(parts))
 
 
+def _with_layers(
+    operation: Callable[[Account, str, Any], Any], host: str, caller: Principal, request: Any, content: Any
+) -> Any:
+    """Return a response with what `Layers` keeps; `ministack` has checked repository and permissions."""
+    return {**content, **operation(caller.account, host, request)}
+
+
 def _with_missing_images(caller: Principal, request: Any, content: Any) -> Any:
     """Raise ECR's error if one of the requested images does not exist; `ministack` leaves it out."""
     found = content["imageDetails"]
@@ -137,11 +167,7 @@ def _with_missing_images(caller: Principal, request: Any, content: Any) -> Any:
 
 def _caller(headers: Headers) -> Principal:
     """Return the caller of a signed request."""
-    found = _ACCESS_KEY.search(header(headers, b"authorization") or b"")
-    if found is None:
-        return Principal(DEFAULT_ACCOUNT, Account.of(""))
-    access_key, region = found[1].decode("latin-1"), found[2].decode("latin-1")
-    return Principal(access_key, ecr.account_of(access_key, region))
+    return principal((header(headers, b"authorization") or b"").decode("latin-1"))
 
 
 def _scoped(scope: Message, account: Account) -> Message:

@@ -10,21 +10,13 @@ import base64
 import binascii
 import secrets
 import time
-from typing import Final, NamedTuple
+from typing import Final
 
-from laptop_cloud.api.account import Account
+from laptop_cloud.ministack.callers import Principal
 
 #: Seconds that a token is valid.
 LIFETIME_S: Final = 12 * 3600
 _USER: Final = "AWS"
-
-
-class Principal(NamedTuple):
-    """The caller of a request."""
-
-    access_key: str
-    account: Account
-    """The caller's account, and the region of the request for the token."""
 
 
 class AuthorizationTokens:

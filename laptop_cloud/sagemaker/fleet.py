@@ -23,9 +23,10 @@ DRAIN_LIMIT_S: Final = 480.0
 class Member:
     """An instance in a fleet, and the number of its requests in flight."""
 
-    def __init__(self, instance: Instance) -> None:
-        """`instance` has been started."""
+    def __init__(self, instance: Instance, config: str) -> None:
+        """`instance` has been started; `config` is the name of its endpoint configuration."""
         self.instance = instance
+        self.config = config
         #: The credit of the weighted round robin, see `traffic.next_member`.
         self.credit = 0.0
         self.in_flight = 0
@@ -179,7 +180,7 @@ class Fleet:
         except BaseException:
             await self._stop(instances)
             raise
-        return [Member(instance) for instance in instances]
+        return [Member(instance, self.config["EndpointConfigName"]) for instance in instances]
 
     async def _retire(self, member: Member) -> None:
         try:

@@ -1,8 +1,9 @@
 """The metrics that SageMaker publishes of its endpoints, for one account.
 
 Names, units and meanings are those of "Amazon SageMaker AI metrics in Amazon CloudWatch", with the
-dimensions EndpointName and VariantName. SageMaker publishes each minute, and ConcurrentRequestsPerModel
-each ten seconds; here they are published each second that has data.
+dimensions EndpointName and VariantName; Invocations also with EndpointConfigName, which the alarms of new
+fleets in "Auto-Rollback Configuration and Monitoring" have. SageMaker publishes each minute, and
+ConcurrentRequestsPerModel each ten seconds; here they are published each second that has data.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ _INTERVAL_S: Final = 1.0
 #: Values in one datum of PutMetricData, CloudWatch's limit.
 _VALUES: Final = 150
 _UNITS: Final = {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
+
+#: Names and values of a metric's dimensions.
+_Dimensions = tuple[tuple[str, str], ...]
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +50,7 @@ class Metrics:
     def __init__(self, put: Callable[[list[Params]], Awaitable[None]]) -> None:
         """`put` publishes data in the format of PutMetricData."""
         self._put = put
-        self._values: dict[tuple[str, str, str], Counter[float]] = {}
+        self._values: dict[tuple[str, _Dimensions], Counter[float]] = {}
         self._peaks: dict[Member, tuple[str, int]] = {}
         self._flushing: asyncio.Task[None] | None = None
 
@@ -57,8 +61,8 @@ class Metrics:
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush_while_busy())
 
-    def ended(self, endpoint: str, variant: str, outcome: Outcome) -> None:
-        """Record the outcome of a request.
+    def ended(self, endpoint: str, member: Member, outcome: Outcome) -> None:
+        """Record the outcome of a request at an instance.
 
         A missing response counts among the 5XX errors: the client gets "server error (0)".
         """
@@ -72,8 +76,11 @@ class Metrics:
             "ModelLatency": _two_digits(outcome.model_s * 1e6),
             "OverheadLatency": _two_digits(outcome.overhead_s * 1e6),
         }
+        dimensions = _dimensions(endpoint, member)
         for name, value in values.items():
-            self._values.setdefault((endpoint, variant, name), Counter())[value] += 1
+            self._values.setdefault((name, dimensions), Counter())[value] += 1
+        fleet = (*dimensions, ("EndpointConfigName", member.config))
+        self._values.setdefault(("Invocations", fleet), Counter())[1.0] += 1
 
     async def _flush_while_busy(self) -> None:
         while self._peaks or self._values:
@@ -89,17 +96,21 @@ class Metrics:
         values, self._values = self._values, {}
         peaks, self._peaks = self._peaks, {}
         for member, (endpoint, peak) in peaks.items():
-            key = (endpoint, member.instance.variant, "ConcurrentRequestsPerModel")
+            key = ("ConcurrentRequestsPerModel", _dimensions(endpoint, member))
             values.setdefault(key, Counter())[float(peak)] += 1
             if member.in_flight:
                 self._peaks[member] = endpoint, member.in_flight
         return [datum for key, counts in values.items() for datum in _data(key, counts)]
 
 
-def _data(key: tuple[str, str, str], counts: Counter[float]) -> list[Params]:
-    endpoint, variant, name = key
+def _dimensions(endpoint: str, member: Member) -> _Dimensions:
+    return ("EndpointName", endpoint), ("VariantName", member.instance.variant)
+
+
+def _data(key: tuple[str, _Dimensions], counts: Counter[float]) -> list[Params]:
+    name, of = key
     pairs = list(counts.items())
-    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+    dimensions = [{"Name": dimension, "Value": value} for dimension, value in of]
     return [
         {
             "MetricName": name,

@@ -20,10 +20,23 @@ from ingest.locator import Locator
 from ingest.model_files import ModelFiles, hub_model
 from loraserve.adapters.stage_store import StageStore
 from stacks.config.local_model import LocalModel
-from stacks.config.stage_config import LoadedStage
+from stacks.config.stage_config import LoadedStage, StageConfig
 
 #: Time limit for reading the base model from the Hub; a command waits for it.
 HUB_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """A base model by its content."""
+
+    name: str
+    revision: str
+    """The Hub's commit, or the prefix of a local model, which follows from its files."""
+
+    def __str__(self) -> str:
+        """Return it in the Hub's notation."""
+        return f"{self.name}@{self.revision}"
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,15 @@ def locate(store: StageStore, text: str) -> AdapterFiles:
     return Locator(store.s3, store.bucket, _hub(store.stage), None, {}).locate(source)
 
 
+def model_identity(config: StageConfig, directory: Path) -> ModelIdentity:
+    """Return the base model of a stage file in `directory`."""
+    model = config.base_model
+    if model.path is not None:
+        return ModelIdentity(model.name, LocalModel(model.name, (directory / model.path).resolve()).prefix)
+    # `stacks.config.stage_config` refuses a stage with neither path nor revision.
+    return ModelIdentity(model.name, str(model.revision))
+
+
 def read_base(stage: LoadedStage) -> StageBase:
     """Read the base model's dimensions from its local directory or from the Hub, if possible."""
     model = stage.config.base_model
@@ -76,8 +98,7 @@ def read_base(stage: LoadedStage) -> StageBase:
         local = LocalModel(model.name, (stage.directory / model.path).resolve())
         files = ModelFiles(model.name, {path.name: LocalFile(path) for path in local.files}, {})
         return StageBase(files.facts(), local.prefix)
-    # `stacks.config.stage_config` refuses a stage with neither path nor revision.
-    revision = str(model.revision)
+    revision = model_identity(stage.config, stage.directory).revision
     until = time.monotonic() + HUB_SECONDS
     hub = _hub(stage, until)
     try:

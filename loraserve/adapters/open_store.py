@@ -9,28 +9,50 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from adapters.closest import closest
 from adapters.store.s3 import S3Client, error_code
 from adapters.store.transfer import PARALLEL_PARTS
 from loraserve.adapters.stage_store import PARALLEL_REQUESTS, STORE_STACK, StageStore
+from loraserve.aws import Client
 from loraserve.errors import NotDeployed
 from stacks.config.loading import LOCAL_STAGE, load_stage, load_stages
-from stacks.config.stage_config import LoadedStage
+from stacks.config.stage_config import LoadedStage, StageConfig
+from stacks.config.stage_target import StageTarget
 from stacks.project import ROOT
-from stacks.typed_yaml import ConfigError
+from stacks.typed_yaml import ConfigError, read
 
 _OUTPUT = "AdapterBucket"
 _CLIENT = Config(max_pool_connections=PARALLEL_REQUESTS + PARALLEL_PARTS)
 
 
-def open_store(stage: str, bucket: str | None) -> StageStore:
+def open_store(stage: str, bucket: str | None, profile: str | None = None) -> StageStore:
     """Open the store of a stage, given by its name or its file; `bucket` replaces the bucket of its stack.
 
-    Raises `ConfigError` or `NotDeployed`.
+    `profile` is that of the AWS CLI, by default the environment's. Raises `ConfigError` or `NotDeployed`.
     """
     loaded = find_stage(stage)
     if loaded.name == LOCAL_STAGE:
         return _in_laptop_cloud(loaded, bucket)
-    return _in_aws(loaded, bucket)
+    return _in_aws(loaded, bucket, profile)
+
+
+def taking_stage(giving: LoadedStage, name: str | None) -> tuple[str, StageConfig] | None:
+    """Return the stage that is promoted from `giving`: the one named, or the only one; None if there is none.
+
+    Its manifest may not exist yet. Raises `ConfigError`.
+    """
+    files = {path.stem: path for path in sorted(giving.directory.glob("*.yaml"))}
+    if name is not None:
+        if name not in files:
+            raise ConfigError(f"stage {name!r} is unknown{closest(name, files)}; stages: {', '.join(files)}")
+        return name, read(files[name], StageConfig)
+    configs = {stem: read(path, StageConfig) for stem, path in files.items()}
+    takers = [stem for stem, config in configs.items() if config.promote_from == giving.name]
+    if len(takers) > 1:
+        raise ConfigError(
+            f"{' and '.join(takers)} have promote_from: {giving.name}; name one of them with --for"
+        )
+    return (takers[0], configs[takers[0]]) if takers else None
 
 
 def find_stage(stage: str) -> LoadedStage:
@@ -60,31 +82,32 @@ def _in_laptop_cloud(stage: LoadedStage, bucket: str | None) -> StageStore:
     return StageStore(stage, s3, outputs[_OUTPUT])
 
 
-def _in_aws(stage: LoadedStage, bucket: str | None) -> StageStore:
-    session = boto3.Session(region_name=stage.config.region)
-    _check_account(session, stage)
+def _in_aws(stage: LoadedStage, bucket: str | None, profile: str | None) -> StageStore:
+    session = boto3.Session(profile_name=profile, region_name=stage.config.region)
+    check_account(session.client, stage.target)
     s3 = session.client("s3", config=_CLIENT)
     return StageStore(
         stage,
         s3,
-        _existing(s3, bucket) if bucket else deployed_bucket(session.client("cloudformation"), stage),
+        _existing(s3, bucket) if bucket else deployed_bucket(session.client("cloudformation"), stage.target),
     )
 
 
-def _check_account(session: boto3.Session, stage: LoadedStage) -> None:
-    if stage.config.account is None:
+def check_account(client: Client, target: StageTarget) -> None:
+    """Raise `NotDeployed` if the stage is in another account than that of the credentials."""
+    if target.account is None:
         return
-    account = session.client("sts").get_caller_identity()["Account"]
-    if account != stage.config.account:
+    account = client("sts").get_caller_identity()["Account"]
+    if account != target.account:
         raise NotDeployed(
-            f"stage {stage.name!r} is in account {stage.config.account}, your credentials are of {account}: "
+            f"stage {target.name!r} is in account {target.account}, your credentials are of {account}: "
             "use others, e.g. with AWS_PROFILE"
         )
 
 
-def deployed_bucket(cloudformation: Any, stage: LoadedStage) -> str:
+def deployed_bucket(cloudformation: Any, target: StageTarget) -> str:
     """Return the bucket in the outputs of the stage's stack; raises `NotDeployed`."""
-    stack = stage.stack_name(STORE_STACK)
+    stack = target.stack_name(STORE_STACK)
     try:
         found = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
@@ -96,8 +119,8 @@ def deployed_bucket(cloudformation: Any, stage: LoadedStage) -> str:
         if output["OutputKey"] == _OUTPUT:
             return str(output["OutputValue"])
     raise NotDeployed(
-        f"there is no stack {stack} with an adapter store in {stage.config.region}: deploy it with "
-        f"'make deploy STAGE={stage.name}', or name a bucket with --bucket"
+        f"there is no stack {stack} with an adapter store in {target.region}: deploy it with "
+        f"'make deploy STAGE={target.name}', or name a bucket with --bucket"
     )
 
 

@@ -54,17 +54,25 @@ def rollback(store: StageStore, name: str, to: str | None = None) -> PublishResu
     A removed name is published again. Raises `NoRevision` or `PublishConflict`.
     """
     before = store.published(name)
-    past = history(store, name)
-    if before is None and not any(seen.version.entry for seen in past):
-        raise store.unknown(name)
     now = before.entry if before else None
     if now is not None and to == now.revision:
         return PublishResult(now, None, changed=False)
-    entry = _wanted(name, past, now, check_revision(name, to) if to else None)
+    entry = wanted_entry(store, name, now, check_revision(name, to) if to else None)
     if now is not None:
         entry = replace(entry, owner=now.owner)
     _point(store, before, entry)
     return PublishResult(entry, now.revision if now else None, changed=True)
+
+
+def wanted_entry(store: StageStore, name: str, now: RegistryEntry | None, to: str | None) -> RegistryEntry:
+    """Return the newest entry of a name with the revision `to`, or with another one than `now`.
+
+    Raises `NoRevision` if there is none, or if its files are gone; `UnknownAdapter` for an unknown name.
+    """
+    past = history(store, name)
+    if now is None and not any(seen.version.entry for seen in past):
+        raise store.unknown(name)
+    return _wanted(name, past, now, to)
 
 
 def remove(store: StageStore, name: str) -> RegistryEntry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,12 +17,12 @@ from adapters.store.layout import (
     revision_of,
 )
 from adapters.store.registry import DamagedEntry
-from adapters.store.s3 import chunks_of
+from adapters.store.s3 import S3Client, chunks_of, is_absent
 from adapters.validation.adapter_config import MAX_CONFIG_BYTES
 from adapters.validation.base_model import BaseModelFacts
 from adapters.validation.check_adapter import check_adapter
 from ingest.s3_object import S3File
-from loraserve.adapters.stage_store import Revision, StageStore, in_parallel
+from loraserve.adapters.stage_store import StageStore, in_parallel
 
 #: Adapters that are read at the same time, one file of each.
 PARALLEL_ADAPTERS = 4
@@ -97,7 +98,8 @@ def _findings(
         )
     if store.retention.is_retired(entry.prefix):
         yield finding("it is marked retired, and will be deleted", "the command gc removes the mark")
-    yield from (finding(problem, _BRING_BACK) for problem in _content(store, entry, found, moved))
+    defects = content_problems(store.s3, store.bucket, entry, moved)
+    yield from (finding(defect, _BRING_BACK) for defect in defects)
     try:
         config, weights = (S3File(store.s3, store.bucket, entry.prefix + file) for file in ADAPTER_FILES)
         check_adapter(entry.name, config.read(0, MAX_CONFIG_BYTES), weights, store.rules, base)
@@ -105,15 +107,27 @@ def _findings(
         yield finding(error.problem, error.remedy)
 
 
-def _content(
-    store: StageStore, entry: RegistryEntry, found: Revision, moved: Callable[[int], None]
+def content_problems(
+    s3: S3Client, bucket: str, entry: RegistryEntry, moved: Callable[[int], None] = lambda _: None
 ) -> Iterator[str]:
-    sha256 = {
-        file: sha256_of_chunks(chunks_of(store.s3, store.bucket, entry.prefix + file), moved)
-        for file in ADAPTER_FILES
-    }
+    """Read both files of an adapter, and yield each difference from its registry entry."""
+    sizes: Counter[str] = Counter()
+    sha256 = {}
+    for file in ADAPTER_FILES:
+
+        def count(size: int, file: str = file) -> None:
+            sizes[file] += size
+            moved(size)
+
+        try:
+            sha256[file] = sha256_of_chunks(chunks_of(s3, bucket, entry.prefix + file), count)
+        except s3.exceptions.ClientError as error:
+            if not is_absent(error):
+                raise
+            yield f"{file} is missing"
+            return
     if sha256[WEIGHTS_FILE] != entry.sha256:
-        size, digest = found.objects[WEIGHTS_FILE].size, sha256[WEIGHTS_FILE][:_SHOWN_DIGITS]
+        size, digest = sizes[WEIGHTS_FILE], sha256[WEIGHTS_FILE][:_SHOWN_DIGITS]
         yield (
             f"{WEIGHTS_FILE} is not what was published: {size} bytes that hash to {digest}…, the registry "
             f"says {entry.size} bytes and {entry.sha256[:_SHOWN_DIGITS]}…"

@@ -27,13 +27,30 @@ COMMANDS = (
     "bootstrap",
     "doctor",
     "deploy",
+    "promote",
+    "rollback",
+    "verify",
+    "repair",
     "destroy",
     "pin_images",
     "build_images",
     "scan_images",
 )
 #: Modules of `loraserve.cli.adapters`, in the order of `--help`.
-ADAPTER_COMMANDS = ("list", "show", "validate", "publish", "rollback", "remove", "verify", "gc")
+ADAPTER_COMMANDS = (
+    "list",
+    "show",
+    "validate",
+    "publish",
+    "rollback",
+    "remove",
+    "verify",
+    "lock",
+    "compare",
+    "gc",
+)
+#: Modules of `loraserve.cli.release`, in the order of `--help`.
+RELEASE_COMMANDS = ("build", "show", "diff", "resume", "unlock")
 
 
 class ReportingCommand(TyperCommand):
@@ -64,6 +81,13 @@ adapters = typer.Typer(
     rich_markup_mode=None,
     callback=store_options,
 )
+releases = typer.Typer(
+    help="""Build releases; show and compare what is deployed to the stages.
+
+    Example: python -m loraserve release show prod""",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 def _add(group: typer.Typer, package: str, name: str) -> None:
@@ -77,4 +101,7 @@ for _name in COMMANDS:
     _add(app, "loraserve.cli", _name)
 for _name in ADAPTER_COMMANDS:
     _add(adapters, "loraserve.cli.adapters", _name)
+for _name in RELEASE_COMMANDS:
+    _add(releases, "loraserve.cli.release", _name)
 app.add_typer(adapters, name="adapters")
+app.add_typer(releases, name="release")

@@ -26,6 +26,10 @@ def command(
     skip_checks: Annotated[
         bool, typer.Option("--skip-checks", help="Ask no model and wait for no metric afterwards.")
     ] = False,
+    break_glass: Annotated[
+        str | None,
+        typer.Option("--break-glass", metavar="REASON", help="Deploy a stage with promote_from by hand."),
+    ] = None,
 ) -> None:
     """Deploy a stage to AWS with your credentials.
 
@@ -37,6 +41,9 @@ def command(
     SageMaker refuses two updates that CloudFormation would send. Where the instance type changes, autoscaling
     is removed first and restored by the deployment. Where a single instance is updated in batches, the
     endpoint is scaled out first.
+
+    A stage with `promote_from` takes releases: it is deployed by hand with --break-glass only. The deployment
+    is recorded (see `release show --help`), and no other of the same stage runs meanwhile.
 
     Afterwards the base model and an adapter must answer. A warning reports if no metric of the endpoint
     reaches CloudWatch within five minutes.
@@ -52,12 +59,15 @@ def command(
     from loraserve.doctor.examination import examine
     from loraserve.doctor.requests import PATIENCE
     from loraserve.errors import LocalStage, NotDeployable
+    from loraserve.release.by_hand import DeploymentByHand, recorded, refuse_without_reason
+    from loraserve.release.record import Outcome
     from stacks.config.loading import LOCAL_STAGE, load_stages
     from stacks.project import ROOT
 
     if stage == LOCAL_STAGE:
         raise LocalStage("the local stage is deployed by 'make up'")
     [loaded] = load_stages(ROOT / "stages", stage)
+    refuse_without_reason(stage, loaded.config.promote_from, break_glass)
     arguments = cdk_arguments("deploy", stage, context.args, profile)
     assembly = ROOT / "cdk.out"
     if not skip_doctor:
@@ -69,11 +79,23 @@ def command(
                     f"STAGE={stage}' checks them again, ARGS=--skip-doctor deploys without the doctor"
                 )
     client = client_factory(loaded.config.region, profile)
-    with report_interrupt(INTERRUPTED):
-        run = functools.partial(interactive, output=assembly)
-        deploy(console, loaded, client, run, assembly, arguments)
-    if skip_checks:
-        return
-    with report_interrupt(AFTERWARDS):
-        check_answers(console, loaded, client)
-        check_metrics(console, loaded, client)
+    by_hand = DeploymentByHand(
+        target=loaded.target,
+        client=client,
+        assembly=assembly,
+        takes_releases=loaded.config.promote_from is not None,
+        reason=break_glass,
+    )
+    with recorded(console, by_hand):
+        with report_interrupt(INTERRUPTED):
+            run = functools.partial(interactive, output=assembly)
+            run("synth", "--quiet", "--context", f"stage={stage}", *arguments.common)
+            known = by_hand.known_instance_type
+            deploy(console, loaded.target, client, run, assembly, arguments, known_instance_type=known)
+        by_hand.outcome = Outcome.UNVERIFIED
+        if skip_checks:
+            return
+        with report_interrupt(AFTERWARDS):
+            check_answers(console, loaded, client)
+            by_hand.outcome = Outcome.VERIFIED
+            check_metrics(console, loaded, client)

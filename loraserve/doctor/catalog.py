@@ -26,12 +26,26 @@ from loraserve.doctor.deployment import Deployment
 from loraserve.doctor.diagnosis import Check, Entry
 from loraserve.finding import Finding, unknown
 from stacks.config.stage_config import LoadedStage
+from stacks.config.stage_target import StageTarget
+from stacks.stage_facts import fleet_facts, rollout_facts
 
 #: A check of what the deployment will use.
 PlanCheck = Callable[[Deployment, LoadedStage, Client], Iterable[Finding]]
+#: The same, without the stage file: a promotion has none.
+TargetCheck = Callable[[Deployment, StageTarget, Client], Iterable[Finding]]
+
+
+def _credentials(stage: LoadedStage, client: Client) -> Iterable[Finding]:
+    return credentials.check(stage.target, client)
+
+
+def _quota(stage: LoadedStage, client: Client) -> Iterable[Finding]:
+    fleet, rollout = fleet_facts(stage.config), rollout_facts(stage.config, ())
+    return quota.check(stage.target, fleet, rollout, client)
+
 
 #: Runs first: without credentials, the checks that need them are not run.
-CREDENTIALS = Entry("Account", "credentials", credentials.check, needs_account=False)
+CREDENTIALS = Entry("Account", "credentials", _credentials, needs_account=False)
 
 
 def catalog(deployment: Deployment | None) -> list[Entry]:
@@ -46,6 +60,9 @@ def catalog(deployment: Deployment | None) -> list[Entry]:
 
         return run
 
+    def targeted(check: TargetCheck) -> PlanCheck:
+        return lambda deployment, stage, client: check(deployment, stage.target, client)
+
     def entry(group: str, title: str, check: PlanCheck, *, needs_account: bool = True) -> Entry:
         return Entry(group, title, planned(title, check), needs_account)
 
@@ -53,18 +70,18 @@ def catalog(deployment: Deployment | None) -> list[Entry]:
         Entry("Account", "SageMaker", region.has_sagemaker, needs_account=False),
         Entry("Account", "region", region.is_enabled),
         Entry("Account", "instance type", region.offers_instance),
-        entry("Account", "instance quota", quota.check),
+        Entry("Account", "instance quota", _quota),
         entry("Account", "permissions", permissions.check),
         Entry("Account", "permissions boundary", permissions.has_boundary),
         Entry("Account", "KMS keys", keys.check),
         Entry("Account", "alarm topic", topic.check),
         Entry("Account", "image", image.check),
-        entry("CDK", "bootstrap", bootstrap.check),
+        entry("CDK", "bootstrap", targeted(bootstrap.check)),
         entry("Docker", "Docker", docker.check, needs_account=False),
-        entry("Stacks", "stacks", stacks.check),
-        entry("Stacks", "fixed names", names.check),
-        entry("Stacks", "endpoint", endpoint.has_status),
-        entry("Stacks", "rollback alarms", endpoint.has_no_alarm),
+        entry("Stacks", "stacks", targeted(stacks.check)),
+        entry("Stacks", "fixed names", targeted(names.check)),
+        entry("Stacks", "endpoint", targeted(endpoint.has_status)),
+        entry("Stacks", "rollback alarms", targeted(endpoint.has_no_alarm)),
         Entry("Network", "network", network.check),
         Entry("Sources", "Hub token", secret.check),
         Entry("Sources", "base model and adapters", hub.check, needs_account=False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -29,13 +29,16 @@ class Entry(NamedTuple):
 
 
 def findings(entry: Entry, stage: LoadedStage, client: Client) -> list[Finding]:
-    """Run a check. One of boto3's errors ends it with an `unknown` finding with the entry's title."""
-    found: list[Finding] = []
+    """Run a check of the catalog."""
+    return list(answered(entry.title, lambda: entry.check(stage, client)))
+
+
+def answered(title: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """Yield a check's findings. One of boto3's errors ends it with an `unknown` finding of this title."""
     try:
-        found.extend(entry.check(stage, client))
+        yield from check()
     except ClientError as error:
         code, said = error_code(error), error.response["Error"].get("Message", "")
-        found.append(unknown(entry.title, f"not checked: {error.operation_name} answered {code}: {said}"))
+        yield unknown(title, f"not checked: {error.operation_name} answered {code}: {said}")
     except BotoCoreError as error:
-        found.append(unknown(entry.title, f"not checked: {error}"))
-    return found
+        yield unknown(title, f"not checked: {error}")

@@ -34,13 +34,11 @@ SCHEMA_VERSION = 2
 #: Docker Hub has another host name than in image references.
 _NETWORK_NAMES = {"docker.io": "registry-1.docker.io"}
 #: An index or list of images for several platforms; or the manifest of a single image.
-_ACCEPTED = ", ".join(
-    (
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    )
+MANIFEST_TYPES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
 )
 _NO_REGISTRY = "check that container/images.lock names a registry"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -48,7 +46,7 @@ _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]{1,3}){3})(?![^:/])")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 #: The specification lets a registry refuse manifests that are larger.
 _MANIFEST_BYTES = 4 * 1024 * 1024
-_TIMEOUT = urllib3.Timeout(connect=5, read=20)
+TIMEOUT = urllib3.Timeout(connect=5, read=20)
 #: A refusal is reported at once, with the registry's Retry-After, instead of retried.
 _RETRIES = urllib3.Retry(connect=2, read=2, redirect=0, status=0, other=0, respect_retry_after_header=False)
 
@@ -74,7 +72,7 @@ class ImageRegistry:
         scheme = "http" if _is_loopback(self._host) else "https"
         host = _NETWORK_NAMES.get(self._host, self._host)
         self._manifests = f"{scheme}://{host}/v2/{name}/manifests/"
-        self._headers = {"Accept": _ACCEPTED}
+        self._headers = {"Accept": ", ".join(MANIFEST_TYPES)}
 
     def digest(self) -> str:
         """Resolve the image's tag; the digest is checked against the bytes of its manifest.
@@ -163,9 +161,9 @@ class ImageRegistry:
     def _send(self, method: str, url: str, headers: dict[str, str]) -> _Answer:
         """Send one request and read the response to its end."""
         try:
-            with _pool(url) as pool:
+            with connections(url) as pool:
                 response = pool.request(
-                    method, url, headers=headers, timeout=_TIMEOUT, retries=_RETRIES, redirect=False,
+                    method, url, headers=headers, timeout=TIMEOUT, retries=_RETRIES, redirect=False,
                     preload_content=False,
                 )  # fmt: skip
                 body = response.read(_MANIFEST_BYTES + 1)
@@ -185,7 +183,7 @@ def _is_loopback(place: str) -> bool:
     return _LOOPBACK.match(place) is not None
 
 
-def _pool(url: str) -> urllib3.PoolManager:
+def connections(url: str) -> urllib3.PoolManager:
     """Make the connections to the host of `url`, through the environment's proxy if there is one."""
     scheme, _, place = url.partition("://")
     proxy = getproxies().get(scheme)

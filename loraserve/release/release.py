@@ -115,12 +115,20 @@ class Release(_Document):
 
 
 def template_sha256(template: Mapping[str, Any]) -> str:
-    """Return the SHA-256 (hex) of a template's canonical JSON: sorted keys, no blanks.
+    """Return the SHA-256 (hex) of a template's canonical JSON: sorted keys, no blanks, ASCII only.
 
-    CloudFormation returns templates with other blanks than it was given.
+    CloudFormation returns templates with other blanks than it was given, and as `as_returned` says.
     """
-    text = json.dumps(template, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    text = json.dumps(template, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(as_returned(text).encode()).hexdigest()
+
+
+def as_returned(text: str) -> str:
+    """Return a text of a template as CloudFormation returns it: `?` for each character beyond ASCII.
+
+    See `mangleLikeCloudFormation` in the sources of the CDK CLI.
+    """
+    return "".join(character if character.isascii() else "?" for character in text)
 
 
 def to_json(document: BaseModel) -> bytes:

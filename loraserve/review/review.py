@@ -84,9 +84,12 @@ def review(
 
 def _read(name: str, side: Side) -> CloudAssembly:
     try:
-        return read_assembly(side.assembly)
+        found = read_assembly(side.assembly)
     except AssemblyError as error:
         raise AssemblyError(f"the {name} cannot be read: {error}") from error
+    if side.only is None:
+        return found
+    return replace(found, stages={id: stage for id, stage in found.stages.items() if id == side.only})
 
 
 def _limits(before: Side, after: Side, changes: Sequence[StageComparison]) -> Iterator[str]:

@@ -40,7 +40,7 @@ def base_revision(given: str | None) -> GitRevision:
     GitHub workflow the target of the pull request or of the merge queue, otherwise the merge base with
     `origin/main`, or with `main`.
     """
-    _git("rev-parse", "--git-dir")  # without git or a repository, no revision exists
+    git("rev-parse", "--git-dir")  # without git or a repository, no revision exists
     if given is not None:
         if _commit(given) is None:
             raise RevisionError(
@@ -61,10 +61,19 @@ def head_revision() -> GitRevision:
     merged = _merged_pull_request()
     if merged is not None:
         return GitRevision(f"merged into {_target_name()}", merged[1])
-    changed = _git("status", "--porcelain").strip()
+    changed = git("status", "--porcelain").strip()
     return GitRevision(
         "working tree with uncommitted changes" if changed else "working tree", _git_line("HEAD")
     )
+
+
+def commits_between(old: str, new: str) -> list[str] | None:
+    """List the commits of `new` that `old` does not have, a line each; None if git lacks one of the two."""
+    try:
+        known = [_git_line(revision) for revision in (old, new)]
+        return git("log", "--format=%h %s", "..".join(known)).splitlines()
+    except RevisionError:
+        return None
 
 
 def export(commit: str, folder: Path, index: Path) -> None:
@@ -73,9 +82,29 @@ def export(commit: str, folder: Path, index: Path) -> None:
     Not `git worktree`, which runs the repository's hooks and leaves an entry in `.git` if it is killed.
     """
     environment = os.environ | {"GIT_INDEX_FILE": str(index)}
-    _git("read-tree", "--no-sparse-checkout", commit, environment=environment)
+    git("read-tree", "--no-sparse-checkout", commit, environment=environment)
     folder.mkdir()
-    _git("checkout-index", "--all", f"--prefix={folder}/", environment=environment)
+    git("checkout-index", "--all", f"--prefix={folder}/", environment=environment)
+
+
+def git(*arguments: str, environment: dict[str, str] | None = None) -> str:
+    """Run `git ARGUMENTS` in the repository and return its output; raises `RevisionError`."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments],  # noqa: S607 — the user's git
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise RevisionError("git is not installed here: install it") from error
+    if done.returncode != 0:
+        raise RevisionError(
+            f"git {arguments[0]} failed: {done.stderr.strip()}; run the command in a clone of the repository"
+        )
+    return done.stdout
 
 
 def _target_in_workflow() -> GitRevision | None:
@@ -109,7 +138,7 @@ def _merged_pull_request() -> tuple[str, str] | None:
     """
     if os.environ.get("GITHUB_ACTIONS") != "true" or os.environ.get("GITHUB_EVENT_NAME") != "pull_request":
         return None
-    commit, *parents = _git("rev-list", "--parents", "--max-count=1", "HEAD").split()
+    commit, *parents = git("rev-list", "--parents", "--max-count=1", "HEAD").split()
     if commit != os.environ.get("GITHUB_SHA") or len(parents) != 2:
         return None
     return parents[0], parents[1]
@@ -121,7 +150,7 @@ def _target_name() -> str:
 
 def _merge_base(target: str) -> GitRevision:
     try:
-        found = _git("merge-base", "HEAD", _commit(target) or target).strip()
+        found = git("merge-base", "HEAD", _commit(target) or target).strip()
     except RevisionError as error:
         raise RevisionError(
             f"HEAD and {target} have no commit in common in this clone; fetch its whole history if it is a "
@@ -139,25 +168,4 @@ def _commit(revision: str) -> str | None:
 
 
 def _git_line(revision: str) -> str:
-    return _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").strip()
-
-
-def _git(*arguments: str, environment: dict[str, str] | None = None) -> str:
-    try:
-        done = subprocess.run(
-            ["git", *arguments],  # noqa: S607 — the user's git
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise RevisionError(
-            "the base is a commit of git, which is not installed here: install git"
-        ) from error
-    if done.returncode != 0:
-        raise RevisionError(
-            f"git {arguments[0]} failed: {done.stderr.strip()}; run the command in a clone of the repository"
-        )
-    return done.stdout
+    return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").strip()

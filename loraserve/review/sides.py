@@ -26,8 +26,8 @@ from stacks.project import ROOT
 
 #: Folders of the two assemblies.
 BEFORE, AFTER = "before", "after"
-#: Variables that would lead the base's processes to the working tree.
-_OF_THE_HEAD = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "VIRTUAL_ENV", "NODE_PATH")
+#: Variables that would lead the processes of an exported commit to the working tree.
+OF_THE_HEAD = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "VIRTUAL_ENV", "NODE_PATH")
 
 
 class SideError(UserError):
@@ -49,6 +49,8 @@ class Side:
     has_heads_packages: bool = False
     """Marks a base that was synthesized with the head's packages though its lock files name others: what the
     packages change in the templates does not show."""
+    only: str | None = None
+    """Id of the one stage that is compared, e.g. `Prod`; None for all."""
 
 
 @contextmanager
@@ -113,7 +115,7 @@ def _add_packages(tree: Path, base: GitRevision, *, same_packages: bool) -> dict
 def _synth(tree: Path, base: GitRevision, variables: dict[str, str], stage: str | None, output: Path) -> None:
     """Run both syntheses at the same time; an error of one ends the other."""
     arguments = ["synth", "**", "--quiet", *(() if stage is None else ("--context", f"stage={stage}"))]
-    environment = {name: value for name, value in os.environ.items() if name not in _OF_THE_HEAD}
+    environment = {name: value for name, value in os.environ.items() if name not in OF_THE_HEAD}
     show("synthesis of both sides …")
     with ExitStack() as stack:
         of_base = of_head = None

@@ -54,6 +54,8 @@ class SourceAccess:
     """Name of the Secrets Manager secret with the Hub token; None for public repositories only."""
     decrypt_keys: Sequence[str] = ()
     """ARNs of further KMS keys: of source buckets and of the token's secret."""
+    locked: bool = False
+    """The S3 sources are revisions in the stores of stages, and nothing else is read there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +154,7 @@ class AdapterStoreStack(cdk.Stack):
             self,
             worker,
             buckets=adapters.manifest.source_buckets(),
+            locked=sources.locked,
             token_secret=sources.hub_token_secret,
             decrypt_keys=sources.decrypt_keys,
         )

@@ -13,7 +13,13 @@ from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from adapters.store.layout import ADAPTERS_PREFIX, MODELS_PREFIX, REGISTRY_PREFIX, SEEDING_PREFIX
+from adapters.store.layout import (
+    ADAPTERS_PREFIX,
+    MODELS_PREFIX,
+    REGISTRY_PREFIX,
+    RELEASES_PREFIX,
+    SEEDING_PREFIX,
+)
 
 
 def grant_store(
@@ -73,28 +79,72 @@ def grant_sources(
     worker: lambda_.Function,
     *,
     buckets: Sequence[str],
+    locked: bool,
     token_secret: str | None,
     decrypt_keys: Sequence[str],
 ) -> None:
-    """Allow to read the manifest's S3 sources (`buckets` by name) and the Hub token's secret (by name)."""
+    """Allow to read the manifest's S3 sources (`buckets` by name) and the Hub token's secret (by name).
+
+    The sources of a `locked` manifest are revisions in the stores of stages, whose policies allow nothing
+    else (`grant_readers`).
+    """
     if buckets:
         stack = cdk.Stack.of(scope)
         arns = [stack.format_arn(service="s3", region="", account="", resource=name) for name in buckets]
+        objects = f"{ADAPTERS_PREFIX}*" if locked else "*"
         worker.add_to_role_policy(
             iam.PolicyStatement(
-                sid="ReadSources", actions=["s3:GetObject"], resources=[f"{arn}/*" for arn in arns]
+                sid="ReadSources", actions=["s3:GetObject"], resources=[f"{arn}/{objects}" for arn in arns]
             )
         )
-        # Without it, S3 answers 403 instead of 404 for a missing object.
-        worker.add_to_role_policy(
-            iam.PolicyStatement(sid="ListSources", actions=["s3:ListBucket"], resources=arns)
-        )
+        if not locked:
+            # Without it, S3 answers 403 instead of 404 for a missing object.
+            worker.add_to_role_policy(
+                iam.PolicyStatement(sid="ListSources", actions=["s3:ListBucket"], resources=arns)
+            )
     if decrypt_keys:
         worker.add_to_role_policy(
             iam.PolicyStatement(sid="DecryptSources", actions=["kms:Decrypt"], resources=list(decrypt_keys))
         )
     if token_secret is not None:
         secretsmanager.Secret.from_secret_name_v2(scope, "HubToken", token_secret).grant_read(worker)
+
+
+def grant_readers(bucket: s3.Bucket, key: kms.IKey | None, readers: Sequence[str]) -> None:
+    """Allow accounts and roles to read what a promotion to their stage needs, and to decrypt it through S3.
+
+    Adapters, registry and releases, object by object; captured requests and the base model are neither. They
+    may not list: S3 then answers 403 to a request for a missing object, as to a forbidden one (S3 API
+    Reference, GetObject). A condition on s3:prefix would not change that, because such a request has none,
+    and without a condition the list shows the keys of captured requests.
+    """
+    if not readers:
+        return
+    principals = [
+        iam.ArnPrincipal(one) if one.startswith("arn:") else iam.AccountPrincipal(one) for one in readers
+    ]
+    prefixes = (ADAPTERS_PREFIX, REGISTRY_PREFIX, RELEASES_PREFIX)
+    bucket.add_to_resource_policy(
+        iam.PolicyStatement(
+            sid="ReadByStages",
+            principals=principals,
+            actions=["s3:GetObject"],
+            resources=[bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes],
+        )
+    )
+    if key is not None:
+        # No effect on an existing key, whose policy is not this app's: synth warns (`stacks.config.checks`).
+        stack = cdk.Stack.of(bucket)
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="DecryptByStages",
+                principals=principals,
+                actions=["kms:Decrypt"],
+                resources=["*"],  # in a key's policy: this key
+                # The domain of the partition follows: KMS Developer Guide, kms:ViaService.
+                conditions={"StringLike": {"kms:ViaService": f"s3.{stack.region}.*"}},
+            )
+        )
 
 
 def grant_emptying(worker: lambda_.Function, bucket: s3.IBucket) -> None:

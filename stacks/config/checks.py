@@ -50,6 +50,7 @@ def problems(config: StageConfig) -> Iterator[str]:
     if (refusal := container_problem(config.engine.name, environment(config))) is not None:
         yield refusal
     yield from _tags(config)
+    yield from _promotion(config)
     yield from _hub(config)
     yield from _image(config)
     yield from _keys_and_topic(config)
@@ -103,6 +104,12 @@ def warnings(stage: LoadedStage) -> Iterator[tuple[str, str]]:
             f"rollout.{key}: {pause} s are over before an alarm, which three bad minutes raise, can roll an "
             "update back: write 300, or rollback_on_alarms: false",
         )
+    if config.store_readers and config.security.key_arn is not None:
+        yield (
+            "store-readers-key",
+            "store_readers: the policy of security.key_arn is not this app's: allow them kms:Decrypt there, "
+            "with the condition kms:ViaService = S3",
+        )
     if endpoint.data_capture.percent:
         yield (
             "data-capture",
@@ -122,6 +129,18 @@ def _tags(config: StageConfig) -> Iterator[str]:
             f"tags: {taken[0]!r}: tags that start with aws: or lora-serving: are AWS's and this app's: take "
             "another name"
         )
+
+
+def _promotion(config: StageConfig) -> Iterator[str]:
+    if config.adapters_locked and config.promote_from is None:
+        yield "adapters_locked: its adapters come from another stage: name that stage with promote_from"
+    partition = partition_of(config.region).name
+    for i, reader in enumerate(config.store_readers, 1):
+        if reader.startswith("arn:") and reader.split(":")[1] != partition:
+            yield (
+                f"store_readers[item {i}]: it is in another partition, ARNs of {config.region} begin with "
+                f"arn:{partition}:"
+            )
 
 
 def _hub(config: StageConfig) -> Iterator[str]:

@@ -18,6 +18,7 @@ from stacks.config.local_adapters import check_local_adapters, stage_rules
 from stacks.config.local_model import LocalModel
 from stacks.config.manifest import Manifest
 from stacks.config.memory_check import memory_refusal
+from stacks.config.promotion_order import chained
 from stacks.config.stage_config import LoadedStage, StageConfig
 from stacks.config.stage_target import STAGE_NAME
 from stacks.typed_yaml import ConfigError, read
@@ -49,6 +50,12 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
         doubt = adapter.source_problem(manifest_path.parent, unpinned=config.allow_unpinned_sources)
         if doubt is not None:
             raise ConfigError(f"{manifest_path}: adapter {adapter.name!r}: source: {doubt}")
+        if config.adapters_locked and adapter.locked_source is None:
+            raise ConfigError(
+                f"{manifest_path}: adapter {adapter.name!r}: the stage has adapters_locked, so each adapter "
+                "has a digest, and as its source that revision in the store of a stage: write the manifest "
+                f"with `python -m loraserve adapters lock --from {config.promote_from}`"
+            )
     model_path = config.base_model.path
     if model_path is not None and not (path.parent / model_path / "config.json").is_file():
         raise ConfigError(
@@ -69,17 +76,22 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
     return stage
 
 
-def load_stages(
-    directory: Path, only: str | None = None, *, local_image: str | None = None
-) -> list[LoadedStage]:
-    """Load all stages of a directory in alphabetical order, or the one named `only`.
+def load_stages(directory: Path, *only: str, local_image: str | None = None) -> list[LoadedStage]:
+    """Load all stages of a directory in alphabetical order, or those named `only` in their order.
 
     `local_image` replaces the image of the stage that the laptop cloud runs, and of no other.
     """
     paths = sorted(directory.glob("*.yaml"))
-    if only is not None:
-        names = [path.stem for path in paths]
-        if only not in names:
-            raise ConfigError(f"stage {only!r} is unknown{closest(only, names)}; stages: {', '.join(names)}")
-        paths = [directory / f"{only}.yaml"]
-    return [load_stage(path, image=local_image if path.stem == LOCAL_STAGE else None) for path in paths]
+    names = [path.stem for path in paths]
+    for name in only:
+        if name not in names:
+            raise ConfigError(f"stage {name!r} is unknown{closest(name, names)}; stages: {', '.join(names)}")
+    if only:
+        paths = [directory / f"{name}.yaml" for name in only]
+    stages = [load_stage(path, image=local_image if path.stem == LOCAL_STAGE else None) for path in paths]
+    if not only and LOCAL_STAGE in chained({stage.name: stage.config.promote_from for stage in stages}):
+        raise ConfigError(
+            f"{directory}: promote_from: the stage {LOCAL_STAGE!r} is deployed by `make up`, and releases go "
+            "neither to it nor from it: remove the key"
+        )
+    return stages

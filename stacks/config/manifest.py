@@ -13,7 +13,14 @@ from adapters.errors import AdapterError
 from adapters.files import BytesFile, sha256_of, write_file
 from adapters.names import check_name
 from adapters.source import HubSource, LocalSource, PackedSource, S3Source, Source, SourceError, parse_source
-from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, content_digest
+from adapters.store.layout import (
+    ADAPTER_FILES,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    adapter_prefix,
+    content_digest,
+    revision_of,
+)
 from ingest.adapter_files import CONVERSION_FILE, Conversion
 from ingest.local_directory import check_directory, read_directory
 from ingest.pytorch.converted_file import CHECKPOINT_FILE, ConvertedFile
@@ -48,6 +55,11 @@ class Adapter(Strict):
     """Expected SHA-256 of the weights file at the source; without it, the source is trusted. Of a source with
     `adapter_model.bin` it is that file's hash, as the Hub shows it, not the one of the safetensors file that
     it is converted to."""
+    digest: Annotated[str, _SHA256] | None = None
+    """Expected SHA-256 over both files as they are published, which the seeder checks before it publishes
+    anything; `adapters lock` writes it."""
+    origin: str | None = None
+    """Source from which the first of the stages took the files; `adapters lock` writes it for the record."""
     labels: dict[str, str] = Field({})
     """Free-form labels, listed with the adapter."""
     copies: int | None = Field(None, ge=1, le=9999)
@@ -57,6 +69,17 @@ class Adapter(Strict):
     def parsed_source(self) -> Source:
         """The parsed source; raises `adapters.source.SourceError` if it is invalid."""
         return parse_source(self.source)
+
+    @property
+    def locked_source(self) -> S3Source | None:
+        """The source of a locked adapter: its revision in the store of a stage; None for any other source."""
+        try:
+            source = self.parsed_source
+        except SourceError:
+            return None
+        if self.digest is None or not isinstance(source, S3Source):
+            return None
+        return source if source.prefix == adapter_prefix(self.name, revision_of(self.digest)) else None
 
     def names(self) -> list[str]:
         """Return the names under which it is published."""
@@ -128,22 +151,27 @@ class Manifest(Strict):
         """
         packed = []
         for adapter in self.adapters:
-            source, sha256 = adapter.parsed_source, adapter.sha256
+            source, sha256, digest = adapter.parsed_source, adapter.sha256, adapter.digest
             if isinstance(source, LocalSource):
-                source, sha256 = _pack(source, directory, target / "adapters")
+                source, sha256, digest = _pack(source, directory, target / "adapters")
             packed.append(
                 {
                     "names": adapter.names(),
                     "source": str(source),
                     "sha256": sha256,
+                    "digest": digest,
+                    "origin": adapter.origin or "",
                     "labels": adapter.labels,
                 }
             )
         return packed
 
 
-def _pack(source: LocalSource, directory: Path, target: Path) -> tuple[PackedSource, str]:
-    """Pack an adapter into `target`/<digest>; also returns the SHA-256 (hex) of its weights at the source."""
+def _pack(source: LocalSource, directory: Path, target: Path) -> tuple[PackedSource, str, str]:
+    """Pack an adapter into `target`/<digest>.
+
+    Also returns the SHA-256 (hex) of its weights at the source, and the digest of the files as published.
+    """
     files = read_directory(source.path, directory / source.path)
     sha256 = {CONFIG_FILE: sha256_of(BytesFile(files.config))}
     conversion = None
@@ -155,6 +183,7 @@ def _pack(source: LocalSource, directory: Path, target: Path) -> tuple[PackedSou
     else:
         sha256[WEIGHTS_FILE] = sha256_of(files.weights)
     digest = content_digest(sha256)
+    published = content_digest({file: sha256[file] for file in ADAPTER_FILES})
     folder = target / digest
     if not folder.exists():
         folder.mkdir(parents=True)
@@ -162,7 +191,8 @@ def _pack(source: LocalSource, directory: Path, target: Path) -> tuple[PackedSou
         write_file(files.weights, folder / WEIGHTS_FILE)
         if conversion is not None:
             (folder / CONVERSION_FILE).write_text(conversion.to_json())
-    return PackedSource(digest), sha256[CHECKPOINT_FILE if conversion is not None else WEIGHTS_FILE]
+    weights = CHECKPOINT_FILE if conversion is not None else WEIGHTS_FILE
+    return PackedSource(digest), sha256[weights], published
 
 
 def write_json(path: Path, data: Any) -> None:

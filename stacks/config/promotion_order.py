@@ -24,7 +24,7 @@ def promotion_order(stages: Mapping[str, str | None]) -> list[str]:
                 )
             if each not in stages:
                 raise ConfigError(
-                    f"stage {path[-1]!r}: promote_from: there is no stage {each!r}; name one of "
+                    f"stages/{path[-1]}.yaml: promote_from: there is no stage {each!r}; name one of "
                     f"{', '.join(stages)}"
                 )
             path.append(each)

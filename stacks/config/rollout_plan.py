@@ -79,9 +79,14 @@ class RolloutPlan:
 
     def quota(self, instances: int) -> int:
         """Return the quota of instances that an update of a fleet of this size needs."""
-        if self.strategy == "rolling":
-            return instances + math.ceil(instances * self.batch_percent / 100)
-        return 2 * instances
+        return quota_of_update(self.strategy, self.batch_percent, instances)
+
+
+def quota_of_update(strategy: Strategy, batch_percent: int, instances: int) -> int:
+    """Return the quota of instances that an update of a fleet of this size needs."""
+    if strategy == "rolling":
+        return instances + math.ceil(instances * batch_percent / 100)
+    return 2 * instances
 
 
 def resolved(strategy: Literal["auto"] | Strategy, fewest_instances: int) -> Strategy:

@@ -38,7 +38,15 @@ SecretName = Annotated[
     ),
 ]
 
-
+#: A principal of a policy: S3 refuses a policy with a role that does not exist.
+StoreReader = Annotated[
+    str,
+    shaped(
+        r"\d{12}|arn:aws[a-z-]*:iam::\d{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}",
+        "write an account's 12 digits in quotes, or the ARN of a role, e.g. "
+        "arn:aws:iam::111122223333:role/LoraServing-Deploy",
+    ),
+]
 StageName = Annotated[
     str, shaped(STAGE_NAME, "write the name of a stage file without .yaml: lower-case letters and digits")
 ]
@@ -64,6 +72,13 @@ class StageConfig(Strict):
     """See below."""
     adapters: str
     """Path of the adapter manifest, relative to the stage file."""
+    adapters_locked: bool = False
+    """Accept only adapters that `adapters lock` wrote: with `digest` and a source in the store of the stage
+    `promote_from`, or in the stage's own. What that stage has tested is copied, and no Hub is asked."""
+    store_readers: list[StoreReader] = Field([], max_length=20)
+    """Accounts, or ARNs of roles, that may read adapters, registry and releases in the stage's bucket, and
+    decrypt them: those of the stage that is promoted from this one. In the stage's own account IAM policies
+    decide alone. A role must exist before it is named here; one that is created again must be set again."""
     allow_unpinned_sources: bool = False
     """Accept Hub branches in place of commits; for development."""
     hub_endpoint: Annotated[str, AfterValidator(normalized)] = HUGGING_FACE

@@ -194,7 +194,16 @@ class Deployment:
     def __init__(self, store: Store, hub: str, source: HubSource, adapter: str, **properties: str) -> None:
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as asset:
-            listed: list[Any] = [{"names": ["made"], "source": adapter, "sha256": None, "labels": {}}]
+            listed: list[Any] = [
+                {
+                    "names": ["made"],
+                    "source": adapter,
+                    "sha256": None,
+                    "digest": None,
+                    "origin": "",
+                    "labels": {},
+                }
+            ]
             asset.writestr("manifest.json", json.dumps({"adapters": listed, "removals": 0.2, "model": {}}))
         store.s3.put_object(Bucket=store.bucket, Key="manifest.zip", Body=archive.getvalue())
         self.event: dict[str, Any] = {

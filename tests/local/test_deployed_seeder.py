@@ -60,7 +60,14 @@ class Function:
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as asset:
             listed = [
-                {"names": [name], "source": source, "sha256": None, "labels": {}}
+                {
+                    "names": [name],
+                    "source": source,
+                    "sha256": None,
+                    "digest": None,
+                    "origin": "",
+                    "labels": {},
+                }
                 for name, source in adapters.items()
             ]
             asset.writestr("manifest.json", json.dumps({"adapters": listed, "removals": 0.2, "model": {}}))

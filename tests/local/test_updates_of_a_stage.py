@@ -183,7 +183,8 @@ def make_deploy(stage: Stage, run: Callable[..., object]) -> str:
     output = io.StringIO()
     console = Console(file=output, width=500)
     arguments = cdk_arguments("deploy", "lab", ["--require-approval", "never", "--ci"])
-    deploy(console, stage.loaded, stage.boto3, run, stage.assembly, arguments)
+    run("synth", "--quiet", *arguments.common)
+    deploy(console, stage.loaded.target, stage.boto3, run, stage.assembly, arguments)
     return output.getvalue()
 
 

@@ -16,8 +16,9 @@ from rich.text import Text
 
 from adapters.store.layout import RegistryEntry
 from adapters.validation.rules import DIMENSIONS_UNKNOWN, Rules
+from loraserve.adapters.compare import StageDifference
 from loraserve.adapters.garbage_collection import Action
-from loraserve.adapters.rollback import PastVersion
+from loraserve.adapters.rollback import PastVersion, PublishResult
 from loraserve.adapters.stage_store import PublishedAdapter, Revision
 from loraserve.adapters.verify import StoreFinding
 
@@ -110,6 +111,24 @@ def findings(found: Sequence[StoreFinding]) -> Table:
     table = _table("name", "revision", "problem", "remedy")
     for finding in found:
         table.add_row(Text(finding.name), finding.revision, Text(finding.problem), Text(finding.remedy))
+    return table
+
+
+def rolled_back(results: Sequence[PublishResult]) -> Table:
+    """Make the table of names that point to an earlier revision again."""
+    table = _table("name", "revision", "replaces")
+    for result in results:
+        table.add_row(Text(result.entry.name), result.entry.revision, result.replaced or "–")
+    return table
+
+
+def stage_differences(found: Sequence[StageDifference], giving: str, taking: str) -> Table:
+    """Make the table of the differences between two stages."""
+    table = _table("name", giving, taking, f"in the manifest of {taking}")
+    for each in found:
+        table.add_row(
+            Text(each.name), each.giving or "–", each.taking or "–", "yes" if each.is_declared else "no"
+        )
     return table
 
 

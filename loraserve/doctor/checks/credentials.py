@@ -10,7 +10,7 @@ from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.doctor.caller import caller
 from loraserve.finding import Finding, ok, problem
-from stacks.config.stage_config import LoadedStage
+from stacks.config.stage_target import StageTarget
 
 _SIGN_IN = "sign in (`aws sso login`, `aws configure`), or name a profile: --profile NAME or AWS_PROFILE"
 #: Error codes of STS (its API reference, "Common errors") and what they mean.
@@ -31,9 +31,9 @@ _UNKNOWN_KEY = (
 )
 
 
-def check(stage: LoadedStage, client: Client) -> Iterator[Finding]:
+def check(target: StageTarget, client: Client) -> Iterator[Finding]:
     """Ask STS for the principal and compare its account with the stage's."""
-    region = stage.config.region
+    region = target.region
     try:
         who = caller(client)
     except NoCredentialsError:
@@ -50,9 +50,9 @@ def check(stage: LoadedStage, client: Client) -> Iterator[Finding]:
         )
         return
     yield ok("credentials", who.arn)
-    wanted = stage.config.account
+    wanted = target.account
     if wanted is None:
-        yield ok("account", f"{who.account}; stages/{stage.name}.yaml names none, so any is right")
+        yield ok("account", f"{who.account}; stages/{target.name}.yaml names none, so any is right")
     elif wanted == who.account:
         yield ok("account", f"{who.account}, the stage's")
     else:

@@ -10,16 +10,16 @@ from botocore.exceptions import ClientError
 from loraserve.aws import Client
 from loraserve.doctor.deployment import Deployment
 from loraserve.finding import Finding, ok, problem, unknown
-from stacks.config.stage_config import LoadedStage
+from stacks.config.stage_target import StageTarget
 
 #: An operation is in progress, and SageMaker refuses another one (DescribeEndpoint, `EndpointStatus`).
 _BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 
 
-def has_status(deployment: Deployment, stage: LoadedStage, client: Client) -> Iterator[Finding]:
+def has_status(deployment: Deployment, target: StageTarget, client: Client) -> Iterator[Finding]:
     """Describe the endpoint; one that does not exist is right before the first deployment."""
     for name, described in _endpoints(deployment, client):
-        region = stage.config.region
+        region = target.region
         if described is None:
             yield ok("endpoint", f"{name} is not there yet")
             continue
@@ -37,13 +37,13 @@ def has_status(deployment: Deployment, stage: LoadedStage, client: Client) -> It
                 f"wait: `aws sagemaker wait endpoint-in-service --endpoint-name {name} --region {region}`",
             )
         elif status == "Failed":
-            delete = f"node_modules/.bin/cdk destroy {_path(deployment)} -c stage={stage.name}"
+            delete = f"node_modules/.bin/cdk destroy {_path(deployment)} -c stage={target.name}"
             yield problem("endpoint", found, f"it can only be deleted: `{delete}`, then deploy again")
         else:
             yield unknown("endpoint", found, "whether SageMaker updates it is not documented")
 
 
-def has_no_alarm(deployment: Deployment, _stage: LoadedStage, client: Client) -> Iterator[Finding]:
+def has_no_alarm(deployment: Deployment, _target: StageTarget, client: Client) -> Iterator[Finding]:
     """Look for rollback alarms in ALARM: an update would be rolled back at once."""
     for name, described in _endpoints(deployment, client):
         alarms = _rollback_alarms(deployment)

@@ -20,7 +20,7 @@ from loraserve.aws import Client
 from loraserve.doctor.deployed import resources
 from loraserve.doctor.deployment import Deployment
 from loraserve.finding import Finding, ok, problem, unknown
-from stacks.config.stage_config import LoadedStage
+from stacks.config.stage_target import StageTarget
 
 #: Returns those of the names that exist.
 Existing = Callable[[Any, Collection[str]], set[str]]
@@ -109,7 +109,7 @@ def fixed_names(deployment: Deployment) -> dict[str, dict[str, str]]:
     return names
 
 
-def check(deployment: Deployment, stage: LoadedStage, client: Client) -> Iterator[Finding]:
+def check(deployment: Deployment, target: StageTarget, client: Client) -> Iterator[Finding]:
     """Look for each fixed name: it is free, or a resource of its stack has it."""
     owned = {stack.name: resources(client("cloudformation"), stack.name) for stack in deployment.stacks}
     for kind, names in fixed_names(deployment).items():
@@ -125,7 +125,7 @@ def check(deployment: Deployment, stage: LoadedStage, client: Client) -> Iterato
             yield problem(
                 title,
                 f"there, and not of the stage's stacks: {', '.join(strange)}",
-                f"if nothing needs it: `{delete} --region {stage.config.region}`",
+                f"if nothing needs it: `{delete} --region {target.region}`",
             )
         else:
             yield ok(title, f"{len(names) - len(existing)} free, {len(existing)} of the stage's stacks")

@@ -15,10 +15,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapters.store.s3 import error_code
 from loraserve.aws import Client
-from loraserve.doctor.deployment import Deployment
 from loraserve.finding import Finding, ok, problem, unknown
-from stacks.config.derived import most_instances, rollout_plan
-from stacks.config.stage_config import LoadedStage
+from stacks.config.rollout_plan import quota_of_update
+from stacks.config.stage_target import StageTarget
+from stacks.facts import FleetFacts, RolloutFacts
 
 #: Endpoints that are described to count their instances; each takes two requests.
 _MOST_ENDPOINTS = 100
@@ -45,10 +45,9 @@ class Use:
     why_unknown: str = ""
 
 
-def check(deployment: Deployment, stage: LoadedStage, client: Client) -> Iterator[Finding]:
+def check(target: StageTarget, fleet: FleetFacts, rollout: RolloutFacts, client: Client) -> Iterator[Finding]:
     """Compare the quota with the fleet now, and with an update of that fleet."""
-    config = stage.config
-    instance, region = config.endpoint.instance_type, config.region
+    instance, region = fleet.instance_type, target.region
     name = f"{instance} for endpoint usage"
     quota = find(client("service-quotas"), name)
     if quota is None:
@@ -58,17 +57,15 @@ def check(deployment: Deployment, stage: LoadedStage, client: Client) -> Iterato
             "look at the list of SageMaker's instance types and prices for the region",
         )
         return
-    [endpoint] = [found["EndpointName"] for found in deployment.resources("AWS::SageMaker::Endpoint")]
-    use = instances_in_use(client("sagemaker"), instance, endpoint)
+    use = instances_in_use(client("sagemaker"), instance, target.endpoint_name)
     others = use.others or 0
-    plan, most = rollout_plan(config), most_instances(config)
-    fleet = use.own or config.endpoint.instance_count
-    needed, at_most = plan.quota(fleet), plan.quota(most)
+    count, most = use.own or fleet.initial, fleet.maximum
+    needed, at_most = quota_of_update(rollout.strategy, rollout.batch_percent, count), fleet.quota
     found = f"{quota.value} {'' if quota.applied else '(the default) '}in {region}"
     found += f", other endpoints use {use.others}" if use.others is not None else ""
     found += (
-        f"; {fleet} × {instance} need {fleet}, and {needed} during an update "
-        f"({plan.strategy.replace('_', ' ')})"
+        f"; {count} × {instance} need {count}, and {needed} during an update "
+        f"({rollout.strategy.replace('_', ' ')})"
     )
     if quota.value - others < needed:
         yield problem("instance quota", found, _remedy(client, quota, region, others + at_most))

@@ -9,7 +9,7 @@ from loraserve.aws import Client
 from loraserve.doctor.deployed import described
 from loraserve.doctor.deployment import Deployment, PlannedStack
 from loraserve.finding import Finding, ok, problem
-from stacks.config.stage_config import LoadedStage
+from stacks.config.stage_target import StageTarget
 
 #: States from which CloudFormation updates a stack. REVIEW_IN_PROGRESS is a stack that has a change set and
 #: no resources, which the CDK CLI takes for a new one.
@@ -29,18 +29,18 @@ _DELETED_FIRST = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
 _ROLLED_BACK_FIRST = ("CREATE_FAILED", "UPDATE_FAILED", "UPDATE_ROLLBACK_FAILED")
 
 
-def check(deployment: Deployment, stage: LoadedStage, client: Client) -> Iterator[Finding]:
+def check(deployment: Deployment, target: StageTarget, client: Client) -> Iterator[Finding]:
     """Describe each stack; CloudFormation's states are those of its API reference (`StackStatus`)."""
     cloudformation = client("cloudformation")
     for stack in deployment.stacks:
         found = described(cloudformation, stack.name)
         title = f"stack {stack.path.rpartition('/')[2]}"
-        yield ok(title, "not there yet") if found is None else judged(title, stack, found, stage)
+        yield ok(title, "not there yet") if found is None else judged(title, stack, found, target)
 
 
-def judged(title: str, stack: PlannedStack, description: dict[str, Any], stage: LoadedStage) -> Finding:
+def judged(title: str, stack: PlannedStack, description: dict[str, Any], target: StageTarget) -> Finding:
     """Judge a stack by its state, in DescribeStacks' description."""
-    status, region = description["StackStatus"], stage.config.region
+    status, region = description["StackStatus"], target.region
     found = f"{stack.name} is {status}"
     if reason := description.get("StackStatusReason"):
         found += f": {reason}"
@@ -58,7 +58,7 @@ def judged(title: str, stack: PlannedStack, description: dict[str, Any], stage: 
             title,
             found,
             f"correct the cause in its events (`aws cloudformation describe-stack-events {named}`), then "
-            f"`node_modules/.bin/cdk rollback {stack.path} -c stage={stage.name}`; for a resource that "
+            f"`node_modules/.bin/cdk rollback {stack.path} -c stage={target.name}`; for a resource that "
             "cannot be rolled back: `--orphan LOGICAL_ID`",
         )
     if status == "DELETE_FAILED":

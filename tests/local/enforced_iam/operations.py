@@ -164,6 +164,8 @@ class Operations:
                         "names": [f"{_OWNER}/{name}"],
                         "source": f"asset://{digest_of(files)}/",
                         "sha256": hashlib.sha256(files["adapter_model.safetensors"]).hexdigest(),
+                        "digest": digest_of(files),
+                        "origin": "",
                         "labels": {},
                     }
                 )

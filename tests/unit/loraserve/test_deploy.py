@@ -23,4 +23,4 @@ def test_the_stacks_of_a_stage_whose_name_begins_alike_are_left_alone() -> None:
     ]
     with Stubber(client) as stub:
         stub.add_response("describe_stacks", {"Stacks": stacks})
-        assert _never_made(client, dev) == ["LoraServing-Dev-Serving"]
+        assert _never_made(client, dev.target) == ["LoraServing-Dev-Serving"]

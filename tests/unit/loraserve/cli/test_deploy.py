@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from loraserve import aws, deploy, deployed
+from loraserve import aws, cdk, deploy, deployed
 from loraserve.check_report import TableLine
 from loraserve.cli.commands import app
-from loraserve.deployed import NotAsDeployed
 from loraserve.doctor import examination
 from loraserve.finding import Finding, ok, problem, unknown
+from loraserve.verify.serving import NotAsDeployed
 
 QUOTA = problem("quota", "0 of ml.g5.xlarge", "ask for more")
 
@@ -24,9 +24,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
 
     def step(module: Any, name: str) -> None:
-        monkeypatch.setattr(module, name, lambda *_: done.append(name))
+        monkeypatch.setattr(module, name, lambda *_, **__: done.append(name))
 
     monkeypatch.setattr(aws, "client_factory", lambda *_: None)
+    monkeypatch.setattr(cdk, "interactive", lambda *arguments, **_: done.append(arguments[0]))
     step(deploy, "deploy")
     step(deployed, "check_answers")
     step(deployed, "check_metrics")
@@ -45,7 +46,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["deploy", "dev", *arguments])
 
 
-ALL = ["deploy", "check_answers", "check_metrics"]
+ALL = ["synth", "deploy", "check_answers", "check_metrics"]
 
 
 def test_a_problem_ends_the_command_before_anything_is_changed(
@@ -69,7 +70,7 @@ def test_the_doctor_and_the_checks_can_be_skipped(calls: list[str], monkeypatch:
     finds(monkeypatch, QUOTA)
     assert (run("--skip-doctor").exit_code, calls) == (0, ALL)
     calls.clear()
-    assert (run("--skip-doctor", "--skip-checks").exit_code, calls) == (0, ["deploy"])
+    assert (run("--skip-doctor", "--skip-checks").exit_code, calls) == (0, ["synth", "deploy"])
 
 
 def test_no_answer_is_an_error_and_no_metric_a_warning(

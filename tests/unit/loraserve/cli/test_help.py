@@ -10,15 +10,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from loraserve.cli.commands import ADAPTER_COMMANDS, COMMANDS, app
+from loraserve.cli.commands import ADAPTER_COMMANDS, COMMANDS, RELEASE_COMMANDS, app
 from stacks.project import ROOT
 
 #: Each takes a tenth of a second or more, and more than half a second together.
 SLOW = ("aws_cdk", "boto3", "botocore", "huggingface_hub", "laptop_cloud", "matplotlib", "stacks.config")
 PATHS = [
-    (), ("adapters",),
+    (), ("adapters",), ("release",),
     *((name.replace("_", "-"),) for name in COMMANDS),
     *(("adapters", name) for name in ADAPTER_COMMANDS),
+    *(("release", name) for name in RELEASE_COMMANDS),
 ]  # fmt: skip
 SCRIPT = f"""
 import json, sys
@@ -64,7 +65,7 @@ def test_help_has_a_sentence_and_an_example(path: tuple[str, ...]) -> None:
     assert any(part.strip().startswith("Example: ") for part in rest)
 
 
-@pytest.mark.parametrize("path", [(), ("adapters",)], ids=" ".join)
+@pytest.mark.parametrize("path", [(), ("adapters",), ("release",)], ids=" ".join)
 def test_the_list_of_commands_shows_whole_sentences(path: tuple[str, ...]) -> None:
     assert "..." not in help_of(path).partition("Commands:")[2]
 

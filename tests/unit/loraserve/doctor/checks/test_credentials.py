@@ -22,7 +22,7 @@ from tests.unit.loraserve.doctor.aws_answers import answering
 )
 def test_a_refusal_of_sts(dev: LoadedStage, code: str, found: str) -> None:
     with answering("sts", ("get_caller_identity", code)) as client:
-        [line] = check(dev, client)
+        [line] = check(dev.target, client)
     assert line.state is State.PROBLEM and found in line.found and line.remedy
 
 
@@ -38,5 +38,5 @@ def test_credentials_that_are_not_there(dev: LoadedStage, error: Exception) -> N
     def client(service: str) -> Any:
         raise error
 
-    [line] = check(dev, client)
+    [line] = check(dev.target, client)
     assert line.state is State.PROBLEM and "aws sso login" in line.remedy

@@ -69,5 +69,5 @@ def test_an_endpoint_is_of_its_stack_whatever_the_case_of_its_arn(physical: str,
     with Stubber(clients["cloudformation"]) as stacks, Stubber(clients["sagemaker"]) as sagemaker:
         stacks.add_response("list_stack_resources", {"StackResourceSummaries": [resource]})
         sagemaker.add_response("describe_endpoint", described)
-        [finding] = check(deployment, dev, clients.__getitem__)
+        [finding] = check(deployment, dev.target, clients.__getitem__)
     assert finding.state is state

@@ -44,6 +44,6 @@ def test_every_state_is_covered() -> None:
 @pytest.mark.parametrize(("status", "remedy"), STATES.items())
 def test_a_state_and_its_remedy(dev: LoadedStage, status: str, remedy: str) -> None:
     description = {"StackStatus": status, "StackStatusReason": "the reason"}
-    finding = judged("stack Serving", STACK, description, dev)
+    finding = judged("stack Serving", STACK, description, dev.target)
     assert finding.state is (State.PROBLEM if remedy else State.OK)
     assert remedy in finding.remedy and f"is {status}: the reason" in finding.found

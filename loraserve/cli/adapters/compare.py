@@ -1,0 +1,42 @@
+"""The command `adapters compare`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from loraserve.cli.options import AsJson
+
+
+def command(
+    giving: Annotated[str, typer.Argument(help="The stage that is promoted from.", show_default=False)],
+    taking: Annotated[str, typer.Argument(help="The stage that takes from it.", show_default=False)],
+    giving_profile: Annotated[str | None, typer.Option(help="AWS CLI profile of the first stage.")] = None,
+    taking_profile: Annotated[str | None, typer.Option(help="AWS CLI profile of the second stage.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the adapters that two stages serve.
+
+    Exit code 1 if they differ in a way that the manifest of the second one does not declare.
+
+    Example: python -m loraserve adapters compare staging prod --taking-profile prod-reader
+    """
+    from loraserve.adapters.compare import stage_differences
+    from loraserve.adapters.open_store import open_store
+    from loraserve.cli.adapters import tables
+    from loraserve.cli.console import output
+
+    first = open_store(giving, None, giving_profile)
+    second = open_store(taking, None, taking_profile)
+    found = stage_differences(first, second)
+    undeclared = [difference for difference in found if not difference.is_declared]
+    if as_json:
+        names = {"giving": first.stage.name, "taking": second.stage.name}
+        typer.echo(tables.to_json(names | {"differences": found, "undeclared": len(undeclared)}))
+    elif found:
+        output().print(tables.stage_differences(found, first.stage.name, second.stage.name), highlight=False)
+    else:
+        output().print("[green]✓[/] both serve the same revisions", highlight=False)
+    if undeclared:
+        raise typer.Exit(1)

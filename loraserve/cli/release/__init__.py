@@ -1,0 +1,1 @@
+"""`python -m loraserve release`: one module for each command, their options and tables."""

@@ -1,0 +1,59 @@
+"""The command `release diff`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from loraserve.cli.options import AsJson
+
+
+def command(
+    giving: Annotated[str, typer.Argument(help="The stage that is promoted from.", show_default=False)],
+    taking: Annotated[str, typer.Argument(help="The stage that takes from it.", show_default=False)],
+    giving_profile: Annotated[str | None, typer.Option(help="AWS CLI profile of the first stage.")] = None,
+    taking_profile: Annotated[str | None, typer.Option(help="AWS CLI profile of the second stage.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what serves in two stages, and list the commits and adapters that the second one lacks.
+
+    Exit code 0 whatever differs: it is information.
+
+    Example: python -m loraserve release diff staging prod --taking-profile prod-reader
+    """
+    from loraserve.adapters.compare import stage_differences
+    from loraserve.adapters.open_store import open_store
+    from loraserve.cli.adapters import tables as adapter_tables
+    from loraserve.cli.console import output
+    from loraserve.cli.release import tables
+    from loraserve.release.ledger import Ledger
+    from loraserve.release.record_differences import compared_records
+    from loraserve.review.revisions import commits_between
+
+    stores = open_store(giving, None, giving_profile), open_store(taking, None, taking_profile)
+    one, two = (Ledger(store.s3, store.bucket, store.stage.name).current() for store in stores)
+    found, adapters = compared_records(one, two), stage_differences(*stores)
+    missing = commits_between(two.commit, one.commit) if one and two else None
+    if as_json:
+        document = {
+            "giving": giving,
+            "taking": taking,
+            "fields": [asdict(each) | {"same": each.is_same} for each in found],
+            "missing_commits": missing,
+            "adapters": [asdict(each) for each in adapters],
+        }
+        typer.echo(json.dumps(document, indent=1))
+        return
+    output().print(tables.differences(giving, taking, found), highlight=False)
+    if missing is None:
+        lacks = "the commits between them are not known here: they are not in this repository"
+    else:
+        lacks = f"commits that {taking} lacks: {len(missing) or 'none'}"
+    output().print(lacks, *(f"  {line}" for line in missing or ()), sep="\n", markup=False, highlight=False)
+    if adapters:
+        output().print(adapter_tables.stage_differences(adapters, giving, taking), highlight=False)
+    else:
+        output().print("[green]✓[/] both serve the same adapters", highlight=False)

@@ -1,0 +1,38 @@
+"""The command `repair`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from loraserve.cli.console import console, report_interrupt
+from loraserve.cli.options import Profile
+
+INTERRUPTED = "SageMaker continues the update or rolls it back: `verify` shows which config serves"
+
+
+def command(
+    stage: Annotated[str, typer.Argument(help="A stage of stages/, e.g. prod.")],
+    profile: Profile = None,
+) -> None:
+    """Update the endpoint to its stack's config, after SageMaker rolled an update back silently.
+
+    For CloudFormation that update is complete, so a deployment sends nothing. This sends UpdateEndpoint with
+    the stack's config and rollout, and waits for it. End the cause of the rollback first: the same update
+    would be rolled back again. The exit code is 1 if it is.
+
+    Example: make repair STAGE=prod
+    """
+    from loraserve.adapters.open_store import check_account
+    from loraserve.aws import client_factory
+    from loraserve.verify.repair import repair
+    from stacks.config.loading import load_stages
+    from stacks.project import ROOT
+
+    [loaded] = load_stages(ROOT / "stages", stage)
+    client = client_factory(loaded.config.region, profile)
+    check_account(client, loaded.target)
+    with report_interrupt(INTERRUPTED):
+        repair(console, loaded.target, client)
+    console.print(f"[green]✓[/] {loaded.endpoint_name} serves its stack's config")

@@ -1,0 +1,97 @@
+"""The command `rollback`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loraserve.cli.console import console, errors, report_interrupt
+from loraserve.cli.deploy import INTERRUPTED
+from loraserve.cli.options import Profile
+
+
+def command(
+    stage: Annotated[str, typer.Argument(help="A stage of stages/, e.g. prod.")],
+    reason: Annotated[str, typer.Option(help="Reason, for the record and the hold.")],
+    to: Annotated[
+        str, typer.Option(metavar="RELEASE", help="Id of a release that the stage had, or 'previous'.")
+    ] = "previous",
+    bake: Annotated[
+        int, typer.Option(min=0, help="Seconds after the deployment in which no alarm may be raised.")
+    ] = 0,
+    no_invoke: Annotated[
+        bool, typer.Option("--no-invoke", help="Do not ask the endpoint in the verification.")
+    ] = False,
+    folder: Annotated[Path | None, typer.Option("--output", help="Folder for record.json.")] = None,
+    run: Annotated[
+        str, typer.Option(help="URL of the pipeline's run, for the record; GitHub, GitLab, CodeBuild: found.")
+    ] = "",
+    approved_by: Annotated[
+        str, typer.Option("--approved-by", help="Who approved it, for the record; GitHub, GitLab: found.")
+    ] = "",
+    profile: Profile = None,
+) -> None:
+    """Roll a stage back to an earlier release, and hold it.
+
+    The release comes from the stage's own bucket; image and adapters must still be there. It is deployed,
+    verified and recorded as a promotion is. Afterwards the stage is held: `promote` refuses, with the reason,
+    until `release resume`.
+
+    'previous' is the release before the current one; after a failed deployment the current one, which serves.
+
+    Example: make rollback STAGE=prod REASON='wrong answers since noon'
+
+    Example: python -m loraserve rollback prod --to 2026-11-27-1a2b3c4 --reason 'wrong answers since noon'
+    """
+    from tempfile import TemporaryDirectory
+
+    from loraserve.adapters.open_store import find_stage
+    from loraserve.aws import client_factory
+    from loraserve.cdk_arguments import cdk_arguments
+    from loraserve.cli.release.options import open_ledger
+    from loraserve.release.approvals import pipeline_run
+    from loraserve.release.deployment import ReleaseDeployment
+    from loraserve.release.opened import open_release
+    from loraserve.release.rollback import PREVIOUS, record_of, release_before, roll_back
+    from loraserve.verify.verification import Options
+
+    target = find_stage(stage).target
+    pipeline = pipeline_run(os.environ, f"{stage}-rollback")
+    client = client_factory(target.region, profile)
+    with (
+        report_interrupt("nothing was changed"),
+        TemporaryDirectory(prefix="lora-serving-rollback-") as name,
+    ):
+        ledger = open_ledger(stage, profile)
+        wanted = release_before(ledger) if to == PREVIOUS else to
+        record = record_of(ledger, wanted)
+        with (
+            open_release(ledger.download(wanted, Path(name))) as opened,
+            report_interrupt(INTERRUPTED),
+        ):
+            deployment = ReleaseDeployment(
+                console=console,
+                opened=opened,
+                stage=opened.stage(stage),
+                client=client,
+                arguments=cdk_arguments("deploy", stage, ("--require-approval", "never"), profile),
+                options=Options(invoke=not no_invoke, bake_seconds=bake),
+                image_digest=None if record is None else record.image_digest,
+                folder=folder,
+            )
+            done = roll_back(
+                deployment,
+                errors,
+                ledger,
+                reason=reason,
+                run=run or (pipeline.url if "://" in pipeline.url else ""),
+                approved_by=approved_by or pipeline.approved_by,
+            )
+    console.print(
+        f"[green]✓[/] release {done.release} serves in {stage}, verified; the stage is held until "
+        f"`python -m loraserve release resume {stage}`",
+        highlight=False,
+    )

@@ -1,0 +1,1 @@
+"""The checks of a promotion before it changes anything, a module per topic; `catalog.py` lists them."""

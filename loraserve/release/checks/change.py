@@ -1,0 +1,67 @@
+"""The review of what a release changes in a stage, and of the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from loraserve.finding import Finding, ok, problem, warning
+from loraserve.review.document import ReportedFinding, ReviewDocument
+from loraserve.review.finding import Category
+from loraserve.review.review import review
+from loraserve.review.sides import Side
+
+_CHECK = "review"
+
+
+def reviewed(deployed: Side, release: Side, accepted: Collection[Category]) -> ReviewDocument:
+    """Review the release against what is deployed; its `exit_code` is 3 if a person has to accept something."""
+    return review(deployed, release, fail_on="block", accepted=accepted)
+
+
+def check_review(document: ReviewDocument) -> Iterator[Finding]:
+    """Yield a line for each finding that data, access or another endpoint depends on, and for the decisions."""
+    blocks = [each for each in document.findings if each.level == "BLOCK"]
+    for each in blocks:
+        if each.accepted:
+            yield warning(_CHECK, f"{each.rule}, accepted: {each.title}", each.consequence)
+        else:
+            yield problem(
+                _CHECK,
+                f"{each.rule}: {each.title}. {each.consequence}".rstrip(),
+                f"{each.action or 'Change the release.'} If it is meant: --accept {each.category}",
+            )
+    decisions = [each for each in document.findings if each.level == "REVIEW"]
+    if decisions:
+        yield warning(_CHECK, f"{len(decisions)} for a person to decide: {_titles(decisions)}")
+    if not blocks and not decisions:
+        yield ok(_CHECK, "nothing that a person has to decide")
+
+
+def accepted_rules(document: ReviewDocument) -> tuple[str, ...]:
+    """List the rules whose findings were accepted, for the record."""
+    return tuple(sorted({each.rule for each in document.findings if each.accepted}))
+
+
+def check_way_back(deployed: Side, release: Side, name: str | None) -> Iterator[Finding]:
+    """Review the way back, from the release to what is deployed now: what blocks it cannot be undone.
+
+    `name` is the deployed release; without one there is nothing to roll back to.
+    """
+    check = "way back"
+    if name is None:
+        yield warning(check, "what is deployed is no release: `rollback` cannot deploy it again")
+        return
+    document = review(release, deployed, fail_on="block")
+    lost = [each for each in document.findings if each.level == "BLOCK"]
+    if lost:
+        yield warning(
+            check,
+            f"after this there is no way back to release {name}: {_titles(lost)}",
+            "approve it only if the release can be corrected by a newer one alone",
+        )
+    else:
+        yield ok(check, f"`rollback` deploys release {name} again")
+
+
+def _titles(findings: Collection[ReportedFinding]) -> str:
+    return "; ".join(dict.fromkeys(f"{each.rule}: {each.title}" for each in findings))

@@ -1,0 +1,280 @@
+"""The promotion of a release to a stage: checks, image, deployment, verification, record.
+
+Nothing is changed before all checks pass. The stage's lock is held from the checks to the record. A run that
+was killed is run again: it takes its lock over, waits for what CloudFormation and SageMaker have under way,
+and goes on; each step finds what is done.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from loraserve.aws import Client
+from loraserve.cdk_arguments import CdkArguments
+from loraserve.check_report import counts, report
+from loraserve.doctor.checks import credentials
+from loraserve.errors import UserError
+from loraserve.finding import State
+from loraserve.images.ecr_copy import copy_image, image_digest
+from loraserve.release.checks.catalog import Examination, PlannedPromotion, examine
+from loraserve.release.checks.change import accepted_rules
+from loraserve.release.checks.previous_stage import default_soak, soak_ends
+from loraserve.release.checks.session import rollout_seconds
+from loraserve.release.deployment import (
+    DeploymentOrigin,
+    NotVerified,
+    ReleaseDeployment,
+    checks_of,
+    deploy_release,
+    verify_release,
+)
+from loraserve.release.giving import giving_stage
+from loraserve.release.image_places import image_places
+from loraserve.release.ledger import open_ledger
+from loraserve.release.lock import HeldLock, user_and_host
+from loraserve.release.opened import OpenedRelease
+from loraserve.release.plan_page import PLAN_FILE, plan_page
+from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome, PreviousRecord
+from loraserve.release.release import StageRelease
+from loraserve.release.settling import REPORT_SECONDS, SEEDING_SECONDS, settle
+from loraserve.review.finding import Category
+from loraserve.review.report.text import text
+from loraserve.verify.verification import Options
+
+#: Seconds after a deployment in which no alarm of a protected stage may be raised.
+BAKE_SECONDS = 600
+#: Exit code of findings of the review that are not accepted.
+REVIEW = 3
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromotionOptions:
+    """The options of `promote`."""
+
+    accepted: tuple[Category, ...] = ()
+    """Categories of review findings that are accepted."""
+    soak: int | None = None
+    """Seconds for which the release must have served in the stage before; None for `default_soak`."""
+    bake: int | None = None
+    """Seconds in which no alarm may be raised afterwards; None for `BAKE_SECONDS` of a protected stage."""
+    invoke: bool = True
+    run: str = ""
+    approved_by: str = ""
+    folder: Path | None = None
+    """Folder for `plan.md` and `record.json`."""
+
+
+class ChecksFailed(UserError):
+    """A release that is not promoted: a check failed, or findings of the review are not accepted."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        """Take the exit code of the checks, see `Examination.exit_code`."""
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def require_account(stage: StageRelease, client: Client) -> None:
+    """Raise `ChecksFailed` unless the credentials are of the stage's account: nothing else is asked then."""
+    for finding in credentials.check(stage.target, client):
+        if finding.state is not State.OK:
+            raise ChecksFailed(f"{finding.check}: {finding.found}: {finding.remedy}", 1)
+
+
+def planned(
+    opened: OpenedRelease, stage: StageRelease, client: Client, options: PromotionOptions
+) -> PlannedPromotion:
+    """Read the records of the stage and of the stage before; raises boto3's errors and `LedgerError`."""
+    giving, soak = None, 0
+    if stage.promote_from is not None:
+        giving = giving_stage(client, opened.stage(stage.promote_from).target, stage.target)
+        soak = default_soak(opened.release, stage.promote_from) if options.soak is None else options.soak
+    return PlannedPromotion(
+        opened=opened,
+        stage=stage,
+        client=client,
+        ledger=open_ledger(stage.target, client),
+        giving=giving,
+        soak=soak,
+        accepted=options.accepted,
+    )
+
+
+def check(
+    console: Console, progress: Console, plan: PlannedPromotion, options: PromotionOptions
+) -> Examination:
+    """Run the checks and print their table, with the review; write `plan.md`."""
+    examination = Examination()
+    report(console, examine(plan, examination), progress=progress)
+    if examination.review is not None and examination.review.findings:
+        console.print(Text(text(examination.review, width=console.width)), end="", soft_wrap=True)
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        (options.folder / PLAN_FILE).write_text(plan_page(plan, examination))
+    return examination
+
+
+def promote(
+    console: Console,
+    progress: Console,
+    plan: PlannedPromotion,
+    options: PromotionOptions,
+    arguments: CdkArguments,
+) -> DeploymentRecord:
+    """Promote the release; raises `ChecksFailed`, `StageLocked`, `DeploymentFailed` and `NotVerified`."""
+    opened, stage = plan.opened, plan.stage
+    wait_for_soak(console, plan)
+    with _locked(plan, options) as held:
+        wait_for_operations(console, plan)
+        # Again: much may have changed meanwhile.
+        plan = planned(opened, stage, plan.client, options)
+        examination = check(console, progress, plan, options)
+        if examination.exit_code:
+            raise _refused(plan, examination)
+        if held is not None:
+            held.confirm()
+        copy_images(console, plan)
+        origin = DeploymentOrigin(
+            kind=DeploymentKind.PROMOTION,
+            run=options.run or user_and_host(),
+            approved_by=options.approved_by,
+            accepted=() if examination.review is None else accepted_rules(examination.review),
+            promoted_from=previous_record(plan),
+            checks=checks_of(examination.lines),
+        )
+        return deploy_release(deployment_of(console, plan, options, arguments), origin, plan.ledger, held)
+
+
+def verify_current(
+    console: Console, plan: PlannedPromotion, options: PromotionOptions, arguments: CdkArguments
+) -> None:
+    """Verify a stage that has the release already; raises `NotVerified`."""
+    console.print(
+        f"{plan.stage.name} has release {plan.opened.release.release} already; it is verified again."
+    )
+    lines = verify_release(deployment_of(console, plan, options, arguments), datetime.now(UTC))
+    if counts(lines)[State.PROBLEM]:
+        raise NotVerified(
+            f"release {plan.opened.release.release} is the current one of {plan.stage.name}, and its "
+            "verification found a problem, see above: correct it and run this again"
+        )
+
+
+def deployment_of(
+    console: Console, plan: PlannedPromotion, options: PromotionOptions, arguments: CdkArguments
+) -> ReleaseDeployment:
+    """Return what the deployment of a plan needs."""
+    previous = previous_record(plan)
+    bake = (BAKE_SECONDS if plan.stage.is_protected else 0) if options.bake is None else options.bake
+    return ReleaseDeployment(
+        console=console,
+        opened=plan.opened,
+        stage=plan.stage,
+        client=plan.client,
+        # The review replaces the CLI's own question.
+        arguments=arguments._replace(own=("--require-approval", "never", *arguments.own)),
+        options=Options(invoke=options.invoke, bake_seconds=bake),
+        image_digest=None if previous is None else previous.image_digest,
+        folder=options.folder,
+    )
+
+
+def _locked(plan: PlannedPromotion, options: PromotionOptions) -> AbstractContextManager[HeldLock | None]:
+    """Hold the stage's lock; before the first deployment there is none, and CloudFormation refuses a second."""
+    if plan.ledger is None:
+        return nullcontext()
+    return plan.ledger.lock(DeploymentKind.PROMOTION, release=plan.opened.release.release, run=options.run)
+
+
+def _refused(plan: PlannedPromotion, examination: Examination) -> ChecksFailed:
+    release, stage = plan.opened.release.release, plan.stage.name
+    if examination.exit_code == REVIEW:
+        return ChecksFailed(
+            f"release {release} is not promoted to {stage}: accept the findings of the review that are meant, "
+            "with --accept, or change the release",
+            REVIEW,
+        )
+    return ChecksFailed(
+        f"release {release} is not promoted to {stage}: correct the lines with ✗ above, then run this again",
+        examination.exit_code,
+    )
+
+
+def is_current(plan: PlannedPromotion) -> bool:
+    """Return whether the stage has this release already, verified."""
+    current = None if plan.ledger is None else plan.ledger.current()
+    return (
+        current is not None
+        and current.outcome is Outcome.VERIFIED
+        and current.tar_sha256 == plan.opened.release.tar_sha256
+    )
+
+
+def wait_for_soak(console: Console, plan: PlannedPromotion) -> None:
+    """Wait until the release has served for long enough in the stage before, without the lock.
+
+    Returns at once if that stage has another record: the checks report it.
+    """
+    giving = plan.giving
+    if giving is None or giving.record is None:
+        return
+    record, release = giving.record, plan.opened.release
+    if record.tar_sha256 != release.tar_sha256 or record.outcome is not Outcome.VERIFIED:
+        return
+    ends = soak_ends(record, plan.soak)
+    while (left := ends - datetime.now(UTC)) > timedelta():
+        console.print(
+            f"release {release.release} serves in {giving.target.name} since {record.ended}; waiting until "
+            f"{ends:%H:%M:%S} UTC, see --soak",
+            highlight=False,
+        )
+        time.sleep(min(left.total_seconds(), REPORT_SECONDS))
+
+
+def wait_for_operations(console: Console, plan: PlannedPromotion) -> None:
+    """Wait for what a run that was killed has left under way; raises `StillBusy`."""
+    serving = plan.opened.templates(plan.stage.name)["Serving"]
+    limit = rollout_seconds(serving) + SEEDING_SECONDS
+    settle(console, plan.stage.target, plan.client, limit)
+
+
+def copy_images(console: Console, plan: PlannedPromotion) -> None:
+    """Copy the image from the stage before by its digest; the CDK CLI then finds it by its tag."""
+    if plan.giving is None or plan.stage.image.asset is None:
+        return
+    places = image_places(plan.opened, plan.stage, plan.giving.target, plan.client)
+    recorded = None if plan.giving.record is None else plan.giving.record.image_digest
+    digest = recorded or image_digest(places.giving, places.tag)
+    if digest is None or digest == image_digest(places.taking, places.tag):
+        return
+    console.print(f"image {digest} is copied from {places.giving} to {places.taking}", highlight=False)
+    copy_image(places.giving, places.taking, digest=digest, tag=places.tag, on_bytes=_Progress(console).show)
+
+
+def previous_record(plan: PlannedPromotion) -> PreviousRecord | None:
+    """Return what the record of the promotion says about the stage before."""
+    if plan.giving is None or plan.giving.record is None:
+        return None
+    record: DeploymentRecord = plan.giving.record
+    return PreviousRecord(stage=record.stage, ended=record.ended, image_digest=record.image_digest)
+
+
+class _Progress:
+    """A line each minute about a copy of gigabytes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown = time.monotonic()
+
+    def show(self, done: int, total: int) -> None:
+        """Print the bytes that were copied."""
+        if time.monotonic() - self._shown >= REPORT_SECONDS:
+            self._shown = time.monotonic()
+            self._console.print(f"{done // _MEGABYTE} of {total // _MEGABYTE} MB", highlight=False)

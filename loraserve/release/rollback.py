@@ -1,0 +1,178 @@
+"""The way back: an earlier release, from the stage's own bucket, deployed as any other; and the hold after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from rich.console import Console
+
+from loraserve.adapters.locked_revisions import missing_revisions
+from loraserve.aws import Client
+from loraserve.check_report import TableLine, report, watched
+from loraserve.doctor.checks import credentials, endpoint, stacks
+from loraserve.doctor.deployment import read
+from loraserve.doctor.diagnosis import answered
+from loraserve.errors import UserError
+from loraserve.finding import Finding, ok, problem, unknown
+from loraserve.images.ecr_copy import image_digest
+from loraserve.images.promoted_image import asset_image, taking_repository
+from loraserve.release.checks.session import rollout_seconds
+from loraserve.release.deployment import DeploymentOrigin, ReleaseDeployment, checks_of, deploy_release
+from loraserve.release.ledger import Ledger
+from loraserve.release.lock import user_and_host
+from loraserve.release.opened import OpenedRelease
+from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome
+from loraserve.release.release import StageRelease
+from loraserve.release.settling import SEEDING_SECONDS, settle
+
+#: The release before, as `--to` has it.
+PREVIOUS = "previous"
+#: Records among which the release before is looked for.
+_RECORDS = 100
+
+
+class NoWayBack(UserError):
+    """A stage without a release to go back to."""
+
+
+def release_before(ledger: Ledger) -> str:
+    """Return the release that `previous` means; raises `NoWayBack`.
+
+    After a failed deployment it is the current one, which is deployed again: after a rollback that
+    CloudFormation did not notice, that makes a new config. Otherwise it is the last other one that was
+    verified.
+    """
+    current, records = ledger.current(), ledger.records(_RECORDS)
+    if current is not None and current.release and records and records[0].outcome is Outcome.FAILED:
+        return current.release
+    for record in records:
+        is_other = current is None or record.release != current.release
+        if record.release is not None and record.outcome is Outcome.VERIFIED and is_other:
+            return record.release
+    stored = ", ".join(ledger.stored_releases()) or "none"
+    raise NoWayBack(
+        f"stage {ledger.stage!r} has no record of an earlier release that was verified; its bucket has "
+        f"{stored}: name one of them with --to, or deploy an earlier commit with `make deploy "
+        f"STAGE={ledger.stage}`"
+    )
+
+
+def record_of(ledger: Ledger, release: str) -> DeploymentRecord | None:
+    """Return the last record of a release that served; None if there is none."""
+    return next(
+        (
+            record
+            for record in ledger.records(_RECORDS)
+            if record.release == release and record.outcome is not Outcome.FAILED
+        ),
+        None,
+    )
+
+
+def roll_back(
+    deployment: ReleaseDeployment,
+    progress: Console,
+    ledger: Ledger,
+    *,
+    reason: str,
+    run: str,
+    approved_by: str,
+) -> DeploymentRecord:
+    """Check, hold the stage, deploy the release, verify and record it.
+
+    The hold comes before the deployment: the next run of the pipeline must not promote what is wrong again,
+    even if this run is killed. Raises `NoWayBack`, `StageLocked`, `DeploymentFailed` and `NotVerified`.
+    """
+    console, opened, stage = deployment.console, deployment.opened, deployment.stage
+    release = opened.release.release
+    with ledger.lock(DeploymentKind.ROLLBACK, release=release, run=run) as held:
+        limit = rollout_seconds(opened.templates(stage.name)["Serving"]) + SEEDING_SECONDS
+        settle(console, stage.target, deployment.client, limit)
+        lines = list(watched(progress, rollback_lines(opened, stage, deployment.client, ledger)))
+        if report(console, lines):
+            raise NoWayBack(
+                f"stage {stage.name!r} is not rolled back to release {release}: correct the lines with ✗ above, "
+                "then run this again"
+            )
+        held.confirm()
+        ledger.set_hold(f"rolled back to release {release}: {reason}", run or user_and_host())
+        origin = DeploymentOrigin(
+            kind=DeploymentKind.ROLLBACK,
+            run=run or user_and_host(),
+            approved_by=approved_by,
+            reason=reason,
+            checks=checks_of(lines),
+        )
+        return deploy_release(deployment, origin, ledger, held)
+
+
+def rollback_lines(
+    opened: OpenedRelease, stage: StageRelease, client: Client, ledger: Ledger
+) -> Iterator[TableLine]:
+    """Check that the stage can be changed, and that it still has all that the release needs."""
+    target = stage.target
+    deployment = read(opened.stage_assembly(stage.name))
+    checks: tuple[tuple[str, str, Callable[[], Iterable[Finding]]], ...] = (
+        ("Account", "credentials", lambda: credentials.check(target, client)),
+        ("Stage", "stacks", lambda: stacks.check(deployment, target, client)),
+        ("Stage", "endpoint", lambda: endpoint.has_status(deployment, target, client)),
+        (
+            "Release",
+            "image",
+            lambda: _image(opened, stage, client, record_of(ledger, opened.release.release)),
+        ),
+        ("Release", "adapters", lambda: _adapters(opened, stage, ledger)),
+    )
+    for group, title, check in checks:
+        for finding in answered(title, check):
+            yield TableLine(group, finding)
+
+
+def _image(
+    opened: OpenedRelease, stage: StageRelease, client: Client, record: DeploymentRecord | None
+) -> Iterator[Finding]:
+    """Look for the image in the stage's own repository, with the digest that served."""
+    if stage.image.asset is None:
+        yield ok("image", f"{stage.image.uri}, not copied")
+        return
+    place = asset_image(opened.stage_assembly(stage.name), stage.target, stage.account, stage.image.asset)
+    repository = taking_repository(client, stage.target, stage.account, place.repository)
+    found = image_digest(repository, place.tag)
+    served = None if record is None else record.image_digest
+    if found is None:
+        yield problem(
+            "image",
+            f"{repository} has no image with the tag {place.tag} any more",
+            f"name another release with --to, or promote release {opened.release.release} of the stage before "
+            "again, which copies it",
+        )
+    elif served is not None and found != served:
+        yield problem(
+            "image",
+            f"the tag {place.tag} of {repository} has {found} now, and {served} served",
+            "name another release with --to; tags of this repository should never be moved",
+        )
+    else:
+        yield ok("image", f"{found} is in {repository}")
+
+
+def _adapters(opened: OpenedRelease, stage: StageRelease, ledger: Ledger) -> Iterator[Finding]:
+    """Look for the revisions of the release's adapters in the stage's own store, where they expire."""
+    digests = opened.facts(stage.name).adapter_digests
+    missing = missing_revisions(ledger.s3, ledger.bucket, digests)
+    unlocked = [name for name, digest in digests.items() if digest is None]
+    if missing:
+        yield problem(
+            "adapters",
+            f"the revisions of {', '.join(missing)} have expired in the store of {stage.name} (retention_days)",
+            "name another release with --to; or publish these adapters again from their source "
+            f"(`python -m loraserve adapters --stage {stage.name} publish`), then run this again",
+        )
+    elif unlocked:
+        yield unknown(
+            "adapters",
+            f"{len(digests) - len(unlocked)} locked ones are in the store; {len(unlocked)} are not locked and "
+            "are fetched from their sources if they are gone",
+        )
+    else:
+        yield ok("adapters", f"the revisions of all {len(digests)} are in the store")

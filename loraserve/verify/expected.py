@@ -1,0 +1,84 @@
+"""What a stage should be: by a release, or by the stacks that were deployed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loraserve.aws import Client
+from loraserve.errors import NotDeployed
+from loraserve.release.opened import OpenedRelease
+from loraserve.stacks_deployed import deployed_template, stage_stacks
+from stacks.config.stage_target import StageTarget
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedStack:
+    """A stack that should be deployed."""
+
+    template: Mapping[str, Any]
+    termination_protection: bool | None
+    """None: not compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a stage should be."""
+
+    stacks: Mapping[str, ExpectedStack]
+    """By name within the stage, e.g. `Serving`."""
+    adapters: Mapping[str, str | None] | None
+    """Published names, each with its content digest or None if the manifest has none; None for whatever the
+    registry has."""
+    image_digest: str | None
+    """`sha256:…` of the container's image; None: not compared."""
+    release: str | None
+    """Id of the release; None for a deployment by hand."""
+
+    def resources(self, kind: str) -> Iterator[Mapping[str, Any]]:
+        """Yield the properties of each resource of a CloudFormation type."""
+        for stack in self.stacks.values():
+            for resource in stack.template.get("Resources", {}).values():
+                if resource["Type"] == kind:
+                    yield resource.get("Properties", {})
+
+
+def expected_of_release(opened: OpenedRelease, stage: str) -> Expected:
+    """Expect a stage of a release; raises `ReleaseError` if the release does not have it.
+
+    The digest of an image that deployments build is not in the release: the record of the deployment has it.
+    """
+    described = opened.stage(stage)
+    protected = {stack.name: stack.termination_protection for stack in described.stacks}
+    return Expected(
+        stacks={
+            name: ExpectedStack(template=template, termination_protection=protected[name])
+            for name, template in opened.templates(stage).items()
+        },
+        adapters=opened.facts(stage).adapter_digests,
+        image_digest=(described.image.uri or "").partition("@")[2] or None,
+        release=opened.release.release,
+    )
+
+
+def expected_of_stacks(target: StageTarget, client: Client) -> Expected:
+    """Expect what CloudFormation has deployed; raises `NotDeployed` if the stage has no stack."""
+    cloudformation = client("cloudformation")
+    names = [stack["StackName"] for stack in stage_stacks(cloudformation, target)]
+    if not names:
+        raise NotDeployed(
+            f"stage {target.name!r} has no stack in {target.region}: deploy it with "
+            f"'make deploy STAGE={target.name}'"
+        )
+    return Expected(
+        stacks={
+            name.removeprefix(target.stack_name("")): ExpectedStack(
+                template=deployed_template(cloudformation, name), termination_protection=None
+            )
+            for name in names
+        },
+        adapters=None,
+        image_digest=None,
+        release=None,
+    )
