@@ -242,7 +242,7 @@ def test_drift_keeps_one_issue(repository: Repository) -> None:
         run = daily({"verify prod": 1}, **{**well, "prod": finding("problem", hostile), "dev": "{"})
         assert not run.succeeded
         assert {(call["key"], *call["arguments"]) for call in repository.calls} == {
-            (f"{stage}-plan", stage, "--no-invoke", "--json") for stage in well
+            (f"{stage}-plan", stage, "--no-invoke", "--drift", "--json") for stage in well
         }
         [issue] = github.issues
         assert issue["body"].startswith(MARKER)
