@@ -75,6 +75,12 @@ verify: need-stage setup ## STAGE=dev [ARGS='--bake 600']: check that a stage se
 repair: need-stage setup ## STAGE=dev: update the endpoint to its stack's config after a silent rollback
 	@$(VENV_PYTHON) -m loraserve repair $(STAGE) $(ARGS)
 
+promote: need-stage setup ## STAGE=prod [RELEASE=out/release] [ARGS=--check]: check, deploy and verify a release
+	@$(VENV_PYTHON) -m loraserve promote $(STAGE) --release $(or $(RELEASE),out/release) $(ARGS)
+
+rollback: need-stage setup ## STAGE=prod REASON='…' [ARGS='--to RELEASE']: deploy an earlier release and hold the stage
+	@$(VENV_PYTHON) -m loraserve rollback $(STAGE) --reason "$$REASON" $(ARGS)
+
 destroy: need-stage setup ## STAGE=dev: delete the stage's stacks in AWS; lists what is kept
 	@$(VENV_PYTHON) -m loraserve destroy $(STAGE) $(ARGS)
 

@@ -60,7 +60,9 @@ class NullEngine(asyncio.Protocol):
         if asked.get("stream"):
             self._begin_stream(asked["model"], asked["max_tokens"])
         else:
-            self._answer(_completion(asked["model"], _choice(f"[{asked['model']}]", "stop")) | _USAGE)
+            choice = _choice(f"[{asked['model']}]", "stop")
+            details = _token(choice["text"]) if asked.get("return_token_ids") else {}
+            self._answer(_completion(asked["model"], choice | details) | _USAGE)
 
     def _answer(self, content: dict[str, Any]) -> None:
         body = json.dumps(content).encode()
@@ -103,8 +105,13 @@ def _choice(text: str, reason: str | None) -> dict[str, Any]:
 def _timed_choice(reason: str | None) -> dict[str, Any]:
     """Return a choice whose text is the current time."""
     text = str(time.monotonic_ns())
+    return _choice(text, reason) | _token(text)
+
+
+def _token(text: str) -> dict[str, Any]:
+    """Return the details of a text that is one token."""
     logprobs = {"text_offset": [0], "token_logprobs": [-0.1], "tokens": [text], "top_logprobs": [None]}
-    return _choice(text, reason) | {"logprobs": logprobs, "token_ids": [5], "prompt_token_ids": None}
+    return {"logprobs": logprobs, "token_ids": [5], "prompt_token_ids": None}
 
 
 def install_as_vllm(folder: Path) -> None:

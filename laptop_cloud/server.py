@@ -101,7 +101,8 @@ async def _serve(file: int, endpoint_url: str, state: Path, options: ServerOptio
             images=options.images,
             session=session,
             roles=roles,
-            store=ImageStore(state / "images", endpoint_url, roles) if options.pull_images else None,
+            store=ImageStore(state / "images", endpoint_url, roles),
+            pull_images=options.pull_images,
             mounts=options.mounts,
         )
         registry = ServiceRegistry(launcher, roles)

@@ -8,7 +8,7 @@ from constructs import Construct
 from stacks.config.checks import warnings
 from stacks.config.derived import cost_line, quota_line
 from stacks.config.stage_config import LoadedStage
-from stacks.config.stage_target import STACK_PREFIX
+from stacks.config.stage_target import STACK_PREFIX, STAGE_TAG
 from stacks.facts import StageFacts
 from stacks.guards import Guards
 from stacks.stage_facts import SynthesizedValues, stage_facts
@@ -38,7 +38,7 @@ class ServingStage(cdk.Stage):
             permissions_boundary=None if boundary is None else cdk.PermissionsBoundary.from_name(boundary),
         )
         cdk.Validations.of(self).add_plugins(Guards())
-        for key, value in {"lora-serving:stage": stage.name, **config.tags}.items():
+        for key, value in {STAGE_TAG: stage.name, **config.tags}.items():
             cdk.Tags.of(self).add(key, value)
 
         endpoint_name = stage.endpoint_name

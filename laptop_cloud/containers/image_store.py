@@ -109,18 +109,33 @@ class ImageStore:
             ImageUnavailable: the role may not pull it, or buildah cannot unpack it.
             RoleRefused: SageMaker may not assume the role.
         """
+        token = self.authorize(resolved, role, account)
+        try:
+            with self._lock:
+                return self._pulled(_known(resolved.resolved), token)
+        except ImageUnavailable as error:
+            raise ImageUnavailable(f"The image '{resolved.specified}' was not pulled: {error}") from error
+
+    def authorize(self, resolved: ResolvedImage, role: str, account: Account) -> str:
+        """Return a token of the role, which may pull the image.
+
+        Raises:
+            ImageUnavailable: the role may not pull it.
+            RoleRefused: SageMaker may not assume the role.
+        """
         image = _known(resolved.resolved)
         ecr = self._roles.client(role, "ecr", account)
         try:
             token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
-            # The permission is for the repository; `ministack` takes any digest.
-            ecr.get_download_url_for_layer(repositoryName=image.repository, layerDigest=image.reference)
-            with self._lock:
-                return self._pulled(image, token)
+            found = ecr.batch_get_image(
+                repositoryName=image.repository, imageIds=[{"imageDigest": image.reference}]
+            )
+            for stored in found["images"]:
+                config = json.loads(stored["imageManifest"])["config"]["digest"]
+                ecr.get_download_url_for_layer(repositoryName=image.repository, layerDigest=config)
         except ClientError as error:
             raise _unavailable(role, resolved.specified, error) from error
-        except ImageUnavailable as error:
-            raise ImageUnavailable(f"The image '{resolved.specified}' was not pulled: {error}") from error
+        return str(token)
 
     def _pulled(self, image: EcrImage, token: str) -> PulledImage:
         self._directory.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ from laptop_cloud.containers.model_data import source_uri
 from laptop_cloud.containers.runtime import ContainerRuntime, ProcessRuntime, SandboxRuntime
 from laptop_cloud.containers.sandbox.errors import SandboxRefused
 from laptop_cloud.containers.sandbox.image_config import ImageConfig
-from laptop_cloud.registry.model_image import ecr_image
+from laptop_cloud.registry.model_image import ecr_image, process_of
 
 #: SageMaker's default for a variant without a limit: eight minutes.
 _DEFAULT_HEALTH_LIMIT_S = 480.0
@@ -52,8 +52,10 @@ class Launcher:
     session: aiohttp.ClientSession
     """The HTTP client for health checks."""
     roles: RoleSessions
-    store: ImageStore | None = None
-    """The images of ECR; None if they are not run."""
+    store: ImageStore
+    """The images of ECR."""
+    pull_images: bool = False
+    """Pull and run them; those that stand for a process of this machine run as this process without it."""
     mounts: Mapping[str, Path] = field(default_factory=dict)
     """Read-only mounts of the containers that run from an image of ECR."""
 
@@ -85,7 +87,8 @@ class FleetLauncher:
         uri: str = self._container["Image"]
         with _failures():
             if ecr_image(uri) is not None:
-                return await asyncio.to_thread(self._store().resolve, uri, self._role(), self._account)
+                self._check_runs(uri, process_of(uri))
+                return await asyncio.to_thread(self._shared.store.resolve, uri, self._role(), self._account)
             command_of(uri, self._shared.images)
             return ResolvedImage(uri, uri, now())
 
@@ -98,13 +101,17 @@ class FleetLauncher:
         role = self._role()
         with _failures():
             if ecr_image(image.specified) is None:
-                return self._instance(self._process(image, role), role)
+                return self._instance(self._process(image.specified, role), role)
+            process = process_of(image.resolved)
+            if process is not None:
+                await asyncio.to_thread(self._shared.store.authorize, image, role, self._account)
+                return self._instance(self._process(process, role), role)
             return self._instance(await self._sandbox(image, role), role)
 
-    def _process(self, image: ResolvedImage, role: str) -> ProcessRuntime:
+    def _process(self, image: str, role: str) -> ProcessRuntime:
         shared = self._shared
         return ProcessRuntime(
-            command=command_of(image.specified, shared.images),
+            command=command_of(image, shared.images),
             environment=self._container.get("Environment", {}),
             account=self._account,
             endpoint_url=shared.endpoint_url,
@@ -113,7 +120,7 @@ class FleetLauncher:
 
     async def _sandbox(self, image: ResolvedImage, role: str) -> SandboxRuntime:
         shared = self._shared
-        pulled = await asyncio.to_thread(self._store().pull, image, role, self._account)
+        pulled = await asyncio.to_thread(shared.store.pull, image, role, self._account)
         return SandboxRuntime(
             layers=pulled.layers,
             image=ImageConfig.of(pulled.document),
@@ -149,13 +156,15 @@ class FleetLauncher:
             raise InstanceFailed(f"model {self._model['ModelName']} has no ExecutionRoleArn to act with")
         return str(self._model["ExecutionRoleArn"])
 
-    def _store(self) -> ImageStore:
-        if self._shared.store is None:
+    def _check_runs(self, uri: str, process: str | None) -> None:
+        """Raise `InstanceFailed` for an image of ECR that this laptop cloud does not run."""
+        if process is not None:
+            command_of(process, self._shared.images)
+        elif not self._shared.pull_images:
             raise InstanceFailed(
-                f"this laptop cloud does not run images of ECR, such as {self._container['Image']}: start it "
+                f"this laptop cloud does not run images of ECR, such as {uri}: start it "
                 "with them (make up IMAGES=real, or --pull-images of python -m laptop_cloud)"
             )
-        return self._shared.store
 
     def _cloud_log(self, log: Path, role: str) -> ContainerLog:
         # The format of EC2's instance ids.

@@ -4,7 +4,8 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 `ministack` checks the caller's policies, and a bucket policy for the caller's account as a whole. Added here:
 the bucket policy counts for the caller itself, the key's policy counts, aws:ResourceAccount is the bucket's
-owner, and an object (not one of its older versions) is copied from another account's bucket. ACLs are not read: a bucket is created without them
+owner, and an object (not one of its older versions) is copied from another account's bucket. ACLs are not
+read: a bucket is created without them
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html).
 `cloudformation.install` checks the private names.
 """

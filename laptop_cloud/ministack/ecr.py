@@ -48,6 +48,18 @@ def find_image(account: Account, repository: str, reference: str) -> StoredImage
     return None
 
 
+def image_labels(account: Account, repository: str, reference: str) -> dict[str, str]:
+    """Return the labels in the configuration of an image of one platform; empty without them."""
+    ecr: Any = import_module("ministack.services.ecr")
+    found = find_image(account, repository, reference)
+    if found is None:
+        return {}
+    manifests = ecr._manifest_blobs.get_scoped(account.id, account.region, repository) or {}
+    manifest = json.loads(manifests.get(found.digest) or b"{}")
+    config = json.loads(blob(account, repository, manifest.get("config", {}).get("digest")) or b"{}")
+    return dict((config.get("config") or {}).get("Labels") or {})
+
+
 def blob(account: Account, repository: str, digest: str) -> bytes | None:
     """Return a layer or a configuration; None if the repository does not have it."""
     ecr: Any = import_module("ministack.services.ecr")

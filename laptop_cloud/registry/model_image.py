@@ -21,6 +21,9 @@ _URI: Final = re.compile(
     r"(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
     r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
+#: Label of an image that stands for a process of this machine: the name of an image without a registry, e.g.
+#: `localhost/vllm`. So a stage whose image is built and pushed runs where no image can be built or run.
+PROCESS_LABEL: Final = "laptop-cloud.process"
 #: Docker's format of one image, which SageMaker runs: `docker build` without attestations makes it.
 _DOCKER: Final = "application/vnd.docker.distribution.manifest.v2+json"
 
@@ -47,6 +50,14 @@ def ecr_image(uri: str) -> EcrImage | None:
         return None
     account = Account(found["account"], found["region"])
     return EcrImage(account, found["registry"], found["repository"], found["digest"] or found["tag"] or "")
+
+
+def process_of(uri: str) -> str | None:
+    """Return the local image that an image in ECR stands for, see `PROCESS_LABEL`; None for any other."""
+    image = ecr_image(uri)
+    if image is None:
+        return None
+    return ecr.image_labels(image.account, image.repository, image.reference).get(PROCESS_LABEL)
 
 
 def check_image(uri: str, account: Account) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -42,17 +43,27 @@ def taking_stage(giving: LoadedStage, name: str | None) -> tuple[str, StageConfi
     Its manifest may not exist yet. Raises `ConfigError`.
     """
     files = {path.stem: path for path in sorted(giving.directory.glob("*.yaml"))}
-    if name is not None:
-        if name not in files:
-            raise ConfigError(f"stage {name!r} is unknown{closest(name, files)}; stages: {', '.join(files)}")
-        return name, read(files[name], StageConfig)
-    configs = {stem: read(path, StageConfig) for stem, path in files.items()}
-    takers = [stem for stem, config in configs.items() if config.promote_from == giving.name]
-    if len(takers) > 1:
-        raise ConfigError(
-            f"{' and '.join(takers)} have promote_from: {giving.name}; name one of them with --for"
-        )
-    return (takers[0], configs[takers[0]]) if takers else None
+    if name is None:
+        takers = [stem for stem, path in files.items() if _promote_from(path) == giving.name]
+        if len(takers) > 1:
+            raise ConfigError(
+                f"{' and '.join(takers)} have promote_from: {giving.name}; name one of them with --for"
+            )
+        if not takers:
+            return None
+        [name] = takers
+    if name not in files:
+        raise ConfigError(f"stage {name!r} is unknown{closest(name, files)}; stages: {', '.join(files)}")
+    return name, read(files[name], StageConfig)
+
+
+def _promote_from(path: Path) -> object:
+    """Return a stage file's key, also of a file that is otherwise not valid; None for any other file."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return content.get("promote_from") if isinstance(content, dict) else None
 
 
 def find_stage(stage: str) -> LoadedStage:

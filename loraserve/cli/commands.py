@@ -82,7 +82,7 @@ adapters = typer.Typer(
     callback=store_options,
 )
 releases = typer.Typer(
-    help="""Build releases; show and compare what is deployed to the stages.
+    help="""Build releases, and show, compare and free what the stages have of them.
 
     Example: python -m loraserve release show prod""",
     no_args_is_help=True,

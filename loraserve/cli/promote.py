@@ -41,8 +41,8 @@ def command(
         int | None,
         typer.Option(
             min=0,
-            help="Seconds after the deployment in which no alarm may be raised. By default 600 for a stage with "
-            "termination_protection, else 0.",
+            help="Seconds after the deployment in which no alarm may be raised. By default 600 for a stage "
+            "with termination_protection, else 0.",
         ),
     ] = None,
     no_invoke: Annotated[
@@ -66,15 +66,15 @@ def command(
 ) -> None:
     """Promote a release to a stage: check, deploy, verify and record it.
 
-    The checks read only; each problem (✗) has its remedy, and ends the command before anything is changed. Then
-    the image is copied from the stage before by its digest, the release's stacks are deployed without another
-    synth, the stage is verified, and the deployment is recorded in the stage's bucket.
+    The checks read only; each problem (✗) has its remedy, and ends the command before anything is changed.
+    Then the image is copied from the stage before by its digest, the release's stacks are deployed without
+    another synth, the stage is verified, and the deployment is recorded in the stage's bucket.
 
     A run that was interrupted is started again with the same command: it waits for what is under way in
     CloudFormation, and goes on. docs/promotion.md has the checks, and a runbook for each failure.
 
-    Exit codes: 0 the release serves, verified; 1 a failed check, deployment or verification; 3 findings of the
-    review that are not accepted.
+    Exit codes: 0 the release serves, verified; 1 a failed check, deployment or verification; 3 findings of
+    the review that are not accepted.
 
     Example: make promote STAGE=prod RELEASE=out/release
 
@@ -83,7 +83,7 @@ def command(
     from loraserve.aws import client_factory
     from loraserve.cdk_arguments import cdk_arguments
     from loraserve.check_report import document
-    from loraserve.release import promotion
+    from loraserve.promotion import promotion
     from loraserve.release.approvals import pipeline_run
     from loraserve.release.opened import open_release
     from loraserve.review.finding import CATEGORIES

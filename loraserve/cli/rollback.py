@@ -52,10 +52,10 @@ def command(
     from loraserve.aws import client_factory
     from loraserve.cdk_arguments import cdk_arguments
     from loraserve.cli.release.options import open_ledger
+    from loraserve.promotion.deployment import ReleaseDeployment
+    from loraserve.promotion.rollback import PREVIOUS, record_of, release_before, roll_back
     from loraserve.release.approvals import pipeline_run
-    from loraserve.release.deployment import ReleaseDeployment
     from loraserve.release.opened import open_release
-    from loraserve.release.rollback import PREVIOUS, record_of, release_before, roll_back
     from loraserve.verify.verification import Options
 
     target = find_stage(stage).target

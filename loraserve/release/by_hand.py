@@ -84,8 +84,8 @@ def refuse_without_reason(stage: str, promote_from: str | None, reason: str | No
     if promote_from is not None and not reason:
         raise NotDeployable(
             f"stage {stage!r} takes releases that were verified in {promote_from!r}: promote one with "
-            f"'python -m loraserve promote {stage}'; --break-glass 'REASON' deploys this working tree all "
-            "the same, and records the reason"
+            f"'python -m loraserve promote {stage}'; --break-glass 'REASON' deploys this working tree, and "
+            "records the reason"
         )
 
 

@@ -18,10 +18,10 @@ from stacks.facts import ImageFacts, PackedAdapterFacts, StageFacts
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageDifference:
-    """A difference between two stages."""
+class SettingDifference:
+    """A difference between two stages in what was tested."""
 
-    what: str
+    name: str
     """Key of the stage file, or a noun: `engine.max_input_tokens`, `base_model.revision`, `adapter otter`."""
     before: str
     """In the stage before; `none` where it is absent."""
@@ -30,7 +30,7 @@ class StageDifference:
     """False for a difference that makes the test less conclusive, and is no other content."""
 
 
-def stage_differences(opened: OpenedRelease, before: str, after: str) -> Iterator[StageDifference]:
+def stage_differences(opened: OpenedRelease, before: str, after: str) -> Iterator[SettingDifference]:
     """Yield the differences of two stages of a release, `before` being the one that was tested."""
     stages = read_assembly(opened.assembly).stages
     old, new = (stages[opened.stage(name).target.id] for name in (before, after))
@@ -38,7 +38,7 @@ def stage_differences(opened: OpenedRelease, before: str, after: str) -> Iterato
     yield from _settings(old, new)
 
 
-def differences_between(before: StageFacts, after: StageFacts) -> Iterator[StageDifference]:
+def differences_between(before: StageFacts, after: StageFacts) -> Iterator[SettingDifference]:
     """Yield the differences of two stages that their facts have."""
     yield from _one("engine.name", before.engine, after.engine)
     yield from _one("image", _image(before.image), _image(after.image))
@@ -51,10 +51,10 @@ def differences_between(before: StageFacts, after: StageFacts) -> Iterator[Stage
 
 
 def _one(
-    what: str, before: str | None, after: str | None, *, blocks: bool = True
-) -> Iterator[StageDifference]:
+    name: str, before: str | None, after: str | None, *, blocks: bool = True
+) -> Iterator[SettingDifference]:
     if before != after:
-        yield StageDifference(what=what, before=before or "none", after=after or "none", blocks=blocks)
+        yield SettingDifference(name=name, before=before or "none", after=after or "none", blocks=blocks)
 
 
 def _image(image: ImageFacts) -> str:
@@ -67,7 +67,7 @@ def _image(image: ImageFacts) -> str:
     return f"built from {image.asset} and {image.base_digest or image.base}"
 
 
-def _settings(before: Stage, after: Stage) -> Iterator[StageDifference]:
+def _settings(before: Stage, after: Stage) -> Iterator[SettingDifference]:
     """Yield the differing settings of the container; the base model's are among the facts.
 
     Of the variables those of the stage file are compared: the others name the stage's own resources.
@@ -79,7 +79,7 @@ def _settings(before: Stage, after: Stage) -> Iterator[StageDifference]:
             yield from _one(key, one and written(one), other and written(other))
 
 
-def _adapters(before: StageFacts, after: StageFacts) -> Iterator[StageDifference]:
+def _adapters(before: StageFacts, after: StageFacts) -> Iterator[SettingDifference]:
     """Yield adapters that were not tested, and those that have another content.
 
     A locked adapter and one that is not cannot be compared here: whether the tested stage serves the locked

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 STAGE_NAME = r"[a-z][a-z0-9]{0,30}"
 #: Beginning of every stack's name.
 STACK_PREFIX = "LoraServing-"
+#: Tag of every resource of a stage, with the stage's name.
+STAGE_TAG = "lora-serving:stage"
 
 
 @dataclass(frozen=True, kw_only=True)

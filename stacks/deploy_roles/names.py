@@ -23,3 +23,8 @@ def rollback_role_name(stage: StageTarget) -> str:
 def pull_role_name(stage: StageTarget) -> str:
     """Return the name of the role with which the next stage reads images, e.g. `LoraServing-Staging-Pull`."""
     return f"{STACK_PREFIX}{stage.id}-Pull"
+
+
+def roles_stack_id(account: str) -> str:
+    """Return the name of an account's stack in the app `roles.py`."""
+    return f"DeployRoles-{account}"

@@ -49,6 +49,8 @@ class Store:
         owner: str = "stack",
         manifest: str | None = None,
         sha256: Mapping[str, str] | None = None,
+        digests: Mapping[str, str] | None = None,
+        origins: Mapping[str, str] | None = None,
         labels: Mapping[str, dict[str, str]] | None = None,
         hub: Hub | None = None,
         base_model: Callable[[], ModelFiles] | None = None,
@@ -78,7 +80,16 @@ class Store:
                         path = f"adapters/{source.digest}/{file}"
                         if path not in asset.namelist():
                             asset.writestr(path, content)
-                desired.append(DesiredAdapter(name, source, known, (labels or {}).get(name, {})))
+                desired.append(
+                    DesiredAdapter(
+                        name,
+                        source,
+                        known,
+                        (labels or {}).get(name, {}),
+                        (digests or {}).get(name),
+                        (origins or {}).get(name, ""),
+                    )
+                )
         return Seeder(
             self.s3,
             self.bucket,

@@ -18,9 +18,9 @@ def command(
     taking_profile: Annotated[str | None, typer.Option(help="AWS CLI profile of the second stage.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare what serves in two stages, and list the commits and adapters that the second one lacks.
+    """Compare what serves in two stages.
 
-    Exit code 0 whatever differs: it is information.
+    It lists the commits and adapters that the second stage lacks. Exit code 0 whatever differs.
 
     Example: python -m loraserve release diff staging prod --taking-profile prod-reader
     """

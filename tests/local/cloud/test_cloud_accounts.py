@@ -147,7 +147,7 @@ OWNS = allow("s3:*", [f"arn:aws:s3:::{OWN}/*", f"arn:aws:s3:::{OWN}"])
 
 def shared(given: Given, principal: str, **conditions: Any) -> tuple[Policy, Policy]:
     """Return the statements of bucket and key that give an object."""
-    more = {"Condition": conditions} if conditions else {}
+    more: dict[str, Any] = {"Condition": conditions} if conditions else {}
     who = {"AWS": principal}
     return (
         allow("s3:GetObject", f"arn:aws:s3:::{GIVEN}/adapters/*", Principal=who),

@@ -17,6 +17,7 @@ from botocore.eventstream import EventStreamBuffer
 from laptop_cloud.api.account import Account
 from laptop_cloud.api.service import ServiceError
 from laptop_cloud.containers.credentials import RoleSessions
+from laptop_cloud.containers.image_store import ImageStore
 from laptop_cloud.containers.launcher import Launcher
 from laptop_cloud.invocations.runtime import Invocation, Runtime
 from laptop_cloud.services import ServiceRegistry
@@ -38,6 +39,7 @@ async def slow_endpoint(directory: Path) -> AsyncIterator[tuple[Runtime, Service
             images={"localhost/echo": ECHO},
             session=session,
             roles=roles,
+            store=ImageStore(directory / "images", "http://127.0.0.1:1", roles),
         )
         registry = ServiceRegistry(launcher, roles)
         sagemaker = registry.of(ACCOUNT).sagemaker

@@ -1,4 +1,4 @@
-"""The way back: an earlier release, from the stage's own bucket, deployed as any other; and the hold after it."""
+"""The way back: an earlier release, from the stage's own bucket, is deployed; then the stage is held."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from loraserve.errors import UserError
 from loraserve.finding import Finding, ok, problem, unknown
 from loraserve.images.ecr_copy import image_digest
 from loraserve.images.promoted_image import asset_image, taking_repository
-from loraserve.release.checks.session import rollout_seconds
-from loraserve.release.deployment import DeploymentOrigin, ReleaseDeployment, checks_of, deploy_release
+from loraserve.promotion.checks.session import rollout_seconds
+from loraserve.promotion.deployment import DeploymentOrigin, ReleaseDeployment, checks_of, deploy_release
+from loraserve.promotion.settling import SEEDING_SECONDS, settle
 from loraserve.release.ledger import Ledger
 from loraserve.release.lock import user_and_host
 from loraserve.release.opened import OpenedRelease
 from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome
 from loraserve.release.release import StageRelease
-from loraserve.release.settling import SEEDING_SECONDS, settle
 
 #: The release before, as `--to` has it.
 PREVIOUS = "previous"
@@ -91,8 +91,8 @@ def roll_back(
         lines = list(watched(progress, rollback_lines(opened, stage, deployment.client, ledger)))
         if report(console, lines):
             raise NoWayBack(
-                f"stage {stage.name!r} is not rolled back to release {release}: correct the lines with ✗ above, "
-                "then run this again"
+                f"stage {stage.name!r} is not rolled back to release {release}: correct the lines with ✗ "
+                "above, then run this again"
             )
         held.confirm()
         ledger.set_hold(f"rolled back to release {release}: {reason}", run or user_and_host())
@@ -112,15 +112,12 @@ def rollback_lines(
     """Check that the stage can be changed, and that it still has all that the release needs."""
     target = stage.target
     deployment = read(opened.stage_assembly(stage.name))
+    served = record_of(ledger, opened.release.release)
     checks: tuple[tuple[str, str, Callable[[], Iterable[Finding]]], ...] = (
         ("Account", "credentials", lambda: credentials.check(target, client)),
         ("Stage", "stacks", lambda: stacks.check(deployment, target, client)),
         ("Stage", "endpoint", lambda: endpoint.has_status(deployment, target, client)),
-        (
-            "Release",
-            "image",
-            lambda: _image(opened, stage, client, record_of(ledger, opened.release.release)),
-        ),
+        ("Release", "image", lambda: _image(opened, stage, client, served)),
         ("Release", "adapters", lambda: _adapters(opened, stage, ledger)),
     )
     for group, title, check in checks:
@@ -143,8 +140,8 @@ def _image(
         yield problem(
             "image",
             f"{repository} has no image with the tag {place.tag} any more",
-            f"name another release with --to, or promote release {opened.release.release} of the stage before "
-            "again, which copies it",
+            "name another release with --to, or promote this one again, which copies the image from the "
+            "stage before",
         )
     elif served is not None and found != served:
         yield problem(
@@ -164,15 +161,16 @@ def _adapters(opened: OpenedRelease, stage: StageRelease, ledger: Ledger) -> Ite
     if missing:
         yield problem(
             "adapters",
-            f"the revisions of {', '.join(missing)} have expired in the store of {stage.name} (retention_days)",
+            f"the revisions of {', '.join(missing)} have expired in the store of {stage.name}, after "
+            "retention_days",
             "name another release with --to; or publish these adapters again from their source "
             f"(`python -m loraserve adapters --stage {stage.name} publish`), then run this again",
         )
     elif unlocked:
         yield unknown(
             "adapters",
-            f"{len(digests) - len(unlocked)} locked ones are in the store; {len(unlocked)} are not locked and "
-            "are fetched from their sources if they are gone",
+            f"{len(digests) - len(unlocked)} locked ones are in the store; {len(unlocked)} are not locked: "
+            "they are fetched from their sources if they are gone",
         )
     else:
         yield ok("adapters", f"the revisions of all {len(digests)} are in the store")

@@ -1,4 +1,4 @@
-"""A deployment that failed: its alarms, the way out of the stacks' state, and whether the old release serves."""
+"""A failed deployment: its alarms, stacks that were not rolled back, and whether the old release serves."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _new_state(item: dict[str, Any]) -> str:
 
 
 def stuck_stacks(target: StageTarget, client: Client) -> list[str]:
-    """List the stacks that CloudFormation could not roll back: nothing can be deployed before that is ended."""
+    """List the stacks that CloudFormation could not roll back: nothing can be deployed before."""
     return [
         stack["StackName"]
         for stack in stage_stacks(client("cloudformation"), target)

@@ -39,8 +39,8 @@ def check_session(client: Client, rollout_seconds: int, now: datetime) -> Iterat
         yield warning(
             _CHECK,
             found,
-            "sign in for longer (the role's maximum session duration). If the session ends during the rollout, "
-            "run the same command again: it goes on where this run ended",
+            "sign in for longer (the role's maximum session duration). If the session ends during the "
+            "rollout, run the same command again: it goes on where this run ended",
         )
     else:
         yield ok(_CHECK, found)

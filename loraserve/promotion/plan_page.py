@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from loraserve.check_report import summary_line
 from loraserve.finding import State
-from loraserve.release.checks.catalog import Examination, PlannedPromotion
-from loraserve.release.checks.order import commits_since
+from loraserve.promotion.checks.catalog import Examination, PlannedPromotion
+from loraserve.promotion.checks.order import commits_since
 from loraserve.review.report.inert import cell
 from loraserve.review.report.inert import markdown as inert
 from loraserve.review.report.markdown import SUMMARY_BUDGET, markdown

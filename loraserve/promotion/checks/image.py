@@ -1,4 +1,4 @@
-"""The image of a release, where it builds one: in the stage before as it was tested, and free to be copied."""
+"""The image that a release builds: in the stage before as it was tested, and free to be copied."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from loraserve.aws import Client
 from loraserve.finding import Finding, ok
 from loraserve.images import promoted_image
-from loraserve.release.giving import GivingStage
-from loraserve.release.image_places import image_places
+from loraserve.promotion.giving import GivingStage
+from loraserve.promotion.image_places import image_places
 from loraserve.release.opened import OpenedRelease
 from loraserve.release.release import StageRelease
 

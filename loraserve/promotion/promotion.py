@@ -23,11 +23,11 @@ from loraserve.doctor.checks import credentials
 from loraserve.errors import UserError
 from loraserve.finding import State
 from loraserve.images.ecr_copy import copy_image, image_digest
-from loraserve.release.checks.catalog import Examination, PlannedPromotion, examine
-from loraserve.release.checks.change import accepted_rules
-from loraserve.release.checks.previous_stage import default_soak, soak_ends
-from loraserve.release.checks.session import rollout_seconds
-from loraserve.release.deployment import (
+from loraserve.promotion.checks.catalog import Examination, PlannedPromotion, examine
+from loraserve.promotion.checks.change import accepted_rules
+from loraserve.promotion.checks.previous_stage import default_soak, soak_ends
+from loraserve.promotion.checks.session import rollout_seconds
+from loraserve.promotion.deployment import (
     DeploymentOrigin,
     NotVerified,
     ReleaseDeployment,
@@ -35,15 +35,15 @@ from loraserve.release.deployment import (
     deploy_release,
     verify_release,
 )
-from loraserve.release.giving import giving_stage
-from loraserve.release.image_places import image_places
+from loraserve.promotion.giving import giving_stage
+from loraserve.promotion.image_places import image_places
+from loraserve.promotion.plan_page import PLAN_FILE, plan_page
+from loraserve.promotion.settling import REPORT_SECONDS, SEEDING_SECONDS, settle
 from loraserve.release.ledger import open_ledger
 from loraserve.release.lock import HeldLock, user_and_host
 from loraserve.release.opened import OpenedRelease
-from loraserve.release.plan_page import PLAN_FILE, plan_page
 from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome, PreviousRecord
 from loraserve.release.release import StageRelease
-from loraserve.release.settling import REPORT_SECONDS, SEEDING_SECONDS, settle
 from loraserve.review.finding import Category
 from loraserve.review.report.text import text
 from loraserve.verify.verification import Options
@@ -187,7 +187,7 @@ def deployment_of(
 
 
 def _locked(plan: PlannedPromotion, options: PromotionOptions) -> AbstractContextManager[HeldLock | None]:
-    """Hold the stage's lock; before the first deployment there is none, and CloudFormation refuses a second."""
+    """Hold the stage's lock; the first deployment has none: CloudFormation refuses a second one."""
     if plan.ledger is None:
         return nullcontext()
     return plan.ledger.lock(DeploymentKind.PROMOTION, release=plan.opened.release.release, run=options.run)
@@ -197,8 +197,8 @@ def _refused(plan: PlannedPromotion, examination: Examination) -> ChecksFailed:
     release, stage = plan.opened.release.release, plan.stage.name
     if examination.exit_code == REVIEW:
         return ChecksFailed(
-            f"release {release} is not promoted to {stage}: accept the findings of the review that are meant, "
-            "with --accept, or change the release",
+            f"release {release} is not promoted to {stage}: accept the findings of the review that are "
+            "meant, with --accept, or change the release",
             REVIEW,
         )
     return ChecksFailed(

@@ -18,7 +18,8 @@ from loraserve.check_report import Ending, TableLine, counts, report
 from loraserve.deploy import deploy
 from loraserve.errors import NotDeployed, UserError
 from loraserve.finding import State
-from loraserve.release.failure import old_release_lines, raised_alarms, rollback_command, stuck_stacks
+from loraserve.promotion.failure import old_release_lines, raised_alarms, rollback_command, stuck_stacks
+from loraserve.promotion.settling import SEEDING_SECONDS, settle
 from loraserve.release.ledger import Ledger, open_ledger, timestamp
 from loraserve.release.lock import HeldLock
 from loraserve.release.opened import OpenedRelease
@@ -30,7 +31,6 @@ from loraserve.release.record import (
     PreviousRecord,
 )
 from loraserve.release.release import StageRelease, to_json
-from loraserve.release.settling import SEEDING_SECONDS, settle
 from loraserve.release.serving_facts import serving_facts
 from loraserve.verify.endpoint import live_endpoint
 from loraserve.verify.expected import expected_of_release
@@ -128,8 +128,8 @@ def deploy_release(
     if problems:
         raise NotVerified(
             f"release {opened.release.release} serves in {stage.name}, and its verification found a problem, "
-            f"see above: correct it and run this again, or go back: `python -m loraserve rollback {stage.name} "
-            "--reason …`"
+            "see above: correct it and run this again, or go back: "
+            f"`python -m loraserve rollback {stage.name} --reason …`"
         )
     return record
 

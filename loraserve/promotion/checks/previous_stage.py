@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from loraserve.finding import Finding, ok, problem, warning
-from loraserve.release.giving import GivingStage
+from loraserve.promotion.giving import GivingStage
 from loraserve.release.record import DeploymentRecord, Outcome
 from loraserve.release.release import Release
 
@@ -33,8 +33,8 @@ def check_previous(release: Release, giving: GivingStage, soak: int, now: dateti
         yield problem(
             _CHECK,
             f"the record of {name} cannot be read: {giving.refusal}",
-            f"list this stage's account or deploy role in `store_readers` of stages/{name}.yaml and deploy it; "
-            f"the roles of its account are made by `make roles STAGE={name}`",
+            f"deploy {name} first; of another account: list this stage's account or deploy role in "
+            f"`store_readers` of stages/{name}.yaml, and deploy the roles there: `make roles STAGE={name}`",
         )
         return
     if record is None:

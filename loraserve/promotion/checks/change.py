@@ -14,12 +14,12 @@ _CHECK = "review"
 
 
 def reviewed(deployed: Side, release: Side, accepted: Collection[Category]) -> ReviewDocument:
-    """Review the release against what is deployed; its `exit_code` is 3 if a person has to accept something."""
+    """Review the release against what is deployed; with `exit_code` 3 a person has to accept something."""
     return review(deployed, release, fail_on="block", accepted=accepted)
 
 
 def check_review(document: ReviewDocument) -> Iterator[Finding]:
-    """Yield a line for each finding that data, access or another endpoint depends on, and for the decisions."""
+    """Yield a line for each finding that has to be accepted, and one for all that a person decides."""
     blocks = [each for each in document.findings if each.level == "BLOCK"]
     for each in blocks:
         if each.accepted:

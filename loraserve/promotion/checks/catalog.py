@@ -15,15 +15,16 @@ from loraserve.doctor.checks import bootstrap, credentials, endpoint, names, quo
 from loraserve.doctor.deployment import Deployment, read
 from loraserve.doctor.diagnosis import answered
 from loraserve.finding import Finding, State, ok, problem, unknown
-from loraserve.release.checks.change import check_review, check_way_back, reviewed
-from loraserve.release.checks.image import check_image
-from loraserve.release.checks.order import check_order
-from loraserve.release.checks.previous_stage import check_previous
-from loraserve.release.checks.serving import check_serving
-from loraserve.release.checks.session import check_session, rollout_seconds
-from loraserve.release.checks.tested import check_tested
-from loraserve.release.deployed_assembly import deployed_side, deployed_stacks
-from loraserve.release.giving import GivingStage
+from loraserve.promotion.checks.change import check_review, check_way_back, reviewed
+from loraserve.promotion.checks.image import check_image
+from loraserve.promotion.checks.order import check_order
+from loraserve.promotion.checks.previous_stage import check_previous
+from loraserve.promotion.checks.serving import check_serving
+from loraserve.promotion.checks.session import check_session, rollout_seconds
+from loraserve.promotion.checks.tested import check_tested
+from loraserve.promotion.deployed_assembly import deployed_side, deployed_stacks
+from loraserve.promotion.giving import GivingStage
+from loraserve.release.cdk_cli import check_cdk_cli
 from loraserve.release.ledger import Ledger
 from loraserve.release.opened import OpenedRelease
 from loraserve.release.release import StageRelease
@@ -98,6 +99,7 @@ def _checks(plan: PlannedPromotion) -> Iterator[tuple[str, str, Callable[[], Ite
     yield "Account", "instance quota", lambda: quota.check(target, facts.fleet, facts.rollout, client)
     yield "Account", "bootstrap", lambda: bootstrap.check(deployment, target, client)
     yield "Release", "release", lambda: _release(opened)
+    yield "Release", "CDK CLI", lambda: check_cdk_cli(opened)
     yield "Release", "order", lambda: check_order(opened.release, current, ROOT)
     giving = plan.giving
     if giving is not None:

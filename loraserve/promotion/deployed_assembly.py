@@ -78,8 +78,12 @@ def deployed_side(
         commit = "" if current is None else current.commit
         if stored is not None:
             with open_release(stored) as opened:
-                name = f"release {opened.release.release}, deployed"
-                yield Side(name=name, commit=commit, assembly=opened.assembly, only=target.id)
+                yield Side(
+                    name=f"release {opened.release.release}, deployed",
+                    commit=commit,
+                    assembly=opened.assembly,
+                    only=target.id,
+                )
             return
         assembly = folder / "assembly"
         write_assembly(assembly, target, stacks, release)
@@ -94,8 +98,8 @@ def write_assembly(
 ) -> None:
     """Write a cloud assembly of a stage's deployed stacks; without stacks it has no stage.
 
-    Its form is that of cloud-assembly-schema, in the part that `read_assembly` reads. What CloudFormation does
-    not return is taken from the `release`: the order of the stacks, and characters beyond ASCII.
+    Its form is that of cloud-assembly-schema, in the part that `read_assembly` reads. What CloudFormation
+    does not return is taken from the `release`: the order of the stacks, and characters beyond ASCII.
     """
     nested = f"assembly-{target.id}"
     (folder / nested).mkdir(parents=True)

@@ -1,0 +1,1 @@
+"""The way of a release to a stage: checks, deployment, verification, record; and the way back."""
