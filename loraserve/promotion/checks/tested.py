@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from loraserve.finding import Finding, ok, problem, warning
 from loraserve.release.opened import OpenedRelease
-from loraserve.release.sameness import StageDifference, stage_differences
+from loraserve.release.sameness import SettingDifference, stage_differences
 
 _CHECK = "tested"
 
@@ -27,5 +27,5 @@ def check_tested(opened: OpenedRelease, before: str, after: str) -> Iterator[Fin
         yield ok(_CHECK, f"{after} gets what {before} has tested")
 
 
-def _written(differences: list[StageDifference]) -> str:
-    return "; ".join(f"{each.what}: {each.before} there, {each.after} here" for each in differences)
+def _written(differences: list[SettingDifference]) -> str:
+    return "; ".join(f"{each.name}: {each.before} there, {each.after} here" for each in differences)
