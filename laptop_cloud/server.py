@@ -110,6 +110,7 @@ async def _serve(file: int, endpoint_url: str, state: Path, options: ServerOptio
         if options.enforce_iam:
             s3.install()
             cross_account.install()
+            iam.install()
             ecr.install()
         try:
             router = Router(emulator, registry, Runtime(registry, session))

@@ -92,7 +92,7 @@ def _with_callers(others: Callable[..., bool]) -> Callable[..., bool]:
         kms = bucket_key(bucket)
         if kms is None or not kms.startswith(_KEY_ARN) or not (key and method == "GET"):
             return True
-        return _allowed(_key_policy(kms), "kms:Decrypt", kms, caller, _key_context(kms))
+        return _allowed(_key_policy(kms), "kms:Decrypt", kms, caller, _key_context(kms, caller))
 
     return allows
 
@@ -123,16 +123,23 @@ def _key_policy(arn: str) -> str:
     return str((record or {}).get("Policy") or "")
 
 
-def _key_context(arn: str) -> dict[str, str]:
-    """Return the condition keys of a request to KMS that S3 makes for a caller."""
-    return {"kms:ViaService": f"s3.{arn.split(':')[3]}.amazonaws.com"}
+def _key_context(arn: str, account: str) -> dict[str, str]:
+    """Return the condition keys of a request to KMS that S3 makes for a caller of `account`.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
+    """
+    return {"kms:ViaService": f"s3.{arn.split(':')[3]}.amazonaws.com", "kms:CallerAccount": account}
 
 
 def _with_key_context(
     others: Callable[[str], list[tuple[str, Params]]],
 ) -> Callable[[str], list[tuple[str, Params]]]:
+    responses: Any = import_module("ministack.core.responses")
+
     def resources(arn: str) -> list[tuple[str, Params]]:
-        return [(arn, _key_context(arn))] if arn.startswith(_KEY_ARN) else others(arn)
+        if not arn.startswith(_KEY_ARN):
+            return others(arn)
+        return [(arn, _key_context(arn, responses.get_account_id()))]
 
     return resources
 

@@ -24,6 +24,11 @@ def output() -> Console:
     return console if console.is_terminal else Console(width=_UNBOUNDED)
 
 
+def say(text: str) -> None:
+    """Print a line about the progress, beside the output."""
+    errors.print(text, style="dim", markup=False, highlight=False)
+
+
 @contextmanager
 def report_errors() -> Iterator[None]:
     """Print an error that the user can act on in one message, without a stack trace, and exit.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from loraserve.cli.console import console, errors, output, report_interrupt
+from loraserve.cli.console import console, errors, output, report_interrupt, say
 from loraserve.cli.options import Profile
 
 #: Unknown options are passed to `cdk deploy`.
@@ -23,9 +24,7 @@ def command(
     skip_doctor: Annotated[
         bool, typer.Option("--skip-doctor", help="Do not run the doctor before the deployment.")
     ] = False,
-    skip_checks: Annotated[
-        bool, typer.Option("--skip-checks", help="Ask no model and wait for no metric afterwards.")
-    ] = False,
+    skip_checks: Annotated[bool, typer.Option("--skip-checks", help="Do not verify the deployment.")] = False,
     break_glass: Annotated[
         str | None,
         typer.Option("--break-glass", metavar="REASON", help="Deploy a stage with promote_from by hand."),
@@ -45,8 +44,7 @@ def command(
     A stage with `promote_from` takes releases: it is deployed by hand with --break-glass only. The deployment
     is recorded (see `release show --help`), and no other of the same stage runs meanwhile.
 
-    Afterwards the base model and an adapter must answer. A warning reports if no metric of the endpoint
-    reaches CloudWatch within five minutes.
+    Afterwards the deployment is verified (see `verify --help`): a problem (✗) is an error of this command.
 
     Example: make deploy STAGE=prod ARGS='--require-approval broadening'
     """
@@ -55,12 +53,14 @@ def command(
     from loraserve.cdk_arguments import cdk_arguments
     from loraserve.check_report import report
     from loraserve.deploy import deploy
-    from loraserve.deployed import check_answers, check_metrics
     from loraserve.doctor.examination import examine
     from loraserve.doctor.requests import PATIENCE
     from loraserve.errors import LocalStage, NotDeployable
-    from loraserve.release.by_hand import DeploymentByHand, recorded, refuse_without_reason
+    from loraserve.promotion.by_hand import DeploymentByHand, recorded, refuse_without_reason
     from loraserve.release.record import Outcome
+    from loraserve.verify.expected import expected_of_assembly
+    from loraserve.verify.serving import NotAsDeployed
+    from loraserve.verify.verification import ENDING, Options, verify
     from stacks.config.loading import LOCAL_STAGE, load_stages
     from stacks.project import ROOT
 
@@ -86,6 +86,7 @@ def command(
         takes_releases=loaded.config.promote_from is not None,
         reason=break_glass,
     )
+    began = datetime.now(UTC)
     with recorded(console, by_hand):
         with report_interrupt(INTERRUPTED):
             run = functools.partial(interactive, output=assembly)
@@ -96,6 +97,16 @@ def command(
         if skip_checks:
             return
         with report_interrupt(AFTERWARDS):
-            check_answers(console, loaded, client)
+            expected = expected_of_assembly(assembly, loaded.target)
+            options = Options(since=began)
+            if report(
+                output(),
+                verify(loaded.target, client, expected, options=options, say=say),
+                ending=ENDING,
+                progress=errors,
+            ):
+                raise NotAsDeployed(
+                    f"stage {stage!r} is deployed, and its verification found problems: see the lines with ✗ "
+                    f"above; 'make verify STAGE={stage}' repeats it"
+                )
             by_hand.outcome = Outcome.VERIFIED
-            check_metrics(console, loaded, client)

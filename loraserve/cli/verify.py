@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from loraserve.cli.console import errors, output, report_interrupt
+from loraserve.cli.console import errors, output, report_interrupt, say
 from loraserve.cli.options import AsJson, Profile
 
 
@@ -62,9 +62,7 @@ def command(
         expected = (
             expected_of_stacks(target, client) if opened is None else expected_of_release(opened, stage)
         )
-        lines = verify(
-            target, client, expected, options=options, say=lambda text: errors.print(text, style="dim")
-        )
+        lines = verify(target, client, expected, options=options, say=say)
         known = list(watched(errors, lines))
     if as_json:
         typer.echo(document(stage, known))

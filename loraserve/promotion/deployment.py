@@ -19,6 +19,7 @@ from loraserve.deploy import deploy
 from loraserve.errors import NotDeployed, UserError
 from loraserve.finding import State
 from loraserve.promotion.failure import old_release_lines, raised_alarms, rollback_command, stuck_stacks
+from loraserve.promotion.serving_facts import serving_facts
 from loraserve.promotion.settling import SEEDING_SECONDS, settle
 from loraserve.release.ledger import Ledger, open_ledger, timestamp
 from loraserve.release.lock import HeldLock
@@ -31,7 +32,6 @@ from loraserve.release.record import (
     PreviousRecord,
 )
 from loraserve.release.release import StageRelease, to_json
-from loraserve.release.serving_facts import serving_facts
 from loraserve.verify.endpoint import live_endpoint
 from loraserve.verify.expected import expected_of_release
 from loraserve.verify.serving import NotAsDeployed, SilentRollback

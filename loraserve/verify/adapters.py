@@ -22,7 +22,7 @@ def check_adapters(
 ) -> Iterator[Finding]:
     """Compare the registry with the release, and the files of those published `since` with the registry."""
     registry = read_registry(target, client)
-    remedy = f"promote the release again; `python -m loraserve adapters --stage {target.name} show` explains"
+    remedy = f"`python -m loraserve adapters --stage {target.name} verify` has the remedy for each adapter"
     if expected.adapters is None:
         yield ok("registry", f"{len(registry.entries)} adapters, whatever was published")
     else:
@@ -32,9 +32,9 @@ def check_adapters(
         for difference in wrong:
             yield problem("registry", str(difference), remedy)
         if not wrong:
-            yield ok("registry", f"{len(expected.adapters)} adapters, as in the release")
+            yield ok("registry", f"{len(expected.adapters)} adapters, as in {expected.title}")
         if by_hand:
-            yield ok("by hand", f"published besides the release: {shown(by_hand)}")
+            yield ok("by hand", f"published besides {expected.title}: {shown(by_hand)}")
     changed = registry.changed(since)
     defects = [
         (name, defect)

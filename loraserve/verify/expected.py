@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from loraserve.aws import Client
 from loraserve.errors import NotDeployed
 from loraserve.release.opened import OpenedRelease
+from loraserve.review.assembly import read_assembly
 from loraserve.stacks_deployed import deployed_template, stage_stacks
 from stacks.config.stage_target import StageTarget
 
@@ -36,6 +38,11 @@ class Expected:
     release: str | None
     """Id of the release; None for a deployment by hand."""
 
+    @property
+    def title(self) -> str:
+        """What is expected, in a few words."""
+        return "the deployment" if self.release is None else f"release {self.release}"
+
     def resources(self, kind: str) -> Iterator[Mapping[str, Any]]:
         """Yield the properties of each resource of a CloudFormation type."""
         for stack in self.stacks.values():
@@ -50,15 +57,24 @@ def expected_of_release(opened: OpenedRelease, stage: str) -> Expected:
     The digest of an image that deployments build is not in the release: the record of the deployment has it.
     """
     described = opened.stage(stage)
-    protected = {stack.name: stack.termination_protection for stack in described.stacks}
-    return Expected(
-        stacks={
-            name: ExpectedStack(template=template, termination_protection=protected[name])
-            for name, template in opened.templates(stage).items()
-        },
-        adapters=opened.facts(stage).adapter_digests,
+    return replace(
+        expected_of_assembly(opened.assembly, described.target),
         image_digest=(described.image.uri or "").partition("@")[2] or None,
         release=opened.release.release,
+    )
+
+
+def expected_of_assembly(assembly: Path, target: StageTarget) -> Expected:
+    """Expect what the cloud assembly of a deployment by hand has; raises `AssemblyError`."""
+    stage = read_assembly(assembly).stages[target.id]
+    return Expected(
+        stacks={
+            name: ExpectedStack(template=stack.template, termination_protection=stack.termination_protection)
+            for name, stack in stage.stacks.items()
+        },
+        adapters=None if stage.facts is None else stage.facts.adapter_digests,
+        image_digest=None,
+        release=None,
     )
 
 

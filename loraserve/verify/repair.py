@@ -67,10 +67,12 @@ def _update(sagemaker: Any, cloudformation: Any, target: StageTarget, config: st
         if error_code(error) != "ValidationException":
             raise
         scaling = target.stack_name("Scaling")
+        named = f"--stack-name {scaling} --region {target.region}"
         raise RepairRefused(
             f"SageMaker refuses the update: {error.response['Error'].get('Message', '')} If the instance "
-            f"type changes, delete the stack {scaling} first, which registers the fleet for autoscaling: `aws "
-            f"cloudformation update-termination-protection --no-enable-termination-protection --stack-name "
-            f"{scaling} --region {target.region}`, `aws cloudformation delete-stack --stack-name {scaling} "
-            f"--region {target.region}`; then run this again, and deploy the stage, which restores it"
+            f"type changes, delete the stack {scaling} first, which registers the fleet for autoscaling: "
+            "`aws cloudformation update-termination-protection --no-enable-termination-protection "
+            f"{named}` "
+            f"and `aws cloudformation delete-stack {named}`; then run this again, and deploy the stage, "
+            "which restores it"
         ) from error

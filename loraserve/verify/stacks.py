@@ -27,7 +27,7 @@ def check_stacks(target: StageTarget, client: Client, expected: Expected) -> Ite
     for stack_name in sorted(deployed):
         yield problem(
             "stacks",
-            f"{stack_name} is not of {expected.release}: left from an earlier one",
+            f"{stack_name} is not of {expected.title}: left from an earlier one",
             f"delete it: `aws cloudformation delete-stack --stack-name {stack_name} "
             f"--region {target.region}`",
         )
@@ -50,7 +50,7 @@ def _compared(
     template = deployed_template(cloudformation, found["StackName"])
     if template_sha256(template) != template_sha256(stack.template):
         return problem(
-            check, f"{text}; its template is not that of {expected.release}", _deploy_again(target, expected)
+            check, f"{text}; its template is not that of {expected.title}", _deploy_again(target, expected)
         )
     protection = bool(found.get("EnableTerminationProtection"))
     if stack.termination_protection not in (None, protection):
@@ -62,7 +62,7 @@ def _compared(
     if "ROLLBACK" in status:
         if expected.release is None:
             return problem(check, f"{text}: its last deployment failed", _deploy_again(target, expected))
-        return warning(check, f"{text}: a later deployment failed; it has the template of {expected.release}")
+        return warning(check, f"{text}: a later deployment failed; it has the template of {expected.title}")
     return ok(check, text)
 
 

@@ -33,10 +33,17 @@ ACCOUNTS = {"dev": "111111111111", "staging": "222222222222", "prod": "333333333
 REGION = "us-east-1"
 INSTANCE_TYPE = "ml.g5.xlarge"
 ADAPTERS = ("otter", "heron", "badger", "falcon", "lynx", "marten")
+#: Findings of the review that a first deployment and the change of a lock have.
+ACCEPTED = ("access", "adapters", "capacity", "cost", "identity")
 #: The local image that the stages' images stand for.
 NULL_IMAGE = "localhost/null"
 #: The digest of a base image that is pinned; nothing pulls it.
 _BASE_DIGEST = "sha256:" + "5" * 64
+#: What the CDK CLI passes to its template if it is not given other values.
+_BOOTSTRAP = {
+    "CloudFormationExecutionPolicies": "arn:aws:iam::aws:policy/AdministratorAccess",
+    "FileAssetsBucketKmsKeyId": "AWS_MANAGED_KEY",
+}
 _LONGEST_COMMAND_S = 280
 
 
@@ -114,12 +121,8 @@ class Promotion:
                 StackName="CDKToolkit",
                 TemplateBody=template,
                 Capabilities=["CAPABILITY_NAMED_IAM"],
-                # As the CDK CLI's own: CloudFormation creates resources with it.
                 Parameters=[
-                    {
-                        "ParameterKey": "CloudFormationExecutionPolicies",
-                        "ParameterValue": "arn:aws:iam::aws:policy/AdministratorAccess",
-                    }
+                    {"ParameterKey": key, "ParameterValue": value} for key, value in _BOOTSTRAP.items()
                 ],
             )
             cloudformation.get_waiter("stack_create_complete").wait(
@@ -179,6 +182,15 @@ class Promotion:
         self.run("dev", "release", "build", "--output", str(folder))
         return folder
 
+    def promotion_of(self, stage: str, release: Path) -> list[str]:
+        """Return the arguments with which a stage gets a release at once, its review accepted."""
+        accepted = [word for category in ACCEPTED for word in ("--accept", category)]
+        return ["promote", stage, "--release", str(release), "--soak", "0", "--bake", "0", *accepted]
+
+    def promote(self, stage: str, release: Path) -> str:
+        """Promote a release to a stage; return what the command prints."""
+        return self.run(stage, *self.promotion_of(stage, release))
+
     def builds(self) -> list[str]:
         """Return the images that were built, one a build."""
         path = self.folder / BUILDS
@@ -236,6 +248,8 @@ def _write_stages(made: Promotion) -> None:
     shared = local | {
         "image": "asset",
         "retain_data": True,
+        # The verification waits for a metric.
+        "gateway": {**local["gateway"], "metrics_seconds": 2},
         "rollout": {"bake_seconds": 1, "step_seconds": 1},
     }
     own: dict[str, dict[str, Any]] = {

@@ -1,10 +1,12 @@
 """The Local stage, deployed once into a laptop cloud for all end-to-end tests."""
 
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -96,6 +98,12 @@ def clients(laptop: LaptopCloud, tmp_path_factory: pytest.TempPathFactory) -> It
     """Third-party clients with the laptop cloud as their AWS."""
     with OutgoingProxy() as outside:
         yield Clients(laptop, tmp_path_factory.mktemp("home"), outside)
+
+
+@pytest.fixture(scope="session")
+def laptop_client(laptop: LaptopCloud) -> Callable[[str], Any]:
+    """A factory of clients, which makes one of each service."""
+    return functools.cache(laptop.client)
 
 
 @pytest.fixture

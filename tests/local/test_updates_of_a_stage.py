@@ -165,17 +165,41 @@ def test_make_deploy_brings_an_endpoint_of_one_instance_to_its_new_least_number(
     assert lab.count() == 2
 
 
-def test_a_deployed_stage_answers_and_its_metrics_arrive(lab: Stage) -> None:
-    output = io.StringIO()
-    console = Console(file=output, width=500)
-    check_answers(console, lab.loaded, lab.boto3)
-    assert check_metrics(console, lab.loaded, lab.boto3)
-    assert [line.split(" in ")[0] for line in output.getvalue().splitlines()] == [
-        "✓ the base model answers",
-        "✓ adapter 'otter' answers",
-        f"{lab.endpoint}: waiting for the endpoint's first metric, 5 minutes at most",
-        "✓ its metrics reach CloudWatch",
-    ]
+def verified(stage: Stage, **changes: Any) -> list[tuple[State, str, str]]:
+    """Verify a stage by its stacks, with `changes` of what is expected; return what is not OK."""
+    expected = replace(expected_of_stacks(stage.loaded.target, stage.boto3), **changes)
+    found = [line.finding for line in verify(stage.loaded.target, stage.boto3, expected)]
+    return [(one.state, one.check, one.found) for one in found if one.state is not State.OK]
+
+
+def problems(stage: Stage, **changes: Any) -> list[str]:
+    return [found for state, _, found in verified(stage, **changes) if state is State.PROBLEM]
+
+
+def test_a_deployed_stage_is_verified(lab: Stage) -> None:
+    # An image that is a process of this machine has no digest.
+    assert [check for _, check, _ in verified(lab)] == ["image"]
+
+
+def test_an_adapter_that_answers_with_another_revision_is_found(lab: Stage) -> None:
+    digests = {name: entry.digest for name, entry in lab.entries().items()}
+    assert problems(lab, adapters=digests) == []
+    wrong = problems(lab, adapters=digests | {"otter": "0" * 64})
+    answered = f"otter is answered by otter@{revision_of(digests['otter'])}, and its revision is 0000"
+    assert any(found.startswith(answered) for found in wrong)
+
+
+def test_a_fleet_that_is_no_longer_scaled_is_found(lab: Stage) -> None:
+    scaling = lab.boto3("application-autoscaling")
+    own = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{lab.endpoint}/variant/{VARIANT}",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    [target] = scaling.describe_scalable_targets(**own_only(own))["ScalableTargets"]
+    policies = scaling.describe_scaling_policies(**own_only(own))["ScalingPolicies"]
+    scaling.deregister_scalable_target(**own)
+    assert problems(lab) == [f"{own['ResourceId']} is not registered: the fleet does not scale"]
 
 
 def make_deploy(stage: Stage, run: Callable[..., object]) -> str:

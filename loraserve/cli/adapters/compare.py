@@ -22,20 +22,20 @@ def command(
 
     Example: python -m loraserve adapters compare staging prod --taking-profile prod-reader
     """
-    from loraserve.adapters.compare import stage_differences
+    from loraserve.adapters.compare import served_differences
     from loraserve.adapters.open_store import open_store
     from loraserve.cli.adapters import tables
     from loraserve.cli.console import output
 
     first = open_store(giving, None, giving_profile)
     second = open_store(taking, None, taking_profile)
-    found = stage_differences(first, second)
+    found = served_differences(first, second)
     undeclared = [difference for difference in found if not difference.is_declared]
     if as_json:
         names = {"giving": first.stage.name, "taking": second.stage.name}
         typer.echo(tables.to_json(names | {"differences": found, "undeclared": len(undeclared)}))
     elif found:
-        output().print(tables.stage_differences(found, first.stage.name, second.stage.name), highlight=False)
+        output().print(tables.served_differences(found, first.stage.name, second.stage.name), highlight=False)
     else:
         output().print("[green]✓[/] both serve the same revisions", highlight=False)
     if undeclared:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 from collections.abc import Iterator
@@ -14,17 +15,24 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from rich.console import Console
 
+from adapters.store.layout import RegistryEntry
+
 ENDPOINT = "LoraServing-Dev-Serving"
 CONFIG = "EndpointConfig-AbC123"
 ARN = f"arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/{CONFIG}"
 THEN = datetime(2026, 11, 27, tzinfo=UTC)
 
 
+@functools.cache
+def _client(service: str) -> Any:
+    """Make a client once: botocore reads the service's model for half a second."""
+    return boto3.Session("key", "secret", region_name="us-east-1").client(service)
+
+
 class Cloud:
     """Clients with prepared answers; all of them must be used, in order."""
 
     def __init__(self) -> None:
-        session = boto3.Session("key", "secret", region_name="us-east-1")
         services = (
             "sagemaker",
             "cloudformation",
@@ -33,7 +41,7 @@ class Cloud:
             "sagemaker-runtime",
             "application-autoscaling",
         )
-        self.clients = {name: session.client(name) for name in services}
+        self.clients = {name: _client(name) for name in services}
         self.stubs = {name: Stubber(client) for name, client in self.clients.items()}
         self.output = io.StringIO()
         self.console = Console(file=self.output, width=1000)
@@ -89,9 +97,9 @@ class Cloud:
         self.stubs["sagemaker"].add_client_error(call, "ValidationException", 'Could not find "x".')
 
     def generates(self, adapter: str | None) -> None:
-        body = json.dumps([{"generated_text": "hi", "details": {"generated_tokens": 1}}]).encode()
+        text = json.dumps([{"generated_text": "hi", "details": {"generated_tokens": 1}}]).encode()
         named = f"adapter={adapter};request=1" if adapter else "request=1"
-        answer = {"Body": StreamingBody(io.BytesIO(body), len(body)), "CustomAttributes": named}
+        answer = {**body(text), "CustomAttributes": named}
         self.answers("sagemaker-runtime", "invoke_endpoint", answer)
 
     def fails(self, status: int, error_type: str) -> None:
@@ -100,9 +108,26 @@ class Cloud:
             "sagemaker-runtime", "invoke_endpoint", "ModelError", OriginalStatusCode=status, OriginalMessage=message
         )  # fmt: skip
 
-    def metric(self, *values: float) -> None:
-        found = {"Id": "instances", "Timestamps": [THEN] * len(values), "Values": list(values)}
-        self.answers("cloudwatch", "get_metric_data", {"MetricDataResults": [found]})
+    def store(self, *entries: RegistryEntry) -> None:
+        """Answer with the bucket of the stage's store, and its registry."""
+        stack = {
+            "StackName": "LoraServing-Dev-AdapterStore",
+            "CreationTime": THEN,
+            "StackStatus": "CREATE_COMPLETE",
+            "Outputs": [{"OutputKey": "AdapterBucket", "OutputValue": "the-bucket"}],
+        }
+        self.answers("cloudformation", "describe_stacks", {"Stacks": [stack]})
+        contents = [
+            {"Key": f"registry/{entry.name}.json", "ETag": '"1"', "Size": 1, "LastModified": THEN}
+            for entry in entries
+        ]
+        self.answers("s3", "list_objects_v2", {"Contents": contents, "IsTruncated": False})
+        for entry in entries:
+            self.entry(entry)
+
+    def entry(self, entry: RegistryEntry) -> None:
+        """Answer with a registry entry."""
+        self.answers("s3", "get_object", {"ETag": '"1"', **body(entry.to_json())})
 
     @contextmanager
     def stubbed(self) -> Iterator[None]:
@@ -113,3 +138,8 @@ class Cloud:
             yield
         for stub in self.stubs.values():
             stub.assert_no_pending_responses()
+
+
+def body(content: bytes) -> dict[str, Any]:
+    """Make the body of an answer of S3 or of an endpoint."""
+    return {"Body": StreamingBody(io.BytesIO(content), len(content))}

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from loraserve import aws, cdk, deploy, deployed
+from loraserve import aws, cdk, deploy
 from loraserve.check_report import TableLine
 from loraserve.cli.commands import app
 from loraserve.doctor import examination
-from loraserve.finding import Finding, ok, problem, unknown
-from loraserve.verify.serving import NotAsDeployed
+from loraserve.finding import Finding, ok, problem, unknown, warning
+from loraserve.release import by_hand
+from loraserve.verify import expected, verification
 
 QUOTA = problem("quota", "0 of ml.g5.xlarge", "ask for more")
 
@@ -29,8 +31,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(aws, "client_factory", lambda *_: None)
     monkeypatch.setattr(cdk, "interactive", lambda *arguments, **_: done.append(arguments[0]))
     step(deploy, "deploy")
-    step(deployed, "check_answers")
-    step(deployed, "check_metrics")
+    monkeypatch.setattr(by_hand, "recorded", lambda *_: nullcontext())
+    step(expected, "expected_of_assembly")
+    verifies(monkeypatch, done, ok("config", "that of the stack"))
     finds(monkeypatch, ok("caller", "me"))
     return done
 
@@ -42,11 +45,19 @@ def finds(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
     monkeypatch.setattr(examination, "examine", examine)
 
 
+def verifies(monkeypatch: pytest.MonkeyPatch, done: list[str], *findings: Finding) -> None:
+    def verify(*_: Any, **__: Any) -> Iterator[TableLine]:
+        done.append("verify")
+        yield from (TableLine("Endpoint", finding) for finding in findings)
+
+    monkeypatch.setattr(verification, "verify", verify)
+
+
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["deploy", "dev", *arguments])
 
 
-ALL = ["synth", "deploy", "check_answers", "check_metrics"]
+ALL = ["synth", "deploy", "expected_of_assembly", "verify"]
 
 
 def test_a_problem_ends_the_command_before_anything_is_changed(
@@ -73,19 +84,15 @@ def test_the_doctor_and_the_checks_can_be_skipped(calls: list[str], monkeypatch:
     assert (run("--skip-doctor", "--skip-checks").exit_code, calls) == (0, ["synth", "deploy"])
 
 
-def test_no_answer_is_an_error_and_no_metric_a_warning(
+def test_a_problem_of_the_verification_is_an_error_and_a_warning_is_none(
     calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deployed, "check_metrics", lambda *_: False)
+    verifies(monkeypatch, calls, warning("metrics", "no metric came"))
     assert run().exit_code == 0
-
-    def fail(*_: Any) -> None:
-        raise NotAsDeployed("the base model does not answer")
-
-    monkeypatch.setattr(deployed, "check_answers", fail)
+    verifies(monkeypatch, calls, problem("base model", "no answer", "look at the log"))
     done = run()
     assert done.exit_code == 1
-    assert "✗ the base model does not answer" in done.output
+    assert "stage 'dev' is deployed, and its verification found problems" in done.output
 
 
 @pytest.mark.parametrize(
@@ -93,13 +100,13 @@ def test_no_answer_is_an_error_and_no_metric_a_warning(
     [
         (examination, "examine", "nothing was changed"),
         (deploy, "deploy", "CloudFormation continues"),
-        (deployed, "check_metrics", "the stage is deployed; its checks were not completed"),
+        (verification, "verify", "the stage is deployed; its checks were not completed"),
     ],
 )
 def test_ctrl_c_reports_the_state_that_it_leaves(
     calls: list[str], monkeypatch: pytest.MonkeyPatch, module: Any, step: str, state: str
 ) -> None:
-    def interrupt(*_: Any) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, step, interrupt)

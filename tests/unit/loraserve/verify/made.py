@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adapters.store.layout import RegistryEntry, revision_of
 from loraserve.verify.expected import Expected, ExpectedStack
 from stacks.config.stage_target import StageTarget
 
@@ -41,6 +42,20 @@ SCALING = template(
     Target=("AWS::ApplicationAutoScaling::ScalableTarget", TARGET),
     Policy=("AWS::ApplicationAutoScaling::ScalingPolicy", POLICY),
 )
+
+
+def entry(name: str, digest: str = "a" * 64, owner: str = "LoraServing-Prod-AdapterStore") -> RegistryEntry:
+    """A registry entry whose weights are `w` and whose config is `c`."""
+    return RegistryEntry(
+        name=name,
+        revision=revision_of(digest),
+        digest=digest,
+        rank=8,
+        size=1,
+        base_model="m",
+        source="s3://x/y",
+        owner=owner,
+    )
 
 
 def expected(release: str | None = "2026-11-27-1a2b3c4", **stacks: dict[str, Any]) -> Expected:

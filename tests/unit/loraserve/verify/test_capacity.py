@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,13 +22,6 @@ from tests.unit.loraserve.verify.made import (
 SAGEMAKER = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
 OWN = {**SAGEMAKER, "ResourceId": RESOURCE, "CreationTime": THEN}
 ARN = "arn:aws:application-autoscaling:us-east-1:333333333333:x"
-
-
-@pytest.fixture
-def cloud() -> Iterator[Cloud]:
-    made = Cloud()
-    with made.stubbed():
-        yield made
 
 
 def fleet(cloud: Cloud, current: int, desired: int) -> None:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from loraserve.finding import Finding, State
-from loraserve.verify import endpoint
 from loraserve.verify.serving import NotAsDeployed, SilentRollback, check_config, require_config
 from stacks.config.stage_target import StageTarget
 from tests.unit.loraserve.stubbed_cloud import ARN, CONFIG, ENDPOINT, Cloud
 
 DEV = StageTarget(name="dev", account=None, region="us-east-1")
-
-
-@pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    monkeypatch.setattr(endpoint, "LOOK_SECONDS", 0.001)
-    made = Cloud()
-    with made.stubbed():
-        yield made
 
 
 def problems(cloud: Cloud) -> list[Finding]:

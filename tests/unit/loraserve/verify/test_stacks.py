@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,13 +11,6 @@ from loraserve.finding import State
 from loraserve.verify.stacks import check_stacks
 from tests.unit.loraserve.stubbed_cloud import THEN, Cloud
 from tests.unit.loraserve.verify.made import PROD, SCALING, SERVING, expected
-
-
-@pytest.fixture
-def cloud() -> Iterator[Cloud]:
-    made = Cloud()
-    with made.stubbed():
-        yield made
 
 
 def deployed(cloud: Cloud, **statuses: str) -> None:
@@ -58,7 +50,7 @@ def test_another_template_is_a_problem(cloud: Cloud) -> None:
     has_template(cloud, SCALING)
     [found] = check_stacks(PROD, cloud, expected(Serving=SERVING))
     assert (found.state, found.check) == (State.PROBLEM, "stack Serving")
-    assert "its template is not that of 2026-11-27-1a2b3c4" in found.found
+    assert "its template is not that of release 2026-11-27-1a2b3c4" in found.found
 
 
 @pytest.mark.parametrize(("release", "state"), [(None, State.PROBLEM), ("2026-11-27-1a2b3c4", State.WARNING)])

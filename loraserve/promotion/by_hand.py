@@ -23,11 +23,11 @@ from loraserve.diff import stack_templates
 from loraserve.doctor.answers import is_refusal
 from loraserve.doctor.caller import caller
 from loraserve.errors import NotDeployable, UserError
+from loraserve.promotion.serving_facts import serving_facts
 from loraserve.release.ledger import Ledger, open_ledger, timestamp
-from loraserve.release.lock import user_and_host
+from loraserve.release.lock import HeldLock, user_and_host
 from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome
 from loraserve.release.release import template_sha256
-from loraserve.release.serving_facts import serving_facts
 from loraserve.review.revisions import RevisionError, head_revision
 from stacks.config.stage_target import StageTarget
 
@@ -100,7 +100,8 @@ def recorded(console: Console, deployment: DeploymentByHand) -> Iterator[Deploym
     Credentials that may not write the ledger get a warning, unless the stage takes releases: then its records
     must be complete. Raises `StageLocked` and `LockLost`.
     """
-    ledger, held = open_ledger(deployment.target, deployment.client), None
+    ledger = open_ledger(deployment.target, deployment.client)
+    held: HeldLock | None = None
 
     def record() -> None:
         with _tolerated(console, deployment):
