@@ -65,6 +65,8 @@ class PromotionWorkflows:
             GITHUB_REF="refs/heads/main",
             GITHUB_TOKEN=TOKEN,
             SHA_REF=commit,
+            # Unpacked once, as on a runner that keeps its disk.
+            JSII_RUNTIME_PACKAGE_CACHE_ROOT=str(Path.home() / ".cache" / "aws" / "jsii" / "package-cache"),
         )
 
     def _credentials(self) -> dict[str, dict[str, str]]:
