@@ -61,10 +61,9 @@ def _approved_in_github(environment: Mapping[str, str], environment_name: str) -
 
 def environment_reviewers(github: GitHub, run: str, environment_name: str) -> list[str]:
     """Return the logins of those who approved an environment of a run; raises `GitHubError`."""
-    # An entry for each decision; the API has no pages of them.
     approved = [
         review["user"]["login"]
-        for review in github.get(f"actions/runs/{run}/approvals")
+        for review in github.pages(f"actions/runs/{run}/approvals")
         if review["state"] == "approved"
         and any(each["name"] == environment_name for each in review["environments"])
     ]

@@ -68,7 +68,7 @@ class PipelineStack(cdk.Stack):
             source.repository,
             "main",
             connection_arn=source.connection,
-            # A release is named after its commit's date, so a build needs the history.
+            # The history: whether a release descends from the deployed one.
             code_build_clone_output=True,
         )
         pipeline = pipelines.CodePipeline(

@@ -26,7 +26,7 @@ ROOMS = (
         "samples",
         "stacks",
     ),
-    *("app.py", "docs", "tests", "README.md"),
+    *("app.py", "pipeline.py", "docs", "tests", "README.md"),
 )
 
 #: First words that a docstring must not have, and the replacement.

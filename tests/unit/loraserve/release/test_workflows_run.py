@@ -146,16 +146,19 @@ def test_a_failure_stops_what_comes_after_it(repository: Repository, failing: st
 
 
 def test_acceptance_and_the_environments_limits_reach_the_command(repository: Repository) -> None:
+    mark = repository.folder / "mark"
     run = repository.run(
         "release.yml",
         "workflow_dispatch",
-        {"inputs": {"stage": "staging", "accept": "loss"}},
+        {"inputs": {"stage": "staging", "accept": f"loss $(touch {mark}) `touch {mark}`"}},
         variables={"SOAK": "0", "BAKE": "5"},
     )
     assert run.succeeded, run.log
     words = {(call["job"], call["arguments"][0]): call["arguments"][5:] for call in repository.calls}
-    accepted = {key for key, after in words.items() if after[-2:] == ["--accept", "loss"]}
-    assert accepted == {("plan", "staging"), ("deploy", "staging")}
+    accepted = [f"--accept={word}" for word in ("loss", "$(touch", f"{mark})", "`touch", f"{mark}`")]
+    with_them = {key for key, after in words.items() if after[-5:] == accepted}
+    assert with_them == {("plan", "staging"), ("deploy", "staging")}
+    assert not mark.exists()
     assert words["deploy", "prod"] == ["--soak", "0", "--bake", "5"]
     assert words["plan", "prod"] == ["out/plan", "--soak", "0"]
 
@@ -242,7 +245,7 @@ def test_drift_keeps_one_issue(repository: Repository) -> None:
         run = daily({"verify prod": 1}, **{**well, "prod": finding("problem", hostile), "dev": "{"})
         assert not run.succeeded
         assert {(call["key"], *call["arguments"]) for call in repository.calls} == {
-            (f"{stage}-plan", stage, "--no-invoke", "--json") for stage in well
+            (f"{stage}-plan", stage, "--no-invoke", "--drift", "--json") for stage in well
         }
         [issue] = github.issues
         assert issue["body"].startswith(MARKER)
