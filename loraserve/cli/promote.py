@@ -93,7 +93,7 @@ def command(
         require_choice("--accept", category, CATEGORIES)
     if as_json and not check:
         raise typer.BadParameter(
-            "only with --check: a deployment's record is in --output", param_hint="--json"
+            "add --check; the record of a deployment is in --output", param_hint="--json"
         )
     pipeline = pipeline_run(os.environ, stage)
     options = promotion.PromotionOptions(
