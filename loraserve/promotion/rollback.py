@@ -127,7 +127,7 @@ def rollback_lines(
 
 
 def _alarms(deployment: Deployment, stage: StageRelease, client: Client) -> Iterator[Finding]:
-    """Look for rollback alarms in ALARM: a warning, because what is wrong may be what ends with the rollback."""
+    """Look for rollback alarms in ALARM: a warning, because the rollback may end their cause."""
     for finding in endpoint.has_no_alarm(deployment, stage.target, client):
         if finding.state is not State.PROBLEM:
             yield finding
