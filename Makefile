@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test test-images check lock synth diff review bootstrap doctor deploy verify repair destroy release pin-images images images-scan bench clean
+.PHONY: help setup demo up down invoke test test-images check lock synth diff review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ review: setup ## [STAGE=dev] [BASE=v1.4] [ARGS='--accept cost']: what a change d
 
 bootstrap: need-stage setup ## STAGE=dev [ARGS='--profile …']: cdk bootstrap in the stage's account and region (once)
 	@$(VENV_PYTHON) -m loraserve bootstrap $(STAGE) $(ARGS)
+
+roles: need-stage setup ## STAGE=prod [ARGS='--profile admin']: the pipeline's roles in the stage's account (once)
+	@$(VENV_PYTHON) -m loraserve roles $(STAGE) $(ARGS)
 
 doctor: need-stage setup ## STAGE=dev [ARGS=--json]: check everything that can stop a deploy; read only
 	@$(VENV_PYTHON) -m loraserve doctor $(STAGE) $(ARGS)

@@ -114,7 +114,7 @@ def check_candidate(
         raise InvalidAdapter(
             name,
             f"its two files have the digest {digest}, the manifest says {expected_digest}",
-            "they are not the files that were locked: restore them at the source, or lock the adapter again",
+            "put the files that were locked back to the source, or lock the adapter again",
         )
     return Candidate(files, facts, sha256, digest, conversion)
 

@@ -110,9 +110,10 @@ async def _serve(file: int, endpoint_url: str, state: Path, options: ServerOptio
         if options.enforce_iam:
             s3.install()
             cross_account.install()
+            iam.install()
             ecr.install()
         try:
-            router = Router(emulator, registry, Runtime(registry, session))
+            router = Router(emulator, registry, Runtime(registry, session), enforce_iam=options.enforce_iam)
             app: Any = CredentialsEndpoint(router, roles)
             await serve(app, config, shutdown_trigger=stop.wait)
         finally:

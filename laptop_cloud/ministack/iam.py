@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
+from collections.abc import Callable
 from datetime import datetime
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 from laptop_cloud.api.account import Account
 from laptop_cloud.api.asgi import App, Message, Receive, Send
+
+_SESSION: Final = re.compile(
+    r"arn:(?P<partition>[a-z-]+):sts::(?P<account>\d{12}):assumed-role/(?P<role>[^/]+)/.+"
+)
+
+
+def install() -> None:
+    """Let `aws:PrincipalArn` be the role's ARN in a session of a role, as in AWS.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    evaluator: Any = import_module("ministack.core.iam_evaluator")
+    others: Callable[[str, Any], Any] = evaluator._resolve_condition_key
+
+    def resolve(key: str, context: Any) -> Any:
+        session = _SESSION.fullmatch(context.principal_arn) if key.lower() == "aws:principalarn" else None
+        if session is None:
+            return others(key, context)
+        return f"arn:{session['partition']}:iam::{session['account']}:role/{session['role']}"
+
+    evaluator._resolve_condition_key = resolve
 
 
 def trusts(role_arn: str, service: str, account: Account) -> bool:

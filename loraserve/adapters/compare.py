@@ -49,7 +49,7 @@ class RegistryDifference:
 
 
 @dataclass(frozen=True)
-class StageDifference:
+class ServedDifference:
     """A name that two stages serve with different files, or that one of them does not serve."""
 
     name: str
@@ -81,7 +81,7 @@ def registry_differences(
     return differences
 
 
-def stage_differences(giving: StageStore, taking: StageStore) -> list[StageDifference]:
+def served_differences(giving: StageStore, taking: StageStore) -> list[ServedDifference]:
     """Compare the registries of two stages, of which `taking` is promoted from `giving`; by name."""
     here, there = ({one.entry.name: one.entry for one in store.list()} for store in (giving, taking))
     declared = digests(taking.stage.manifest)
@@ -91,7 +91,7 @@ def stage_differences(giving: StageStore, taking: StageStore) -> list[StageDiffe
         if old is None or new is None or old.digest != new.digest:
             is_declared = name not in declared if new is None else declared.get(name) == new.digest
             differences.append(
-                StageDifference(
+                ServedDifference(
                     name, old.revision if old else None, new.revision if new else None, is_declared
                 )
             )

@@ -25,6 +25,7 @@ COMMANDS = (
     "diff",
     "review",
     "bootstrap",
+    "roles",
     "doctor",
     "deploy",
     "promote",

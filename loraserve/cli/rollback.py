@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from loraserve.cli.console import console, errors, report_interrupt
+from loraserve.cli.console import console, errors, output, report_interrupt
 from loraserve.cli.deploy import INTERRUPTED
 from loraserve.cli.options import Profile
 
@@ -73,7 +73,7 @@ def command(
             report_interrupt(INTERRUPTED),
         ):
             deployment = ReleaseDeployment(
-                console=console,
+                console=output(),
                 opened=opened,
                 stage=opened.stage(stage),
                 client=client,

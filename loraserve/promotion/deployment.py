@@ -54,7 +54,7 @@ class NotVerified(UserError):
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseDeployment:
-    """What a promotion and a rollback have in common."""
+    """A deployment of a release, by a promotion or a rollback."""
 
     console: Console
     opened: OpenedRelease
@@ -72,7 +72,7 @@ class ReleaseDeployment:
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentOrigin:
-    """What the record says beside the release; the fields are those of `DeploymentRecord`."""
+    """The part of a record beside release and stage; the fields are those of `DeploymentRecord`."""
 
     kind: DeploymentKind
     run: str

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from loraserve.aws import Client
 from loraserve.cdk_arguments import CdkArguments
@@ -45,7 +44,6 @@ from loraserve.release.opened import OpenedRelease
 from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome, PreviousRecord
 from loraserve.release.release import StageRelease
 from loraserve.review.finding import Category
-from loraserve.review.report.text import text
 from loraserve.verify.verification import VerificationOptions
 
 #: Seconds after a deployment in which no alarm of a protected stage may be raised.
@@ -66,8 +64,11 @@ class PromotionOptions:
     bake: int | None = None
     """Seconds in which no alarm may be raised afterwards; None for `BAKE_SECONDS` of a protected stage."""
     invoke: bool = True
+    """Ask the endpoint in the verification."""
     run: str = ""
+    """URL of the pipeline's run; empty by hand."""
     approved_by: str = ""
+    """As the pipeline says it."""
     folder: Path | None = None
     """Folder for `plan.md` and `record.json`."""
 
@@ -96,25 +97,25 @@ def planned(
     if stage.promote_from is not None:
         giving = giving_stage(client, opened.stage(stage.promote_from).target, stage.target)
         soak = default_soak(opened.release, stage.promote_from) if options.soak is None else options.soak
+    ledger = open_ledger(stage.target, client)
     return PlannedPromotion(
         opened=opened,
         stage=stage,
         client=client,
-        ledger=open_ledger(stage.target, client),
+        ledger=ledger,
         giving=giving,
         soak=soak,
         accepted=options.accepted,
+        clock_offset=timedelta() if ledger is None else ledger.now() - datetime.now(UTC),
     )
 
 
 def check(
     console: Console, progress: Console, plan: PlannedPromotion, options: PromotionOptions
 ) -> Examination:
-    """Run the checks and print their table, with the review; write `plan.md`."""
+    """Run the checks and print their table; write `plan.md`."""
     examination = Examination()
     report(console, examine(plan, examination), progress=progress)
-    if examination.review is not None and examination.review.findings:
-        console.print(Text(text(examination.review, width=console.width)), end="", soft_wrap=True)
     if options.folder is not None:
         options.folder.mkdir(parents=True, exist_ok=True)
         (options.folder / PLAN_FILE).write_text(plan_page(plan, examination))
@@ -131,10 +132,19 @@ def promote(
     """Promote the release; raises `ChecksFailed`, `StageLocked`, `DeploymentFailed` and `NotVerified`."""
     opened, stage = plan.opened, plan.stage
     wait_for_soak(console, plan)
+    if plan.ledger is None:
+        # The stage's first deployment may be under way, of a run that was killed; the bucket is made by it.
+        wait_for_operations(console, plan)
+        plan = planned(opened, stage, plan.client, options)
     with _locked(plan, options) as held:
         wait_for_operations(console, plan)
         # Again: much may have changed meanwhile.
         plan = planned(opened, stage, plan.client, options)
+        if held is None and plan.ledger is not None:
+            raise ChecksFailed(
+                f"stage {stage.name!r} was deployed by another run meanwhile, its first: run this again",
+                1,
+            )
         examination = check(console, progress, plan, options)
         if examination.exit_code:
             raise _refused(plan, examination)
@@ -229,7 +239,7 @@ def wait_for_soak(console: Console, plan: PlannedPromotion) -> None:
     if record.tar_sha256 != release.tar_sha256 or record.outcome is not Outcome.VERIFIED:
         return
     ends = soak_ends(record, plan.soak)
-    while (left := ends - datetime.now(UTC)) > timedelta():
+    while (left := ends - plan.now()) > timedelta():
         console.print(
             f"release {release.release} serves in {giving.target.name} since {record.ended}; waiting until "
             f"{ends:%H:%M:%S} UTC, see --soak",

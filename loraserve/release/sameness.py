@@ -80,7 +80,7 @@ def _settings(before: Stage, after: Stage) -> Iterator[SettingDifference]:
 
 
 def _adapters(before: StageFacts, after: StageFacts) -> Iterator[SettingDifference]:
-    """Yield adapters that were not tested, and those that have another content.
+    """Yield adapters that were not tested, and those that have another content; fewer adapters are no matter.
 
     A locked adapter and one that is not cannot be compared here: whether the tested stage serves the locked
     revision is asked in its registry, see `loraserve.adapters.compare`.
@@ -92,9 +92,6 @@ def _adapters(before: StageFacts, after: StageFacts) -> Iterator[SettingDifferen
             yield from _one(f"adapter {name}", None, _content(adapter))
         elif (other.digest is None) is (adapter.digest is None):
             yield from _one(f"adapter {name}", _content(other), _content(adapter))
-    for name, adapter in tested.items():
-        if name not in promoted:
-            yield from _one(f"adapter {name}", _content(adapter), None, blocks=False)
 
 
 def _by_name(facts: StageFacts) -> dict[str, PackedAdapterFacts]:

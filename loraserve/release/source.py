@@ -65,9 +65,9 @@ def repository() -> str | None:
 
 def without_user(address: str) -> str | None:
     """Return a repository's address without user, password and query; None for a folder."""
-    parts = urlsplit(address)
-    if parts.hostname is not None:
-        port = "" if parts.port is None else f":{parts.port}"
-        return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+    if "://" in address:
+        parts = urlsplit(address)
+        host = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{host}{parts.path}" if host else None
     short = _SHORT_SSH.fullmatch(address)
     return None if short is None else f"{short['host']}:{short['path']}"

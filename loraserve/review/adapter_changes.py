@@ -30,6 +30,8 @@ class What(Enum):
     RENAMED = "renamed"
     SOURCE = "source"
     """Other files: another commit, directory or digest."""
+    MOVED = "moved"
+    """The same files, by their digest, from another source."""
     CHECKSUM = "sha256"
     """The expected digest of the same source."""
     LABELS = "labels"
@@ -60,7 +62,7 @@ def changes_between(
     """Compare two packed manifests; a removed name with equal content under a new one is renamed."""
     old, new = _by_name(before), _by_name(after)
     added = dict.fromkeys(name for name in new if name not in old)
-    twins: dict[tuple[str, str | None], list[str]] = defaultdict(list)
+    twins: dict[tuple[str | None, ...], list[str]] = defaultdict(list)
     for name in reversed(added):
         twins[_content(new[name])].append(name)
     changes = []
@@ -116,7 +118,7 @@ def is_pinned(adapter: PackedAdapterFacts) -> bool:
         return False
     if isinstance(source, HubSource):
         return source.is_pinned
-    return isinstance(source, PackedSource) or adapter.sha256 is not None
+    return isinstance(source, PackedSource) or (adapter.sha256 or adapter.digest) is not None
 
 
 def _manifest(path: Path) -> Mapping[str, Any] | None:
@@ -135,27 +137,35 @@ def _by_name(entries: Sequence[PackedAdapterFacts]) -> dict[str, PackedAdapterFa
     return {name: entry for entry in entries for name in entry.names}
 
 
-def _content(entry: PackedAdapterFacts) -> tuple[str, str | None]:
-    return entry.source, entry.sha256
+def _content(entry: PackedAdapterFacts) -> tuple[str | None, ...]:
+    return (entry.digest,) if entry.digest is not None else (entry.source, entry.sha256)
+
+
+def _checksum(entry: PackedAdapterFacts) -> str | None:
+    """Return what the seeder compares; the source of a packed directory is its digest."""
+    return entry.sha256 if entry.source.startswith("asset://") else entry.digest or entry.sha256
 
 
 def _of_entry(name: str, before: PackedAdapterFacts, after: PackedAdapterFacts) -> list[AdapterChange]:
     changes = []
-    dropped = before.sha256 is not None and after.sha256 is None
+    old, new = _checksum(before), _checksum(after)
+    dropped = old is not None and new is None
     unpinned = dropped or (is_pinned(before) and not is_pinned(after))
-    if before.source != after.source:
+    if before.source != after.source and before.digest is not None and before.digest == after.digest:
+        changes.append(AdapterChange(name=name, what=What.MOVED, before=before.source, after=after.source))
+    elif before.source != after.source:
         changes.append(
             AdapterChange(
                 name=name, what=What.SOURCE, before=before.source, after=after.source, unpinned=unpinned
             )
         )
-    elif before.sha256 != after.sha256:
+    elif old != new:
         changes.append(
             AdapterChange(
                 name=name,
                 what=What.CHECKSUM,
-                before=before.sha256 or NONE,
-                after=after.sha256 or NONE,
+                before=old or NONE,
+                after=new or NONE,
                 unpinned=dropped,
             )
         )

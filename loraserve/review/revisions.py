@@ -99,7 +99,7 @@ def git(*arguments: str, environment: dict[str, str] | None = None) -> str:
             check=False,
         )
     except FileNotFoundError as error:
-        raise RevisionError("git is not installed here: install it") from error
+        raise RevisionError("git is not installed here: install git") from error
     if done.returncode != 0:
         raise RevisionError(
             f"git {arguments[0]} failed: {done.stderr.strip()}; run the command in a clone of the repository"

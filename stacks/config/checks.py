@@ -133,7 +133,7 @@ def _tags(config: StageConfig) -> Iterator[str]:
 
 def _promotion(config: StageConfig) -> Iterator[str]:
     if config.adapters_locked and config.promote_from is None:
-        yield "adapters_locked: its adapters come from another stage: name that stage with promote_from"
+        yield "adapters_locked: true: the adapters come from another stage: name it with promote_from"
     partition = partition_of(config.region).name
     for i, reader in enumerate(config.store_readers, 1):
         if reader.startswith("arn:") and reader.split(":")[1] != partition:

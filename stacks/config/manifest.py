@@ -77,7 +77,7 @@ class Adapter(Strict):
             source = self.parsed_source
         except SourceError:
             return None
-        if self.digest is None or not isinstance(source, S3Source):
+        if self.digest is None or self.copies is not None or not isinstance(source, S3Source):
             return None
         return source if source.prefix == adapter_prefix(self.name, revision_of(self.digest)) else None
 

@@ -17,7 +17,7 @@ from lambdas.adapter_seeder.outcome import Report, SeedingFailed
 from laptop_cloud.aws_isolation import aws_variables
 from laptop_cloud.cloud import LaptopCloud
 from loraserve.__main__ import app
-from loraserve.adapters.compare import stage_differences
+from loraserve.adapters.compare import served_differences
 from loraserve.adapters.lock import NotLockable, lock_adapters
 from loraserve.adapters.lock_rollback import rollback_to_lock
 from loraserve.adapters.locked_revisions import check_locked_adapters, missing_revisions
@@ -251,9 +251,9 @@ def test_expired_revisions_are_named(chain: Chain) -> None:
 
 def test_stages_are_compared_and_what_a_lock_declares_is_no_surprise(chain: Chain) -> None:
     chain.take(chain.locked())
-    assert stage_differences(chain.store("dev"), chain.store("staging")) == []
+    assert served_differences(chain.store("dev"), chain.store("staging")) == []
     chain.serve({"otter": sample_files("badger"), "team/heron": sample_files("heron")})
-    [otter] = stage_differences(chain.store("dev"), chain.store("staging"))
+    [otter] = served_differences(chain.store("dev"), chain.store("staging"))
     assert (otter.name, otter.giving, otter.taking, otter.is_declared) == (
         "otter",
         chain.dev.entry("otter").revision,
@@ -261,7 +261,7 @@ def test_stages_are_compared_and_what_a_lock_declares_is_no_surprise(chain: Chai
         True,
     )
     chain.locked()
-    [otter] = stage_differences(chain.store("dev"), chain.store("staging"))
+    [otter] = served_differences(chain.store("dev"), chain.store("staging"))
     assert not otter.is_declared
 
 

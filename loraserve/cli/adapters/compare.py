@@ -16,26 +16,26 @@ def command(
     taking_profile: Annotated[str | None, typer.Option(help="AWS CLI profile of the second stage.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the adapters that two stages serve.
+    """Compare the adapters of two stages.
 
     Exit code 1 if they differ in a way that the manifest of the second one does not declare.
 
     Example: python -m loraserve adapters compare staging prod --taking-profile prod-reader
     """
-    from loraserve.adapters.compare import stage_differences
+    from loraserve.adapters.compare import served_differences
     from loraserve.adapters.open_store import open_store
     from loraserve.cli.adapters import tables
     from loraserve.cli.console import output
 
     first = open_store(giving, None, giving_profile)
     second = open_store(taking, None, taking_profile)
-    found = stage_differences(first, second)
+    found = served_differences(first, second)
     undeclared = [difference for difference in found if not difference.is_declared]
     if as_json:
         names = {"giving": first.stage.name, "taking": second.stage.name}
         typer.echo(tables.to_json(names | {"differences": found, "undeclared": len(undeclared)}))
     elif found:
-        output().print(tables.stage_differences(found, first.stage.name, second.stage.name), highlight=False)
+        output().print(tables.served_differences(found, first.stage.name, second.stage.name), highlight=False)
     else:
         output().print("[green]✓[/] both serve the same revisions", highlight=False)
     if undeclared:

@@ -29,7 +29,7 @@ def command(
         Path | None, typer.Option(help="The manifest to write; by default standard output.")
     ] = None,
 ) -> None:
-    """Write a manifest with the adapters that a stage serves, for the stage that is promoted from it.
+    """Write a manifest of what a stage serves, for the next stage.
 
     Each is locked by the digest over its files, and taken from the store of the stage that serves it. Every
     byte is read back first; nothing is written if one of them is not as published.

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from adapters.store.layout import RegistryEntry
 from adapters.validation.rules import DIMENSIONS_UNKNOWN, Rules
-from loraserve.adapters.compare import StageDifference
+from loraserve.adapters.compare import ServedDifference
 from loraserve.adapters.garbage_collection import Action
 from loraserve.adapters.rollback import PastVersion, PublishResult
 from loraserve.adapters.stage_store import PublishedAdapter, Revision
@@ -122,7 +122,7 @@ def rolled_back(results: Sequence[PublishResult]) -> Table:
     return table
 
 
-def stage_differences(found: Sequence[StageDifference], giving: str, taking: str) -> Table:
+def served_differences(found: Sequence[ServedDifference], giving: str, taking: str) -> Table:
     """Make the table of the differences between two stages."""
     table = _table("name", giving, taking, f"in the manifest of {taking}")
     for each in found:

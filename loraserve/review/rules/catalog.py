@@ -20,6 +20,7 @@ from loraserve.review.rules.facts import facts
 from loraserve.review.rules.form import form
 from loraserve.review.rules.functions import functions
 from loraserve.review.rules.identity import identity
+from loraserve.review.rules.locks import locks
 from loraserve.review.rules.loss import loss
 from loraserve.review.rules.model import model
 from loraserve.review.rules.network import network
@@ -48,6 +49,7 @@ RULES: tuple[Rule, ...] = (
     form,
     functions,
     identity,
+    locks,
     loss,
     model,
     network,

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -193,3 +194,50 @@ def test_an_image_for_the_laptop_is_checked_like_that_of_the_file() -> None:
         ConfigError, match="image: '.*': SageMaker pulls from a private repository of ECR only"
     ):
         load_stages(ROOT / "stages", "local", local_image="docker.io/vllm/vllm-openai:v0.32.0")
+
+
+LOCKED = {
+    "name": "gsm8k",
+    "digest": "0123456789abcdef" * 4,
+    "source": "s3://giving/adapters/gsm8k/0123456789abcdef/",
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"digest": None},
+        {"source": "hf://org/repo@9ab9e76e2b09f9f29ea2d56aa5bd139e4445c59e"},
+        {"source": "s3://giving/adapters/gsm8k/"},
+        {"source": "s3://giving/adapters/other/0123456789abcdef/"},
+        {"source": "s3://giving/adapters/gsm8k/fedcba9876543210/"},
+        {"source": "s3://giving/models/gsm8k/0123456789abcdef/"},
+        {"copies": 2},
+    ],
+)
+def test_a_locked_stage_takes_revisions_of_a_store_by_their_digest_and_nothing_else(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    stage = STAGE + "promote_from: qa\nadapters_locked: true\n"
+    load_stage(write(tmp_path, stage, json.dumps({"adapters": [LOCKED]})))
+    entry = {key: value for key, value in (LOCKED | changes).items() if value is not None}
+    manifest = json.dumps({"adapters": [entry]})
+    load_stage(write(tmp_path, STAGE, manifest))
+    with pytest.raises(ConfigError, match=r"adapter 'gsm8k': .*adapters lock --from qa"):
+        load_stage(write(tmp_path, stage, manifest))
+
+
+def test_a_locked_stage_names_the_stage_that_it_takes_from(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="name it with promote_from"):
+        load_stage(write(tmp_path, STAGE + "adapters_locked: true\n"))
+
+
+@pytest.mark.parametrize("reader", ["'12345'", "arn:aws:iam::111122223333:user/ana", "'*'"])
+def test_a_reader_is_an_account_or_a_role(tmp_path: Path, reader: str) -> None:
+    with pytest.raises(ConfigError, match="write an account's 12 digits in quotes, or the ARN of a role"):
+        load_stage(write(tmp_path, STAGE + f"store_readers: [{reader}]\n"))
+
+
+def test_a_reader_of_another_partition_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="another partition"):
+        load_stage(write(tmp_path, STAGE + "store_readers: ['arn:aws-cn:iam::111122223333:role/Deploy']\n"))
