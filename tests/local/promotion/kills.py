@@ -69,7 +69,7 @@ def kill_promotion(made: Promotion, release: Path, point: int, pause: float, *, 
         process.wait(pause)
     ended = process.poll() is not None
     if not ended:
-        # The CDK CLI has a process group of its own.
+        # The CDK CLI is in a separate process group.
         children = psutil.Process(process.pid).children(recursive=True) if with_children else []
         os.killpg(process.pid, signal.SIGKILL)
         for child in children:
