@@ -64,7 +64,7 @@ def command(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """Promote a release to a stage: check, deploy, verify and record it.
+    """Check, deploy and verify a release.
 
     The checks read only; each problem (✗) has its remedy, and ends the command before anything is changed.
     Then the image is copied from the stage before by its digest, the release's stacks are deployed without
@@ -93,7 +93,7 @@ def command(
         require_choice("--accept", category, CATEGORIES)
     if as_json and not check:
         raise typer.BadParameter(
-            "only with --check: a deployment's record is in --output", param_hint="--json"
+            "add --check; the record of a deployment is in --output", param_hint="--json"
         )
     pipeline = pipeline_run(os.environ, stage)
     options = promotion.PromotionOptions(

@@ -16,21 +16,23 @@ def command(
     stage: Annotated[str, typer.Argument(help="A stage of stages/, e.g. prod.")],
     profile: Profile = None,
 ) -> None:
-    """Update an endpoint to its stack's config.
+    """Send a rolled back update again.
 
     After a silent rollback by SageMaker the update is complete for CloudFormation, so a deployment sends
-    nothing. This sends UpdateEndpoint with
-    the stack's config and rollout, and waits for it. End the cause of the rollback first: the same update
-    would be rolled back again. The exit code is 1 if it is.
+    nothing. This sends UpdateEndpoint with the stack's config and rollout, and waits for it. End the cause of
+    the rollback first: the same update would be rolled back again. The exit code is 1 if it is.
 
     Example: make repair STAGE=prod
     """
     from loraserve.adapters.open_store import check_account
     from loraserve.aws import client_factory
+    from loraserve.errors import LocalStage
     from loraserve.verify.repair import repair
-    from stacks.config.loading import load_stages
+    from stacks.config.loading import LOCAL_STAGE, load_stages
     from stacks.project import ROOT
 
+    if stage == LOCAL_STAGE:
+        raise LocalStage("the local stage is in no account: `make down`, then `make up` deploy it again")
     [loaded] = load_stages(ROOT / "stages", stage)
     client = client_factory(loaded.config.region, profile)
     check_account(client, loaded.target)

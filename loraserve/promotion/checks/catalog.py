@@ -14,8 +14,9 @@ from loraserve.check_report import TableLine, counts
 from loraserve.doctor.checks import bootstrap, credentials, endpoint, names, quota, stacks
 from loraserve.doctor.deployment import Deployment, read
 from loraserve.doctor.diagnosis import answered
-from loraserve.finding import Finding, State, ok, problem, unknown
+from loraserve.finding import Finding, State, ok, unknown
 from loraserve.promotion.checks.change import check_review, check_way_back, reviewed
+from loraserve.promotion.checks.hold import check_hold
 from loraserve.promotion.checks.image import check_image
 from loraserve.promotion.checks.order import check_order
 from loraserve.promotion.checks.previous_stage import check_previous
@@ -114,7 +115,7 @@ def _checks(plan: PlannedPromotion) -> Iterator[tuple[str, str, Callable[[], Ite
         yield "Release", "tested", lambda: check_tested(opened, name, plan.stage.name)
         yield "Release", "locked adapters", lambda: _adapters(plan, giving, facts)
         yield "Release", "image", lambda: check_image(opened, plan.stage, giving, client)
-    yield "Stage", "hold", lambda: _hold(plan)
+    yield "Stage", "hold", lambda: check_hold(plan.ledger)
     yield "Stage", "stacks", lambda: stacks.check(deployment, target, client)
     yield "Stage", "fixed names", lambda: names.check(deployment, target, client)
     yield "Stage", "endpoint", lambda: endpoint.has_status(deployment, target, client)
@@ -140,19 +141,6 @@ def _adapters(plan: PlannedPromotion, giving: GivingStage, facts: StageFacts) ->
         giving_bucket=giving.bucket,
         own_bucket=None if plan.ledger is None else plan.ledger.bucket,
     )
-
-
-def _hold(plan: PlannedPromotion) -> Iterator[Finding]:
-    hold = None if plan.ledger is None else plan.ledger.hold()
-    if hold is None:
-        yield ok("hold", "none")
-    else:
-        yield problem(
-            "hold",
-            f"{plan.stage.name} is held since {hold.since:%Y-%m-%d %H:%M} UTC by {hold.by}: {hold.reason}",
-            "correct the reason in a new release, then "
-            f"`python -m loraserve release resume {plan.stage.name}`",
-        )
 
 
 def _change(plan: PlannedPromotion, examination: Examination) -> Iterator[Finding]:

@@ -205,10 +205,11 @@ def test_a_folder_without_a_release(content: bytes | None, tmp_path: Path) -> No
 
 
 def test_a_changed_working_tree_and_what_else_stands_against_a_release(clone: Path, built: Path) -> None:
-    files = [clone / "stages/staging.yaml", clone / "container/images.lock"]
+    files = [clone / "stages/staging.yaml", clone / "container/images.lock", clone / "package-lock.json"]
     before = [file.read_text() for file in files]
     files[0].write_text(before[0].replace("account:", "# account:"))
     files[1].write_text(before[1].replace(f'"{DIGEST}"', "null"))
+    files[2].write_text(f"{before[2]} ")
     (clone / "stages/next.yaml").write_text(before[0])
     try:
         done = build(clone, "--output", "out/refused")
@@ -220,10 +221,11 @@ def test_a_changed_working_tree_and_what_else_stands_against_a_release(clone: Pa
     said = done.stderr.splitlines()
     assert [line.split(":")[0] for line in said[1:] if line.startswith("- ")] == [
         "- the working tree differs from its commit, which a release is built from",
+        "- the installed packages are not those of the lock files",
         "- stages/staging.yaml",
         "- container/images.lock",
     ]
-    assert "container/images.lock, stages/staging.yaml, stages/next.yaml" in said[1]
+    assert "container/images.lock, package-lock.json, stages/staging.yaml, stages/next.yaml" in said[1]
     assert not (clone / "out/refused").exists()
 
 
