@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test test-images check lock synth diff review bootstrap roles doctor deploy verify repair destroy release pin-images images images-scan bench clean
+.PHONY: help setup demo up down invoke test test-images check lock synth diff review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -113,7 +113,7 @@ async def _serve(file: int, endpoint_url: str, state: Path, options: ServerOptio
             iam.install()
             ecr.install()
         try:
-            router = Router(emulator, registry, Runtime(registry, session))
+            router = Router(emulator, registry, Runtime(registry, session), enforce_iam=options.enforce_iam)
             app: Any = CredentialsEndpoint(router, roles)
             await serve(app, config, shutdown_trigger=stop.wait)
         finally:

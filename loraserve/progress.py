@@ -13,7 +13,6 @@ from loraserve.cdk import OnEvent
 
 #: Characters of a program's line of output; the rest of a terminal's line is for the bar.
 _SHOWN = 70
-_MB = 1_000_000
 
 
 @contextmanager
@@ -53,16 +52,3 @@ def stack_progress(console: Console, title: str) -> Iterator[OnEvent]:
             )
 
         yield on_event
-
-
-@contextmanager
-def byte_progress(console: Console, title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a step with a bar for a transfer; yields the callback for its bytes, those done and all."""
-    with step(console, title) as progress:
-        task = progress.add_task("  …", total=None)
-
-        def on_bytes(done: int, total: int) -> None:
-            shown = f"  {done / _MB:,.0f} of {total / _MB:,.0f} MB"
-            progress.update(task, completed=done, total=total, description=shown)
-
-        yield on_bytes

@@ -12,9 +12,10 @@ from typing import Any, Final
 from laptop_cloud.api.account import Account
 from laptop_cloud.api.asgi import App, Headers, Message, Receive, Send, header, read_body, respond
 from laptop_cloud.api.service import JSON_1_1, Service, ServiceError
+from laptop_cloud.invocations.permissions import check_allowed
 from laptop_cloud.invocations.runtime import INVOCATION, Invocation, Runtime
-from laptop_cloud.ministack.callers import principal
-from laptop_cloud.services import ServiceRegistry, Services
+from laptop_cloud.ministack.callers import Principal, principal
+from laptop_cloud.services import ServiceRegistry
 
 #: Path at which the server returns its process id; `process.answers` requests it.
 IDENTITY_PATH: Final = "/_laptop-cloud"
@@ -24,22 +25,28 @@ QUOTA_PATH: Final = "/_laptop-cloud/quota"
 ROLLBACKS_PATH: Final = "/_laptop-cloud/rollbacks"
 
 _CONTROL_BODY_LIMIT: Final = 1_048_576
-#: Members of `Services` by the prefix of their requests' `X-Amz-Target`.
+#: By the prefix of `X-Amz-Target`: the member of `Services`, and the prefix of IAM's actions.
 _MEMBERS: Final = {
-    b"SageMaker": "sagemaker",
-    b"AnyScaleFrontendService": "autoscaling",
-    b"ServiceQuotasV20190624": "quotas",
+    b"SageMaker": ("sagemaker", "sagemaker"),
+    b"AnyScaleFrontendService": ("autoscaling", "application-autoscaling"),
+    b"ServiceQuotasV20190624": ("quotas", "servicequotas"),
 }
 
 
 class Router:
     """ASGI middleware in front of `ministack`."""
 
-    def __init__(self, emulator: App, registry: ServiceRegistry, runtime: Runtime) -> None:
-        """`emulator` gets every request that is not for the services of `registry` or for `runtime`."""
+    def __init__(
+        self, emulator: App, registry: ServiceRegistry, runtime: Runtime, *, enforce_iam: bool
+    ) -> None:
+        """`emulator` gets every request that is not for the services of `registry` or for `runtime`.
+
+        With `enforce_iam`, requests to those are refused unless the caller's policies allow them.
+        """
         self._emulator = emulator
         self._registry = registry
         self._runtime = runtime
+        self._enforce_iam = enforce_iam
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or pass it on unchanged."""
@@ -50,11 +57,10 @@ class Router:
         invocation = INVOCATION.fullmatch(scope["path"]) if scope["method"] == "POST" else None
         target = header(headers, b"x-amz-target")
         if invocation is not None:
-            call = Invocation(invocation["endpoint"], _account_of(headers), headers)
+            call = Invocation(invocation["endpoint"], _caller(headers).account, headers)
             await self._invoke(call, bool(invocation["stream"]), receive, send)
-        elif target is not None and (service := self._service(target, headers)) is not None:
-            operation = target.decode("latin-1").partition(".")[2]
-            await _control(service, operation, receive, send)
+        elif target is not None and target.partition(b".")[0] in _MEMBERS:
+            await self._control(target, headers, receive, send)
         elif scope["path"] == IDENTITY_PATH:
             await respond(send, 200, [], json.dumps({"pid": os.getpid()}).encode())
         elif scope["path"] == QUOTA_PATH and scope["method"] == "POST":
@@ -64,13 +70,21 @@ class Router:
         else:
             await self._emulator(scope, receive, send)
 
-    def _service(self, target: bytes, headers: Headers) -> Service | None:
-        prefix = target.partition(b".")[0]
-        if prefix not in _MEMBERS:
-            return None
-        services: Services = self._registry.of(_account_of(headers))
-        service: Service = getattr(services, _MEMBERS[prefix])
-        return service
+    async def _control(self, target: bytes, headers: Headers, receive: Receive, send: Send) -> None:
+        prefix, _, name = target.partition(b".")
+        operation, (member, service) = name.decode("latin-1"), _MEMBERS[prefix]
+        caller = _caller(headers)
+        found: Service = getattr(self._registry.of(caller.account), member)
+        try:
+            body = await read_body(receive, _CONTROL_BODY_LIMIT)
+            if self._enforce_iam:
+                check_allowed(caller, service, operation, _members(body))
+        except ServiceError as error:
+            status, content = error.status, error.body()
+        else:
+            status, content = found.handle(operation, body)
+        answered: list[Any] = [(b"content-type", JSON_1_1.encode()), _request_id()]
+        await respond(send, status, answered, content)
 
     async def _grant(self, receive: Receive, send: Send) -> None:
         given = json.loads(await read_body(receive, _CONTROL_BODY_LIMIT))
@@ -90,21 +104,26 @@ class Router:
 
     async def _invoke(self, call: Invocation, stream: bool, receive: Receive, send: Send) -> None:
         answer = self._runtime.stream if stream else self._runtime.invoke
+        operation = "InvokeEndpointWithResponseStream" if stream else "InvokeEndpoint"
         try:
+            if self._enforce_iam:
+                check_allowed(_caller(call.headers), "sagemaker", operation, {"EndpointName": call.endpoint})
             await answer(call, receive, send)
         except ServiceError as error:
             await respond(send, error.status, _error_headers(error.code), error.body())
 
 
-async def _control(service: Service, operation: str, receive: Receive, send: Send) -> None:
-    body = await read_body(receive, _CONTROL_BODY_LIMIT)
-    status, content = service.handle(operation, body)
-    headers: list[Any] = [(b"content-type", JSON_1_1.encode()), _request_id()]
-    await respond(send, status, headers, content)
+def _members(body: bytes) -> dict[str, Any]:
+    """Return the parameters of a request; empty for a body that the service will refuse."""
+    try:
+        found = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
-def _account_of(headers: Headers) -> Account:
-    return principal((header(headers, b"authorization") or b"").decode("latin-1")).account
+def _caller(headers: Headers) -> Principal:
+    return principal((header(headers, b"authorization") or b"").decode("latin-1"))
 
 
 def _error_headers(code: str) -> Headers:

@@ -19,7 +19,7 @@ from laptop_cloud.containers.instance import Instance
 from laptop_cloud.invocations.eventstream import payload_part, stream_exception
 from laptop_cloud.invocations.headers import TIMEOUT_MESSAGE, model_error, request_headers, response_headers
 from laptop_cloud.sagemaker.endpoint import Endpoint
-from laptop_cloud.sagemaker.metrics import Outcome
+from laptop_cloud.sagemaker.metrics import InvocationOutcome
 from laptop_cloud.services import ServiceRegistry
 
 #: Seconds for a container's whole response, SageMaker's limits.
@@ -71,10 +71,10 @@ class TimedRequest:
         finally:
             self._model_s = time.perf_counter() - began
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> InvocationOutcome:
         """Return the outcome, once the client has its response."""
         overhead = time.perf_counter() - self._arrived - self._model_s
-        return Outcome(self.status, self._model_s, overhead)
+        return InvocationOutcome(self.status, self._model_s, overhead)
 
 
 class Runtime:

@@ -88,24 +88,3 @@ def _put(store: str, account: Account, repository: str, digest: str, content: by
         getattr(ecr, store).setdefault(repository, {})[digest] = content
 
     contextvars.copy_context().run(scoped)
-
-
-def denial(access_key: str, action: str, account: Account, repository: str) -> str | None:
-    """Return why the policies of the caller and of the repository do not allow `action`; None if they do."""
-    responses: Any = import_module("ministack.core.responses")
-    evaluator: Any = import_module("ministack.core.iam_evaluator")
-    actions: Any = import_module("ministack.core.iam_actions")
-    arn = account.arn("ecr", f"repository/{repository}")
-
-    def scoped() -> Any:
-        responses.set_request_account_id(account.id)
-        responses.set_request_region(account.region)
-        return evaluator.enforce(access_key, action, "ecr", account.region, resource_arn=arn)
-
-    denied = contextvars.copy_context().run(scoped)
-    if denied is None:
-        return None
-    if isinstance(denied, evaluator.AuthError):
-        return str(denied.message)
-    explicit = denied.decision == "Deny"
-    return str(actions.identity_denial_message(action, denied.principal_arn, arn, explicit))

@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl, urlencode
 from laptop_cloud.api.account import Account
 from laptop_cloud.api.asgi import App, Headers, Message, Receive, Send, header, read_body, respond
 from laptop_cloud.api.service import JSON_1_1, ServiceError
-from laptop_cloud.ministack import ecr
 from laptop_cloud.ministack.callers import Principal, principal
+from laptop_cloud.ministack.permissions import denial
 from laptop_cloud.registry.actions import RegistryRequest, registry_request
 from laptop_cloud.registry.layers import BODY_LIMIT, DOWNLOADS, Layers, check_put_image
 from laptop_cloud.registry.tokens import AuthorizationTokens
@@ -70,7 +70,8 @@ class RegistryEndpoint:
             await _refuse(send, 405, "UNSUPPORTED", f"ECR has no {scope['method']} of {scope['path']}")
             return
         if request.action is not None and self._enforce_iam:
-            denied = ecr.denial(caller.access_key, request.action, caller.account, request.repository)
+            arn = caller.account.arn("ecr", f"repository/{request.repository}")
+            denied = denial(caller.access_key, request.action, caller.account, arn)
             if denied is not None:
                 await _refuse(send, 403, "DENIED", denied)
                 return

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class InvocationOutcome:
     """The outcome of one invocation.
 
     `status` is the status of the container's response, 0 if the response is missing or broken, and None if
@@ -61,7 +61,7 @@ class Metrics:
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush_while_busy())
 
-    def ended(self, endpoint: str, member: Member, outcome: Outcome) -> None:
+    def ended(self, endpoint: str, member: Member, outcome: InvocationOutcome) -> None:
         """Record the outcome of a request at an instance.
 
         A missing response counts among the 5XX errors: the client gets "server error (0)".

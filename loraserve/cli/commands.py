@@ -83,7 +83,7 @@ adapters = typer.Typer(
     callback=store_options,
 )
 releases = typer.Typer(
-    help="""Build releases, and show, compare and free what the stages have of them.
+    help="""Build, show and compare releases.
 
     Example: python -m loraserve release show prod""",
     no_args_is_help=True,

@@ -60,7 +60,7 @@ def command(
     from loraserve.release.record import Outcome
     from loraserve.verify.expected import expected_of_assembly
     from loraserve.verify.serving import NotAsDeployed
-    from loraserve.verify.verification import ENDING, Options, verify
+    from loraserve.verify.verification import ENDING, VerificationOptions, verify
     from stacks.config.loading import LOCAL_STAGE, load_stages
     from stacks.project import ROOT
 
@@ -98,7 +98,7 @@ def command(
             return
         with report_interrupt(AFTERWARDS):
             expected = expected_of_assembly(assembly, loaded.target)
-            options = Options(since=began)
+            options = VerificationOptions(since=began)
             if report(
                 output(),
                 verify(loaded.target, client, expected, options=options, say=say),

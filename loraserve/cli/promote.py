@@ -87,12 +87,13 @@ def command(
     from loraserve.release.approvals import pipeline_run
     from loraserve.release.opened import open_release
     from loraserve.review.finding import CATEGORIES
+    from loraserve.review.report.text import text
 
     for category in accept or ():
         require_choice("--accept", category, CATEGORIES)
     if as_json and not check:
         raise typer.BadParameter(
-            "only with --check: a deployment's record is in --output", param_hint="--json"
+            "add --check; the record of a deployment is in --output", param_hint="--json"
         )
     pipeline = pipeline_run(os.environ, stage)
     options = promotion.PromotionOptions(
@@ -115,10 +116,12 @@ def command(
             examination = promotion.check(shown, errors, plan, options)
             if as_json:
                 typer.echo(document(stage, examination.lines))
+            elif examination.review is not None:
+                typer.echo(text(examination.review, width=shown.width), nl=False)
             raise typer.Exit(examination.exit_code)
         with report_interrupt(INTERRUPTED):
             if promotion.is_current(plan):
-                promotion.verify_current(console, plan, options, arguments)
+                promotion.verify_current(output(), plan, options, arguments)
                 return
-            record = promotion.promote(console, errors, plan, options, arguments)
+            record = promotion.promote(output(), errors, plan, options, arguments)
     console.print(f"[green]✓[/] release {record.release} serves in {stage}, verified", highlight=False)

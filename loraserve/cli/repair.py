@@ -16,11 +16,11 @@ def command(
     stage: Annotated[str, typer.Argument(help="A stage of stages/, e.g. prod.")],
     profile: Profile = None,
 ) -> None:
-    """Update the endpoint to its stack's config, after SageMaker rolled an update back silently.
+    """Send a rolled back update again.
 
-    For CloudFormation that update is complete, so a deployment sends nothing. This sends UpdateEndpoint with
-    the stack's config and rollout, and waits for it. End the cause of the rollback first: the same update
-    would be rolled back again. The exit code is 1 if it is.
+    After a silent rollback by SageMaker the update is complete for CloudFormation, so a deployment sends
+    nothing. This sends UpdateEndpoint with the stack's config and rollout, and waits for it. End the cause of
+    the rollback first: the same update would be rolled back again. The exit code is 1 if it is.
 
     Example: make repair STAGE=prod
     """

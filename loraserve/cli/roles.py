@@ -23,12 +23,12 @@ def command(
     stage: Annotated[str, typer.Argument(help="A stage of stages/, e.g. prod.")],
     profile: Profile = None,
 ) -> None:
-    """Create the roles of the pipeline in a stage's account, once, as an administrator.
+    """Create the pipeline's roles in a stage's account.
 
-    The stack LoraServingDeployRoles has the roles of all stages that name the account: to check a promotion,
-    to deploy, and to give images to the next stage. Only jobs of the environments <stage>-plan and <stage> of
-    the repository in pipeline.yaml get them. Prints the commands that set the environments' variables.
-    Further arguments are passed to `cdk deploy`.
+    An administrator runs it once in each account. The stack LoraServingDeployRoles has the roles of all
+    stages that name the account: to check a promotion, to deploy, and to give images to the next stage. Only
+    jobs of the environments <stage>-plan and <stage> of the repository in pipeline.yaml get them. Prints the
+    commands that set the environments' variables. Further arguments are passed to `cdk deploy`.
 
     Example: make roles STAGE=prod ARGS='--profile admin'
     """

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from loraserve.cli.console import console, errors, report_interrupt
+from loraserve.cli.console import console, errors, output, report_interrupt
 from loraserve.cli.deploy import INTERRUPTED
 from loraserve.cli.options import Profile
 
@@ -56,7 +56,7 @@ def command(
     from loraserve.promotion.rollback import PREVIOUS, record_of, release_before, roll_back
     from loraserve.release.approvals import pipeline_run
     from loraserve.release.opened import open_release
-    from loraserve.verify.verification import Options
+    from loraserve.verify.verification import VerificationOptions
 
     target = find_stage(stage).target
     pipeline = pipeline_run(os.environ, f"{stage}-rollback")
@@ -73,12 +73,12 @@ def command(
             report_interrupt(INTERRUPTED),
         ):
             deployment = ReleaseDeployment(
-                console=console,
+                console=output(),
                 opened=opened,
                 stage=opened.stage(stage),
                 client=client,
                 arguments=cdk_arguments("deploy", stage, ("--require-approval", "never"), profile),
-                options=Options(invoke=not no_invoke, bake_seconds=bake),
+                options=VerificationOptions(invoke=not no_invoke, bake_seconds=bake),
                 image_digest=None if record is None else record.image_digest,
                 folder=folder,
             )

@@ -46,11 +46,13 @@ def command(
     from loraserve.release.opened import open_release
     from loraserve.verify.expected import expected_of_release, expected_of_stacks
     from loraserve.verify.serving import SILENT_ROLLBACK, SILENT_ROLLBACK_SENTENCE
-    from loraserve.verify.verification import ENDING, Options, verify
+    from loraserve.verify.verification import ENDING, VerificationOptions, verify
     from stacks.config.loading import load_stages
     from stacks.project import ROOT
 
-    options = Options(invoke=not no_invoke, sample=sample, bake_seconds=bake, drift_is_problem=drift)
+    options = VerificationOptions(
+        invoke=not no_invoke, sample=sample, bake_seconds=bake, drift_is_problem=drift
+    )
     with report_interrupt("nothing was changed"), ExitStack() as stack:
         opened = None if release is None else stack.enter_context(open_release(release))
         if opened is None:

@@ -41,6 +41,10 @@ _DIGESTS_A_CALL: Final = 100
 OnBytes = Callable[[int, int], None]
 
 
+class BrokenDownload(Exception):
+    """An answer without the bytes that were asked for; the next attempt has another URL."""
+
+
 class ImageError(UserError):
     """An image that cannot be copied; the message has the remedy."""
 
@@ -279,7 +283,7 @@ def _content(source: ImageRepository, blob: _Blob) -> Iterator[bytes]:
                 seen += len(chunk)
                 checksum.update(chunk)
                 yield chunk
-        except HTTPError as error:
+        except (HTTPError, BrokenDownload) as error:
             reason = str(error)
         if seen < blob.size:
             failures = 1 if seen > before else failures + 1
@@ -307,15 +311,14 @@ def _download(source: ImageRepository, blob: _Blob, first: int) -> Iterator[byte
         )
         expected = HTTPStatus.PARTIAL_CONTENT if first else HTTPStatus.OK
         if response.status != expected:
-            raise HTTPError(f"status {response.status}")
+            raise BrokenDownload(f"status {response.status}")
         yield from response.stream(_CHUNK, decode_content=False)
 
 
 def _taken(target: ImageRepository, tag: str, held: str, digest: str) -> ImageError:
     return ImageError(
         f"{target} has the tag {tag} with {held}, not with the {digest} that was tested; tags are never "
-        f"moved. If nothing runs from it, delete it and run the command again: aws ecr batch-delete-image "
-        f"--repository-name {target.name} --image-ids imageTag={tag}"
+        "moved. If nothing runs from it, delete the image of the tag there and run the command again"
     )
 
 

@@ -134,5 +134,5 @@ def _remedy(error: Exception, repository: ImageRepository) -> str:
     if code == "RepositoryNotFoundException":
         return f"bootstrap the account {repository.account}: make bootstrap STAGE=…"
     if code in {"AccessDenied", "AccessDeniedException"}:
-        return f"deploy the roles of account {repository.account}: make roles STAGE=… (docs/promotion.md)"
-    return "check the network and run the command again"
+        return f"deploy the roles of account {repository.account}: make roles STAGE=… (docs/pipeline.md)"
+    return "check the network, and run the command again"

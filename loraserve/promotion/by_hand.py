@@ -83,9 +83,9 @@ def refuse_without_reason(stage: str, promote_from: str | None, reason: str | No
     """Raise `NotDeployable` for a stage that takes releases, unless there is a reason not to take one."""
     if promote_from is not None and not reason:
         raise NotDeployable(
-            f"stage {stage!r} takes releases that were verified in {promote_from!r}: promote one with "
-            f"'python -m loraserve promote {stage}'; --break-glass 'REASON' deploys this working tree, and "
-            "records the reason"
+            f"stage {stage!r} takes releases that were verified in {promote_from!r}: deploy one with "
+            f"'python -m loraserve promote {stage}', or this working tree with --break-glass 'REASON', which "
+            "is recorded"
         )
 
 

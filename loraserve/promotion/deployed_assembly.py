@@ -1,4 +1,4 @@
-"""What is deployed, as the base of a review.
+"""The deployed stacks as a cloud assembly, the base of a review.
 
 If the stage's templates in CloudFormation are those of the release in its current record, the base is that
 release from the stage's bucket, with facts and assets. Otherwise, e.g. after a deployment by hand, it is an

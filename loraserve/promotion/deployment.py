@@ -35,7 +35,7 @@ from loraserve.release.release import StageRelease, to_json
 from loraserve.verify.endpoint import live_endpoint
 from loraserve.verify.expected import expected_of_release
 from loraserve.verify.serving import NotAsDeployed, SilentRollback
-from loraserve.verify.verification import ENDING, Options, verify
+from loraserve.verify.verification import ENDING, VerificationOptions, verify
 
 #: The copy of the record.
 RECORD_FILE = "record.json"
@@ -54,7 +54,7 @@ class NotVerified(UserError):
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseDeployment:
-    """What a promotion and a rollback have in common."""
+    """A deployment of a release, by a promotion or a rollback."""
 
     console: Console
     opened: OpenedRelease
@@ -62,7 +62,7 @@ class ReleaseDeployment:
     client: Client
     arguments: CdkArguments
     """Of the CDK CLI."""
-    options: Options
+    options: VerificationOptions
     """Extent of the verification."""
     image_digest: str | None
     """Of the image as it was tested, or as it served; None if it is not known."""
@@ -72,7 +72,7 @@ class ReleaseDeployment:
 
 @dataclass(frozen=True, kw_only=True)
 class DeploymentOrigin:
-    """What the record says beside the release; the fields are those of `DeploymentRecord`."""
+    """The part of a record beside release and stage; the fields are those of `DeploymentRecord`."""
 
     kind: DeploymentKind
     run: str
@@ -237,4 +237,4 @@ def _failed(
         )
     if isinstance(error, SilentRollback):
         return DeploymentFailed(f"{text}; see above")
-    return DeploymentFailed(f"{text}; correct the cause, and promote a new release")
+    return DeploymentFailed(f"{text}; correct the cause, then run this again or promote a new release")

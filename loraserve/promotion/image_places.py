@@ -13,7 +13,7 @@ from stacks.config.stage_target import StageTarget
 
 
 class ImagePlaces(NamedTuple):
-    """Where the image is, and where it goes."""
+    """Source and destination of the image's copy."""
 
     giving: ImageRepository
     taking: ImageRepository

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from loraserve.aws import Client
 from loraserve.cdk_arguments import CdkArguments
@@ -45,8 +44,7 @@ from loraserve.release.opened import OpenedRelease
 from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome, PreviousRecord
 from loraserve.release.release import StageRelease
 from loraserve.review.finding import Category
-from loraserve.review.report.text import text
-from loraserve.verify.verification import Options
+from loraserve.verify.verification import VerificationOptions
 
 #: Seconds after a deployment in which no alarm of a protected stage may be raised.
 BAKE_SECONDS = 600
@@ -96,25 +94,25 @@ def planned(
     if stage.promote_from is not None:
         giving = giving_stage(client, opened.stage(stage.promote_from).target, stage.target)
         soak = default_soak(opened.release, stage.promote_from) if options.soak is None else options.soak
+    ledger = open_ledger(stage.target, client)
     return PlannedPromotion(
         opened=opened,
         stage=stage,
         client=client,
-        ledger=open_ledger(stage.target, client),
+        ledger=ledger,
         giving=giving,
         soak=soak,
         accepted=options.accepted,
+        clock_offset=timedelta() if ledger is None else ledger.now() - datetime.now(UTC),
     )
 
 
 def check(
     console: Console, progress: Console, plan: PlannedPromotion, options: PromotionOptions
 ) -> Examination:
-    """Run the checks and print their table, with the review; write `plan.md`."""
+    """Run the checks and print their table; write `plan.md`."""
     examination = Examination()
     report(console, examine(plan, examination), progress=progress)
-    if examination.review is not None and examination.review.findings:
-        console.print(Text(text(examination.review, width=console.width)), end="", soft_wrap=True)
     if options.folder is not None:
         options.folder.mkdir(parents=True, exist_ok=True)
         (options.folder / PLAN_FILE).write_text(plan_page(plan, examination))
@@ -135,6 +133,11 @@ def promote(
         wait_for_operations(console, plan)
         # Again: much may have changed meanwhile.
         plan = planned(opened, stage, plan.client, options)
+        if held is None and plan.ledger is not None:
+            raise ChecksFailed(
+                f"stage {stage.name!r} was deployed by another run meanwhile, its first: run this again",
+                1,
+            )
         examination = check(console, progress, plan, options)
         if examination.exit_code:
             raise _refused(plan, examination)
@@ -180,7 +183,7 @@ def deployment_of(
         client=plan.client,
         # The review replaces the CLI's own question.
         arguments=arguments._replace(own=("--require-approval", "never", *arguments.own)),
-        options=Options(invoke=options.invoke, bake_seconds=bake),
+        options=VerificationOptions(invoke=options.invoke, bake_seconds=bake),
         image_digest=None if previous is None else previous.image_digest,
         folder=options.folder,
     )
@@ -229,7 +232,7 @@ def wait_for_soak(console: Console, plan: PlannedPromotion) -> None:
     if record.tar_sha256 != release.tar_sha256 or record.outcome is not Outcome.VERIFIED:
         return
     ends = soak_ends(record, plan.soak)
-    while (left := ends - datetime.now(UTC)) > timedelta():
+    while (left := ends - plan.now()) > timedelta():
         console.print(
             f"release {release.release} serves in {giving.target.name} since {record.ended}; waiting until "
             f"{ends:%H:%M:%S} UTC, see --soak",

@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console
 
-from loraserve.adapters.locked_revisions import missing_revisions
 from loraserve.aws import Client
 from loraserve.check_report import TableLine, report, watched
 from loraserve.doctor.checks import credentials, endpoint, stacks
 from loraserve.doctor.deployment import read
 from loraserve.doctor.diagnosis import answered
 from loraserve.errors import UserError
-from loraserve.finding import Finding, ok, problem, unknown
-from loraserve.images.ecr_copy import image_digest
+from loraserve.finding import Finding, ok
 from loraserve.images.promoted_image import asset_image, taking_repository
+from loraserve.promotion.checks.kept import check_kept_adapters, check_kept_image
 from loraserve.promotion.checks.session import rollout_seconds
 from loraserve.promotion.deployment import DeploymentOrigin, ReleaseDeployment, checks_of, deploy_release
 from loraserve.promotion.settling import SEEDING_SECONDS, settle
@@ -113,12 +112,13 @@ def rollback_lines(
     target = stage.target
     deployment = read(opened.stage_assembly(stage.name))
     served = record_of(ledger, opened.release.release)
+    digests = opened.facts(stage.name).adapter_digests
     checks: tuple[tuple[str, str, Callable[[], Iterable[Finding]]], ...] = (
         ("Account", "credentials", lambda: credentials.check(target, client)),
         ("Stage", "stacks", lambda: stacks.check(deployment, target, client)),
         ("Stage", "endpoint", lambda: endpoint.has_status(deployment, target, client)),
         ("Release", "image", lambda: _image(opened, stage, client, served)),
-        ("Release", "adapters", lambda: _adapters(opened, stage, ledger)),
+        ("Release", "adapters", lambda: check_kept_adapters(ledger, digests)),
     )
     for group, title, check in checks:
         for finding in answered(title, check):
@@ -128,49 +128,9 @@ def rollback_lines(
 def _image(
     opened: OpenedRelease, stage: StageRelease, client: Client, record: DeploymentRecord | None
 ) -> Iterator[Finding]:
-    """Look for the image in the stage's own repository, with the digest that served."""
     if stage.image.asset is None:
         yield ok("image", f"{stage.image.uri}, not copied")
         return
     place = asset_image(opened.stage_assembly(stage.name), stage.target, stage.account, stage.image.asset)
     repository = taking_repository(client, stage.target, stage.account, place.repository)
-    found = image_digest(repository, place.tag)
-    served = None if record is None else record.image_digest
-    if found is None:
-        yield problem(
-            "image",
-            f"{repository} has no image with the tag {place.tag} any more",
-            "name another release with --to, or promote this one again, which copies the image from the "
-            "stage before",
-        )
-    elif served is not None and found != served:
-        yield problem(
-            "image",
-            f"the tag {place.tag} of {repository} has {found} now, and {served} served",
-            "name another release with --to; tags of this repository should never be moved",
-        )
-    else:
-        yield ok("image", f"{found} is in {repository}")
-
-
-def _adapters(opened: OpenedRelease, stage: StageRelease, ledger: Ledger) -> Iterator[Finding]:
-    """Look for the revisions of the release's adapters in the stage's own store, where they expire."""
-    digests = opened.facts(stage.name).adapter_digests
-    missing = missing_revisions(ledger.s3, ledger.bucket, digests)
-    unlocked = [name for name, digest in digests.items() if digest is None]
-    if missing:
-        yield problem(
-            "adapters",
-            f"the revisions of {', '.join(missing)} have expired in the store of {stage.name}, after "
-            "retention_days",
-            "name another release with --to; or publish these adapters again from their source "
-            f"(`python -m loraserve adapters --stage {stage.name} publish`), then run this again",
-        )
-    elif unlocked:
-        yield unknown(
-            "adapters",
-            f"{len(digests) - len(unlocked)} locked ones are in the store; {len(unlocked)} are not locked: "
-            "they are fetched from their sources if they are gone",
-        )
-    else:
-        yield ok("adapters", f"the revisions of all {len(digests)} are in the store")
+    yield from check_kept_image(repository, place.tag, None if record is None else record.image_digest)

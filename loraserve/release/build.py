@@ -25,6 +25,7 @@ from loraserve.review.report.markdown import SUMMARY_BUDGET, markdown
 from loraserve.review.review import review
 from loraserve.review.revisions import export
 from loraserve.review.sides import OF_THE_HEAD, Side
+from loraserve.setup.steps import has_locked_packages
 from stacks.config.base_images import read_lock
 from stacks.config.loading import load_stages
 from stacks.config.promotion_order import chained
@@ -82,7 +83,7 @@ def write_release(assembly: Path, commit: Commit, output: Path) -> Release:
 
 def _check() -> list[str]:
     """Return the names of the stages in the order of the promotion; raises `ReleaseError`."""
-    found = list(_uncommitted())
+    found = list(_differing())
     every = {stage.name: stage for stage in load_stages(ROOT / "stages")}
     names = chained({name: stage.config.promote_from for name, stage in every.items()})
     stages: Sequence[LoadedStage] = [every[name] for name in names]
@@ -94,17 +95,20 @@ def _check() -> list[str]:
     found += problems(stages, read_lock())
     if found:
         lines = "".join(f"\n- {problem}" for problem in found)
-        raise ReleaseError(f"this commit is not released:{lines}")
+        raise ReleaseError(f"no release of this commit; correct the following and commit it:{lines}")
     return names
 
 
-def _uncommitted() -> Iterator[str]:
+def _differing() -> Iterator[str]:
+    """Yield what makes this working copy another one than a clone of its commit."""
     changed = list(uncommitted())
     if changed:
         yield (
             "the working tree differs from its commit, which a release is built from: commit or remove "
             f"{', '.join(changed[:_SHOWN])}{f' and {len(changed) - _SHOWN} more' if changed[_SHOWN:] else ''}"
         )
+    if not has_locked_packages():
+        yield "the installed packages are not those of the lock files: run `make setup`"
 
 
 def _synth(commit: Commit, stages: Sequence[str], folder: Path, assembly: Path) -> None:

@@ -30,18 +30,13 @@ class StoredDocument:
     etag: str
     """Condition of the next write; empty without a `body`."""
     modified: datetime
-    """Time of the last write; without a `body`, of the answer."""
+    """Time of the last write; without a `body` that of the answer."""
     answered: datetime
     """Time of the answer. Both are by S3's clock, so they can be compared on any machine."""
 
 
-class DocumentChanged(Exception):
-    """Another writer has changed the document; the caller's error says what to do."""
-
-    def __init__(self, now: StoredDocument) -> None:
-        """`now` is the document that the other writer left."""
-        super().__init__()
-        self.now = now
+#: The document that a first write replaces.
+ABSENT = StoredDocument(None, "", datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
 
 
 class Documents:
@@ -63,10 +58,11 @@ class Documents:
             return StoredDocument(None, "", answered, answered)
         return StoredDocument(answer["Body"].read(), answer["ETag"], answer["LastModified"], _time(answer))
 
-    def put(self, key: str, body: bytes, replaces: StoredDocument) -> str:
-        """Write a document if it is still the one that `replaces` has; return its ETag.
+    def put(self, key: str, body: bytes, replaces: StoredDocument) -> StoredDocument:
+        """Write a document if it is still the one that it `replaces`, and return what is stored then.
 
-        Idempotent: a write that was done, and whose answer was lost, is done. Raises `DocumentChanged`.
+        That has another `body` if another writer was faster. Idempotent: a write that was done, and whose
+        answer was lost, is done.
         """
         condition = {"IfNoneMatch": "*"} if replaces.body is None else {"IfMatch": replaces.etag}
         for _ in range(_TRIES):
@@ -78,25 +74,24 @@ class Documents:
                 if not (is_conflict(error) or is_absent(error)):
                     raise
                 now = self.get(key)
-                if now.body == body:
-                    return now.etag
                 if now.etag != replaces.etag:
-                    raise DocumentChanged(now) from error
+                    break
                 time.sleep(_SECONDS_BETWEEN)
-                continue
-            return str(answer["ETag"])
-        raise DocumentChanged(now)
+            else:
+                answered = _time(answer)
+                return StoredDocument(body, answer["ETag"], answered, answered)
+        return now
 
-    def delete(self, key: str, seen: StoredDocument) -> None:
-        """Delete a document if it is still the one that `seen` has; raises `DocumentChanged`."""
+    def delete(self, key: str, seen: StoredDocument) -> StoredDocument:
+        """Delete a document if it is still the one that was `seen`, and return what is stored then."""
         try:
-            self.s3.delete_object(Bucket=self.bucket, Key=key, IfMatch=seen.etag)
+            answer = self.s3.delete_object(Bucket=self.bucket, Key=key, IfMatch=seen.etag)
         except self.s3.exceptions.ClientError as error:
-            if is_absent(error):
-                return
-            if is_conflict(error):
-                raise DocumentChanged(self.get(key)) from error
-            raise
+            if not (is_conflict(error) or is_absent(error)):
+                raise
+            return self.get(key)
+        answered = _time(answer)
+        return StoredDocument(None, "", answered, answered)
 
     def keys(self, prefix: str) -> list[str]:
         """List the keys under a prefix, sorted."""

@@ -29,7 +29,7 @@ from loraserve.adapters.open_store import deployed_bucket
 from loraserve.adapters.stage_store import in_parallel
 from loraserve.aws import Client
 from loraserve.errors import NotDeployed, UserError
-from loraserve.release.documents import DocumentChanged, Documents, StoredDocument
+from loraserve.release.documents import ABSENT, Documents, StoredDocument
 from loraserve.release.lock import LOCK_KEY, HeldLock, Lease, StageLock, locked_stage, read_lock
 from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome
 from loraserve.release.release import Release, to_json
@@ -103,12 +103,12 @@ class Ledger:
             known = _parse(CURRENT_KEY, before.body)
             if _started(known) > _started(record):
                 raise self._overtaken(known)
+        # First the history: it has each record that was ever the current one.
         self._append(_record_key(record), body)
         if becomes_current:
-            try:
-                self._documents.put(CURRENT_KEY, body, before)
-            except DocumentChanged as changed:
-                raise self._overtaken(_parse(CURRENT_KEY, changed.now.body or b"")) from changed
+            stored = self._documents.put(CURRENT_KEY, body, before)
+            if stored.body != body:
+                raise self._overtaken(_parse(CURRENT_KEY, stored.body or b""))
 
     def hold(self) -> Hold | None:
         """Return the hold, None if releases may be promoted; raises `LedgerError`."""
@@ -121,21 +121,17 @@ class Ledger:
         if known is not None and (known.reason, known.by) == (reason, by):
             return known
         hold = Hold(reason=reason, by=by, since=before.answered)
-        try:
-            self._documents.put(HOLD_KEY, to_json(hold), before)
-        except DocumentChanged as changed:
-            raise self._hold_changed() from changed
+        body = to_json(hold)
+        if self._documents.put(HOLD_KEY, body, before).body != body:
+            raise self._hold_changed()
         return hold
 
     def resume(self) -> Hold | None:
         """End the hold and return it, None if there was none."""
         stored = self._read(HOLD_KEY)
         hold = self._parsed_hold(stored)
-        if hold is not None:
-            try:
-                self._documents.delete(HOLD_KEY, stored)
-            except DocumentChanged as changed:
-                raise self._hold_changed() from changed
+        if hold is not None and self._documents.delete(HOLD_KEY, stored).body is not None:
+            raise self._hold_changed()
         return hold
 
     def lock(
@@ -155,13 +151,10 @@ class Ledger:
     def unlock(self) -> bool:
         """Remove the lock; return whether there was one. Its holder ends before its next change."""
         stored = self._read(LOCK_KEY)
-        while stored.body is not None:
-            try:
-                self._documents.delete(LOCK_KEY, stored)
-                return True
-            except DocumentChanged as changed:  # its holder renewed it, or has ended
-                stored = changed.now
-        return False
+        is_locked = stored.body is not None
+        while stored.body is not None:  # its holder may renew it meanwhile
+            stored = self._documents.delete(LOCK_KEY, stored)
+        return is_locked
 
     def upload(self, release: Release, archive: Path) -> None:
         """Store a release, and delete the archives of those that were deployed before the last ones.
@@ -194,12 +187,10 @@ class Ledger:
         return list(dict.fromkeys(release for release in deployed if release != _BY_HAND))[:KEPT_RELEASES]
 
     def _append(self, key: str, body: bytes) -> None:
-        try:
-            self._documents.put(key, body, StoredDocument(None, "", datetime.now(UTC), datetime.now(UTC)))
-        except DocumentChanged as changed:
+        if self._documents.put(key, body, ABSENT).body != body:
             raise LedgerError(
                 f"{key} is another deployment's record: two started in the same second; run this again"
-            ) from changed
+            )
 
     def _read(self, key: str) -> StoredDocument:
         try:

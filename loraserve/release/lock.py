@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.store.layout import RELEASES_PREFIX
 from loraserve.errors import UserError
-from loraserve.release.documents import DocumentChanged, Documents, StoredDocument
+from loraserve.release.documents import Documents, StoredDocument
 from loraserve.release.record import DeploymentKind
 from loraserve.release.release import to_json
 
@@ -51,7 +51,7 @@ class Lease:
     renewal_seconds: float = 30
 
 
-class Holder(BaseModel):
+class LockHolder(BaseModel):
     """The content of the lock."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -86,7 +86,7 @@ class Holder(BaseModel):
 class StageLock:
     """A lock as it is stored."""
 
-    holder: Holder
+    holder: LockHolder
     expires: datetime
     """By S3's clock, unless it is renewed."""
     is_expired: bool
@@ -95,7 +95,7 @@ class StageLock:
 class HeldLock:
     """The lock while this process holds it."""
 
-    def __init__(self, documents: Documents, holder: Holder, stage: str, stored: StoredDocument) -> None:
+    def __init__(self, documents: Documents, holder: LockHolder, stage: str, stored: StoredDocument) -> None:
         """`stored` is the lock as it was written for the `holder`."""
         self._documents = documents
         self._holder = holder
@@ -112,19 +112,16 @@ class HeldLock:
         """Renew the lock now, before a change; raises `LockLost`, or boto3's errors without an answer."""
         with self._one_at_a_time:
             renewed = self._holder.model_copy(update={"renewals": self._holder.renewals + 1})
-            try:
-                self._stored = _write(self._documents, renewed, self._stored)
-            except DocumentChanged as changed:
-                raise self._lost(changed.now) from changed
-            self._holder = renewed
+            body = to_json(renewed)
+            stored = self._documents.put(LOCK_KEY, body, self._stored)
+            if stored.body != body:
+                raise self._lost(stored)
+            self._holder, self._stored = renewed, stored
 
     def release(self) -> None:
         """Remove the lock, unless another run has it by now."""
         with self._one_at_a_time:
-            try:
-                self._documents.delete(LOCK_KEY, self._stored)
-            except DocumentChanged:
-                return
+            self._documents.delete(LOCK_KEY, self._stored)
 
     def _lost(self, now: StoredDocument) -> LockLost:
         other = read_lock(now)
@@ -183,7 +180,7 @@ def acquire(
 ) -> HeldLock:
     """Acquire the stage's lock without its renewal; see `locked_stage`."""
     seen = documents.get(LOCK_KEY)
-    holder = Holder(
+    holder = LockHolder(
         kind=kind, release=release, run=run, user=_user(), host=socket.gethostname(), machine=_machine(),
         pid=os.getpid(), started=seen.answered, lease_seconds=(lease or Lease()).seconds,
         token=uuid.uuid4().hex,
@@ -191,15 +188,15 @@ def acquire(
     lock = read_lock(seen)
     if lock is not None and not _is_free(lock, holder):
         raise _taken(stage, lock)
-    try:
-        stored = _write(documents, holder, seen)
-    except DocumentChanged as changed:
-        winner = read_lock(changed.now)
+    body = to_json(holder)
+    stored = documents.put(LOCK_KEY, body, seen)
+    if stored.body != body:
+        winner = read_lock(stored)
         if winner is None:
             raise StageLocked(
                 f"stage {stage!r}: another run had the lock at the same time and has ended; run this again"
-            ) from changed
-        raise _taken(stage, winner) from changed
+            )
+        raise _taken(stage, winner)
     return HeldLock(documents, holder, stage, stored)
 
 
@@ -208,7 +205,7 @@ def read_lock(stored: StoredDocument) -> StageLock | None:
     if stored.body is None:
         return None
     try:
-        holder = Holder.model_validate_json(stored.body)
+        holder = LockHolder.model_validate_json(stored.body)
     except ValidationError as error:
         raise StageLocked(
             f"{LOCK_KEY} is of another version of this program: wait for the end of its run, or remove the "
@@ -218,13 +215,7 @@ def read_lock(stored: StoredDocument) -> StageLock | None:
     return StageLock(holder, expires, is_expired=stored.answered >= expires)
 
 
-def _write(documents: Documents, holder: Holder, replaces: StoredDocument) -> StoredDocument:
-    body = to_json(holder)
-    etag = documents.put(LOCK_KEY, body, replaces)
-    return StoredDocument(body, etag, replaces.modified, replaces.answered)
-
-
-def _is_free(lock: StageLock, by: Holder) -> bool:
+def _is_free(lock: StageLock, by: LockHolder) -> bool:
     """Return whether a lock may be taken over: by a run `by` of this process."""
     holder = lock.holder
     if lock.is_expired:

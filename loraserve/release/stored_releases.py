@@ -11,7 +11,7 @@ from pathlib import Path
 
 from adapters.store.layout import RELEASES_PREFIX
 from adapters.store.s3 import is_absent
-from loraserve.release.documents import DocumentChanged, Documents
+from loraserve.release.documents import Documents
 from loraserve.release.release import ARCHIVE_FILE, RELEASE_FILE, Release, ReleaseError
 
 
@@ -29,11 +29,8 @@ def store_release(documents: Documents, stage: str, release: Release, archive: P
     if stored.body is None:
         # An archive without its description is that of an interrupted upload.
         documents.s3.upload_file(str(archive), documents.bucket, _key(release.release, ARCHIVE_FILE))
-        try:
-            documents.put(key, body, stored)
-        except DocumentChanged as changed:
-            stored = changed.now
-    if stored.body not in (None, body):
+        stored = documents.put(key, body, stored)
+    if stored.body != body:
         raise ReleaseError(
             f"stage {stage!r} has another release {release.release}, with other bytes; build the release "
             "from a new commit"

@@ -21,9 +21,15 @@ from loraserve.setup.isolated import AUDITOR, CLIENTS, SCANNER
 from loraserve.setup.packages import install, pins
 from loraserve.setup.paths import PYTHON, ROOT, VENV
 from loraserve.setup.processes import run
-from loraserve.setup.stamps import step
+from loraserve.setup.stamps import is_done, step
 
 _INTERRUPTED = 130
+#: The steps that install what synthesizes a stage, with the files that they are made from.
+_PACKAGES, _CLI = "packages", "node and the CDK CLI"
+_SYNTH = {
+    _PACKAGES: ("requirements.txt",),
+    _CLI: ("package-lock.json", "requirements.txt", str(Path(cdk_cli.__file__).relative_to(ROOT))),
+}
 
 
 def set_up(level: str) -> None:
@@ -53,14 +59,16 @@ def set_up(level: str) -> None:
     sys.exit(done.returncode)
 
 
+def has_locked_packages() -> bool:
+    """Return whether a synth runs with the packages that the lock files name."""
+    return all(is_done(VENV, title, files) for title, files in _SYNTH.items())
+
+
 def _deploy() -> None:
     step("virtual environment", [], lambda: environment.make(VENV))
     # The first import writes the bytecode, unless PYTHONDONTWRITEBYTECODE is set.
-    _packages("packages", "requirements.txt", bytecode=sys.dont_write_bytecode)
-    here = str(Path(cdk_cli.__file__).relative_to(ROOT))
-    step(
-        "node and the CDK CLI", ["package-lock.json", "requirements.txt", here], lambda: cdk_cli.install(ROOT)
-    )
+    _packages(_PACKAGES, *_SYNTH[_PACKAGES], bytecode=sys.dont_write_bytecode)
+    step(_CLI, _SYNTH[_CLI], lambda: cdk_cli.install(ROOT))
 
 
 def _laptop() -> None:

@@ -20,6 +20,7 @@ from container.gateway.settings import Settings
 from loraserve.aws import Client
 from loraserve.client import EndpointClient, Generation, InvocationError, runtime_config
 from loraserve.doctor.answers import REFUSALS
+from loraserve.errors import UserError
 from loraserve.finding import Finding, ok, problem, unknown, warning
 from loraserve.verify.adapters import shown
 from loraserve.verify.expected import Expected
@@ -37,7 +38,7 @@ _PROMPT, _TOKENS = "[INST] Say hello. [/INST]", 8
 _NO_ADAPTER = "verification/not-published"
 
 
-class _Denied(Exception):
+class _Denied(UserError):
     """The credentials lack the permission to invoke."""
 
 

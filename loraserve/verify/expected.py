@@ -1,4 +1,4 @@
-"""What a stage should be: by a release, or by the stacks that were deployed by hand."""
+"""Expected state of a stage: by a release, by an assembly, or by the stacks that are deployed."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class ExpectedStack:
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What a stage should be."""
+    """Expected state of a stage."""
 
     stacks: Mapping[str, ExpectedStack]
     """By name within the stage, e.g. `Serving`."""
     adapters: Mapping[str, str | None] | None
-    """Published names, each with its content digest or None if the manifest has none; None for whatever the
-    registry has."""
+    """Published names, each with its content digest or None if the manifest has none; None: not
+    compared."""
     image_digest: str | None
     """`sha256:…` of the container's image; None: not compared."""
     release: str | None
@@ -40,7 +40,7 @@ class Expected:
 
     @property
     def title(self) -> str:
-        """What is expected, in a few words."""
+        """Origin of the expectation, e.g. `release 2026-11-27-1a2b3c4`."""
         return "the deployment" if self.release is None else f"release {self.release}"
 
     def resources(self, kind: str) -> Iterator[Mapping[str, Any]]:

@@ -30,7 +30,7 @@ ENDING = Ending("the stage is not as it was deployed", "the stage is as it was d
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class VerificationOptions:
     """Extent of a verification."""
 
     invoke: bool = True
@@ -50,7 +50,7 @@ def verify(
     client: Client,
     expected: Expected,
     *,
-    options: Options | None = None,
+    options: VerificationOptions | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[TableLine]:
     """Check the stage, and yield each line as soon as it is known.
@@ -58,7 +58,7 @@ def verify(
     Nothing is changed; `options.invoke` sends a few requests to the endpoint. `say` gets a line about each
     longer wait. An error of AWS is a finding `unknown` and ends the check that it came from.
     """
-    chosen, began = options or Options(), datetime.now(UTC)
+    chosen, began = options or VerificationOptions(), datetime.now(UTC)
     selection = Selection(sample=chosen.sample, since=chosen.since)
     watch = Watch(bake_seconds=chosen.bake_seconds, since=chosen.since)
     checks: list[tuple[str, str, Callable[[], Iterable[Finding]]]] = [

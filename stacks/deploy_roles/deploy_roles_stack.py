@@ -63,20 +63,19 @@ class DeployRolesStack(cdk.Stack):
     def _create_roles(self, stage: RoleStage) -> None:
         target, rights = stage.target, Rights(self, stage)
         read = self._policy(f"{target.id}Read", rights.reading())
-        change = self._policy(f"{target.id}Change", rights.changing())
         drift = self._policy(f"{target.id}Drift", [rights.drift()])
+        change = self._policy(f"{target.id}Change", rights.changing())
         environment, session = target.name, stage.session_seconds
-        self._job_role(
-            stage, f"{environment}-plan", plan_role_name(target), _PLAN_SECONDS, policies=[read, drift]
-        )
-        self._job_role(stage, environment, deploy_role_name(target), session, policies=[read, change])
+        reading, all_of_them = [read, drift], [read, drift, change]
+        self._job_role(stage, f"{environment}-plan", plan_role_name(target), _PLAN_SECONDS, policies=reading)
+        self._job_role(stage, environment, deploy_role_name(target), session, policies=all_of_them)
         if self._pipeline.rollback_role:
             self._job_role(
                 stage,
                 f"{environment}-rollback",
                 rollback_role_name(target),
                 session,
-                policies=[read, change],
+                policies=all_of_them,
             )
         if stage.takers:
             self._pull_role(stage, rights)

@@ -6,6 +6,7 @@ The stages have the sample base model, six sample adapters and `image: asset`. T
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 import subprocess
@@ -13,7 +14,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,13 @@ import yaml
 from benchmarks.null_engine import install_as_vllm
 from laptop_cloud.cloud import Cloud, LaptopCloud
 from loraserve.cdk import cdk
+from stacks.config.loading import load_stage
+from stacks.config.pipeline_config import ISSUER, PipelineConfig
 from stacks.config.stage_target import StageTarget
-from stacks.deploy_roles.names import pull_role_name
+from stacks.deploy_roles.deploy_roles_stack import AUDIENCE, STACK_NAME
+from stacks.deploy_roles.names import deploy_role_name
 from stacks.project import ROOT
+from tests.harness.roles import REPOSITORY, role_templates
 from tests.harness.tiny_docker import BUILDS
 from tests.harness.working_copy import working_copy
 
@@ -64,13 +68,33 @@ class Promotion:
         return StageTarget(name=stage, account=ACCOUNTS[stage], region=REGION)
 
     def client(self, stage: str, service: str) -> Any:
-        """Return a client with the credentials of a stage's account."""
+        """Return a client with the credentials of the root of a stage's account."""
         return self.cloud.client(service, account=ACCOUNTS[stage])
 
+    def credentials(self, stage: str) -> dict[str, str]:
+        """Return the variables of a job in a stage's environment: a session of its role that deploys."""
+        claims = {
+            "iss": f"https://{ISSUER}",
+            "aud": AUDIENCE,
+            "sub": f"repo:{REPOSITORY}:environment:{stage}",
+        }
+        token = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+        given = self.cloud.client("sts").assume_role_with_web_identity(
+            RoleArn=f"arn:aws:iam::{ACCOUNTS[stage]}:role/{deploy_role_name(self.target(stage))}",
+            RoleSessionName="run",
+            WebIdentityToken=f"e30.{token}.c2ln",
+        )["Credentials"]
+        return {
+            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": given["SessionToken"],
+        }
+
     def environment(self, stage: str, **variables: str) -> dict[str, str]:
-        """Return the environment of a person with the credentials of a stage's account."""
+        """Return the environment of a job in a stage's environment."""
         return {
             **self.cloud.environment_of(ACCOUNTS[stage]),
+            **self.credentials(stage),
             "PYTHONPATH": str(self.clone),
             "CDK_DOCKER": str(self.folder / "docker"),
             "TINY_DOCKER": str(self.folder),
@@ -87,7 +111,7 @@ class Promotion:
         return [sys.executable, "-m", "loraserve", *arguments]
 
     def run(self, stage: str, *arguments: str, status: int = 0, **variables: str) -> str:
-        """Run `loraserve ARGUMENTS` with a stage's credentials; return what it prints.
+        """Run `loraserve ARGUMENTS` as a job of a stage; return what it prints.
 
         Raises `CommandFailed` if its exit status is another one.
         """
@@ -108,48 +132,41 @@ class Promotion:
         return done.stdout
 
     def prepare_accounts(self) -> None:
-        """Bootstrap each account with the CDK CLI's template; give it a quota and the role for images."""
+        """Bootstrap each account with the CDK CLI's template; give it a quota and the pipeline's roles."""
         template = cdk(
             "bootstrap",
             "--show-template",
-            environment=self.environment("dev"),
+            environment=self.cloud.environment,
             output=self.folder / "cdk.out",
         )
         for stage, account in ACCOUNTS.items():
-            cloudformation = self.client(stage, "cloudformation")
-            cloudformation.create_stack(
-                StackName="CDKToolkit",
-                TemplateBody=template,
-                Capabilities=["CAPABILITY_NAMED_IAM"],
-                Parameters=[
-                    {"ParameterKey": key, "ParameterValue": value} for key, value in _BOOTSTRAP.items()
-                ],
-            )
-            cloudformation.get_waiter("stack_create_complete").wait(
-                StackName="CDKToolkit", WaiterConfig={"Delay": 1}
-            )
+            self._create_stack(stage, "CDKToolkit", template, _BOOTSTRAP)
             self.cloud.grant_quota(f"{INSTANCE_TYPE} for endpoint usage", 20, account=account)
-        for giving, taking in pairwise(ACCOUNTS):
-            self._let_pull(giving, taking)
+        self._add_roles()
 
-    def _let_pull(self, giving: str, taking: str) -> None:
-        """Create the role with which a stage finds the store of the stage before, and reads its images."""
-        target, account = self.target(giving), ACCOUNTS[giving]
-        iam, name = self.client(giving, "iam"), pull_role_name(target)
-        stacks = f"arn:aws:cloudformation:{REGION}:{account}:stack/{target.stack_name('AdapterStore')}/*"
-        repository = f"arn:aws:ecr:{REGION}:{account}:repository/cdk-*"
-        taker = {"AWS": f"arn:aws:iam::{ACCOUNTS[taking]}:root"}
-        trusted = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": taker}
-        given = [
-            {"Effect": "Allow", "Action": "cloudformation:DescribeStacks", "Resource": stacks},
-            {
-                "Effect": "Allow",
-                "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
-                "Resource": repository,
-            },
-        ]
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(trusted))
-        iam.put_role_policy(RoleName=name, PolicyName="pull", PolicyDocument=_policy(*given))
+    def _add_roles(self) -> None:
+        """Create the pipeline's roles from the templates of `make roles`, and GitHub's OIDC provider."""
+        stages = [load_stage(self.clone / "stages" / f"{stage}.yaml") for stage in ACCOUNTS]
+        providers = [f"arn:aws:iam::{account}:oidc-provider/{ISSUER}" for account in ACCOUNTS.values()]
+        pipeline = PipelineConfig(repository=REPOSITORY, existing_providers=providers)
+        templates = role_templates(self.folder / "roles", pipeline, stages)
+        for stage, account in ACCOUNTS.items():
+            # The laptop cloud's CloudFormation has no type for it.
+            self.client(stage, "iam").create_open_id_connect_provider(
+                Url=f"https://{ISSUER}", ClientIDList=[AUDIENCE]
+            )
+            self._create_stack(stage, STACK_NAME, json.dumps(templates[account]), {})
+
+    def _create_stack(self, stage: str, name: str, template: str, parameters: Mapping[str, str]) -> None:
+        cloudformation = self.client(stage, "cloudformation")
+        cloudformation.create_stack(
+            StackName=name,
+            TemplateBody=template,
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": parameters[key]} for key in parameters],
+        )
+        waiter = cloudformation.get_waiter("stack_create_complete")
+        waiter.wait(StackName=name, WaiterConfig={"Delay": 1})
 
     def edit(self, stage: str, **keys: Any) -> None:
         """Replace keys of a stage file."""
@@ -232,10 +249,6 @@ def promotion(folder: Path, *, enforce_iam: bool = True) -> Iterator[Promotion]:
         )
         program.chmod(0o755)
         yield made
-
-
-def _policy(*statements: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 def _write_stages(made: Promotion) -> None:

@@ -900,7 +900,8 @@ def test_options_that_cannot_be_used_are_usage_errors(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["list", "show", "validate", "publish", "rollback", "remove", "verify", "gc"]
+    "command",
+    ["list", "show", "validate", "publish", "rollback", "remove", "verify", "lock", "compare", "gc"],
 )
 def test_each_command_teaches_with_an_example(command: str) -> None:
     result = CliRunner().invoke(app, ["adapters", command, "--help"], env={"COLUMNS": "200"})

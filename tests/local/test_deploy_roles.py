@@ -250,6 +250,48 @@ def test_the_roles_change_no_roles_and_no_resources_themselves(accounts: Account
     refused(lambda: client("ecr").delete_repository(repositoryName=assets(PROD), force=True))
 
 
+SERVING = {"StackName": PROD.stack_name("Serving")}
+SCALING = {"ServiceNamespace": "sagemaker"}
+#: Calls of checks and verification, by service. What they name need not exist: refused is what counts.
+READS: list[tuple[str, str, dict[str, Any]]] = [
+    ("cloudformation", "describe_stacks", {}),
+    ("cloudformation", "get_template", SERVING),
+    ("cloudformation", "describe_stack_resource", {**SERVING, "LogicalResourceId": "EndpointConfig"}),
+    ("cloudformation", "list_stack_resources", SERVING),
+    ("cloudformation", "detect_stack_drift", SERVING),
+    ("cloudwatch", "describe_alarms", {}),
+    ("cloudwatch", "describe_alarm_history", {}),
+    ("application-autoscaling", "describe_scalable_targets", SCALING),
+    ("application-autoscaling", "describe_scaling_policies", SCALING),
+    ("application-autoscaling", "describe_scheduled_actions", SCALING),
+    ("ssm", "get_parameter", {"Name": "/cdk-bootstrap/hnb659fds/version"}),
+    ("ecr", "describe_repositories", {"repositoryNames": [assets(PROD)]}),
+    ("s3", "head_bucket", {"Bucket": bucket_name(PROD)}),
+]
+CHANGES: list[tuple[str, str, dict[str, Any]]] = [
+    ("cloudformation", "update_termination_protection", {**SERVING, "EnableTerminationProtection": False}),
+]
+
+
+def is_refused(client: Client, service: str, operation: str, arguments: dict[str, Any]) -> bool:
+    try:
+        getattr(client(service), operation)(**arguments)
+    except ClientError as error:
+        return error.response["Error"]["Code"] in {"AccessDenied", "AccessDeniedException", "403"}
+    return False
+
+
+def test_every_call_of_the_flow_is_allowed_and_a_plan_changes_nothing(accounts: Accounts) -> None:
+    deploy, plan = accounts.job("Deploy", PROD), accounts.job("Plan", PROD)
+    assert [call for call in (*READS, *CHANGES) if is_refused(deploy, *call)] == []
+    assert [call for call in READS if is_refused(plan, *call)] == []
+    assert [call for call in CHANGES if not is_refused(plan, *call)] == []
+    other = accounts.job("Deploy", STAGING)
+    named = [call for call in (*READS, *CHANGES) if "Prod" in str(call[2])]
+    # The same names in another account are its own, and not those of its stage.
+    assert [call for call in named if not is_refused(other, *call)] == []
+
+
 def test_the_key_is_used_through_s3_alone_and_by_its_tag(accounts: Accounts) -> None:
     kms, s3 = accounts.root(PROD, "kms"), accounts.root(PROD, "s3")
     own, other = (

@@ -155,20 +155,38 @@ def test_a_broken_glass_is_in_the_record(ledger: Ledger, deployment: Callable[..
     assert (made.kind, made.reason) == (DeploymentKind.BREAK_GLASS, "the pipeline is down")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--break-glass", ""]])
-def test_a_stage_that_takes_releases_is_not_deployed_by_hand_without_a_reason(
-    monkeypatch: pytest.MonkeyPatch, arguments: list[str]
-) -> None:
+@pytest.fixture
+def in_a_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`prod` takes releases of `staging`."""
     load = loading.load_stages
 
-    def in_a_chain(*given: Any) -> list[Any]:
+    def changed(*given: Any) -> list[Any]:
         [stage] = load(*given)
-        return [
-            stage.model_copy(update={"config": stage.config.model_copy(update={"promote_from": "staging"})})
-        ]
+        config = stage.config.model_copy(update={"promote_from": "staging"})
+        return [stage.model_copy(update={"config": config})]
 
-    monkeypatch.setattr(loading, "load_stages", in_a_chain)
+    monkeypatch.setattr(loading, "load_stages", changed)
+
+
+@pytest.mark.usefixtures("in_a_chain")
+@pytest.mark.parametrize("arguments", [[], ["--break-glass", ""]])
+def test_a_stage_that_takes_releases_is_not_deployed_by_hand_without_a_reason(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, ["deploy", "prod", *arguments])
     assert done.exit_code == 1
     assert "stage 'prod' takes releases that were verified in 'staging'" in done.output
     assert "--break-glass 'REASON'" in done.output
+
+
+@pytest.mark.usefixtures("in_a_chain")
+def test_with_a_reason_it_is_deployed_and_the_reason_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[DeploymentByHand] = []
+
+    def recorded(_: Console, deployment: DeploymentByHand) -> None:
+        begun.append(deployment)
+        raise StageLocked("by another; wait for its end")
+
+    monkeypatch.setattr(by_hand, "recorded", recorded)
+    reason = "the pipeline is down"
+    done = CliRunner().invoke(app, ["deploy", "prod", "--skip-doctor", "--break-glass", reason])
+    assert "by another" in done.output
+    assert [(each.takes_releases, each.reason) for each in begun] == [(True, reason)]

@@ -141,10 +141,10 @@ def elsewhere(ledger: Ledger, *, run: str = "", seconds: float = 120) -> None:
 
 
 def test_a_lock_of_another_machine_is_free_when_it_expires(ledger: Ledger) -> None:
-    elsewhere(ledger, seconds=2)
+    elsewhere(ledger, seconds=5)
     with pytest.raises(StageLocked), ledger.lock(PROMOTION, release="r1"):
         pass
-    time.sleep(3)
+    time.sleep(6)
     with ledger.lock(PROMOTION, release="r1"):
         pass
 
@@ -164,8 +164,8 @@ def test_two_runs_by_hand_are_not_the_same_run(ledger: Ledger) -> None:
 
 
 def test_a_lock_is_renewed_while_it_is_held(ledger: Ledger) -> None:
-    with ledger.lock(PROMOTION, release="r1", lease=Lease(seconds=2, renewal_seconds=0.5)):
-        time.sleep(3.5)
+    with ledger.lock(PROMOTION, release="r1", lease=Lease(seconds=4, renewal_seconds=0.5)):
+        time.sleep(5.5)
         lock = ledger.locked_by()
     assert lock is not None
     assert lock.holder.renewals >= 3
@@ -259,7 +259,7 @@ def test_one_run_holds_the_lock_whatever_the_order_of_requests(
     laptop_client: Callable[[str], Any],
 ) -> None:
     LockMachine.s3 = laptop_client("s3")
-    run_state_machine_as_test(LockMachine, settings=settings(max_examples=25, stateful_step_count=15))
+    run_state_machine_as_test(LockMachine, settings=settings(max_examples=12, stateful_step_count=15))
 
 
 # Records
@@ -312,7 +312,7 @@ def test_a_write_whose_answer_was_lost_is_done(ledger: Ledger) -> None:
     documents, body = ledger._documents, to_json(record("r1", 1))
     absent = documents.get(CURRENT_KEY)
     first = documents.put(CURRENT_KEY, body, absent)
-    assert documents.put(CURRENT_KEY, body, absent) == first
+    assert documents.put(CURRENT_KEY, body, absent).etag == first.etag
 
 
 def test_a_record_of_the_same_second_and_release_is_not_overwritten(ledger: Ledger) -> None:

@@ -7,24 +7,33 @@ real gateway.
 from __future__ import annotations
 
 import io
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from adapters.store.layout import revision_of
 from container.gateway.telemetry import names
 from laptop_cloud.cloud import LaptopCloud
 from loraserve.cdk import CdkError
 from loraserve.cdk_arguments import cdk_arguments
 from loraserve.client import EndpointClient, InvocationError
 from loraserve.deploy import deploy
-from loraserve.deployed import check_answers, check_metrics
+from loraserve.finding import State
+from loraserve.verify.capacity import check_capacity
+from loraserve.verify.expected import expected_of_assembly, expected_of_stacks
+from loraserve.verify.registry import read_registry
+from loraserve.verify.repair import repair
+from loraserve.verify.serving import SilentRollback
+from loraserve.verify.verification import verify
 from samples.problems import SEED_PROBLEM, check
 from stacks.serving.serving_stack import VARIANT
 from tests.harness.waiting import wait_until
@@ -33,7 +42,7 @@ from tests.local.updates.served import ClientThreads
 from tests.local.updates.stage import Stage
 
 CONTAINER = [sys.executable, "-m", "tests.contract.lorax_container", "serve"]
-FIRST, SECOND = "localhost/first:1", "localhost/second:1"
+FIRST, SECOND, BROKEN = "localhost/first:1", "localhost/second:1", "localhost/broken:1"
 REGISTRY_CACHE_S = 0.5
 FILE: dict[str, Any] = {
     "account": "000000000000",
@@ -57,8 +66,15 @@ FILE: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaptopCloud]:
-    images = {"localhost/first": CONTAINER, "localhost/second": CONTAINER}
+def cause_is_ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file without which the image `BROKEN` does not start."""
+    return tmp_path_factory.mktemp("broken") / "cause-is-ended"
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory, cause_is_ended: Path) -> Iterator[LaptopCloud]:
+    broken = ["sh", "-c", f"test -e {cause_is_ended} && exec {shlex.join(CONTAINER)}"]
+    images = {"localhost/first": CONTAINER, "localhost/second": CONTAINER, "localhost/broken": broken}
     with LaptopCloud(tmp_path_factory.mktemp("laptop"), images=images) as running:
         yield running
 
@@ -182,24 +198,12 @@ def test_a_deployed_stage_is_verified(lab: Stage) -> None:
 
 
 def test_an_adapter_that_answers_with_another_revision_is_found(lab: Stage) -> None:
-    digests = {name: entry.digest for name, entry in lab.entries().items()}
+    registry = read_registry(lab.loaded.target, lab.boto3)
+    digests = {name: entry.digest for name, entry in registry.entries.items()}
     assert problems(lab, adapters=digests) == []
     wrong = problems(lab, adapters=digests | {"otter": "0" * 64})
     answered = f"otter is answered by otter@{revision_of(digests['otter'])}, and its revision is 0000"
     assert any(found.startswith(answered) for found in wrong)
-
-
-def test_a_fleet_that_is_no_longer_scaled_is_found(lab: Stage) -> None:
-    scaling = lab.boto3("application-autoscaling")
-    own = {
-        "ServiceNamespace": "sagemaker",
-        "ResourceId": f"endpoint/{lab.endpoint}/variant/{VARIANT}",
-        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-    }
-    [target] = scaling.describe_scalable_targets(**own_only(own))["ScalableTargets"]
-    policies = scaling.describe_scaling_policies(**own_only(own))["ScalingPolicies"]
-    scaling.deregister_scalable_target(**own)
-    assert problems(lab) == [f"{own['ResourceId']} is not registered: the fleet does not scale"]
 
 
 def make_deploy(stage: Stage, run: Callable[..., object]) -> str:
@@ -281,6 +285,10 @@ def test_make_deploy_takes_autoscaling_away_for_another_instance_type(lab: Stage
         assert "--ci" in arguments, "a global option is of every call"
         lab.cdk(*arguments)
         limits.append((arguments[0], lab.limits()))
+        if arguments[0] == "destroy":
+            expected = expected_of_assembly(lab.assembly, lab.loaded.target)
+            found = list(check_capacity(lab.loaded.target, lab.boto3, expected))
+            assert [one.check for one in found if one.state is State.PROBLEM] == ["autoscaling"]
 
     with lab.callers() as callers:
         output = make_deploy(lab, run)
@@ -380,6 +388,54 @@ def test_a_fleet_that_cannot_load_adapters_is_rolled_back(lab: Stage) -> None:
     lab.write(file)
     assert f"alarm {lab.endpoint}-failing-adapters is in state ALARM" in said(failed.value)
     assert lab.config() == config
+
+
+def silently_rolled_back(lab: Stage, cloud: LaptopCloud, *, keeps_config: bool) -> str:
+    """Deploy an image that does not start, with CloudFormation's report that it does; return the error."""
+    cloud.hide_rollbacks(keeps_config=keeps_config)
+    with pytest.raises(SilentRollback) as found:
+        make_deploy(lab, lab.cdk)
+    cloud.hide_rollbacks(False)
+    assert lab.status("Serving") == "UPDATE_COMPLETE"
+    return str(found.value)
+
+
+def test_a_rollback_that_cloudformation_does_not_report_is_found_and_repaired(
+    cloud: LaptopCloud, lab: Stage, cause_is_ended: Path
+) -> None:
+    config = lab.config()
+    lab.edit(image=BROKEN)
+    said = silently_rolled_back(lab, cloud, keeps_config=True)
+    assert f"serves the config {config}, which still exists" in said
+    assert lab.described().get("FailureReason") is None
+    assert problems(lab) == [said.partition(": a plain deployment")[0]]
+    cause_is_ended.touch()
+    repair(Console(file=io.StringIO()), lab.loaded.target, lab.boto3)
+    assert lab.config() != config
+    assert problems(lab) == []
+    [kept] = lab.sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+    lab.sagemaker.delete_endpoint_config(EndpointConfigName=config)
+    lab.sagemaker.delete_model(ModelName=kept["ModelName"])
+
+
+def test_an_endpoint_whose_config_is_deleted_is_deployed_again(
+    cloud: LaptopCloud, lab: Stage, cause_is_ended: Path
+) -> None:
+    config = lab.config()
+    cause_is_ended.unlink()
+    lab.edit(engine={"default_new_tokens": 66})
+    assert f"serves the config {config}, which is deleted" in silently_rolled_back(
+        lab, cloud, keeps_config=False
+    )
+    assert config not in definitions(lab)[1]
+    cause_is_ended.touch()
+    lab.edit(engine={"default_new_tokens": 67})
+    with lab.callers() as callers:
+        output = make_deploy(lab, lab.cdk)
+    assert callers.lost == []
+    assert callers.tokens[-1] == 67
+    assert f"the unknown type of a deleted config becomes {lab.file['endpoint']['instance_type']}" in output
+    assert problems(lab) == []
 
 
 def test_a_protected_stage_cannot_be_destroyed(cloud: LaptopCloud, lab: Stage) -> None:

@@ -74,6 +74,11 @@ class Workshop:
 
     def _side(self, change: Change, side: Edits) -> CloudAssembly:
         content = yaml.safe_load((STAGES / f"{change.of}.yaml").read_text())
+        if any(
+            given is not None for given in (change.both_adapters, change.base.adapters, change.head.adapters)
+        ):
+            # The stage file's own manifest is a lock; that of a change may have any source.
+            content.pop("adapters_locked", None)
         content = with_keys(with_keys(content, change.both), side.stage)
         adapters = change.both_adapters if side.adapters is None else side.adapters
         assembly = self.synthesized(side.name or change.of, content, adapters)

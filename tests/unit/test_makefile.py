@@ -21,7 +21,7 @@ def test_help_lists_each_command_with_a_sentence() -> None:
     assert all(len(line.split()) > 3 for line in listed.values())
 
 
-@pytest.mark.parametrize("target", ["bootstrap", "doctor", "deploy", "destroy"])
+@pytest.mark.parametrize("target", ["bootstrap", "roles", "doctor", "deploy", "destroy"])
 def test_a_command_on_a_stage_asks_for_it_before_anything_is_installed(target: str) -> None:
     done = subprocess.run(
         ["make", target], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False

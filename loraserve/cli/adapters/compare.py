@@ -16,7 +16,7 @@ def command(
     taking_profile: Annotated[str | None, typer.Option(help="AWS CLI profile of the second stage.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the adapters that two stages serve.
+    """Compare the adapters of two stages.
 
     Exit code 1 if they differ in a way that the manifest of the second one does not declare.
 

@@ -24,7 +24,9 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Point a name to an earlier revision, also after it was removed; or all names of an earlier lock.
+    """Point a name, or all names of a lock, to an earlier revision.
+
+    A name that was removed is published again.
 
     Example: python -m loraserve adapters rollback otter --to 4f1b5a0c6c7d8e9f
     """

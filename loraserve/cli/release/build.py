@@ -21,7 +21,9 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build the release of the last commit: all stages of a promotion, once.
+    """Build the release of the last commit.
+
+    It has all stages of a promotion, synthesized once.
 
     A stage is in the release if `promote_from` connects it with another one. The release is release.tar, the
     cloud assembly of these stages, and release.json, its description with all hashes. Built again from the

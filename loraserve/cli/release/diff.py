@@ -24,7 +24,7 @@ def command(
 
     Example: python -m loraserve release diff staging prod --taking-profile prod-reader
     """
-    from loraserve.adapters.compare import stage_differences
+    from loraserve.adapters.compare import served_differences
     from loraserve.adapters.open_store import open_store
     from loraserve.cli.adapters import tables as adapter_tables
     from loraserve.cli.console import output
@@ -35,7 +35,7 @@ def command(
 
     stores = open_store(giving, None, giving_profile), open_store(taking, None, taking_profile)
     one, two = (Ledger(store.s3, store.bucket, store.stage.name).current() for store in stores)
-    found, adapters = compared_records(one, two), stage_differences(*stores)
+    found, adapters = compared_records(one, two), served_differences(*stores)
     missing = commits_between(two.commit, one.commit) if one and two else None
     if as_json:
         document = {
@@ -54,6 +54,6 @@ def command(
         lacks = f"commits that {taking} lacks: {len(missing) or 'none'}"
     output().print(lacks, *(f"  {line}" for line in missing or ()), sep="\n", markup=False, highlight=False)
     if adapters:
-        output().print(adapter_tables.stage_differences(adapters, giving, taking), highlight=False)
+        output().print(adapter_tables.served_differences(adapters, giving, taking), highlight=False)
     else:
         output().print("[green]✓[/] both serve the same adapters", highlight=False)

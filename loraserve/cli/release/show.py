@@ -17,7 +17,9 @@ def command(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Number of deployments.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show what serves in a stage, its last deployments, and what holds it.
+    """Show what serves in a stage, and its last deployments.
+
+    A hold and a lock of the stage are shown, too.
 
     Example: python -m loraserve release show prod
     """

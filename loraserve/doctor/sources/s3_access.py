@@ -1,7 +1,8 @@
 """S3 sources, read with the caller's credentials: the seeder's role is another principal.
 
-What the caller may not read, the seeder may: its role has `s3:GetObject` and `s3:ListBucket` on each source
-bucket, and `kms:Decrypt` on `decrypt_keys`. What is absent for a caller that may list is absent for it, too.
+What the caller may not read, the seeder may: its role has `s3:GetObject` and, unless the stage's adapters are
+locked, `s3:ListBucket` on each source bucket, and `kms:Decrypt` on `decrypt_keys`. What is absent for a caller
+that may list is absent for it, too.
 """
 
 from __future__ import annotations
@@ -93,6 +94,9 @@ class S3Access:
             if error_code(error) in {"404", "NoSuchBucket"}:
                 found = f"there is no bucket {bucket!r}"
                 return problem(self._check, found, "correct the source in the manifest")
+            if self._config.adapters_locked:
+                # The store of another stage gives its objects, and no list.
+                return None
             return unanswered(self._check, "s3:ListBucket", error, f"bucket {bucket}")
         except BotoCoreError as error:
             # The same for every bucket: no credentials, no network.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from botocore.config import Config
 
@@ -14,8 +14,9 @@ from loraserve.check_report import TableLine, counts
 from loraserve.doctor.checks import bootstrap, credentials, endpoint, names, quota, stacks
 from loraserve.doctor.deployment import Deployment, read
 from loraserve.doctor.diagnosis import answered
-from loraserve.finding import Finding, State, ok, problem, unknown
+from loraserve.finding import Finding, State, ok, unknown
 from loraserve.promotion.checks.change import check_review, check_way_back, reviewed
+from loraserve.promotion.checks.hold import check_hold
 from loraserve.promotion.checks.image import check_image
 from loraserve.promotion.checks.order import check_order
 from loraserve.promotion.checks.previous_stage import check_previous
@@ -55,10 +56,16 @@ class PlannedPromotion:
     """Seconds for which the release must have served in the stage before."""
     accepted: Collection[Category]
     """Categories of review findings that are accepted."""
+    clock_offset: timedelta = timedelta()
+    """S3's clock, by which records are dated, minus this machine's."""
+
+    def now(self) -> datetime:
+        """Return the time by S3's clock."""
+        return datetime.now(UTC) + self.clock_offset
 
     @property
     def deployment(self) -> Deployment:
-        """What the CDK CLI will use."""
+        """Resources, roles and images that the CDK CLI will use."""
         return read(self.opened.stage_assembly(self.stage.name))
 
 
@@ -91,7 +98,7 @@ def examine(plan: PlannedPromotion, examination: Examination) -> Iterator[TableL
 
 def _checks(plan: PlannedPromotion) -> Iterator[tuple[str, str, Callable[[], Iterable[Finding]]]]:
     target, client, opened = plan.stage.target, plan.client, plan.opened
-    facts, deployment, now = opened.facts(plan.stage.name), plan.deployment, datetime.now(UTC)
+    facts, deployment, now = opened.facts(plan.stage.name), plan.deployment, plan.now()
     current = None if plan.ledger is None else plan.ledger.current()
     serving = opened.templates(plan.stage.name)["Serving"]
     yield "Account", "credentials", lambda: credentials.check(target, client)
@@ -108,7 +115,7 @@ def _checks(plan: PlannedPromotion) -> Iterator[tuple[str, str, Callable[[], Ite
         yield "Release", "tested", lambda: check_tested(opened, name, plan.stage.name)
         yield "Release", "locked adapters", lambda: _adapters(plan, giving, facts)
         yield "Release", "image", lambda: check_image(opened, plan.stage, giving, client)
-    yield "Stage", "hold", lambda: _hold(plan)
+    yield "Stage", "hold", lambda: check_hold(plan.ledger)
     yield "Stage", "stacks", lambda: stacks.check(deployment, target, client)
     yield "Stage", "fixed names", lambda: names.check(deployment, target, client)
     yield "Stage", "endpoint", lambda: endpoint.has_status(deployment, target, client)
@@ -134,19 +141,6 @@ def _adapters(plan: PlannedPromotion, giving: GivingStage, facts: StageFacts) ->
         giving_bucket=giving.bucket,
         own_bucket=None if plan.ledger is None else plan.ledger.bucket,
     )
-
-
-def _hold(plan: PlannedPromotion) -> Iterator[Finding]:
-    hold = None if plan.ledger is None else plan.ledger.hold()
-    if hold is None:
-        yield ok("hold", "none")
-    else:
-        yield problem(
-            "hold",
-            f"{plan.stage.name} is held since {hold.since:%Y-%m-%d %H:%M} UTC by {hold.by}: {hold.reason}",
-            "correct the reason in a new release, then "
-            f"`python -m loraserve release resume {plan.stage.name}`",
-        )
 
 
 def _change(plan: PlannedPromotion, examination: Examination) -> Iterator[Finding]:

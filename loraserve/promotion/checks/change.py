@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from loraserve.finding import Finding, ok, problem, warning
+from loraserve.review.assembly import read_assembly
 from loraserve.review.document import ReportedFinding, ReviewDocument
 from loraserve.review.finding import Category
 from loraserve.review.review import review
 from loraserve.review.sides import Side
+from stacks.facts import StageFacts
 
 _CHECK = "review"
 
@@ -45,7 +47,8 @@ def accepted_rules(document: ReviewDocument) -> tuple[str, ...]:
 def check_way_back(deployed: Side, release: Side, name: str | None) -> Iterator[Finding]:
     """Review the way back, from the release to what is deployed now: what blocks it cannot be undone.
 
-    `name` is the deployed release; without one there is nothing to roll back to.
+    `name` is the deployed release; without one there is nothing to roll back to. The revisions that the
+    release does not have any more expire, and with them the way back.
     """
     check = "way back"
     if name is None:
@@ -59,8 +62,27 @@ def check_way_back(deployed: Side, release: Side, name: str | None) -> Iterator[
             f"after this there is no way back to release {name}: {_titles(lost)}",
             "approve it only if the release can be corrected by a newer one alone",
         )
+    elif expiring := _expiring(_facts(deployed), new := _facts(release)):
+        days = "" if new is None else f" for {new.retention.retired_days} days (retention_days)"
+        yield warning(
+            check,
+            f"to release {name}{days}: then its revisions of {', '.join(expiring)} expire",
+        )
     else:
         yield ok(check, f"`rollback` deploys release {name} again")
+
+
+def _facts(side: Side) -> StageFacts | None:
+    [stage] = [each for each in read_assembly(side.assembly).stages.values() if each.id == side.only]
+    return stage.facts
+
+
+def _expiring(deployed: StageFacts | None, release: StageFacts | None) -> list[str]:
+    """List the adapters whose deployed revision the release does not have."""
+    if deployed is None or release is None:
+        return []
+    kept = release.adapter_digests
+    return sorted(name for name, digest in deployed.adapter_digests.items() if kept.get(name, "") != digest)
 
 
 def _titles(findings: Collection[ReportedFinding]) -> str:

@@ -1,4 +1,4 @@
-"""What serves, before it is replaced: the config of its stack."""
+"""The endpoint before it is replaced: it serves the config of its stack."""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ from loraserve.release.opened import OpenedRelease
 from loraserve.release.sameness import SettingDifference, stage_differences
 
 _CHECK = "tested"
+#: Differences of a line.
+_SHOWN = 5
 
 
 def check_tested(opened: OpenedRelease, before: str, after: str) -> Iterator[Finding]:
@@ -28,4 +30,5 @@ def check_tested(opened: OpenedRelease, before: str, after: str) -> Iterator[Fin
 
 
 def _written(differences: list[SettingDifference]) -> str:
-    return "; ".join(f"{each.name}: {each.before} there, {each.after} here" for each in differences)
+    found = [f"{each.name}: {each.before} there, {each.after} here" for each in differences[:_SHOWN]]
+    return "; ".join([*found, *([f"and {len(differences) - _SHOWN} more"] if differences[_SHOWN:] else [])])

@@ -261,6 +261,33 @@ def test_a_role_of_an_account_acts_there_in_every_service(cloud: LaptopCloud) ->
     assert not cloud.client("sagemaker").list_models()["Models"]
 
 
+def test_sagemaker_is_used_as_the_callers_policies_allow(cloud: LaptopCloud) -> None:
+    role = Role(cloud, TAKER, "operator")
+    arn = f"arn:aws:sagemaker:{DEFAULT_REGION}:{TAKER}:endpoint/mine"
+    role.may(
+        allow(["sagemaker:DescribeEndpoint", "sagemaker:InvokeEndpoint"], arn), allow("sagemaker:ListModels")
+    )
+    sagemaker, runtime = role.client("sagemaker"), role.client("sagemaker-runtime")
+    sagemaker.list_models()
+    for client, operation in ((sagemaker, "describe_endpoint"), (runtime, "invoke_endpoint")):
+        body = {"Body": b""} if client is runtime else {}
+        call = getattr(client, operation)
+        with pytest.raises(ClientError) as missing:
+            call(EndpointName="mine", **body)
+        assert missing.value.response["Error"]["Code"] == (
+            "ValidationError" if client is runtime else "ValidationException"
+        )
+        assert arn.replace("mine", "another") in refused(lambda _: call(EndpointName="another", **body), None)  # noqa: B023
+    refused(lambda _: sagemaker.list_endpoints(), None)
+    refused(
+        lambda _: role.client("application-autoscaling").describe_scalable_targets(
+            ServiceNamespace="sagemaker"
+        ),
+        None,
+    )
+    refused(lambda _: role.client("service-quotas").list_service_quotas(ServiceCode="sagemaker"), None)
+
+
 def test_an_image_of_another_account_is_pulled_with_a_role_of_that_account(cloud: LaptopCloud) -> None:
     ecr = cloud.client("ecr", account=GIVER)
     ecr.create_repository(repositoryName=REPOSITORY)

@@ -6,6 +6,7 @@ adapters of the stage before were locked. The fourth changes the image and goes 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from loraserve.release.record import DeploymentKind, Outcome
 from loraserve.release.release import Release, read_release
 from tests.harness.promotion import ACCOUNTS, ADAPTERS, Promotion, promotion
+from tests.local.promotion.kills import change, check, kill_and_go_on
 from tests.local.promotion.load import StageCallers, served_revisions
 from tests.local.promotion.records import current
 
@@ -63,13 +65,23 @@ def test_all_stages_serve_the_same_revisions(made: Promotion, third: Path) -> No
     assert served["dev"] == served["staging"] == served["prod"]
 
 
-def test_a_release_goes_to_prod_under_load_and_back(made: Promotion, third: Path) -> None:
+@pytest.fixture(scope="module")
+def fourth(made: Promotion, third: Path) -> Path:
+    """A release with another image, which no stage has."""
+    return change(made, 1)
+
+
+def test_a_promotion_that_is_killed_goes_on(made: Promotion, fourth: Path) -> None:
+    """At three points of twenty: `python -m tests.local.promotion.kills` has the others."""
+    with StageCallers(made, "dev", served_revisions(made, "dev")) as callers:
+        kills = list(kill_and_go_on(made, fourth, 3, random.Random(16)))
+    assert [kill.ended for kill in kills] == [False] * 3, kills
+    check(made, fourth, callers)
+
+
+def test_a_release_goes_to_prod_under_load_and_back(made: Promotion, fourth: Path) -> None:
     before = current(made, "prod")
-    (made.clone / "container" / "vllm" / "changed").write_text("another image")
-    made.commit("Another image")
-    fourth = made.release("fourth")
-    for stage in ("dev", "staging"):
-        made.promote(stage, fourth)
+    made.promote("staging", fourth)
     with StageCallers(made, "prod", served_revisions(made, "prod")) as callers:
         made.promote("prod", fourth)
         after = current(made, "prod")
@@ -85,4 +97,4 @@ def test_a_release_goes_to_prod_under_load_and_back(made: Promotion, third: Path
         before.release,
     )
     assert back.image_digest == before.image_digest == made.image_digest("prod")
-    assert "the test" in made.run("prod", "promote", "prod", "--release", str(fourth), status=1)
+    assert "the test" in made.run("prod", *made.promotion_of("prod", fourth), status=1)

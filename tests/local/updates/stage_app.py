@@ -18,7 +18,8 @@ from stacks.typed_yaml import ConfigError
 
 def main(app: cdk.App, folder: Path) -> None:
     """Synthesize the stages of a folder. Raises `ConfigError`."""
-    for stage in load_stages(folder, app.node.try_get_context("stage")):
+    only: str | None = app.node.try_get_context("stage")
+    for stage in load_stages(folder, *((only,) if only else ())):
         ServingStage(app, stage.name.capitalize(), stage=stage)
     app.synth()
 

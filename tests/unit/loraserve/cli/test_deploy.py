@@ -14,7 +14,7 @@ from loraserve.check_report import TableLine
 from loraserve.cli.commands import app
 from loraserve.doctor import examination
 from loraserve.finding import Finding, ok, problem, unknown, warning
-from loraserve.release import by_hand
+from loraserve.promotion import by_hand
 from loraserve.verify import expected, verification
 
 QUOTA = problem("quota", "0 of ml.g5.xlarge", "ask for more")

@@ -1,4 +1,4 @@
-"""What is deployed, as an assembly made of CloudFormation's templates, reviewed against a release."""
+"""An assembly made of the deployed stacks, reviewed against a release."""
 
 import json
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loraserve.finding import State
 from loraserve.promotion.checks.change import accepted_rules, check_review, check_way_back, reviewed
 from loraserve.promotion.deployed_assembly import (
     DeployedStack,
@@ -19,8 +20,12 @@ from loraserve.promotion.deployed_assembly import (
 from loraserve.release.release import as_returned, template_sha256
 from loraserve.review.assembly import Stage, read_assembly
 from loraserve.review.sides import Side
-from loraserve.finding import State
+from stacks.config.loading import load_stages
 from stacks.config.stage_target import StageTarget
+from stacks.project import ROOT
+from stacks.stage import ServingStage
+from stacks.stage_facts import write_facts
+from tests.harness.assembly import empty_app
 from tests.unit.loraserve.stubbed_cloud import Cloud
 
 PROD = StageTarget(name="prod", account="333333333333", region="us-east-1")
@@ -33,9 +38,21 @@ def returned(template: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def head(assembly: Path, templates: dict[str, dict[str, Any]]) -> Stage:
-    """The shipped stage prod, as a release has it."""
-    assert templates
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The assembly of the shipped stage prod alone, in its account."""
+    folder = tmp_path_factory.mktemp("assembly")
+    app = empty_app(folder)
+    [loaded] = load_stages(ROOT / "stages", "prod")
+    config = loaded.config.model_copy(update={"account": PROD.account})
+    stage = ServingStage(app, loaded.id, stage=loaded.model_copy(update={"config": config}))
+    app.synth()
+    write_facts({stage.node.id: stage.facts()}, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def head(assembly: Path) -> Stage:
+    """The stage as a release has it."""
     return read_assembly(assembly).stages["Prod"]
 
 
@@ -73,10 +90,7 @@ def changed(stacks: list[DeployedStack], kind: str, **properties: Any) -> list[D
 def test_what_a_release_has_deployed_differs_in_nothing(
     assembly: Path, head: Stage, stacks: list[DeployedStack]
 ) -> None:
-    target = PROD
-    if head.stacks["Serving"].account != target.account:
-        target = StageTarget(name="prod", account=head.stacks["Serving"].account, region="us-east-1")
-    with deployed_side(target, stacks, None, release=head) as base:
+    with deployed_side(PROD, stacks, None, release=head) as base:
         document = reviewed(base, released(assembly), ())
         again = list(check_way_back(base, released(assembly), "2026-11-20-0000000"))
     assert document.findings == () and document.exit_code == 0
@@ -88,8 +102,7 @@ def test_a_change_that_loses_data_must_be_accepted(
     assembly: Path, head: Stage, stacks: list[DeployedStack], tmp_path: Path
 ) -> None:
     before = changed(stacks, BUCKET, BucketName="another-bucket")
-    target = StageTarget(name="prod", account=head.stacks["Serving"].account, region="us-east-1")
-    write_assembly(tmp_path / "assembly", target, before, head)
+    write_assembly(tmp_path / "assembly", PROD, before, head)
     base = Side(name="deployed", commit="", assembly=tmp_path / "assembly", only="Prod")
     document = reviewed(base, released(assembly), ())
     blocks = [finding for finding in check_review(document) if finding.state is State.PROBLEM]
@@ -140,8 +153,7 @@ def test_stacks_without_resources_are_not_deployed() -> None:
     ]
     cloud.answers("cloudformation", "describe_stacks", {"Stacks": described})
     cloud.answers("cloudformation", "get_template", {"TemplateBody": '{"Resources": {}}'})
-    for stub in cloud.stubs.values():
-        stub.activate()
-    [stack] = deployed_stacks(PROD, cloud)
+    with cloud.stubbed():
+        [stack] = deployed_stacks(PROD, cloud)
     assert (stack.name, stack.template, stack.tags) == ("Serving", {"Resources": {}}, {"team": "ml"})
     assert stack.termination_protection

@@ -40,9 +40,21 @@ def test_what_is_unpacked_is_what_was_packed(tmp_path: Path) -> None:
     (packed / "a/run.sh").chmod(0o700)
     pack(packed, tmp_path / "release.tar")
     unpack(tmp_path / "release.tar", tmp_path / "unpacked")
-    found = {path.relative_to(tmp_path / "unpacked").as_posix(): path for path in (tmp_path / "unpacked").rglob("*") if path.is_file()}
-    assert {name: path.read_text() for name, path in found.items()} == {"a/run.sh": "#!/bin/sh", "a/.hidden": "x", "b": ""}
-    assert {name: path.stat().st_mode & 0o111 for name, path in found.items()} == {"a/run.sh": 0o111, "a/.hidden": 0, "b": 0}
+    found = {
+        path.relative_to(tmp_path / "unpacked").as_posix(): path
+        for path in (tmp_path / "unpacked").rglob("*")
+        if path.is_file()
+    }
+    assert {name: path.read_text() for name, path in found.items()} == {
+        "a/run.sh": "#!/bin/sh",
+        "a/.hidden": "x",
+        "b": "",
+    }
+    assert {name: path.stat().st_mode & 0o111 for name, path in found.items()} == {
+        "a/run.sh": 0o111,
+        "a/.hidden": 0,
+        "b": 0,
+    }
 
 
 @pytest.mark.parametrize("target", ["/etc", "gone", "file"])
@@ -82,7 +94,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("members", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_archive_is_refused_before_anything_is_written(members: list[tarfile.TarInfo], tmp_path: Path) -> None:
+def test_a_hostile_archive_is_refused_before_anything_is_written(
+    members: list[tarfile.TarInfo], tmp_path: Path
+) -> None:
     archive = tmp_path / "release.tar"
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as content:
         content.addfile(member("first", size=1), io.BytesIO(b"x"))

@@ -81,7 +81,9 @@ def test_another_clone_builds_the_same_bytes(clone: Path, built: Path, tmp_path:
     (other / "container" / ".DS_Store").write_text("ignored by everyone's git, and in no release")
     (other / ".git/info/exclude").write_text(".DS_Store\n")
     (other / "log.txt").write_text("of the pipeline")
-    done = build(other, "--output", str(tmp_path / "release"), "--previous", str(built), "--json", umask=0o077)
+    done = build(
+        other, "--output", str(tmp_path / "release"), "--previous", str(built), "--json", umask=0o077
+    )
     assert done.returncode == 0, done.stderr
     document = Release.model_validate_json(done.stdout)
     first = Release.model_validate_json((built / "release.json").read_bytes())
@@ -89,7 +91,7 @@ def test_another_clone_builds_the_same_bytes(clone: Path, built: Path, tmp_path:
     assert document.tar_sha256 == sha256(tmp_path / "release/release.tar")
     review = json.loads((tmp_path / "release/review.json").read_text())
     assert {stage["verdict"] for stage in review["stages"]} == {"NOTHING"}
-    assert "nothing" in (tmp_path / "release/review.md").read_text()
+    assert "no stage changes" in (tmp_path / "release/review.md").read_text()
 
 
 def test_the_description_is_of_the_stages(clone: Path, built: Path) -> None:
@@ -187,7 +189,9 @@ def test_what_the_document_does_not_describe(
 
 
 def test_a_document_with_fields_of_a_later_version(opened: OpenedRelease, tmp_path: Path) -> None:
-    folder = repacked(opened, tmp_path / "edited", lambda _, document: document["stages"]["prod"].update(later=1))
+    folder = repacked(
+        opened, tmp_path / "edited", lambda _, document: document["stages"]["prod"].update(later=1)
+    )
     with open_release(folder) as found:
         assert found.release.stage("prod") == opened.stage("prod")
 
@@ -201,10 +205,11 @@ def test_a_folder_without_a_release(content: bytes | None, tmp_path: Path) -> No
 
 
 def test_a_changed_working_tree_and_what_else_stands_against_a_release(clone: Path, built: Path) -> None:
-    files = [clone / "stages/staging.yaml", clone / "container/images.lock"]
+    files = [clone / "stages/staging.yaml", clone / "container/images.lock", clone / "package-lock.json"]
     before = [file.read_text() for file in files]
     files[0].write_text(before[0].replace("account:", "# account:"))
     files[1].write_text(before[1].replace(f'"{DIGEST}"', "null"))
+    files[2].write_text(f"{before[2]} ")
     (clone / "stages/next.yaml").write_text(before[0])
     try:
         done = build(clone, "--output", "out/refused")
@@ -216,10 +221,11 @@ def test_a_changed_working_tree_and_what_else_stands_against_a_release(clone: Pa
     said = done.stderr.splitlines()
     assert [line.split(":")[0] for line in said[1:] if line.startswith("- ")] == [
         "- the working tree differs from its commit, which a release is built from",
+        "- the installed packages are not those of the lock files",
         "- stages/staging.yaml",
         "- container/images.lock",
     ]
-    assert "container/images.lock, stages/staging.yaml, stages/next.yaml" in said[1]
+    assert "container/images.lock, package-lock.json, stages/staging.yaml, stages/next.yaml" in said[1]
     assert not (clone / "out/refused").exists()
 
 
@@ -228,7 +234,9 @@ def test_the_same_stages_have_no_differences(opened: OpenedRelease) -> None:
 
 
 def test_settings_of_the_container_that_were_not_tested(opened: OpenedRelease, tmp_path: Path) -> None:
-    edit = replace("assembly-Prod/ProdServing*.template.json", '"MAX_INPUT_LENGTH": "1024"', '"MAX_INPUT_LENGTH": "900"')
+    edit = replace(
+        "assembly-Prod/ProdServing*.template.json", '"MAX_INPUT_LENGTH": "1024"', '"MAX_INPUT_LENGTH": "900"'
+    )
     unpack(opened.archive, tmp_path / "assembly")
     edit(tmp_path / "assembly", {})
     other = OpenedRelease(release=opened.release, folder=opened.folder, assembly=tmp_path / "assembly")
@@ -280,7 +288,9 @@ FACTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, bool]]] = {
 def test_differences_of_facts(
     before: dict[str, Any], after: dict[str, Any], expected: dict[str, bool], opened: OpenedRelease
 ) -> None:
-    found = differences_between(changed(opened.facts("staging"), before), changed(opened.facts("staging"), after))
+    found = differences_between(
+        changed(opened.facts("staging"), before), changed(opened.facts("staging"), after)
+    )
     assert {each.name: each.blocks for each in found} == expected
 
 

@@ -1,4 +1,4 @@
-"""What stands against a release: all of it at once, each with file, key and remedy."""
+"""Reasons against a release: all of them at once, each with file, key and remedy."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,7 +52,9 @@ def test_a_release_that_nothing_stands_against() -> None:
         (lambda: chain(protected=True, source=UNPINNED), IMAGES, r"stages/adapters/gsm8k.yaml: adapter 'otter': source: 'main' is not a commit"),
     ],
 )  # fmt: skip
-def test_what_is_refused(stages: Callable[[], list[LoadedStage]], images: dict[str, BaseImage], said: str) -> None:
+def test_what_is_refused(
+    stages: Callable[[], list[LoadedStage]], images: dict[str, BaseImage], said: str
+) -> None:
     assert [*map(bool, found(stages(), images))] == [True]
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(found(stages(), images))
@@ -69,7 +71,10 @@ def test_a_chain_beside_the_protected_one_is_not_pinned() -> None:
 
 def test_an_image_by_digest_needs_no_base() -> None:
     uri = f"{URI}@{DIGEST}"
-    images = [each.model_copy(update={"config": each.config.model_copy(update={"image": uri})}) for each in chain(protected=True)]
+    images = [
+        each.model_copy(update={"config": each.config.model_copy(update={"image": uri})})
+        for each in chain(protected=True)
+    ]
     assert found(images, BY_TAG) == []
 
 

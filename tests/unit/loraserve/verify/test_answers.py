@@ -21,17 +21,13 @@ from tests.unit.loraserve.stubbed_cloud import Cloud
 from tests.unit.loraserve.verify.made import PROD, entry, expected, template
 
 A, B = "a" * 64, "b" * 64
-#: One request at a time, so that the answers keep their order.
-ONE = template(
-    Model=(
-        "AWS::SageMaker::Model",
-        {"PrimaryContainer": {"Environment": {"MAX_COLD_LOADS": "1", "REGISTRY_CACHE_SECONDS": "0"}}},
-    )
-)
 
 
-def locked(**adapters: str | None) -> Expected:
-    return replace(expected(Serving=ONE), adapters=adapters)
+def locked(cache_seconds: int = 0, **adapters: str | None) -> Expected:
+    """A release with these adapters; one is asked at a time, so that the answers keep their order."""
+    environment = {"MAX_COLD_LOADS": "1", "REGISTRY_CACHE_SECONDS": str(cache_seconds)}
+    serving = template(Model=("AWS::SageMaker::Model", {"PrimaryContainer": {"Environment": environment}}))
+    return replace(expected(Serving=serving), adapters=adapters)
 
 
 def asked(cloud: Cloud, of: Expected, sample: int = 5) -> list[Finding]:
@@ -74,7 +70,7 @@ def test_a_revision_before_is_tolerated_while_an_instance_may_cache_it(cloud: Cl
     healthy(cloud)
     cloud.generates(f"otter@{revision_of(B)}")
     cloud.generates(f"otter@{revision_of(A)}")
-    assert problems(asked(cloud, locked(otter=A))) == []
+    assert problems(asked(cloud, locked(60, otter=A))) == []
 
 
 @pytest.mark.parametrize("by", ["otter@01", None])

@@ -79,9 +79,7 @@ def test_an_endpoint_on_the_stacks_config_needs_nothing(cloud: Cloud) -> None:
 
 def test_a_refused_update_names_the_stack_that_registers_the_fleet(cloud: Cloud) -> None:
     rolled_back(cloud)
-    cloud.stubs["sagemaker"].add_client_error(
-        "update_endpoint", "ValidationException", "deregister it."
-    )
+    cloud.stubs["sagemaker"].add_client_error("update_endpoint", "ValidationException", "deregister it.")
     with pytest.raises(RepairRefused, match=r"deregister it\. .*delete the stack LoraServing-Dev-Scaling"):
         repair(cloud.console, DEV, cloud)
 

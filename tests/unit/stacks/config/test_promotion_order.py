@@ -12,7 +12,11 @@ def test_each_stage_comes_after_the_one_before() -> None:
 
 
 def test_stages_without_a_connection_are_in_no_release() -> None:
-    assert chained({"prod": "staging", "dev": None, "local": None, "staging": "dev"}) == ["dev", "staging", "prod"]
+    assert chained({"prod": "staging", "dev": None, "local": None, "staging": "dev"}) == [
+        "dev",
+        "staging",
+        "prod",
+    ]
     assert chained({"dev": None, "local": None}) == []
 
 
