@@ -64,7 +64,7 @@ def command(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """Promote a release to a stage: check, deploy, verify and record it.
+    """Check, deploy and verify a release.
 
     The checks read only; each problem (✗) has its remedy, and ends the command before anything is changed.
     Then the image is copied from the stage before by its digest, the release's stacks are deployed without

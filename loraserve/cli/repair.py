@@ -26,10 +26,13 @@ def command(
     """
     from loraserve.adapters.open_store import check_account
     from loraserve.aws import client_factory
+    from loraserve.errors import LocalStage
     from loraserve.verify.repair import repair
-    from stacks.config.loading import load_stages
+    from stacks.config.loading import LOCAL_STAGE, load_stages
     from stacks.project import ROOT
 
+    if stage == LOCAL_STAGE:
+        raise LocalStage("the local stage is in no account: `make down`, then `make up` deploy it again")
     [loaded] = load_stages(ROOT / "stages", stage)
     client = client_factory(loaded.config.region, profile)
     check_account(client, loaded.target)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from typing import Any
 
 from loraserve.aws import Client
 from loraserve.release.ledger import Ledger
-from loraserve.release.opened import open_release
+from loraserve.release.opened import OpenedRelease, open_release
 from loraserve.release.record import DeploymentRecord
 from loraserve.release.release import ReleaseError, as_returned, template_sha256
 from loraserve.review.assembly import Stage
@@ -72,18 +72,17 @@ def deployed_side(
 ) -> Iterator[Side]:
     """Make the base of a review of `release`; its files exist within the block."""
     current = None if ledger is None else ledger.current()
-    with TemporaryDirectory(prefix="lora-serving-deployed-") as name:
+    with TemporaryDirectory(prefix="lora-serving-deployed-") as name, ExitStack() as opening:
         folder = Path(name)
-        stored = _stored(ledger, current, stacks, folder)
+        opened = _stored(ledger, current, stacks, folder, opening)
         commit = "" if current is None else current.commit
-        if stored is not None:
-            with open_release(stored) as opened:
-                yield Side(
-                    name=f"release {opened.release.release}, deployed",
-                    commit=commit,
-                    assembly=opened.assembly,
-                    only=target.id,
-                )
+        if opened is not None:
+            yield Side(
+                name=f"release {opened.release.release}, deployed",
+                commit=commit,
+                assembly=opened.assembly,
+                only=target.id,
+            )
             return
         assembly = folder / "assembly"
         write_assembly(assembly, target, stacks, release)
@@ -146,14 +145,18 @@ def _write_manifest(folder: Path, artifacts: Mapping[str, Any]) -> None:
 
 
 def _stored(
-    ledger: Ledger | None, current: DeploymentRecord | None, stacks: Sequence[DeployedStack], folder: Path
-) -> Path | None:
-    """Download the current record's release; None if it is not what CloudFormation has, or is not stored."""
+    ledger: Ledger | None,
+    current: DeploymentRecord | None,
+    stacks: Sequence[DeployedStack],
+    folder: Path,
+    opening: ExitStack,
+) -> OpenedRelease | None:
+    """Open the current record's release; None if it is not what CloudFormation has, or cannot be had."""
     if ledger is None or current is None or current.release is None:
         return None
     if dict(current.templates) != templates_sha256(stacks):
         return None
     try:
-        return ledger.download(current.release, folder)
+        return opening.enter_context(open_release(ledger.download(current.release, folder)))
     except ReleaseError:
         return None

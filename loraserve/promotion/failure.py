@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,11 +85,6 @@ def _expected(
 ) -> Expected:
     """Expect the release of the current record; by hand, or if it is not stored any more, the stacks."""
     if ledger is not None and current is not None and current.release is not None:
-        try:
-            stored = ledger.download(current.release, folder)
-        except ReleaseError:
-            pass
-        else:
-            with open_release(stored) as opened:
-                return expected_of_release(opened, target.name)
+        with suppress(ReleaseError), open_release(ledger.download(current.release, folder)) as opened:
+            return expected_of_release(opened, target.name)
     return expected_of_stacks(target, client)

@@ -64,8 +64,11 @@ class PromotionOptions:
     bake: int | None = None
     """Seconds in which no alarm may be raised afterwards; None for `BAKE_SECONDS` of a protected stage."""
     invoke: bool = True
+    """Ask the endpoint in the verification."""
     run: str = ""
+    """URL of the pipeline's run; empty by hand."""
     approved_by: str = ""
+    """As the pipeline says it."""
     folder: Path | None = None
     """Folder for `plan.md` and `record.json`."""
 
@@ -129,6 +132,10 @@ def promote(
     """Promote the release; raises `ChecksFailed`, `StageLocked`, `DeploymentFailed` and `NotVerified`."""
     opened, stage = plan.opened, plan.stage
     wait_for_soak(console, plan)
+    if plan.ledger is None:
+        # The stage's first deployment may be under way, of a run that was killed; the bucket is made by it.
+        wait_for_operations(console, plan)
+        plan = planned(opened, stage, plan.client, options)
     with _locked(plan, options) as held:
         wait_for_operations(console, plan)
         # Again: much may have changed meanwhile.

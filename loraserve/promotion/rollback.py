@@ -9,10 +9,10 @@ from rich.console import Console
 from loraserve.aws import Client
 from loraserve.check_report import TableLine, report, watched
 from loraserve.doctor.checks import credentials, endpoint, stacks
-from loraserve.doctor.deployment import read
+from loraserve.doctor.deployment import Deployment, read
 from loraserve.doctor.diagnosis import answered
 from loraserve.errors import UserError
-from loraserve.finding import Finding, ok
+from loraserve.finding import Finding, State, ok, warning
 from loraserve.images.promoted_image import asset_image, taking_repository
 from loraserve.promotion.checks.kept import check_kept_adapters, check_kept_image
 from loraserve.promotion.checks.session import rollout_seconds
@@ -117,12 +117,28 @@ def rollback_lines(
         ("Account", "credentials", lambda: credentials.check(target, client)),
         ("Stage", "stacks", lambda: stacks.check(deployment, target, client)),
         ("Stage", "endpoint", lambda: endpoint.has_status(deployment, target, client)),
+        ("Stage", "rollback alarms", lambda: _alarms(deployment, stage, client)),
         ("Release", "image", lambda: _image(opened, stage, client, served)),
         ("Release", "adapters", lambda: check_kept_adapters(ledger, digests)),
     )
     for group, title, check in checks:
         for finding in answered(title, check):
             yield TableLine(group, finding)
+
+
+def _alarms(deployment: Deployment, stage: StageRelease, client: Client) -> Iterator[Finding]:
+    """Look for rollback alarms in ALARM: a warning, because the rollback may end their cause."""
+    for finding in endpoint.has_no_alarm(deployment, stage.target, client):
+        if finding.state is not State.PROBLEM:
+            yield finding
+            continue
+        yield warning(
+            finding.check,
+            finding.found,
+            "if that happens: take the requests away until the alarm ends, and run this again; or deploy the "
+            f"release's commit with `rollout.rollback_on_alarms: false`: `make deploy STAGE={stage.name} "
+            "ARGS='--break-glass …'`",
+        )
 
 
 def _image(

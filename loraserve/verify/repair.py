@@ -66,13 +66,8 @@ def _update(sagemaker: Any, cloudformation: Any, target: StageTarget, config: st
     except ClientError as error:
         if error_code(error) != "ValidationException":
             raise
-        scaling = target.stack_name("Scaling")
-        named = f"--stack-name {scaling} --region {target.region}"
         raise RepairRefused(
             f"SageMaker refuses the update: {error.response['Error'].get('Message', '')} If the instance "
-            f"type changes, delete the stack {scaling} first, which registers the fleet for autoscaling: "
-            "`aws cloudformation update-termination-protection --no-enable-termination-protection "
-            f"{named}` "
-            f"and `aws cloudformation delete-stack {named}`; then run this again, and deploy the stage, "
-            "which restores it"
+            f"type changes, delete the stack {target.stack_name('Scaling')} first, which registers the fleet "
+            "for autoscaling, then run this again, and deploy the stage, which creates that stack again"
         ) from error

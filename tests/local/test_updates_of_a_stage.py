@@ -32,7 +32,7 @@ from loraserve.verify.capacity import check_capacity
 from loraserve.verify.expected import expected_of_assembly, expected_of_stacks
 from loraserve.verify.registry import read_registry
 from loraserve.verify.repair import repair
-from loraserve.verify.serving import SilentRollback
+from loraserve.verify.serving import SilentRollback, require_config
 from loraserve.verify.verification import verify
 from samples.problems import SEED_PROBLEM, check
 from stacks.serving.serving_stack import VARIANT
@@ -393,9 +393,10 @@ def test_a_fleet_that_cannot_load_adapters_is_rolled_back(lab: Stage) -> None:
 def silently_rolled_back(lab: Stage, cloud: LaptopCloud, *, keeps_config: bool) -> str:
     """Deploy an image that does not start, with CloudFormation's report that it does; return the error."""
     cloud.hide_rollbacks(keeps_config=keeps_config)
-    with pytest.raises(SilentRollback) as found:
-        make_deploy(lab, lab.cdk)
+    lab.deploy()
     cloud.hide_rollbacks(False)
+    with pytest.raises(SilentRollback) as found:
+        require_config(Console(file=io.StringIO()), lab.loaded.target, lab.boto3)
     assert lab.status("Serving") == "UPDATE_COMPLETE"
     return str(found.value)
 

@@ -1,8 +1,8 @@
 """S3 sources, read with the caller's credentials: the seeder's role is another principal.
 
-What the caller may not read, the seeder may: its role has `s3:GetObject` and, unless the stage's adapters are
-locked, `s3:ListBucket` on each source bucket, and `kms:Decrypt` on `decrypt_keys`. What is absent for a caller
-that may list is absent for it, too.
+What the caller may not read, the seeder may: its role has `s3:GetObject` and, unless the stage's adapters
+are locked, `s3:ListBucket` on each source bucket, and `kms:Decrypt` on `decrypt_keys`. What is absent for a
+caller that may list is absent for it, too.
 """
 
 from __future__ import annotations

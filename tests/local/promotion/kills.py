@@ -7,6 +7,7 @@ lost, and no answer was wrong. Printed are the points, and what the next run did
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from loraserve.release.release import read_release
 from tests.harness.promotion import Promotion, promotion
@@ -27,25 +28,30 @@ from tests.local.promotion.records import current, records
 
 #: Kills of one promotion before it runs to its end.
 KILLS_A_RELEASE = 4
-_POLL_S = 0.05
+#: Lines that a promotion with another image prints until the endpoint is updated, and the longest wait after.
+LINES, PAUSE_S = 90, 6.0
+_POLL_S = 0.02
 
 
 @dataclass(frozen=True)
 class Kill:
     """A killed run."""
 
-    seconds: float
-    """Seconds after its start; the run's length if it ended before."""
+    lines: int
+    """Lines that it had printed, the CDK CLI's among them."""
+    said: str
+    """The last of them."""
     with_children: bool
     """The machine died: the CDK CLI with the command. Otherwise the CLI goes on until it writes."""
-    said: str
-    """The last line that it printed."""
     ended: bool
     """It ended before it was killed."""
 
 
-def kill_promotion(made: Promotion, release: Path, seconds: float, *, with_children: bool) -> Kill:
-    """Start the promotion of dev and kill its process group after some seconds."""
+def kill_promotion(made: Promotion, release: Path, point: int, pause: float, *, with_children: bool) -> Kill:
+    """Start the promotion of dev; kill it some seconds after it has printed a number of lines.
+
+    A machine's speed does not move the point.
+    """
     log = made.folder / "killed.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -57,12 +63,13 @@ def kill_promotion(made: Promotion, release: Path, seconds: float, *, with_child
             stderr=output,
             start_new_session=True,
         )
-    started = time.monotonic()
-    while process.poll() is None and time.monotonic() < started + seconds:
+    while process.poll() is None and log.read_bytes().count(b"\n") < point:
         time.sleep(_POLL_S)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(pause)
     ended = process.poll() is not None
     if not ended:
-        # The CDK CLI has a process group of its own.
+        # The CDK CLI is in a separate process group.
         children = psutil.Process(process.pid).children(recursive=True) if with_children else []
         os.killpg(process.pid, signal.SIGKILL)
         for child in children:
@@ -70,16 +77,14 @@ def kill_promotion(made: Promotion, release: Path, seconds: float, *, with_child
                 child.kill()
         process.wait()
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return Kill(time.monotonic() - started, with_children, lines[-1] if lines else "", ended)
+    return Kill(len(lines), lines[-1] if lines else "", with_children, ended)
 
 
 def kill_and_go_on(made: Promotion, release: Path, kills: int, points: random.Random) -> Iterator[Kill]:
     """Kill the promotion of dev some times, then run it to its end; yield the kills."""
-    longest = 25.0
     for _ in range(kills):
-        killed = kill_promotion(
-            made, release, points.uniform(0.5, longest), with_children=points.random() < 0.5
-        )
+        point, pause = points.randint(0, LINES), points.uniform(0, PAUSE_S)
+        killed = kill_promotion(made, release, point, pause, with_children=points.random() < 0.5)
         yield killed
         if killed.ended:
             break

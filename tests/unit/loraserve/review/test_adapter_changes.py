@@ -9,9 +9,20 @@ COMMIT, OTHER, DIGEST = "a" * 40, "b" * 40, "c" * 64
 
 
 def entry(
-    *names: str, source: str = f"hf://org/one@{COMMIT}", sha256: str | None = None, **labels: str
+    *names: str,
+    source: str = f"hf://org/one@{COMMIT}",
+    sha256: str | None = None,
+    digest: str | None = None,
+    **labels: str,
 ) -> PackedAdapterFacts:
-    return PackedAdapterFacts(names=names, source=source, sha256=sha256, labels=labels)
+    return PackedAdapterFacts(names=names, source=source, sha256=sha256, digest=digest, labels=labels)
+
+
+SOURCE = f"s3://dev/adapters/one/{DIGEST[:16]}/"
+
+
+def locked(bucket: str, digest: str = DIGEST) -> PackedAdapterFacts:
+    return entry("one", source=f"s3://{bucket}/adapters/one/{digest[:16]}/", digest=digest)
 
 
 def kinds(changes: list[AdapterChange]) -> dict[str, What]:
@@ -21,6 +32,12 @@ def kinds(changes: list[AdapterChange]) -> dict[str, What]:
 def test_equal_manifests_have_no_changes_in_any_order() -> None:
     one, two = entry("one"), entry("two")
     assert changes_between([one, two], [two, one]) == []
+
+
+def test_a_digest_says_nothing_new_of_a_packed_directory() -> None:
+    """Older facts have none, and the directory's source is one."""
+    packed = entry("one", source=f"asset://{DIGEST}/", sha256=DIGEST)
+    assert changes_between([packed], [packed.model_copy(update={"digest": DIGEST})]) == []
 
 
 def test_names_come_and_go() -> None:
@@ -53,6 +70,11 @@ def test_copies_are_counted_by_name() -> None:
         (entry("one", sha256=DIGEST), entry("one"), What.CHECKSUM, True),
         (entry("one"), entry("one", sha256=DIGEST), What.CHECKSUM, False),
         (entry("one", sha256=DIGEST), entry("one", source=f"hf://org/one@{OTHER}"), What.SOURCE, True),
+        (locked("dev"), locked("staging"), What.MOVED, False),
+        (locked("dev"), locked("dev", "d" * 64), What.SOURCE, False),
+        (locked("dev"), entry("one", source=SOURCE), What.CHECKSUM, True),
+        (entry("one"), locked("dev"), What.SOURCE, False),
+        (entry("one"), entry("one", digest=DIGEST), What.CHECKSUM, False),
         (entry("one"), entry("one", team="x"), What.LABELS, False),
         (entry("one"), entry("one", source="s3://bucket/prefix/"), What.SOURCE, True),
     ],

@@ -327,6 +327,21 @@ def test_s3s_answers(answers: Answers, state: State, found: str) -> None:
     assert found in unusable.value.finding.found
 
 
+def test_the_store_of_another_stage_gives_its_objects_without_a_list() -> None:
+    config = StageConfig.model_validate(
+        {
+            "base_model": {"name": "m", "path": "m"},
+            "adapters": "a.yaml",
+            "promote_from": "dev",
+            "adapters_locked": True,
+        }
+    )
+    answers: Answers = {"HeadBucket": (403, ""), "HeadObject": (403, "")}
+    with pytest.raises(UnusableSource) as unusable:
+        S3Access("adapter sources", config, client_with(answers)).files(S3Source("weights", "small/"))
+    assert "(s3:GetObject)" in unusable.value.finding.found
+
+
 def test_buckets_without_credentials_are_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
