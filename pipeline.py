@@ -15,7 +15,7 @@ from stacks.config.loading import load_stages
 from stacks.config.promotion_order import chained
 from stacks.config.stage_config import StageConfig
 from stacks.config.stage_target import StageTarget
-from stacks.pipeline.pipeline_stack import PipelineStack, PromotedStage, Source
+from stacks.pipeline.pipeline_stack import PipelineSource, PipelineStack, PromotedStage
 from stacks.typed_yaml import ConfigError
 
 
@@ -30,14 +30,14 @@ def main() -> None:
     app.synth()
 
 
-def _source(app: cdk.App) -> Source:
+def _source(app: cdk.App) -> PipelineSource:
     values = {name: app.node.try_get_context(name) for name in ("repository", "connection")}
     for name, value in values.items():
         if not value:
             raise ConfigError(
                 f"-c {name}=… is missing: the pipeline needs repository=owner/name and connection=ARN"
             )
-    return Source(**values, context=[f"{name}={value}" for name, value in values.items()])
+    return PipelineSource(**values, context=[f"{name}={value}" for name, value in values.items()])
 
 
 def promoted_stages() -> list[PromotedStage]:

@@ -16,6 +16,7 @@ from aws_cdk import pipelines
 from constructs import Construct
 
 from stacks.config.stage_target import StageTarget
+from stacks.deploy_roles.names import deploy_role_name, plan_role_name
 
 #: Folder of the release, in each step.
 RELEASE = "out/release"
@@ -33,13 +34,22 @@ class PromotedStage:
     """The first stage of a chain builds the image; the others copy it."""
     needs_approval: bool
 
-    def role(self, kind: str) -> str:
-        """Return the ARN of a role of the stage; its trust must name the pipeline's account."""
-        return f"arn:aws:iam::{self.target.account}:role/{self.target.stack_name(kind)}"
+    @property
+    def plan_role(self) -> str:
+        """ARN of the role that checks; the trust of both roles must name the pipeline's account."""
+        return self._arn(plan_role_name(self.target))
+
+    @property
+    def deploy_role(self) -> str:
+        """ARN of the role that deploys."""
+        return self._arn(deploy_role_name(self.target))
+
+    def _arn(self, role: str) -> str:
+        return f"arn:aws:iam::{self.target.account}:role/{role}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class PipelineSource:
     """The repository, through AWS CodeConnections."""
 
     repository: str
@@ -58,7 +68,7 @@ class PipelineStack(cdk.Stack):
         scope: Construct,
         construct_id: str,
         *,
-        source: Source,
+        source: PipelineSource,
         stages: Sequence[PromotedStage],
         env: cdk.Environment | None = None,
     ) -> None:
@@ -99,9 +109,9 @@ class PipelineStack(cdk.Stack):
         """Return the steps of a stage; each runs after the one before."""
         name, project = stage.target.name, stage.target.stack_name("PlanProject")
         command = f".venv/bin/python -m loraserve promote {name} --release {RELEASE}"
-        plan = _step(f"Plan-{name}", stage.role("Plan"), f"{command} --check", code, release, project=project)
+        plan = _step(f"Plan-{name}", stage.plan_role, f"{command} --check", code, release, project=project)
         deploy = _step(
-            f"Promote-{name}", stage.role("Deploy"), command, code, release, privileged=stage.builds_image
+            f"Promote-{name}", stage.deploy_role, command, code, release, privileged=stage.builds_image
         )
         if not stage.needs_approval:
             deploy.add_step_dependency(plan)

@@ -5,7 +5,7 @@ from pathlib import Path
 import aws_cdk as cdk
 
 from stacks.config.stage_target import StageTarget
-from stacks.pipeline.pipeline_stack import PipelineStack, PromotedStage, Source
+from stacks.pipeline.pipeline_stack import PipelineSource, PipelineStack, PromotedStage
 
 ACCOUNTS = {"dev": "1" * 12, "staging": "2" * 12, "prod": "3" * 12}
 
@@ -24,7 +24,7 @@ def pipeline_app(folder: Path) -> cdk.App:
     PipelineStack(
         app,
         "LoraServing-Pipeline",
-        source=Source(
+        source=PipelineSource(
             repository="octo-org/octo-repo",
             connection="arn:aws:codeconnections:us-east-1:444444444444:connection/0",
             context=["repository=octo-org/octo-repo"],
