@@ -108,8 +108,8 @@ class Cloud:
             "sagemaker-runtime", "invoke_endpoint", "ModelError", OriginalStatusCode=status, OriginalMessage=message
         )  # fmt: skip
 
-    def store(self, *entries: RegistryEntry) -> None:
-        """Answer with the bucket of the stage's store, and its registry."""
+    def bucket(self) -> None:
+        """Answer with the bucket of the stage's store."""
         stack = {
             "StackName": "LoraServing-Dev-AdapterStore",
             "CreationTime": THEN,
@@ -117,6 +117,10 @@ class Cloud:
             "Outputs": [{"OutputKey": "AdapterBucket", "OutputValue": "the-bucket"}],
         }
         self.answers("cloudformation", "describe_stacks", {"Stacks": [stack]})
+
+    def store(self, *entries: RegistryEntry) -> None:
+        """Answer with the bucket of the stage's store, and its registry."""
+        self.bucket()
         contents = [
             {"Key": f"registry/{entry.name}.json", "ETag": '"1"', "Size": 1, "LastModified": THEN}
             for entry in entries
