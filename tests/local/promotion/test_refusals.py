@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,8 @@ from tests.local.promotion.records import current, records
 
 pytestmark = pytest.mark.timeout(900)
 
-#: An alarm that rolls an update back.
-ALARM = "LoraServing-Dev-Serving-5xx"
+#: An alarm that rolls an update back, its metric, and the seconds for which a point of it counts.
+ALARM, METRIC, PERIOD_S = "LoraServing-Dev-Serving-wrong-adapter", "WrongAdapters", 60
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +59,32 @@ def _old_release_serves(made: Promotion, releases: dict[str, Path]) -> Iterator[
 
 @contextmanager
 def in_alarm(made: Promotion) -> Iterator[None]:
-    cloudwatch = made.client("dev", "cloudwatch")
-    cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue="ALARM", StateReason="test")
-    yield
-    cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue="OK", StateReason="test")
+    """Emit wrong answers in the block, and wait until none of them counts any more."""
+    cloudwatch, ended = made.client("dev", "cloudwatch"), threading.Event()
+    point = {
+        "MetricName": METRIC,
+        "Value": 1,
+        "Dimensions": [
+            {"Name": "Endpoint", "Value": made.target("dev").endpoint_name},
+            {"Name": "Variant", "Value": "AllTraffic"},
+        ],
+    }
+
+    def emit() -> None:
+        while True:
+            cloudwatch.put_metric_data(Namespace="LoraServing", MetricData=[point])
+            if ended.wait(5):
+                return
+
+    with ThreadPoolExecutor(1) as pool:
+        emitting = pool.submit(emit)
+        try:
+            yield
+        finally:
+            ended.set()
+            emitting.result()
+            time.sleep(PERIOD_S + 1)
+            cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue="OK", StateReason="test")
 
 
 def test_credentials_of_another_account(made: Promotion, releases: dict[str, Path]) -> None:
@@ -99,17 +122,17 @@ def test_a_held_stage(made: Promotion, releases: dict[str, Path]) -> None:
 def test_an_alarm_during_the_rollout(made: Promotion, releases: dict[str, Path]) -> None:
     sagemaker, endpoint = made.client("dev", "sagemaker"), made.target("dev").endpoint_name
 
-    def raise_alarm() -> None:
-        while sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] != "Updating":
+    def has_status(status: str) -> None:
+        while sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] != status:
             time.sleep(0.2)
-        alarms = made.client("dev", "cloudwatch")
-        alarms.set_alarm_state(AlarmName=ALARM, StateValue="ALARM", StateReason="test")
-        while sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] != "InService":
-            time.sleep(0.2)
-        alarms.set_alarm_state(AlarmName=ALARM, StateValue="OK", StateReason="test")
+
+    def wrong_answers() -> None:
+        has_status("Updating")
+        with in_alarm(made):
+            has_status("InService")
 
     with ThreadPoolExecutor(1) as pool:
-        raising = pool.submit(raise_alarm)
+        raising = pool.submit(wrong_answers)
         said = made.run("dev", *made.promotion_of("dev", releases["new"]), status=1)
         raising.result()
     flat = " ".join(said.split())
