@@ -17,6 +17,9 @@ from stacks.config.stage_target import StageTarget
 
 #: Seconds between two looks, and between two lines about the progress.
 LOOK_SECONDS, SAY_SECONDS = 15.0, 60.0
+#: Seconds for an alarm from before the deployment to end: the stage's alarms look at up to 15 minutes
+#: (`stacks.observability.alarm_catalog`), and the new fleet's first ones have the old fleet's data in them.
+OLD_ALARM_SECONDS = 900.0
 #: The most names that DescribeAlarms takes.
 _MOST = 100
 _KINDS = ["MetricAlarm", "CompositeAlarm"]
@@ -35,7 +38,10 @@ class Watch:
 def check_alarms(
     target: StageTarget, client: Client, expected: Expected, watch: Watch, say: Callable[[str], None]
 ) -> Iterator[Finding]:
-    """Watch the alarms of the templates; ends early at the first that is in ALARM."""
+    """Watch the alarms of the templates; ends early at the first that is raised.
+
+    One that was in ALARM before the deployment, such as the reason of a rollback, has some time to end.
+    """
     cloudwatch = client("cloudwatch")
     names = sorted(
         alarm["AlarmName"]
@@ -43,7 +49,7 @@ def check_alarms(
         for alarm in expected.resources(f"AWS::CloudWatch::{kind}")
     )
     began = datetime.now(UTC)
-    states = _watched(cloudwatch, names, watch.bake_seconds, say)
+    states = _watched(cloudwatch, names, watch, say)
     remedy = f"docs/alarms.md has the cause of each alarm; `make rollback STAGE={target.name}` goes back"
     if missing := sorted(set(names) - set(states)):
         yield problem("alarms", f"missing: {shown(missing)}", "deploy the stage again, which creates them")
@@ -61,30 +67,40 @@ def check_alarms(
 
 
 def _watched(
-    cloudwatch: Any, names: Sequence[str], seconds: float, say: Callable[[str], None]
+    cloudwatch: Any, names: Sequence[str], watch: Watch, say: Callable[[str], None]
 ) -> dict[str, str]:
-    """Return the states at the end of the time, or when the first is ALARM."""
-    end = time.monotonic() + seconds
-    said = float("-inf")
+    """Return the states at the end of the time, or when the first alarm is raised."""
+    start, said = time.monotonic(), float("-inf")
     while True:
-        states = _states(cloudwatch, names)
-        left = end - time.monotonic()
-        if "ALARM" in states.values() or left <= 0:
+        alarms = _described(cloudwatch, names)
+        states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in alarms}
+        raised = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
+        seconds = OLD_ALARM_SECONDS if raised else watch.bake_seconds
+        left = start + seconds - time.monotonic()
+        if left <= 0 or not all(_is_older(alarm, watch.since) for alarm in raised):
             return states
         if time.monotonic() - said >= SAY_SECONDS:
             said = time.monotonic()
-            say(f"{len(names)} alarms are watched for {left / 60:.0f} more minutes")
+            old = shown([alarm["AlarmName"] for alarm in raised])
+            what = f"{old}: in ALARM since before the deployment; " if raised else ""
+            say(f"{what}{len(names)} alarms are watched for {left / 60:.0f} more minutes")
         time.sleep(min(LOOK_SECONDS, left))
 
 
-def _states(cloudwatch: Any, names: Sequence[str]) -> dict[str, str]:
-    states: dict[str, str] = {}
+def _described(cloudwatch: Any, names: Sequence[str]) -> list[dict[str, Any]]:
+    alarms: list[dict[str, Any]] = []
     for start in range(0, len(names), _MOST):
         part = list(names[start : start + _MOST])
         found = cloudwatch.describe_alarms(AlarmNames=part, AlarmTypes=_KINDS, MaxRecords=_MOST)
-        for alarm in (*found.get("MetricAlarms", []), *found.get("CompositeAlarms", [])):
-            states[alarm["AlarmName"]] = alarm["StateValue"]
-    return states
+        alarms += [*found.get("MetricAlarms", []), *found.get("CompositeAlarms", [])]
+    return alarms
+
+
+def _is_older(alarm: dict[str, Any], since: datetime | None) -> bool:
+    """Return whether an alarm got its state before the deployment."""
+    # StateUpdatedTimestamp also moves with a new reason of the same state.
+    changed = alarm.get("StateTransitionedTimestamp")
+    return since is not None and changed is not None and changed < since
 
 
 def _past(cloudwatch: Any, name: str, began: datetime, watch: Watch, remedy: str) -> Iterator[Finding]:

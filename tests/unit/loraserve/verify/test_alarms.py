@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from loraserve.finding import State
+from loraserve.verify import alarms
 from loraserve.verify.alarms import Watch, check_alarms
 from tests.unit.loraserve.stubbed_cloud import Cloud
 from tests.unit.loraserve.verify.made import PROD, expected, template
@@ -55,6 +58,32 @@ def test_an_alarm_that_was_raised_between_two_looks_is_a_problem(cloud: Cloud) -
     history(cloud, "latency", now - timedelta(minutes=5))
     found = watched(cloud, since=now - timedelta(hours=1))
     assert [state for state, _ in found] == [State.PROBLEM, State.WARNING, State.OK]
+
+
+def test_the_reason_of_a_rollback_has_time_to_end(cloud: Cloud) -> None:
+    began = datetime.now(UTC)
+    old = {
+        "AlarmName": "errors",
+        "StateValue": "ALARM",
+        "StateTransitionedTimestamp": began - timedelta(minutes=3),
+    }
+    ended = {"AlarmName": "errors", "StateValue": "OK"}
+    for errors in (old, old, ended):
+        found = [errors, {"AlarmName": "latency", "StateValue": "OK"}]
+        cloud.answers("cloudwatch", "describe_alarms", {"MetricAlarms": found})
+    for name in ("errors", "latency"):
+        history(cloud, name)
+    assert watched(cloud, since=began) == [(State.OK, "none of 2 is in ALARM")]
+
+
+def test_an_alarm_that_does_not_end_is_a_problem(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alarms, "OLD_ALARM_SECONDS", 0.0)
+    began = datetime.now(UTC)
+    old = {"StateValue": "ALARM", "StateTransitionedTimestamp": began - timedelta(minutes=3)}
+    found = [{"AlarmName": "errors", **old}, {"AlarmName": "latency", "StateValue": "OK"}]
+    cloud.answers("cloudwatch", "describe_alarms", {"MetricAlarms": found})
+    history(cloud, "latency")
+    assert watched(cloud, since=began) == [(State.PROBLEM, "errors is in ALARM")]
 
 
 def test_a_missing_alarm_is_a_problem(cloud: Cloud) -> None:
