@@ -88,7 +88,8 @@ def test_a_release_goes_to_prod_under_load_and_back(made: Promotion, fourth: Pat
         made.run("prod", "rollback", "prod", "--reason", "the test")
     assert (callers.lost, callers.wrong) == ([], [])
     assert all(callers.answers.get(model, 0) > 5 for model in (None, *ADAPTERS)), callers.answers
-    assert len(made.builds()) == 2
+    # A run of dev that was killed between build and push has built it again.
+    assert len(set(made.builds())) == 2
     assert after.image_digest != before.image_digest
     back = current(made, "prod")
     assert (back.kind, back.outcome, back.release) == (
