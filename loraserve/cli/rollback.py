@@ -40,8 +40,8 @@ def command(
     verified and recorded as a promotion is. Afterwards the stage is held: `promote` refuses, with the reason,
     until `release resume`.
 
-    'previous' is the last verified release before the current one that was not rolled back. After a deployment
-    that failed or was interrupted, it is the current one, which is deployed again.
+    'previous' is the last verified release before the current one that was not rolled back. After a
+    deployment that failed or was interrupted, it is the current one, which is deployed again.
 
     Example: make rollback STAGE=prod REASON='wrong answers since noon'
 

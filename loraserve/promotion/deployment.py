@@ -148,8 +148,8 @@ def verify_release(deployment: ReleaseDeployment, since: datetime) -> list[Table
         verify(
             deployment.stage.target,
             deployment.client,
-            replace(expected, image_digest=deployment.image_digest),
-            options=replace(deployment.options, since=since),
+            replace(expected, image_digest=deployment.image_digest or expected.image_digest),
+            options=replace(deployment.options, since=since, must_answer=True),
             say=lambda line: deployment.console.print(line, highlight=False),
         )
     )
