@@ -14,7 +14,7 @@ from loraserve.doctor.diagnosis import answered
 from loraserve.errors import UserError
 from loraserve.finding import Finding, State, ok, warning
 from loraserve.images.promoted_image import asset_image, taking_repository
-from loraserve.promotion.checks.kept import check_kept_adapters, check_kept_image
+from loraserve.promotion.checks.kept import check_kept_adapters, check_kept_image, check_kept_release
 from loraserve.promotion.checks.session import rollout_seconds
 from loraserve.promotion.deployment import DeploymentOrigin, ReleaseDeployment, checks_of, deploy_release
 from loraserve.promotion.settling import SEEDING_SECONDS, settle
@@ -145,6 +145,7 @@ def rollback_lines(
         ("Stage", "stacks", lambda: stacks.check(deployment, target, client)),
         ("Stage", "endpoint", lambda: endpoint.has_status(deployment, target, client)),
         ("Stage", "rollback alarms", lambda: _alarms(deployment, stage, client)),
+        ("Release", "release", lambda: check_kept_release(opened.release, served)),
         ("Release", "image", lambda: _image(opened, stage, client, served)),
         ("Release", "adapters", lambda: check_kept_adapters(ledger, digests)),
     )

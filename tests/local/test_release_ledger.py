@@ -347,9 +347,9 @@ def test_a_held_stage_says_why_until_it_is_resumed(ledger: Ledger) -> None:
 
 
 def built(folder: Path, name: str, content: bytes = b"archive") -> tuple[Release, Path]:
-    """A release in a folder of its name."""
-    made = Release(
-        schema=1, release=name, commit="0" * 40, committed="2026-11-27T12:00:00Z", repository=None,
+    """A release in a folder of its name, which may be shorter than a release's."""
+    made = Release.model_construct(
+        schema_version=1, release=name, commit="0" * 40, committed="2026-11-27T12:00:00Z", repository=None,
         versions={}, tar_sha256="0" * 64, stages={},
     )  # fmt: skip
     (folder / name).mkdir(parents=True)

@@ -8,12 +8,14 @@ from laptop_cloud.cloud import LaptopCloud
 from loraserve.finding import State
 from loraserve.images.ecr_copy import ImageRepository
 from loraserve.promotion.checks.hold import check_hold
-from loraserve.promotion.checks.kept import check_kept_adapters, check_kept_image
+from loraserve.promotion.checks.kept import check_kept_adapters, check_kept_image, check_kept_release
 from loraserve.promotion.rollback import NoWayBack, record_of, release_before
 from loraserve.release.ledger import Ledger
 from loraserve.release.record import DeploymentRecord
 from tests.harness.bucket import Bucket
 from tests.unit.loraserve.doctor.aws_answers import answering
+from tests.unit.loraserve.promotion.records import record as recorded
+from tests.unit.loraserve.promotion.records import release as described
 
 NEW, OLD, FIRST = "2026-11-27-ccccccc", "2026-11-26-bbbbbbb", "2026-11-25-aaaaaaa"
 
@@ -113,6 +115,20 @@ def test_a_held_stage_refuses_releases_with_the_reason(ledger: Ledger) -> None:
     assert "release resume prod" in held.remedy
     ledger.resume()
     assert next(iter(check_hold(ledger))).state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("served", "state"),
+    [
+        (recorded(), State.OK),
+        (recorded(tar_sha256="b" * 64), State.PROBLEM),
+        (recorded(commit="1111111" + "2" * 33), State.PROBLEM),
+        (None, State.WARNING),
+    ],
+)
+def test_the_stored_release_is_the_one_that_served(served: DeploymentRecord | None, state: State) -> None:
+    [finding] = check_kept_release(described(), served)
+    assert finding.state is state
 
 
 def test_adapters_of_an_earlier_release_may_have_expired(ledger: Ledger, bucket: Bucket) -> None:
