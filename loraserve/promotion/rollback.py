@@ -16,6 +16,7 @@ from loraserve.finding import Finding, State, ok, warning
 from loraserve.images.promoted_image import asset_image, taking_repository
 from loraserve.promotion.checks.kept import check_kept_adapters, check_kept_image, check_kept_release
 from loraserve.promotion.checks.session import rollout_seconds
+from loraserve.promotion.deployed_assembly import has_templates_of
 from loraserve.promotion.deployment import DeploymentOrigin, ReleaseDeployment, checks_of, deploy_release
 from loraserve.promotion.settling import SEEDING_SECONDS, settle
 from loraserve.release.ledger import Ledger
@@ -64,8 +65,7 @@ def _is_unfinished(
 ) -> bool:
     is_unverified_rollback = current.kind is DeploymentKind.ROLLBACK and current.outcome is Outcome.UNVERIFIED
     has_failed = bool(records) and records[0].outcome is Outcome.FAILED
-    is_replaced = any(deployed.get(name) != template for name, template in current.templates.items())
-    return is_unverified_rollback or has_failed or is_replaced
+    return is_unverified_rollback or has_failed or not has_templates_of(current, deployed)
 
 
 def _releases(records: Sequence[DeploymentRecord]) -> list[str]:

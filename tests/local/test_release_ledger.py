@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -341,6 +342,17 @@ def test_a_held_stage_says_why_until_it_is_resumed(ledger: Ledger) -> None:
     assert ended is not None
     assert ended.reason == "worse"
     assert ledger.hold() is None
+
+
+def test_a_lock_that_cannot_be_removed_hides_no_error(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def expired(_: HeldLock) -> None:
+        raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "no"}}, "DeleteObject")
+
+    monkeypatch.setattr(HeldLock, "release", expired)
+    with pytest.raises(LedgerError, match="the error"), ledger.lock(PROMOTION, release="r1"):
+        raise LedgerError("the error")
 
 
 # Releases
