@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from loraserve.cli.console import console, errors, output, report_interrupt
+from loraserve.cli.console import console, errors, output, report_interrupt, say
 from loraserve.cli.deploy import INTERRUPTED
 from loraserve.cli.options import Profile
 
@@ -40,7 +40,8 @@ def command(
     verified and recorded as a promotion is. Afterwards the stage is held: `promote` refuses, with the reason,
     until `release resume`.
 
-    'previous' is the release before the current one; after a failed deployment the current one, which serves.
+    'previous' is the last verified release before the current one that was not rolled back. After a
+    deployment that failed or was interrupted, it is the current one, which is deployed again.
 
     Example: make rollback STAGE=prod REASON='wrong answers since noon'
 
@@ -52,6 +53,7 @@ def command(
     from loraserve.aws import client_factory
     from loraserve.cdk_arguments import cdk_arguments
     from loraserve.cli.release.options import open_ledger
+    from loraserve.promotion.deployed_assembly import deployed_stacks, templates_sha256
     from loraserve.promotion.deployment import ReleaseDeployment
     from loraserve.promotion.rollback import PREVIOUS, record_of, release_before, roll_back
     from loraserve.release.approvals import pipeline_run
@@ -66,7 +68,10 @@ def command(
         TemporaryDirectory(prefix="lora-serving-rollback-") as name,
     ):
         ledger = open_ledger(stage, profile)
-        wanted = release_before(ledger) if to == PREVIOUS else to
+        wanted = to
+        if to == PREVIOUS:
+            wanted = release_before(ledger, templates_sha256(deployed_stacks(target, client)))
+        say(f"{stage}: the rollback is to release {wanted}")
         record = record_of(ledger, wanted)
         with (
             open_release(ledger.download(wanted, Path(name))) as opened,

@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapters.store.s3 import error_code
 from loraserve.aws import Client
-from loraserve.finding import Finding, unknown
+from loraserve.finding import Finding, problem, unknown
 from stacks.config.stage_config import LoadedStage
 
 #: A check: yields its findings. It reads only, and may raise boto3's errors.
@@ -33,12 +33,22 @@ def findings(entry: Entry, stage: LoadedStage, client: Client) -> list[Finding]:
     return list(answered(entry.title, lambda: entry.check(stage, client)))
 
 
-def answered(title: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """Yield a check's findings. One of boto3's errors ends it with an `unknown` finding of this title."""
+def answered(
+    title: str, check: Callable[[], Iterable[Finding]], *, required: bool = False
+) -> Iterator[Finding]:
+    """Yield a check's findings. One of boto3's errors ends it with an `unknown` finding of this title.
+
+    Of a check that is `required` it is a problem: what could not be asked may be wrong.
+    """
     try:
         yield from check()
+        return
     except ClientError as error:
         code, said = error_code(error), error.response["Error"].get("Message", "")
-        yield unknown(title, f"not checked: {error.operation_name} answered {code}: {said}")
+        found = f"not checked: {error.operation_name} answered {code}: {said}"
     except BotoCoreError as error:
-        yield unknown(title, f"not checked: {error}")
+        found = f"not checked: {error}"
+    if required:
+        yield problem(title, found, "allow it to these credentials, or run this again if AWS failed")
+    else:
+        yield unknown(title, found)

@@ -62,6 +62,11 @@ def templates_sha256(stacks: Sequence[DeployedStack]) -> dict[str, str]:
     return {stack.name: template_sha256(stack.template) for stack in stacks}
 
 
+def has_templates_of(record: DeploymentRecord, deployed: Mapping[str, str]) -> bool:
+    """Return whether a record's stacks are deployed still; others, e.g. left ones, may be beside them."""
+    return all(deployed.get(name) == template for name, template in record.templates.items())
+
+
 @contextmanager
 def deployed_side(
     target: StageTarget,

@@ -128,10 +128,17 @@ def deploy_release(
     if problems:
         raise NotVerified(
             f"release {opened.release.release} serves in {stage.name}, and its verification found a problem, "
-            "see above: correct it and run this again, or go back: "
-            f"`python -m loraserve rollback {stage.name} --reason …`"
+            f"see above: correct it and run this again, or go {_back(origin.kind, stage.name)}"
         )
     return record
+
+
+def _back(kind: DeploymentKind, stage: str) -> str:
+    """Return the way back: after a rollback, `previous` means the same release again."""
+    command = f"python -m loraserve rollback {stage}"
+    if kind is DeploymentKind.ROLLBACK:
+        return f"further back: `{command} --to RELEASE --reason …`"
+    return f"back: `{command} --reason …`"
 
 
 def verify_release(deployment: ReleaseDeployment, since: datetime) -> list[TableLine]:
@@ -141,8 +148,8 @@ def verify_release(deployment: ReleaseDeployment, since: datetime) -> list[Table
         verify(
             deployment.stage.target,
             deployment.client,
-            replace(expected, image_digest=deployment.image_digest),
-            options=replace(deployment.options, since=since),
+            replace(expected, image_digest=deployment.image_digest or expected.image_digest),
+            options=replace(deployment.options, since=since, must_answer=True),
             say=lambda line: deployment.console.print(line, highlight=False),
         )
     )

@@ -26,6 +26,7 @@ from loraserve.promotion.checks.catalog import Examination, PlannedPromotion, ex
 from loraserve.promotion.checks.change import accepted_rules
 from loraserve.promotion.checks.previous_stage import default_soak, soak_ends
 from loraserve.promotion.checks.session import rollout_seconds
+from loraserve.promotion.deployed_assembly import deployed_stacks, has_templates_of, templates_sha256
 from loraserve.promotion.deployment import (
     DeploymentOrigin,
     NotVerified,
@@ -145,6 +146,10 @@ def promote(
                 f"stage {stage.name!r} was deployed by another run meanwhile, its first: run this again",
                 1,
             )
+        if soak_left(plan) > timedelta():
+            raise ChecksFailed(
+                f"stage {stage.promote_from!r} was verified again while this run waited: run this again", 1
+            )
         examination = check(console, progress, plan, options)
         if examination.exit_code:
             raise _refused(plan, examination)
@@ -218,31 +223,38 @@ def _refused(plan: PlannedPromotion, examination: Examination) -> ChecksFailed:
 
 
 def is_current(plan: PlannedPromotion) -> bool:
-    """Return whether the stage has this release already, verified."""
+    """Return whether the stage has this release already, verified.
+
+    Not if another deployment has changed its stacks since, and failed: then it is deployed again.
+    """
     current = None if plan.ledger is None else plan.ledger.current()
     return (
         current is not None
         and current.outcome is Outcome.VERIFIED
         and current.tar_sha256 == plan.opened.release.tar_sha256
+        and has_templates_of(current, templates_sha256(deployed_stacks(plan.stage.target, plan.client)))
     )
 
 
-def wait_for_soak(console: Console, plan: PlannedPromotion) -> None:
-    """Wait until the release has served for long enough in the stage before, without the lock.
+def soak_left(plan: PlannedPromotion) -> timedelta:
+    """Return the time for which the release has to serve in the stage before; negative after its end.
 
-    Returns at once if that stage has another record: the checks report it.
+    Zero if that stage has another record: the checks report it.
     """
-    giving = plan.giving
-    if giving is None or giving.record is None:
-        return
-    record, release = giving.record, plan.opened.release
-    if record.tar_sha256 != release.tar_sha256 or record.outcome is not Outcome.VERIFIED:
-        return
-    ends = soak_ends(record, plan.soak)
-    while (left := ends - plan.now()) > timedelta():
+    record = None if plan.giving is None else plan.giving.record
+    if record is None or record.outcome is not Outcome.VERIFIED:
+        return timedelta()
+    if record.tar_sha256 != plan.opened.release.tar_sha256:
+        return timedelta()
+    return soak_ends(record, plan.soak) - plan.now()
+
+
+def wait_for_soak(console: Console, plan: PlannedPromotion) -> None:
+    """Wait until the release has served for long enough in the stage before, without the lock."""
+    while (left := soak_left(plan)) > timedelta():
         console.print(
-            f"release {release.release} serves in {giving.target.name} since {record.ended}; waiting until "
-            f"{ends:%H:%M:%S} UTC, see --soak",
+            f"release {plan.opened.release.release} has to serve in {plan.stage.promote_from} for "
+            f"{left.total_seconds():.0f} s more, see --soak",
             highlight=False,
         )
         time.sleep(min(left.total_seconds(), REPORT_SECONDS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 
@@ -14,8 +14,9 @@ from loraserve.doctor.diagnosis import answered
 from loraserve.errors import UserError
 from loraserve.finding import Finding, State, ok, warning
 from loraserve.images.promoted_image import asset_image, taking_repository
-from loraserve.promotion.checks.kept import check_kept_adapters, check_kept_image
+from loraserve.promotion.checks.kept import check_kept_adapters, check_kept_image, check_kept_release
 from loraserve.promotion.checks.session import rollout_seconds
+from loraserve.promotion.deployed_assembly import has_templates_of
 from loraserve.promotion.deployment import DeploymentOrigin, ReleaseDeployment, checks_of, deploy_release
 from loraserve.promotion.settling import SEEDING_SECONDS, settle
 from loraserve.release.ledger import Ledger
@@ -34,26 +35,52 @@ class NoWayBack(UserError):
     """A stage without a release to go back to."""
 
 
-def release_before(ledger: Ledger) -> str:
+def release_before(ledger: Ledger, deployed: Mapping[str, str]) -> str:
     """Return the release that `previous` means; raises `NoWayBack`.
 
-    After a failed deployment it is the current one, which is deployed again: after a rollback that
-    CloudFormation did not notice, that makes a new config. Otherwise it is the last other one that was
-    verified.
+    `deployed` has the hash of each stack's template, by name, as CloudFormation has it now.
+
+    It is the current release if that is to be deployed again: after a deployment that failed, or that ended
+    without a record because its run was killed, and after a rollback that was not verified. Deployed again
+    after a rollback that CloudFormation did not notice, it makes a new config. Otherwise it is the last one
+    before the current one that was verified. A release that was rolled back is not gone back to.
     """
     current, records = ledger.current(), ledger.records(_RECORDS)
-    if current is not None and current.release and records and records[0].outcome is Outcome.FAILED:
+    if current is not None and current.release and _is_unfinished(current, records, deployed):
         return current.release
-    for record in records:
-        is_other = current is None or record.release != current.release
-        if record.release is not None and record.outcome is Outcome.VERIFIED and is_other:
-            return record.release
+    verified = {record.release for record in records if record.outcome is Outcome.VERIFIED}
+    for release in reversed(_releases(records)):
+        if release in verified and (current is None or release != current.release):
+            return release
     stored = ", ".join(ledger.stored_releases()) or "none"
     raise NoWayBack(
         f"stage {ledger.stage!r} has no record of an earlier release that was verified; its bucket has "
         f"{stored}: name one of them with --to, or deploy an earlier commit with `make deploy "
         f"STAGE={ledger.stage}`"
     )
+
+
+def _is_unfinished(
+    current: DeploymentRecord, records: Sequence[DeploymentRecord], deployed: Mapping[str, str]
+) -> bool:
+    is_unverified_rollback = current.kind is DeploymentKind.ROLLBACK and current.outcome is Outcome.UNVERIFIED
+    has_failed = bool(records) and records[0].outcome is Outcome.FAILED
+    return is_unverified_rollback or has_failed or not has_templates_of(current, deployed)
+
+
+def _releases(records: Sequence[DeploymentRecord]) -> list[str]:
+    """List the releases that served and were not rolled back, the last one last; `records` newest first."""
+    found: list[str] = []
+    for record in reversed(records):
+        if record.release is None or record.outcome is Outcome.FAILED:
+            continue
+        if record.release in found:
+            # Deployed again, or what came after it was rolled back.
+            is_rollback = record.kind is DeploymentKind.ROLLBACK
+            position = found.index(record.release)
+            del found[position : None if is_rollback else position + 1]
+        found.append(record.release)
+    return found
 
 
 def record_of(ledger: Ledger, release: str) -> DeploymentRecord | None:
@@ -118,11 +145,13 @@ def rollback_lines(
         ("Stage", "stacks", lambda: stacks.check(deployment, target, client)),
         ("Stage", "endpoint", lambda: endpoint.has_status(deployment, target, client)),
         ("Stage", "rollback alarms", lambda: _alarms(deployment, stage, client)),
+        ("Release", "release", lambda: check_kept_release(opened.release, served)),
         ("Release", "image", lambda: _image(opened, stage, client, served)),
         ("Release", "adapters", lambda: check_kept_adapters(ledger, digests)),
     )
     for group, title, check in checks:
-        for finding in answered(title, check):
+        # An alarm stops no rollback.
+        for finding in answered(title, check, required=title != "rollback alarms"):
             yield TableLine(group, finding)
 
 

@@ -15,6 +15,7 @@ in `store_readers` needs no permission to list the bucket.
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ from loraserve.errors import NotDeployed, UserError
 from loraserve.release.documents import ABSENT, Documents, StoredDocument
 from loraserve.release.lock import LOCK_KEY, HeldLock, Lease, StageLock, locked_stage, read_lock
 from loraserve.release.record import DeploymentKind, DeploymentRecord, Outcome
-from loraserve.release.release import Release, to_json
+from loraserve.release.release import Release, ReleaseError, to_json
 from loraserve.release.stored_releases import delete_releases, fetch_release, store_release, stored_releases
 from stacks.config.stage_target import StageTarget
 
@@ -172,6 +173,11 @@ class Ledger:
 
         Raises `ReleaseError` if the stage does not have it.
         """
+        if re.fullmatch(r"[0-9A-Za-z-]+", release) is None:
+            raise ReleaseError(
+                f"{release!r} is no id of a release, such as 2026-11-27-1a2b3c4: 'python -m loraserve "
+                f"release show {self.stage}' lists those of the stage"
+            )
         found = folder / release
         found.mkdir(parents=True, exist_ok=True)
         fetch_release(self._documents, self.stage, release, found)

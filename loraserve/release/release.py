@@ -10,9 +10,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loraserve.errors import UserError
 from stacks.config.stage_target import StageTarget
@@ -89,9 +89,9 @@ class Release(_Document):
     """The file `release.json`."""
 
     schema_version: Literal[1] = Field(SCHEMA, alias="schema")
-    release: str
+    release: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}-[0-9a-f]{7}$")]
     """Id: the commit's date and its short hash, e.g. `2026-11-27-1a2b3c4`; letters, digits and `-` only."""
-    commit: str
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40,64}$")]
     committed: str
     """Time of the commit, ISO 8601 in UTC."""
     repository: str | None
@@ -103,6 +103,12 @@ class Release(_Document):
     """SHA-256 (hex) of `release.tar`."""
     stages: Mapping[str, StageRelease]
     """By name, each after the one that it is promoted from."""
+
+    @model_validator(mode="after")
+    def _is_named_by_its_commit(self) -> Self:
+        if self.release.rpartition("-")[2] != self.commit[:7]:
+            raise ValueError(f"the release {self.release} is not of the commit {self.commit}")
+        return self
 
     def stage(self, name: str) -> StageRelease:
         """Return a stage; raises `ReleaseError` if the release does not have it."""

@@ -13,7 +13,7 @@ from adapters.store.s3 import error_code
 from loraserve.aws import Client
 from loraserve.check_report import Ending, TableLine
 from loraserve.errors import NotDeployed
-from loraserve.finding import Finding, problem, unknown
+from loraserve.finding import Finding, State, problem, unknown
 from loraserve.verify.adapters import check_adapters
 from loraserve.verify.alarms import Watch, check_alarms
 from loraserve.verify.answers import Selection, check_answers
@@ -26,6 +26,8 @@ from loraserve.verify.stacks import check_stacks
 from loraserve.verify.traffic import check_metrics
 from stacks.config.stage_target import StageTarget
 
+#: Checks without whose answers it is not known whether the stage serves what was deployed.
+_REQUIRED = ("stacks", "config", "capacity", "registry", "answers", "alarms")
 ENDING = Ending("the stage is not as it was deployed", "the stage is as it was deployed")
 
 
@@ -41,6 +43,8 @@ class VerificationOptions:
     """Time in which no alarm may be raised."""
     since: datetime | None = None
     """Begin of the deployment, UTC; adapters published since then are the changed ones."""
+    must_answer: bool = False
+    """A check that AWS does not answer is a problem, if the stage cannot be called verified without it."""
     drift_is_problem: bool = False
     """Drift counts as a problem; otherwise it is a warning."""
 
@@ -77,7 +81,13 @@ def verify(
     ]
     for group, title, check in checks:
         for finding in _answered(title, check):
-            yield TableLine(group, finding)
+            is_missed = chosen.must_answer and title in _REQUIRED and finding.state is State.UNKNOWN
+            yield TableLine(group, _missed(finding) if is_missed else finding)
+
+
+def _missed(finding: Finding) -> Finding:
+    remedy = "allow it to these credentials, or run this again if AWS failed"
+    return problem(finding.check, finding.found, finding.remedy or remedy)
 
 
 def _answered(title: str, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:

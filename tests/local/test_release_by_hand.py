@@ -85,6 +85,20 @@ def test_another_deployment_under_way_ends_it_before_a_change(
     assert ledger.records(10) == []
 
 
+def test_a_repair_does_not_run_beside_a_deployment(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    repaired = []
+    monkeypatch.setattr("loraserve.aws.client_factory", lambda *_: None)
+    monkeypatch.setattr("loraserve.adapters.open_store.check_account", lambda *_: None)
+    monkeypatch.setattr("loraserve.release.ledger.open_ledger", lambda *_: ledger)
+    monkeypatch.setattr("loraserve.verify.repair.repair", lambda *_: repaired.append(ledger.locked_by()))
+    with ledger.lock(DeploymentKind.PROMOTION, release="r1"):
+        refused = CliRunner().invoke(app, ["repair", "prod"])
+    assert refused.exit_code == 1 and "the promotion of r1" in refused.stderr and not repaired
+    assert CliRunner().invoke(app, ["repair", "prod"]).exit_code == 0
+    [lock] = repaired
+    assert lock is not None and ledger.locked_by() is None
+
+
 def test_a_failed_deployment_is_recorded_and_what_served_stays_current(
     ledger: Ledger, deployment: Callable[..., DeploymentByHand]
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -343,13 +344,24 @@ def test_a_held_stage_says_why_until_it_is_resumed(ledger: Ledger) -> None:
     assert ledger.hold() is None
 
 
+def test_a_lock_that_cannot_be_removed_hides_no_error(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def expired(_: HeldLock) -> None:
+        raise ClientError({"Error": {"Code": "ExpiredToken", "Message": "no"}}, "DeleteObject")
+
+    monkeypatch.setattr(HeldLock, "release", expired)
+    with pytest.raises(LedgerError, match="the error"), ledger.lock(PROMOTION, release="r1"):
+        raise LedgerError("the error")
+
+
 # Releases
 
 
 def built(folder: Path, name: str, content: bytes = b"archive") -> tuple[Release, Path]:
-    """A release in a folder of its name."""
-    made = Release(
-        schema=1, release=name, commit="0" * 40, committed="2026-11-27T12:00:00Z", repository=None,
+    """A release in a folder of its name, which may be shorter than a release's."""
+    made = Release.model_construct(
+        schema_version=1, release=name, commit="0" * 40, committed="2026-11-27T12:00:00Z", repository=None,
         versions={}, tar_sha256="0" * 64, stages={},
     )  # fmt: skip
     (folder / name).mkdir(parents=True)

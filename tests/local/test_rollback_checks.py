@@ -8,12 +8,14 @@ from laptop_cloud.cloud import LaptopCloud
 from loraserve.finding import State
 from loraserve.images.ecr_copy import ImageRepository
 from loraserve.promotion.checks.hold import check_hold
-from loraserve.promotion.checks.kept import check_kept_adapters, check_kept_image
+from loraserve.promotion.checks.kept import check_kept_adapters, check_kept_image, check_kept_release
 from loraserve.promotion.rollback import NoWayBack, record_of, release_before
 from loraserve.release.ledger import Ledger
 from loraserve.release.record import DeploymentRecord
 from tests.harness.bucket import Bucket
 from tests.unit.loraserve.doctor.aws_answers import answering
+from tests.unit.loraserve.promotion.records import record as recorded
+from tests.unit.loraserve.promotion.records import release as described
 
 NEW, OLD, FIRST = "2026-11-27-ccccccc", "2026-11-26-bbbbbbb", "2026-11-25-aaaaaaa"
 
@@ -28,16 +30,23 @@ def ledger(laptop: LaptopCloud, bucket: Bucket) -> Ledger:
     return Ledger(laptop.client("s3"), bucket.name, "prod")
 
 
-def write(ledger: Ledger, *deployments: tuple[str | None, str]) -> None:
-    """Write records of these releases and outcomes, one a minute."""
-    for minute, (release, outcome) in enumerate(deployments):
-        kind = "by-hand" if release is None else "promotion"
+def write(ledger: Ledger, *deployments: tuple[str | None, str] | tuple[str | None, str, str]) -> None:
+    """Write records of these releases, outcomes and kinds, one a minute; each has its own template."""
+    for minute, (release, outcome, *given) in enumerate(deployments):
+        kind = given[0] if given else "by-hand" if release is None else "promotion"
         made: dict[str, Any] = {
             "stage": "prod", "account": "333333333333", "region": "us-east-1", "kind": kind, "outcome": outcome,
             "release": release, "commit": "0" * 40, "tar_sha256": None, "image_digest": f"sha256:{release}",
             "started": f"2026-11-27T12:{minute:02}:00Z", "ended": f"2026-11-27T12:{minute:02}:30Z",
+            "templates": {} if outcome == "failed" else {"Serving": str(release)},
         }  # fmt: skip
         ledger.write(DeploymentRecord.model_validate(made))
+
+
+def deployed(ledger: Ledger) -> dict[str, str]:
+    """Return the templates of the current record, and one that an earlier stage file left."""
+    current = ledger.current()
+    return {"Network": "left", **(current.templates if current else {})}
 
 
 @pytest.mark.parametrize(
@@ -50,22 +59,43 @@ def write(ledger: Ledger, *deployments: tuple[str | None, str]) -> None:
         (((FIRST, "verified"), (OLD, "verified"), (NEW, "failed")), OLD),
         (((OLD, "verified"), (None, "verified")), OLD),
         (((OLD, "verified"), (NEW, "verified"), (NEW, "verified")), OLD),
+        # What was rolled back is wrong: a second rollback goes further back, or ends the first one.
+        (((FIRST, "verified"), (OLD, "verified"), (NEW, "verified"), (OLD, "verified", "rollback")), FIRST),
+        (((FIRST, "verified"), (OLD, "verified"), (NEW, "verified"), (OLD, "unverified", "rollback")), OLD),
+        (((OLD, "verified"), (NEW, "verified"), (OLD, "verified", "rollback"), (None, "verified")), OLD),
+        (((OLD, "verified"), (NEW, "unverified"), (OLD, "verified", "rollback"), (NEW, "verified")), OLD),
     ],
 )
 def test_the_release_before(
-    ledger: Ledger, deployments: tuple[tuple[str | None, str], ...], previous: str
+    ledger: Ledger,
+    deployments: tuple[tuple[str | None, str] | tuple[str | None, str, str], ...],
+    previous: str,
 ) -> None:
     write(ledger, *deployments)
-    assert release_before(ledger) == previous
+    assert release_before(ledger, deployed(ledger)) == previous
 
 
-@pytest.mark.parametrize("deployments", [(), ((NEW, "verified"),), ((None, "verified"),)])
+def test_after_a_deployment_without_a_record_the_current_release_is_deployed_again(ledger: Ledger) -> None:
+    write(ledger, (FIRST, "verified"), (OLD, "verified"))
+    # A run that deployed NEW was killed before it wrote its record.
+    assert release_before(ledger, {"Serving": NEW}) == OLD
+
+
+@pytest.mark.parametrize(
+    "deployments",
+    [
+        (),
+        ((NEW, "verified"),),
+        ((None, "verified"),),
+        ((OLD, "verified"), (NEW, "verified"), (OLD, "verified", "rollback")),
+    ],
+)
 def test_a_stage_without_an_earlier_release(
-    ledger: Ledger, deployments: tuple[tuple[str | None, str], ...]
+    ledger: Ledger, deployments: tuple[tuple[str | None, str] | tuple[str | None, str, str], ...]
 ) -> None:
     write(ledger, *deployments)
     with pytest.raises(NoWayBack, match=r"its bucket has none: name one of them with --to, or deploy"):
-        release_before(ledger)
+        release_before(ledger, deployed(ledger))
 
 
 def test_the_record_of_a_release_is_its_last_that_served(ledger: Ledger) -> None:
@@ -85,6 +115,20 @@ def test_a_held_stage_refuses_releases_with_the_reason(ledger: Ledger) -> None:
     assert "release resume prod" in held.remedy
     ledger.resume()
     assert next(iter(check_hold(ledger))).state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("served", "state"),
+    [
+        (recorded(), State.OK),
+        (recorded(tar_sha256="b" * 64), State.PROBLEM),
+        (recorded(commit="1111111" + "2" * 33), State.PROBLEM),
+        (None, State.WARNING),
+    ],
+)
+def test_the_stored_release_is_the_one_that_served(served: DeploymentRecord | None, state: State) -> None:
+    [finding] = check_kept_release(described(), served)
+    assert finding.state is state
 
 
 def test_adapters_of_an_earlier_release_may_have_expired(ledger: Ledger, bucket: Bucket) -> None:

@@ -36,6 +36,9 @@ from loraserve.review.sides import Side
 from stacks.facts import StageFacts
 from stacks.project import ROOT
 
+#: Checks that need not be answered: AWS refuses what they look for by itself, before anything is changed.
+#: Without its document the review stops the promotion, see `Examination.exit_code`.
+_OPTIONAL = ("session", "instance quota", "bootstrap", "fixed names", "review")
 #: Part of the table with the review of the change.
 CHANGE = "Change"
 
@@ -90,7 +93,7 @@ class Examination:
 def examine(plan: PlannedPromotion, examination: Examination) -> Iterator[TableLine]:
     """Run all checks; collect the lines and the review in `examination`."""
     for group, title, check in (*_checks(plan), (CHANGE, "review", lambda: _change(plan, examination))):
-        for finding in answered(title, check):
+        for finding in answered(title, check, required=title not in _OPTIONAL):
             line = TableLine(group, finding)
             examination.lines.append(line)
             yield line

@@ -1,13 +1,30 @@
-"""The image and the adapters of an earlier release, in the stage that it is to serve in again."""
+"""Archive, image and adapters of an earlier release, in the stage that it is to serve in again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from loraserve.adapters.locked_revisions import missing_revisions
-from loraserve.finding import Finding, ok, problem, unknown
+from loraserve.finding import Finding, ok, problem, unknown, warning
 from loraserve.images.ecr_copy import ImageRepository, image_digest
 from loraserve.release.ledger import Ledger
+from loraserve.release.record import DeploymentRecord
+from loraserve.release.release import Release
+
+
+def check_kept_release(release: Release, served: DeploymentRecord | None) -> Iterator[Finding]:
+    """Compare the stored release with its record in the stage, which no deployment changes any more."""
+    if served is None:
+        yield warning("release", f"{release.release} has no record of serving here")
+    elif (served.commit, served.tar_sha256) != (release.commit, release.tar_sha256):
+        yield problem(
+            "release",
+            f"{release.release} is stored with the SHA-256 {release.tar_sha256} of commit {release.commit}, "
+            f"and {served.tar_sha256} of commit {served.commit} served",
+            "name another release with --to; look up in the bucket's versions who replaced it",
+        )
+    else:
+        yield ok("release", f"{release.release}, as it served since {served.ended}")
 
 
 def check_kept_image(repository: ImageRepository, tag: str, served: str | None) -> Iterator[Finding]:

@@ -42,9 +42,13 @@ def check_previous(release: Release, giving: GivingStage, soak: int, now: dateti
         return
     what = f"{record.kind.value} of {record.commit[:7]}" if record.release is None else record.release
     found = f"{name} has {what}, {record.outcome.value}, since {record.ended}"
-    if (record.release, record.tar_sha256) != (release.release, release.tar_sha256):
+    # The commit is in the description only: the archive's hash does not cover it, and the order goes by it.
+    recorded = (record.release, record.commit, record.tar_sha256)
+    if recorded != (release.release, release.commit, release.tar_sha256):
         yield problem(
-            _CHECK, f"{found}: not release {release.release} with the same archive", f"first {promote}"
+            _CHECK,
+            f"{found}: not release {release.release} with the same archive and commit",
+            f"first {promote}",
         )
     elif record.outcome is not Outcome.VERIFIED:
         yield problem(

@@ -1,10 +1,15 @@
 """The exit code of a promotion's checks."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from loraserve.check_report import TableLine
-from loraserve.finding import ok, problem, unknown, warning
-from loraserve.promotion.checks.catalog import CHANGE, Examination
+from loraserve.finding import Finding, State, ok, problem, unknown, warning
+from loraserve.promotion.checks import catalog
+from loraserve.promotion.checks.catalog import CHANGE, Examination, examine
 from loraserve.promotion.checks.change import accepted_rules, check_review
 from loraserve.review.document import ReviewDocument
 from tests.harness.reviews import NOTHING, loss
@@ -40,3 +45,20 @@ def test_an_accepted_finding_is_a_warning_and_in_the_record() -> None:
     [accepted] = check_review(loss(accepted=True))
     assert (accepted.state, accepted.found) == ("warning", "loss.data, accepted: the bucket is deleted")
     assert accepted_rules(loss(accepted=True)) == ("loss.data",) and accepted_rules(loss()) == ()
+
+
+@pytest.mark.parametrize(("title", "state"), [("hold", State.PROBLEM), ("instance quota", State.UNKNOWN)])
+def test_a_check_that_is_not_answered_stops_the_promotion(
+    monkeypatch: pytest.MonkeyPatch, title: str, state: State
+) -> None:
+    def unanswered(*_: Any) -> Iterator[Finding]:
+        raise EndpointConnectionError(endpoint_url="https://s3")
+        yield
+
+    monkeypatch.setattr(catalog, "_checks", lambda _: [("Stage", title, unanswered)])
+    monkeypatch.setattr(catalog, "_change", lambda *_: [])
+    examination = Examination(review=NOTHING)
+    plan: Any = None
+    [line] = examine(plan, examination)
+    assert line.finding.state is state
+    assert examination.exit_code == (1 if state is State.PROBLEM else 0)

@@ -22,6 +22,8 @@ NOW = datetime(2026, 11, 27, 12, 30, tzinfo=UTC)
         (giving(record(outcome="unverified")), 0, State.PROBLEM, "unverified"),
         (giving(record(outcome="failed")), 0, State.PROBLEM, "failed"),
         (giving(record("2026-11-20-0000000", tar_sha256="b" * 64)), 0, State.PROBLEM, "2026-11-20-0000000"),
+        # A description of another commit, beside the archive that was tested.
+        (giving(record(commit="1111111" + "2" * 33)), 0, State.PROBLEM, "with the same archive and commit"),
         # The same name, of other bytes.
         (giving(record(tar_sha256="b" * 64)), 0, State.PROBLEM, "not release 2026-11-27-1111111"),
         (giving(record(None, kind="by-hand", tar_sha256=None)), 0, State.PROBLEM, "by-hand of 1111111"),
