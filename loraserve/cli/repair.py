@@ -35,7 +35,7 @@ def command(
         raise LocalStage("the local stage is in no account: `make down`, then `make up` deploy it again")
     [loaded] = load_stages(ROOT / "stages", stage)
     client = client_factory(loaded.config.region, profile)
-    check_account(client, loaded.target)
+    check_account(client, loaded.target, "--profile")
     with report_interrupt(INTERRUPTED):
         repair(console, loaded.target, client)
     console.print(f"[green]✓[/] {loaded.endpoint_name} serves its stack's config")
