@@ -26,15 +26,27 @@ _OUTPUT = "AdapterBucket"
 _CLIENT = Config(max_pool_connections=PARALLEL_REQUESTS + PARALLEL_PARTS)
 
 
-def open_store(stage: str, bucket: str | None, profile: str | None = None) -> StageStore:
+def open_store(
+    stage: str, bucket: str | None, profile: str | None = None, *, profile_option: str = "AWS_PROFILE"
+) -> StageStore:
     """Open the store of a stage, given by its name or its file; `bucket` replaces the bucket of its stack.
 
-    `profile` is that of the AWS CLI, by default the environment's. Raises `ConfigError` or `NotDeployed`.
+    `profile` is that of the AWS CLI, by default the environment's; `profile_option` names what sets it, for
+    messages. Raises `ConfigError` or `NotDeployed`.
     """
     loaded = find_stage(stage)
     if loaded.name == LOCAL_STAGE:
         return _in_laptop_cloud(loaded, bucket)
-    return _in_aws(loaded, bucket, profile)
+    session = boto3.Session(profile_name=profile, region_name=loaded.config.region)
+    check_account(session.client, loaded.target, profile_option)
+    s3 = session.client("s3", config=_CLIENT)
+    if bucket is not None:
+        return StageStore(loaded, s3, _existing(s3, bucket))
+    command = "deploy" if loaded.config.promote_from is None else "promote"
+    remedy = f"deploy it with 'make {command} STAGE={loaded.name}'"
+    return StageStore(
+        loaded, s3, deployed_bucket(session.client("cloudformation"), loaded.target, remedy=remedy)
+    )
 
 
 def taking_stage(giving: LoadedStage, name: str | None) -> tuple[str, StageConfig] | None:
@@ -93,18 +105,7 @@ def _in_laptop_cloud(stage: LoadedStage, bucket: str | None) -> StageStore:
     return StageStore(stage, s3, outputs[_OUTPUT])
 
 
-def _in_aws(stage: LoadedStage, bucket: str | None, profile: str | None) -> StageStore:
-    session = boto3.Session(profile_name=profile, region_name=stage.config.region)
-    check_account(session.client, stage.target)
-    s3 = session.client("s3", config=_CLIENT)
-    return StageStore(
-        stage,
-        s3,
-        _existing(s3, bucket) if bucket else deployed_bucket(session.client("cloudformation"), stage.target),
-    )
-
-
-def check_account(client: Client, target: StageTarget) -> None:
+def check_account(client: Client, target: StageTarget, profile_option: str = "AWS_PROFILE") -> None:
     """Raise `NotDeployed` if the stage is in another account than that of the credentials."""
     if target.account is None:
         return
@@ -112,12 +113,14 @@ def check_account(client: Client, target: StageTarget) -> None:
     if account != target.account:
         raise NotDeployed(
             f"stage {target.name!r} is in account {target.account}, your credentials are of {account}: "
-            "use others, e.g. with AWS_PROFILE"
+            f"name a profile of {target.account} with {profile_option}"
         )
 
 
-def deployed_bucket(cloudformation: Any, target: StageTarget) -> str:
-    """Return the bucket in the outputs of the stage's stack; raises `NotDeployed`."""
+def deployed_bucket(
+    cloudformation: Any, target: StageTarget, *, remedy: str = "deploy that stage first"
+) -> str:
+    """Return the bucket in the outputs of the stage's stack; raises `NotDeployed` with the `remedy`."""
     stack = target.stack_name(STORE_STACK)
     try:
         found = cloudformation.describe_stacks(StackName=stack)["Stacks"]
@@ -129,10 +132,7 @@ def deployed_bucket(cloudformation: Any, target: StageTarget) -> str:
     for output in (output for stack in found for output in stack.get("Outputs", [])):
         if output["OutputKey"] == _OUTPUT:
             return str(output["OutputValue"])
-    raise NotDeployed(
-        f"there is no stack {stack} with an adapter store in {target.region}: deploy it with "
-        f"'make deploy STAGE={target.name}', or name a bucket with --bucket"
-    )
+    raise NotDeployed(f"there is no stack {stack} with an adapter store in {target.region}: {remedy}")
 
 
 def _existing(s3: S3Client, bucket: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.markup import escape
 
 from adapters.errors import AdapterError
 from loraserve.errors import UserError
+
+if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError, ClientError
 
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)
@@ -62,7 +65,7 @@ def report_errors() -> Iterator[None]:
                 error,
             )
         except (BotoCoreError, ClientError) as error:
-            _fail(f"the cloud did not answer as it should: {error}", 1, error)
+            _fail(_answer(error), 1, error)
 
 
 @contextmanager
@@ -73,6 +76,19 @@ def report_interrupt(state: str) -> Iterator[None]:
     except KeyboardInterrupt:
         errors.print(f"interrupted; {state}")
         raise typer.Exit(130) from None
+
+
+def _answer(error: BotoCoreError | ClientError) -> str:
+    """Return one sentence about an error of AWS that no command explains."""
+    from botocore.exceptions import ConnectionError as Unreachable
+
+    from loraserve.credential_errors import credential_error
+
+    if (known := credential_error(error)) is not None:
+        return "credentials: {}: {}".format(*known)
+    if isinstance(error, Unreachable):
+        return f"the cloud cannot be reached: {error}; check the network, HTTPS_PROXY and AWS_ENDPOINT_URL"
+    return f"the cloud did not answer as it should: {error}"
 
 
 def _fail(message: str, code: int, cause: Exception) -> NoReturn:

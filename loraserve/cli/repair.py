@@ -40,7 +40,7 @@ def command(
         raise LocalStage("the local stage is in no account: `make down`, then `make up` deploy it again")
     [loaded] = load_stages(ROOT / "stages", stage)
     client = client_factory(loaded.config.region, profile)
-    check_account(client, loaded.target)
+    check_account(client, loaded.target, "--profile")
     ledger = open_ledger(loaded.target, client)
     with ExitStack() as stack, report_interrupt(INTERRUPTED):
         if ledger is not None:

@@ -66,7 +66,7 @@ def command(
         else:
             target = opened.stage(stage).target
         client = client_factory(target.region, profile)
-        check_account(client, target)
+        check_account(client, target, "--profile")
         expected = (
             expected_of_record(target, client, say) if opened is None else expected_of_release(opened, stage)
         )

@@ -41,10 +41,6 @@ _DIGESTS_A_CALL: Final = 100
 OnBytes = Callable[[int, int], None]
 
 
-class BrokenDownload(Exception):
-    """An answer without the bytes that were asked for; the next attempt has another URL."""
-
-
 class ImageError(UserError):
     """An image that cannot be copied; the message has the remedy."""
 
@@ -283,7 +279,7 @@ def _content(source: ImageRepository, blob: _Blob) -> Iterator[bytes]:
                 seen += len(chunk)
                 checksum.update(chunk)
                 yield chunk
-        except (HTTPError, BrokenDownload) as error:
+        except HTTPError as error:
             reason = str(error)
         if seen < blob.size:
             failures = 1 if seen > before else failures + 1
@@ -302,7 +298,10 @@ def _content(source: ImageRepository, blob: _Blob) -> Iterator[bytes]:
 
 
 def _download(source: ImageRepository, blob: _Blob, first: int) -> Iterator[bytes]:
-    """Yield the blob's bytes from `first` on. ECR's URL is of S3, signed, and valid for an hour."""
+    """Yield the blob's bytes from `first` on. ECR's URL is of S3, signed, and valid for an hour.
+
+    Raises `HTTPError`, also for an answer without the bytes that were asked for.
+    """
     url = source.call("get_download_url_for_layer", layerDigest=blob.digest)["downloadUrl"]
     headers = {"Range": f"bytes={first}-"} if first else {}
     with connections(url) as pool:
@@ -311,7 +310,7 @@ def _download(source: ImageRepository, blob: _Blob, first: int) -> Iterator[byte
         )
         expected = HTTPStatus.PARTIAL_CONTENT if first else HTTPStatus.OK
         if response.status != expected:
-            raise BrokenDownload(f"status {response.status}")
+            raise HTTPError(f"status {response.status}")
         yield from response.stream(_CHUNK, decode_content=False)
 
 

@@ -84,8 +84,8 @@ def refuse_without_reason(stage: str, promote_from: str | None, reason: str | No
     if promote_from is not None and not reason:
         raise NotDeployable(
             f"stage {stage!r} takes releases that were verified in {promote_from!r}: deploy one with "
-            f"'python -m loraserve promote {stage}', or this working tree with --break-glass 'REASON', which "
-            "is recorded"
+            f"'make promote STAGE={stage} RELEASE=out/release', or, in an emergency, this working tree with "
+            f"""`make deploy STAGE={stage} ARGS="--break-glass 'REASON'"`, which is recorded"""
         )
 
 

@@ -27,8 +27,8 @@ def command(
     from loraserve.cli.adapters import tables
     from loraserve.cli.console import output
 
-    first = open_store(giving, None, giving_profile)
-    second = open_store(taking, None, taking_profile)
+    first = open_store(giving, None, giving_profile, profile_option="--giving-profile")
+    second = open_store(taking, None, taking_profile, profile_option="--taking-profile")
     found = served_differences(first, second)
     undeclared = [difference for difference in found if not difference.is_declared]
     if as_json:

@@ -33,7 +33,10 @@ def command(
     from loraserve.release.record_differences import compared_records
     from loraserve.review.revisions import commits_between
 
-    stores = open_store(giving, None, giving_profile), open_store(taking, None, taking_profile)
+    stores = (
+        open_store(giving, None, giving_profile, profile_option="--giving-profile"),
+        open_store(taking, None, taking_profile, profile_option="--taking-profile"),
+    )
     one, two = (Ledger(store.s3, store.bucket, store.stage.name).current() for store in stores)
     found, adapters = compared_records(one, two), served_differences(*stores)
     missing = commits_between(two.commit, one.commit) if one and two else None

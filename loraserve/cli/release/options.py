@@ -17,5 +17,5 @@ def open_ledger(stage: str, profile: str | None) -> Ledger:
     from loraserve.adapters.open_store import open_store
     from loraserve.release.ledger import Ledger
 
-    store = open_store(stage, None, profile)
+    store = open_store(stage, None, profile, profile_option="--profile")
     return Ledger(store.s3, store.bucket, store.stage.name)

@@ -4,31 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from adapters.store.s3 import error_code
 from loraserve.aws import Client
+from loraserve.credential_errors import SIGN_IN, credential_error
 from loraserve.doctor.caller import caller
 from loraserve.finding import Finding, ok, problem
 from stacks.config.stage_target import StageTarget
-
-_SIGN_IN = "sign in (`aws sso login`, `aws configure`), or name a profile: --profile NAME or AWS_PROFILE"
-#: Error codes of STS (its API reference, "Common errors") and what they mean.
-_REFUSALS = {
-    "ExpiredToken": ("they have expired", _SIGN_IN),
-    "ExpiredTokenException": ("they have expired", _SIGN_IN),
-    "RequestExpired": ("the request has expired", "set this machine's clock"),
-    "SignatureDoesNotMatch": (
-        "the secret key does not match the access key, or this machine's clock is wrong",
-        "set the clock, or enter both keys again (`aws configure`)",
-    ),
-    "InvalidClientTokenId": ("the access key is not known in {region}", ""),
-    "UnrecognizedClientException": ("the access key is not known in {region}", ""),
-}
-_UNKNOWN_KEY = (
-    f"{_SIGN_IN}. A region that the account has not enabled answers the same: enable it "
-    "(`aws account enable-region --region-name {region}`)"
-)
 
 
 def check(target: StageTarget, client: Client) -> Iterator[Finding]:
@@ -36,18 +19,8 @@ def check(target: StageTarget, client: Client) -> Iterator[Finding]:
     region = target.region
     try:
         who = caller(client)
-    except NoCredentialsError:
-        yield problem("credentials", "there are none", _SIGN_IN)
-        return
-    except BotoCoreError as error:
-        yield problem("credentials", str(error), f"{_SIGN_IN}; check the network and HTTPS_PROXY")
-        return
-    except ClientError as error:
-        code, said = error_code(error), error.response["Error"].get("Message", "")
-        found, remedy = _REFUSALS.get(code, (f"{code}: {said}", _SIGN_IN))
-        yield problem(
-            "credentials", found.format(region=region), (remedy or _UNKNOWN_KEY).format(region=region)
-        )
+    except (BotoCoreError, ClientError) as error:
+        yield problem("credentials", *_refusal(error, region))
         return
     yield ok("credentials", who.arn)
     wanted = target.account
@@ -61,3 +34,13 @@ def check(target: StageTarget, client: Client) -> Iterator[Finding]:
             f"the credentials are of {who.account}, the stage is of {wanted}",
             f"use a profile of {wanted}: --profile NAME or AWS_PROFILE",
         )
+
+
+def _refusal(error: BotoCoreError | ClientError, region: str) -> tuple[str, str]:
+    """Return what is wrong, and the remedy."""
+    known = credential_error(error, region)
+    if known is not None:
+        return known
+    if isinstance(error, ClientError):
+        return f"{error_code(error)}: {error.response['Error'].get('Message', '')}", SIGN_IN
+    return str(error), f"{SIGN_IN}; check the network and HTTPS_PROXY"

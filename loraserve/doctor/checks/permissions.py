@@ -20,9 +20,11 @@ from loraserve.doctor.deployment import Deployment, resolved
 from loraserve.finding import Finding, ok, problem, unknown
 from stacks.config.stage_config import LoadedStage
 
-#: Calls of loraserve/deploy.py; a test compares them with its source.
+#: Calls of loraserve/deploy.py and of the functions that it asks the endpoint and the stacks with; a test
+#: compares them with the source.
 ENDPOINT_ACTIONS = ("sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities")
 CONFIG_ACTIONS = ("sagemaker:DescribeEndpointConfig",)
+MODEL_ACTIONS = ("sagemaker:DescribeModel",)
 STACK_ACTIONS = ("cloudformation:DescribeStackResource", "cloudformation:UpdateTerminationProtection")
 #: DescribeStacks of all stacks is not limited to a resource.
 ACCOUNT_ACTIONS = ("cloudformation:DescribeStacks",)
@@ -68,6 +70,7 @@ def steps(deployment: Deployment, stage: LoadedStage, who: Caller) -> Mapping[st
         **{resolved(role, who): ("sts:AssumeRole",) for role in deployment.roles if ":role/" in role},
         f"{sagemaker}:endpoint/{endpoint.lower()}": ENDPOINT_ACTIONS,
         f"{sagemaker}:endpoint-config/endpointconfig-example": CONFIG_ACTIONS,
+        f"{sagemaker}:model/model-example": MODEL_ACTIONS,
         **{f"{stacks}/{stack.name}/example": STACK_ACTIONS for stack in deployment.stacks},
         "*": ACCOUNT_ACTIONS,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from loraserve import aws, bootstrap, cdk, cdk_arguments, deploy, destroy
 from loraserve.cdk_arguments import CdkArgumentError
 from loraserve.cli.commands import app
+from loraserve.promotion import by_hand
 
 ROLE = "arn:aws:iam::123456789012:role/deployer"
 REGISTRY = json.loads(cdk_arguments._REGISTRY.read_text())
@@ -139,15 +141,21 @@ def test_boto3_and_the_cli_get_the_same_profile(
     monkeypatch: pytest.MonkeyPatch, command: str, given: list[str]
 ) -> None:
     seen: list[object] = []
+    synthesized: list[object] = []
     monkeypatch.setattr(aws, "client_factory", lambda *arguments: seen.append(arguments))
     module = {"bootstrap": bootstrap, "deploy": deploy, "destroy": destroy}[command]
-    monkeypatch.setattr(module, command, lambda *arguments: seen.append(arguments[-1]))
+    monkeypatch.setattr(module, command, lambda *arguments, **_: seen.append(arguments[-1]))
+    # The record of a deployment has its own tests.
+    monkeypatch.setattr(by_hand, "recorded", lambda *_: nullcontext())
+    monkeypatch.setattr(cdk, "interactive", lambda *arguments, **_: synthesized.append(arguments))
     environment = {} if given else {"CDK_PROFILE": "me"}
     skipped = ["--skip-doctor", "--skip-checks"] if command == "deploy" else []
     done = CliRunner().invoke(app, [command, "dev", *given, *skipped, "--role-arn", ROLE], env=environment)
     assert (done.exit_code, seen[0]) == (0, ("us-east-1", "me"))
     common = ("--profile", "me", "--role-arn", ROLE)
     assert seen[1] == ((common, ()) if command == "deploy" else [*common])
+    if command == "deploy":
+        assert synthesized == [("synth", "--quiet", "--context", "stage=dev", *common)]
 
 
 def test_a_refused_argument_ends_the_command_before_anything_is_called(

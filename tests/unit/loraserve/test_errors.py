@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ProfileNotFound
 from typer.testing import CliRunner
 
 import loraserve
@@ -18,6 +18,7 @@ from adapters.errors import AdapterError
 from laptop_cloud.cloud import Cloud
 from loraserve import local_stage
 from loraserve.cli.commands import ReportingCommand
+from loraserve.credential_errors import SIGN_IN
 from loraserve.errors import UserError
 from stacks.project import ROOT
 from stacks.typed_yaml import ConfigError
@@ -84,7 +85,23 @@ def test_an_error_class_is_reported_in_one_line(error_class: type[Exception]) ->
     [
         (ConfigError("dev.yaml: no"), 2, "✗ dev.yaml: no\n"),
         (AdapterError("otter", "too big", "shrink it"), 1, "✗ adapter 'otter': too big; shrink it\n"),
-        (NoCredentialsError(), 1, "✗ the cloud did not answer as it should: Unable to locate credentials\n"),
+        (NoCredentialsError(), 1, f"✗ credentials: there are none: {SIGN_IN}\n"),
+        (
+            ProfileNotFound(profile="other"),
+            1,
+            f"✗ credentials: The config profile (other) could not be found: {SIGN_IN}\n",
+        ),
+        (
+            ClientError({"Error": {"Code": "ExpiredToken", "Message": "no"}}, "GetCallerIdentity"),
+            1,
+            f"✗ credentials: they have expired: {SIGN_IN}\n",
+        ),
+        (
+            EndpointConnectionError(endpoint_url="https://sts.us-east-1.amazonaws.com"),
+            1,
+            '✗ the cloud cannot be reached: Could not connect to the endpoint URL: "https://sts.us-east-1.amazonaws.com";'
+            " check the network, HTTPS_PROXY and AWS_ENDPOINT_URL\n",
+        ),
         (
             ClientError({"Error": {"Code": "Denied", "Message": "no"}}, "GetObject"),
             1,

@@ -20,7 +20,7 @@ from tests.unit.messages.test_config_mistakes import section_of
 ROOMS = ("adapters", "ingest", "lambdas", "loraserve", "stacks")
 #: Signals between modules, whose reasons others quote; an error with a default remedy; a measurement's result.
 WITHOUT_REMEDY = {"AssertionError", "TypeError", "OutOfTime", "NotAnObject", "UnreadableEntry"}
-WITHOUT_REMEDY |= {"UnusableCheckpoint", "DemoFailed", "BrokenDownload"}
+WITHOUT_REMEDY |= {"UnusableCheckpoint", "DemoFailed", "HTTPError"}
 #: Nothing is left to do; reasons that the doctor completes.
 WITHOUT_REMEDY |= {"LocalStage", "NotDeployed", "DockerFailed", "UnusableSource"}
 #: Mistakes of this project's own code and data.
