@@ -33,7 +33,7 @@ def check_order(release: Release, current: DeploymentRecord | None, repository: 
         )
     elif _is_ancestor(deployed, wanted, repository):
         count = _git(repository, "rev-list", "--count", f"{deployed}..{wanted}").stdout.strip()
-        yield ok(_CHECK, f"{what} is deployed; the release has {count} commits more")
+        yield ok(_CHECK, f"{what} is deployed; commits since then: {count}")
     elif _is_ancestor(wanted, deployed, repository):
         yield problem(
             _CHECK,

@@ -29,7 +29,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
 @pytest.mark.parametrize(
     ("deployed", "wanted", "state", "text"),
     [
-        ("base", "second", State.OK, "2 commits more"),
+        ("base", "second", State.OK, "commits since then: 2"),
         ("second", "second", State.OK, "the same commit"),
         ("second", "first", State.PROBLEM, "would be a rollback"),
         ("side", "second", State.PROBLEM, "does not contain that commit"),
