@@ -38,7 +38,8 @@ def check_order(release: Release, current: DeploymentRecord | None, repository: 
         yield problem(
             _CHECK,
             f"{what} is deployed, and release {release.release} is older: this would be a rollback",
-            f"go back by that name: `python -m loraserve rollback STAGE --to {release.release} --reason …`",
+            f"go back by that name: `make rollback STAGE={current.stage} ARGS='--to {release.release}' "
+            "REASON='…'`",
         )
     else:
         yield problem(

@@ -51,7 +51,7 @@ def test_an_older_release_is_deployed_by_a_rollback_of_that_name(
 ) -> None:
     folder, commits = history
     [finding] = check_order(release(commits["base"]), record(commit=commits["first"]), folder)
-    assert f"rollback STAGE --to 2026-11-27-{commits['base'][:7]}" in finding.remedy
+    assert f"make rollback STAGE=staging ARGS='--to 2026-11-27-{commits['base'][:7]}'" in finding.remedy
 
 
 @pytest.mark.parametrize(
