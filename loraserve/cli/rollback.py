@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from loraserve.cli.console import console, errors, output, report_interrupt, say
-from loraserve.cli.deploy import INTERRUPTED
 from loraserve.cli.options import Profile
+from loraserve.cli.promote import INTERRUPTED
 
 
 def command(
@@ -60,6 +60,10 @@ def command(
     from loraserve.release.opened import open_release
     from loraserve.verify.verification import VerificationOptions
 
+    if not reason.strip():
+        raise typer.BadParameter(
+            "write why the stage is rolled back: the hold shows it", param_hint="--reason"
+        )
     target = find_stage(stage).target
     pipeline = pipeline_run(os.environ, f"{stage}-rollback")
     client = client_factory(target.region, profile)
@@ -99,4 +103,5 @@ def command(
         f"[green]✓[/] release {done.release} serves in {stage}, verified; the stage is held until "
         f"`python -m loraserve release resume {stage}`",
         highlight=False,
+        soft_wrap=True,
     )
