@@ -34,7 +34,8 @@ ON_THE_DEPLOYED_STAGE = (
 #: deployed stage.
 FIRST = (
     *ON_THE_DEPLOYED_STAGE,
-    *("tests/local/test_killed_", "tests/local/test_many_", "tests/local/", "tests/models/"),
+    *("tests/local/promotion/", "tests/local/test_killed_", "tests/local/test_many_"),
+    *("tests/local/", "tests/models/"),
 )
 
 
