@@ -50,7 +50,11 @@ def command(
         ),
     ] = None,
     no_invoke: Annotated[
-        bool, typer.Option("--no-invoke", help="Do not ask the endpoint in the verification.")
+        bool,
+        typer.Option(
+            "--no-invoke",
+            help="Do not ask the endpoint: the record is unverified, and no stage takes the release.",
+        ),
     ] = False,
     folder: Annotated[
         Path | None,

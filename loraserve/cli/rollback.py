@@ -23,7 +23,11 @@ def command(
         int, typer.Option(min=0, help="Seconds after the deployment in which no alarm may be raised.")
     ] = 0,
     no_invoke: Annotated[
-        bool, typer.Option("--no-invoke", help="Do not ask the endpoint in the verification.")
+        bool,
+        typer.Option(
+            "--no-invoke",
+            help="Do not ask the endpoint: the record is unverified, and no stage takes the release.",
+        ),
     ] = False,
     folder: Annotated[Path | None, typer.Option("--output", help="Folder for record.json.")] = None,
     run: Annotated[

@@ -116,7 +116,8 @@ def deploy_release(
         raise _failed(deployment, origin, held, began, error) from error
     lines = verify_release(deployment, started)
     problems = counts(lines)[State.PROBLEM]
-    outcome = Outcome.UNVERIFIED if problems else Outcome.VERIFIED
+    is_verified = deployment.options.invoke and not problems
+    outcome = Outcome.VERIFIED if is_verified else Outcome.UNVERIFIED
     # The first deployment makes the bucket, after which the release is stored as well.
     now = ledger or _opened_ledger(deployment)
     record = _record(deployment, origin, now, held, began).model_copy(
