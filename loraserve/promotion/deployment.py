@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from loraserve.aws import Client
@@ -224,7 +226,9 @@ def _failed(
     settle(console, target, client, _ROLLED_BACK_SECONDS)
     since = datetime.now(UTC) - timedelta(seconds=time.monotonic() - began)
     names = deployment.opened.facts(stage.name).rollout.rollback_alarms
-    alarms = raised_alarms(client("cloudwatch"), names, since)
+    alarms = list[str]()
+    with suppress(BotoCoreError, ClientError):  # the record and the deployment's own error matter more
+        alarms = raised_alarms(client("cloudwatch"), names, since)
     cause = f"in ALARM: {', '.join(alarms)}. {error}" if alarms else str(error)
     ledger, lines = open_ledger(target, client), list[TableLine]()
     serves = "there was no endpoint before"
