@@ -25,8 +25,8 @@ _REFUSALS = {
         "the secret key does not match the access key, or this machine's clock is wrong",
         "set the clock, or enter both keys again (`aws configure`)",
     ),
-    "InvalidClientTokenId": ("the access key is not known in {region}", ""),
-    "UnrecognizedClientException": ("the access key is not known in {region}", ""),
+    "InvalidClientTokenId": ("the access key is not known in {place}", ""),
+    "UnrecognizedClientException": ("the access key is not known in {place}", ""),
 }
 _UNKNOWN_KEY = (
     f"{SIGN_IN}. A region that the account has not enabled answers the same: enable it "
@@ -41,9 +41,7 @@ _LOCAL = (
 )
 
 
-def credential_error(
-    error: BotoCoreError | ClientError, region: str = "the stage's region"
-) -> tuple[str, str] | None:
+def credential_error(error: BotoCoreError | ClientError, region: str | None = None) -> tuple[str, str] | None:
     """Return what is wrong with the credentials, and the remedy; None for an error about something else."""
     if isinstance(error, NoCredentialsError):
         return "there are none", SIGN_IN
@@ -51,5 +49,7 @@ def credential_error(
         return str(error), SIGN_IN
     if isinstance(error, ClientError) and (code := error_code(error)) in _REFUSALS:
         found, remedy = _REFUSALS[code]
-        return found.format(region=region), (remedy or _UNKNOWN_KEY).format(region=region)
+        return found.format(place=region or "this region"), (remedy or _UNKNOWN_KEY).format(
+            region=region or "REGION"
+        )
     return None

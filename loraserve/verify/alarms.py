@@ -50,7 +50,7 @@ def check_alarms(
     )
     began = datetime.now(UTC)
     states = _watched(cloudwatch, names, watch, say)
-    remedy = f"docs/alarms.md has the cause of each alarm; `make rollback STAGE={target.name}` goes back"
+    remedy = f"docs/alarms.md has the causes; `make rollback STAGE={target.name} REASON='…'` goes back"
     if missing := sorted(set(names) - set(states)):
         yield problem("alarms", f"missing: {shown(missing)}", "deploy the stage again, which creates them")
     raised = sorted(name for name, state in states.items() if state == "ALARM")

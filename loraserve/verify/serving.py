@@ -109,8 +109,8 @@ def _silent_rollback(target: StageTarget, sagemaker: Any, live: dict[str, Any], 
         "a plain deployment changes nothing, because CloudFormation has no change to make. Find the cause in "
         f"the log group /aws/sagemaker/Endpoints/{name} and in the alarms and end it; then "
         f"`python -m loraserve repair {target.name}` updates the endpoint to {wanted}. To go back instead: "
-        f"`python -m loraserve rollback {target.name}`, or deploy an earlier commit, either of which makes a "
-        "new config",
+        f"`make rollback STAGE={target.name} REASON='…'`, or deploy an earlier commit; either makes a new "
+        "config",
     )
 
 

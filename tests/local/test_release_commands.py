@@ -28,7 +28,7 @@ def ledgers(laptop_client: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
     """The ledgers of two deployed stages."""
     found = {stage: new_ledger(laptop_client("s3"), stage) for stage in ("staging", "prod")}
 
-    def opened(stage: str, *_: object, **__: object) -> StageStore:
+    def opened(stage: str, *_: object, **_options: object) -> StageStore:
         return StageStore(open_store.find_stage(stage), found[stage].s3, found[stage].bucket)
 
     monkeypatch.setattr(open_store, "open_store", opened)

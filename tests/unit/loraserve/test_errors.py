@@ -97,6 +97,12 @@ def test_an_error_class_is_reported_in_one_line(error_class: type[Exception]) ->
             f"✗ credentials: they have expired: {SIGN_IN}\n",
         ),
         (
+            ClientError({"Error": {"Code": "InvalidClientTokenId", "Message": "no"}}, "GetCallerIdentity"),
+            1,
+            f"✗ credentials: the access key is not known in this region: {SIGN_IN}. A region that the account has "
+            "not enabled answers the same: enable it (`aws account enable-region --region-name REGION`)\n",
+        ),
+        (
             EndpointConnectionError(endpoint_url="https://sts.us-east-1.amazonaws.com"),
             1,
             '✗ the cloud cannot be reached: Could not connect to the endpoint URL: "https://sts.us-east-1.amazonaws.com";'
