@@ -81,7 +81,7 @@ repair: need-stage setup ## STAGE=dev: update the endpoint to its stack's config
 promote: need-stage setup ## STAGE=prod [RELEASE=out/release] [ARGS=--check]: check, deploy and verify a release
 	@$(VENV_PYTHON) -m loraserve promote $(STAGE) --release $(or $(RELEASE),out/release) $(ARGS)
 
-rollback: need-stage setup ## STAGE=prod REASON='…' [ARGS='--to RELEASE']: deploy an earlier release and hold the stage
+rollback: need-stage need-reason setup ## STAGE=prod REASON='…' [ARGS='--to RELEASE']: deploy an earlier release and hold the stage
 	@$(VENV_PYTHON) -m loraserve rollback $(STAGE) --reason "$$REASON" $(ARGS)
 
 destroy: need-stage setup ## STAGE=dev: delete the stage's stacks in AWS; lists what is kept
@@ -115,12 +115,15 @@ setup-scan setup-laptop setup-check setup-tests:
 	@$(PYTHON) -m loraserve.setup $(@:setup-%=%)
 
 # Checked before the set-up, so that a missing variable or tool is reported at once.
-.PHONY: need-image-tools need-prompt need-stage
+.PHONY: need-image-tools need-prompt need-reason need-stage
 need-image-tools:
 	@$(PYTHON) -m loraserve.images.tools
 
 need-prompt:
 	@test -n "$$PROMPT" || { echo "make invoke needs PROMPT='…' (and ADAPTER=name for an adapter)" >&2; exit 2; }
+
+need-reason:
+	@test -n "$$REASON" || { echo "make rollback needs REASON='…', for the record and the hold" >&2; exit 2; }
 
 need-stage:
 	@test -n "$(STAGE)" || { echo "make $(firstword $(MAKECMDGOALS)) needs STAGE=dev, staging or prod" >&2; exit 2; }

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from loraserve.cli.console import console, errors, output, report_interrupt
-from loraserve.cli.deploy import INTERRUPTED
 from loraserve.cli.options import AsJson, Profile, require_choice
 
 if TYPE_CHECKING:
     from loraserve.review.finding import Category
+
+#: After a Ctrl-C of a promotion or a rollback.
+INTERRUPTED = (
+    "CloudFormation completes or rolls back what it has begun: run this again, which waits for it and goes on"
+)
 
 
 def command(
@@ -46,7 +50,11 @@ def command(
         ),
     ] = None,
     no_invoke: Annotated[
-        bool, typer.Option("--no-invoke", help="Do not ask the endpoint in the verification.")
+        bool,
+        typer.Option(
+            "--no-invoke",
+            help="Do not ask the endpoint: the record is unverified, and no stage takes the release.",
+        ),
     ] = False,
     folder: Annotated[
         Path | None,
@@ -124,4 +132,6 @@ def command(
                 promotion.verify_current(output(), plan, options, arguments)
                 return
             record = promotion.promote(output(), errors, plan, options, arguments)
-    console.print(f"[green]✓[/] release {record.release} serves in {stage}, verified", highlight=False)
+    console.print(
+        f"[green]✓[/] release {record.release} serves in {stage}, verified", highlight=False, soft_wrap=True
+    )

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from loraserve.cli.console import console, errors, output, report_interrupt, say
-from loraserve.cli.deploy import INTERRUPTED
 from loraserve.cli.options import Profile
+from loraserve.cli.promote import INTERRUPTED
 
 
 def command(
@@ -23,7 +23,11 @@ def command(
         int, typer.Option(min=0, help="Seconds after the deployment in which no alarm may be raised.")
     ] = 0,
     no_invoke: Annotated[
-        bool, typer.Option("--no-invoke", help="Do not ask the endpoint in the verification.")
+        bool,
+        typer.Option(
+            "--no-invoke",
+            help="Do not ask the endpoint: the record is unverified, and no stage takes the release.",
+        ),
     ] = False,
     folder: Annotated[Path | None, typer.Option("--output", help="Folder for record.json.")] = None,
     run: Annotated[
@@ -60,6 +64,10 @@ def command(
     from loraserve.release.opened import open_release
     from loraserve.verify.verification import VerificationOptions
 
+    if not reason.strip():
+        raise typer.BadParameter(
+            "write why the stage is rolled back: the hold shows it", param_hint="--reason"
+        )
     target = find_stage(stage).target
     pipeline = pipeline_run(os.environ, f"{stage}-rollback")
     client = client_factory(target.region, profile)
@@ -99,4 +107,5 @@ def command(
         f"[green]✓[/] release {done.release} serves in {stage}, verified; the stage is held until "
         f"`python -m loraserve release resume {stage}`",
         highlight=False,
+        soft_wrap=True,
     )

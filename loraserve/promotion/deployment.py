@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from loraserve.aws import Client
@@ -18,12 +21,13 @@ from loraserve.check_report import Ending, TableLine, counts, report
 from loraserve.deploy import deploy
 from loraserve.errors import NotDeployed, UserError
 from loraserve.finding import State
+from loraserve.promotion.deployed_assembly import deployed_stacks, has_templates_of, templates_sha256
 from loraserve.promotion.failure import old_release_lines, raised_alarms, rollback_command, stuck_stacks
 from loraserve.promotion.serving_facts import serving_facts
 from loraserve.promotion.settling import SEEDING_SECONDS, settle
 from loraserve.release.ledger import Ledger, open_ledger, timestamp
 from loraserve.release.lock import HeldLock
-from loraserve.release.opened import OpenedRelease
+from loraserve.release.opened import OpenedRelease, open_release
 from loraserve.release.record import (
     CheckRecord,
     DeploymentKind,
@@ -112,7 +116,8 @@ def deploy_release(
         raise _failed(deployment, origin, held, began, error) from error
     lines = verify_release(deployment, started)
     problems = counts(lines)[State.PROBLEM]
-    outcome = Outcome.UNVERIFIED if problems else Outcome.VERIFIED
+    is_verified = deployment.options.invoke and not problems
+    outcome = Outcome.VERIFIED if is_verified else Outcome.UNVERIFIED
     # The first deployment makes the bucket, after which the release is stored as well.
     now = ledger or _opened_ledger(deployment)
     record = _record(deployment, origin, now, held, began).model_copy(
@@ -160,6 +165,40 @@ def verify_release(deployment: ReleaseDeployment, since: datetime) -> list[Table
 def checks_of(lines: Iterable[TableLine]) -> tuple[CheckRecord, ...]:
     """Return the lines of a table as a record has them."""
     return tuple(CheckRecord.model_validate(asdict(line.finding)) for line in lines)
+
+
+def _put_back(deployment: ReleaseDeployment, ledger: Ledger, held: HeldLock | None) -> None:
+    """Deploy the current release again, if stacks of it were updated before another one failed.
+
+    CloudFormation rolls back the stack that fails, and none of those that the run has updated before, e.g.
+    the one with the adapters. If this fails, too, the table of what served before shows it.
+    """
+    console, target, current = deployment.console, deployment.stage.target, ledger.current()
+    if current is None or current.release is None or stuck_stacks(target, deployment.client):
+        return
+    if has_templates_of(current, templates_sha256(deployed_stacks(target, deployment.client))):
+        return
+    if held is not None:
+        held.confirm()
+    console.print(f"{target.name}: release {current.release} is deployed again", highlight=False)
+    try:
+        with (
+            TemporaryDirectory(prefix="lora-serving-before-") as folder,
+            open_release(ledger.download(current.release, Path(folder))) as before,
+        ):
+            deploy(
+                console,
+                target,
+                deployment.client,
+                functools.partial(interactive, output=before.assembly),
+                before.assembly,
+                deployment.arguments,
+                known_instance_type=current.instance_type,
+            )
+    except (UserError, BotoCoreError, ClientError) as error:
+        console.print(
+            f"release {current.release} was not deployed again: {error}", markup=False, highlight=False
+        )
 
 
 def _opened_ledger(deployment: ReleaseDeployment) -> Ledger:
@@ -224,9 +263,14 @@ def _failed(
     settle(console, target, client, _ROLLED_BACK_SECONDS)
     since = datetime.now(UTC) - timedelta(seconds=time.monotonic() - began)
     names = deployment.opened.facts(stage.name).rollout.rollback_alarms
-    alarms = raised_alarms(client("cloudwatch"), names, since)
+    alarms = list[str]()
+    with suppress(BotoCoreError, ClientError):  # the record and the deployment's own error matter more
+        alarms = raised_alarms(client("cloudwatch"), names, since)
     cause = f"in ALARM: {', '.join(alarms)}. {error}" if alarms else str(error)
     ledger, lines = open_ledger(target, client), list[TableLine]()
+    # A silent rollback and a rollback that failed are for a person to decide.
+    if ledger is not None and origin.kind is DeploymentKind.PROMOTION and isinstance(error, CdkError):
+        _put_back(deployment, ledger, held)
     serves = "there was no endpoint before"
     if live_endpoint(client("sagemaker"), target.endpoint_name) is not None:
         lines = list(old_release_lines(target, client, ledger))

@@ -68,7 +68,7 @@ def old_release_lines(target: StageTarget, client: Client, ledger: Ledger | None
     with TemporaryDirectory(prefix="lora-serving-before-") as folder:
         expected = _expected(target, client, ledger, current, Path(folder))
     for group, title, check in (
-        ("Stacks", "stacks", lambda: check_stacks(target, client, expected)),
+        ("Stacks", "stacks", lambda: check_stacks(target, client, expected, just_failed=True)),
         ("Endpoint", "config", lambda: check_config(target, client)),
         ("Endpoint", "capacity", lambda: check_capacity(target, client, expected)),
     ):

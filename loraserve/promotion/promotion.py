@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -174,7 +174,12 @@ def verify_current(
     console.print(
         f"{plan.stage.name} has release {plan.opened.release.release} already; it is verified again."
     )
-    lines = verify_release(deployment_of(console, plan, options, arguments), datetime.now(UTC))
+    deployment = deployment_of(console, plan, options, arguments)
+    current = None if plan.ledger is None else plan.ledger.current()
+    if current is not None and current.image_digest is not None:
+        # The first stage's image is built by its deployment; the record has its digest.
+        deployment = replace(deployment, image_digest=current.image_digest)
+    lines = verify_release(deployment, datetime.now(UTC))
     if counts(lines)[State.PROBLEM]:
         raise NotVerified(
             f"release {plan.opened.release.release} is the current one of {plan.stage.name}, and its "

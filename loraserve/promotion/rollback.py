@@ -52,11 +52,12 @@ def release_before(ledger: Ledger, deployed: Mapping[str, str]) -> str:
     for release in reversed(_releases(records)):
         if release in verified and (current is None or release != current.release):
             return release
-    stored = ", ".join(ledger.stored_releases()) or "none"
+    now = None if current is None else current.release
+    stored = ", ".join(each for each in ledger.stored_releases() if each != now) or "no other one"
     raise NoWayBack(
         f"stage {ledger.stage!r} has no record of an earlier release that was verified; its bucket has "
-        f"{stored}: name one of them with --to, or deploy an earlier commit with `make deploy "
-        f"STAGE={ledger.stage}`"
+        f"{stored}: name one with --to, or check an earlier commit out and deploy it with "
+        f"""`make deploy STAGE={ledger.stage} ARGS="--break-glass 'REASON'"`"""
     )
 
 

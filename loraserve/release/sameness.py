@@ -82,16 +82,23 @@ def _settings(before: Stage, after: Stage) -> Iterator[SettingDifference]:
 def _adapters(before: StageFacts, after: StageFacts) -> Iterator[SettingDifference]:
     """Yield adapters that were not tested, and those that have another content; fewer adapters are no matter.
 
-    A locked adapter and one that is not cannot be compared here: whether the tested stage serves the locked
-    revision is asked in its registry, see `loraserve.adapters.compare`.
+    If the adapter is locked, and the tested one is not, whether that stage serves the locked revision is
+    asked in its registry, see `loraserve.adapters.locked_revisions`. One that is not locked any more is not
+    asked there: it must have the same weights.
     """
     tested, promoted = (_by_name(facts) for facts in (before, after))
     for name, adapter in promoted.items():
         other = tested.get(name)
-        if other is None:
-            yield from _one(f"adapter {name}", None, _content(adapter))
-        elif (other.digest is None) is (adapter.digest is None):
-            yield from _one(f"adapter {name}", _content(other), _content(adapter))
+        is_new_lock = other is not None and other.digest is None and adapter.digest is not None
+        has_same_weights = (
+            other is not None
+            and other.digest is not None
+            and adapter.digest is None
+            and adapter.sha256 is not None
+            and adapter.sha256 == other.sha256
+        )
+        if not is_new_lock and not has_same_weights:
+            yield from _one(f"adapter {name}", None if other is None else _content(other), _content(adapter))
 
 
 def _by_name(facts: StageFacts) -> dict[str, PackedAdapterFacts]:

@@ -34,6 +34,8 @@ def summary(opened: OpenedRelease) -> Iterator[RenderableType]:
             _image(stage.image),
         )
     yield shown
+    for line in dict.fromkeys(_base(stage.image) for stage in release.stages.values() if stage.image.asset):
+        yield Text(line)
     for stage in release.stages.values():
         for warning in stage.warnings:
             yield Text(f"! {stage.name}: {warning}", style="yellow")
@@ -46,8 +48,11 @@ def summary(opened: OpenedRelease) -> Iterator[RenderableType]:
 
 
 def _image(image: ImageRelease) -> str:
-    """Return the image's reference, or the hash of its content and the base that it is built from."""
-    if image.uri is not None:
-        return image.uri
+    """Return the image's reference, or the hash of what it is built from."""
+    return image.uri if image.uri is not None else (image.asset or "")[:_SHORT]
+
+
+def _base(image: ImageRelease) -> str:
+    """Return the line about what an image is built from."""
     base = f"{image.base}, not pinned" if image.base_digest is None else f"{image.base}@{image.base_digest}"
-    return f"{(image.asset or '')[:_SHORT]} from {base}"
+    return f"image {_image(image)} is built from {base}"

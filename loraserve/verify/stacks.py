@@ -13,8 +13,13 @@ from loraserve.verify.expected import Expected, ExpectedStack
 from stacks.config.stage_target import StageTarget
 
 
-def check_stacks(target: StageTarget, client: Client, expected: Expected) -> Iterator[Finding]:
-    """Compare each stack with the expected one, and list those beyond."""
+def check_stacks(
+    target: StageTarget, client: Client, expected: Expected, *, just_failed: bool = False
+) -> Iterator[Finding]:
+    """Compare each stack with the expected one, and list those beyond.
+
+    `just_failed`: a deployment has failed just now, and a stack that was rolled back is as it should be.
+    """
     cloudformation = client("cloudformation")
     deployed = {stack["StackName"]: stack for stack in stage_stacks(cloudformation, target)}
     for name, stack in expected.stacks.items():
@@ -23,7 +28,7 @@ def check_stacks(target: StageTarget, client: Client, expected: Expected) -> Ite
         if found is None:
             yield problem(f"stack {name}", f"{stack_name} does not exist", _deploy_again(target, expected))
         else:
-            yield _compared(target, name, found, stack, expected, cloudformation)
+            yield _compared(target, name, found, stack, expected, cloudformation, just_failed=just_failed)
     for stack_name in sorted(deployed):
         yield problem(
             "stacks",
@@ -40,12 +45,14 @@ def _compared(
     stack: ExpectedStack,
     expected: Expected,
     cloudformation: Any,
+    *,
+    just_failed: bool,
 ) -> Finding:
     check, status = f"stack {name}", found["StackStatus"]
     text = f"{found['StackName']} is {status}"
     if reason := found.get("StackStatusReason"):
         text += f": {reason}"
-    if not status.endswith("_COMPLETE"):
+    if not status.endswith("_COMPLETE") or status == "ROLLBACK_COMPLETE":  # the latter has no resources
         return problem(check, text, f"`make doctor STAGE={target.name}` has the remedy for each status")
     template = deployed_template(cloudformation, found["StackName"])
     if template_sha256(template) != template_sha256(stack.template):
@@ -60,7 +67,7 @@ def _compared(
             _deploy_again(target, expected),
         )
     if "ROLLBACK" in status:
-        if expected.release is None:
+        if expected.release is None and not just_failed:
             return problem(check, f"{text}: its last deployment failed", _deploy_again(target, expected))
         return warning(check, f"{text}: a later deployment failed; it has the template of {expected.title}")
     return ok(check, text)

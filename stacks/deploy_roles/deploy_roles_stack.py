@@ -63,7 +63,7 @@ class DeployRolesStack(cdk.Stack):
     def _create_roles(self, stage: RoleStage) -> None:
         target, rights = stage.target, Rights(self, stage)
         read = self._policy(f"{target.id}Read", rights.reading())
-        drift = self._policy(f"{target.id}Drift", [rights.drift()])
+        drift = self._policy(f"{target.id}Drift", rights.drift())
         change = self._policy(f"{target.id}Change", rights.changing())
         environment, session = target.name, stage.session_seconds
         reading, all_of_them = [read, drift], [read, drift, change]

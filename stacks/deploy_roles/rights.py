@@ -17,8 +17,8 @@ from stacks.config.stage_target import STAGE_TAG, StageTarget
 from stacks.deploy_roles.names import pull_role_name
 from stacks.deploy_roles.role_stage import RoleStage
 
-#: CloudFormation shortens the stack's name in a generated one if the whole would be too long for S3.
-_BUCKET_BEGINNING = 24
+#: CloudFormation shortens the stack's name in a generated one if the whole would be too long, e.g. for S3.
+_BEGINNING = 24
 _QUALIFIER_CONTEXT = "@aws-cdk/core:bootstrapQualifier"
 #: What a stage reads of the one before: the bucket's policy gives the same (`store_readers`).
 _GIVEN_PREFIXES = (ADAPTERS_PREFIX, REGISTRY_PREFIX, RELEASES_PREFIX)
@@ -45,10 +45,7 @@ _DRIFT_READS = (
     "kms:GetKeyPolicy",
     "kms:GetKeyRotationStatus",
     "kms:ListResourceTags",
-    "lambda:GetFunction",
-    "lambda:GetFunctionCodeSigningConfig",
     "lambda:GetLayerVersion",
-    "lambda:ListTags",
     "logs:DescribeLogGroups",
     "logs:DescribeMetricFilters",
     "logs:ListTagsForResource",
@@ -67,6 +64,8 @@ _DRIFT_READS = (
     "states:DescribeStateMachine",
     "states:ListTagsForResource",
 )
+#: Those of functions: they show environment variables and code, so they are bound to the stage's functions.
+_DRIFT_READS_OF_FUNCTIONS = ("lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:ListTags")
 
 
 class Rights:
@@ -136,9 +135,11 @@ class Rights:
         )
         yield from self._giving()
 
-    def drift(self) -> iam.PolicyStatement:
-        """Return the rights that the detection of drift needs: configurations, and no data."""
-        return _allow("ReadForDrift", list(_DRIFT_READS), ["*"])
+    def drift(self) -> Iterator[iam.PolicyStatement]:
+        """Yield the rights that the detection of drift needs: configurations, and no data."""
+        yield _allow("ReadForDrift", list(_DRIFT_READS), ["*"])
+        functions = self._arn("lambda", f"function:{self._target.stack_name('')[:_BEGINNING]}*")
+        yield _allow("ReadFunctionsForDrift", list(_DRIFT_READS_OF_FUNCTIONS), [functions])
 
     def changing(self) -> Iterator[iam.PolicyStatement]:
         """Yield the rights of the roles that deploy, on top of those to read."""
@@ -170,6 +171,13 @@ class Rights:
             ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject"],
             _objects(self._target, [RELEASES_PREFIX, REGISTRY_PREFIX]),
             **_owned_by(self._stage.account),
+        )
+        # The history of the deployments, see `loraserve.release.ledger`, is added to only.
+        yield iam.PolicyStatement(
+            sid="KeepHistory",
+            effect=iam.Effect.DENY,
+            actions=["s3:DeleteObject"],
+            resources=_objects(self._target, [f"{RELEASES_PREFIX}records/"]),
         )
         yield _allow(
             "RetireAdapters",
@@ -254,7 +262,7 @@ class Rights:
 
 
 def _bucket(target: StageTarget) -> str:
-    beginning = target.stack_name("AdapterStore").lower()[:_BUCKET_BEGINNING]
+    beginning = target.stack_name("AdapterStore").lower()[:_BEGINNING]
     return f"arn:{cdk.Aws.PARTITION}:s3:::{beginning}*"
 
 

@@ -232,11 +232,13 @@ class Promotion:
 
 
 @contextmanager
-def promotion(folder: Path, *, enforce_iam: bool = True) -> Iterator[Promotion]:
+def promotion(folder: Path, *, enforce_iam: bool = True, with_vllm: bool = False) -> Iterator[Promotion]:
     """Make the repository below `folder` and run its laptop cloud; the accounts are not bootstrapped."""
-    engine = folder / "engine"
-    install_as_vllm(engine)
-    container = ["env", f"PYTHONPATH={engine}", sys.executable, "-m", "container.vllm", "serve"]
+    container = [sys.executable, "-m", "container.vllm", "serve"]
+    if not with_vllm:
+        engine = folder / "engine"
+        install_as_vllm(engine)
+        container = ["env", f"PYTHONPATH={engine}", *container]
     images: Mapping[str, list[str]] = {NULL_IMAGE: container}
     clone = working_copy(folder / "clone")
     with LaptopCloud(folder / "laptop", images=images, enforce_iam=enforce_iam) as cloud:

@@ -232,6 +232,9 @@ def test_records_are_written_by_the_deployment_and_read_by_the_plan(accounts: Ac
     for key in ("models/m/weights", "seeding/s/record.json", "captured/c"):
         refused(lambda: deploy.put_object(Bucket=bucket, Key=key, Body=b""))  # noqa: B023 — called at once
     deploy.delete_object(Bucket=bucket, Key=KEY)
+    record = "releases/records/2026-11-27T120000Z-by-hand.json"
+    deploy.put_object(Bucket=bucket, Key=record, Body=b"{}")
+    refused(lambda: deploy.delete_object(Bucket=bucket, Key=record))
 
 
 def test_a_stages_roles_have_no_rights_on_another_stage(accounts: Accounts) -> None:
@@ -248,6 +251,15 @@ def test_the_roles_change_no_roles_and_no_resources_themselves(accounts: Account
     refused(lambda: client("s3").delete_bucket(Bucket=bucket_name(PROD)))
     refused(lambda: client("cloudformation").delete_stack(StackName=STACK_NAME))
     refused(lambda: client("ecr").delete_repository(repositoryName=assets(PROD), force=True))
+
+
+@pytest.mark.parametrize("role", ["Plan", "Deploy"])
+def test_functions_of_others_are_not_read(accounts: Accounts, role: str) -> None:
+    functions = accounts.job(role, PROD)("lambda")
+    refused(lambda: functions.get_function(FunctionName="LoraServing-Dev-AdapterStore-Worker-1"))
+    refused(lambda: functions.get_function(FunctionName="billing"))
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        functions.get_function(FunctionName="LoraServing-Prod-AdapterStore-Worker-1")
 
 
 SERVING = {"StackName": PROD.stack_name("Serving")}

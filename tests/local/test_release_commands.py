@@ -1,16 +1,19 @@
 """The commands `release show`, `diff`, `resume` and `unlock`."""
 
+import io
 import json
 import subprocess
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from loraserve.adapters import open_store
 from loraserve.adapters.stage_store import StageStore
 from loraserve.cli.commands import app
+from loraserve.cli.release import tables
 from loraserve.release.ledger import Ledger
 from loraserve.release.record import DeploymentKind, Outcome
 from stacks.project import ROOT
@@ -25,7 +28,7 @@ def ledgers(laptop_client: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
     """The ledgers of two deployed stages."""
     found = {stage: new_ledger(laptop_client("s3"), stage) for stage in ("staging", "prod")}
 
-    def opened(stage: str, *_: object, **_options: object) -> StageStore:
+    def opened(stage: str, *_: object, **__: object) -> StageStore:
         return StageStore(open_store.find_stage(stage), found[stage].s3, found[stage].bucket)
 
     monkeypatch.setattr(open_store, "open_store", opened)
@@ -68,6 +71,29 @@ def test_show_has_what_serves_the_history_the_hold_and_the_lock(ledgers: dict[st
     assert document["hold"]["reason"] == "answers are wrong"
     assert document["lock"]["run"] == "https://ci.example/run/7"
     assert len(in_json("show", "prod", "--limit", "1")["records"]) == 1
+
+
+def test_show_fits_into_80_columns(ledgers: dict[str, Ledger]) -> None:
+    prod = ledgers["prod"]
+    reason = "answers are wrong since noon"
+    prod.write(
+        record(
+            "2026-11-27-1a2b3c4", 1, kind=DeploymentKind.ROLLBACK, outcome=Outcome.UNVERIFIED, reason=reason
+        )
+    )
+    prod.write(
+        record(
+            None, 2, kind=DeploymentKind.BREAK_GLASS, reason="the alarm of the last night", commit="5" * 40
+        )
+    )
+    console = Console(width=80, file=io.StringIO())
+    for part in tables.ledger("prod", prod.current(), prod.records(10), None, None):
+        console.print(part)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    # Words, not letters: no line of a reason is shorter than its shortest word.
+    lines = [line[-20:].split() for line in shown.splitlines()]
+    assert {word for line in lines for word in line} >= {"answers", "since", "noon", "alarm", "night"}
+    assert "5555555" in shown
 
 
 def test_resume_ends_the_hold_and_unlock_removes_the_lock(ledgers: dict[str, Ledger]) -> None:

@@ -94,7 +94,7 @@ def test_a_stage_without_an_earlier_release(
     ledger: Ledger, deployments: tuple[tuple[str | None, str] | tuple[str | None, str, str], ...]
 ) -> None:
     write(ledger, *deployments)
-    with pytest.raises(NoWayBack, match=r"its bucket has none: name one of them with --to, or deploy"):
+    with pytest.raises(NoWayBack, match=r"its bucket has no other one: name one with --to, or check"):
         release_before(ledger, deployed(ledger))
 
 

@@ -21,13 +21,24 @@ def test_help_lists_each_command_with_a_sentence() -> None:
     assert all(len(line.split()) > 3 for line in listed.values())
 
 
-@pytest.mark.parametrize("target", ["bootstrap", "roles", "doctor", "deploy", "destroy"])
+@pytest.mark.parametrize(
+    "target", ["bootstrap", "roles", "doctor", "deploy", "promote", "rollback", "destroy"]
+)
 def test_a_command_on_a_stage_asks_for_it_before_anything_is_installed(target: str) -> None:
     done = subprocess.run(
         ["make", target], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     assert done.stderr.startswith(f"make {target} needs STAGE=dev, staging or prod\n")
+
+
+def test_a_rollback_asks_for_its_reason() -> None:
+    done = subprocess.run(
+        ["make", "rollback", "STAGE=prod"],
+        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("make rollback needs REASON='…'")
 
 
 def test_the_set_up_runs_once_for_each_command_that_needs_it() -> None:

@@ -16,6 +16,10 @@ from loraserve.release.record_differences import RecordDifference
 
 #: Hexadecimal digits of a digest or a commit in a table.
 _DIGITS = 12
+#: Those of a commit in the id of a release.
+_SHORT_COMMIT = 7
+#: The column that gets what the others leave.
+_WRAPPED = "run and reason"
 _STYLES = {Outcome.VERIFIED: "green", Outcome.UNVERIFIED: "yellow", Outcome.FAILED: "red"}
 _MARKS = {True: Text("✓", style="green"), False: Text("≠", style="yellow"), None: Text("–", style="yellow")}
 
@@ -47,16 +51,14 @@ def ledger(
 
 def deployments(records: Sequence[DeploymentRecord]) -> Table:
     """Make the table of deployments."""
-    table = _table("started", "kind", "release", "commit", "outcome", "run", "reason")
+    table = _table("started, UTC", "kind", "release", "outcome", _WRAPPED)
     for record in records:
         table.add_row(
-            record.started,
+            record.started[:16].replace("T", " "),
             record.kind,
-            record.release or "–",
-            record.commit[:_DIGITS] or "–",
+            record.release or f"none, of {record.commit[:_SHORT_COMMIT]}",
             Text(record.outcome, style=_STYLES[record.outcome]),
-            Text((record.approved_by and f"{record.run}, approved by {record.approved_by}") or record.run),
-            Text(record.reason),
+            Text(_run_and_reason(record)),
         )
     return table
 
@@ -67,6 +69,11 @@ def differences(giving: str, taking: str, found: Sequence[RecordDifference]) -> 
     for each in found:
         table.add_row(_MARKS[each.is_same], each.field, Text(_short(each.giving)), Text(_short(each.taking)))
     return table
+
+
+def _run_and_reason(record: DeploymentRecord) -> str:
+    by = f"{record.run}, approved by {record.approved_by}" if record.approved_by else record.run
+    return f"{by}: {record.reason}" if record.reason else by
 
 
 def _name(record: DeploymentRecord) -> str:
@@ -85,5 +92,5 @@ def _short(value: str | None) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column not in {"run", "reason"})
+        table.add_column(column, overflow="fold", no_wrap=column != _WRAPPED)
     return table

@@ -11,8 +11,9 @@ from loraserve.cli.release.options import Stage, open_ledger
 def command(stage: Stage, profile: Profile = None, as_json: AsJson = False) -> None:
     """Remove the lock of a deployment that is gone.
 
-    A lock expires by itself two minutes after its holder's last renewal. A holder that still runs ends before
-    its next change; what CloudFormation does by then, it completes.
+    A lock expires by itself two minutes after its holder's last renewal. If the holder still runs, end it
+    first: it ends by itself before its next step only, and until then its CDK CLI goes on with the next
+    stack, beside the run that takes the lock.
 
     Example: python -m loraserve release unlock prod
     """

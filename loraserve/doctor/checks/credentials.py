@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ConnectionError as Unreachable
 
 from adapters.store.s3 import error_code
 from loraserve.aws import Client
@@ -43,4 +44,6 @@ def _refusal(error: BotoCoreError | ClientError, region: str) -> tuple[str, str]
         return known
     if isinstance(error, ClientError):
         return f"{error_code(error)}: {error.response['Error'].get('Message', '')}", SIGN_IN
+    if isinstance(error, Unreachable):
+        return str(error), "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL"
     return str(error), f"{SIGN_IN}; check the network and HTTPS_PROXY"

@@ -33,12 +33,13 @@ def check_order(release: Release, current: DeploymentRecord | None, repository: 
         )
     elif _is_ancestor(deployed, wanted, repository):
         count = _git(repository, "rev-list", "--count", f"{deployed}..{wanted}").stdout.strip()
-        yield ok(_CHECK, f"{what} is deployed; the release has {count} commits more")
+        yield ok(_CHECK, f"{what} is deployed; commits since then: {count}")
     elif _is_ancestor(wanted, deployed, repository):
         yield problem(
             _CHECK,
             f"{what} is deployed, and release {release.release} is older: this would be a rollback",
-            f"go back by that name: `python -m loraserve rollback STAGE --to {release.release} --reason …`",
+            f"go back by that name: `make rollback STAGE={current.stage} ARGS='--to {release.release}' "
+            "REASON='…'`",
         )
     else:
         yield problem(

@@ -2,11 +2,13 @@
 
 Three accounts get a release each way by hand first, until every stage has one. Then a commit that changes the
 image is pushed: act runs release.yml with the real commands, under load on prod. rollback.yml brings the
-release before back, and the next push is refused, because prod is held.
+release before back, and the next push is refused, because prod is held. The engine computes nothing; with
+`--vllm` it is vLLM's CPU build.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -19,7 +21,7 @@ from tests.harness.act import WorkflowRun
 from tests.harness.github import github_double
 from tests.harness.promotion import ACCOUNTS, Promotion, promotion
 from tests.harness.promotion_workflows import RUN, PromotionWorkflows
-from tests.local.promotion.load import StageCallers, served_revisions
+from tests.local.promotion.load import StageCallers, VllmCallers, served_revisions
 
 
 @contextmanager
@@ -44,9 +46,10 @@ def require(run: WorkflowRun, *, succeeds: bool = True) -> None:
         sys.exit(f"{run.log}\nthe run should have {'succeeded' if succeeds else 'failed'}")
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *, with_vllm: bool) -> None:
     """Run everything; prints times and records."""
-    with promotion(folder) as made, github_double() as github:
+    callers_of = VllmCallers if with_vllm else StageCallers
+    with promotion(folder, with_vllm=with_vllm) as made, github_double() as github:
         with timed("accounts"):
             made.prepare_accounts()
         with timed("a release in every stage, by hand"):
@@ -66,7 +69,7 @@ def main(folder: Path) -> None:
             {"state": "approved", "environments": [{"name": "prod"}], "user": {"login": "octocat"}}
         ]
         workflows = PromotionWorkflows(made, github, folder / "act")
-        with StageCallers(made, "prod", served_revisions(made, "prod")) as callers:
+        with callers_of(made, "prod", served_revisions(made, "prod")) as callers:
             with timed("release.yml"):
                 require(workflows.release(SOAK="0", BAKE="0"))
             after = {stage: record(made, stage) for stage in ACCOUNTS}
@@ -93,8 +96,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(Path(sys.argv[1]))
-    else:
-        with TemporaryDirectory(prefix="promotion-") as made_folder:
-            main(Path(made_folder))
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--vllm", action="store_true", help="serve with vLLM's CPU build")
+    with TemporaryDirectory(prefix="promotion-") as made_folder:
+        main(Path(made_folder), with_vllm=options.parse_args().vllm)

@@ -278,6 +278,10 @@ FACTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, bool]]] = {
     "the same digest in another store": (
         {"adapters": [adapter("otter", **LOCKED | {"source": "s3://dev/adapters/otter/1/"})]}, {"adapters": [adapter("otter", **LOCKED)]}, {},
     ),
+    "no lock any more": ({"adapters": [adapter("otter", **LOCKED)]}, {"adapters": [adapter("otter")]}, {"adapter otter": True}),
+    "no lock any more, of the same weights": (
+        {"adapters": [adapter("otter", **LOCKED, sha256="c" * 64)]}, {"adapters": [adapter("otter", sha256="c" * 64)]}, {},
+    ),
     "another digest": (
         {"adapters": [adapter("otter", **LOCKED)]}, {"adapters": [adapter("otter", **LOCKED | {"digest": "b" * 64})]}, {"adapter otter": True},
     ),

@@ -63,6 +63,19 @@ def test_a_rolled_back_stack_passes_only_with_the_template_of_a_release(
     assert found.state is state
 
 
+def test_after_a_failed_update_a_stack_of_a_deployment_by_hand_is_as_before(cloud: Cloud) -> None:
+    deployed(cloud, Serving="UPDATE_ROLLBACK_COMPLETE")
+    has_template(cloud, SERVING)
+    [found] = check_stacks(PROD, cloud, expected(None, Serving=SERVING), just_failed=True)
+    assert found.state is State.WARNING
+
+
+def test_a_stack_that_was_never_created_has_the_template_and_no_resources(cloud: Cloud) -> None:
+    deployed(cloud, Scaling="ROLLBACK_COMPLETE")
+    [found] = check_stacks(PROD, cloud, expected(Scaling=SCALING), just_failed=True)
+    assert (found.state, "ROLLBACK_COMPLETE" in found.found) == (State.PROBLEM, True)
+
+
 def test_a_missing_stack_one_that_is_left_and_lost_protection_are_problems(cloud: Cloud) -> None:
     deployed(cloud, Scaling="UPDATE_COMPLETE", Network="CREATE_COMPLETE")
     cloud.stubs["cloudformation"].add_response("get_template", {"TemplateBody": json.dumps(SCALING)})

@@ -29,7 +29,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
 @pytest.mark.parametrize(
     ("deployed", "wanted", "state", "text"),
     [
-        ("base", "second", State.OK, "2 commits more"),
+        ("base", "second", State.OK, "commits since then: 2"),
         ("second", "second", State.OK, "the same commit"),
         ("second", "first", State.PROBLEM, "would be a rollback"),
         ("side", "second", State.PROBLEM, "does not contain that commit"),
@@ -51,7 +51,7 @@ def test_an_older_release_is_deployed_by_a_rollback_of_that_name(
 ) -> None:
     folder, commits = history
     [finding] = check_order(release(commits["base"]), record(commit=commits["first"]), folder)
-    assert f"rollback STAGE --to 2026-11-27-{commits['base'][:7]}" in finding.remedy
+    assert f"make rollback STAGE=staging ARGS='--to 2026-11-27-{commits['base'][:7]}'" in finding.remedy
 
 
 @pytest.mark.parametrize(
