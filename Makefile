@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test test-images check lock synth diff review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
+.PHONY: help setup demo up down invoke test test-images test-promotion check lock synth diff review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: setup-tests ## [ARGS=tests/unit]: all tests, including a deployment to the
 
 test-images: need-image-tools setup-tests ## [ARGS=…]: the images, built and run as SageMaker runs them; needs Linux, root and three tools
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/images $(ALL_TESTS))
+
+test-promotion: setup-tests ## [ARGS=…]: a release through three accounts of the laptop cloud, refused, killed, rolled back
+	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/local/promotion $(ALL_TESTS))
 
 check: setup-check ## style, types, import contracts, requirements, Dockerfiles and workflows
 	@$(VENV_PYTHON) -m ruff check .

@@ -29,6 +29,7 @@ WILDCARDS = (
     Wildcard(f"{ARN}:sagemaker:{OWN}:model/[*]", "CloudFormation generates names of models."),
     Wildcard(f"{ARN}:s3:::loraserving-*[*]", "CloudFormation generates the end of the bucket's name."),
     Wildcard(f"{ARN}:s3:::loraserving-*/[*]", "Objects below a prefix of the store."),
+    Wildcard(f"{ARN}:lambda:{OWN}:function:LoraServing-*-[*]", "CloudFormation generates the end."),
     Wildcard(f"{ARN}:kms:{OWN}:key/[*]", "The id of a key is random: it is bound to its use through S3."),
 )
 

@@ -528,6 +528,10 @@ def pushed(laptop: LaptopCloud, kind: str, **manifest: Any) -> dict[str, Any]:
     """Put an image into a new repository; return the stage's settings for it."""
     ecr, name = laptop.client("ecr"), name_of("images")
     ecr.create_repository(repositoryName=name)
+    for entry in manifest.get("manifests", []):  # ECR takes an index after its images
+        child = json.dumps({"schemaVersion": 2, "mediaType": DOCKER, "annotations": entry["platform"]})
+        put = ecr.put_image(repositoryName=name, imageManifest=child, imageManifestMediaType=DOCKER)
+        entry["digest"] = put["image"]["imageId"]["imageDigest"]
     text = json.dumps({"schemaVersion": 2, "mediaType": kind, **manifest})
     ecr.put_image(repositoryName=name, imageManifest=text, imageManifestMediaType=kind, imageTag="v1")
     return {"image": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{name}:v1"}
