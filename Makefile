@@ -14,7 +14,7 @@ ALL_TESTS := -n 2 --no-loadscope-reorder
 .PHONY: help setup demo up down invoke test test-images test-promotion check lock synth diff review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what synth, diff, deploy and the adapters commands need (once)
 	@$(PYTHON) -m loraserve.setup deploy
