@@ -49,6 +49,16 @@ def open_store(
     )
 
 
+def open_both_stores(
+    giving: str, taking: str, giving_profile: str | None, taking_profile: str | None
+) -> tuple[StageStore, StageStore]:
+    """Open the stores of two stages, each with its profile; raises `ConfigError` or `NotDeployed`."""
+    return (
+        open_store(giving, None, giving_profile, profile_option="--giving-profile"),
+        open_store(taking, None, taking_profile, profile_option="--taking-profile"),
+    )
+
+
 def taking_stage(giving: LoadedStage, name: str | None) -> tuple[str, StageConfig] | None:
     """Return the stage that is promoted from `giving`: the one named, or the only one; None if there is none.
 

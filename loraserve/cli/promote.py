@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from loraserve.cli.console import console, errors, output, report_interrupt
-from loraserve.cli.options import AsJson, Profile, require_choice
+from loraserve.cli.options import ApprovedBy, AsJson, NoInvoke, Profile, Run, require_choice
 
 if TYPE_CHECKING:
     from loraserve.review.finding import Category
@@ -49,13 +49,7 @@ def command(
             "with termination_protection, else 0.",
         ),
     ] = None,
-    no_invoke: Annotated[
-        bool,
-        typer.Option(
-            "--no-invoke",
-            help="Do not ask the endpoint: the record is unverified, and no stage takes the release.",
-        ),
-    ] = False,
+    no_invoke: NoInvoke = False,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -63,12 +57,8 @@ def command(
             help="Folder for plan.md, and for record.json of a deployment; also written on errors.",
         ),
     ] = None,
-    run: Annotated[
-        str, typer.Option(help="URL of the pipeline's run, for the record; GitHub, GitLab, CodeBuild: found.")
-    ] = "",
-    approved_by: Annotated[
-        str, typer.Option("--approved-by", help="Who approved it, for the record; GitHub, GitLab: found.")
-    ] = "",
+    run: Run = "",
+    approved_by: ApprovedBy = "",
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
@@ -109,7 +99,7 @@ def command(
         soak=soak,
         bake=bake,
         invoke=not no_invoke,
-        run=run or (pipeline.url if "://" in pipeline.url else ""),
+        run=run or pipeline.address,
         approved_by=approved_by or pipeline.approved_by,
         folder=folder,
     )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from loraserve.cli.console import console, errors, output, report_interrupt, say
-from loraserve.cli.options import Profile
+from loraserve.cli.options import ApprovedBy, NoInvoke, Profile, Run
 from loraserve.cli.promote import INTERRUPTED
 
 
@@ -22,20 +22,10 @@ def command(
     bake: Annotated[
         int, typer.Option(min=0, help="Seconds after the deployment in which no alarm may be raised.")
     ] = 0,
-    no_invoke: Annotated[
-        bool,
-        typer.Option(
-            "--no-invoke",
-            help="Do not ask the endpoint: the record is unverified, and no stage takes the release.",
-        ),
-    ] = False,
+    no_invoke: NoInvoke = False,
     folder: Annotated[Path | None, typer.Option("--output", help="Folder for record.json.")] = None,
-    run: Annotated[
-        str, typer.Option(help="URL of the pipeline's run, for the record; GitHub, GitLab, CodeBuild: found.")
-    ] = "",
-    approved_by: Annotated[
-        str, typer.Option("--approved-by", help="Who approved it, for the record; GitHub, GitLab: found.")
-    ] = "",
+    run: Run = "",
+    approved_by: ApprovedBy = "",
     profile: Profile = None,
 ) -> None:
     """Roll a stage back to an earlier release, and hold it.
@@ -51,8 +41,6 @@ def command(
 
     Example: python -m loraserve rollback prod --to 2026-11-27-1a2b3c4 --reason 'wrong answers since noon'
     """
-    from tempfile import TemporaryDirectory
-
     from loraserve.adapters.open_store import find_stage
     from loraserve.aws import client_factory
     from loraserve.cdk_arguments import cdk_arguments
@@ -61,7 +49,7 @@ def command(
     from loraserve.promotion.deployment import ReleaseDeployment
     from loraserve.promotion.rollback import PREVIOUS, record_of, release_before, roll_back
     from loraserve.release.approvals import pipeline_run
-    from loraserve.release.opened import open_release
+    from loraserve.release.opened import open_stored_release
     from loraserve.verify.verification import VerificationOptions
 
     if not reason.strip():
@@ -71,10 +59,7 @@ def command(
     target = find_stage(stage).target
     pipeline = pipeline_run(os.environ, f"{stage}-rollback")
     client = client_factory(target.region, profile)
-    with (
-        report_interrupt("nothing was changed"),
-        TemporaryDirectory(prefix="lora-serving-rollback-") as name,
-    ):
+    with report_interrupt("nothing was changed"):
         ledger = open_ledger(stage, profile)
         wanted = to
         if to == PREVIOUS:
@@ -82,7 +67,7 @@ def command(
         say(f"{stage}: the rollback is to release {wanted}")
         record = record_of(ledger, wanted)
         with (
-            open_release(ledger.download(wanted, Path(name))) as opened,
+            open_stored_release(ledger, wanted) as opened,
             report_interrupt(INTERRUPTED),
         ):
             deployment = ReleaseDeployment(
@@ -100,7 +85,7 @@ def command(
                 errors,
                 ledger,
                 reason=reason,
-                run=run or (pipeline.url if "://" in pipeline.url else ""),
+                run=run or pipeline.address,
                 approved_by=approved_by or pipeline.approved_by,
             )
     console.print(

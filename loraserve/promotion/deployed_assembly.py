@@ -18,7 +18,7 @@ from typing import Any
 
 from loraserve.aws import Client
 from loraserve.release.ledger import Ledger
-from loraserve.release.opened import OpenedRelease, open_release
+from loraserve.release.opened import OpenedRelease, open_stored_release
 from loraserve.release.record import DeploymentRecord
 from loraserve.release.release import ReleaseError, as_returned, template_sha256
 from loraserve.review.assembly import Stage
@@ -78,8 +78,7 @@ def deployed_side(
     """Make the base of a review of `release`; its files exist within the block."""
     current = None if ledger is None else ledger.current()
     with TemporaryDirectory(prefix="lora-serving-deployed-") as name, ExitStack() as opening:
-        folder = Path(name)
-        opened = _stored(ledger, current, stacks, folder, opening)
+        opened = _stored(ledger, current, stacks, opening)
         commit = "" if current is None else current.commit
         if opened is not None:
             yield Side(
@@ -89,7 +88,7 @@ def deployed_side(
                 only=target.id,
             )
             return
-        assembly = folder / "assembly"
+        assembly = Path(name) / "assembly"
         write_assembly(assembly, target, stacks, release)
         yield Side(name="deployed stacks", commit=commit, assembly=assembly, only=target.id)
 
@@ -153,7 +152,6 @@ def _stored(
     ledger: Ledger | None,
     current: DeploymentRecord | None,
     stacks: Sequence[DeployedStack],
-    folder: Path,
     opening: ExitStack,
 ) -> OpenedRelease | None:
     """Open the current record's release; None if it is not what CloudFormation has, or cannot be had."""
@@ -162,6 +160,6 @@ def _stored(
     if dict(current.templates) != templates_sha256(stacks):
         return None
     try:
-        return opening.enter_context(open_release(ledger.download(current.release, folder)))
+        return opening.enter_context(open_stored_release(ledger, current.release))
     except ReleaseError:
         return None

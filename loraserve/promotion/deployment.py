@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
@@ -27,7 +26,7 @@ from loraserve.promotion.serving_facts import serving_facts
 from loraserve.promotion.settling import SEEDING_SECONDS, settle
 from loraserve.release.ledger import Ledger, open_ledger, timestamp
 from loraserve.release.lock import HeldLock
-from loraserve.release.opened import OpenedRelease, open_release
+from loraserve.release.opened import OpenedRelease, open_stored_release
 from loraserve.release.record import (
     CheckRecord,
     DeploymentKind,
@@ -182,10 +181,7 @@ def _put_back(deployment: ReleaseDeployment, ledger: Ledger, held: HeldLock | No
         held.confirm()
     console.print(f"{target.name}: release {current.release} is deployed again", highlight=False)
     try:
-        with (
-            TemporaryDirectory(prefix="lora-serving-before-") as folder,
-            open_release(ledger.download(current.release, Path(folder))) as before,
-        ):
+        with open_stored_release(ledger, current.release) as before:
             deploy(
                 console,
                 target,

@@ -6,15 +6,13 @@ import json
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from loraserve.aws import Client
 from loraserve.check_report import TableLine
 from loraserve.doctor.diagnosis import answered
 from loraserve.release.ledger import Ledger
-from loraserve.release.opened import open_release
+from loraserve.release.opened import open_stored_release
 from loraserve.release.record import DeploymentRecord
 from loraserve.release.release import ReleaseError
 from loraserve.stacks_deployed import stage_stacks
@@ -65,8 +63,7 @@ def rollback_command(target: StageTarget, stack_name: str) -> str:
 def old_release_lines(target: StageTarget, client: Client, ledger: Ledger | None) -> Iterator[TableLine]:
     """Verify that what served before the deployment serves: stacks, config, capacity."""
     current = None if ledger is None else ledger.current()
-    with TemporaryDirectory(prefix="lora-serving-before-") as folder:
-        expected = _expected(target, client, ledger, current, Path(folder))
+    expected = _expected(target, client, ledger, current)
     for group, title, check in (
         ("Stacks", "stacks", lambda: check_stacks(target, client, expected, just_failed=True)),
         ("Endpoint", "config", lambda: check_config(target, client)),
@@ -81,10 +78,9 @@ def _expected(
     client: Client,
     ledger: Ledger | None,
     current: DeploymentRecord | None,
-    folder: Path,
 ) -> Expected:
     """Expect the release of the current record; by hand, or if it is not stored any more, the stacks."""
     if ledger is not None and current is not None and current.release is not None:
-        with suppress(ReleaseError), open_release(ledger.download(current.release, folder)) as opened:
+        with suppress(ReleaseError), open_stored_release(ledger, current.release) as opened:
             return expected_of_release(opened, target.name)
     return expected_of_stacks(target, client)

@@ -25,6 +25,11 @@ class PipelineRun:
     approved_by: str
     """Logins, as the pipeline reports them; empty if it knows no approval."""
 
+    @property
+    def address(self) -> str:
+        """The URL; empty for a run by hand."""
+        return self.url if "://" in self.url else ""
+
 
 def pipeline_run(environment: Mapping[str, str], environment_name: str) -> PipelineRun:
     """Return the run that this process belongs to, from its environment variables.

@@ -12,6 +12,7 @@ from typing import Any
 
 from loraserve.release.archive import sha256, unpack
 from loraserve.release.description import describe
+from loraserve.release.ledger import Ledger
 from loraserve.release.release import (
     ARCHIVE_FILE,
     RELEASE_FILE,
@@ -86,6 +87,16 @@ def open_release(path: Path) -> Iterator[OpenedRelease]:
         unpack(folder / ARCHIVE_FILE, assembly)
         _check(release, describe(assembly), folder)
         yield OpenedRelease(release=release, folder=folder, assembly=assembly)
+
+
+@contextmanager
+def open_stored_release(ledger: Ledger, release: str) -> Iterator[OpenedRelease]:
+    """Open the release of an id from a stage's bucket; raises `ReleaseError`."""
+    with (
+        TemporaryDirectory(prefix="lora-serving-stored-") as folder,
+        open_release(ledger.download(release, Path(folder))) as opened,
+    ):
+        yield opened
 
 
 def _check(release: Release, found: Mapping[str, StageRelease], folder: Path) -> None:

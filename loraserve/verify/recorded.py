@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from loraserve.aws import Client
-from loraserve.release.ledger import Ledger, LedgerError, open_ledger
-from loraserve.release.opened import open_release
+from loraserve.release.ledger import LedgerError, open_ledger
+from loraserve.release.opened import open_stored_release
 from loraserve.release.record import DeploymentRecord
 from loraserve.release.release import ReleaseError
 from loraserve.verify.expected import Expected, expected_of_release, expected_of_stacks
@@ -25,7 +23,8 @@ def expected_of_record(target: StageTarget, client: Client, say: Callable[[str],
     try:
         record = None if ledger is None else ledger.current()
         if ledger is not None and record is not None and record.release is not None:
-            return with_image(_of_release(target, ledger, record.release), record)
+            with open_stored_release(ledger, record.release) as opened:
+                return with_image(expected_of_release(opened, target.name), record)
     except (LedgerError, ReleaseError) as error:
         say(f"compared with the deployed stacks only: {error}")
         record = None
@@ -37,11 +36,3 @@ def with_image(expected: Expected, record: DeploymentRecord | None) -> Expected:
     if expected.image_digest is not None or record is None or record.release != expected.release:
         return expected
     return replace(expected, image_digest=record.image_digest)
-
-
-def _of_release(target: StageTarget, ledger: Ledger, release: str) -> Expected:
-    with (
-        TemporaryDirectory(prefix="lora-serving-release-") as folder,
-        open_release(ledger.download(release, Path(folder))) as opened,
-    ):
-        return expected_of_release(opened, target.name)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from loraserve.cli.options import AsJson
+from loraserve.cli.options import AsJson, Giving, GivingProfile, Taking, TakingProfile
 
 
 def command(
-    giving: Annotated[str, typer.Argument(help="The stage that is promoted from.", show_default=False)],
-    taking: Annotated[str, typer.Argument(help="The stage that takes from it.", show_default=False)],
-    giving_profile: Annotated[str | None, typer.Option(help="AWS CLI profile of the first stage.")] = None,
-    taking_profile: Annotated[str | None, typer.Option(help="AWS CLI profile of the second stage.")] = None,
+    giving: Giving,
+    taking: Taking,
+    giving_profile: GivingProfile = None,
+    taking_profile: TakingProfile = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare the adapters of two stages.
@@ -23,12 +21,11 @@ def command(
     Example: python -m loraserve adapters compare staging prod --taking-profile prod-reader
     """
     from loraserve.adapters.compare import served_differences
-    from loraserve.adapters.open_store import open_store
+    from loraserve.adapters.open_store import open_both_stores
     from loraserve.cli.adapters import tables
     from loraserve.cli.console import output
 
-    first = open_store(giving, None, giving_profile, profile_option="--giving-profile")
-    second = open_store(taking, None, taking_profile, profile_option="--taking-profile")
+    first, second = open_both_stores(giving, taking, giving_profile, taking_profile)
     found = served_differences(first, second)
     undeclared = [difference for difference in found if not difference.is_declared]
     if as_json:

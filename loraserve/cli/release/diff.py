@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
-from loraserve.cli.options import AsJson
+from loraserve.cli.options import AsJson, Giving, GivingProfile, Taking, TakingProfile
 
 
 def command(
-    giving: Annotated[str, typer.Argument(help="The stage that is promoted from.", show_default=False)],
-    taking: Annotated[str, typer.Argument(help="The stage that takes from it.", show_default=False)],
-    giving_profile: Annotated[str | None, typer.Option(help="AWS CLI profile of the first stage.")] = None,
-    taking_profile: Annotated[str | None, typer.Option(help="AWS CLI profile of the second stage.")] = None,
+    giving: Giving,
+    taking: Taking,
+    giving_profile: GivingProfile = None,
+    taking_profile: TakingProfile = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare what serves in two stages.
@@ -25,7 +24,7 @@ def command(
     Example: python -m loraserve release diff staging prod --taking-profile prod-reader
     """
     from loraserve.adapters.compare import served_differences
-    from loraserve.adapters.open_store import open_store
+    from loraserve.adapters.open_store import open_both_stores
     from loraserve.cli.adapters import tables as adapter_tables
     from loraserve.cli.console import output
     from loraserve.cli.release import tables
@@ -33,10 +32,7 @@ def command(
     from loraserve.release.record_differences import compared_records
     from loraserve.review.revisions import commits_between
 
-    stores = (
-        open_store(giving, None, giving_profile, profile_option="--giving-profile"),
-        open_store(taking, None, taking_profile, profile_option="--taking-profile"),
-    )
+    stores = open_both_stores(giving, taking, giving_profile, taking_profile)
     one, two = (Ledger(store.s3, store.bucket, store.stage.name).current() for store in stores)
     found, adapters = compared_records(one, two), served_differences(*stores)
     missing = commits_between(two.commit, one.commit) if one and two else None

@@ -33,14 +33,12 @@ class Run:
         stuck: bool,
     ) -> None:
         self.done: list[str] = []
-        self.ledger: Any = SimpleNamespace(
-            current=lambda: current, download=lambda name, folder: folder / name
-        )
+        self.ledger: Any = SimpleNamespace(current=lambda: current)
         self.held: Any = SimpleNamespace(confirm=lambda: self.done.append("confirmed"))
 
         @contextmanager
-        def opened(path: Path) -> Iterator[Any]:
-            yield SimpleNamespace(assembly=path / "assembly")
+        def opened(_: Any, release: str) -> Iterator[Any]:
+            yield SimpleNamespace(assembly=Path(release) / "assembly")
 
         def deploys(_: Any, __: Any, ___: Any, ____: Any, assembly: Path, *_____: Any, **______: Any) -> None:
             self.done.append(f"deployed {assembly.parent.name}")
@@ -54,7 +52,7 @@ class Run:
             "stuck_stacks": lambda *_: ["Serving"] if stuck else [],
             "deployed_stacks": lambda *_: None,
             "templates_sha256": lambda _: deployed,
-            "open_release": opened,
+            "open_stored_release": opened,
             "deploy": deploys,
             "_record": lambda *_: record(),
             "_write": lambda *_: self.done.append("recorded"),
