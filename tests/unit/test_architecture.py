@@ -15,7 +15,17 @@ ADAPTERS = sorted((ROOT / "adapters").rglob("*.py"))
 #: `scope` and `construct_id` of a construct are positional and do not count; fields of a dataclass neither.
 MAX_KEYWORDS = 8
 #: The product's folders.
-ROOMS = ("adapters", "benchmarks", "container", "ingest", "lambdas", "laptop_cloud", "loraserve", "stacks")
+ROOMS = (
+    "adapters",
+    "autoscaling",
+    "benchmarks",
+    "container",
+    "ingest",
+    "lambdas",
+    "laptop_cloud",
+    "loraserve",
+    "stacks",
+)
 PRODUCT = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
 
 

@@ -9,7 +9,7 @@ import adapters.errors
 from adapters.errors import AdapterError
 
 #: Packages whose code may define an error about adapters.
-PACKAGES = ("adapters", "ingest", "lambdas", "loraserve")
+PACKAGES = ("adapters", "autoscaling", "ingest", "lambdas", "loraserve")
 #: A line of the tree: indentation, name, module where it is not the root.
 LINE = re.compile(r"^ {4}((?: {4})*)(\w+) {2,}(?:([\w.]+):)?", re.MULTILINE)
 

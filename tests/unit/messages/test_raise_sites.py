@@ -17,7 +17,7 @@ from stacks.project import ROOT
 from tests.unit.messages.test_config_mistakes import section_of
 
 #: All rooms whose messages people read, but the container's.
-ROOMS = ("adapters", "ingest", "lambdas", "loraserve", "stacks")
+ROOMS = ("adapters", "autoscaling", "ingest", "lambdas", "loraserve", "stacks")
 #: Signals between modules, whose reasons others quote; an error with a default remedy; a measurement's result.
 WITHOUT_REMEDY = {"AssertionError", "TypeError", "OutOfTime", "NotAnObject", "UnreadableEntry"}
 WITHOUT_REMEDY |= {"UnusableCheckpoint", "DemoFailed", "HTTPError"}

@@ -38,7 +38,7 @@ REVISION = "9ab9e76e2b09f9f29ea2d56aa5bd139e4445c59e"
 #: The files that may name an engine in code: its record in each room, its container, and the registries.
 OWN = ("adapters/engines/", "stacks/sizing/engines/", "container/lorax/", "container/vllm/")
 REGISTRIES = ("stacks/config/container_check.py",)
-ROOMS = ("adapters", "ingest", "stacks", "lambdas", "container", "loraserve", "laptop_cloud")
+ROOMS = ("adapters", "autoscaling", "ingest", "stacks", "lambdas", "container", "loraserve", "laptop_cloud")
 SHARED = [
     file
     for room in ROOMS

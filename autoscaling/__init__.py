@@ -1,0 +1,1 @@
+"""Application Auto Scaling's decisions as pure functions, shared by the laptop cloud and the simulator."""

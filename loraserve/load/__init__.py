@@ -1,0 +1,1 @@
+"""Load test of an endpoint: open loop, many adapters, every answer checked."""

@@ -1,0 +1,1 @@
+"""Autoscaling simulator: a trace and a policy in, misses and cost out."""

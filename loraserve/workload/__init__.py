@@ -1,0 +1,1 @@
+"""Requests over time: arrivals, lengths and adapters, drawn from a seed or read from a trace."""
