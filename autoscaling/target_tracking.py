@@ -4,9 +4,9 @@ A policy has an alarm above its target and one below nine tenths of it. Both jud
 order: `decide` takes the next value and returns the state to pass with the one after. The caller has the
 clock, the delay of the metric, and the instances.
 
-Sources: "How target tracking scaling for Application Auto Scaling works" (Application Auto Scaling's user guide);
-"Amazon SageMaker AI inference launches faster auto scaling" (AWS's machine learning blog, July 2024) for periods
-of 10 s.
+Sources: "How target tracking scaling for Application Auto Scaling works" (Application Auto Scaling's user
+guide); for periods of 10 s "Amazon SageMaker AI inference launches faster auto scaling" (AWS's machine learning
+blog, July 2024).
 """
 
 from __future__ import annotations

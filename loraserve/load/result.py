@@ -17,7 +17,7 @@ class Outcome(Enum):
     VALIDATION_ERROR = "validation error"
     """SageMaker refused the request: no such endpoint, a wrong signature, a body too large."""
     STREAM_ERROR = "error in the stream"
-    """An error event after the first one: ModelStreamError, InternalStreamFailure, or an error of the container."""
+    """An error event: ModelStreamError, InternalStreamFailure, or an error of the container."""
     CUT = "stream cut off"
     """The connection ended before the last event."""
     TIMEOUT = "timeout"

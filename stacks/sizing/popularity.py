@@ -31,7 +31,7 @@ def power(count: int, alpha: float) -> Shares:
 
 def expected_different(shares: Sequence[float], batch: float) -> float:
     """Return the expected number of different adapters among `batch` independent requests."""
-    return sum(1 - (1 - share) ** batch for share in shares)
+    return math.fsum(1 - math.pow(1 - share, batch) for share in shares)
 
 
 def largest_batch(shares: Sequence[float], slots: float) -> float:

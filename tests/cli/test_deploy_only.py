@@ -21,7 +21,7 @@ from tests.harness.working_copy import ENVIRONMENT, commit, copy
 LAPTOP = ("demo", "up", "down")
 IMPORTS = """
 import importlib, pkgutil
-for room in ("adapters", "ingest", "lambdas", "stacks", "loraserve"):
+for room in ("adapters", "autoscaling", "ingest", "lambdas", "stacks", "loraserve"):
     package = importlib.import_module(room)
     for found in pkgutil.walk_packages(package.__path__, room + "."):
         if not found.name.endswith(".__main__"):

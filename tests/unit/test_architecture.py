@@ -51,7 +51,7 @@ def test_there_are_files_to_check() -> None:
     assert len(PRODUCT) > 40
 
 
-FOLDERS = sorted({file.parent for room in ("adapters", "ingest", "stacks", "lambdas", "container", "loraserve", "laptop_cloud")
+FOLDERS = sorted({file.parent for room in ("adapters", "autoscaling", "ingest", "stacks", "lambdas", "container", "loraserve", "laptop_cloud")
                 for file in (ROOT / room).glob("**/__init__.py")})  # fmt: skip
 
 

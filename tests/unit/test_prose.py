@@ -17,6 +17,7 @@ from stacks.project import ROOT
 ROOMS = (
     *(
         "adapters",
+        "autoscaling",
         "benchmarks",
         "container",
         "ingest",
