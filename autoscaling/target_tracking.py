@@ -5,8 +5,8 @@ order: `decide` takes the next value and returns the state to pass with the one 
 clock, the delay of the metric, and the instances.
 
 Sources: "How target tracking scaling for Application Auto Scaling works" (Application Auto Scaling's user
-guide); for periods of 10 s "Amazon SageMaker AI inference launches faster auto scaling" (AWS's machine learning
-blog, July 2024).
+guide); for periods of 10 s "Amazon SageMaker AI inference launches faster auto scaling" (AWS's machine
+learning blog, July 2024).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TargetTrackingPolicy:
 
 @dataclass(frozen=True)
 class AlarmState:
-    """What the alarms and cooldowns remember between two periods."""
+    """State of the alarms and cooldowns between two periods."""
 
     high: int = 0
     """Periods in a row above the target."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 
-class Outcome(Enum):
-    """How a request ended; the values are the words of reports and of the JSON document."""
+class LoadOutcome(Enum):
+    """End of a request; the values are the words of reports and of the JSON document."""
 
     OK = "ok"
     MODEL_ERROR = "model error"
@@ -45,7 +45,7 @@ class RequestResult:
     output_tokens: int = 0
     tokens_from_usage: bool = False
     """True if the engine counted `output_tokens`; False if they are the events counted here."""
-    outcome: Outcome = Outcome.OK
+    outcome: LoadOutcome = LoadOutcome.OK
     message: str | None = None
     """The error's text."""
     answered_by: str | None = None
