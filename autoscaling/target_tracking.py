@@ -41,24 +41,19 @@ class MetricTiming:
     """Periods below nine tenths of the target before instances are removed."""
     delay_s: float
     """Seconds from the end of a period until an alarm sees its value."""
-    reports_zero: bool
-    """True: a period without requests has the value 0. False: it has none."""
 
 
-#: Metrics by their name in a stage file.
+#: Metrics by their name in a stage file. A period without requests has no value: SageMaker emits no metric of
+#: value zero, so that an endpoint without any traffic does not scale in (SageMaker AI's developer guide,
+#: "Instructions for editing a scaling policy").
 METRICS: Final = {
     # ConcurrentRequestsPerModel: a value each 10 s. The low alarm has 90 periods, as measured on an endpoint
     # with `describe-alarms`. 3 periods for the high alarm are assumed: not documented. The delay is the rest
-    # of the documented "up to six times faster" than 5 minutes. An idle model reports 0: endpoints with scale
-    # to zero scale in when idle.
-    "concurrent_requests": MetricTiming(
-        period_s=10, high_periods=3, low_periods=90, delay_s=20, reports_zero=True
-    ),
+    # of the documented "up to six times faster" than 5 minutes.
+    "concurrent_requests": MetricTiming(period_s=10, high_periods=3, low_periods=90, delay_s=20),
     # InvocationsPerInstance: the sum of a minute. 5 minutes from the load to the alarm: 3 periods, and 2
-    # minutes of delay. SageMaker emits no metric of value zero.
-    "invocations_per_instance": MetricTiming(
-        period_s=60, high_periods=3, low_periods=15, delay_s=120, reports_zero=False
-    ),
+    # minutes of delay.
+    "invocations_per_instance": MetricTiming(period_s=60, high_periods=3, low_periods=15, delay_s=120),
 }
 
 
