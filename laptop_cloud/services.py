@@ -21,7 +21,7 @@ from laptop_cloud.sagemaker.rollback_reports import RollbackReports
 
 @dataclasses.dataclass(frozen=True)
 class Services:
-    """SageMaker, Application Auto Scaling, Service Quotas and the endpoints' metrics and load of one account."""
+    """SageMaker, Application Auto Scaling, Service Quotas, and the metrics of the endpoints of an account."""
 
     sagemaker: SageMaker
     autoscaling: AutoScaling

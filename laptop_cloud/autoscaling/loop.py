@@ -114,9 +114,7 @@ class ScalingLoop:
         )
         if self._variants.desired(endpoint_of(target)) is not None:
             self._variants.enforce_bounds(endpoint_of(target), variant_of(target), low, high)
-        self._activities.end(
-            activity, f"Successfully set min capacity to {low} and max capacity to {high}"
-        )
+        self._activities.end(activity, f"Successfully set min capacity to {low} and max capacity to {high}")
 
     def _track(self, target: Params, tick_s: float) -> None:
         """Carry out what a target's policies ask for after the values that have arrived.
@@ -158,10 +156,11 @@ class ScalingLoop:
 
     def _change(self, target: Params, policy: Params, wanted: int, side: str) -> bool:
         """Begin to change the capacity; return False if SageMaker refuses it."""
+        alarm = f"monitor alarm {alarm_name(policy, side)} in state ALARM"
         activity = self._activities.begin(
             target,
             f"Setting desired instance count to {wanted}.",
-            f"monitor alarm {alarm_name(policy, side)} in state ALARM triggered policy {policy['PolicyName']}",
+            f"{alarm} triggered policy {policy['PolicyName']}",
         )
         try:
             change = self._variants.scale(endpoint_of(target), wanted)
@@ -180,7 +179,8 @@ class ScalingLoop:
             return
         self._activities.end(
             activity,
-            f"Successfully set desired instance count to {wanted}. Change successfully fulfilled by sagemaker.",
+            f"Successfully set desired instance count to {wanted}. Change successfully fulfilled by "
+            "sagemaker.",
         )
 
 

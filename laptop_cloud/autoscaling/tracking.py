@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from autoscaling.target_tracking import METRICS, AlarmState, MetricTiming, TargetTrackingPolicy, decide
+from autoscaling.target_tracking import METRICS, AlarmState, decide, tracking_policy
 from laptop_cloud.api.service import Params, invalid, refuse_others
 from laptop_cloud.autoscaling.load import (
     LoadReading,
@@ -19,6 +19,7 @@ from laptop_cloud.autoscaling.records import endpoint_of
 
 #: Seconds of the shortest period; the periods of each metric are multiples of it.
 TICK_S: Final = 10
+
 
 @dataclass(frozen=True, kw_only=True)
 class FleetSize:
@@ -39,18 +40,19 @@ _METRIC: Final = "PredefinedMetricSpecification"
 
 
 @dataclass(frozen=True)
-class _TrackedMetric:
-    timing: MetricTiming
+class _PredefinedMetric:
+    name: str
+    """Name in `autoscaling.target_tracking.METRICS`."""
     value: Callable[[LoadReading, LoadReading, int], float]
 
 
 #: The predefined metrics of a variant.
 _METRICS: Final = {
-    "SageMakerVariantConcurrentRequestsPerModelHighResolution": _TrackedMetric(
-        METRICS["concurrent_requests"], concurrent_requests
+    "SageMakerVariantConcurrentRequestsPerModelHighResolution": _PredefinedMetric(
+        "concurrent_requests", concurrent_requests
     ),
-    "SageMakerVariantInvocationsPerInstance": _TrackedMetric(
-        METRICS["invocations_per_instance"], invocations_per_instance
+    "SageMakerVariantInvocationsPerInstance": _PredefinedMetric(
+        "invocations_per_instance", invocations_per_instance
     ),
 }
 
@@ -59,7 +61,9 @@ def check_policy(policy: Params) -> None:
     """Raise `ServiceError` for a policy that the laptop cloud does not carry out."""
     kind = policy.get("PolicyType", "StepScaling")
     if kind != "TargetTrackingScaling":
-        raise invalid(f"the laptop cloud carries out policies of PolicyType TargetTrackingScaling, not {kind}")
+        raise invalid(
+            f"the laptop cloud carries out no policies of PolicyType {kind}: TargetTrackingScaling only"
+        )
     if _CONFIGURATION not in policy:
         raise invalid(f"a policy of PolicyType {kind} needs {_CONFIGURATION}")
     emulated = ("TargetValue", _METRIC, "ScaleOutCooldown", "ScaleInCooldown", "DisableScaleIn")
@@ -95,12 +99,15 @@ class TrackedPolicy:
         return not self._given.get("DisableScaleIn", False)
 
     def observe(self, tick_s: float, instances: int) -> None:
-        """Measure the period that ends at `tick_s`, if one does, with `instances` in service."""
-        before, timing = self._reading, self._metric.timing
+        """Measure the period that ends at `tick_s`, if one does, with `instances` in service.
+
+        SageMaker emits no metric with the value 0: a period without load has no value.
+        """
+        before, timing = self._reading, METRICS[self._metric.name]
         if tick_s // timing.period_s > before.at_s // timing.period_s:
             self._reading = self._load.read(self._endpoint)
             value = self._metric.value(before, self._reading, instances) if instances else None
-            self._late.append((tick_s + timing.delay_s, value if value or timing.reports_zero else None))
+            self._late.append((tick_s + timing.delay_s, value or None))
 
     def arrived(self, tick_s: float) -> list[float | None]:
         """Return the values that have arrived by `tick_s`, and not been returned before."""
@@ -111,16 +118,13 @@ class TrackedPolicy:
 
     def judged(self, tick_s: float, value: float | None, fleet: FleetSize) -> tuple[AlarmState, int]:
         """Return the state after a value, to pass to `accept`, and the desired capacity."""
-        timing = self._metric.timing
-        policy = TargetTrackingPolicy(
+        policy = tracking_policy(
+            self._metric.name,
             target=self._given["TargetValue"],
             min_instances=fleet.low,
             max_instances=fleet.high,
             out_cooldown_s=self._given.get("ScaleOutCooldown", _COOLDOWN_S),
             in_cooldown_s=self._given.get("ScaleInCooldown", _COOLDOWN_S),
-            period_s=timing.period_s,
-            high_periods=timing.high_periods,
-            low_periods=timing.low_periods,
         )
         state, desired = decide(policy, self._state, tick_s, value, fleet.desired, updating=fleet.updating)
         if not self.scales_in:
