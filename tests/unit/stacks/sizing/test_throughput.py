@@ -255,14 +255,16 @@ def test_the_slo_bounds_the_concurrency() -> None:
     assert slo_concurrency(model.seconds, 60, 131) == 131
 
 
-def plan(**settings: object) -> MemoryPlan:
-    return planned(engine="vllm", **{"max_adapter_rank": 16, "max_active_adapters": 8} | settings)
+def plan(*, rank: int = 16, slots: int = 8, modules: tuple[str, ...] | None = None) -> MemoryPlan:
+    return planned(
+        engine="vllm", max_adapter_rank=rank, max_active_adapters=slots, adapter_target_modules=modules
+    )
 
 
 def test_the_work_of_a_step_comes_from_the_memory_plan() -> None:
     found = plan()
     assert step_work(found) == replace(work(MISTRAL, A10G, 8), weight_bytes=found.weights)
-    assert step_work(plan(adapter_target_modules=("q_proj", "v_proj"))).launches == 64
+    assert step_work(plan(modules=("q_proj", "v_proj"))).launches == 64
 
 
 def test_two_of_eight_experts_compute_for_a_token() -> None:
@@ -304,16 +306,14 @@ def test_longer_requests_never_have_a_larger_batch(
 
 @given(st.integers(1, 63), st.sampled_from((1, 8, 16, 32, 64)))
 def test_more_slots_never_leave_more_kv_cache(slots: int, rank: int) -> None:
-    few, many = (plan(max_active_adapters=n, max_adapter_rank=rank).kv_tokens for n in (slots, slots + 1))
+    few, many = (plan(slots=n, rank=rank).kv_tokens for n in (slots, slots + 1))
     assert many <= few
 
 
 @given(st.integers(1, 64), st.sampled_from((8, 16, 32)))
 def test_adapters_on_two_modules_never_take_more_memory(slots: int, rank: int) -> None:
     everywhere, two = (
-        plan(
-            max_active_adapters=slots, max_adapter_rank=rank, adapter_target_modules=modules
-        ).adapters.reserved
+        plan(slots=slots, rank=rank, modules=modules).adapters.reserved
         for modules in (None, ("q_proj", "v_proj"))
     )
     assert two <= everywhere
