@@ -14,11 +14,13 @@ from loraserve.workload.workload import Workload
 
 #: Frequent English words: each is one token in the vocabularies of Mistral, Llama and Qwen (assumed; the
 #: answer's usage has the true number).
-_WORDS: Final = (
-    "the of and to in is that it was for on are as with his they at be this from have or by one had not but "
-    "what all were when we there can an your which their said if do will each about how up out them then she "
-    "many some so these would other into has more her two like him see time could no make than first been its"
-).split()
+_TEXT: Final = (
+    "the of and to in is that it was for on are as with his they at be this from have or by one had "
+    "not but what all were when we there can an your which their said if do will each about how up "
+    "out them then she many some so these would other into has more her two like him see time could "
+    "no make than first been its"
+)
+_WORDS: Final = _TEXT.split()
 #: Words of the text that every random prompt is a part of; more than the longest prompt needs no new draw.
 _TEXT_WORDS: Final = 4096
 
@@ -32,7 +34,7 @@ class LoadBodies:
     """The prompt of each request; empty for random words of the workload's input length."""
     stream: bool = True
     ignore_eos: bool = False
-    """True if each answer has the workload's output length exactly: generation does not end at the EOS token."""
+    """True if each answer has exactly the workload's output length: no EOS token ends it."""
     seed: int = 0
 
     def __call__(self, index: int) -> bytes:

@@ -112,8 +112,8 @@ def read_document(path: Path) -> dict[str, Any]:
         raise LoadDocumentError(f"{path}: is no document of a load test: name a file that --json wrote")
     if document.get("version") != VERSION:
         raise LoadDocumentError(
-            f"{path}: has version {document.get('version')} of the format, and version {VERSION} is read here: "
-            "run the load test again"
+            f"{path}: has version {document.get('version')} of the format, and this is for {VERSION}: run the "
+            "load test again"
         )
     columns = document.get("requests")
     if not isinstance(columns, dict) or any(name not in columns for name in _COLUMNS):
