@@ -1,9 +1,9 @@
 """Simulation by events: each request arrives, waits, is served and leaves at its own time.
 
-The instance with the fewest requests takes the next one (SageMaker's `LEAST_OUTSTANDING_REQUESTS`). An instance
-works on all its running requests at the same speed, which depends on their number: with `c` of them, the whole
-time in which one of work 1 is served is `LatencyModel.seconds(c)`. Requests beyond its `max_in_flight` wait in
-their order. No request is refused, and none times out.
+The instance with the fewest requests takes the next one (SageMaker's `LEAST_OUTSTANDING_REQUESTS`). An
+instance works on all its running requests at the same speed, which depends on their number: with `c` of them,
+a request of work 1 takes `LatencyModel.seconds(c)`. Requests beyond its `max_in_flight` wait in their order. No
+request is refused, and none times out.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from heapq import heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
-from loraserve.simulation.candidate import Candidate
-from loraserve.simulation.outcome import PolicyOutcome
+from loraserve.simulation.scaling_candidate import ScalingCandidate
+from loraserve.simulation.outcome import LATENCY_PERCENTS, WAIT_PERCENTS, PolicyOutcome
 from loraserve.simulation.scaled_fleet import ScaledFleet, instance_hours
 from loraserve.simulation.scenario import Scenario
 from stacks.sizing.throughput import LatencyModel
@@ -173,7 +173,7 @@ class _Run:
 
 def simulate_events(
     due_s: NDArray[np.float64],
-    policy: Candidate,
+    policy: ScalingCandidate,
     scenario: Scenario,
     *,
     work: NDArray[np.float64] | None = None,
@@ -230,9 +230,9 @@ def simulate_events(
     return PolicyOutcome(
         policy=policy,
         misses=_share(latencies > scenario.slo_s),
-        latency_s=tuple(_percentiles(latencies, 50, 95, 99)),
+        latency_s=_percentiles(latencies, LATENCY_PERCENTS),
         waited=_share(waits > 0),
-        wait_s=_percentiles(waits, 95, 99),
+        wait_s=_percentiles(waits, WAIT_PERCENTS),
         instance_hours=instance_hours(fleet.sizes, scenario.warm_up_s, end_s),
         sizes=tuple(fleet.sizes),
         arrived=next_arrival,
@@ -245,8 +245,10 @@ def _share(requests: NDArray[np.bool_]) -> float:
     return float(requests.mean()) if len(requests) else 0.0
 
 
-def _percentiles(values: NDArray[np.float64], *percents: float) -> list[float]:
-    return np.percentile(values, percents).tolist() if len(values) else [0.0] * len(percents)
+def _percentiles(values: NDArray[np.float64], percents: tuple[int, ...]) -> dict[int, float]:
+    if not len(values):
+        return dict.fromkeys(percents, 0.0)
+    return dict(zip(percents, np.percentile(values, percents).tolist(), strict=True))
 
 
 def _count(instance: _Instance) -> int:

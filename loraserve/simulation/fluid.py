@@ -1,8 +1,8 @@
 """Simulation in steps of a second, with requests as a fluid: fast enough for weeks of traffic.
 
-All policies are simulated at once, as arrays of one number per policy. The requests in flight spread evenly over
-the instances that serve, those that waited for an older instance included: a fleet that has a queue empties it
-sooner than in `events.py`, once instances were added.
+All policies are simulated at once, as arrays of one number per policy. The requests in flight spread evenly
+over the instances that serve, those that waited for an older instance included: a fleet that has a queue
+empties it sooner than in `events.py`, once instances were added.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from loraserve.simulation.candidate import Candidate
-from loraserve.simulation.outcome import PolicyOutcome
+from loraserve.simulation.scaling_candidate import ScalingCandidate
+from loraserve.simulation.outcome import LATENCY_PERCENTS, WAIT_PERCENTS, PolicyOutcome
 from loraserve.simulation.scaled_fleet import ScaledFleet, instance_hours
 from loraserve.simulation.scenario import Scenario
 
@@ -71,7 +71,7 @@ class _Latencies:
 
 def simulate_fluid(
     arrivals: Floats,
-    policies: Sequence[Candidate],
+    policies: Sequence[ScalingCandidate],
     scenario: Scenario,
     *,
     advance: Callable[[int], None] = lambda seconds: None,
@@ -134,9 +134,9 @@ def simulate_fluid(
         PolicyOutcome(
             policy=policy,
             misses=latencies.misses(index),
-            latency_s=tuple(latencies.latency_s(index, percent) for percent in (50, 95, 99)),
+            latency_s={percent: latencies.latency_s(index, percent) for percent in LATENCY_PERCENTS},
             waited=latencies.waited(index),
-            wait_s=tuple(latencies.wait_s(index, percent) for percent in (95, 99)),
+            wait_s={percent: latencies.wait_s(index, percent) for percent in WAIT_PERCENTS},
             instance_hours=instance_hours(fleet.sizes, scenario.warm_up_s, len(arrivals)),
             sizes=tuple(fleet.sizes),
             arrived=float(arrivals.sum()),

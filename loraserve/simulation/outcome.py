@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from loraserve.simulation.candidate import Candidate
+from loraserve.simulation.scaling_candidate import ScalingCandidate
 from loraserve.simulation.scaled_fleet import FleetSize
+
+LATENCY_PERCENTS: Final = (50, 95, 99)
+WAIT_PERCENTS: Final = (95, 99)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyOutcome:
     """What a policy did with the requests; all but `sizes` and the counts without the warm-up."""
 
-    policy: Candidate
+    policy: ScalingCandidate
     misses: float
     """Share of the requests whose latency is above the SLO."""
-    latency_s: tuple[float, float, float]
-    """p50, p95 and p99."""
+    latency_s: Mapping[int, float]
+    """Percentiles, by `LATENCY_PERCENTS`."""
     waited: float
     """Share of the requests that waited in a queue, before an instance began with them."""
-    wait_s: tuple[float, float]
-    """p95 and p99 of that time."""
+    wait_s: Mapping[int, float]
+    """Percentiles of that time over all requests, by `WAIT_PERCENTS`."""
     instance_hours: float
     """From the decision to add an instance to its removal."""
     sizes: tuple[FleetSize, ...]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autoscaling.target_tracking import AlarmState, bounded, decide
-from loraserve.simulation.candidate import Candidate, LimitsChange
+from loraserve.simulation.scaling_candidate import ScalingCandidate, LimitsChange
 from loraserve.simulation.start_times import StartTimes
 
 
@@ -34,7 +34,7 @@ class ScaledFleet:
 
     def __init__(
         self,
-        policy: Candidate,
+        policy: ScalingCandidate,
         *,
         instances: int,
         starts: StartTimes,

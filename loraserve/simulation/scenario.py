@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from loraserve.simulation.candidate import Candidate, limits_changes
+from loraserve.simulation.scaling_candidate import ScalingCandidate, limits_changes
 from loraserve.simulation.scaled_fleet import ScaledFleet
 from loraserve.simulation.start_times import StartTimes
 from stacks.sizing.throughput import LatencyModel
@@ -35,7 +35,7 @@ class Scenario:
     """Time at second 0, for schedules."""
     seed: int = 0
 
-    def fleet(self, policy: Candidate) -> ScaledFleet:
+    def fleet(self, policy: ScalingCandidate) -> ScaledFleet:
         """Return the fleet of a policy; all policies draw their start times from the same seed."""
         tracking = policy.tracking
         wanted = tracking.min_instances if self.instances is None else self.instances

@@ -13,7 +13,7 @@ from stacks.config.sections.autoscaling import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class ScalingCandidate:
     """A policy on one metric, its limits and their changes by time."""
 
     name: str
@@ -27,7 +27,7 @@ class Candidate:
         """Seconds from the end of a period until the alarms see its value."""
         return METRICS[self.metric].delay_s
 
-    def with_high_periods(self, periods: int) -> Candidate:
+    def with_high_periods(self, periods: int) -> ScalingCandidate:
         """Return the candidate with another number of periods above the target."""
         return replace(self, tracking=replace(self.tracking, high_periods=periods))
 
@@ -42,7 +42,7 @@ class LimitsChange:
     max_instances: int
 
 
-def candidate(
+def scaling_candidate(
     name: str,
     metric: str,
     *,
@@ -50,7 +50,7 @@ def candidate(
     limits: tuple[int, int],
     cooldowns_s: tuple[float, float],
     schedules: Sequence[Schedule] = (),
-) -> Candidate:
+) -> ScalingCandidate:
     """Return a candidate.
 
     Args:
@@ -69,7 +69,7 @@ def candidate(
         out_cooldown_s=cooldowns_s[0],
         in_cooldown_s=cooldowns_s[1],
     )
-    return Candidate(name=name, metric=metric, tracking=tracking, schedules=tuple(schedules))
+    return ScalingCandidate(name=name, metric=metric, tracking=tracking, schedules=tuple(schedules))
 
 
 def limits_changes(
