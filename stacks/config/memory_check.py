@@ -56,6 +56,9 @@ def demand_of(config: StageConfig, model: Path | None) -> Demand | None:
         return None
     engine = config.engine
     modules = engine.adapter_target_modules
+    # More never arrive: the gateway queues clients' requests beyond the first number. It sends one for each
+    # adapter that it loads, and one as a health check.
+    sequences = engine.max_concurrent_requests + config.gateway.max_cold_loads + 1
     return Demand(
         shape=shape,
         instance=INSTANCE_TYPES[config.endpoint.instance_type],
@@ -65,6 +68,7 @@ def demand_of(config: StageConfig, model: Path | None) -> Demand | None:
         tensor_parallel=engine.tensor_parallel,
         max_input_tokens=engine.max_input_tokens,
         max_total_tokens=engine.max_total_tokens,
+        max_num_seqs=sequences,
         max_adapter_rank=engine.max_adapter_rank,
         max_active_adapters=engine.max_active_adapters,
         adapter_target_modules=None if modules is None else tuple(modules),
