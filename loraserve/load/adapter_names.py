@@ -15,9 +15,9 @@ class AdapterNamesError(UserError):
 
 
 def parse_adapters(text: str, stages: Path) -> tuple[str, ...]:
-    """Return the adapters of `a,b`, of a stage's manifest (`@dev`), or of a file with a name a line (`@list.txt`).
+    """Return the adapters of `a,b`, of a stage's manifest (`@dev`), or of a file's lines (`@list.txt`).
 
-    The first one is the most popular one of a law of popularity. A stage has priority over a file of its name.
+    The first one is the most popular one of a law. A stage has priority over a file of its name.
 
     Args:
         text: the option's text.

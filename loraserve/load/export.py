@@ -28,7 +28,8 @@ def write_aiperf(path: Path, requests: LoadRequests) -> None:
     """Write the requests as `inputs_json`; arrival times are aiperf's own (`--request-rate`).
 
     Raises:
-        ExportError: the path has another suffix than aiperf looks for, or a prompt is in LoRAX's schema alone.
+        ExportError: the path has a suffix that aiperf does not look for, or a request is in LoRAX's schema
+            with more than OpenAI's has.
     """
     if path.suffix != ".json":
         raise ExportError(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from loraserve.load.bodies import LoadBodies
 from loraserve.load.check import AnswerCheck, check_answers, indistinguishable
 from loraserve.load.document import run_document
 from loraserve.load.job import LoadJob, LoadRun, Target
@@ -18,12 +19,15 @@ from loraserve.load.result import LoadOutcome
 from loraserve.load.signing import KeyChain
 from loraserve.load.slo import LatencySlo
 from loraserve.load.summary import LoadSummary, summarize
-from loraserve.workload.workload import Workload
+from loraserve.workload.workload import BASE, Workload
 
-#: Tokens of the answers that are compared with the base model's, a choice: models that differ at all do so within
-#: a sentence.
+#: Tokens of the answers that are compared with the base model's, a choice: models that differ at all do so
+#: within a sentence.
 _COMPARED_TOKENS = 32
 _COMPARED_AT_ONCE = 4
+_COMPARED_PROMPT = "Hello, who are you?"
+#: Adapters that a warning names.
+_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,48 +88,62 @@ def measure(
     )
 
 
-def adapters_like_base(target: Target, measured: MeasuredRun, credentials: KeyChain | None) -> list[str]:
-    """Return the adapters whose answer, without sampling, is the base model's answer to the same prompt.
+def compared_with_base(target: Target, measured: MeasuredRun, credentials: KeyChain | None) -> MeasuredRun:
+    """Return the run with a warning for adapters whose answer is the base model's.
 
-    Asked are the adapters of the run that no expected text has identified. It sends one short request for each
-    of them and one for the base model, after the run: before it they would load the adapters.
+    Asked are the adapters that no expected text has identified, and the base model: the same short prompt,
+    without sampling. It is done after the run, because it loads the adapters.
     """
-    workload = measured.requests.workload
+    workload, prompts = measured.requests.workload, measured.requests.prompts
+    used = {workload.name_of(result.index) for result in measured.run.results}
     identified = {
         workload.name_of(result.index)
         for result, check in zip(measured.run.results, measured.checks, strict=True)
-        if check is AnswerCheck.RIGHT
-        and measured.requests.prompts
-        and measured.requests.prompts[result.index].expect is not None
+        if prompts and prompts[result.index].expect is not None and check is AnswerCheck.RIGHT
     }
-    used = {workload.name_of(result.index) for result in measured.run.results}
     names = tuple(sorted(name for name in used - identified if name is not None))
-    if not names:
-        return []
-    text = next((prompt.text for prompt in measured.requests.prompts if prompt.text), "Hello, who are you?")
+    text = next((prompt.text for prompt in prompts if prompt.text), _COMPARED_PROMPT)
+    same = indistinguishable(*_answers(target, names, text, credentials)) if names else []
+    if not same:
+        return measured
+    shown = ", ".join(same[:_SHOWN]) + (", …" if len(same) > _SHOWN else "")
+    warning = (
+        f"{len(same)} of {len(names)} adapters answer one prompt as the base model does, word for word and "
+        f"without sampling: {shown}; compare them by prompts that they were trained for"
+    )
+    return replace(measured, warnings=(*measured.warnings, warning))
+
+
+def _answers(
+    target: Target, names: tuple[str, ...], text: str, credentials: KeyChain | None
+) -> tuple[dict[str, str], str | None]:
+    """Return the answer of each adapter to a prompt, and the base model's; None without one."""
     count = len(names) + 1
-    asked = Workload(
+    workload = Workload(
         due_s=np.zeros(count),
-        adapter=np.arange(-1, len(names), dtype=np.int32),
+        adapter=np.arange(BASE, len(names), dtype=np.int32),
         input_tokens=np.ones(count, dtype=np.int32),
         output_tokens=np.full(count, _COMPARED_TOKENS, dtype=np.int32),
         adapters=names,
     )
-    same = LoadRequests(workload=asked, prompts=[LoadPrompt(text=text)] * count, stream=False)
-    job = LoadJob(target=target, workload=asked, bodies=same.bodies, mode="closed", clients=_COMPARED_AT_ONCE)
+    bodies = LoadBodies(workload=workload, prompts=[LoadPrompt(text=text)] * count, stream=False)
+    job = LoadJob(target=target, workload=workload, bodies=bodies, mode="closed", clients=_COMPARED_AT_ONCE)
     results = run_job(job, lambda _: None, credentials).results
-    texts = {asked.name_of(r.index): r.text or "" for r in results if r.outcome is LoadOutcome.OK}
+    texts = {
+        workload.name_of(result.index): result.text or ""
+        for result in results
+        if result.outcome is LoadOutcome.OK
+    }
     base = texts.pop(None, None)
-    answers = {name: text for name, text in texts.items() if name is not None}
-    return [] if base is None else indistinguishable(answers, base)
+    return {name: text for name, text in texts.items() if name is not None}, base
 
 
 def _warnings(summary: LoadSummary) -> list[str]:
     found = []
     if unchecked := summary.checks.get(AnswerCheck.UNCHECKED.value, 0):
         found.append(
-            f"{unchecked} answers are unchecked: the container names no adapter, and no text is expected; give "
-            "expected texts with --prompts"
+            f"{unchecked} answers are unchecked: the container names no adapter, and no text is expected; "
+            "give expected texts with --prompts"
         )
     if summary.tokens_from != "usage" and summary.output_tokens:
         found.append(

@@ -54,7 +54,8 @@ class RequestLaws:
     input_tokens: str = "fixed:60"
     output_tokens: str = "fixed:64"
     stream: bool = True
-    ignore_eos: bool = False
+    ignore_eos: bool | None = None
+    """Answers of exactly the output length; None: for random words, and not for prompts."""
     seed: int = 0
 
 
@@ -85,9 +86,7 @@ def draw_requests(
     if prompts:
         asked = [workload.name_of(index) for index in range(len(workload))]
         chosen = choose(prompts, asked, random.Random(laws.seed))
-    return LoadRequests(
-        workload=workload, prompts=chosen, stream=laws.stream, ignore_eos=laws.ignore_eos, seed=laws.seed
-    )
+    return _requests(workload, chosen, laws)
 
 
 def requests_of(
@@ -118,10 +117,11 @@ def requests_of(
     number = {name: index for index, name in enumerate(names)}
     adapter = [BASE if prompt.adapter is None else number[prompt.adapter] for prompt in prompts]
     workload = replace(drawn, adapter=np.array(adapter, dtype=np.int32), adapters=names)
+    return _requests(workload, tuple(prompts), laws)
+
+
+def _requests(workload: Workload, prompts: Sequence[LoadPrompt], laws: RequestLaws) -> LoadRequests:
+    ignore_eos = not prompts if laws.ignore_eos is None else laws.ignore_eos
     return LoadRequests(
-        workload=workload,
-        prompts=tuple(prompts),
-        stream=laws.stream,
-        ignore_eos=laws.ignore_eos,
-        seed=laws.seed,
+        workload=workload, prompts=prompts, stream=laws.stream, ignore_eos=ignore_eos, seed=laws.seed
     )
