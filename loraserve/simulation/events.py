@@ -1,9 +1,9 @@
 """Simulation by events: each request arrives, waits, is served and leaves at its own time.
 
 The instance with the fewest requests takes the next one (SageMaker's `LEAST_OUTSTANDING_REQUESTS`). An
-instance works on all its running requests at the same speed, which depends on their number: with `c` of them,
-a request of work 1 takes `LatencyModel.seconds(c)`. Requests beyond its `max_in_flight` wait in their order. No
-request is refused, and none times out.
+instance works on all its running requests at the same speed, which depends on their number: with `c` of
+them, a request of work 1 takes `LatencyModel.seconds(c)`. Requests beyond its `max_in_flight` wait in their
+order. No request is refused, and none times out.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from heapq import heappop, heappush
 import numpy as np
 from numpy.typing import NDArray
 
-from loraserve.simulation.scaling_candidate import ScalingCandidate
 from loraserve.simulation.outcome import LATENCY_PERCENTS, WAIT_PERCENTS, PolicyOutcome
 from loraserve.simulation.scaled_fleet import ScaledFleet, instance_hours
+from loraserve.simulation.scaling_candidate import ScalingCandidate
 from loraserve.simulation.scenario import Scenario
 from stacks.sizing.throughput import LatencyModel
 
@@ -233,7 +233,8 @@ def simulate_events(
         latency_s=_percentiles(latencies, LATENCY_PERCENTS),
         waited=_share(waits > 0),
         wait_s=_percentiles(waits, WAIT_PERCENTS),
-        instance_hours=instance_hours(fleet.sizes, scenario.warm_up_s, end_s),
+        instance_hours=instance_hours(fleet.sizes, scenario.warm_up_s, scenario.duration_s),
+        hours=(scenario.duration_s - scenario.warm_up_s) / 3600,
         sizes=tuple(fleet.sizes),
         arrived=next_arrival,
         served=next_arrival - in_flight,

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from loraserve.simulation.scaling_candidate import ScalingCandidate
 from loraserve.simulation.outcome import LATENCY_PERCENTS, WAIT_PERCENTS, PolicyOutcome
 from loraserve.simulation.scaled_fleet import ScaledFleet, instance_hours
+from loraserve.simulation.scaling_candidate import ScalingCandidate
 from loraserve.simulation.scenario import Scenario
 
 Floats = NDArray[np.float64]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from loraserve.simulation.scaling_candidate import ScalingCandidate
 from loraserve.simulation.scaled_fleet import FleetSize
+from loraserve.simulation.scaling_candidate import ScalingCandidate
 
 LATENCY_PERCENTS: Final = (50, 95, 99)
 WAIT_PERCENTS: Final = (95, 99)
@@ -28,9 +28,21 @@ class PolicyOutcome:
     """Percentiles of that time over all requests, by `WAIT_PERCENTS`."""
     instance_hours: float
     """From the decision to add an instance to its removal."""
+    hours: float
+    """Length of the simulated time, without the warm-up."""
     sizes: tuple[FleetSize, ...]
     """Sizes of the fleet over time."""
     arrived: float
     served: float
     in_flight: float
     """Requests at the end that are not served yet: `arrived` - `served`."""
+
+    @property
+    def mean_instances(self) -> float:
+        """Mean number of instances."""
+        return self.instance_hours / self.hours
+
+    @property
+    def most_instances(self) -> int:
+        """Largest number of instances at any time."""
+        return max(size.capacity for size in self.sizes)

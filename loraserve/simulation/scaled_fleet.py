@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autoscaling.target_tracking import AlarmState, bounded, decide
-from loraserve.simulation.scaling_candidate import ScalingCandidate, LimitsChange
+from loraserve.simulation.scaling_candidate import LimitsChange, ScalingCandidate
 from loraserve.simulation.start_times import StartTimes
 
 

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from loraserve.simulation.scaling_candidate import ScalingCandidate, limits_changes
 from loraserve.simulation.scaled_fleet import ScaledFleet
+from loraserve.simulation.scaling_candidate import ScalingCandidate, limits_changes
 from loraserve.simulation.start_times import StartTimes
 from stacks.sizing.throughput import LatencyModel
 
