@@ -21,6 +21,7 @@ COMMANDS = (
     "up",
     "down",
     "invoke",
+    "simulate_autoscaling",
     "load_test",
     "synth",
     "diff",

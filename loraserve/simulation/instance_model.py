@@ -10,9 +10,9 @@ from typing import Final, Literal
 
 from loraserve.plan.calibration import read_service
 from loraserve.simulation.errors import SimulationError
-from stacks.config.loading import LoadedStage
 from stacks.config.memory_check import demand_of
 from stacks.config.sections.engine import Engine
+from stacks.config.stage_config import LoadedStage
 from stacks.sizing.gpu_memory import plan_of
 from stacks.sizing.popularity import uniform
 from stacks.sizing.throughput import LatencyModel, Traffic, batch_limits, binding, latency_model, step_work

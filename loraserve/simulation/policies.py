@@ -14,9 +14,8 @@ from stacks.config.sections.autoscaling import Autoscaling
 from stacks.sizing.throughput import LatencyModel, slo_concurrency
 from stacks.typed_yaml import read
 
-#: AWS's example for requests in flight (SageMaker AI's developer guide, "Define a scaling policy"), which many
-#: endpoints have.
 DEFAULT_NAME: Final = "default"
+#: AWS's example for requests in flight (SageMaker AI's developer guide, "Define a scaling policy").
 DEFAULT_TARGET: Final = 5.0
 #: Words of `--metric`.
 METRIC_WORDS: Final = {"concurrent": "concurrent_requests", "invocations": "invocations_per_instance"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,8 @@ from loraserve.workload.workload import Workload
 
 #: Requests, over all policies, up to which each is simulated by itself.
 MOST_EVENTS = 2_000_000
+#: Requests of generated traffic whose lengths are averaged.
+_SAMPLE = 10_000
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,18 @@ class SimulatedTraffic:
         if isinstance(self.source, Workload):
             return len(self.source) * self.scale
         return float(self.source.rates().sum()) * self.scale
+
+    @property
+    def mean_tokens(self) -> tuple[float, float] | None:
+        """Mean length of prompts and of answers; None for a trace without lengths."""
+        if isinstance(self.source, Workload):
+            drawn = self.source
+        else:
+            rate = min(self.source.rate, _SAMPLE / self.source.duration_s)
+            drawn = replace(self.source, rate=rate).draw()
+        if not drawn.output_tokens.any():
+            return None
+        return float(drawn.input_tokens.mean()), float(drawn.output_tokens.mean())
 
     @cached_property
     def workload(self) -> Workload:
