@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,3 +38,33 @@ class Workload:
         """Return the adapter of request `index`; None for the base model."""
         adapter = int(self.adapter[index])
         return None if adapter == BASE else self.adapters[adapter]
+
+    @property
+    def rate(self) -> float:
+        """Mean requests per second from the first to the last arrival; 0 with fewer than two requests."""
+        if len(self) < 2 or self.due_s[-1] == self.due_s[0]:
+            return 0.0
+        return float((len(self) - 1) / (self.due_s[-1] - self.due_s[0]))
+
+    def at_rate(self, rate: float) -> Workload:
+        """Return the same requests at another mean rate: every gap is stretched by the same factor."""
+        return replace(self, due_s=self.due_s * (self.rate / rate)) if self.rate else self
+
+    def until(self, end_s: float) -> Workload:
+        """Return the requests that arrive before `end_s`."""
+        count = int(np.searchsorted(self.due_s, end_s))
+        return replace(
+            self,
+            due_s=self.due_s[:count],
+            adapter=self.adapter[:count],
+            input_tokens=self.input_tokens[:count],
+            output_tokens=self.output_tokens[:count],
+        )
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the requests: equal for equal workloads, on any machine."""
+        digest = hashlib.sha256("\n".join(self.adapters).encode())
+        digest.update(self.due_s.astype("<f8").tobytes())
+        for numbers in (self.adapter, self.input_tokens, self.output_tokens):
+            digest.update(numbers.astype("<i4").tobytes())
+        return digest.hexdigest()

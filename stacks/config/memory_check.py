@@ -18,7 +18,7 @@ def memory_refusal(config: StageConfig, model: Path | None) -> str | None:
 
     `model` is the base model's directory, where it is local.
     """
-    demand = _demand(config, model)
+    demand = demand_of(config, model)
     if demand is not None:
         problem = tensor_parallel_problem(
             demand.shape, demand.instance, demand.engine, demand.tensor_parallel
@@ -33,7 +33,7 @@ def memory_refusal(config: StageConfig, model: Path | None) -> str | None:
 
 def memory_warning(config: StageConfig, model: Path | None) -> str | None:
     """Return that it fits narrowly, or that it is not known whether it fits; None if it fits well."""
-    demand = _demand(config, model)
+    demand = demand_of(config, model)
     found = None if demand is None else plan_of(demand)
     if found is None:
         return (
@@ -46,13 +46,19 @@ def memory_warning(config: StageConfig, model: Path | None) -> str | None:
     return None if problem is None else f"endpoint.instance_type: {problem}"
 
 
-def _demand(config: StageConfig, model: Path | None) -> Demand | None:
-    """Collect the inputs of the memory plan; None if the model is not known."""
+def demand_of(config: StageConfig, model: Path | None) -> Demand | None:
+    """Collect the inputs of the memory plan of a stage; None if the model is not known.
+
+    `model` is the base model's directory, where it is local.
+    """
     shape = known_shape(config.base_model.name) if model is None else shape_of_local_model(model)
     if shape is None:
         return None
     engine = config.engine
     modules = engine.adapter_target_modules
+    # More never arrive: the gateway queues clients' requests beyond the first number. It sends one for each
+    # adapter that it loads, and one as a health check.
+    sequences = engine.max_concurrent_requests + config.gateway.max_cold_loads + 1
     return Demand(
         shape=shape,
         instance=INSTANCE_TYPES[config.endpoint.instance_type],
@@ -62,6 +68,7 @@ def _demand(config: StageConfig, model: Path | None) -> Demand | None:
         tensor_parallel=engine.tensor_parallel,
         max_input_tokens=engine.max_input_tokens,
         max_total_tokens=engine.max_total_tokens,
+        max_num_seqs=sequences,
         max_adapter_rank=engine.max_adapter_rank,
         max_active_adapters=engine.max_active_adapters,
         adapter_target_modules=None if modules is None else tuple(modules),

@@ -1,7 +1,7 @@
-"""SageMaker's GPU instance types: GPUs, memory and driver, and the AMI that an image's CUDA needs.
+"""SageMaker's GPU instance types: GPUs, memory, speed and driver, and the AMI that an image's CUDA needs.
 
-Drivers: https://docs.aws.amazon.com/sagemaker/latest/dg/inference-gpu-drivers.html (2026). GPUs:
-https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html.
+Drivers: https://docs.aws.amazon.com/sagemaker/latest/dg/inference-gpu-drivers.html (2026). GPUs, vCPUs and
+memory of the host: https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html, by the name without "ml.".
 """
 
 from __future__ import annotations
@@ -69,6 +69,14 @@ class InstanceType:
     compute_capability: tuple[int, int]
     default_driver: int
     """NVIDIA's driver branch where the endpoint config names no AMI."""
+    gpu_bandwidth_gb_s: int
+    """Peak bandwidth of each GPU's memory, in 10^9 bytes per second; see `_FAMILIES`."""
+    gpu_tflops: int
+    """Peak of each GPU's dense matrix products in 16 bits with sums in 32, in 10^12 operations per second."""
+    vcpus: int
+    """vCPUs of the host."""
+    memory_gib: int
+    """Memory of the host."""
 
     @property
     def default_cuda(self) -> Cuda:
@@ -81,44 +89,53 @@ class InstanceType:
         return has_local_storage(self.name)
 
 
-#: GPU, GiB, compute capability and default driver by family. The memory is the one that CUDA reports
-#: ("GPU 0 has a total capacity of 22.06 GiB" in PyTorch's errors, the low values of public reports): 24 GB in
-#: NVIDIA's name of an A10G are 22.5 GiB in nvidia-smi, of which the driver keeps 0.4.
-_FAMILIES: Mapping[str, tuple[str, float, tuple[int, int], int]] = {
-    "g4dn": ("T4", 14.56, (7, 5), 470),
-    "g5": ("A10G", 22.06, (8, 6), 470),
-    "g6": ("L4", 22.03, (8, 9), 535),
-    "g6e": ("L40S", 44.34, (8, 9), 535),
-    "g7e": ("RTX PRO 6000", 94.5, (12, 0), 580),
-    "p4d": ("A100", 39.39, (8, 0), 470),
-    "p4de": ("A100", 79.14, (8, 0), 470),
-    "p5": ("H100", 79.1, (9, 0), 535),
+#: GPU, GiB, compute capability, default driver, GB/s and TFLOPS by family. The memory is the one that CUDA
+#: reports ("GPU 0 has a total capacity of 22.06 GiB" in PyTorch's errors, the low values of public reports):
+#: 24 GB in NVIDIA's name of an A10G are 22.5 GiB in nvidia-smi, of which the driver keeps 0.4. GB/s and
+#: TFLOPS are peaks of NVIDIA's data sheets (T4, A10G, L4, L40S, RTX PRO 6000 Blackwell Server Edition, A100,
+#: H100, H200), without sparsity; where a sheet has the sparse figure alone, half of it. AWS's page of G5 has
+#: 125 TFLOPS for an A10G, NVIDIA's sheet of it 70 (125 are an A10's).
+_FAMILIES: Mapping[str, tuple[str, float, tuple[int, int], int, int, int]] = {
+    "g4dn": ("T4", 14.56, (7, 5), 470, 320, 65),
+    "g5": ("A10G", 22.06, (8, 6), 470, 600, 70),
+    "g6": ("L4", 22.03, (8, 9), 535, 300, 121),
+    "g6e": ("L40S", 44.34, (8, 9), 535, 864, 362),
+    "g7e": ("RTX PRO 6000", 94.5, (12, 0), 580, 1597, 500),
+    "p4d": ("A100", 39.39, (8, 0), 470, 1555, 312),
+    "p4de": ("A100", 79.14, (8, 0), 470, 2039, 312),
+    "p5": ("H100", 79.1, (9, 0), 535, 3350, 989),
     # 535 is the oldest driver with CUDA 12 on an AMI; AWS's page has none for these two.
-    "p5e": ("H200", 139.72, (9, 0), 535),
-    "p5en": ("H200", 139.72, (9, 0), 535),
+    "p5e": ("H200", 139.72, (9, 0), 535, 4800, 989),
+    "p5en": ("H200", 139.72, (9, 0), 535, 4800, 989),
 }
-_G_SIZES: Mapping[str, int] = {
-    **{"xlarge": 1, "2xlarge": 1, "4xlarge": 1, "8xlarge": 1, "16xlarge": 1},
-    **{"12xlarge": 4, "24xlarge": 4, "48xlarge": 8},
+_Hosts = Mapping[str, tuple[int, int, int]]
+_G_SIZES: _Hosts = {
+    **{"xlarge": (1, 4, 16), "2xlarge": (1, 8, 32), "4xlarge": (1, 16, 64), "8xlarge": (1, 32, 128)},
+    **{"16xlarge": (1, 64, 256), "12xlarge": (4, 48, 192)},
+    **{"24xlarge": (4, 96, 384), "48xlarge": (8, 192, 768)},
 }
-#: GPUs by family and size.
-_SIZES: Mapping[str, Mapping[str, int]] = {
-    "g4dn": {"xlarge": 1, "2xlarge": 1, "4xlarge": 1, "8xlarge": 1, "16xlarge": 1, "12xlarge": 4},
+_P5_SIZES: _Hosts = {"48xlarge": (8, 192, 2048)}
+#: GPUs, vCPUs and the host's GiB by family and size.
+_SIZES: Mapping[str, _Hosts] = {
+    "g4dn": {size: row for size, row in _G_SIZES.items() if size not in ("24xlarge", "48xlarge")},
     "g5": _G_SIZES,
     "g6": _G_SIZES,
-    "g6e": _G_SIZES,
-    "g7e": {"2xlarge": 1, "4xlarge": 1, "8xlarge": 1, "12xlarge": 2, "24xlarge": 4, "48xlarge": 8},
-    "p4d": {"24xlarge": 8},
-    "p4de": {"24xlarge": 8},
-    "p5": {"4xlarge": 1, "48xlarge": 8},
-    "p5e": {"48xlarge": 8},
-    "p5en": {"48xlarge": 8},
+    "g6e": {size: (gpus, vcpus, 2 * gib) for size, (gpus, vcpus, gib) in _G_SIZES.items()},
+    "g7e": {
+        **{"2xlarge": (1, 8, 64), "4xlarge": (1, 16, 128), "8xlarge": (1, 32, 256)},
+        **{"12xlarge": (2, 48, 512), "24xlarge": (4, 96, 1024), "48xlarge": (8, 192, 2048)},
+    },
+    "p4d": {"24xlarge": (8, 96, 1152)},
+    "p4de": {"24xlarge": (8, 96, 1152)},
+    "p5": {"4xlarge": (1, 16, 256), **_P5_SIZES},
+    "p5e": _P5_SIZES,
+    "p5en": _P5_SIZES,
 }
 INSTANCE_TYPES: Mapping[str, InstanceType] = MappingProxyType(
     {
-        name: InstanceType(name, gpus, *_FAMILIES[family])
+        name: InstanceType(name, gpus, *_FAMILIES[family], vcpus, memory_gib)
         for family, sizes in _SIZES.items()
-        for size, gpus in sizes.items()
+        for size, (gpus, vcpus, memory_gib) in sizes.items()
         for name in (f"ml.{family}.{size}",)
     }
 )

@@ -1,4 +1,4 @@
-"""Remedies for a memory plan that does not fit or is near: each computed by planning again."""
+"""Remedies for a memory plan that does not fit or is tight: each computed by planning again."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def memory_problem(found: MemoryPlan) -> str | None:
 def _remedies(found: MemoryPlan) -> Iterator[str]:
     """Yield for each key the least change that is enough alone."""
     demand = found.demand
-    wanted = ("fits",) if found.verdict == "near" else ("fits", "near")
+    wanted = ("fits",) if found.verdict == "tight" else ("fits", "tight")
 
     def enough(other: Demand) -> bool:
         other_plan = plan_of(other)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from adapters.engines.lorax import PREFILL_MARGIN
 from stacks.sizing.demand import Demand
-from stacks.sizing.engines.memory import AdapterMemory, EngineMemory, LargestStep
-from stacks.sizing.memory_parts import GIB, HALF
-from stacks.sizing.model_shape import ModelShape
+from stacks.sizing.engines.memory import AdapterMemory, EngineMemory, LargestStep, LogLines
+from stacks.sizing.memory_parts import GIB, HALF, adapter_bytes
 
 _FP8 = (8, 9)
 
@@ -20,9 +19,19 @@ class LoraxMemory(EngineMemory):
     def adapters(self, demand: Demand) -> AdapterMemory:
         """Take the share of all the memory, on each GPU; an adapter's whole file counts against it."""
         reserved = int(demand.adapter_memory_fraction * demand.instance.gpu_gib * GIB)
-        largest = adapter_bytes(demand.shape, demand.max_adapter_rank, demand.adapter_target_modules)
+        largest = adapter_bytes(
+            demand.shape, demand.max_adapter_rank, demand.adapter_target_modules, demand.number_bytes
+        )
         resident = min(demand.max_active_adapters, reserved // largest) if largest else 0
         return AdapterMemory(reserved, resident, f"{demand.adapter_memory_fraction * 100:g}% of the memory")
+
+    def host_adapters(self, demand: Demand) -> int:
+        """None: an adapter that leaves the GPU is read from its file again (`utils/adapter.py`)."""
+        return 0
+
+    def graphs(self, demand: Demand) -> tuple[int, int]:
+        """None: `COMPILE` stays off."""
+        return 0, 0
 
     def largest_step(self, demand: Demand) -> LargestStep:
         """Take a prefill of `max_input_tokens` + 50 tokens with all logits, in 16 bits twice and in 32."""
@@ -39,23 +48,6 @@ class LoraxMemory(EngineMemory):
                 return
 
 
-def adapter_bytes(shape: ModelShape, rank: int, modules: Collection[str] | None) -> int:
-    """Compute the file size of an adapter of this rank in 16 bits, on `modules` or on all linear layers."""
-    q, kv = shape.attention_heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    hidden, intermediate = shape.hidden_size, shape.intermediate_size
-    sides = {
-        "q_proj": hidden + q,
-        "k_proj": hidden + kv,
-        "v_proj": hidden + kv,
-        "o_proj": q + hidden,
-        "gate_proj": (hidden + intermediate) * shape.experts,
-        "up_proj": (hidden + intermediate) * shape.experts,
-        "down_proj": (intermediate + hidden) * shape.experts,
-    }
-    numbers = sum(size for name, size in sides.items() if modules is None or name in modules)
-    return rank * HALF * shape.layers * numbers
-
-
 MEMORY = LoraxMemory(
     # Its Dockerfile starts from nvidia/cuda:12.4.0.
     cuda=(12, 4),
@@ -69,9 +61,16 @@ MEMORY = LoraxMemory(
     # It warms up with two requests.
     kv_sequences=2,
     halved_kv=frozenset({"fp8-kv"}),
-    # `COMPILE` stays off.
-    captures_graphs=False,
+    # `utils/state.py`, BLOCK_SIZE without flashinfer.
+    block_tokens=16,
     copies_kv_heads=False,
     adapter_key="adapter_memory_fraction",
     quantization="bitsandbytes-nf4",
+    # `warmup` of models/flash_causal_lm.py. What it logs of free memory includes the context of CUDA.
+    log=LogLines(
+        kv_tokens=r"num kv blocks: \d+, num kv tokens: (\d+)",
+        loaded_gib=None,
+        kv_gib=None,
+        graphs_gib=None,
+    ),
 )

@@ -33,8 +33,25 @@ class LargestStep:
     """Tokens that go through the layers."""
     rows: int
     """Rows of logits."""
-    logit_bytes: int
+    logit_bytes: float
     """Bytes per logit, all copies together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLines:
+    """Lines of an engine's log at its start, as regular expressions with one group: the number.
+
+    None: the engine does not log it.
+    """
+
+    kv_tokens: str
+    """Tokens that the KV cache holds."""
+    loaded_gib: str | None
+    """GiB of weights and adapters' slots on one GPU."""
+    kv_gib: str | None
+    """GiB that are left for the KV cache, also where they are too few to start."""
+    graphs_gib: str | None
+    """GiB that the engine keeps back for CUDA graphs before it sizes the KV cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +74,28 @@ class EngineMemory(ABC):
     """Sequences of full length whose KV cache the engine needs to start."""
     halved_kv: frozenset[str]
     """Quantizations that store the KV cache in 8 bits."""
-    captures_graphs: bool
-    """True if it captures CUDA graphs, which take memory."""
+    block_tokens: int
+    """Tokens of a block of the KV cache: its size is a whole number of blocks."""
     copies_kv_heads: bool
     """True if GPUs beyond the number of KV heads each have a copy of one."""
     adapter_key: str
     """Key of the stage file that sizes the memory for adapters."""
     quantization: str
     """Quantization to propose: made by the engine itself from weights that are not quantized."""
+    log: LogLines
+    """What its log tells of its memory."""
 
     @abstractmethod
     def adapters(self, demand: Demand) -> AdapterMemory:
         """Compute the memory for adapters on each GPU."""
+
+    @abstractmethod
+    def host_adapters(self, demand: Demand) -> int:
+        """Compute the host's memory for adapters, in bytes, all GPUs' processes together."""
+
+    @abstractmethod
+    def graphs(self, demand: Demand) -> tuple[int, int]:
+        """Estimate the memory of CUDA graphs on each GPU, in bytes: at least and at most."""
 
     @abstractmethod
     def largest_step(self, demand: Demand) -> LargestStep:

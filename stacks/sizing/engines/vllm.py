@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from adapters.engines.vllm import RANKS, slot_rank
 from stacks.sizing.demand import Demand
-from stacks.sizing.engines.memory import AdapterMemory, EngineMemory, LargestStep
-from stacks.sizing.memory_parts import HALF, kv_heads_per_gpu
+from stacks.sizing.engines.memory import AdapterMemory, EngineMemory, LargestStep, LogLines
+from stacks.sizing.memory_parts import GIB, HALF, adapter_bytes, kv_heads_per_gpu
 from stacks.sizing.model_shape import ModelShape
 
 #: Architectures with slots for embeddings and head, too (`embedding_modules`).
@@ -18,6 +18,13 @@ _EMBEDDING_SLOTS = frozenset(
 _QKV = frozenset({"q_proj", "k_proj", "v_proj", "qkv_proj"})
 _GATE_UP = frozenset({"gate_proj", "up_proj", "gate_up_proj"})
 _EXPERTS = frozenset({"experts", "w1", "w2", "w3"})
+#: GiB of CUDA graphs at `_GRAPHS` batch sizes, at least and at most, without adapters and with them: with
+#: them vLLM captures each size twice (`cudagraph_specialize_lora`). Measured for 67 sizes, vLLM 0.8.5, H100:
+#: 1.69 and 3.32 (Llama-3.1-8B), 1.53 and 2.95 (Qwen2.5-7B); pull request 25914: 1.62 and 2.38; pull request
+#: 40044: 0.67 kept back, 1.68 taken.
+_GRAPHS_GIB = {False: (0.6, 0.6), True: (1.2, 1.5)}
+#: Batch sizes that are captured for 131 sequences, the container's default.
+_GRAPHS = 35
 
 
 class VllmMemory(EngineMemory):
@@ -29,18 +36,38 @@ class VllmMemory(EngineMemory):
         rank = slot_rank(demand.max_adapter_rank) or demand.max_adapter_rank
         where = "all modules" if modules is None else ", ".join(modules)
         return AdapterMemory(
-            reserved=slots * slot_bytes(demand.shape, rank, modules, demand.tensor_parallel),
+            reserved=slots
+            * slot_bytes(demand.shape, rank, modules, demand.tensor_parallel, demand.number_bytes),
             resident=slots,
-            text=f"{slots} slot{'s' if slots > 1 else ''} of rank {rank} on {where}",
+            text=f"{slots} slot{'' if slots == 1 else 's'} of rank {rank} on {where}",
         )
+
+    def host_adapters(self, demand: Demand) -> int:
+        """Multiply the size of an adapter by their number and one: the next is loaded before one is evicted.
+
+        The container sets `max_cpu_loras` to the number of slots. Each GPU's process has whole adapters, at
+        their own rank (`lora/lora_model.py`, `lora/worker_manager.py`), here the largest.
+        """
+        if demand.max_active_adapters == 0:
+            return 0
+        modules, number = demand.adapter_target_modules, demand.number_bytes
+        one = adapter_bytes(demand.shape, demand.max_adapter_rank, modules, number)
+        return demand.tensor_parallel * (demand.max_active_adapters + 1) * one
+
+    def graphs(self, demand: Demand) -> tuple[int, int]:
+        """Scale the measured memory with the number of batch sizes that are captured."""
+        low, high = _GRAPHS_GIB[demand.max_active_adapters > 0]
+        share = captured_sizes(demand.max_num_seqs) / _GRAPHS
+        return int(low * share * GIB), int(high * share * GIB)
 
     def largest_step(self, demand: Demand) -> LargestStep:
         """Take a prefill of 2,048 tokens (8,192 on GPUs of 70 GiB and more, but the A100).
 
-        It takes a row of logits for each of about 128 sequences, in 16 bits and, sorted, in 32 bits.
+        It takes a row of logits for each sequence. Measured (vLLM 0.8.5, H100, 2,048 sequences against 100):
+        14.3 to 14.4 bytes for each logit.
         """
         large = demand.instance.gpu_gib >= 70 and demand.instance.gpu != "A100"
-        return LargestStep(tokens=8192 if large else 2048, rows=128, logit_bytes=HALF + 4 * 4)
+        return LargestStep(tokens=8192 if large else 2048, rows=demand.max_num_seqs, logit_bytes=14.4)
 
     def adapter_remedies(self, demand: Demand, enough: Callable[[Demand], bool]) -> Iterator[str]:
         """Try fewer slots, lower ranks, fewer modules."""
@@ -57,9 +84,15 @@ class VllmMemory(EngineMemory):
 
 
 def slot_bytes(
-    shape: ModelShape, rank: int, modules: Collection[str] | None, tensor_parallel: int = 1
+    shape: ModelShape,
+    rank: int,
+    modules: Collection[str] | None,
+    tensor_parallel: int = 1,
+    number: int = HALF,
 ) -> int:
     """Compute the size of a slot on one GPU, for adapters of up to `rank` on `modules` (None: on all).
+
+    `number`: bytes of a number.
 
     As vLLM 0.32.0 allocates: an A and a B of the full rank for each layer; of layers that vLLM packs into
     one (q, k, v; gate, up) for all where `modules` names one. Where a layer is split by output only B is
@@ -94,7 +127,17 @@ def slot_bytes(
         count = len(ends) if shape.architecture in _EMBEDDING_SLOTS else 0
     else:
         count = sum(name in modules for name in ends)
-    return rank * HALF * (shape.layers * layer + count * (shape.vocab_size + hidden))
+    return rank * number * (shape.layers * layer + count * (shape.vocab_size + hidden))
+
+
+def captured_sizes(max_num_seqs: int) -> int:
+    """Return the number of batch sizes that vLLM captures CUDA graphs for: `_set_cudagraph_sizes`.
+
+    1, 2, 4, then steps of 8 below 256 and of 16 from there, up to twice the sequences and to 512.
+    """
+    largest = min(2 * max_num_seqs, 512)
+    sizes = (1, 2, 4, *range(8, 256, 8), *range(256, 513, 16))
+    return sum(size <= largest for size in sizes)
 
 
 def _most_adapters(demand: Demand, enough: Callable[[Demand], bool]) -> int:
@@ -120,9 +163,18 @@ MEMORY = VllmMemory(
     kv_share=1.0,
     kv_sequences=1,
     halved_kv=frozenset(),
-    captures_graphs=True,
+    # `DEFAULT_BLOCK_SIZE` of config/cache.py.
+    block_tokens=16,
     copies_kv_heads=True,
     adapter_key="max_active_adapters",
     # Also where a GPU has no FP8 (Marlin kernels).
     quantization="fp8_per_tensor",
+    # Lines of 0.32.0 (v1/worker/gpu_model_runner.py, gpu_worker.py and v1/core/kv_cache_utils.py), which 0.8
+    # with the V1 engine has, too, but for the graphs: it keeps nothing back for them.
+    log=LogLines(
+        kv_tokens=r"KV cache size: ([\d,]+) tokens",
+        loaded_gib=r"Model loading took ([\d.]+) GiB",
+        kv_gib=r"[Aa]vailable KV cache memory:? \(?(-?[\d.]+) GiB",
+        graphs_gib=r"Estimated CUDA graph memory: ([\d.]+) GiB",
+    ),
 )

@@ -12,7 +12,7 @@ from adapters.engines.registry import ENGINES
 from container.gateway.settings import Settings, SettingsError
 from stacks.config.container_check import READERS
 from stacks.sizing.demand import Demand
-from stacks.sizing.engines.memory import AdapterMemory, EngineMemory, LargestStep
+from stacks.sizing.engines.memory import AdapterMemory, EngineMemory, LargestStep, LogLines
 from stacks.sizing.engines.registry import MEMORY
 
 NAME = "tern"
@@ -45,6 +45,12 @@ class TernMemory(EngineMemory):
         reserved = demand.max_active_adapters * demand.max_adapter_rank * 2**20
         return AdapterMemory(reserved, demand.max_active_adapters, "1 MiB per rank")
 
+    def host_adapters(self, demand: Demand) -> int:
+        return demand.max_active_adapters * 2**30
+
+    def graphs(self, demand: Demand) -> tuple[int, int]:
+        return 0, 0
+
     def largest_step(self, demand: Demand) -> LargestStep:
         return LargestStep(tokens=demand.max_input_tokens, rows=1, logit_bytes=4)
 
@@ -62,10 +68,11 @@ TERN = TernMemory(
     kv_share=1.0,
     kv_sequences=1,
     halved_kv=frozenset(),
-    captures_graphs=False,
+    block_tokens=16,
     copies_kv_heads=False,
     adapter_key="max_active_adapters",
     quantization="int4",
+    log=LogLines(kv_tokens=r"room for (\d+) tokens", loaded_gib=None, kv_gib=None, graphs_gib=None),
 )
 
 

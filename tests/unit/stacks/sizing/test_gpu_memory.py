@@ -6,12 +6,11 @@ from hypothesis import strategies as st
 
 from adapters.engines.registry import ENGINES
 from stacks.sizing.demand import Demand
-from stacks.sizing.engines.lorax import adapter_bytes
 from stacks.sizing.engines.vllm import slot_bytes
 from stacks.sizing.gpu_memory import MemoryPlan, plan_of, tensor_parallel_problem
 from stacks.sizing.instances import INSTANCE_TYPES
 from stacks.sizing.known_models import KNOWN_MODELS, known_shape
-from stacks.sizing.memory_parts import GIB, weight_bytes
+from stacks.sizing.memory_parts import GIB, adapter_bytes, weight_bytes
 from stacks.sizing.model_shape import ModelShape
 from stacks.sizing.remedies import memory_problem
 
@@ -37,6 +36,7 @@ def planned(model: str = MISTRAL, instance: str = "ml.g5.xlarge", **changes: obj
         "tensor_parallel": 1,
         "max_input_tokens": 1024,
         "max_total_tokens": 4096,
+        "max_num_seqs": 131,
         "max_adapter_rank": 64,
         "max_active_adapters": 64,
         "adapter_target_modules": None,
@@ -69,7 +69,9 @@ def test_64_of_vllms_slots_of_rank_64_take_21_gb_beside_a_7b_model() -> None:
     found = planned(engine="vllm")
     assert found.adapters.reserved / 1e9 == pytest.approx(21.5, abs=0.1)
     assert found.verdict == "does not fit"
-    assert planned(engine="vllm", adapter_target_modules=("q_proj", "v_proj")).verdict == "near"
+    few = ("q_proj", "v_proj")
+    assert planned(engine="vllm", adapter_target_modules=few).verdict == "does not fit"
+    assert planned(engine="vllm", adapter_target_modules=few, max_active_adapters=50).verdict == "tight"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_the_arithmetic_has_a_line_for_each_part() -> None:
         "engine (estimated) 0.6 GiB, its largest step 0.4 GiB",
         "adapters 10% of the memory = 2.2 GiB, room for 7",
         "KV cache 8,192 tokens × 131,072 bytes = 1.0 GiB at least",
-        "left 4.4 GiB, so that the KV cache holds 42,359 tokens, or 10 times 4,096",
+        "left 4.4 GiB, so that the KV cache holds 42,352 tokens, or 10 times 4,096",
     )
     shared = planned(
         "meta-llama/Llama-3.1-70B", "ml.g5.48xlarge", engine="vllm", tensor_parallel=8
@@ -158,23 +160,23 @@ def test_a_refusal_tells_the_sums_and_what_to_write() -> None:
     problem = memory_problem(planned(engine="vllm"))
     assert problem is not None
     assert problem.startswith(
-        "the model needs 35.5 GiB of each GPU of ml.g5.xlarge, of which vllm may use 20.3 ("
+        "the model needs 36.1 GiB of each GPU of ml.g5.xlarge, of which vllm may use 20.3 ("
     )
     assert problem.endswith(
-        "): write engine.max_active_adapters: 15; or engine.max_adapter_rank: 8; or engine.adapter_target_modules: [q_proj, v_proj]; "
+        "): write engine.max_active_adapters: 13; or engine.max_adapter_rank: 8; "
         "or endpoint.instance_type: ml.g6e.xlarge"
     )
 
 
 def test_number_of_adapters_that_is_proposed_is_the_largest_that_fits() -> None:
-    assert planned(engine="vllm", max_active_adapters=15).verdict != "does not fit"
-    assert planned(engine="vllm", max_active_adapters=16).verdict == "does not fit"
+    assert planned(engine="vllm", max_active_adapters=13).verdict != "does not fit"
+    assert planned(engine="vllm", max_active_adapters=14).verdict == "does not fit"
 
 
 def test_near_is_told_with_what_makes_it_fit() -> None:
     found = planned("meta-llama/Llama-2-7b-hf")
     problem = memory_problem(found)
-    assert found.verdict == "near"
+    assert found.verdict == "tight"
     assert problem is not None
     assert "has 2.3 GiB to spare, with a KV cache for 3 sequence(s) of max_total_tokens 4096" in problem
     assert "max_total_tokens: 3072" in problem
@@ -234,6 +236,7 @@ def demands(draw: st.DrawFn) -> Demand:
         tensor_parallel=draw(st.sampled_from([1, 2, 4, 8])),
         max_input_tokens=draw(st.integers(1, tokens - 1)),
         max_total_tokens=tokens,
+        max_num_seqs=draw(st.integers(2, 512)),
         max_adapter_rank=draw(st.integers(1, 128)),
         max_active_adapters=draw(st.integers(1, 1024)),
         adapter_target_modules=draw(st.sampled_from([None, ("q_proj", "v_proj"), ("down_proj",)])),

@@ -46,6 +46,34 @@ def test_the_gpus_of_an_instance_type(name: str, gpus: int, gpu: str, nominal_gb
 
 
 @pytest.mark.parametrize(
+    ("name", "vcpus", "memory_gib", "bandwidth", "tflops"),
+    [
+        ("ml.g4dn.12xlarge", 48, 192, 320, 65),
+        ("ml.g5.xlarge", 4, 16, 600, 70),
+        ("ml.g6.48xlarge", 192, 768, 300, 121),
+        ("ml.g6e.2xlarge", 8, 64, 864, 362),
+        ("ml.g7e.12xlarge", 48, 512, 1597, 500),
+        ("ml.p4d.24xlarge", 96, 1152, 1555, 312),
+        ("ml.p4de.24xlarge", 96, 1152, 2039, 312),
+        ("ml.p5.4xlarge", 16, 256, 3350, 989),
+        ("ml.p5en.48xlarge", 192, 2048, 4800, 989),
+    ],
+)
+def test_the_host_and_the_speed_of_the_gpus(
+    name: str, vcpus: int, memory_gib: int, bandwidth: int, tflops: int
+) -> None:
+    found = known(name)
+    assert (found.vcpus, found.memory_gib) == (vcpus, memory_gib)
+    assert (found.gpu_bandwidth_gb_s, found.gpu_tflops) == (bandwidth, tflops)
+
+
+def test_vcpus_follow_from_the_size() -> None:
+    for name, found in INSTANCE_TYPES.items():
+        assert found.vcpus == 4 * int(name.rpartition(".")[2].removesuffix("xlarge") or 1)
+        assert 4 <= found.memory_gib / found.vcpus <= 16
+
+
+@pytest.mark.parametrize(
     ("name", "reason"),
     [
         ("ml.g5.3xlarge", "no such type is known by this name, did you mean 'ml.g5."),

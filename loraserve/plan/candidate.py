@@ -1,0 +1,226 @@
+"""A configuration, evaluated: memory, batch, throughput, latency and cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from loraserve.plan.question import Question
+from stacks.sizing.cost_estimate import HOURS_PER_MONTH
+from stacks.sizing.demand import Demand
+from stacks.sizing.gpu_memory import MemoryPlan, plan_of
+from stacks.sizing.popularity import miss_rate
+from stacks.sizing.throughput import (
+    LORA_HIGH,
+    LORA_LOW,
+    LORA_MID,
+    BatchLimit,
+    LoraCost,
+    StepWork,
+    balanced_batch,
+    batch_limits,
+    binding,
+    different_adapters,
+    first_token_s,
+    latency_s,
+    requests_per_s,
+    slo_concurrency,
+    step_s,
+    step_work,
+)
+
+#: Seconds in which an engine brings an adapter from the host's memory into a slot, and makes no token. Measured
+#: by GPULLMAdapterOptimization@bae36e2d, vLLM 0.8 on an H100: 6.6 ms (Llama-3.1-8B), 7.8 to 8.1 where the slot's
+#: rank is larger than the adapter's, 3.0 to 3.5 (Qwen2.5-7B).
+SLOT_LOAD_S = 0.0078
+
+
+@dataclass(frozen=True)
+class ByLoraCost:
+    """A figure by the cost of LoRA: with the highest, the middle and the lowest that was published."""
+
+    high_cost: float
+    mid: float
+    low_cost: float
+
+    def scaled(self, factor: float) -> ByLoraCost:
+        """Return it, each of the three times `factor`."""
+        return ByLoraCost(self.high_cost * factor, self.mid * factor, self.low_cost * factor)
+
+    def inverted(self, numerator: float) -> ByLoraCost:
+        """Return `numerator` ÷ each of the three."""
+        return ByLoraCost(numerator / self.high_cost, numerator / self.mid, numerator / self.low_cost)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """Instances for a rate."""
+
+    instances: int
+    in_flight: float
+    """Requests in flight on each."""
+    latency_s: float
+    usd_per_month: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """An evaluated configuration; times in seconds, USD None without a price."""
+
+    memory: MemoryPlan
+    limits: tuple[BatchLimit, ...]
+    bound: BatchLimit
+    """The limit that binds."""
+    balanced: float
+    """B*: below it reading, above it computing takes longer."""
+    different: float
+    """Different adapters in a full batch."""
+    miss_rate: float
+    """Share of the requests whose adapter is not in a slot."""
+    step_s: ByLoraCost
+    first_token_s: ByLoraCost
+    latency_s: ByLoraCost
+    """Of a whole answer, of 1 request in the batch and of the waiting ones."""
+    requests_per_s: ByLoraCost
+    output_tokens_per_s: ByLoraCost
+    usd_per_million: ByLoraCost | None
+    """For a million output tokens, at the question's utilization."""
+    usd_per_thousand: ByLoraCost | None
+    """For a thousand requests."""
+    fleet: Fleet | None
+    """For the question's rate."""
+
+    @property
+    def demand(self) -> Demand:
+        """The configuration."""
+        return self.memory.demand
+
+    @property
+    def slots(self) -> int:
+        """Adapters in the engine's memory at once."""
+        return self.memory.adapters.resident
+
+    @property
+    def swaps_per_s(self) -> float:
+        """Adapters brought into a slot per second, at full throughput."""
+        return self.requests_per_s.mid * self.miss_rate
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A configuration that cannot serve the traffic."""
+
+    demand: Demand
+    reason: str
+
+
+def evaluate(question: Question, demand: Demand) -> Candidate | Misfit:
+    """Evaluate a configuration for the traffic of a question."""
+    memory = plan_of(demand, question.measurements.memory)
+    if memory is None:
+        return Misfit(demand, f"the size of the quantization {demand.quantize} is not known")
+    if memory.spare < 0:
+        return Misfit(demand, f"{-memory.spare / 2**30:.1f} GiB of each GPU are missing")
+    if question.adapters and memory.adapters.resident < 1:
+        return Misfit(demand, "an adapter is larger than the memory for adapters")
+    traffic, load = question.traffic, question.load
+    work = {cost: step_work(memory, question.measurements.scales.of(cost)) for cost in COSTS}
+    limits = batch_limits(
+        work[LORA_MID],
+        traffic,
+        max_concurrent_requests=demand.max_num_seqs - question.other_seqs,
+        kv_tokens=memory.kv_tokens,
+    )
+    limits = (*limits, BatchLimit(limit="SLO", batch=slo_batch(question, work[LORA_MID], limits)))
+    if load.concurrency is not None:
+        limits = (*limits, BatchLimit(limit="requests in flight", batch=load.concurrency))
+    bound = binding(limits)
+    batch = bound.batch
+    if batch < 1:
+        return Misfit(demand, _too_small(bound))
+    missed = miss_rate(traffic.shares, memory.adapters.resident)
+
+    def by_cost(figure: Callable[[StepWork, LoraCost], float]) -> ByLoraCost:
+        return ByLoraCost(*(figure(work[cost], cost) for cost in COSTS))
+
+    in_flight = batch if load.concurrency is None else load.concurrency
+    requests = by_cost(lambda w, cost: _with_swaps(requests_per_s(w, traffic, batch, cost), missed))
+    tokens = requests.scaled(traffic.output_tokens)
+    hour = question.instance_hour(demand.instance.name)
+    paid = None if hour is None else hour / (3600 * question.utilization)
+    found = Candidate(
+        memory=memory,
+        limits=limits,
+        bound=bound,
+        balanced=balanced_batch(work[LORA_MID], traffic),
+        different=different_adapters(work[LORA_MID], traffic, batch),
+        miss_rate=missed,
+        step_s=by_cost(lambda w, cost: step_s(w, traffic, batch, cost)),
+        first_token_s=by_cost(lambda w, cost: first_token_s(w, traffic, batch, cost)),
+        latency_s=requests.inverted(in_flight),
+        requests_per_s=requests,
+        output_tokens_per_s=tokens,
+        usd_per_million=None if paid is None else tokens.inverted(1e6 * paid),
+        usd_per_thousand=None if paid is None else requests.inverted(1e3 * paid),
+        fleet=None,
+    )
+    if load.rate is None:
+        return found
+    return replace(found, fleet=_fleet(question, found, work[LORA_MID], load.rate))
+
+
+#: In the order of `ByLoraCost`.
+COSTS = (LORA_HIGH, LORA_MID, LORA_LOW)
+
+
+def slo_batch(question: Question, work: StepWork, limits: tuple[BatchLimit, ...]) -> float:
+    """Return the largest batch, within the other limits, that keeps every bound of the SLO; infinite without.
+
+    0: not even a single request does.
+    """
+    slo, traffic = question.slo, question.traffic
+    most = int(binding(limits).batch)
+    bounds = (
+        (slo.itl_s, lambda batch: step_s(work, traffic, batch)),
+        (slo.ttft_s, lambda batch: first_token_s(work, traffic, batch)),
+        (slo.e2e_s, lambda batch: latency_s(work, traffic, batch, most)),
+    )
+    kept = [slo_concurrency(latency, bound, most) for bound, latency in bounds if bound is not None]
+    # As many as the other limits allow: the SLO does not bind.
+    return min((batch for batch in kept if batch < most), default=math.inf)
+
+
+def _with_swaps(requests: float, missed: float) -> float:
+    """Return the requests per second, less the time of loads into slots."""
+    return 1 / (1 / requests + missed * SLOT_LOAD_S)
+
+
+def _too_small(bound: BatchLimit) -> str:
+    if bound.limit == "SLO":
+        return "a single request is slower than the SLO"
+    return f"{bound.limit}: less than one request"
+
+
+def _fleet(question: Question, found: Candidate, work: StepWork, rate: float) -> Fleet:
+    """Compute the instances for a rate, each at the question's utilization at most."""
+    instances = math.ceil(rate / (found.requests_per_s.mid * question.utilization))
+    each, traffic = rate / instances, question.traffic
+    most = int(found.bound.batch)
+    # The number in flight is the one whose throughput is the rate: the first that is not below it.
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        if _with_swaps(requests_per_s(work, traffic, middle), found.miss_rate) < each:
+            low = middle + 1
+        else:
+            high = middle
+    one = _with_swaps(requests_per_s(work, traffic, low), found.miss_rate)
+    latency = low / one
+    hour = question.instance_hour(found.demand.instance.name)
+    return Fleet(
+        instances=instances,
+        in_flight=min(float(low), each * latency),
+        latency_s=latency,
+        usd_per_month=None if hour is None else instances * hour * HOURS_PER_MONTH,
+    )

@@ -1,0 +1,188 @@
+"""Search over slots, settings and instance types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from loraserve.plan.candidate import Candidate, Misfit, evaluate
+from loraserve.plan.question import Question
+from stacks.sizing.demand import Demand
+from stacks.sizing.engines.registry import MEMORY
+from stacks.sizing.gpu_memory import tensor_parallel_problem
+from stacks.sizing.hardware import hardware_problem
+from stacks.sizing.instances import INSTANCE_TYPES, InstanceType
+
+#: Two configurations whose cost differs by less are alike: the formula is not that exact.
+ALIKE = 0.01
+#: Modules of the smaller adapters that are compared: LoRA's own paper adapts the query and value projections.
+FEW_MODULES = ("q_proj", "v_proj")
+#: Ranks that are compared.
+RANKS = (8, 16, 32, 64, 128)
+#: Shares of the memory for adapters, in percent.
+_SHARES = range(1, 60)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of the configuration."""
+
+    setting: str
+    """Key of the stage file and its value."""
+    candidate: Candidate
+    needs: str = ""
+    """What else it needs, e.g. of the adapters; empty: nothing."""
+
+
+def score(candidate: Candidate) -> tuple[bool, float]:
+    """Return what the search minimizes: USD for a million output tokens; without a price seconds for one,
+    after all that have a price."""
+    usd = candidate.usd_per_million
+    return (usd is None, 1 / candidate.output_tokens_per_s.mid if usd is None else usd.mid)
+
+
+def better(candidate: Candidate, than: Candidate) -> bool:
+    """Return whether a candidate is cheaper by more than `ALIKE`."""
+    (unpriced, cost), (than_unpriced, than_cost) = score(candidate), score(than)
+    if unpriced is not than_unpriced:
+        return than_unpriced
+    return cost < (1 - ALIKE) * than_cost
+
+
+def slot_counts(question: Question, demand: Demand) -> list[int]:
+    """Return numbers of slots to compare: powers of two up to the number of adapters, it, and the demand's."""
+    adapters = question.adapters
+    powers = {2**n for n in range(11) if 2**n < adapters}
+    return sorted(powers | {adapters, min(demand.max_active_adapters, adapters)} - {0}) or [1]
+
+
+def with_slots(demand: Demand, slots: int) -> Demand:
+    """Return the demand with room for so many adapters.
+
+    Where a share of the memory is kept for them, it is the least one, in percent, with room for all.
+    """
+    wanted = replace(demand, max_active_adapters=slots)
+    engine = MEMORY[demand.engine]
+    if engine.adapter_key != "adapter_memory_fraction":
+        return wanted
+    shares = (replace(wanted, adapter_memory_fraction=percent / 100) for percent in _SHARES)
+    return next((other for other in shares if engine.adapters(other).resident >= slots), wanted)
+
+
+def by_slots(question: Question, demand: Demand, counts: Iterable[int]) -> list[Candidate | Misfit]:
+    """Evaluate a demand with each number of slots."""
+    return [evaluate(question, with_slots(demand, slots)) for slots in counts]
+
+
+def best(candidates: Iterable[Candidate | Misfit]) -> Candidate | None:
+    """Return the cheapest candidate, of those alike the one with most slots; None if none fits."""
+    fitting = [found for found in candidates if isinstance(found, Candidate)]
+    if not fitting:
+        return None
+    cheapest = min(fitting, key=score)
+    return max((found for found in fitting if not better(cheapest, found)), key=lambda found: found.slots)
+
+
+def changes(question: Question, now: Candidate | Misfit) -> list[Change]:
+    """Return the single changes that make the configuration cheaper, or make it fit, the best first."""
+    found = [
+        change
+        for change in _single_changes(question, now.demand)
+        if isinstance(now, Misfit) or better(change.candidate, now)
+    ]
+    return sorted(found, key=lambda change: score(change.candidate))
+
+
+def _single_changes(question: Question, demand: Demand) -> Iterator[Change]:
+    yield from _of_slots(question, demand)
+    yield from _of_adapters(question, demand)
+    yield from _of_the_model(question, demand)
+    more = replace(demand, max_num_seqs=2 * demand.max_num_seqs - question.other_seqs)
+    yield from _change(
+        question, more, f"engine.max_concurrent_requests: {more.max_num_seqs - question.other_seqs}"
+    )
+    others = (best_on(question, demand, instance) for instance in usable(demand))
+    other = best(found for found in others if found is not None and found.demand.instance != demand.instance)
+    if other is not None:
+        yield Change(_instance_text(other.demand, demand), other)
+
+
+def _of_slots(question: Question, demand: Demand) -> Iterator[Change]:
+    found = best(by_slots(question, demand, slot_counts(question, demand)))
+    if found is not None and found.demand != demand:
+        key = found.memory.engine.adapter_key
+        yield Change(f"engine.{key}: {getattr(found.demand, key):g}", found)
+
+
+def _of_adapters(question: Question, demand: Demand) -> Iterator[Change]:
+    if demand.adapter_target_modules is None and "adapter_target_modules" not in demand.rules.unused_settings:
+        few = replace(demand, adapter_target_modules=FEW_MODULES)
+        needs = "adapters that change these modules alone"
+        yield from _change(question, few, f"engine.adapter_target_modules: [{', '.join(FEW_MODULES)}]", needs)
+    lower = max((rank for rank in RANKS if rank < demand.max_adapter_rank), default=None)
+    if lower is not None:
+        less = replace(demand, max_adapter_rank=lower)
+        needs = f"adapters of rank {lower} or lower"
+        yield from _change(question, less, f"engine.max_adapter_rank: {lower}", needs)
+
+
+def _of_the_model(question: Question, demand: Demand) -> Iterator[Change]:
+    method = MEMORY[demand.engine].quantization
+    if demand.quantize is None and demand.shape.stored_bytes is None:
+        # Engines refuse a type beside some quantizations.
+        quantized = replace(demand, quantize=method, dtype=None)
+        if hardware_problem(demand.engine, demand.instance, None, method) is None:
+            needs = "a check of the answers' quality"
+            yield from _change(question, quantized, f"engine.quantize: {method}", needs)
+    for gpus in _shareable(demand, demand.instance):
+        if gpus > demand.tensor_parallel:
+            yield from _change(
+                question, replace(demand, tensor_parallel=gpus), f"engine.tensor_parallel: {gpus}"
+            )
+
+
+def _change(question: Question, demand: Demand, setting: str, needs: str = "") -> Iterator[Change]:
+    found = evaluate(question, demand)
+    if isinstance(found, Candidate):
+        yield Change(setting, found, needs)
+
+
+def usable(demand: Demand) -> list[InstanceType]:
+    """Return the instance types whose GPUs can run the engine with these settings."""
+    return [
+        instance
+        for instance in INSTANCE_TYPES.values()
+        if hardware_problem(demand.engine, instance, demand.dtype, demand.quantize) is None
+    ]
+
+
+def best_on(question: Question, demand: Demand, instance: InstanceType) -> Candidate | None:
+    """Return the best candidate on an instance type, over GPUs that share the model and slots; None if none
+    fits."""
+    return best(
+        found
+        for gpus in _shareable(demand, instance)
+        for found in by_slots(
+            question,
+            replace(demand, instance=instance, tensor_parallel=gpus),
+            slot_counts(question, demand),
+        )
+    )
+
+
+def _shareable(demand: Demand, instance: InstanceType) -> list[int]:
+    return [
+        gpus
+        for gpus in (1, 2, 4, 8)
+        if gpus <= instance.gpus
+        and tensor_parallel_problem(demand.shape, instance, demand.engine, gpus) is None
+    ]
+
+
+def _instance_text(other: Demand, demand: Demand) -> str:
+    text = f"endpoint.instance_type: {other.instance.name}"
+    if other.tensor_parallel != demand.tensor_parallel:
+        text += f" with engine.tensor_parallel: {other.tensor_parallel}"
+    if other.max_active_adapters != demand.max_active_adapters:
+        text += f" and engine.max_active_adapters: {other.max_active_adapters}"
+    return text
