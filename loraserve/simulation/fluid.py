@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,62 +37,65 @@ _NO_WAIT_S: Final = 0.01
 class _Flow:
     """Requests that arrived, began and left, of each policy, as totals since the start."""
 
-    def __init__(self, latency: LatencyModel, policies: int) -> None:
+    def __init__(self, latency: LatencyModel, serving: Floats) -> None:
+        policies = len(serving)
         self._latency = latency
-        self._columns = np.arange(policies)
         # A request that began when the work was w leaves when it is w + 1: rows of work and requests begun.
         self._rows = math.ceil(latency.seconds(latency.max_in_flight)) + 3
-        self._work_of = np.zeros((self._rows, policies))
-        self._begun_of = np.zeros((self._rows, policies))
+        # The newest rows overwrite the oldest; `_first` is the index of each policy's row 0 among all.
+        self._work_of = np.zeros((policies, self._rows))
+        self._begun_of = np.zeros((policies, self._rows))
+        self._first = np.arange(policies) * self._rows
         self._leaving = np.zeros(policies, dtype=np.int64)
+        """The row of the requests that leave."""
         self._last = 0
         self._work = np.zeros(policies)
+        self._serving, self._most = serving, serving * latency.max_in_flight
+        self._is_fast = latency.seconds(1) < 1
         self.arrived = 0.0
         self.begun, self.left = np.zeros(policies), np.zeros(policies)
 
-    def pass_second(self, arrivals: float, serving: Floats) -> None:
-        """Let a second pass."""
-        latency = self._latency
-        # A lone request has its instance to itself.
-        running = np.maximum((self.begun - self.left) / serving, 1.0)
-        # More than may run at once run for a while after an instance was removed.
-        np.minimum(running, latency.max_in_flight, out=running)
-        work = self._work + 1.0 / (latency.base_s + latency.per_request_s * running)
-        done = work - 1.0
-        within = done > self._work
-        if within.any():
-            # Latencies below a second: a part of the second's arrivals leaves in it.
-            share = np.where(within, (done - self._work) / (work - self._work), 0.0)
-            left = np.where(
-                within, self.begun + share * arrivals, self._begun_at(np.minimum(done, self._work))
-            )
-        else:
-            left = self._begun_at(done)
-        self.left = np.maximum(left, self.left)
-        self.arrived += arrivals
-        self.begun = np.maximum(
-            np.minimum(self.arrived, self.left + serving * latency.max_in_flight), self.begun
-        )
-        self._work = work
-        self._last += 1
-        row = self._last % self._rows
-        self._work_of[row], self._begun_of[row] = work, self.begun
+    def resize(self, serving: Floats) -> None:
+        """Change the instances that serve."""
+        self._serving, self._most = serving, serving * self._latency.max_in_flight
 
-    def _begun_at(self, work: Floats) -> Floats:
-        """Return the requests that had begun at an earlier work."""
+    def pass_second(self, arrivals: float) -> None:
+        """Let a second pass."""
+        # A lone request has its instance to itself.
+        running = np.maximum((self.begun - self.left) / self._serving, 1.0)
+        # More than may run at once run for a while after an instance was removed.
+        np.minimum(running, self._latency.max_in_flight, out=running)
+        running *= self._latency.per_request_s
+        running += self._latency.base_s
+        work = self._work + 1.0 / running
+        self.left = np.maximum(self._begun_at(work, arrivals), self.left)
+        self.arrived += arrivals
+        self.begun = np.maximum(np.minimum(self.left + self._most, self.arrived), self.begun)
+        self._work = work
+        self._last = (self._last + 1) % self._rows
+        self._work_of[:, self._last], self._begun_of[:, self._last] = work, self.begun
+
+    def _begun_at(self, work: Floats, arrivals: float) -> Floats:
+        """Return the requests that had begun when the work was 1 less, and so have left."""
+        done = work - 1.0
+        within = None
+        if self._is_fast and (done > self._work).any():
+            # Latencies below a second: a part of the second's arrivals leaves in it.
+            within = self.begun + np.maximum(done - self._work, 0.0) / (work - self._work) * arrivals
+            done = np.minimum(done, self._work)
+        # No row is passed but those before the last: its work is `self._work`.
         while True:
-            following = (self._leaving + 1) % self._rows
-            later = (self._work_of[following, self._columns] <= work) & (self._leaving + 1 < self._last)
-            if not later.any():
+            after = (self._leaving + 1) % self._rows + self._first
+            later = self._work_of.take(after)
+            passed = later < done
+            if not passed.any():
                 break
-            self._leaving += later
-        row, after = self._leaving % self._rows, following
-        if self._last == 0:
-            return self.left
-        first, last = self._work_of[row, self._columns], self._work_of[after, self._columns]
-        begun, later_begun = self._begun_of[row, self._columns], self._begun_of[after, self._columns]
-        share = np.clip((work - first) / (last - first), 0.0, 1.0)
-        return begun + share * (later_begun - begun)
+            self._leaving = (self._leaving + passed) % self._rows
+        row = self._leaving + self._first
+        work_before, begun = self._work_of.take(row), self._begun_of.take(row)
+        share = (done - work_before) / np.maximum(later - work_before, _NOTHING)
+        left: Floats = begun + share * (self._begun_of.take(after) - begun)
+        return left if within is None else np.where(work - 1.0 > self._work, within, left)
 
 
 class _Times:
@@ -132,7 +135,7 @@ class _Times:
         for policy, begin in enumerate(self._next):
             self._count(policy, begin, end_s - np.arange(begin, len(self._arrivals)) - 0.5)
 
-    def _count(self, policy: int, begin: int, times_s: Floats) -> None:
+    def _count(self, policy: int, begin: int, times_s: NDArray[np.floating[Any]]) -> None:
         skipped = max(0, self._first - begin)
         times_s, weights = times_s[skipped:], self._arrivals[begin + skipped : begin + len(times_s)]
         self._above[policy] += weights @ (times_s > self._bound_s)
@@ -173,33 +176,42 @@ def simulate_fluid(
     step = math.gcd(*periods)
     tracks_flight = [policy.metric == "concurrent_requests" for policy in policies]
     serving = np.array([float(fleet.serving) for fleet in fleets])
-    flow = _Flow(scenario.latency, count)
-    in_flight_s, invocations = np.zeros(count), np.zeros(count)
+    flow = _Flow(scenario.latency, serving)
+    # Requests that arrived since `invocations` was brought up to date, and in flight before the block's row.
+    invocations, uncounted = np.zeros(count), 0.0
     latencies = _Times(arrivals, count, scenario.slo_s, scenario.warm_up_s)
     waits = _Times(arrivals, count, _NO_WAIT_S, scenario.warm_up_s)
     left, begun = np.zeros((_BLOCK_S + 1, count)), np.zeros((_BLOCK_S + 1, count))
+    totals = np.concatenate([[0.0], np.cumsum(arrivals)])
     next_s = min(fleet.next_s for fleet in fleets)
     for second, arrived in enumerate(arrivals.tolist()):
         if second >= next_s:
-            for index, fleet in enumerate(fleets):
+            for fleet in fleets:
                 if fleet.next_s <= second:
                     fleet.advance(second)
-                    serving[index] = fleet.serving
             next_s = min(fleet.next_s for fleet in fleets)
-        before = flow.arrived - flow.left
-        flow.pass_second(arrived, serving)
-        in_flight_s += (before + flow.arrived - flow.left) / 2
-        invocations += arrived / serving
+            invocations += uncounted / serving
+            uncounted = 0.0
+            serving = np.array([float(fleet.serving) for fleet in fleets])
+            flow.resize(serving)
+        flow.pass_second(arrived)
+        uncounted += arrived
         end = second + 1
         row = second % _BLOCK_S + 1
         left[row], begun[row] = flow.left, flow.begun
         if end % step == 0:
-            for index in range(count):
-                if end % periods[index] == 0:
-                    flight = in_flight_s[index] / periods[index] / serving[index]
-                    value = float(flight if tracks_flight[index] else invocations[index])
+            invocations += uncounted / serving
+            uncounted = 0.0
+            for index, period in enumerate(periods):
+                if end % period == 0:
+                    if tracks_flight[index]:
+                        in_flight = totals[end - period : end + 1] - left[row - period : row + 1, index]
+                        mean = (in_flight.sum() - (in_flight[0] + in_flight[-1]) / 2) / period
+                        value = float(mean / serving[index])
+                    else:
+                        value = float(invocations[index])
                     fleets[index].observe(end, value if value > _NOTHING else None)
-                    in_flight_s[index] = invocations[index] = 0.0
+                    invocations[index] = 0.0
             next_s = min(next_s, *(fleet.next_s for fleet in fleets))
         if row == _BLOCK_S or end == len(arrivals):
             latencies.add(end - row, left[: row + 1])
