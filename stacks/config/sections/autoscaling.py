@@ -69,9 +69,17 @@ class Autoscaling(Strict):
     metric: Literal["concurrent_requests", "invocations_per_instance"] = "concurrent_requests"
     """Tracked metric: requests in flight, counted until their last token and reported every 10 s; or requests
     per minute, which is imprecise where one request costs a hundred times another."""
-    target: float = Field(5, gt=0)
-    """Target value of the metric, per instance. 5 in flight is AWS's example; set it to about 0.7 of the
-    capacity found in a load test."""
+    target: Annotated[float, Field(gt=0)] | None = None
+    """Target value of the metric, per instance. By default it is derived at synth, which prints it: 0.4 times
+    the requests in flight that one instance is computed to answer within `slo_seconds`, 0.6 times with at
+    least two instances; for `invocations_per_instance` the requests per minute at that load."""
+    slo_seconds: Annotated[float, Field(gt=0)] | None = None
+    """Seconds within which a typical request is answered; the target is derived from it. By default twice the
+    seconds that a request takes if it is alone on its instance."""
+    typical_input_tokens: int = Field(60, ge=1)
+    """Input tokens of a typical request."""
+    typical_output_tokens: int = Field(64, ge=1)
+    """Output tokens of a typical request. The two defaults are the requests of the article in README.md."""
     min_instances: int = Field(1, ge=1)
     """Minimum number of instances."""
     max_instances: int = Field(2, ge=1)
