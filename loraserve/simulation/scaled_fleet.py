@@ -90,7 +90,8 @@ class ScaledFleet:
             self._state, wanted = decide(
                 self._tracking, self._state, now_s, value, self.capacity, updating=bool(self._ready)
             )
-            self._resize(now_s, wanted)
+            if wanted != self.capacity:
+                self._resize(now_s, wanted)
         if (self.serving, self.capacity) != before:
             self.sizes.append(FleetSize(now_s, self.serving, self.capacity))
         self.next_s = min(
