@@ -23,6 +23,7 @@ COMMANDS = (
     "invoke",
     "synth",
     "diff",
+    "plan",
     "review",
     "bootstrap",
     "roles",

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from loraserve.plan.question import Question
 from stacks.sizing.cost_estimate import HOURS_PER_MONTH
 from stacks.sizing.demand import Demand
-from stacks.sizing.gpu_memory import MemoryPlan, plan_of
+from stacks.sizing.gpu_memory import MemoryPlan, plan_of, tensor_parallel_problem
+from stacks.sizing.memory_parts import GIB
 from stacks.sizing.popularity import miss_rate
 from stacks.sizing.throughput import (
     LORA_HIGH,
@@ -30,9 +31,9 @@ from stacks.sizing.throughput import (
     step_work,
 )
 
-#: Seconds in which an engine brings an adapter from the host's memory into a slot, and makes no token. Measured
-#: by GPULLMAdapterOptimization@bae36e2d, vLLM 0.8 on an H100: 6.6 ms (Llama-3.1-8B), 7.8 to 8.1 where the slot's
-#: rank is larger than the adapter's, 3.0 to 3.5 (Qwen2.5-7B).
+#: Seconds in which an engine brings an adapter from the host's memory into a slot, without a step: assumed.
+#: GPULLMAdapterOptimization@bae36e2d measured, with vLLM 0.8 on an H100, 6.6 ms (Llama-3.1-8B), 7.8 to 8.1
+#: where the slot's rank is larger than the adapter's, 3.0 to 3.5 (Qwen2.5-7B).
 SLOT_LOAD_S = 0.0078
 
 
@@ -117,15 +118,11 @@ class Misfit:
 
 def evaluate(question: Question, demand: Demand) -> Candidate | Misfit:
     """Evaluate a configuration for the traffic of a question."""
-    memory = plan_of(demand, question.measurements.memory)
-    if memory is None:
-        return Misfit(demand, f"the size of the quantization {demand.quantize} is not known")
-    if memory.spare < 0:
-        return Misfit(demand, f"{-memory.spare / 2**30:.1f} GiB of each GPU are missing")
-    if question.adapters and memory.adapters.resident < 1:
-        return Misfit(demand, "an adapter is larger than the memory for adapters")
+    memory = _memory(question, demand)
+    if isinstance(memory, Misfit):
+        return memory
     traffic, load = question.traffic, question.load
-    work = {cost: step_work(memory, question.measurements.scales.of(cost)) for cost in COSTS}
+    work = {cost: step_work(memory, question.scales(demand).of(cost)) for cost in COSTS}
     limits = batch_limits(
         work[LORA_MID],
         traffic,
@@ -168,6 +165,20 @@ def evaluate(question: Question, demand: Demand) -> Candidate | Misfit:
     if load.rate is None:
         return found
     return replace(found, fleet=_fleet(question, found, work[LORA_MID], load.rate))
+
+
+def _memory(question: Question, demand: Demand) -> MemoryPlan | Misfit:
+    problem = tensor_parallel_problem(demand.shape, demand.instance, demand.engine, demand.tensor_parallel)
+    if problem is not None:
+        return Misfit(demand, problem)
+    memory = plan_of(demand, question.calibration(demand))
+    if memory is None:
+        return Misfit(demand, f"the size of the quantization {demand.quantize} is not known")
+    if memory.spare < 0:
+        return Misfit(demand, f"{-memory.spare / GIB:.1f} GiB of each GPU are missing")
+    if question.adapters and memory.adapters.resident < 1:
+        return Misfit(demand, "an adapter is larger than the memory for adapters")
+    return memory
 
 
 #: In the order of `ByLoraCost`.

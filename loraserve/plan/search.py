@@ -50,7 +50,7 @@ def better(candidate: Candidate, than: Candidate) -> bool:
 
 
 def slot_counts(question: Question, demand: Demand) -> list[int]:
-    """Return numbers of slots to compare: powers of two up to the number of adapters, it, and the demand's."""
+    """Return numbers of slots to compare: powers of two below the number of adapters, all, the demand's."""
     adapters = question.adapters
     powers = {2**n for n in range(11) if 2**n < adapters}
     return sorted(powers | {adapters, min(demand.max_active_adapters, adapters)} - {0}) or [1]
