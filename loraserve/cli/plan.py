@@ -10,6 +10,9 @@ import typer
 from loraserve.cli.console import output, say
 from loraserve.cli.options import AsJson
 
+#: The default of `gateway.answer_seconds`.
+DEFAULT_SLO = "e2e=55s"
+
 
 def command(
     stage: Annotated[str | None, typer.Option(help="Plan for a stage of stages/, e.g. dev.")] = None,
@@ -52,7 +55,12 @@ def command(
         str, typer.Option(help="uniform, zipf:S or power:ALPHA. Measured at one provider: zipf:1.37.")
     ] = "zipf:1.0",
     quantize: Annotated[str | None, typer.Option(help="Quantization, by the engine's name for it.")] = None,
-    slo: Annotated[str, typer.Option(help="Bounds of the latency, e.g. ttft=500ms,itl=50ms,e2e=4s.")] = "",
+    slo: Annotated[
+        str,
+        typer.Option(
+            help="Bounds of the latency, e.g. ttft=500ms,itl=50ms,e2e=4s; by default the gateway's."
+        ),
+    ] = DEFAULT_SLO,
     utilization: Annotated[
         float, typer.Option(min=0.01, max=1, help="Share of the throughput that is used, for the cost.")
     ] = 0.7,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from stacks.sizing.throughput import (
     BatchLimit,
     LoraCost,
     StepWork,
+    Traffic,
     balanced_batch,
     batch_limits,
     binding,
@@ -27,6 +29,7 @@ from stacks.sizing.throughput import (
     latency_s,
     requests_per_s,
     slo_concurrency,
+    slot_batch,
     step_s,
     step_work,
 )
@@ -81,8 +84,10 @@ class Candidate:
     """Share of the requests whose adapter is not in a slot."""
     step_s: ByLoraCost
     first_token_s: ByLoraCost
+    in_flight: int
+    """Requests at the engine, those included that wait for a slot."""
     latency_s: ByLoraCost
-    """Of a whole answer, of 1 request in the batch and of the waiting ones."""
+    """Of a whole answer, with so many in flight."""
     requests_per_s: ByLoraCost
     output_tokens_per_s: ByLoraCost
     usd_per_million: ByLoraCost | None
@@ -123,25 +128,35 @@ def evaluate(question: Question, demand: Demand) -> Candidate | Misfit:
         return memory
     traffic, load = question.traffic, question.load
     work = {cost: step_work(memory, question.scales(demand).of(cost)) for cost in COSTS}
+    engine_limit = demand.max_num_seqs - question.other_seqs
     limits = batch_limits(
         work[LORA_MID],
         traffic,
-        max_concurrent_requests=demand.max_num_seqs - question.other_seqs,
+        max_concurrent_requests=engine_limit,
         kv_tokens=memory.kv_tokens,
+        in_flight=load.concurrency,
     )
-    limits = (*limits, BatchLimit(limit="SLO", batch=slo_batch(question, work[LORA_MID], limits)))
     if load.concurrency is not None:
         limits = (*limits, BatchLimit(limit="requests in flight", batch=load.concurrency))
     bound = binding(limits)
+    if bound.batch < 1:
+        return Misfit(demand, f"{bound.limit}: less than one request")
+    most = load.concurrency or engine_limit
+    in_flight = load.concurrency or _needed_in_flight(work[LORA_MID], traffic, int(bound.batch), most)
+    kept = slo_in_flight(question, work[LORA_MID], int(bound.batch), in_flight)
+    if kept < 1:
+        return Misfit(demand, "a single request is slower than the SLO")
+    if kept < in_flight:
+        in_flight = kept
+        running = _running(work[LORA_MID], traffic, int(bound.batch), kept)
+        limits = (*limits, BatchLimit(limit="SLO", batch=running))
+        bound = binding(limits)
     batch = bound.batch
-    if batch < 1:
-        return Misfit(demand, _too_small(bound))
     missed = miss_rate(traffic.shares, memory.adapters.resident)
 
     def by_cost(figure: Callable[[StepWork, LoraCost], float]) -> ByLoraCost:
         return ByLoraCost(*(figure(work[cost], cost) for cost in COSTS))
 
-    in_flight = batch if load.concurrency is None else load.concurrency
     requests = by_cost(lambda w, cost: _with_swaps(requests_per_s(w, traffic, batch, cost), missed))
     tokens = requests.scaled(traffic.output_tokens)
     hour = question.instance_hour(demand.instance.name)
@@ -155,6 +170,7 @@ def evaluate(question: Question, demand: Demand) -> Candidate | Misfit:
         miss_rate=missed,
         step_s=by_cost(lambda w, cost: step_s(w, traffic, batch, cost)),
         first_token_s=by_cost(lambda w, cost: first_token_s(w, traffic, batch, cost)),
+        in_flight=in_flight,
         latency_s=requests.inverted(in_flight),
         requests_per_s=requests,
         output_tokens_per_s=tokens,
@@ -185,32 +201,44 @@ def _memory(question: Question, demand: Demand) -> MemoryPlan | Misfit:
 COSTS = (LORA_HIGH, LORA_MID, LORA_LOW)
 
 
-def slo_batch(question: Question, work: StepWork, limits: tuple[BatchLimit, ...]) -> float:
-    """Return the largest batch, within the other limits, that keeps every bound of the SLO; infinite without.
+def slo_in_flight(question: Question, work: StepWork, max_batch: int, most: int) -> int:
+    """Return the largest number of requests in flight, at most `most`, that keeps every bound of the SLO.
 
     0: not even a single request does.
     """
     slo, traffic = question.slo, question.traffic
-    most = int(binding(limits).batch)
-    bounds = (
-        (slo.itl_s, lambda batch: step_s(work, traffic, batch)),
-        (slo.ttft_s, lambda batch: first_token_s(work, traffic, batch)),
-        (slo.e2e_s, lambda batch: latency_s(work, traffic, batch, most)),
+
+    def step(in_flight: int) -> float:
+        return step_s(work, traffic, _running(work, traffic, max_batch, in_flight))
+
+    def answer(in_flight: int) -> float:
+        return latency_s(work, traffic, in_flight, _running(work, traffic, max_batch, in_flight))
+
+    def first_token(in_flight: int) -> float:
+        batch = _running(work, traffic, max_batch, in_flight)
+        waiting = answer(in_flight) - traffic.output_tokens * step_s(work, traffic, batch)
+        return waiting + first_token_s(work, traffic, batch)
+
+    bounds = ((slo.itl_s, step), (slo.ttft_s, first_token), (slo.e2e_s, answer))
+    return min(
+        (slo_concurrency(latency, bound, most) for bound, latency in bounds if bound is not None),
+        default=most,
     )
-    kept = [slo_concurrency(latency, bound, most) for bound, latency in bounds if bound is not None]
-    # As many as the other limits allow: the SLO does not bind.
-    return min((batch for batch in kept if batch < most), default=math.inf)
+
+
+def _needed_in_flight(work: StepWork, traffic: Traffic, batch: int, most: int) -> int:
+    """Return the fewest requests at the engine, at most `most`, of which `batch` run."""
+    return bisect_left(range(most), batch, batch, key=lambda n: _running(work, traffic, batch, n))
+
+
+def _running(work: StepWork, traffic: Traffic, max_batch: int, in_flight: int) -> int:
+    """Return how many of the requests at the engine run."""
+    return max(1, min(max_batch, int(slot_batch(work, traffic, in_flight))))
 
 
 def _with_swaps(requests: float, missed: float) -> float:
     """Return the requests per second, less the time of loads into slots."""
     return 1 / (1 / requests + missed * SLOT_LOAD_S)
-
-
-def _too_small(bound: BatchLimit) -> str:
-    if bound.limit == "SLO":
-        return "a single request is slower than the SLO"
-    return f"{bound.limit}: less than one request"
 
 
 def _fleet(question: Question, found: Candidate, work: StepWork, rate: float) -> Fleet:

@@ -79,6 +79,7 @@ def candidate_document(question: Question, found: Candidate | Misfit) -> dict[st
         "swaps": figure(found.swaps_per_s, "1/s", "computed"),
         "step": _three(found.step_s, "s", speed),
         "first_token": _three(found.first_token_s, "s", speed),
+        "in_flight": figure(found.in_flight, "requests", "computed"),
         "latency": _three(found.latency_s, "s", speed),
         "requests": _three(found.requests_per_s, "1/s", speed),
         "output_tokens": _three(found.output_tokens_per_s, "1/s", speed),

@@ -11,7 +11,7 @@ from loraserve.plan.candidate import Candidate
 from loraserve.plan.question import Load, Question
 from loraserve.plan.search import by_slots, slot_counts, with_slots
 from stacks.sizing.gpu_memory import plan_of
-from stacks.sizing.popularity import largest_batch
+from stacks.sizing.slot_queue import queued_batch
 from stacks.sizing.throughput import (
     LORA_HIGH,
     LORA_LOW,
@@ -115,13 +115,10 @@ def _break_even(question: Question, axes: Axes) -> None:
     for rank in _ranks(question):
         points = [(slots, tokens // total) for slots, tokens in _kv_tokens(question, rank)]
         axes.plot(*zip(*points, strict=True), marker=".", label=f"KV cache, rank {rank}")
-    counts = [
-        slots
-        for slots in slot_counts(question, question.demand)
-        if largest_batch(question.traffic.shares, slots) <= _LARGEST_BATCH
-    ]
+    counts = [slots for slots in slot_counts(question, question.demand) if slots < question.adapters]
     if counts:
-        batches = [largest_batch(question.traffic.shares, slots) for slots in counts]
+        at_engine = question.demand.max_num_seqs - question.other_seqs
+        batches = [queued_batch(question.traffic.shares, slots, at_engine) for slots in counts]
         axes.plot(counts, batches, color="black", linestyle="--", label="slots and popularity")
     axes.set(
         xlabel="adapters in memory", ylabel=f"sequences of {total:,.0f} tokens (computed)", ylim=(0, None)

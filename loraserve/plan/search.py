@@ -53,20 +53,25 @@ def slot_counts(question: Question, demand: Demand) -> list[int]:
     """Return numbers of slots to compare: powers of two below the number of adapters, all, the demand's."""
     adapters = question.adapters
     powers = {2**n for n in range(11) if 2**n < adapters}
-    return sorted(powers | {adapters, min(demand.max_active_adapters, adapters)} - {0}) or [1]
+    own = MEMORY[demand.engine].adapters(demand).resident
+    return sorted(powers | {adapters, min(own, adapters)} - {0}) or [1]
 
 
 def with_slots(demand: Demand, slots: int) -> Demand:
     """Return the demand with room for so many adapters.
 
-    Where a share of the memory is kept for them, it is the least one, in percent, with room for all.
+    Where a share of the memory is kept for them, it is the least one, in percent, with room for all; the
+    largest that is tried, if none has.
     """
+    if MEMORY[demand.engine].adapters(demand).resident == slots:
+        return demand
     wanted = replace(demand, max_active_adapters=slots)
     engine = MEMORY[demand.engine]
     if engine.adapter_key != "adapter_memory_fraction":
         return wanted
     shares = (replace(wanted, adapter_memory_fraction=percent / 100) for percent in _SHARES)
-    return next((other for other in shares if engine.adapters(other).resident >= slots), wanted)
+    enough = (other for other in shares if engine.adapters(other).resident >= slots)
+    return next(enough, replace(wanted, adapter_memory_fraction=_SHARES[-1] / 100))
 
 
 def by_slots(question: Question, demand: Demand, counts: Iterable[int]) -> list[Candidate | Misfit]:

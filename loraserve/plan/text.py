@@ -51,6 +51,11 @@ def _lines(plan: Plan, width: int) -> Iterator[str]:
         yield "Instance types, the cheapest first:"
         header = ("instance", "GPUs", *_HEADER)
         yield from _columns([header, *((*_place(each), *_row(each)) for each in plan.instances)])
+        if any(each.demand.tensor_parallel > 1 for each in plan.instances):
+            yield from _wrapped(
+                "Traffic between GPUs that share the model is not in the figures: theirs are upper bounds.",
+                width,
+            )
     yield ""
     yield from _changes(plan, width)
     if plan.chosen is not None:
@@ -66,7 +71,8 @@ def _title(question: Question) -> str:
         f"{question.model} with {demand.rules.title} {demand.rules.version} on {demand.instance.name} "
         f"({gpus}{demand.instance.gpu}, {demand.instance.gpu_gib:g} GiB). Assumed: "
         f"{traffic.input_tokens:,.0f} input and {traffic.output_tokens:,.0f} output tokens, "
-        f"{_count(question.adapters, 'adapter')}{_skew(question)}, {question.utilization:.0%} utilization of what is paid for."
+        f"{_count(question.adapters, 'adapter')}{_skew(question)}, {question.utilization:.0%} utilization of "
+        "what is paid for."
     )
 
 
@@ -125,11 +131,13 @@ def _up_to(memory: MemoryPlan) -> str:
 
 
 def _limits(found: Candidate) -> str:
-    known = ", ".join(f"{limit.limit} {_number(limit.batch)}" for limit in found.limits)
+    finite = [limit for limit in found.limits if math.isfinite(limit.batch)]
+    known = ", ".join(f"{limit.limit} {limit.batch:,.0f}" for limit in finite)
     return (
         f"Batch by limit: {known}. {found.bound.limit} binds, with {found.bound.batch:.0f} sequences and "
-        f"{found.different:.1f} different adapters; {_compared(found)}. An answer takes "
-        f"{found.latency_s.mid:.1f} s, its first token {found.first_token_s.mid * 1e3:.0f} ms."
+        f"{found.different:.1f} different adapters; {_compared(found)}. With "
+        f"{_count(found.in_flight, 'request')} in flight an answer takes {found.latency_s.mid:.1f} s, its "
+        f"first token without waiting {found.first_token_s.mid * 1e3:.0f} ms."
     )
 
 
