@@ -79,11 +79,11 @@ def command(
     as_json: AsJson = False,
     plot: Annotated[Path | None, typer.Option(help="Draw four pictures into this folder.")] = None,
 ) -> None:
-    """Plan memory, batch, throughput and cost of many adapters, without a GPU.
+    """Plan memory, throughput and cost of many adapters.
 
-    Answers whether a bigger batch or more adapters in memory are worth more, and prints the best changes and
-    the keys of the stage file. The memory is that of `make synth`'s check. Each figure is marked as computed,
-    measured or assumed; docs/plan.md has the formulas, and what they were compared with.
+    No GPU is needed. It answers whether a bigger batch or more adapters in memory are worth more, and prints
+    the best changes and the keys of the stage file. The memory is that of `make synth`'s check. Each figure
+    is marked as computed, measured or assumed; docs/plan.md has the formulas and what they were compared with.
 
     Exit codes: 0 a plan; 1 nothing fits; 2 an unusable option, stage file or measurement.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final, Literal
 
-from loraserve.plan.candidate import ByLoraCost, Candidate, Misfit
+from loraserve.plan.configuration import ByLoraCost, Configuration, Misfit
 from loraserve.plan.planning import Plan
 from loraserve.plan.question import Question
 from loraserve.plan.stage_yaml import stage_yaml
@@ -40,22 +40,22 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "kv_tokens": figure(plan.price.kv_tokens, "tokens", "computed"),
             "sequences": figure(plan.price.sequences, "sequences", "computed"),
         },
-        "now": candidate_document(question, now),
-        "slots": [candidate_document(question, row) for table in plan.tables for row in table.rows],
+        "now": configuration_document(question, now),
+        "slots": [configuration_document(question, row) for table in plan.tables for row in table.rows],
         "changes": [
             {
                 "setting": change.setting,
                 "needs": change.needs,
-                "result": candidate_document(question, change.candidate),
+                "result": configuration_document(question, change.configuration),
             }
             for change in plan.changes
         ],
-        "instances": [candidate_document(question, each) for each in plan.instances],
+        "instances": [configuration_document(question, each) for each in plan.instances],
         "stage": None if plan.chosen is None else stage_yaml(question, plan.chosen.demand),
     }
 
 
-def candidate_document(question: Question, found: Candidate | Misfit) -> dict[str, Any]:
+def configuration_document(question: Question, found: Configuration | Misfit) -> dict[str, Any]:
     """Return an evaluated configuration."""
     settings = _settings(question, found.demand)
     if isinstance(found, Misfit):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loraserve.plan.candidate import Candidate, Misfit
+from loraserve.plan.configuration import Configuration, Misfit
 from loraserve.plan.question import Question
 from loraserve.plan.search import better, with_slots
 from stacks.sizing.demand import Demand
@@ -46,7 +46,9 @@ def exchange_sentence(question: Question, demand: Demand, price: Exchange) -> st
     )
 
 
-def verdict_sentence(question: Question, now: Candidate | Misfit, found: list[Candidate | Misfit]) -> str:
+def verdict_sentence(
+    question: Question, now: Configuration | Misfit, found: list[Configuration | Misfit]
+) -> str:
     """Answer in a sentence: a bigger batch, or more adapters in memory?
 
     Args:
@@ -54,7 +56,7 @@ def verdict_sentence(question: Question, now: Candidate | Misfit, found: list[Ca
         now: the configuration that it starts from.
         found: the same with other numbers of slots.
     """
-    fitting = [each for each in found if isinstance(each, Candidate)]
+    fitting = [each for each in found if isinstance(each, Configuration)]
     if not fitting:
         return "Neither: the model does not fit with a single adapter."
     best = max(fitting, key=lambda each: each.output_tokens_per_s.mid)
@@ -81,7 +83,7 @@ def verdict_sentence(question: Question, now: Candidate | Misfit, found: list[Ca
     )
 
 
-def _serves(best: Candidate, now: Candidate | None = None) -> str:
+def _serves(best: Configuration, now: Configuration | None = None) -> str:
     tokens = best.output_tokens_per_s.mid
     text = f"{tokens:,.0f} output tokens per second"
     return text if now is None else f"{text} ({tokens / now.output_tokens_per_s.mid - 1:+.0%})"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from loraserve.plan.candidate import Candidate, Misfit, evaluate
+from loraserve.plan.configuration import Configuration, Misfit, evaluate
 from loraserve.plan.exchange import Exchange, exchange
 from loraserve.plan.question import Question
-from loraserve.plan.search import Change, best, best_on, by_slots, changes, score, slot_counts
+from loraserve.plan.search import PlanChange, best, best_on, by_slots, changes, score, slot_counts
 from stacks.sizing.demand import Demand
 from stacks.sizing.gpu_memory import plan_of
 from stacks.sizing.instances import INSTANCE_TYPES
@@ -22,7 +22,7 @@ class RankTable:
     """A rank, with numbers of slots."""
 
     rank: int
-    rows: tuple[Candidate | Misfit, ...]
+    rows: tuple[Configuration | Misfit, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +30,16 @@ class Plan:
     """The answer to a question."""
 
     question: Question
-    now: Candidate | Misfit
+    now: Configuration | Misfit
     """The configuration that the question starts from."""
     tables: tuple[RankTable, ...]
     price: Exchange
     """Of one more adapter in memory."""
-    changes: tuple[Change, ...]
+    changes: tuple[PlanChange, ...]
     """The best single changes of `now`."""
-    chosen: Candidate | None
+    chosen: Configuration | None
     """The best of `tables` with the question's rank; None if none fits."""
-    instances: tuple[Candidate, ...]
+    instances: tuple[Configuration, ...]
     """The best configuration on each of the instance types to compare, the cheapest first."""
 
 
@@ -63,7 +63,7 @@ def make_plan(
         _table(question, replace(demand, max_adapter_rank=rank), slots) for rank in _ranks(demand, ranks)
     )
     now = evaluate(question, demand)
-    kv_per_token = now.memory.kv_per_token if isinstance(now, Candidate) else _kv_per_token(demand)
+    kv_per_token = now.memory.kv_per_token if isinstance(now, Configuration) else _kv_per_token(demand)
     found = (best_on(question, demand, INSTANCE_TYPES[name]) for name in instances)
     return Plan(
         question=question,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loraserve.plan.candidate import Candidate
+from loraserve.plan.configuration import Configuration
 from loraserve.plan.question import Load, Question
 from loraserve.plan.search import by_slots, slot_counts, with_slots
 from stacks.sizing.gpu_memory import plan_of
@@ -74,7 +74,7 @@ def _cost_by_slots(question: Question, axes: Axes) -> None:
         points = [
             (row.slots, row.usd_per_million.mid)
             for row in rows
-            if isinstance(row, Candidate) and row.usd_per_million is not None
+            if isinstance(row, Configuration) and row.usd_per_million is not None
         ]
         if points:
             label = f"{input_tokens:,.0f} + {output_tokens:,.0f} tokens"

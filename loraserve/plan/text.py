@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from loraserve.plan.candidate import ByLoraCost, Candidate, Misfit
+from loraserve.plan.configuration import ByLoraCost, Configuration, Misfit
 from loraserve.plan.exchange import exchange_sentence, verdict_sentence
 from loraserve.plan.planning import Plan
 from loraserve.plan.question import Question
@@ -130,7 +130,7 @@ def _up_to(memory: MemoryPlan) -> str:
     return f" to {memory.graphs_most / GIB:.2f}" if memory.graphs_most > memory.graphs else ""
 
 
-def _limits(found: Candidate) -> str:
+def _limits(found: Configuration) -> str:
     finite = [limit for limit in found.limits if math.isfinite(limit.batch)]
     known = ", ".join(f"{limit.limit} {limit.batch:,.0f}" for limit in finite)
     return (
@@ -141,13 +141,13 @@ def _limits(found: Candidate) -> str:
     )
 
 
-def _compared(found: Candidate) -> str:
+def _compared(found: Configuration) -> str:
     if found.bound.batch < found.balanced:
         return f"below B* = {_number(found.balanced)} reading binds, and a larger batch costs little time"
     return f"above B* = {_number(found.balanced)} computing binds, and a larger batch is slower in proportion"
 
 
-def _fleet(question: Question, found: Candidate) -> str:
+def _fleet(question: Question, found: Configuration) -> str:
     fleet, rate = found.fleet, question.load.rate
     if fleet is None or rate is None:
         return ""
@@ -162,9 +162,9 @@ def _changes(plan: Plan, width: int) -> Iterator[str]:
     if not plan.changes:
         yield "No single change makes it cheaper by more than 1 %."
         return
-    yield "Best single changes:" if isinstance(plan.now, Candidate) else "Changes with which it fits:"
+    yield "Best single changes:" if isinstance(plan.now, Configuration) else "Changes with which it fits:"
     for number, change in enumerate(plan.changes, 1):
-        found = change.candidate
+        found = change.configuration
         needs = f"; needs {change.needs}" if change.needs else ""
         line = f"{change.setting}: {found.output_tokens_per_s.mid:,.0f} output tokens per second"
         if found.usd_per_million is not None:
@@ -172,13 +172,13 @@ def _changes(plan: Plan, width: int) -> Iterator[str]:
         yield from _wrapped(f"{line}{needs}.", width, f"{number}. ")
 
 
-def _saved(now: Candidate | Misfit, found: Candidate) -> str:
+def _saved(now: Configuration | Misfit, found: Configuration) -> str:
     if isinstance(now, Misfit) or now.usd_per_million is None or found.usd_per_million is None:
         return ""
     return f" ({found.usd_per_million.mid / now.usd_per_million.mid - 1:+.0%})"
 
 
-def _row(found: Candidate | Misfit) -> tuple[str, ...]:
+def _row(found: Configuration | Misfit) -> tuple[str, ...]:
     if isinstance(found, Misfit):
         return (str(found.demand.max_active_adapters), found.reason)
     return (
@@ -196,7 +196,7 @@ def _row(found: Candidate | Misfit) -> tuple[str, ...]:
     )
 
 
-def _place(found: Candidate) -> tuple[str, str]:
+def _place(found: Configuration) -> tuple[str, str]:
     demand = found.demand
     return demand.instance.name, f"{demand.tensor_parallel} of {demand.instance.gpus}"
 

@@ -79,7 +79,7 @@ class Traffic:
 
 @dataclass(frozen=True, kw_only=True)
 class StepWork:
-    """What a step reads and computes on each GPU, and how fast the GPU does it."""
+    """Bytes that a step reads and products that it computes on each GPU, and the speed of the GPU."""
 
     weight_bytes: float
     kv_bytes: float

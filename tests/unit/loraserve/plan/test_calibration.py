@@ -9,7 +9,7 @@ import pytest
 
 from loraserve.load.document import LoadDocumentError
 from loraserve.plan.calibration import CalibrationError, Scales, read_service, scales
-from loraserve.plan.candidate import Candidate, evaluate
+from loraserve.plan.configuration import Configuration, evaluate
 from loraserve.plan.errors import PlanError
 from loraserve.plan.measurements import read_measurements
 from loraserve.plan.question import Load, Measurements, Question
@@ -52,8 +52,8 @@ def test_a_calibrated_plan_meets_the_load_test(tmp_path: Path, factor: float) ->
     calibrated, computed = (
         evaluate(replace(ASKED, measurements=measured), ASKED.demand) for measured in (found, Measurements())
     )
-    assert isinstance(calibrated, Candidate)
-    assert isinstance(computed, Candidate)
+    assert isinstance(calibrated, Configuration)
+    assert isinstance(computed, Configuration)
     assert calibrated.latency_s.mid == pytest.approx(factor * computed.latency_s.mid, rel=0.001)
     # The three costs of LoRA agree on what was measured.
     spread = calibrated.latency_s.high_cost / calibrated.latency_s.low_cost
@@ -111,7 +111,7 @@ def test_an_engines_log_replaces_the_estimates(tmp_path: Path) -> None:
     )
     found = read_measurements(path, None, ASKED.demand, ASKED.other_seqs, ASKED.traffic)
     calibrated = evaluate(replace(ASKED, measurements=found), ASKED.demand)
-    assert isinstance(calibrated, Candidate)
+    assert isinstance(calibrated, Configuration)
     assert calibrated.memory.kv_tokens == 30_000
     assert calibrated.memory.measured
 

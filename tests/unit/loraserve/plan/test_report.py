@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from loraserve.plan.candidate import Candidate, evaluate
+from loraserve.plan.configuration import Configuration, evaluate
 from loraserve.plan.document import plan_document
 from loraserve.plan.planning import Plan, make_plan
 from loraserve.plan.plots import write_plots
@@ -111,7 +111,7 @@ def test_the_stage_file_is_the_planned_configuration(settings: dict[str, Any]) -
 
 def test_the_stage_file_of_a_plan_fits(plan: Plan) -> None:
     assert plan.chosen is not None
-    assert isinstance(evaluate(plan.question, plan.chosen.demand), Candidate)
+    assert isinstance(evaluate(plan.question, plan.chosen.demand), Configuration)
 
 
 def test_pictures_are_drawn(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from loraserve.plan.candidate import Candidate, Misfit, evaluate
+from loraserve.plan.configuration import Configuration, Misfit, evaluate
 from loraserve.plan.exchange import exchange, exchange_sentence, verdict_sentence
 from loraserve.plan.planning import Plan, make_plan
 from loraserve.plan.question import Question
@@ -48,7 +48,7 @@ def test_a_share_of_the_memory_is_not_larger_than_the_slots_need() -> None:
 
 def test_the_best_is_the_cheapest_and_of_those_alike_has_most_slots() -> None:
     asked = question(tokens=(60, 64), rank=8)
-    rows = [row for row in by_slots(asked, asked.demand, [16, 32, 50]) if isinstance(row, Candidate)]
+    rows = [row for row in by_slots(asked, asked.demand, [16, 32, 50]) if isinstance(row, Configuration)]
     found = best(rows)
     assert found is not None
     assert not any(better(row, found) for row in rows)
@@ -70,9 +70,9 @@ def test_changes_are_cheaper_and_single() -> None:
     asked = question(tokens=(2000, 500))
     now = evaluate(asked, asked.demand)
     found = changes(asked, now)
-    assert isinstance(now, Candidate)
-    assert all(better(change.candidate, now) for change in found)
-    assert [score(c.candidate) for c in found] == sorted(score(c.candidate) for c in found)
+    assert isinstance(now, Configuration)
+    assert all(better(change.configuration, now) for change in found)
+    assert [score(c.configuration) for c in found] == sorted(score(c.configuration) for c in found)
     settings = {change.setting.partition(":")[0]: change for change in found}
     assert {"endpoint.instance_type", "engine.quantize", "engine.max_active_adapters"} <= set(settings)
     assert settings["engine.adapter_target_modules"].needs == "adapters that change these modules alone"
@@ -84,7 +84,7 @@ def test_changes_of_a_configuration_that_does_not_fit_make_it_fit() -> None:
     assert isinstance(now, Misfit)
     found = changes(asked, now)
     assert found
-    assert all(change.candidate.memory.spare >= 0 for change in found)
+    assert all(change.configuration.memory.spare >= 0 for change in found)
 
 
 def test_a_model_that_fits_nowhere_has_no_plan_here() -> None:

@@ -58,7 +58,7 @@ class ByLoraCost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fleet:
+class FleetPlan:
     """Instances for a rate."""
 
     instances: int
@@ -69,7 +69,7 @@ class Fleet:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Configuration:
     """An evaluated configuration; times in seconds, USD None without a price."""
 
     memory: MemoryPlan
@@ -94,7 +94,7 @@ class Candidate:
     """For a million output tokens, at the question's utilization."""
     usd_per_thousand: ByLoraCost | None
     """For a thousand requests."""
-    fleet: Fleet | None
+    fleet: FleetPlan | None
     """For the question's rate."""
 
     @property
@@ -121,7 +121,7 @@ class Misfit:
     reason: str
 
 
-def evaluate(question: Question, demand: Demand) -> Candidate | Misfit:
+def evaluate(question: Question, demand: Demand) -> Configuration | Misfit:
     """Evaluate a configuration for the traffic of a question."""
     memory = _memory(question, demand)
     if isinstance(memory, Misfit):
@@ -161,7 +161,7 @@ def evaluate(question: Question, demand: Demand) -> Candidate | Misfit:
     tokens = requests.scaled(traffic.output_tokens)
     hour = question.instance_hour(demand.instance.name)
     paid = None if hour is None else hour / (3600 * question.utilization)
-    found = Candidate(
+    found = Configuration(
         memory=memory,
         limits=limits,
         bound=bound,
@@ -241,7 +241,7 @@ def _with_swaps(requests: float, missed: float) -> float:
     return 1 / (1 / requests + missed * SLOT_LOAD_S)
 
 
-def _fleet(question: Question, found: Candidate, work: StepWork, rate: float) -> Fleet:
+def _fleet(question: Question, found: Configuration, work: StepWork, rate: float) -> FleetPlan:
     """Compute the instances for a rate, each at the question's utilization at most."""
     instances = math.ceil(rate / (found.requests_per_s.mid * question.utilization))
     each, traffic = rate / instances, question.traffic
@@ -257,7 +257,7 @@ def _fleet(question: Question, found: Candidate, work: StepWork, rate: float) ->
     one = _with_swaps(requests_per_s(work, traffic, low), found.miss_rate)
     latency = low / one
     hour = question.instance_hour(found.demand.instance.name)
-    return Fleet(
+    return FleetPlan(
         instances=instances,
         in_flight=min(float(low), each * latency),
         latency_s=latency,
