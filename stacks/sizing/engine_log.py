@@ -10,14 +10,14 @@ from stacks.sizing.engines.registry import MEMORY
 from stacks.sizing.gpu_memory import Calibration, MemoryPlan
 from stacks.sizing.memory_parts import GIB
 
-#: Weights that differ by more are another model's. In 84 published logs they differ by 1.4 % at most; the size
-#: of a quantization may be wrong by 10 %.
+#: Weights that differ by more are another model's. In 84 published logs they differ by 1.4 % at most; the
+#: size of a quantization may be wrong by 10 %.
 _OTHER_MODEL = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineLog:
-    """What an engine logged at its start, of one GPU; None: the log does not have it."""
+    """Memory of one GPU that an engine logged at its start; None: the log does not have it."""
 
     loaded: int | None
     """Bytes of weights and adapters' slots."""
@@ -28,6 +28,11 @@ class EngineLog:
     graphs: int
     """Bytes kept back for CUDA graphs; 0 where it kept back nothing."""
 
+    @property
+    def sized(self) -> bool:
+        """True if the log has a size of the KV cache."""
+        return self.kv_tokens is not None or self.kv_bytes is not None
+
 
 def read_engine_log(text: str, engine: str) -> EngineLog:
     """Read the memory out of an engine's log, of its last start where it has several.
@@ -35,16 +40,14 @@ def read_engine_log(text: str, engine: str) -> EngineLog:
     Raises `ValueError` with a sentence if it has no size of a KV cache.
     """
     found = _read(text, engine)
-    if found.kv_tokens is not None or found.kv_bytes is not None:
+    if found.sized:
         return found
     title = ENGINES[engine].title
-    other = next(
-        (name for name in MEMORY if name != engine and _read(text, name).kv_tokens is not None), None
-    )
-    if other is not None:
-        raise ValueError(f"this is a log of {ENGINES[other].title}, and the plan is for {title}")
+    if other := next((name for name in MEMORY if _read(text, name).sized), None):
+        raise ValueError(f"this is a log of {ENGINES[other].title}, not of {title}: give one of {title}")
     raise ValueError(
-        f"no line of this log has the size of {title}'s KV cache: take the engine's whole log of its start"
+        f"the last start in this log has no line with the size of {title}'s KV cache: take the whole log of "
+        "a start"
     )
 
 
@@ -60,8 +63,8 @@ def calibration_of(plan: MemoryPlan, log: EngineLog) -> Calibration:
             computed = plan.weights + plan.adapters.reserved
             raise ValueError(
                 f"in this log the model takes {log.loaded / GIB:.1f} GiB of a GPU, in the plan "
-                f"{computed / GIB:.1f} GiB, {plan.adapters.reserved / GIB:.1f} of them for adapters: take the "
-                "log of this model, and plan for the slots and the rank that it ran with"
+                f"{computed / GIB:.1f} GiB, {plan.adapters.reserved / GIB:.1f} of them for adapters: "
+                "take the log of this model, and plan for the slots and the rank that it ran with"
             )
     # As `MemoryPlan.kv_tokens`, solved for what is spare.
     tokens = log.kv_tokens
@@ -79,6 +82,8 @@ def calibrated(plan: MemoryPlan, log: EngineLog) -> MemoryPlan:
 
 def _read(text: str, engine: str) -> EngineLog:
     lines = MEMORY[engine].log
+    if lines.loaded_gib is not None and (starts := list(re.finditer(lines.loaded_gib, text))):
+        text = text[starts[-1].start() :]
     tokens = _last(lines.kv_tokens, text)
     return EngineLog(
         loaded=_bytes(lines.loaded_gib, text),

@@ -23,26 +23,17 @@ class Engine:
     """A running engine."""
 
     def __init__(self, model: Path, architecture: str, arguments: Mapping[str, Any]) -> None:
-        """Load the model, with slots for adapters."""
+        """Load the model, with slots for adapters; `arguments`: further ones of `vllm.LLM`, or other ones."""
         stand_in_for_torchvision()
         stand_in_for_the_kernel_of_experts()
         # vLLM would look at the class in a separate process, which takes 10 s.
         ModelRegistry.register_model(architecture, ModelRegistry.models[architecture].load_model_cls())
-        self._llm = LLM(
-            str(model),
-            skip_tokenizer_init=True,
-            enable_lora=True,
-            max_lora_rank=MAX_RANK,
-            max_loras=1,
-            dtype="float32",
-            enforce_eager=True,
-            max_model_len=32,
-            max_num_seqs=2,
-            max_num_batched_tokens=32,
-            max_logprobs=-1,
-            disable_log_stats=True,
-            **arguments,
-        )
+        settings: dict[str, Any] = {
+            **{"max_lora_rank": MAX_RANK, "max_loras": 1, "max_model_len": 32, "max_num_seqs": 2},
+            **{"max_num_batched_tokens": 32, "max_logprobs": -1, "dtype": "float32"},
+            **{"skip_tokenizer_init": True, "enforce_eager": True, "disable_log_stats": True},
+        }
+        self._llm = LLM(str(model), enable_lora=True, **{**settings, **arguments})
         self._loaded: LoRARequest | None = None
 
     def load(self, adapter: Path) -> list[str]:
@@ -69,6 +60,37 @@ class Engine:
         )
         (found,) = output.outputs[0].logprobs
         return torch.tensor([found[token].logprob for token in sorted(found)])
+
+    def slot_bytes(self) -> int:
+        """Return the size of all slots' tensors."""
+
+        def allocated(worker: Any) -> int:
+            modules = worker.model_runner.lora_manager._adapter_manager.modules.values()
+            # A layer may be there by several names.
+            layers = {id(module): module for module in modules}.values()
+            tensors = [t for layer in layers for t in (*layer.lora_a_stacked, *layer.lora_b_stacked)]
+            return sum(tensor.nbytes for tensor in tensors)
+
+        (found,) = self._llm.collective_rpc(allocated)
+        return int(found)
+
+    def host_bytes(self) -> int:
+        """Return the size of the loaded adapters in the host's memory."""
+
+        def registered(worker: Any) -> int:
+            manager = worker.model_runner.lora_manager._adapter_manager
+            weights = [
+                each
+                for number in manager.list_adapters()
+                for lora in manager.get_adapter(number).loras.values()
+                for side in (lora.lora_a, lora.lora_b)
+                for each in (side if isinstance(side, list) else [side])
+                if each is not None
+            ]
+            return sum(tensor.nbytes for tensor in weights)
+
+        (found,) = self._llm.collective_rpc(registered)
+        return int(found)
 
     def stop(self) -> None:
         """Free the model."""

@@ -34,7 +34,7 @@ class LoraxMemory(EngineMemory):
         return 0, 0
 
     def largest_step(self, demand: Demand) -> LargestStep:
-        """Take a prefill of `max_input_tokens` + 50 tokens with all logits, twice in 16 bits and once in 32."""
+        """Take a prefill of `max_input_tokens` + 50 tokens with all logits, in 16 bits twice and in 32."""
         tokens = demand.max_input_tokens + PREFILL_MARGIN
         return LargestStep(tokens=tokens, rows=tokens, logit_bytes=2 * HALF + 4)
 
