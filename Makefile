@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test test-images test-promotion check lock simulate synth diff review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
+.PHONY: help setup demo up down invoke test test-images test-promotion check lock simulate synth diff plan review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or n
 
 diff: setup ## [STAGE=dev] [BASE=origin/main]: what the working tree changes in each stack since the merge base
 	@$(VENV_PYTHON) -m loraserve diff $(if $(BASE),--base $(BASE)) $(if $(STAGE),--stage $(STAGE))
+
+plan: setup ## [STAGE=dev] [ARGS='--input 2000 --instances all']: memory, batch, throughput and cost of many adapters
+	@$(VENV_PYTHON) -m loraserve plan $(if $(STAGE),--stage $(STAGE)) $(ARGS)
 
 review: setup ## [STAGE=dev] [BASE=v1.4] [ARGS='--accept cost']: what a change does to endpoints, data and the bill
 	@$(VENV_PYTHON) -m loraserve review $(if $(BASE),--base $(BASE)) $(if $(STAGE),--stage $(STAGE)) $(ARGS)

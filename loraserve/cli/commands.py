@@ -25,6 +25,7 @@ COMMANDS = (
     "load_test",
     "synth",
     "diff",
+    "plan",
     "review",
     "bootstrap",
     "roles",

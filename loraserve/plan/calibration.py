@@ -74,7 +74,9 @@ def read_service(path: Path, input_tokens: float) -> MeasuredService:
     """
     document = read_document(path)
     if not document.get("valid", False):
-        raise CalibrationError(f"{path}: the load test is INVALID, its times are the generator's: run it again")
+        raise CalibrationError(
+            f"{path}: the load test is INVALID, its times are the generator's: run it again"
+        )
     columns: dict[str, list[Any]] = document["requests"]
     ok = [index for index, outcome in enumerate(columns["outcome"]) if outcome == LoadOutcome.OK.value]
     # The number of tokens divides the times.

@@ -53,6 +53,16 @@ class Question:
     prices: Prices
     measurements: Measurements = field(default_factory=Measurements)
 
+    def scales(self, demand: Demand) -> Scales:
+        """Return the scales for a configuration: a measurement counts for the GPU that it was taken on."""
+        return self.measurements.scales if demand.instance.gpu == self.demand.instance.gpu else Scales()
+
+    def calibration(self, demand: Demand) -> Calibration | None:
+        """Return the measured memory for a configuration: on the same GPU, and as many of them."""
+        same = demand.instance.gpu == self.demand.instance.gpu
+        same = same and demand.tensor_parallel == self.demand.tensor_parallel
+        return self.measurements.memory if same and demand.quantize == self.demand.quantize else None
+
     @property
     def adapters(self) -> int:
         """Number of different adapters."""

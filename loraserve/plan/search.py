@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from loraserve.plan.candidate import Candidate, Misfit, evaluate
+from loraserve.plan.configuration import Configuration, Misfit, evaluate
 from loraserve.plan.question import Question
 from stacks.sizing.demand import Demand
 from stacks.sizing.engines.registry import MEMORY
@@ -24,76 +24,81 @@ _SHARES = range(1, 60)
 
 
 @dataclass(frozen=True)
-class Change:
+class PlanChange:
     """One change of the configuration."""
 
     setting: str
     """Key of the stage file and its value."""
-    candidate: Candidate
+    configuration: Configuration
     needs: str = ""
-    """What else it needs, e.g. of the adapters; empty: nothing."""
+    """Further conditions, e.g. of the adapters; empty: none."""
 
 
-def score(candidate: Candidate) -> tuple[bool, float]:
+def score(configuration: Configuration) -> tuple[bool, float]:
     """Return what the search minimizes: USD for a million output tokens; without a price seconds for one,
     after all that have a price."""
-    usd = candidate.usd_per_million
-    return (usd is None, 1 / candidate.output_tokens_per_s.mid if usd is None else usd.mid)
+    usd = configuration.usd_per_million
+    return (usd is None, 1 / configuration.output_tokens_per_s.mid if usd is None else usd.mid)
 
 
-def better(candidate: Candidate, than: Candidate) -> bool:
-    """Return whether a candidate is cheaper by more than `ALIKE`."""
-    (unpriced, cost), (than_unpriced, than_cost) = score(candidate), score(than)
+def better(configuration: Configuration, than: Configuration) -> bool:
+    """Return whether a configuration is cheaper by more than `ALIKE`."""
+    (unpriced, cost), (than_unpriced, than_cost) = score(configuration), score(than)
     if unpriced is not than_unpriced:
         return than_unpriced
     return cost < (1 - ALIKE) * than_cost
 
 
 def slot_counts(question: Question, demand: Demand) -> list[int]:
-    """Return numbers of slots to compare: powers of two up to the number of adapters, it, and the demand's."""
+    """Return numbers of slots to compare: powers of two below the number of adapters, all, the demand's."""
     adapters = question.adapters
     powers = {2**n for n in range(11) if 2**n < adapters}
-    return sorted(powers | {adapters, min(demand.max_active_adapters, adapters)} - {0}) or [1]
+    own = MEMORY[demand.engine].adapters(demand).resident
+    return sorted(powers | {adapters, min(own, adapters)} - {0}) or [1]
 
 
 def with_slots(demand: Demand, slots: int) -> Demand:
     """Return the demand with room for so many adapters.
 
-    Where a share of the memory is kept for them, it is the least one, in percent, with room for all.
+    Where a share of the memory is kept for them, it is the least one, in percent, with room for all; the
+    largest that is tried, if none has.
     """
+    if MEMORY[demand.engine].adapters(demand).resident == slots:
+        return demand
     wanted = replace(demand, max_active_adapters=slots)
     engine = MEMORY[demand.engine]
     if engine.adapter_key != "adapter_memory_fraction":
         return wanted
     shares = (replace(wanted, adapter_memory_fraction=percent / 100) for percent in _SHARES)
-    return next((other for other in shares if engine.adapters(other).resident >= slots), wanted)
+    enough = (other for other in shares if engine.adapters(other).resident >= slots)
+    return next(enough, replace(wanted, adapter_memory_fraction=_SHARES[-1] / 100))
 
 
-def by_slots(question: Question, demand: Demand, counts: Iterable[int]) -> list[Candidate | Misfit]:
+def by_slots(question: Question, demand: Demand, counts: Iterable[int]) -> list[Configuration | Misfit]:
     """Evaluate a demand with each number of slots."""
     return [evaluate(question, with_slots(demand, slots)) for slots in counts]
 
 
-def best(candidates: Iterable[Candidate | Misfit]) -> Candidate | None:
-    """Return the cheapest candidate, of those alike the one with most slots; None if none fits."""
-    fitting = [found for found in candidates if isinstance(found, Candidate)]
+def best(configurations: Iterable[Configuration | Misfit]) -> Configuration | None:
+    """Return the cheapest configuration, of those alike the one with most slots; None if none fits."""
+    fitting = [found for found in configurations if isinstance(found, Configuration)]
     if not fitting:
         return None
     cheapest = min(fitting, key=score)
     return max((found for found in fitting if not better(cheapest, found)), key=lambda found: found.slots)
 
 
-def changes(question: Question, now: Candidate | Misfit) -> list[Change]:
+def changes(question: Question, now: Configuration | Misfit) -> list[PlanChange]:
     """Return the single changes that make the configuration cheaper, or make it fit, the best first."""
     found = [
         change
         for change in _single_changes(question, now.demand)
-        if isinstance(now, Misfit) or better(change.candidate, now)
+        if isinstance(now, Misfit) or better(change.configuration, now)
     ]
-    return sorted(found, key=lambda change: score(change.candidate))
+    return sorted(found, key=lambda change: score(change.configuration))
 
 
-def _single_changes(question: Question, demand: Demand) -> Iterator[Change]:
+def _single_changes(question: Question, demand: Demand) -> Iterator[PlanChange]:
     yield from _of_slots(question, demand)
     yield from _of_adapters(question, demand)
     yield from _of_the_model(question, demand)
@@ -104,17 +109,17 @@ def _single_changes(question: Question, demand: Demand) -> Iterator[Change]:
     others = (best_on(question, demand, instance) for instance in usable(demand))
     other = best(found for found in others if found is not None and found.demand.instance != demand.instance)
     if other is not None:
-        yield Change(_instance_text(other.demand, demand), other)
+        yield PlanChange(_instance_text(other.demand, demand), other)
 
 
-def _of_slots(question: Question, demand: Demand) -> Iterator[Change]:
+def _of_slots(question: Question, demand: Demand) -> Iterator[PlanChange]:
     found = best(by_slots(question, demand, slot_counts(question, demand)))
     if found is not None and found.demand != demand:
         key = found.memory.engine.adapter_key
-        yield Change(f"engine.{key}: {getattr(found.demand, key):g}", found)
+        yield PlanChange(f"engine.{key}: {getattr(found.demand, key):g}", found)
 
 
-def _of_adapters(question: Question, demand: Demand) -> Iterator[Change]:
+def _of_adapters(question: Question, demand: Demand) -> Iterator[PlanChange]:
     if demand.adapter_target_modules is None and "adapter_target_modules" not in demand.rules.unused_settings:
         few = replace(demand, adapter_target_modules=FEW_MODULES)
         needs = "adapters that change these modules alone"
@@ -126,7 +131,7 @@ def _of_adapters(question: Question, demand: Demand) -> Iterator[Change]:
         yield from _change(question, less, f"engine.max_adapter_rank: {lower}", needs)
 
 
-def _of_the_model(question: Question, demand: Demand) -> Iterator[Change]:
+def _of_the_model(question: Question, demand: Demand) -> Iterator[PlanChange]:
     method = MEMORY[demand.engine].quantization
     if demand.quantize is None and demand.shape.stored_bytes is None:
         # Engines refuse a type beside some quantizations.
@@ -141,10 +146,10 @@ def _of_the_model(question: Question, demand: Demand) -> Iterator[Change]:
             )
 
 
-def _change(question: Question, demand: Demand, setting: str, needs: str = "") -> Iterator[Change]:
+def _change(question: Question, demand: Demand, setting: str, needs: str = "") -> Iterator[PlanChange]:
     found = evaluate(question, demand)
-    if isinstance(found, Candidate):
-        yield Change(setting, found, needs)
+    if isinstance(found, Configuration):
+        yield PlanChange(setting, found, needs)
 
 
 def usable(demand: Demand) -> list[InstanceType]:
@@ -156,9 +161,11 @@ def usable(demand: Demand) -> list[InstanceType]:
     ]
 
 
-def best_on(question: Question, demand: Demand, instance: InstanceType) -> Candidate | None:
-    """Return the best candidate on an instance type, over GPUs that share the model and slots; None if none
-    fits."""
+def best_on(question: Question, demand: Demand, instance: InstanceType) -> Configuration | None:
+    """Return the best configuration on an instance type, over slots and GPUs that share the model.
+
+    None if none fits.
+    """
     return best(
         found
         for gpus in _shareable(demand, instance)

@@ -17,7 +17,7 @@ _OTHER_MODEL = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class EngineLog:
-    """What an engine logged at its start, of one GPU; None: the log does not have it."""
+    """Memory of one GPU that an engine logged at its start; None: the log does not have it."""
 
     loaded: int | None
     """Bytes of weights and adapters' slots."""
@@ -44,7 +44,7 @@ def read_engine_log(text: str, engine: str) -> EngineLog:
         return found
     title = ENGINES[engine].title
     if other := next((name for name in MEMORY if _read(text, name).sized), None):
-        raise ValueError(f"this is a log of {ENGINES[other].title}, and the plan is for {title}")
+        raise ValueError(f"this is a log of {ENGINES[other].title}, not of {title}: give one of {title}")
     raise ValueError(
         f"the last start in this log has no line with the size of {title}'s KV cache: take the whole log of "
         "a start"

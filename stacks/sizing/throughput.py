@@ -21,7 +21,8 @@ from typing import Final, Literal
 
 from stacks.sizing.gpu_memory import MemoryPlan
 from stacks.sizing.model_shape import ModelShape
-from stacks.sizing.popularity import Shares, expected_different, largest_batch
+from stacks.sizing.popularity import Shares, expected_different
+from stacks.sizing.slot_queue import queued_batch
 
 #: Shares of a GPU's peaks that a step reaches; fitted together, see above.
 BANDWIDTH_SHARE: Final = 0.70
@@ -78,7 +79,7 @@ class Traffic:
 
 @dataclass(frozen=True, kw_only=True)
 class StepWork:
-    """What a step reads and computes on each GPU, and how fast the GPU does it."""
+    """Bytes that a step reads and products that it computes on each GPU, and the speed of the GPU."""
 
     weight_bytes: float
     kv_bytes: float
@@ -199,19 +200,32 @@ def balanced_batch(work: StepWork, traffic: Traffic) -> float:
 
 
 def batch_limits(
-    work: StepWork, traffic: Traffic, *, max_concurrent_requests: int, kv_tokens: int
+    work: StepWork,
+    traffic: Traffic,
+    *,
+    max_concurrent_requests: int,
+    kv_tokens: int,
+    in_flight: int | None = None,
 ) -> tuple[BatchLimit, ...]:
     """Return the largest batch by the engine's setting, by the KV cache and by the slots for adapters.
 
-    A sequence is counted at its full length. The limit by slots is the batch whose expected number of
-    different adapters is that of the slots; vLLM passes over waiting requests whose adapter has no slot, so
-    that batches are larger where many wait.
+    A sequence is counted at its full length. The limit by slots depends on the requests at the engine, see
+    `queued_batch`: `in_flight`, by default as many as it takes.
     """
+    at_engine = min(max_concurrent_requests, in_flight or max_concurrent_requests)
+    running = slot_batch(work, traffic, at_engine)
     return (
         BatchLimit(limit="max_concurrent_requests", batch=max_concurrent_requests),
         BatchLimit(limit="KV cache", batch=kv_tokens // traffic.total_tokens),
-        BatchLimit(limit="slots and popularity", batch=largest_batch(traffic.shares, work.slots)),
+        BatchLimit(limit="slots and popularity", batch=running if running < at_engine else math.inf),
     )
+
+
+def slot_batch(work: StepWork, traffic: Traffic, in_flight: int) -> float:
+    """Return how many of the requests at the engine run, as far as slots for adapters go."""
+    if work.slots >= len(traffic.shares):
+        return in_flight
+    return queued_batch(traffic.shares, int(work.slots), in_flight)
 
 
 def binding(limits: Collection[BatchLimit]) -> BatchLimit:

@@ -97,7 +97,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Mo
 def measured(
     shapes: dict[str, tuple[Path, ModelShape]], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[Setting, dict[str, Any]]:
-    """What the engine says, by setting."""
+    """Bytes that the engine allocated, and its log, by setting."""
     folder = tmp_path_factory.mktemp("sizes")
     settings = [
         {

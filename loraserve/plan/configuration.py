@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from loraserve.plan.question import Question
 from stacks.sizing.cost_estimate import HOURS_PER_MONTH
 from stacks.sizing.demand import Demand
-from stacks.sizing.gpu_memory import MemoryPlan, plan_of
+from stacks.sizing.gpu_memory import MemoryPlan, plan_of, tensor_parallel_problem
+from stacks.sizing.memory_parts import GIB
 from stacks.sizing.popularity import miss_rate
 from stacks.sizing.throughput import (
     LORA_HIGH,
@@ -18,6 +20,7 @@ from stacks.sizing.throughput import (
     BatchLimit,
     LoraCost,
     StepWork,
+    Traffic,
     balanced_batch,
     batch_limits,
     binding,
@@ -26,13 +29,14 @@ from stacks.sizing.throughput import (
     latency_s,
     requests_per_s,
     slo_concurrency,
+    slot_batch,
     step_s,
     step_work,
 )
 
-#: Seconds in which an engine brings an adapter from the host's memory into a slot, and makes no token. Measured
-#: by GPULLMAdapterOptimization@bae36e2d, vLLM 0.8 on an H100: 6.6 ms (Llama-3.1-8B), 7.8 to 8.1 where the slot's
-#: rank is larger than the adapter's, 3.0 to 3.5 (Qwen2.5-7B).
+#: Seconds in which an engine brings an adapter from the host's memory into a slot, without a step: assumed.
+#: GPULLMAdapterOptimization@bae36e2d measured, with vLLM 0.8 on an H100, 6.6 ms (Llama-3.1-8B), 7.8 to 8.1
+#: where the slot's rank is larger than the adapter's, 3.0 to 3.5 (Qwen2.5-7B).
 SLOT_LOAD_S = 0.0078
 
 
@@ -54,7 +58,7 @@ class ByLoraCost:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fleet:
+class FleetPlan:
     """Instances for a rate."""
 
     instances: int
@@ -65,7 +69,7 @@ class Fleet:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Configuration:
     """An evaluated configuration; times in seconds, USD None without a price."""
 
     memory: MemoryPlan
@@ -80,15 +84,17 @@ class Candidate:
     """Share of the requests whose adapter is not in a slot."""
     step_s: ByLoraCost
     first_token_s: ByLoraCost
+    in_flight: int
+    """Requests at the engine, those included that wait for a slot."""
     latency_s: ByLoraCost
-    """Of a whole answer, of 1 request in the batch and of the waiting ones."""
+    """Of a whole answer, with so many in flight."""
     requests_per_s: ByLoraCost
     output_tokens_per_s: ByLoraCost
     usd_per_million: ByLoraCost | None
     """For a million output tokens, at the question's utilization."""
     usd_per_thousand: ByLoraCost | None
     """For a thousand requests."""
-    fleet: Fleet | None
+    fleet: FleetPlan | None
     """For the question's rate."""
 
     @property
@@ -115,41 +121,47 @@ class Misfit:
     reason: str
 
 
-def evaluate(question: Question, demand: Demand) -> Candidate | Misfit:
+def evaluate(question: Question, demand: Demand) -> Configuration | Misfit:
     """Evaluate a configuration for the traffic of a question."""
-    memory = plan_of(demand, question.measurements.memory)
-    if memory is None:
-        return Misfit(demand, f"the size of the quantization {demand.quantize} is not known")
-    if memory.spare < 0:
-        return Misfit(demand, f"{-memory.spare / 2**30:.1f} GiB of each GPU are missing")
-    if question.adapters and memory.adapters.resident < 1:
-        return Misfit(demand, "an adapter is larger than the memory for adapters")
+    memory = _memory(question, demand)
+    if isinstance(memory, Misfit):
+        return memory
     traffic, load = question.traffic, question.load
-    work = {cost: step_work(memory, question.measurements.scales.of(cost)) for cost in COSTS}
+    work = {cost: step_work(memory, question.scales(demand).of(cost)) for cost in COSTS}
+    engine_limit = demand.max_num_seqs - question.other_seqs
     limits = batch_limits(
         work[LORA_MID],
         traffic,
-        max_concurrent_requests=demand.max_num_seqs - question.other_seqs,
+        max_concurrent_requests=engine_limit,
         kv_tokens=memory.kv_tokens,
+        in_flight=load.concurrency,
     )
-    limits = (*limits, BatchLimit(limit="SLO", batch=slo_batch(question, work[LORA_MID], limits)))
     if load.concurrency is not None:
         limits = (*limits, BatchLimit(limit="requests in flight", batch=load.concurrency))
     bound = binding(limits)
+    if bound.batch < 1:
+        return Misfit(demand, f"{bound.limit}: less than one request")
+    most = load.concurrency or engine_limit
+    in_flight = load.concurrency or _needed_in_flight(work[LORA_MID], traffic, int(bound.batch), most)
+    kept = slo_in_flight(question, work[LORA_MID], int(bound.batch), in_flight)
+    if kept < 1:
+        return Misfit(demand, "a single request is slower than the SLO")
+    if kept < in_flight:
+        in_flight = kept
+        running = _running(work[LORA_MID], traffic, int(bound.batch), kept)
+        limits = (*limits, BatchLimit(limit="SLO", batch=running))
+        bound = binding(limits)
     batch = bound.batch
-    if batch < 1:
-        return Misfit(demand, _too_small(bound))
     missed = miss_rate(traffic.shares, memory.adapters.resident)
 
     def by_cost(figure: Callable[[StepWork, LoraCost], float]) -> ByLoraCost:
         return ByLoraCost(*(figure(work[cost], cost) for cost in COSTS))
 
-    in_flight = batch if load.concurrency is None else load.concurrency
     requests = by_cost(lambda w, cost: _with_swaps(requests_per_s(w, traffic, batch, cost), missed))
     tokens = requests.scaled(traffic.output_tokens)
     hour = question.instance_hour(demand.instance.name)
     paid = None if hour is None else hour / (3600 * question.utilization)
-    found = Candidate(
+    found = Configuration(
         memory=memory,
         limits=limits,
         bound=bound,
@@ -158,6 +170,7 @@ def evaluate(question: Question, demand: Demand) -> Candidate | Misfit:
         miss_rate=missed,
         step_s=by_cost(lambda w, cost: step_s(w, traffic, batch, cost)),
         first_token_s=by_cost(lambda w, cost: first_token_s(w, traffic, batch, cost)),
+        in_flight=in_flight,
         latency_s=requests.inverted(in_flight),
         requests_per_s=requests,
         output_tokens_per_s=tokens,
@@ -170,25 +183,57 @@ def evaluate(question: Question, demand: Demand) -> Candidate | Misfit:
     return replace(found, fleet=_fleet(question, found, work[LORA_MID], load.rate))
 
 
+def _memory(question: Question, demand: Demand) -> MemoryPlan | Misfit:
+    problem = tensor_parallel_problem(demand.shape, demand.instance, demand.engine, demand.tensor_parallel)
+    if problem is not None:
+        return Misfit(demand, problem)
+    memory = plan_of(demand, question.calibration(demand))
+    if memory is None:
+        return Misfit(demand, f"the size of the quantization {demand.quantize} is not known")
+    if memory.spare < 0:
+        return Misfit(demand, f"{-memory.spare / GIB:.1f} GiB of each GPU are missing")
+    if question.adapters and memory.adapters.resident < 1:
+        return Misfit(demand, "an adapter is larger than the memory for adapters")
+    return memory
+
+
 #: In the order of `ByLoraCost`.
 COSTS = (LORA_HIGH, LORA_MID, LORA_LOW)
 
 
-def slo_batch(question: Question, work: StepWork, limits: tuple[BatchLimit, ...]) -> float:
-    """Return the largest batch, within the other limits, that keeps every bound of the SLO; infinite without.
+def slo_in_flight(question: Question, work: StepWork, max_batch: int, most: int) -> int:
+    """Return the largest number of requests in flight, at most `most`, that keeps every bound of the SLO.
 
     0: not even a single request does.
     """
     slo, traffic = question.slo, question.traffic
-    most = int(binding(limits).batch)
-    bounds = (
-        (slo.itl_s, lambda batch: step_s(work, traffic, batch)),
-        (slo.ttft_s, lambda batch: first_token_s(work, traffic, batch)),
-        (slo.e2e_s, lambda batch: latency_s(work, traffic, batch, most)),
+
+    def step(in_flight: int) -> float:
+        return step_s(work, traffic, _running(work, traffic, max_batch, in_flight))
+
+    def answer(in_flight: int) -> float:
+        return latency_s(work, traffic, in_flight, _running(work, traffic, max_batch, in_flight))
+
+    def first_token(in_flight: int) -> float:
+        batch = _running(work, traffic, max_batch, in_flight)
+        waiting = answer(in_flight) - traffic.output_tokens * step_s(work, traffic, batch)
+        return waiting + first_token_s(work, traffic, batch)
+
+    bounds = ((slo.itl_s, step), (slo.ttft_s, first_token), (slo.e2e_s, answer))
+    return min(
+        (slo_concurrency(latency, bound, most) for bound, latency in bounds if bound is not None),
+        default=most,
     )
-    kept = [slo_concurrency(latency, bound, most) for bound, latency in bounds if bound is not None]
-    # As many as the other limits allow: the SLO does not bind.
-    return min((batch for batch in kept if batch < most), default=math.inf)
+
+
+def _needed_in_flight(work: StepWork, traffic: Traffic, batch: int, most: int) -> int:
+    """Return the fewest requests at the engine, at most `most`, of which `batch` run."""
+    return bisect_left(range(most), batch, batch, key=lambda n: _running(work, traffic, batch, n))
+
+
+def _running(work: StepWork, traffic: Traffic, max_batch: int, in_flight: int) -> int:
+    """Return how many of the requests at the engine run."""
+    return max(1, min(max_batch, int(slot_batch(work, traffic, in_flight))))
 
 
 def _with_swaps(requests: float, missed: float) -> float:
@@ -196,13 +241,7 @@ def _with_swaps(requests: float, missed: float) -> float:
     return 1 / (1 / requests + missed * SLOT_LOAD_S)
 
 
-def _too_small(bound: BatchLimit) -> str:
-    if bound.limit == "SLO":
-        return "a single request is slower than the SLO"
-    return f"{bound.limit}: less than one request"
-
-
-def _fleet(question: Question, found: Candidate, work: StepWork, rate: float) -> Fleet:
+def _fleet(question: Question, found: Configuration, work: StepWork, rate: float) -> FleetPlan:
     """Compute the instances for a rate, each at the question's utilization at most."""
     instances = math.ceil(rate / (found.requests_per_s.mid * question.utilization))
     each, traffic = rate / instances, question.traffic
@@ -218,7 +257,7 @@ def _fleet(question: Question, found: Candidate, work: StepWork, rate: float) ->
     one = _with_swaps(requests_per_s(work, traffic, low), found.miss_rate)
     latency = low / one
     hour = question.instance_hour(found.demand.instance.name)
-    return Fleet(
+    return FleetPlan(
         instances=instances,
         in_flight=min(float(low), each * latency),
         latency_s=latency,

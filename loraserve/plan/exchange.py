@@ -1,0 +1,89 @@
+"""The exchange between adapters and batch: what a slot costs, and which of the two to take more of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loraserve.plan.configuration import Configuration, Misfit
+from loraserve.plan.question import Question
+from loraserve.plan.search import better, with_slots
+from stacks.sizing.demand import Demand
+from stacks.sizing.engines.registry import MEMORY
+
+MIB = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """Memory of one more adapter, in tokens and sequences of the KV cache."""
+
+    bytes: float
+    """On each GPU."""
+    kv_tokens: float
+    sequences: float
+    """Of the typical request's length."""
+
+
+def exchange(question: Question, demand: Demand, kv_per_token: int) -> Exchange:
+    """Return the memory of one more adapter in the engine's memory, on average over the numbers up to 32."""
+    engine, few, many = MEMORY[demand.engine], 1, 32
+    sizes = [engine.adapters(with_slots(demand, slots)) for slots in (few, many)]
+    # With a share of the memory, fewer may have room than asked for.
+    each = (sizes[1].reserved - sizes[0].reserved) / max(1, sizes[1].resident - sizes[0].resident)
+    tokens = each / kv_per_token
+    return Exchange(bytes=each, kv_tokens=tokens, sequences=tokens / question.traffic.total_tokens)
+
+
+def exchange_sentence(question: Question, demand: Demand, price: Exchange) -> str:
+    """Return the price of one adapter's room in a sentence."""
+    where = "all linear layers"
+    if demand.adapter_target_modules is not None:
+        where = ", ".join(demand.adapter_target_modules)
+    return (
+        f"Room for one adapter of rank {demand.max_adapter_rank} on {where} takes "
+        f"{price.bytes / MIB:.1f} MiB of each GPU: {price.kv_tokens:,.0f} tokens of KV cache, "
+        f"or {price.sequences:.1f} sequences of {question.traffic.total_tokens:,.0f}."
+    )
+
+
+def verdict_sentence(
+    question: Question, now: Configuration | Misfit, found: list[Configuration | Misfit]
+) -> str:
+    """Answer in a sentence: a bigger batch, or more adapters in memory?
+
+    Args:
+        question: the question.
+        now: the configuration that it starts from.
+        found: the same with other numbers of slots.
+    """
+    fitting = [each for each in found if isinstance(each, Configuration)]
+    if not fitting:
+        return "Neither: the model does not fit with a single adapter."
+    best = max(fitting, key=lambda each: each.output_tokens_per_s.mid)
+    largest = max(fitting, key=lambda each: each.slots)
+    if isinstance(now, Misfit):
+        return f"Fewer slots: {now.reason}; with {best.slots} it serves {_serves(best)}."
+    if better(best, now) and best.slots < now.slots:
+        return (
+            f"Bigger batch: {best.slots} slots instead of {now.slots} raise it from {now.bound.batch:.0f} "
+            f"sequences to {best.bound.batch:.0f}, for {_serves(best, now)}, though {best.miss_rate:.0%} of "
+            "the requests then find their adapter without a slot."
+        )
+    if better(best, now):
+        return (
+            f"More resident adapters: {best.slots} slots instead of {now.slots}, for {_serves(best, now)}; "
+            f"the limit that binds now is {now.bound.limit}."
+        )
+    if largest.slots >= question.adapters and not better(now, largest):
+        free = "the slots cost no throughput" if len(fitting) > 1 else "there is one"
+        return f"More resident adapters: all {question.adapters} have a slot, and {free} here."
+    return (
+        f"Neither: with {now.slots} slots the limit is {now.bound.limit} ({now.bound.batch:.0f} sequences), "
+        "and no other number of slots gives more."
+    )
+
+
+def _serves(best: Configuration, now: Configuration | None = None) -> str:
+    tokens = best.output_tokens_per_s.mid
+    text = f"{tokens:,.0f} output tokens per second"
+    return text if now is None else f"{text} ({tokens / now.output_tokens_per_s.mid - 1:+.0%})"

@@ -1,0 +1,128 @@
+"""Text, JSON, stage file and pictures of a plan."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from loraserve.plan.configuration import Configuration, evaluate
+from loraserve.plan.document import plan_document
+from loraserve.plan.planning import Plan, make_plan
+from loraserve.plan.plots import write_plots
+from loraserve.plan.question import Load
+from loraserve.plan.search import FEW_MODULES
+from loraserve.plan.stage_yaml import stage_yaml
+from loraserve.plan.text import plan_text
+from stacks.config.memory_check import demand_of
+from stacks.config.stage_config import StageConfig
+from stacks.sizing.instances import INSTANCE_TYPES
+from stacks.sizing.popularity import uniform
+from tests.unit.loraserve.plan.questions import MISTRAL, question
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    asked = question(tokens=(2000, 500), load=Load(rate=2))
+    return make_plan(asked, slots=[1, 8, 50, 64], ranks=[16, 8], instances=["ml.g5.xlarge", "ml.g6.12xlarge"])
+
+
+def figures(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every number of a document with its path, but those of figures with a unit and an origin."""
+    if isinstance(node, dict) and {"unit", "origin"} <= set(node):
+        assert node["origin"] in ("computed", "measured", "assumed"), path
+        return
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        where = f"{path}.{key}"
+        if isinstance(value, dict | list):
+            yield from figures(value, where)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield where, value
+
+
+def test_every_number_of_the_document_has_an_origin(plan: Plan) -> None:
+    document = json.loads(json.dumps(plan_document(plan), allow_nan=False))
+    # Settings are the question's, not figures.
+    bare = [where for where, _ in figures(document) if ".settings." not in where and where != ".version"]
+    assert bare == []
+    assert document["now"]["fits"]
+    assert [row["fits"] for row in document["slots"]] == [True, True, True, False] + [True] * 4
+    assert document["slots"][3]["reason"]
+    assert document["now"]["batch"]["limit"] == "KV cache"
+    assert document["now"]["fleet"]["instances"]["value"] >= 1
+    assert document["now"]["memory"]["engine"]["origin"] == "assumed"
+
+
+def test_the_text_has_the_answer(plan: Plan) -> None:
+    text = plan_text(plan, width=120)
+    unbroken = plan_text(plan, width=10_000)
+    for wanted in (
+        "Mistral-7B-Instruct-v0.1 with vLLM",
+        "Assumed: 2,000 input and 500 output tokens, 50 adapters",
+        "CUDA graphs 1.20 to 1.50 (assumed)",
+        "GiB of each GPU are missing",
+        "2 requests per second (assumed) take",
+        "Bigger batch: ",
+        "ml.g6.12xlarge",
+        "upper bounds",
+        "Best single changes:\n1. ",
+        "Stage file, with ",
+    ):
+        assert wanted in unbroken, wanted
+    assert max(map(len, re.sub("(?m)^(slots|instance|\\d|ml\\.).*", "", text).splitlines())) <= 120
+    assert (
+        plan_text(make_plan(question(instance=INSTANCE_TYPES["ml.g4dn.xlarge"]))).count("GiB of each GPU")
+        >= 2
+    )
+
+
+def test_the_memory_bar_is_as_long_as_the_gpus_memory(plan: Plan) -> None:
+    [bar] = [line for line in plan_text(plan).splitlines() if line.startswith("GPU memory")]
+    assert len(re.sub("[^█▓▒░·]", "", bar)) == 60
+    assert bar.count("█") == round(60 * 13.49 / 22.06)
+
+
+DEMANDS: list[dict[str, Any]] = [
+    {},
+    {"engine": "lorax", "slots": 20},
+    {"adapter_target_modules": FEW_MODULES},
+    {"instance": INSTANCE_TYPES["ml.g6.12xlarge"], "tensor_parallel": 4},
+    {"quantize": "fp8_per_tensor"},
+    {"tokens": (6000, 3000), "slots": 2, "shares": uniform(2)},
+    {"tokens": (100, 20), "slots": 2, "max_input_tokens": 128, "max_total_tokens": 160},
+]
+
+
+@pytest.mark.parametrize("settings", DEMANDS, ids=str)
+def test_the_stage_file_is_the_planned_configuration(settings: dict[str, Any]) -> None:
+    asked = question(**settings)
+    document = yaml.safe_load(stage_yaml(asked, asked.demand))
+    stage = {"base_model": {"name": MISTRAL, "revision": "0" * 40}, "adapters": "adapters.yaml"}
+    config = StageConfig.model_validate(stage | document)
+    assert demand_of(config, None) == asked.demand
+    assert config.engine.max_new_tokens >= min(asked.traffic.output_tokens, 1024)
+    # The defaults of a stage file are left out.
+    assert "dtype" not in document["engine"]
+
+
+def test_the_stage_file_of_a_plan_fits(plan: Plan) -> None:
+    assert plan.chosen is not None
+    assert isinstance(evaluate(plan.question, plan.chosen.demand), Configuration)
+
+
+def test_pictures_are_drawn(tmp_path: Path) -> None:
+    asked = question(slots=4, shares=uniform(4))
+    paths = write_plots(asked, tmp_path / "pictures")
+    assert [path.stem for path in paths] == [
+        "kv-by-slots", "cost-by-slots", "throughput-by-batch", "break-even",
+    ]  # fmt: skip
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_pictures_of_a_model_that_does_not_fit_are_empty(tmp_path: Path) -> None:
+    asked = replace(question(shares=()), demand=question(instance=INSTANCE_TYPES["ml.g4dn.xlarge"]).demand)
+    assert len(write_plots(asked, tmp_path)) == 4
