@@ -116,6 +116,7 @@ def command(
     from loraserve.load.request_source import request_source
     from loraserve.load.signing import endpoint_target
     from loraserve.load.slo import parse_fail_under, parse_slo
+    from loraserve.progress import step
     from loraserve.runtime_access import endpoint_access
 
     require_choice("--export", export and export[0], TOOLS)
@@ -169,7 +170,8 @@ def command(
             break
     if not runs[-1][1].run.interrupted:
         plain = endpoint_target(access.runtime, access.endpoint, stream=False)
-        runs[-1] = (runs[-1][0], compared_with_base(plain, runs[-1][1], access.credentials))
+        with step(errors, "adapters' answers compared with the base model's"):
+            runs[-1] = (runs[-1][0], compared_with_base(plain, runs[-1][1], access.credentials))
     options = {
         name: str(value)
         for name, value in context.params.items()
