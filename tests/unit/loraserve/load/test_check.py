@@ -78,8 +78,10 @@ def test_a_sample_adapters_answer_is_not_anothers() -> None:
     prompts = sample_prompts([otter, heron], seed=1)
     of_otter = next(prompt for prompt in prompts if prompt.adapter == otter)
     of_heron = next(p for p in prompts if p.adapter == heron and p.text == of_otter.text)
-    results = [result(0, text=of_otter.expect or ""), result(1, text=of_otter.expect or "")]
-    assert check_answers(results, workload([otter, heron]), [of_otter, of_heron]) == [RIGHT, TEXT]
+    texts = (of_otter.expect or "", of_otter.expect or "", "Let us think")
+    results = [result(index, text=text) for index, text in enumerate(texts)]
+    asked = workload([otter, heron, heron])
+    assert check_answers(results, asked, [of_otter, of_heron, of_heron]) == [RIGHT, ADAPTER, TEXT]
 
 
 def test_adapters_that_answer_as_the_base_model_are_named() -> None:
