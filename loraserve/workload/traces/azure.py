@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loraserve.workload.traces.trace_format import TraceLine, TraceFormat, TraceRequests, lines, tokens
+from loraserve.workload.traces.trace_format import TraceFormat, TraceLine, TraceRequests, lines, tokens
 from loraserve.workload.workload import Workload
 
 _HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from loraserve.workload.traces.trace_format import TraceLine, TraceFormat, TraceRequests, lines, tokens
+from loraserve.workload.traces.trace_format import TraceFormat, TraceLine, TraceRequests, lines, tokens
 from loraserve.workload.workload import Workload
 
 _COLUMNS = ("Timestamp", "Model", "Request tokens", "Response tokens")

@@ -21,7 +21,7 @@ from adapters.errors import InvalidName
 from adapters.names import Reference
 from container.gateway.schemas.adapter_names import BASE_MODEL_IDS
 from loraserve.workload.traces.json_lines import json_object, keys_of
-from loraserve.workload.traces.trace_format import TraceLine, TraceFormat, TraceRequests, lines
+from loraserve.workload.traces.trace_format import TraceFormat, TraceLine, TraceRequests, lines
 from loraserve.workload.workload import Workload
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loraserve.workload.errors import WorkloadError
-from loraserve.workload.traces.trace_format import TraceLine, TraceFormat, TraceRequests, lines
+from loraserve.workload.traces.trace_format import TraceFormat, TraceLine, TraceRequests, lines
 from loraserve.workload.workload import Workload
 
 WINDOW_S = 600
