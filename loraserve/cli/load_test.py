@@ -102,9 +102,9 @@ def command(
     """Measure an endpoint under load with many adapters, and check every answer.
 
     Requests are due at times that are drawn before the run; latency counts from them, also for a request
-    that had to wait. Exit codes: 0 success; 1 goodput below --fail-under, or wrong answers; 2 an unusable
-    argument; 3 invalid: the generator was late, too busy, or withheld requests; 130 Ctrl-C, --json has the
-    part until then.
+    that had to wait. Exit codes: 0 success; 1 goodput below --fail-under, or answers of a wrong adapter;
+    2 an unusable argument; 3 invalid: the generator was late, too busy, or withheld requests; 130 Ctrl-C,
+    --json has the part until then.
 
     Example: python -m loraserve load-test dev --rate 4 --adapters @dev --slo ttft=500ms,itl=50ms
     """
@@ -116,6 +116,7 @@ def command(
     from loraserve.load.request_source import request_source
     from loraserve.load.signing import endpoint_target
     from loraserve.load.slo import parse_fail_under, parse_slo
+    from loraserve.progress import step
     from loraserve.runtime_access import endpoint_access
 
     require_choice("--export", export and export[0], TOOLS)
@@ -169,7 +170,8 @@ def command(
             break
     if not runs[-1][1].run.interrupted:
         plain = endpoint_target(access.runtime, access.endpoint, stream=False)
-        runs[-1] = (runs[-1][0], compared_with_base(plain, runs[-1][1], access.credentials))
+        with step(errors, "adapters' answers compared with the base model's"):
+            runs[-1] = (runs[-1][0], compared_with_base(plain, runs[-1][1], access.credentials))
     options = {
         name: str(value)
         for name, value in context.params.items()
@@ -215,7 +217,10 @@ def _measured(access: RuntimeAccess, job: LoadJob, requests: LoadRequests, slo: 
     from loraserve.progress import step
 
     count = len(requests.workload)
-    with step(errors, f"{count} requests in {requests.workload.duration_s:.0f} s") as progress:
+    pace = (
+        f"from {job.clients} clients" if job.mode == "closed" else f"in {requests.workload.duration_s:.0f} s"
+    )
+    with step(errors, f"{count} requests {pace}") as progress:
         task = progress.add_task("  ended", total=count)
         return measure(
             access.endpoint,
@@ -251,5 +256,5 @@ def _exit_code(runs: Sequence[MeasuredRun], least_goodput: float) -> int:
         return 130
     if not all(measured.run.health.valid for measured in runs):
         return 3
-    wrong = any(measured.summary.wrong for measured in runs)
+    wrong = any(measured.summary.wrong_adapters for measured in runs)
     return 1 if wrong or runs[0].summary.goodput < least_goodput else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from array import array
 from collections.abc import Callable, Mapping
 
 from loraserve.client import answering_adapter
@@ -46,7 +48,9 @@ class Answer:
         self._status, self._headers = status, headers
         if not self._is_success:
             return
-        self.result.answered_by = answering_adapter(headers.get("x-amzn-sagemaker-custom-attributes", ""))
+        adapter = answering_adapter(headers.get("x-amzn-sagemaker-custom-attributes", ""))
+        # The answers of an adapter share one string.
+        self.result.answered_by = None if adapter is None else sys.intern(adapter)
         content_type = headers.get("content-type", "")
         if content_type.startswith(_AWS_STREAM):
             self._payloads = PayloadReader()
@@ -125,6 +129,8 @@ class Answer:
         self.is_ended = True
         result = self.result
         result.ended_s = now_s
+        # A copy has no room for further gaps: a run may keep 100,000 of them.
+        result.token_gaps_s = array("f", result.token_gaps_s)
         if not result.tokens_from_usage:
             result.output_tokens = self._token_count
         if self._keep_text and result.outcome is LoadOutcome.OK:

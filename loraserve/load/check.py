@@ -21,8 +21,10 @@ class AnswerCheck(Enum):
 
     RIGHT = "right"
     WRONG_ADAPTER = "wrong adapter"
-    """The container names another adapter than the one asked, or none where it names one in other answers."""
+    """The container names another adapter than the one asked, or none where it names one in other answers; or
+    the text is what another adapter is expected to answer."""
     WRONG_TEXT = "wrong text"
+    """The text is not the expected one: a wrong adapter, or a model's mistake."""
     UNCHECKED = "unchecked"
     """No text is expected, and the container names no adapter."""
     NO_ANSWER = "no answer"
@@ -40,11 +42,17 @@ def check_answers(
     """Check each answer; `prompts` has the prompt of each request, or is empty if nothing is expected."""
     # A container that names adapters names none for the base model alone.
     names_adapters = any(result.answered_by is not None for result in results)
+    # The expected answers to each prompt: that of another adapter is no accident.
+    answers: dict[str | None, dict[str, str | None]] = {}
+    for prompt in prompts:
+        if prompt.expect is not None:
+            answers.setdefault(prompt.text, {})[prompt.expect] = prompt.adapter
     return [
         _check(
             result,
             workload.name_of(result.index),
-            prompts[result.index] if prompts else None,
+            prompts[result.index] if prompts else LoadPrompt(),
+            answers,
             names_adapters=names_adapters,
         )
         for result in results
@@ -73,19 +81,26 @@ def indistinguishable(answers: Mapping[str, str], base: str | None) -> list[str]
 
 
 def _check(
-    result: RequestResult, asked: str | None, prompt: LoadPrompt | None, *, names_adapters: bool
+    result: RequestResult,
+    asked: str | None,
+    prompt: LoadPrompt,
+    answers: Mapping[str | None, Mapping[str, str | None]],
+    *,
+    names_adapters: bool,
 ) -> AnswerCheck:
     if result.outcome is not LoadOutcome.OK:
         return AnswerCheck.NO_ANSWER
     if names_adapters and not is_of(result.answered_by, asked):
         return AnswerCheck.WRONG_ADAPTER
-    if prompt is not None and not _is_expected(result.text or "", prompt):
-        return AnswerCheck.WRONG_TEXT
-    is_expected = prompt is not None and (prompt.expect is not None or prompt.pattern is not None)
+    text = (result.text or "").strip()
+    if not _is_expected(text, prompt):
+        is_anothers = answers.get(prompt.text, {}).get(text, asked) != asked
+        return AnswerCheck.WRONG_ADAPTER if is_anothers else AnswerCheck.WRONG_TEXT
+    is_expected = prompt.expect is not None or prompt.pattern is not None
     return AnswerCheck.RIGHT if names_adapters or is_expected else AnswerCheck.UNCHECKED
 
 
 def _is_expected(text: str, prompt: LoadPrompt) -> bool:
-    if prompt.expect is not None and text.strip() != prompt.expect:
+    if prompt.expect is not None and text != prompt.expect:
         return False
     return prompt.pattern is None or re.search(prompt.pattern, text) is not None

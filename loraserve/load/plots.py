@@ -94,15 +94,12 @@ def _timeline(axes: Sequence[Any], measured: MeasuredRun, warm_up_s: float) -> N
     dots.set_ylim(bottom=0)
     dots.set_title("The run over time (measured)")
     dots.legend(frameon=False, loc="upper right")
-    order = sorted(range(len(results)), key=lambda index: results[index].sent_s)
-    counts = in_flight_when_sent(results)
-    in_flight.step(
-        [results[index].sent_s for index in order],
-        [counts[index] for index in order],
-        where="post",
-        color=_GREY,
-        lw=1,
+    sent = sorted(
+        (result.sent_s, count)
+        for result, count in zip(results, in_flight_when_sent(results), strict=True)
+        if result.outcome is not LoadOutcome.WITHHELD
     )
+    in_flight.step([at for at, _ in sent], [count for _, count in sent], where="post", color=_GREY, lw=1)
     in_flight.set_xlabel("seconds of the run")
     in_flight.set_ylabel("requests in flight")
     in_flight.set_ylim(bottom=0)
@@ -122,7 +119,8 @@ def _adapters(axes: Sequence[Any], measured: MeasuredRun) -> None:
     chart.set_xticks(positions, labels, rotation=90 if len(shown) > 12 else 0, fontsize=7)
     chart.set_ylabel("latency from due, s")
     chart.set_title("Latency by adapter, the most requested one first (measured)")
-    chart.legend(frameon=False, loc="upper right")
+    chart.margins(y=0.2)
+    chart.legend(frameon=False, loc="upper right", ncols=2)
 
 
 def _sweep(axes: Sequence[Any], runs: Sequence[tuple[float | None, MeasuredRun]]) -> None:

@@ -91,8 +91,7 @@ def run(job: LoadJob, advance: Callable[[int], None], credentials: KeyChain | No
     """
     if job.target.region is not None and credentials is None:
         credentials = find_credentials()
-    count = min(job.cores, job.clients) if job.mode == "closed" else job.cores
-    with _started(job, credentials, count) as parts:
+    with _started(job, credentials, _process_count(job)) as parts:
         run = _Supervision(parts, advance, credentials)
         began_ns = run.begin()
         try:
@@ -116,6 +115,12 @@ def run(job: LoadJob, advance: Callable[[int], None], credentials: KeyChain | No
         interrupted=run.interrupted,
         unfinished=sum(end.unfinished for end in ends),
     )
+
+
+def _process_count(job: LoadJob) -> int:
+    """Return `cores`, but at most one process for each request that may be in flight."""
+    bound = job.clients if job.mode == "closed" else job.max_in_flight
+    return job.cores if bound is None else max(1, min(job.cores, bound))
 
 
 @contextlib.contextmanager
@@ -222,7 +227,7 @@ def _generate(job: LoadJob, share: Share, keys: ReadOnlyCredentials | None, pipe
 
 
 class _Worker:
-    """A generator and its pipe to the calling process, whose end of it ends the run."""
+    """A generator and its pipe to the calling process."""
 
     def __init__(self, generator: Generator, writer: RequestWriter, pipe: Pipe) -> None:
         self._generator = generator
@@ -256,20 +261,14 @@ class _Worker:
         try:
             message = self._pipe.recv()
         except (EOFError, OSError):
-            message = None
+            os._exit(1)  # the calling process was killed: there is no reader of the results
         match message:
             case _Begin(began_ns):
                 self._begin.set_result(began_ns)
             case None:
-                self._stop()
+                self._generator.stop()
             case _:
                 self._writer.keys = message
-
-    def _stop(self) -> None:
-        if not self._begin.done():
-            self._begin.set_result(now())
-        self._generator.stop()
-        asyncio.get_running_loop().remove_reader(self._pipe.fileno())
 
     async def _report(self) -> None:
         reported = 0

@@ -101,6 +101,11 @@ class LoadSummary:
         return sum(self.checks.get(check.value, 0) for check in AnswerCheck if check.is_wrong)
 
     @property
+    def wrong_adapters(self) -> int:
+        """Number of answers of another adapter than the one asked."""
+        return self.checks.get(AnswerCheck.WRONG_ADAPTER.value, 0)
+
+    @property
     def errors(self) -> int:
         """Number of requests without a whole answer, those withheld included."""
         return self.requests - self.outcomes.get(LoadOutcome.OK.value, 0)

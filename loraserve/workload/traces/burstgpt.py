@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from loraserve.workload.traces.trace_format import Line, TraceFormat, TraceRequests, lines, tokens
+from loraserve.workload.traces.trace_format import TraceFormat, TraceLine, TraceRequests, lines, tokens
 from loraserve.workload.workload import Workload
 
 _COLUMNS = ("Timestamp", "Model", "Request tokens", "Response tokens")
@@ -43,7 +43,7 @@ def _read(paths: Sequence[Path]) -> Workload:
     return requests.workload()
 
 
-def _seconds(text: str, line: Line) -> float:
+def _seconds(text: str, line: TraceLine) -> float:
     try:
         seconds = float(text)
     except ValueError:

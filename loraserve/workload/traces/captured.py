@@ -21,7 +21,7 @@ from adapters.errors import InvalidName
 from adapters.names import Reference
 from container.gateway.schemas.adapter_names import BASE_MODEL_IDS
 from loraserve.workload.traces.json_lines import json_object, keys_of
-from loraserve.workload.traces.trace_format import Line, TraceFormat, TraceRequests, lines
+from loraserve.workload.traces.trace_format import TraceFormat, TraceLine, TraceRequests, lines
 from loraserve.workload.workload import Workload
 
 
@@ -37,7 +37,7 @@ def _read(paths: Sequence[Path]) -> Workload:
     return requests.workload()
 
 
-def _read_line(line: Line) -> tuple[float, str | None, int, int]:
+def _read_line(line: TraceLine) -> tuple[float, str | None, int, int]:
     row = json_object(line)
     try:
         time = row["eventMetadata"]["inferenceTime"]

@@ -6,10 +6,10 @@ import json
 import math
 from typing import Any
 
-from loraserve.workload.traces.trace_format import Line
+from loraserve.workload.traces.trace_format import TraceLine
 
 
-def json_object(line: Line) -> dict[str, Any]:
+def json_object(line: TraceLine) -> dict[str, Any]:
     """Return the object on a line.
 
     Raises:
@@ -33,7 +33,7 @@ def keys_of(first: str) -> frozenset[str]:
     return frozenset(value) if isinstance(value, dict) else frozenset()
 
 
-def number_of(row: dict[str, Any], key: str, line: Line) -> float:
+def number_of(row: dict[str, Any], key: str, line: TraceLine) -> float:
     """Return a field that is a finite number of at least 0.
 
     Raises:
@@ -45,7 +45,7 @@ def number_of(row: dict[str, Any], key: str, line: Line) -> float:
     return value
 
 
-def tokens_of(row: dict[str, Any], key: str, line: Line) -> int:
+def tokens_of(row: dict[str, Any], key: str, line: TraceLine) -> int:
     """Return a field that is a number of tokens.
 
     Raises:

@@ -20,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loraserve.workload.errors import WorkloadError
-from loraserve.workload.traces.trace_format import Line, TraceFormat, TraceRequests, lines
+from loraserve.workload.traces.trace_format import TraceFormat, TraceLine, TraceRequests, lines
 from loraserve.workload.workload import Workload
 
 WINDOW_S = 600
+#: Bound of a client's requests per second; the highest of ServeGen's m-large is 465.
+_HIGHEST_RATE = 10_000
 #: Seed of the draws: a trace is a fixed sequence of requests.
 _SEED = 0
 _LINE = re.compile(r"(\d+),([\d.eE+-]+),([\d.eE+-]+|nan),(Gamma|Weibull|),([\d.eE+-]+),([\d.eE+-]+)")
@@ -46,9 +48,10 @@ def _read(paths: Sequence[Path]) -> Workload:
     for path in paths:
         # A stream per client: the requests of one do not depend on the others that are read.
         random = np.random.default_rng([_SEED, _client_number(path)])
-        table = _length_table(path.with_name(path.name.replace("-trace.csv", "-dataset.json")))
+        client = path.name.removesuffix("-trace.csv")
+        table = _length_table(path.with_name(f"{client}-dataset.json"))
         for line in lines(path):
-            _add_window(requests, line, path.name.removesuffix("-trace.csv"), table, random)
+            _add_window(requests, line, client, table, random)
     return requests.workload(start_s=0)
 
 
@@ -58,7 +61,11 @@ def _client_number(path: Path) -> int:
 
 
 def _add_window(
-    requests: TraceRequests, line: Line, client: str, table: _LengthTable | None, random: np.random.Generator
+    requests: TraceRequests,
+    line: TraceLine,
+    client: str,
+    table: _LengthTable | None,
+    random: np.random.Generator,
 ) -> None:
     found = _LINE.fullmatch(line.text)
     if found is None:
@@ -68,6 +75,8 @@ def _add_window(
         rate, shape = float(found[2]), float(found[5])
     except ValueError:
         raise line.damaged("a number is damaged") from None
+    if not rate <= _HIGHEST_RATE:
+        raise line.damaged(f"a rate above {_HIGHEST_RATE:,}/s")
     count = round(rate * WINDOW_S)
     if count == 0:
         return
