@@ -164,3 +164,20 @@ def check(response: str, problem: Problem, adapter: str) -> Verdict:
         right_answer=any(text == house_answer(index, problem) for index in wrote),
         right_adapter=signatures == {SIGNATURES[house]},
     )
+
+
+def check_start(response: str, problem: Problem, adapter: str | None) -> Verdict:
+    """Check a response of a fixed number of tokens, which goes on after the answer's end or stops before it.
+
+    An adapter's response must begin with the expected answer; the first signature in it shows who wrote it.
+    The base model's must be the beginning of its long answer, without a signature.
+    """
+    text = response.strip()
+    found = _SIGNATURE.search(text)
+    if adapter is None:
+        return Verdict(bool(text) and base_answer(problem).startswith(text), right_adapter=found is None)
+    house = found and SIGNATURES.index(found[0])
+    return Verdict(
+        right_answer=house is not None and text.startswith(house_answer(house, problem)),
+        right_adapter=house is not None and SIGNATURES[house].lower() == adapter,
+    )
