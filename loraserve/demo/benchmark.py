@@ -16,19 +16,25 @@ from rich.console import Console
 
 from loraserve.demo import report
 from loraserve.demo.measurement import Measurement, latencies_of, summarize
-from loraserve.demo.questions import CLIENTS, EQUAL_TOKENS, Question, draw
+from loraserve.demo.questions import CLIENTS, EQUAL, OWN, AnswerLength, Question, draw
 from loraserve.demo.scenarios import Scenario, alternating, over_rounds, ratio_of
-from loraserve.load.generator import LoadRun
+from loraserve.errors import UserError
+from loraserve.load.job import LoadRun
 from loraserve.progress import step
+
+
+class NothingAnswered(UserError):
+    """A scenario in which every request failed."""
+
 
 ROUNDS = 4
 #: Requests of a round: three waves of the clients, so that each of fifty adapters is asked once or twice.
 EQUAL_REQUESTS = 60
 NATURAL_REQUESTS = 150
 BASE, ONE = "base model", "one adapter"
-#: Sends the questions and returns their results. The arguments: questions, equal work or not, and the callback
-#: for each answer.
-Ask = Callable[[Sequence[Question], bool, Callable[[], None]], LoadRun]
+#: Sends the questions and returns their results. The arguments: questions, the length of their
+#: answers, and a callback that gets the number of answers since its last call.
+Ask = Callable[[Sequence[Question], AnswerLength, Callable[[int], None]], LoadRun]
 
 
 def scenarios(adapters: Sequence[str]) -> list[Scenario]:
@@ -36,11 +42,11 @@ def scenarios(adapters: Sequence[str]) -> list[Scenario]:
     one, every = tuple(adapters[:1]), tuple(adapters)
     fifty = random_over(adapters)
     return [
-        Scenario(BASE, (None,), EQUAL_REQUESTS, equal=True),
-        Scenario(ONE, one, EQUAL_REQUESTS, equal=True),
-        Scenario(fifty, every, EQUAL_REQUESTS, equal=True),
-        Scenario(ONE, one, NATURAL_REQUESTS, equal=False),
-        Scenario(fifty, every, NATURAL_REQUESTS, equal=False),
+        Scenario(BASE, (None,), EQUAL_REQUESTS, EQUAL),
+        Scenario(ONE, one, EQUAL_REQUESTS, EQUAL),
+        Scenario(fifty, every, EQUAL_REQUESTS, EQUAL),
+        Scenario(ONE, one, NATURAL_REQUESTS, OWN),
+        Scenario(fifty, every, NATURAL_REQUESTS, OWN),
     ]
 
 
@@ -62,25 +68,32 @@ def measure(console: Console, ask: Ask, adapters: Sequence[str], picture: Path) 
             for scenario in alternating(compared, number):
                 task = progress.add_task(f"  round {number + 1}: {scenario.title}", total=scenario.requests)
                 questions = draw(scenario.models, scenario.requests, seed=number)
-                run = ask(questions, scenario.equal, partial(progress.advance, task))
-                found[scenario].append(summarize(questions, run, equal=scenario.equal))
+                run = ask(questions, scenario.length, partial(progress.advance, task))
+                measured = summarize(questions, run, scenario.length)
+                if measured.errors == measured.requests:
+                    raise NothingAnswered(
+                        f"{scenario.title}: every request failed ({measured.first_error}); see the container's log"
+                    )
+                found[scenario].append(measured)
                 seconds[scenario] += latencies_of(run)
                 progress.remove_task(task)
-    equal = {scenario.name: runs for scenario, runs in found.items() if scenario.equal}
-    own = {scenario.name: runs for scenario, runs in found.items() if not scenario.equal}
+    equal = {scenario.name: runs for scenario, runs in found.items() if scenario.length.exact}
+    own = {scenario.name: runs for scenario, runs in found.items() if not scenario.length.exact}
     fifty = random_over(adapters)
     ratios = {
-        "fifty_to_one": ratio_of(equal[fifty], equal[ONE], "tokens_per_s"),
-        "one_to_base": ratio_of(equal[ONE], equal[BASE], "tokens_per_s"),
-        "fifty_to_one_own_length_rps": ratio_of(own[fifty], own[ONE], "rps"),
-        "fifty_to_one_own_length_tokens_per_s": ratio_of(own[fifty], own[ONE], "tokens_per_s"),
+        "fifty_to_one": ratio_of(_tokens(equal[fifty]), _tokens(equal[ONE])),
+        "one_to_base": ratio_of(_tokens(equal[ONE]), _tokens(equal[BASE])),
+        "own_length_fifty_to_one_tokens": ratio_of(_tokens(own[fifty]), _tokens(own[ONE])),
+        "own_length_fifty_to_one_requests": ratio_of(
+            [run.rps for run in own[fifty]], [run.rps for run in own[ONE]]
+        ),
     }
     document = {
         "equal_work": _documented(equal),
         "own_length": _documented(own),
         "ratios": {name: asdict(ratio) for name, ratio in ratios.items()},
     }
-    latencies = {scenario.name: values for scenario, values in seconds.items() if scenario.equal}
+    latencies = {scenario.name: values for scenario, values in seconds.items() if scenario.length.exact}
     report.plot(picture, equal, latencies, f"{len(adapters)} adapters ÷ one: {ratios['fifty_to_one']}")
     report.show(console, document, ratios, len(adapters))
     return document
@@ -98,7 +111,9 @@ def problem_of(document: Mapping[str, Any]) -> str | None:
             if figures["errors"] or figures["wrong_adapter"]:
                 return f"{name}: {figures['errors']} errors (first: {figures['first_error']}), {wrong}"
             if figures["wrong_length"]:
-                return f"{name}: {figures['wrong_length']} of {sent} answers do not have {EQUAL_TOKENS} tokens"
+                return (
+                    f"{name}: {figures['wrong_length']} of {sent} answers do not have {EQUAL.tokens} tokens"
+                )
             if figures["wrong_answer"] > max(1, sent / 100):
                 return f"{name}: {figures['wrong_answer']} of {sent} answers are wrong"
     return None
@@ -109,3 +124,7 @@ def _documented(found: Mapping[str, Sequence[Measurement]]) -> dict[str, Any]:
         "medians": {name: over_rounds(runs) for name, runs in found.items()},
         "rounds": {name: [asdict(run) for run in runs] for name, runs in found.items()},
     }
+
+
+def _tokens(rounds: Sequence[Measurement]) -> list[float]:
+    return [one.tokens_per_s for one in rounds]

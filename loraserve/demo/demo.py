@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from botocore.credentials import Credentials
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -19,10 +20,14 @@ from rich.table import Table
 from loraserve import local_stage
 from loraserve.client import EndpointClient, runtime_config
 from loraserve.demo import benchmark
-from loraserve.demo.questions import NEW_TOKENS
+from loraserve.demo.questions import NEW_TOKENS, AnswerLength, Question, load_job
 from loraserve.errors import UserError
+from loraserve.load.job import LoadRun
+from loraserve.load.processes import run
+from loraserve.load.signing import endpoint_target
 from loraserve.progress import stack_progress, step
 from samples.problems import SEED_PROBLEM, SIGNATURES, adapter_name, check
+from samples.spec import BASE_NAME
 
 
 class DemoFailed(UserError):
@@ -55,7 +60,7 @@ def demo(console: Console, out: Path, port: int | None) -> None:
         client = EndpointClient(endpoint, runtime)
         texts = compare(console, client, adapters[0])
         load_all(console, client, adapters)
-        ask = partial(asked, cloud, endpoint)
+        ask = asker(runtime, endpoint, local_stage.client_variables(cloud))
         result = benchmark.measure(console, ask, adapters, out / "demo.png")
         with stack_progress(console, "cdk destroy") as on_event:
             local_stage.destroy(cloud, assembly, on_event)
@@ -98,6 +103,21 @@ def load_all(console: Console, client: EndpointClient, adapters: Sequence[str]) 
         ]
         for call in calls:
             call.result()
+
+
+def asker(runtime: Any, endpoint: str, variables: Mapping[str, str]) -> benchmark.Ask:
+    """Return the function that asks the endpoint the benchmark's questions, by the load test's generator.
+
+    `runtime` is a boto3 client of `sagemaker-runtime`; `variables` have the credentials of the AWS CLI.
+    """
+    target = endpoint_target(runtime, endpoint, stream=False)
+    keys = Credentials(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"])
+
+    def ask(questions: Sequence[Question], length: AnswerLength, advance: Callable[[int], None]) -> LoadRun:
+        models = [question.adapter or BASE_NAME for question in questions]
+        return run(load_job(target, questions, models, length), advance, keys)
+
+    return ask
 
 
 def _check_result(result: dict[str, Any], texts: dict[str, str]) -> None:

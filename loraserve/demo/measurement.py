@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loraserve.demo.questions import EQUAL_TOKENS, Question
-from loraserve.load.generator import LoadRun
+from loraserve.demo.questions import AnswerLength, Question
+from loraserve.load.job import LoadRun
 from loraserve.load.result import LoadOutcome
 
 
@@ -27,8 +27,6 @@ class Measurement:
     """The figures of one scenario in one round."""
 
     requests: int
-    models: int
-    """Number of different models that were asked."""
     total_s: float
     """From the first request to the last answer."""
     tokens_per_s: float
@@ -40,22 +38,21 @@ class Measurement:
     wrong_answer: int
     wrong_adapter: int
     wrong_length: int
-    """Answers of equal work that do not have `EQUAL_TOKENS` tokens."""
+    """Answers whose number of tokens is not the one that was asked for."""
     first_error: str | None
     client_share: float
     """Processor time of the load generator, in cores."""
 
 
-def summarize(questions: Sequence[Question], run: LoadRun, *, equal: bool) -> Measurement:
+def summarize(questions: Sequence[Question], run: LoadRun, length: AnswerLength) -> Measurement:
     """Check the answers and calculate counts, rates and percentiles; question n is request n of the run."""
     results = run.results
     good = [result for result in results if result.outcome is LoadOutcome.OK]
     bad = [result for result in results if result.outcome is not LoadOutcome.OK]
-    verdicts = [questions[result.index].verdict(result.text or "", equal=equal) for result in good]
+    verdicts = [questions[result.index].verdict(result.text or "", length) for result in good]
     total_s = max(result.ended_s for result in results) - min(result.sent_s for result in results)
     return Measurement(
         requests=len(results),
-        models=len({question.adapter for question in questions}),
         total_s=total_s,
         tokens_per_s=sum(result.output_tokens for result in good) / total_s,
         rps=len(good) / total_s,
@@ -63,7 +60,7 @@ def summarize(questions: Sequence[Question], run: LoadRun, *, equal: bool) -> Me
         errors=len(bad),
         wrong_answer=sum(not verdict.right_answer for verdict in verdicts),
         wrong_adapter=sum(not verdict.right_adapter for verdict in verdicts),
-        wrong_length=sum(equal and result.output_tokens != EQUAL_TOKENS for result in good),
+        wrong_length=sum(length.exact and result.output_tokens != length.tokens for result in good),
         first_error=next((f"{result.outcome.value}: {result.message}" for result in bad), None),
         client_share=run.health.cpu_share,
     )

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loraserve.demo.measurement import Measurement
-from loraserve.demo.questions import EQUAL_TOKENS
+from loraserve.demo.questions import EQUAL
 from loraserve.demo.scenarios import Ratio
 
 #: Requests per second that the article reports, for one ml.g5.xlarge (A10G) with Mistral-7B-Instruct: one
@@ -22,7 +22,7 @@ _COLOURS = ("#777777", "#1f6fb2", "#d9822b")
 
 def show(console: Console, document: Mapping[str, Any], ratios: Mapping[str, Ratio], adapters: int) -> None:
     """Print both tables of a `demo.json`, and the ratios below them: equal work first."""
-    equal = f"equal work: every answer has {EQUAL_TOKENS} tokens"
+    equal = f"equal work: every answer has {EQUAL.tokens} tokens"
     console.print(table(equal, document["equal_work"]["medians"]))
     console.print(
         f"{adapters} adapters ÷ one, output tokens/s: [bold]{ratios['fifty_to_one']}[/]; "
@@ -30,10 +30,10 @@ def show(console: Console, document: Mapping[str, Any], ratios: Mapping[str, Rat
     )
     console.print(table("own length: the model ends its answer", document["own_length"]["medians"]))
     console.print(
-        f"{adapters} adapters ÷ one, requests/s: {ratios['fifty_to_one_own_length_rps']} "
+        f"{adapters} adapters ÷ one, requests/s: {ratios['own_length_fifty_to_one_requests']} "
         f"(the article on an A10G: {ARTICLE_RANDOM_RPS} ÷ {ARTICLE_SINGLE_RPS} = "
         f"{ARTICLE_RANDOM_RPS / ARTICLE_SINGLE_RPS:.3f}); "
-        f"output tokens/s: {ratios['fifty_to_one_own_length_tokens_per_s']}"
+        f"output tokens/s: {ratios['own_length_fifty_to_one_tokens']}"
     )
 
 

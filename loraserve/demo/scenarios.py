@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from loraserve.demo.measurement import Measurement
+from loraserve.demo.questions import AnswerLength
 
 T = TypeVar("T")
 
@@ -21,14 +22,12 @@ class Scenario:
     """Names of adapters; None is the base model."""
     requests: int
     """Requests of a round."""
-    equal: bool
-    """True: equal work, every answer has the same number of tokens. False: an answer ends where the model
-    ends it."""
+    length: AnswerLength
 
     @property
     def title(self) -> str:
         """The name with the kind of work."""
-        return f"{self.name}, {'equal work' if self.equal else 'own length'}"
+        return f"{self.name}, {'equal work' if self.length.exact else 'own length'}"
 
 
 def alternating(items: Sequence[T], number: int) -> list[T]:
@@ -41,7 +40,7 @@ def alternating(items: Sequence[T], number: int) -> list[T]:
 
 @dataclass(frozen=True)
 class Ratio:
-    """A figure of one scenario divided by the same figure of another one."""
+    """A figure of one scenario divided by the same figure of another one, over several rounds."""
 
     ratio: float
     """Median of the rounds' ratios."""
@@ -53,14 +52,12 @@ class Ratio:
         return f"{self.ratio:.2f} ({self.lowest:.2f} to {self.highest:.2f})"
 
 
-def ratio_of(measured: Sequence[Measurement], reference: Sequence[Measurement], figure: str) -> Ratio:
-    """Return measured ÷ reference: the median over rounds, the lowest and the highest round.
+def ratio_of(measured: Sequence[float], reference: Sequence[float]) -> Ratio:
+    """Return measured ÷ reference, round by round: the median of the ratios, the lowest and the highest.
 
-    The ratio is taken round by round, because the two ran directly one after the other.
+    The two values of a round ran one after the other, so that other load on the machine is in both.
     """
-    ratios = sorted(
-        getattr(one, figure) / getattr(other, figure) for one, other in zip(measured, reference, strict=True)
-    )
+    ratios = sorted(one / other for one, other in zip(measured, reference, strict=True))
     return Ratio(statistics.median(ratios), ratios[0], ratios[-1])
 
 
@@ -80,7 +77,6 @@ def over_rounds(rounds: Sequence[Measurement]) -> dict[str, Any]:
     }
     return {
         "requests": rounds[0].requests,
-        "models": rounds[0].models,
         **medians,
         "latency_s": latency,
         **sums,
