@@ -6,10 +6,8 @@ Compares the gateway in front of the null engine with the null engine asked dire
 
 from __future__ import annotations
 
-import contextlib
-import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ import numpy as np
 
 from benchmarks import null_engine
 from benchmarks.container_process import ContainerProcess, run_container
-from benchmarks.errors import BenchmarkFailed
+from benchmarks.cores import reserve_core
 from benchmarks.http_load import HttpRequest, closed_loop, event_delays, open_loop, rps, streams
 from benchmarks.publishing import publish
 from benchmarks.summary import medians
@@ -93,20 +91,6 @@ class OverheadTargets:
         A stream has time stamps instead, which `event_delays` counts.
         """
         return None if stream else f"[{BASE_NAME if name is None else self.engine_ids[name]}]"
-
-
-@contextlib.contextmanager
-def reserve_core() -> Iterator[set[int]]:
-    """Pin this process and its future children to all cores but one; yield the reserved core."""
-    cores = os.sched_getaffinity(0)
-    if len(cores) < 2:
-        raise BenchmarkFailed("two cores are needed, one of them for the gateway alone")
-    first = {min(cores)}
-    os.sched_setaffinity(0, cores - first)
-    try:
-        yield first
-    finally:
-        os.sched_setaffinity(0, cores)
 
 
 def measure(size: OverheadSize, advance: Callable[[], None]) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def measure(size: ThroughputSize, advance: Callable[[], None]) -> dict[str, Any]
             _warm(targets, sample_of, list(sample_of), seed=0)
             advance()
             rounds: list[dict[str, float]] = []
-            wrong = Counter({kind: 0 for kind in WRONG})
+            wrong = Counter(dict.fromkeys(WRONG, 0))
             shares: list[float] = []
             for number in range(size.rounds):
                 figures: dict[str, float] = {}

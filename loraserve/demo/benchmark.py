@@ -72,7 +72,8 @@ def measure(console: Console, ask: Ask, adapters: Sequence[str], picture: Path) 
                 measured = summarize(questions, run, scenario.length)
                 if measured.errors == measured.requests:
                     raise NothingAnswered(
-                        f"{scenario.title}: every request failed ({measured.first_error}); see the container's log"
+                        f"{scenario.title}: every request failed ({measured.first_error}); "
+                        "see the container's log"
                     )
                 found[scenario].append(measured)
                 seconds[scenario] += latencies_of(run)

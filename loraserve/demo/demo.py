@@ -115,7 +115,10 @@ def asker(runtime: Any, endpoint: str, variables: Mapping[str, str]) -> benchmar
 
     def ask(questions: Sequence[Question], length: AnswerLength, advance: Callable[[int], None]) -> LoadRun:
         models = [question.adapter or BASE_NAME for question in questions]
-        return run(load_job(target, questions, models, length), advance, keys)
+        found = run(load_job(target, questions, models, length), advance, keys)
+        if found.interrupted:
+            raise KeyboardInterrupt
+        return found
 
     return ask
 
