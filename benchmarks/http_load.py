@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from loraserve.load.processes import run
 from numpy.typing import NDArray
 
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.null_engine import STAMP_DIGITS
 from loraserve.load.job import LoadJob, LoadRun, Target
+from loraserve.load.processes import run
 from loraserve.load.result import LoadOutcome
 from loraserve.workload.workload import BASE, Workload
 
@@ -41,7 +41,7 @@ def closed_loop(port: int, path: str, requests: Sequence[HttpRequest], count: in
 
 def open_loop(port: int, path: str, requests: Sequence[HttpRequest], rate: float, count: int) -> LoadRun:
     """Send `count` requests at a constant rate per second; raises BenchmarkFailed as `closed_loop` does."""
-    return _send(port, path, requests, np.arange(count, dtype=np.float64) / rate)
+    return _send(port, path, requests, np.linspace(0, (count - 1) / rate, count))
 
 
 def streams(port: int, path: str, requests: Sequence[HttpRequest], count: int) -> LoadRun:

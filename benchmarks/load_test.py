@@ -4,12 +4,12 @@
 
 The null endpoint answers on one core, the generator sends from the others. Parts and their targets:
 
-speed       signed requests per second of one generator, at least 600 and at least 5 times those of a client of
-            20 threads with boto3; events of streams per second, at least 3,000;
+speed       signed requests per second of one generator, at least 600 and at least 5 times those of boto3 with
+            20 threads; events of streams per second, at least 3,000;
 punctual    100 requests per second for a minute: lag between due and sent, p99 at most 5 ms, the longest at
             most 25 ms; the reached rate within 1% of the asked one;
-stall       the endpoint stops for a second, at 50 requests per second: the open loop shows at least 45 waits of
-            0.1 s or more and a p99 of at least 0.9 s; the closed loop at most 20;
+stall       the endpoint stops for a second, at 50 requests per second: the open loop shows at least 45 waits
+            of 0.1 s or more and a p99 of at least 0.9 s; the closed loop at most 20;
 delays      a first token after 200 ms, the others every 20 ms: time to first token and time between tokens as
             the endpoint's clock has them, p50 within 2 ms, p99 within 10 ms;
 memory      100,000 requests in at most 150 MB, calling process and generator together.
@@ -26,7 +26,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
@@ -45,7 +45,6 @@ from benchmarks.cores import reserve_core
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.null_endpoint import null_endpoint
 from loraserve.client import EndpointClient, runtime_config
-from loraserve.load.bodies import LoraxBodies
 from loraserve.load.job import LoadJob, LoadRun
 from loraserve.load.processes import run
 from loraserve.load.result import LoadOutcome
@@ -57,8 +56,10 @@ from stacks.project import ROOT
 CLIENTS = 20
 REGION = "eu-central-1"
 _KEYS = Credentials("AKIDEXAMPLE", "not-a-secret")
-#: Tokens of a request's prompt, as in the article's question.
+#: As many words as the article's question has tokens.
 _INPUT_TOKENS = 60
+_PROMPT = "the " * _INPUT_TOKENS
+_ADAPTERS = 50
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ QUICK = LoadTestSize(requests=2000, thread_requests=500, streams=100, seconds=5,
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetFigure:
     """A figure and its limit."""
 
     what: str
@@ -95,7 +96,20 @@ class Target:
         return self.value >= self.limit if self.kind == "at least" else self.value <= self.limit
 
 
-class Part(Enum):
+@dataclass(frozen=True)
+class NullBodies:
+    """Bodies in LoRAX's schema, each made when it is sent."""
+
+    tokens: int
+    stream: bool
+
+    def __call__(self, index: int) -> bytes:
+        """Return the body of request `index`."""
+        parameters = {"adapter_id": _adapter(index), "max_new_tokens": self.tokens, "details": True}
+        return json.dumps({"inputs": _PROMPT, "parameters": parameters, "stream": self.stream}).encode()
+
+
+class LoadTestPart(Enum):
     """A part of the benchmark, which `--only` selects."""
 
     SPEED = "speed"
@@ -105,7 +119,7 @@ class Part(Enum):
     MEMORY = "memory"
 
 
-def speed(size: LoadTestSize, core: int) -> list[Target]:
+def speed(size: LoadTestSize, core: int) -> list[TargetFigure]:
     """Measure requests and events per second."""
     with null_endpoint(core=core) as url:
         many = _measured(_job(url, np.zeros(size.requests), tokens=64, clients=CLIENTS))
@@ -114,22 +128,22 @@ def speed(size: LoadTestSize, core: int) -> list[Target]:
         streams = _measured(_job(url, np.zeros(size.streams), tokens=100, clients=CLIENTS, stream=True))
     events = sum(1 + len(result.token_gaps_s) for result in streams.results) / streams.duration_s
     return [
-        Target("signed requests on one core", asynchronous, "/s", 600, "at least"),
-        Target("÷ the client of threads", asynchronous / threads, f"× {threads:.0f}/s", 5, "at least"),
-        Target("events of streams", events, "/s", 3000, "at least"),
+        TargetFigure("signed requests on one core", asynchronous, "/s", 600, "at least"),
+        TargetFigure("÷ the client of threads", asynchronous / threads, f"× {threads:.0f}/s", 5, "at least"),
+        TargetFigure("events of streams", events, "/s", 3000, "at least"),
     ]
 
 
-def punctual(size: LoadTestSize, core: int) -> list[Target]:
+def punctual(size: LoadTestSize, core: int) -> list[TargetFigure]:
     """Measure the lag between due and sent."""
     with null_endpoint(core=core) as url:
         found = _measured(_job(url, np.arange(100 * size.seconds) / 100, tokens=64)).health
     assert found.lag_p99_s is not None and found.lag_max_s is not None  # open loop
     assert found.reached_rate is not None and found.asked_rate is not None
     return [
-        Target("lag at 100/s, p99", found.lag_p99_s * 1e3, "ms", 5, "at most"),
-        Target("lag at 100/s, longest", found.lag_max_s * 1e3, "ms", 25, "at most"),
-        Target(
+        TargetFigure("lag at 100/s, p99", found.lag_p99_s * 1e3, "ms", 5, "at most"),
+        TargetFigure("lag at 100/s, longest", found.lag_max_s * 1e3, "ms", 25, "at most"),
+        TargetFigure(
             "reached rate off the asked one",
             abs(found.reached_rate / found.asked_rate - 1) * 100,
             "%",
@@ -139,7 +153,7 @@ def punctual(size: LoadTestSize, core: int) -> list[Target]:
     ]
 
 
-def stall(size: LoadTestSize, core: int) -> list[Target]:
+def stall(size: LoadTestSize, core: int) -> list[TargetFigure]:
     """Count the waits that a stall of a second makes, in the open and in the closed loop."""
     count = 50 * min(10, size.seconds)
     options = ("--first-token-s", "0.02", "--stall-at-request", str(count // 2))
@@ -153,13 +167,13 @@ def stall(size: LoadTestSize, core: int) -> list[Target]:
         latencies.append(np.array([result.latency_s for result in results]))
         waits.append(float((latencies[-1] >= 0.1).sum()))
     return [
-        Target("open loop, waits of 0.1 s or more", waits[0], "", 45, "at least"),
-        Target("open loop, p99", float(np.percentile(latencies[0], 99)), "s", 0.9, "at least"),
-        Target("closed loop, waits of 0.1 s or more", waits[1], "", 20, "at most"),
+        TargetFigure("open loop, waits of 0.1 s or more", waits[0], "", 45, "at least"),
+        TargetFigure("open loop, p99", float(np.percentile(latencies[0], 99)), "s", 0.9, "at least"),
+        TargetFigure("closed loop, waits of 0.1 s or more", waits[1], "", 20, "at most"),
     ]
 
 
-def delays(size: LoadTestSize, core: int) -> list[Target]:
+def delays(size: LoadTestSize, core: int) -> list[TargetFigure]:
     """Compare the times of tokens with the endpoint's clock."""
     with null_endpoint("--first-token-s", "0.2", "--token-s", "0.02", core=core) as url:
         found = _measured(_job(url, np.arange(size.delayed) / 10, tokens=33, stream=True))
@@ -172,7 +186,7 @@ def delays(size: LoadTestSize, core: int) -> list[Target]:
         first.append((result.first_token_s - result.sent_s, written[0] - result.sent_s))
         gaps += zip(result.token_gaps_s, np.diff(written), strict=False)
     return [
-        Target(
+        TargetFigure(
             f"{what}, {name} off the endpoint's clock", _difference(pairs, percent), "ms", limit, "at most"
         )
         for what, pairs in (("time to first token", first), ("time between tokens", gaps))
@@ -180,20 +194,20 @@ def delays(size: LoadTestSize, core: int) -> list[Target]:
     ]
 
 
-def memory(size: LoadTestSize, core: int) -> list[Target]:
+def memory(size: LoadTestSize, core: int) -> list[TargetFigure]:
     """Measure the memory of a run, in a new process."""
     context = multiprocessing.get_context("spawn")
-    with null_endpoint(core=core) as url, context.Pool(1) as pool:
-        peak_mb = pool.apply(_peak_memory_mb, (url, size.memory))
-    return [Target(f"memory for {size.memory:,} requests", peak_mb, "MB", 150, "at most")]
+    with null_endpoint(core=core) as url, ProcessPoolExecutor(1, mp_context=context) as pool:
+        peak_mb = pool.submit(_peak_memory_mb, url, size.memory).result()
+    return [TargetFigure(f"memory for {size.memory:,} requests", peak_mb, "MB", 150, "at most")]
 
 
-PARTS: dict[Part, Callable[[LoadTestSize, int], list[Target]]] = {
-    Part.SPEED: speed,
-    Part.PUNCTUAL: punctual,
-    Part.STALL: stall,
-    Part.DELAYS: delays,
-    Part.MEMORY: memory,
+PARTS: dict[LoadTestPart, Callable[[LoadTestSize, int], list[TargetFigure]]] = {
+    LoadTestPart.SPEED: speed,
+    LoadTestPart.PUNCTUAL: punctual,
+    LoadTestPart.STALL: stall,
+    LoadTestPart.DELAYS: delays,
+    LoadTestPart.MEMORY: memory,
 }
 
 
@@ -209,19 +223,23 @@ def _job(
     count = len(due_s)
     workload = Workload(
         due_s=due_s,
-        adapter=np.arange(count, dtype=np.int32) % 50,
+        adapter=np.arange(count, dtype=np.int32) % _ADAPTERS,
         input_tokens=np.full(count, _INPUT_TOKENS, np.int32),
         output_tokens=np.full(count, tokens, np.int32),
-        adapters=tuple(f"adapter-{number}" for number in range(50)),
+        adapters=tuple(_adapter(number) for number in range(_ADAPTERS)),
     )
     return LoadJob(
         target=endpoint_target(_runtime(url), "null", stream=stream),
         workload=workload,
-        bodies=LoraxBodies(workload, stream=stream),
+        bodies=NullBodies(tokens, stream),
         mode="open" if clients is None else "closed",
         clients=clients or 1,
         keep_text=keep_text,
     )
+
+
+def _adapter(number: int) -> str:
+    return f"adapter-{number % _ADAPTERS}"
 
 
 def _runtime(url: str) -> object:
@@ -242,10 +260,9 @@ def _measured(job: LoadJob) -> LoadRun:
 def _thread_client(url: str, count: int) -> float:
     """Return the requests per second of boto3 with a thread for each client."""
     client = EndpointClient("null", _runtime(url))
-    prompt = "the " * _INPUT_TOKENS
 
     def ask(number: int) -> None:
-        client.generate(prompt, adapter=f"adapter-{number % 50}", max_new_tokens=64)
+        client.generate(_PROMPT, adapter=_adapter(number), max_new_tokens=64)
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(ask, range(CLIENTS)))  # connections, and what boto3 loads at the first call
@@ -272,17 +289,17 @@ def _peak_memory_mb(url: str, count: int) -> float:
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="Shorter measurements.")] = False,
     only: Annotated[
-        list[Part] | None, typer.Option("--only", help="Measure only this part; can be repeated.")
+        list[LoadTestPart] | None, typer.Option("--only", help="Measure only this part; can be repeated.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print only one JSON document.")] = False,
 ) -> None:
     """Measure the load test's generator; print the figures with their targets and write them to out/."""
     console = Console(stderr=as_json)
     size = QUICK if quick else FULL
-    found: dict[str, list[Target]] = {}
+    found: dict[str, list[TargetFigure]] = {}
     try:
         with reserve_core() as cores:
-            for part in only or list(Part):
+            for part in only or list(LoadTestPart):
                 with step(console, part.value):
                     found[part.value] = PARTS[part](size, min(cores))
     except BenchmarkFailed as error:
