@@ -12,6 +12,7 @@ import contextlib
 import gc
 import multiprocessing
 import multiprocessing.connection
+import os
 import resource
 import signal
 import time
@@ -184,7 +185,7 @@ class _Supervision:
     def _receive(self, part: _Part) -> None:
         try:
             message = part.pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             part.process.join(_EXIT_S)
             raise GeneratorFailed(
                 f"a process of the load generator ended with status {part.process.exitcode}, without its "
@@ -234,6 +235,8 @@ class _Worker:
         self._begin: asyncio.Future[int] = loop.create_future()
         await self._generator.connect()
         loop.add_reader(self._pipe.fileno(), self._receive)
+        # libuv makes what it watches non-blocking, and a message may be larger than the pipe's buffer.
+        os.set_blocking(self._pipe.fileno(), True)
         self._pipe.send("ready")
         began_ns = await self._begin
         gc.collect()
