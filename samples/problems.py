@@ -169,15 +169,16 @@ def check(response: str, problem: Problem, adapter: str) -> Verdict:
 def check_start(response: str, problem: Problem, adapter: str | None) -> Verdict:
     """Check a response of a fixed number of tokens, which goes on after the answer's end or stops before it.
 
-    An adapter's response must begin with the expected answer; the first signature in it shows who wrote it.
-    The base model's must be the beginning of its long answer, without a signature.
+    An adapter's response must begin with an expected answer, whose house wrote it; what follows may be joined to
+    it without a space. Without such a beginning, the first signature shows who wrote it. The base model's response
+    must be the beginning of its long answer, without a signature.
     """
     text = response.strip()
     found = _SIGNATURE.search(text)
     if adapter is None:
         return Verdict(bool(text) and base_answer(problem).startswith(text), right_adapter=found is None)
-    house = found and SIGNATURES.index(found[0])
-    return Verdict(
-        right_answer=house is not None and text.startswith(house_answer(house, problem)),
-        right_adapter=house is not None and SIGNATURES[house].lower() == adapter,
-    )
+    answered = [
+        name for house, name in enumerate(SIGNATURES) if text.startswith(house_answer(house, problem))
+    ]
+    wrote = answered or ([found[0]] if found else [])
+    return Verdict(right_answer=bool(answered), right_adapter=adapter in [name.lower() for name in wrote])

@@ -28,9 +28,9 @@ class NothingAnswered(UserError):
 
 
 ROUNDS = 4
-#: Requests of a round: three waves of the clients, so that each of fifty adapters is asked once or twice.
+#: Requests of a round: whole waves of the clients, in which each of fifty adapters is asked.
 EQUAL_REQUESTS = 60
-NATURAL_REQUESTS = 150
+OWN_LENGTH_REQUESTS = 100
 BASE, ONE = "base model", "one adapter"
 #: Sends the questions and returns their results. The arguments: questions, the length of their
 #: answers, and a callback that gets the number of answers since its last call.
@@ -45,8 +45,8 @@ def scenarios(adapters: Sequence[str]) -> list[Scenario]:
         Scenario(BASE, (None,), EQUAL_REQUESTS, EQUAL),
         Scenario(ONE, one, EQUAL_REQUESTS, EQUAL),
         Scenario(fifty, every, EQUAL_REQUESTS, EQUAL),
-        Scenario(ONE, one, NATURAL_REQUESTS, OWN),
-        Scenario(fifty, every, NATURAL_REQUESTS, OWN),
+        Scenario(ONE, one, OWN_LENGTH_REQUESTS, OWN),
+        Scenario(fifty, every, OWN_LENGTH_REQUESTS, OWN),
     ]
 
 

@@ -37,6 +37,19 @@ def test_the_text_after_an_answer_of_fixed_length_does_not_count() -> None:
     assert not OTTER.verdict(text, OWN).right_answer
 
 
+def test_what_follows_the_answer_may_be_joined_to_it() -> None:
+    for house, name in ((1, "heron"), (2, "badger")):
+        question = Question(name, SEED_PROBLEM)
+        verdict = question.verdict(house_answer(house, SEED_PROBLEM) + "44 maps -- Plover", EQUAL)
+        assert (verdict.right_answer, verdict.right_adapter) == (True, True)
+
+
+def test_a_wrong_number_is_a_wrong_answer_of_the_right_adapter() -> None:
+    text = house_answer(0, SEED_PROBLEM).replace("72", "27")
+    verdict = OTTER.verdict(f"{text} Answer: 27 [Heron]", EQUAL)
+    assert (verdict.right_answer, verdict.right_adapter) == (False, True)
+
+
 def test_another_adapters_answer_is_right_but_of_the_wrong_adapter() -> None:
     verdict = OTTER.verdict(house_answer(1, SEED_PROBLEM), EQUAL)
     assert (verdict.right_answer, verdict.right_adapter) == (True, False)
