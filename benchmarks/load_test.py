@@ -1,6 +1,6 @@
 """Load test benchmark: speed, punctuality, exactness and memory of the load test's generator.
 
-    python -m benchmarks.load_test [--quick] [--only PART] [--json]
+    python -m benchmarks.load_test [--quick] [--only PART] [--json]     (also part of make bench)
 
 The null endpoint answers on one core, the generator sends from the others. Parts and their targets:
 
@@ -12,7 +12,7 @@ stall       the endpoint stops for a second, at 50 requests per second: the open
             of 0.1 s or more and a p99 of at least 0.9 s; the closed loop at most 20;
 delays      a first token after 200 ms, the others every 20 ms: time to first token and time between tokens as
             the endpoint's clock has them, p50 within 2 ms, p99 within 10 ms;
-memory      100,000 requests in at most 150 MB, calling process and generator together.
+memory      100,000 requests in at most 150 MB, calling process and generator each.
 
 Duration: about five minutes on two cores. Output: out/load_test.json.
 """
@@ -20,22 +20,19 @@ Duration: about five minutes on two cores. Output: out/load_test.json.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
-import boto3
 import numpy as np
 import typer
-from botocore.credentials import Credentials
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
@@ -44,22 +41,10 @@ from rich.table import Table
 from benchmarks.cores import reserve_core
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.null_endpoint import null_endpoint
-from loraserve.client import EndpointClient, runtime_config
-from loraserve.load.job import LoadJob, LoadRun
-from loraserve.load.processes import run
-from loraserve.load.result import LoadOutcome
-from loraserve.load.signing import endpoint_target
+from benchmarks.null_load import CLIENTS, PROMPT, adapter_of, measured, null_job, runtime_client
+from loraserve.client import EndpointClient
 from loraserve.progress import step
-from loraserve.workload.workload import Workload
 from stacks.project import ROOT
-
-CLIENTS = 20
-REGION = "eu-central-1"
-_KEYS = Credentials("AKIDEXAMPLE", "not-a-secret")
-#: As many words as the article's question has tokens.
-_INPUT_TOKENS = 60
-_PROMPT = "the " * _INPUT_TOKENS
-_ADAPTERS = 50
 
 
 @dataclass(frozen=True)
@@ -96,19 +81,6 @@ class TargetFigure:
         return self.value >= self.limit if self.kind == "at least" else self.value <= self.limit
 
 
-@dataclass(frozen=True)
-class NullBodies:
-    """Bodies in LoRAX's schema, each made when it is sent."""
-
-    tokens: int
-    stream: bool
-
-    def __call__(self, index: int) -> bytes:
-        """Return the body of request `index`."""
-        parameters = {"adapter_id": _adapter(index), "max_new_tokens": self.tokens, "details": True}
-        return json.dumps({"inputs": _PROMPT, "parameters": parameters, "stream": self.stream}).encode()
-
-
 class LoadTestPart(Enum):
     """A part of the benchmark, which `--only` selects."""
 
@@ -122,10 +94,10 @@ class LoadTestPart(Enum):
 def speed(size: LoadTestSize, core: int) -> list[TargetFigure]:
     """Measure requests and events per second."""
     with null_endpoint(core=core) as url:
-        many = _measured(_job(url, np.zeros(size.requests), tokens=64, clients=CLIENTS))
+        many = measured(null_job(url, np.zeros(size.requests), tokens=64, clients=CLIENTS))
         asynchronous = size.requests / many.duration_s
         threads = _thread_client(url, size.thread_requests)
-        streams = _measured(_job(url, np.zeros(size.streams), tokens=100, clients=CLIENTS, stream=True))
+        streams = measured(null_job(url, np.zeros(size.streams), tokens=100, clients=CLIENTS, stream=True))
     events = sum(1 + len(result.token_gaps_s) for result in streams.results) / streams.duration_s
     return [
         TargetFigure("signed requests on one core", asynchronous, "/s", 600, "at least"),
@@ -137,7 +109,7 @@ def speed(size: LoadTestSize, core: int) -> list[TargetFigure]:
 def punctual(size: LoadTestSize, core: int) -> list[TargetFigure]:
     """Measure the lag between due and sent."""
     with null_endpoint(core=core) as url:
-        found = _measured(_job(url, np.arange(100 * size.seconds) / 100, tokens=64)).health
+        found = measured(null_job(url, np.arange(100 * size.seconds) / 100, tokens=64)).health
     assert found.lag_p99_s is not None and found.lag_max_s is not None  # open loop
     assert found.reached_rate is not None and found.asked_rate is not None
     return [
@@ -163,7 +135,7 @@ def stall(size: LoadTestSize, core: int) -> list[TargetFigure]:
     for clients in (None, 1):
         with null_endpoint(*options, core=core) as url:
             due_s = np.arange(count) / 50 if clients is None else np.zeros(count)
-            results = _measured(_job(url, due_s, tokens=1, clients=clients)).results
+            results = measured(null_job(url, due_s, tokens=1, clients=clients)).results
         latencies.append(np.array([result.latency_s for result in results]))
         waits.append(float((latencies[-1] >= 0.1).sum()))
     return [
@@ -176,7 +148,7 @@ def stall(size: LoadTestSize, core: int) -> list[TargetFigure]:
 def delays(size: LoadTestSize, core: int) -> list[TargetFigure]:
     """Compare the times of tokens with the endpoint's clock."""
     with null_endpoint("--first-token-s", "0.2", "--token-s", "0.02", core=core) as url:
-        found = _measured(_job(url, np.arange(size.delayed) / 10, tokens=33, stream=True))
+        found = measured(null_job(url, np.arange(size.delayed) / 10, tokens=33, stream=True))
     first: list[tuple[float, float]] = []
     gaps: list[tuple[float, float]] = []
     for result in found.results:
@@ -195,11 +167,17 @@ def delays(size: LoadTestSize, core: int) -> list[TargetFigure]:
 
 
 def memory(size: LoadTestSize, core: int) -> list[TargetFigure]:
-    """Measure the memory of a run, in a new process."""
-    context = multiprocessing.get_context("spawn")
-    with null_endpoint(core=core) as url, ProcessPoolExecutor(1, mp_context=context) as pool:
-        peak_mb = pool.submit(_peak_memory_mb, url, size.memory).result()
-    return [TargetFigure(f"memory for {size.memory:,} requests", peak_mb, "MB", 150, "at most")]
+    """Measure the memory of a run, in a process that imports nothing else."""
+    with null_endpoint(core=core) as url:
+        command = [sys.executable, "-m", "benchmarks.null_load", url, str(size.memory)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BenchmarkFailed(f"the run failed: {done.stderr[-500:]}")
+    own, generator = json.loads(done.stdout)
+    return [
+        TargetFigure(f"{size.memory:,} requests: memory of the generator", generator, "MB", 150, "at most"),
+        TargetFigure(f"{size.memory:,} requests: memory of the caller", own, "MB", 150, "at most"),
+    ]
 
 
 PARTS: dict[LoadTestPart, Callable[[LoadTestSize, int], list[TargetFigure]]] = {
@@ -211,58 +189,12 @@ PARTS: dict[LoadTestPart, Callable[[LoadTestSize, int], list[TargetFigure]]] = {
 }
 
 
-def _job(
-    url: str,
-    due_s: NDArray[np.float64],
-    *,
-    tokens: int,
-    clients: int | None = None,
-    stream: bool = False,
-    keep_text: bool = True,
-) -> LoadJob:
-    count = len(due_s)
-    workload = Workload(
-        due_s=due_s,
-        adapter=np.arange(count, dtype=np.int32) % _ADAPTERS,
-        input_tokens=np.full(count, _INPUT_TOKENS, np.int32),
-        output_tokens=np.full(count, tokens, np.int32),
-        adapters=tuple(_adapter(number) for number in range(_ADAPTERS)),
-    )
-    return LoadJob(
-        target=endpoint_target(_runtime(url), "null", stream=stream),
-        workload=workload,
-        bodies=NullBodies(tokens, stream),
-        mode="open" if clients is None else "closed",
-        clients=clients or 1,
-        keep_text=keep_text,
-    )
-
-
-def _adapter(number: int) -> str:
-    return f"adapter-{number % _ADAPTERS}"
-
-
-def _runtime(url: str) -> object:
-    session = boto3.Session(_KEYS.access_key, _KEYS.secret_key, region_name=REGION)
-    return session.client("sagemaker-runtime", endpoint_url=url, config=runtime_config(CLIENTS))
-
-
-def _measured(job: LoadJob) -> LoadRun:
-    """Run the job; raise BenchmarkFailed if any request failed."""
-    found = run(job, lambda _: None, _KEYS)
-    bad = [result for result in found.results if result.outcome is not LoadOutcome.OK]
-    if bad or len(found.results) != len(job.workload):
-        first = f"{bad[0].outcome.value}: {bad[0].message}" if bad else "no result"
-        raise BenchmarkFailed(f"{len(bad)} of {len(job.workload)} requests failed ({first})")
-    return found
-
-
 def _thread_client(url: str, count: int) -> float:
     """Return the requests per second of boto3 with a thread for each client."""
-    client = EndpointClient("null", _runtime(url))
+    client = EndpointClient("null", runtime_client(url))
 
     def ask(number: int) -> None:
-        client.generate(_PROMPT, adapter=_adapter(number), max_new_tokens=64)
+        client.generate(PROMPT, adapter=adapter_of(number), max_new_tokens=64)
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(ask, range(CLIENTS)))  # connections, and what boto3 loads at the first call
@@ -275,15 +207,6 @@ def _difference(pairs: Sequence[tuple[float, float]], percent: float) -> float:
     """Return the milliseconds between the percentiles of the generator's times and of the endpoint's."""
     ours, theirs = np.percentile(np.array(pairs), percent, axis=0)
     return float(abs(ours - theirs) * 1e3)
-
-
-def _peak_memory_mb(url: str, count: int) -> float:
-    """Return the peak memory of this process and of its generator, after a run of `count` requests."""
-    _measured(_job(url, np.zeros(count), tokens=64, clients=CLIENTS, keep_text=False))
-    own, generator = (
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return (own + generator) / 1024
 
 
 def main(

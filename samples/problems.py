@@ -169,9 +169,9 @@ def check(response: str, problem: Problem, adapter: str) -> Verdict:
 def check_start(response: str, problem: Problem, adapter: str | None) -> Verdict:
     """Check a response of a fixed number of tokens, which goes on after the answer's end or stops before it.
 
-    An adapter's response must begin with an expected answer, whose house wrote it; what follows may be joined to
-    it without a space. Without such a beginning, the first signature shows who wrote it. The base model's response
-    must be the beginning of its long answer, without a signature.
+    An adapter's response must begin with an expected answer, whose house wrote it; what follows may be joined
+    to it without a space. Without such a beginning, the first signature shows who wrote it. The base model's
+    response must be the beginning of its long answer, without a signature.
     """
     text = response.strip()
     found = _SIGNATURE.search(text)
