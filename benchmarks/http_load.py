@@ -41,12 +41,12 @@ def closed_loop(port: int, path: str, requests: Sequence[HttpRequest], count: in
 
 def open_loop(port: int, path: str, requests: Sequence[HttpRequest], rate: float, count: int) -> LoadRun:
     """Send `count` requests at a constant rate per second; raises BenchmarkFailed as `closed_loop` does."""
-    return _send(port, path, requests, np.linspace(0, (count - 1) / rate, count))
+    return _send(port, path, requests, np.arange(count, dtype=np.float64) / rate)
 
 
 def streams(port: int, path: str, requests: Sequence[HttpRequest], count: int) -> LoadRun:
     """Start `count` streams one shortly after the other; raises BenchmarkFailed as `closed_loop` does."""
-    return _send(port, path, requests, np.arange(count) * _STAGGER_SECONDS)
+    return _send(port, path, requests, np.arange(count, dtype=np.float64) * _STAGGER_SECONDS)
 
 
 def event_delays(found: LoadRun, events: int) -> NDArray[np.float64]:
