@@ -242,9 +242,9 @@ def samples() -> Sequence[tuple[str, str]]:
         ("azure", AZURE),
         ("burstgpt", BURSTGPT),
         ("servegen", "0,0,0,,0,0"),
+        ("load-test", load_test()),
         ("mooncake", MOONCAKE),
         ("bailian", bailian),
-        ("load-test", load_test()),
         ("captured", CAPTURED),
     ]
 
