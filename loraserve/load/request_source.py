@@ -19,7 +19,7 @@ DURATION_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class RequestSource:
-    """What the requests of a run, or of each run of a sweep, are drawn from."""
+    """Laws, adapters and prompts from which the requests of each run are drawn."""
 
     laws: RequestLaws
     arrivals: Arrivals
