@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Callable, Mapping
 
@@ -48,9 +47,7 @@ class Answer:
         self._status, self._headers = status, headers
         if not self._is_success:
             return
-        adapter = answering_adapter(headers.get("x-amzn-sagemaker-custom-attributes", ""))
-        # The answers of an adapter share one string.
-        self.result.answered_by = None if adapter is None else sys.intern(adapter)
+        self.result.answered_by = answering_adapter(headers.get("x-amzn-sagemaker-custom-attributes", ""))
         content_type = headers.get("content-type", "")
         if content_type.startswith(_AWS_STREAM):
             self._payloads = PayloadReader()
