@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 
 from loraserve.client import answering_adapter
@@ -125,6 +126,8 @@ class Answer:
         self.is_ended = True
         result = self.result
         result.ended_s = now_s
+        # A copy has no room for further gaps: a run may keep 100,000 of them.
+        result.token_gaps_s = array("f", result.token_gaps_s)
         if not result.tokens_from_usage:
             result.output_tokens = self._token_count
         if self._keep_text and result.outcome is LoadOutcome.OK:

@@ -82,7 +82,8 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Return the connection, then end the answer: the next request may be sent at once."""
         answer, self._answer, self._headers = self._answer, None, {}
-        if self._parser.should_keep_alive():
+        # A response without a request announces that the server closes the connection.
+        if answer is not None and self._parser.should_keep_alive():
             self.idle_since_ns = now()
             self._pool.release(self)
         else:

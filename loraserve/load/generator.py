@@ -137,17 +137,18 @@ class Generator:
                 self._send(index, due_s, wire)
 
     def _send_next(self) -> None:
-        """Send the next request of a closed run, which is due now."""
-        now_s = self._clock()
-        index = None if self._is_over(now_s) else next(self._left, None)
+        """Send the next request of a closed run, which is due when it is sent."""
+        index = None if self._is_over(self._clock()) else next(self._left, None)
         if index is not None:
-            self._send(index, now_s, self._writer.write(self._job.body(index)))
+            wire = self._writer.write(self._job.body(index))
+            self._send(index, self._clock(), wire)
 
     def _is_over(self, instant_s: float) -> bool:
         return self._job.duration_s is not None and instant_s >= self._job.duration_s
 
     def _send(self, index: int, due_s: float, wire: bytes) -> None:
-        result = RequestResult(index, due_s, self._clock())
+        sent_s = due_s if self._job.mode == "closed" else self._clock()
+        result = RequestResult(index, due_s, sent_s)
         answer = Answer(result, self._end, keep_text=self._job.keep_text)
         flight = self._in_flight[index] = _Flight(answer, self._pool.idle())
         if flight.connection is not None:
