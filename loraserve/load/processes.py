@@ -261,18 +261,16 @@ class _Worker:
         loop.add_reader(self._pipe.fileno(), self._receive)
         # libuv makes what it watches non-blocking, and a message may be larger than the pipe's buffer.
         os.set_blocking(self._pipe.fileno(), True)
-        self._pipe.send("ready")
-        began_ns = await self._begin
         gc.collect()
         gc.freeze()
         gc.disable()
+        self._pipe.send("ready")
+        began_ns = await self._begin
         reporting = asyncio.create_task(self._report())
-        busy_s = time.process_time()
         await self._generator.run(began_ns)
-        cpu_share = (time.process_time() - busy_s) / max((now() - began_ns) / 1e9, 1e-3)
         self._is_running = False
         loop.remove_reader(self._pipe.fileno())
-        finished = _Finished(cpu_share, not gc.isenabled(), self._generator.in_flight)
+        finished = _Finished(self._generator.cpu_share, not gc.isenabled(), self._generator.in_flight)
         await reporting
         self._pipe.send(finished)
 
