@@ -18,7 +18,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(VALUES)
 def test_no_answer_is_an_exception(value: object) -> None:
     sent = json.dumps(value).encode()
