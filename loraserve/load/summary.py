@@ -143,13 +143,13 @@ def summarize(
         first_messages=_first_messages(counted),
         goodput=_share(len(good), len(counted)),
         good_rps=len(good) * per_second,
-        latency_s=times([result.latency_s for result in answered]),
-        service_s=times([result.service_s for result in answered]),
-        ttft_s=times([r.first_token_s - r.due_s for r in answered if r.first_token_s is not None]),
-        ttft_service_s=times([r.first_token_s - r.sent_s for r in answered if r.first_token_s is not None]),
+        latency_s=times(result.latency_s for result in answered),
+        service_s=times(result.service_s for result in answered),
+        ttft_s=times(r.first_token_s - r.due_s for r in answered if r.first_token_s is not None),
+        ttft_service_s=times(r.first_token_s - r.sent_s for r in answered if r.first_token_s is not None),
         itl_s=times(_joined([result.token_gaps_s for result in answered])),
-        cold_s=times([result.latency_s for result in answered if result.index in cold]),
-        warm_s=times([result.latency_s for result in answered if result.index not in cold]),
+        cold_s=times(result.latency_s for result in answered if result.index in cold),
+        warm_s=times(result.latency_s for result in answered if result.index not in cold),
         input_tokens=sum(known_inputs) if known_inputs else None,
         output_tokens=output_tokens,
         output_tokens_per_s=output_tokens * per_second,
@@ -159,11 +159,11 @@ def summarize(
     )
 
 
-def times(values: Sequence[float] | NDArray[np.float32]) -> TimeFigures | None:
+def times(values: Iterable[float] | NDArray[np.float32]) -> TimeFigures | None:
     """Return the percentiles of times in seconds; None without any. An array is sorted in place."""
-    if not len(values):
+    found = values if isinstance(values, np.ndarray) else np.fromiter(values, dtype=np.float64)
+    if not len(found):
         return None
-    found = np.asarray(values)
     mean, largest = float(found.mean(dtype=np.float64)), float(found.max())
     p50, p90, p95, p99 = np.percentile(found, [50, 90, 95, 99], overwrite_input=True).tolist()
     return TimeFigures(count=len(found), mean=mean, p50=p50, p90=p90, p95=p95, p99=p99, max=largest)
@@ -186,8 +186,8 @@ def _by_adapter(
     pairs: Sequence[tuple[RequestResult, AnswerCheck]], workload: Workload, slo: LatencySlo
 ) -> tuple[AdapterResults, ...]:
     groups: dict[str | None, list[tuple[RequestResult, AnswerCheck]]] = {}
-    for result, check in pairs:
-        groups.setdefault(workload.name_of(result.index), []).append((result, check))
+    for pair in pairs:
+        groups.setdefault(workload.name_of(pair[0].index), []).append(pair)
     found = []
     for name, group in groups.items():
         answered = [result for result, _ in group if result.outcome is LoadOutcome.OK]
@@ -198,7 +198,7 @@ def _by_adapter(
                 errors=len(group) - len(answered),
                 wrong=sum(check.is_wrong for _, check in group),
                 goodput=_share(sum(_is_good(result, check, slo) for result, check in group), len(group)),
-                latency_s=times([result.latency_s for result in answered]),
+                latency_s=times(result.latency_s for result in answered),
                 output_tokens=sum(result.output_tokens for result in answered),
             )
         )
