@@ -36,8 +36,7 @@ from aiohttp import web
 
 from benchmarks.aiohttp_pool import AiohttpPool
 from benchmarks.errors import BenchmarkFailed
-from benchmarks.load_generator import LoadJob, LoadRequest, send
-from benchmarks.workload import alternating
+from benchmarks.http_load import HttpRequest, closed_loop, event_delays, rps, streams
 from container.gateway.adapters.registry import Listed
 from container.gateway.assembly import assemble
 from container.gateway.engine.connection import EnginePool
@@ -45,6 +44,7 @@ from container.gateway.engine.readiness import EngineState
 from container.gateway.settings import read_settings
 from container.vllm.backend import VllmBackend
 from laptop_cloud.ports import free_port
+from loraserve.demo.scenarios import alternating
 from samples.problems import SEED_PROBLEM
 from samples.spec import BASE_NAME
 from stacks.project import ROOT
@@ -112,7 +112,7 @@ async def _streams(pool: EnginePool) -> None:
     body = json.dumps(_engine_body(stream=True)).encode()
 
     async def caller(wait: float) -> None:
-        # As in `benchmarks.load_generator`: events of different streams do not arrive at the same instant.
+        # As in `benchmarks.http_load`: events of different streams do not arrive at the same instant.
         await asyncio.sleep(wait)
         events = 0
         async with pool.request("POST", "/v1/completions", body) as response:
@@ -143,39 +143,32 @@ def _gateways(engine_port: int, rounds: int) -> dict[str, list[dict[str, float]]
             arguments = ("serve", side, str(ports[side]), str(engine_port))
             process = stack.enter_context(_process("benchmarks.engine_client", *arguments, port=ports[side]))
             processes[side] = psutil.Process(process.pid)
-            _used(processes[side], _job(ports[side], stream=False))
+            _used(processes[side], ports[side], stream=False)
         for number in range(rounds):
             for figures in found.values():
                 figures.append({})
             for side in alternating(SIDES, number):
-                used, rps = _used(processes[side], _job(ports[side], stream=False))
+                used, rps = _used(processes[side], ports[side], stream=False)
                 per_request[-1][side] = used / REQUESTS * 1e6
                 per_second[-1][side] = rps
             for side in alternating(SIDES, number):
-                used, _ = _used(processes[side], _job(ports[side], stream=True))
+                used, _ = _used(processes[side], ports[side], stream=True)
                 per_event[-1][side] = used / (STREAMS * EVENTS) * 1e6
     return found
 
 
-def _job(port: int, *, stream: bool) -> LoadJob:
-    parameters = {"max_new_tokens": EVENTS}
-    body = {"inputs": SEED_PROBLEM.prompt, "parameters": parameters, "stream": stream}
-    request = LoadRequest("/invocations", body, "" if stream else f"[{BASE_NAME}]")
-    if stream:
-        return LoadJob("stream", port, [request], STREAMS, STREAMS)
-    return LoadJob("closed", port, [request], REQUESTS, CALLERS)
-
-
-def _used(process: psutil.Process, job: LoadJob) -> tuple[float, float]:
-    """Send the job; return the gateway's processor time in seconds, and requests per second."""
+def _used(process: psutil.Process, port: int, *, stream: bool) -> tuple[float, float]:
+    """Send the load; return the gateway's processor time in seconds, and requests per second."""
+    body = {"inputs": SEED_PROBLEM.prompt, "parameters": {"max_new_tokens": EVENTS}, "stream": stream}
     before = process.cpu_times()
-    result = send(job)
+    if stream:
+        found = streams(port, "/invocations", [HttpRequest(body)], STREAMS)
+    else:
+        found = closed_loop(port, "/invocations", [HttpRequest(body, f"[{BASE_NAME}]")], REQUESTS, CALLERS)
     after = process.cpu_times()
-    if result.errors:
-        raise BenchmarkFailed(f"{result.errors} of {job.count} requests failed: {result.first_error}")
-    if job.kind == "stream" and len(result.delays) != job.count * EVENTS:
-        raise BenchmarkFailed(f"{len(result.delays)} of {job.count * EVENTS} events arrived")
-    return after.user + after.system - before.user - before.system, result.rps
+    if stream:
+        event_delays(found, EVENTS)  # refuses a stream without all of its events
+    return after.user + after.system - before.user - before.system, rps(found)
 
 
 @contextlib.contextmanager

@@ -6,15 +6,15 @@ Parts and their comparisons:
 
 overhead    the gateway in front of a null engine, compared with the null engine alone: requests per second
             of one core, latency added to a request and to an event of a stream;
-throughput  responses per second for 50 adapters, compared with vLLM alone; and for 50 and 500 adapters,
-            compared with one adapter;
+throughput  output tokens per second at equal work: base model, one adapter and 50, through the gateway and
+            with vLLM alone; and 500 adapters through the gateway;
 cold        the first request to a 40 MB adapter that is in the bucket only, compared with its download and
             load.
 
 Each figure is the median of several rounds. In each round all sides of a comparison run one after the other
 on the same machine, so only differences and ratios are meaningful.
 
-Duration: about six minutes on two cores. Output: out/gateway.json and out/gateway.md.
+Duration: about eight minutes on two cores. Output: out/gateway.json and out/gateway.md.
 """
 
 from __future__ import annotations

@@ -6,22 +6,22 @@ Compares the gateway in front of the null engine with the null engine asked dire
 
 from __future__ import annotations
 
-import contextlib
-import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks import null_engine
 from benchmarks.container_process import ContainerProcess, run_container
-from benchmarks.errors import BenchmarkFailed
-from benchmarks.load_generator import LoadJob, LoadRequest, LoadResult, send
+from benchmarks.cores import reserve_core
+from benchmarks.http_load import HttpRequest, closed_loop, event_delays, open_loop, rps, streams
 from benchmarks.publishing import publish
-from benchmarks.summary import medians, percentile
-from benchmarks.workload import alternating, arrivals
+from benchmarks.summary import medians
 from laptop_cloud.cloud import LaptopCloud
+from loraserve.demo.scenarios import alternating
 from samples.problems import SEED_PROBLEM, adapter_name
 from samples.spec import BASE_NAME
 from stacks.project import ROOT
@@ -31,9 +31,8 @@ from tests.harness.store import Store
 #: Requests go to the base model and to this many adapters, round robin.
 ADAPTERS = 8
 CLIENTS = 32
-#: Requests per second of the open loop, and its connections: far more than are ever in use.
+#: Requests per second of the open loop.
 RATE = 300.0
-CONNECTIONS = 64
 STREAMS = 20
 NEW_TOKENS = 64
 GATEWAY, ENGINE = "gateway", "engine"
@@ -65,48 +64,33 @@ class OverheadTargets:
     container: ContainerProcess
     engine_ids: dict[str, str]
 
-    def job(self, side: str, kind: Any, *, stream: bool = False, **more: Any) -> LoadJob:
-        """Return a load job for the gateway or for the engine."""
+    def requests(
+        self, side: str, *, stream: bool = False, tokens: int = NEW_TOKENS
+    ) -> tuple[int, str, list[HttpRequest]]:
+        """Return port and path of the gateway or of the engine, and its requests."""
         names = [None, *self.engine_ids]
         if side == GATEWAY:
-            port, make = self.container.port, self._to_gateway
-        else:
-            port, make = self.container.engine_port, self._to_engine
-        tokens = more.pop("tokens", NEW_TOKENS)
-        return LoadJob(kind, port, [make(name, tokens, stream) for name in names], **more)
+            requests = [self._to_gateway(name, tokens, stream) for name in names]
+            return self.container.port, "/invocations", requests
+        requests = [self._to_engine(name, tokens, stream) for name in names]
+        return self.container.engine_port, "/v1/completions", requests
 
-    def _to_gateway(self, name: str | None, tokens: int, stream: bool) -> LoadRequest:
+    def _to_gateway(self, name: str | None, tokens: int, stream: bool) -> HttpRequest:
         parameters = {"max_new_tokens": tokens} | ({} if name is None else {"adapter_id": name})
         body = {"inputs": SEED_PROBLEM.prompt, "parameters": parameters, "stream": stream}
-        return LoadRequest("/invocations", body, self._expect(name, stream))
+        return HttpRequest(body, self._expect(name, stream))
 
-    def _to_engine(self, name: str | None, tokens: int, stream: bool) -> LoadRequest:
+    def _to_engine(self, name: str | None, tokens: int, stream: bool) -> HttpRequest:
         model = BASE_NAME if name is None else self.engine_ids[name]
         body = {"model": model, "prompt": SEED_PROBLEM.prompt, "max_tokens": tokens, "stream": stream}
-        return LoadRequest("/v1/completions", body, self._expect(name, stream))
+        return HttpRequest(body, self._expect(name, stream))
 
-    def _expect(self, name: str | None, stream: bool) -> str:
+    def _expect(self, name: str | None, stream: bool) -> str | None:
         """Return the text that a response must have: the null engine answers with the model's name.
 
-        A stream has time stamps instead, which `_round` counts.
+        A stream has time stamps instead, which `event_delays` counts.
         """
-        if stream:
-            return ""
-        return f"[{BASE_NAME if name is None else self.engine_ids[name]}]"
-
-
-@contextlib.contextmanager
-def reserve_core() -> Iterator[set[int]]:
-    """Pin this process and its future children to all cores but one; yield the reserved core."""
-    cores = os.sched_getaffinity(0)
-    if len(cores) < 2:
-        raise BenchmarkFailed("two cores are needed, one of them for the gateway alone")
-    first = {min(cores)}
-    os.sched_setaffinity(0, cores - first)
-    try:
-        yield first
-    finally:
-        os.sched_setaffinity(0, cores)
+        return None if stream else f"[{BASE_NAME if name is None else self.engine_ids[name]}]"
 
 
 def measure(size: OverheadSize, advance: Callable[[], None]) -> dict[str, Any]:
@@ -130,7 +114,7 @@ def measure(size: OverheadSize, advance: Callable[[], None]) -> dict[str, Any]:
             running.pin(core)
             targets = OverheadTargets(running, {name: store.entry(name).prefix for name in names})
             for side in (GATEWAY, ENGINE):
-                _send(targets.job(side, "closed", count=500, clients=CLIENTS))
+                closed_loop(*targets.requests(side), count=500, clients=CLIENTS)
             rounds = [_round(targets, size, number, advance) for number in range(size.rounds)]
     return {"rounds": rounds, "medians": medians(rounds)}
 
@@ -142,34 +126,23 @@ def _round(
     figures: dict[str, float] = {}
     for side in alternating((ENGINE, GATEWAY), number):
         before = targets.container.cpu_seconds()
-        closed = _send(targets.job(side, "closed", count=size.closed, clients=CLIENTS))
+        closed = closed_loop(*targets.requests(side), count=size.closed, clients=CLIENTS)
         used = targets.container.cpu_seconds() - before
-        figures[f"{side}_rps"] = closed.rps
+        figures[f"{side}_rps"] = rps(closed)
         if side == GATEWAY:
             figures["cpu_us"] = used / size.closed * 1e6
-            figures["core_busy"] = used / closed.seconds
+            figures["core_busy"] = used / closed.duration_s
         advance()
     for side in alternating((ENGINE, GATEWAY), number):
-        due = arrivals(RATE, size.open)
-        opened = _send(targets.job(side, "open", count=size.open, clients=CONNECTIONS, due=due))
+        opened = open_loop(*targets.requests(side), rate=RATE, count=size.open)
+        latencies = [result.latency_s for result in opened.results]
         for percent in (50, 99):
-            figures[f"{side}_p{percent}_ms"] = percentile(opened.latencies, percent) * 1e3
+            figures[f"{side}_p{percent}_ms"] = float(np.percentile(latencies, percent)) * 1e3
         advance()
     for side in alternating((ENGINE, GATEWAY), number):
-        streamed = _send(
-            targets.job(side, "stream", stream=True, tokens=size.events, count=STREAMS, clients=STREAMS)
-        )
-        if len(streamed.delays) != STREAMS * size.events:
-            raise BenchmarkFailed(f"{len(streamed.delays)} of {STREAMS * size.events} events arrived: {side}")
+        streamed = streams(*targets.requests(side, stream=True, tokens=size.events), count=STREAMS)
+        delays = event_delays(streamed, size.events)
         for percent in (50, 99):
-            figures[f"{side}_event_p{percent}_ms"] = percentile(streamed.delays, percent) * 1e3
+            figures[f"{side}_event_p{percent}_ms"] = float(np.percentile(delays, percent)) * 1e3
         advance()
     return figures
-
-
-def _send(job: LoadJob) -> LoadResult:
-    """Send the load; raise BenchmarkFailed if any response is wrong."""
-    result = send(job)
-    if result.errors:
-        raise BenchmarkFailed(f"{result.errors} of {job.count} requests failed: {result.first_error}")
-    return result

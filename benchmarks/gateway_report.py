@@ -1,6 +1,7 @@
 """Report of the gateway benchmark: a table for the terminal and for docs/benchmarks.md.
 
-Each result is computed from the medians; the lowest and the highest round follow in brackets.
+Each result is computed from the medians; a ratio of throughputs is the median of the rounds' ratios. The
+lowest and the highest round follow in brackets.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from rich.table import Table
 from benchmarks import gateway_cold_start as cold
 from benchmarks import gateway_overhead as overhead
 from benchmarks import gateway_throughput as throughput
+from loraserve.demo.scenarios import ratio_of
 
 COLUMNS = ("", "compared with", "gateway", "result", "target")
 
@@ -85,50 +87,48 @@ def _added(what: str, figures: Mapping[str, Any], figure: str, most: float | Non
 def throughput_rows(figures: Mapping[str, Any]) -> list[Row]:
     """Return the rows of the throughput in front of vLLM."""
     found = figures["medians"]
-    comparisons = (
-        ("50 adapters at random ÷ the same without the gateway", throughput.GATEWAY, throughput.DIRECT, 0.98),
-        ("50 adapters at random ÷ one adapter", throughput.GATEWAY, throughput.SINGLE, 0.95),
+    comparisons: tuple[tuple[str, str, str, float | None], ...] = (
+        ("50 adapters ÷ one adapter, through the gateway", "gateway_fifty", "gateway_one", 0.95),
+        ("50 adapters ÷ one adapter, engine alone", "engine_fifty", "engine_one", None),
+        ("one adapter ÷ base model, through the gateway", "gateway_one", "gateway_base", None),
+        ("one adapter ÷ base model, engine alone", "engine_one", "engine_base", None),
+        ("base model, gateway ÷ engine alone", "gateway_base", "engine_base", None),
+        ("one adapter, gateway ÷ engine alone", "gateway_one", "engine_one", None),
+        ("50 adapters, gateway ÷ engine alone", "gateway_fifty", "engine_fifty", 0.98),
         (
             f"500 adapters by Zipf's law, {throughput.RESIDENT} resident ÷ one adapter",
-            throughput.ZIPF,
-            throughput.SINGLE,
+            "gateway_zipf",
+            "gateway_one",
             0.85,
         ),
     )
     result = []
     for what, measured, reference, least in comparisons:
-        ratio = found[measured] / found[reference]
+        ratio = ratio_of(*([one[side] for one in figures["rounds"]] for side in (measured, reference)))
         result.append(
             Row(
-                f"answers/s: {what}",
-                f"{found[reference]:.1f}",
-                f"{found[measured]:.1f}",
-                f"{ratio:.3f} ({_spread(figures['rounds'], measured, reference)})",
-                f"≥ {least}",
-                ratio >= least,
+                f"output tokens/s: {what}",
+                f"{found[reference]:.0f}",
+                f"{found[measured]:.0f}",
+                f"{ratio.ratio:.3f} ({ratio.lowest:.2f} to {ratio.highest:.2f})",
+                "" if least is None else f"≥ {least}",
+                None if least is None else ratio.ratio >= least,
             )
         )
     sent = figures["requests"] * len(figures["rounds"]) * len(throughput.SCENARIOS)
-    wrong = {
-        kind: sum(counts[kind] for counts in figures["wrong"].values()) for kind in ("errors", "adapters")
-    }
+    wrong = figures["wrong"]
     result.append(
         Row(
-            f"errors and wrong adapters among {sent:,} answers",
+            f"errors, wrong adapters, wrong lengths among {sent:,} answers",
             "",
-            f"{wrong['errors']}, {wrong['adapters']}",
+            f"{wrong['errors']}, {wrong['wrong_adapter']}, {wrong['wrong_length']}",
             "",
-            "0, 0",
-            not any(wrong.values()),
+            "0, 0, 0",
+            not any(wrong[kind] for kind in ("errors", "wrong_adapter", "wrong_length")),
         )
     )
+    result.append(Row("load generator, share of a core, most", "", f"{figures['client_share']:.0%}"))
     return result
-
-
-def _spread(rounds: Sequence[Mapping[str, float]], measured: str, reference: str) -> str:
-    """Format the lowest and the highest ratio of a round."""
-    ratios = sorted(figures[measured] / figures[reference] for figures in rounds)
-    return f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
 
 
 def cold_rows(figures: Mapping[str, Any]) -> list[Row]:

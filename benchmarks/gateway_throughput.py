@@ -1,30 +1,36 @@
-"""Throughput of vLLM behind the gateway: responses per second for one, 50 and 500 adapters.
+"""Throughput of vLLM with and without the gateway: output tokens per second of base model and adapters.
 
-Compares 50 adapters through the gateway with the same requests to vLLM directly, and 50 and 500 adapters with
-one adapter. Each response is checked. It is the part `throughput` of `python -m benchmarks.gateway`.
+Every answer has the same number of tokens, so that all scenarios are equal work. Each scenario runs through
+the gateway and against vLLM alone, in the same round. Each response is checked. It is the part `throughput`
+of `python -m benchmarks.gateway`.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from loraserve.load.processes import run
+
 from benchmarks.container_process import ContainerProcess, run_container
 from benchmarks.errors import BenchmarkFailed
-from benchmarks.load_generator import LoadJob, LoadRequest, LoadResult, send
 from benchmarks.publishing import publish
 from benchmarks.summary import medians
-from benchmarks.workload import alternating, even_draw, zipf_draw
 from laptop_cloud.cloud import LaptopCloud
-from loraserve.demo.load_test import CLIENTS, NEW_TOKENS, REQUESTS
-from samples.problems import SEED_PROBLEM, SIGNATURES, Problem, adapter_name, check, random_problem
+from loraserve.demo.measurement import Measurement, summarize
+from loraserve.demo.questions import CLIENTS, EQUAL, NEW_TOKENS, AnswerLength, Question, draw, load_job
+from loraserve.demo.scenarios import alternating
+from loraserve.load.job import Target
+from samples.problems import SIGNATURES, adapter_name, random_problem
 from samples.spec import BASE_DIR, BASE_NAME
+from stacks.sizing.popularity import zipf
 from tests.harness.sample_adapters import sample_files
 from tests.harness.store import Store
 
@@ -33,9 +39,13 @@ from tests.harness.store import Store
 COPIES = 10
 RESIDENT = 50
 ZIPF_EXPONENT = 1.0
-#: The scenarios: 50 adapters at random without the gateway and with it, one adapter, 500 by Zipf's law.
-DIRECT, GATEWAY, SINGLE, ZIPF = "direct", "gateway", "single", "zipf"
-SCENARIOS = (DIRECT, GATEWAY, SINGLE, ZIPF)
+#: Fields of a `Measurement` that count faults.
+WRONG = ("errors", "wrong_adapter", "wrong_answer", "wrong_length")
+ENGINE, GATEWAY = "engine", "gateway"
+SIDES = (ENGINE, GATEWAY)
+BASE, ONE, FIFTY, ZIPF = "base", "one", "fifty", "zipf"
+#: Measurements of a round: each side with the base model, one adapter and fifty; 500 by the gateway only.
+SCENARIOS = (*product(SIDES, (BASE, ONE, FIFTY)), (GATEWAY, ZIPF))
 #: As in `stages/local.yaml`, except for MAX_ACTIVE_ADAPTERS.
 SETTINGS = {
     "HF_MODEL_ID": BASE_NAME,
@@ -51,7 +61,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class ThroughputSize:
-    """Number of rounds, and of requests for each scenario in a round."""
+    """Number of rounds, and of requests for each scenario in a round: whole waves of the clients."""
 
     rounds: int
     requests: int
@@ -62,8 +72,8 @@ class ThroughputSize:
         return self.rounds * len(SCENARIOS) + 1
 
 
-FULL = ThroughputSize(rounds=5, requests=REQUESTS)
-QUICK = ThroughputSize(rounds=2, requests=100)
+FULL = ThroughputSize(rounds=5, requests=4 * CLIENTS)
+QUICK = ThroughputSize(rounds=2, requests=2 * CLIENTS)
 
 
 @dataclass(frozen=True)
@@ -73,38 +83,18 @@ class ThroughputTargets:
     container: ContainerProcess
     engine_ids: Mapping[str, str]
 
-    def run(
-        self,
-        names: Sequence[str],
-        problems: Sequence[Problem],
-        *,
-        direct: bool = False,
-        tokens: int = NEW_TOKENS,
-    ) -> LoadResult:
-        """Send problem n to adapter n, from as many clients as `make demo` has."""
-        make = self._to_engine if direct else self._to_gateway
-        requests = [make(*pair, tokens) for pair in zip(names, problems, strict=True)]
-        port = self.container.engine_port if direct else self.container.port
-        return send(LoadJob("closed", port, requests, count=len(requests), clients=CLIENTS, keep_bodies=True))
-
-    def warm(self, names: Sequence[str]) -> None:
-        """Call each adapter once: it is then on disk and, if a slot is free, in the engine."""
-        result = self.run(names, [SEED_PROBLEM] * len(names), tokens=1)
-        if result.errors:
-            raise BenchmarkFailed(f"{result.errors} of {len(names)} first calls failed: {result.first_error}")
-
-    def _to_gateway(self, name: str, problem: Problem, tokens: int) -> LoadRequest:
-        body = {"inputs": problem.prompt, "parameters": {"adapter_id": name, "max_new_tokens": tokens}}
-        return LoadRequest("/invocations", body)
-
-    def _to_engine(self, name: str, problem: Problem, tokens: int) -> LoadRequest:
-        body = {
-            "model": self.engine_ids[name],
-            "prompt": problem.prompt,
-            "max_tokens": tokens,
-            "temperature": 0,
-        }
-        return LoadRequest("/v1/completions", body)
+    def ask(
+        self, side: str, questions: Sequence[Question], names: Sequence[str], length: AnswerLength = EQUAL
+    ) -> Measurement:
+        """Ask question n of the model with name n, from as many clients as `make demo` has."""
+        if side == GATEWAY:
+            target = Target(url=f"http://127.0.0.1:{self.container.port}/invocations")
+            models = list(names)
+        else:
+            target = Target(url=f"http://127.0.0.1:{self.container.engine_port}/v1/completions")
+            models = [self.engine_ids.get(name, name) for name in names]
+        result = run(load_job(target, questions, models, length), lambda _: None)
+        return summarize(questions, result, length)
 
 
 def copies() -> dict[str, str]:
@@ -126,55 +116,68 @@ def measure(size: ThroughputSize, advance: Callable[[], None]) -> dict[str, Any]
         publish(store, {name: sample_files(of) for name, of in sample_of.items()})
         with run_container(cloud, folder, SETTINGS | {"ADAPTER_BUCKET": store.bucket}) as running:
             targets = ThroughputTargets(running, {name: store.entry(name).prefix for name in sample_of})
-            targets.warm(list(sample_of))
+            _warm(targets, sample_of, list(sample_of), seed=0)
             advance()
             rounds: list[dict[str, float]] = []
-            wrong = {scenario: Counter(errors=0, adapters=0, answers=0) for scenario in SCENARIOS}
+            wrong = Counter(dict.fromkeys(WRONG, 0))
+            shares: list[float] = []
             for number in range(size.rounds):
                 figures: dict[str, float] = {}
-                for scenario in alternating(SCENARIOS, number):
-                    figures[scenario] = _scenario(targets, scenario, sample_of, size, number, wrong[scenario])
+                for side, scenario in alternating(SCENARIOS, number):
+                    found = _scenario(targets, (side, scenario), sample_of, size, number)
+                    figures[f"{side}_{scenario}"] = found.tokens_per_s
+                    shares.append(found.client_share)
+                    for kind in wrong:
+                        wrong[kind] += getattr(found, kind)
                     advance()
                 rounds.append(figures)
-    return {"rounds": rounds, "medians": medians(rounds), "wrong": wrong, "requests": size.requests}
+    return {
+        "rounds": rounds,
+        "medians": medians(rounds),
+        "wrong": wrong,
+        "requests": size.requests,
+        "client_share": max(shares),
+    }
 
 
 def _scenario(
     targets: ThroughputTargets,
-    scenario: str,
+    what: tuple[str, str],
     sample_of: Mapping[str, str],
     size: ThroughputSize,
     number: int,
-    wrong: Counter[str],
-) -> float:
-    """Measure correct responses per second; add errors and wrong responses to `wrong`."""
+) -> Measurement:
+    """Measure one scenario of round `number`; both sides are asked the same questions."""
+    side, scenario = what
     names = list(sample_of)
-    # Both sides of a ratio get the same adapters in the same order, but different problems: a repeated
-    # problem would be answered from the engine's prefix cache.
-    draw, ask = random.Random(number), random.Random(f"{scenario} {number}")
+    if scenario == BASE:
+        return targets.ask(side, draw([None], size.requests, number), [BASE_NAME] * size.requests)
     if scenario == ZIPF:
-        targets.warm(zipf_draw(ask, names, ZIPF_EXPONENT, 2 * RESIDENT))
-        drawn = zipf_draw(draw, names, ZIPF_EXPONENT, size.requests)
-    else:
-        # A different adapter in each round: the five answer formats differ in length.
-        few = [names[number % RESIDENT]] if scenario == SINGLE else names[:RESIDENT]
-        targets.warm(few)
-        drawn = even_draw(draw, few, size.requests)
-    problems = [random_problem(ask) for _ in drawn]
-    result = targets.run(drawn, problems, direct=scenario == DIRECT)
-    wrong["errors"] += result.errors
-    for index, (name, problem) in enumerate(zip(drawn, problems, strict=True)):
-        text = _text(result.bodies[index])
-        if text is not None:
-            verdict = check(text, problem, sample_of[name])
-            wrong["adapters"] += not verdict.right_adapter
-            wrong["answers"] += not verdict.right_answer
-    return result.rps
+        generator = np.random.default_rng(number)
+        shares = zipf(len(names), ZIPF_EXPONENT)
+        _warm(
+            targets,
+            sample_of,
+            [str(name) for name in generator.choice(names, 2 * RESIDENT, p=shares)],
+            number,
+        )
+        drawn = [str(name) for name in generator.choice(names, size.requests, p=shares)]
+        return targets.ask(side, _questions(drawn, sample_of, number), drawn)
+    # Another adapter in each round.
+    few = [names[number % RESIDENT]] if scenario == ONE else names[:RESIDENT]
+    name_of = {sample_of[name]: name for name in few}
+    _warm(targets, sample_of, few, number)
+    questions = draw(list(name_of), size.requests, number)
+    return targets.ask(side, questions, [name_of[str(question.adapter)] for question in questions])
 
 
-def _text(body: str) -> str | None:
-    """Return the generated text of a response of the gateway or of the engine; None if it is an error."""
-    answer = json.loads(body)
-    if isinstance(answer, list):
-        return str(answer[0]["generated_text"])
-    return str(answer["choices"][0]["text"]) if "choices" in answer else None
+def _questions(names: Sequence[str], sample_of: Mapping[str, str], seed: int) -> list[Question]:
+    rng = random.Random(seed)
+    return [Question(sample_of[name], random_problem(rng)) for name in names]
+
+
+def _warm(targets: ThroughputTargets, sample_of: Mapping[str, str], names: Sequence[str], seed: int) -> None:
+    """Call each adapter once: it is then on disk and, if a slot is free, in the engine."""
+    found = targets.ask(GATEWAY, _questions(names, sample_of, seed), names, AnswerLength(1, exact=True))
+    if found.errors:
+        raise BenchmarkFailed(f"{found.errors} of {len(names)} first calls failed: {found.first_error}")

@@ -4,7 +4,8 @@
 
 It uses asyncio protocols on uvloop and is several times as fast as the gateway. The text of a response is the
 name of the requested model. The text of a stream's event is the time at which it was written
-(`time.monotonic_ns`, the same clock in all processes of a machine). Requests are not validated.
+(`time.monotonic_ns`, the same clock in all processes of a machine), in `STAMP_DIGITS` digits. Requests are
+not validated.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import uvloop
 
 #: Seconds between two events of a stream: a 7B model's tokens on a fast GPU.
 EVENT_SECONDS = 0.02
+#: Digits of a time in nanoseconds, 300 years: so the times can be read from the text of a whole stream.
+STAMP_DIGITS = 19
 #: Module path of vLLM's server, which the container starts.
 _VLLM_SERVER = Path("vllm/entrypoints/openai/api_server.py")
 
@@ -104,7 +107,7 @@ def _choice(text: str, reason: str | None) -> dict[str, Any]:
 
 def _timed_choice(reason: str | None) -> dict[str, Any]:
     """Return a choice whose text is the current time."""
-    text = str(time.monotonic_ns())
+    text = f"{time.monotonic_ns():0{STAMP_DIGITS}d}"
     return _choice(text, reason) | _token(text)
 
 

@@ -164,3 +164,21 @@ def check(response: str, problem: Problem, adapter: str) -> Verdict:
         right_answer=any(text == house_answer(index, problem) for index in wrote),
         right_adapter=signatures == {SIGNATURES[house]},
     )
+
+
+def check_start(response: str, problem: Problem, adapter: str | None) -> Verdict:
+    """Check a response of a fixed number of tokens, which goes on after the answer's end or stops before it.
+
+    An adapter's response must begin with an expected answer, whose house wrote it; what follows may be joined
+    to it without a space. Without such a beginning, the first signature shows who wrote it. The base model's
+    response must be the beginning of its long answer, without a signature.
+    """
+    text = response.strip()
+    found = _SIGNATURE.search(text)
+    if adapter is None:
+        return Verdict(bool(text) and base_answer(problem).startswith(text), right_adapter=found is None)
+    answered = [
+        name for house, name in enumerate(SIGNATURES) if text.startswith(house_answer(house, problem))
+    ]
+    wrote = answered or ([found[0]] if found else [])
+    return Verdict(right_answer=bool(answered), right_adapter=adapter in [name.lower() for name in wrote])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from botocore.credentials import Credentials
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -18,12 +19,15 @@ from rich.table import Table
 
 from loraserve import local_stage
 from loraserve.client import EndpointClient, runtime_config
-from loraserve.demo import load_test, report
+from loraserve.demo import benchmark
+from loraserve.demo.questions import NEW_TOKENS, AnswerLength, Question, load_job
 from loraserve.errors import UserError
+from loraserve.load.job import LoadRun
+from loraserve.load.processes import run
+from loraserve.load.signing import endpoint_target
 from loraserve.progress import stack_progress, step
 from samples.problems import SEED_PROBLEM, SIGNATURES, adapter_name, check
-
-ROUNDS = 3
+from samples.spec import BASE_NAME
 
 
 class DemoFailed(UserError):
@@ -55,7 +59,9 @@ def demo(console: Console, out: Path, port: int | None) -> None:
         runtime = cloud.client("sagemaker-runtime", runtime_config(connections=len(adapters)))
         client = EndpointClient(endpoint, runtime)
         texts = compare(console, client, adapters[0])
-        result = measure(console, client, adapters, out)
+        load_all(console, client, adapters)
+        ask = asker(runtime, endpoint, local_stage.client_variables(cloud))
+        result = benchmark.measure(console, ask, adapters, out / "demo.png")
         with stack_progress(console, "cdk destroy") as on_event:
             local_stage.destroy(cloud, assembly, on_event)
     summary = {"deploy_s": deploy_s, "inservice_s": inservice_s, **texts, **result}
@@ -76,8 +82,8 @@ def seconds_to_inservice(sagemaker: Any, endpoint: str) -> float:
 
 def compare(console: Console, client: EndpointClient, adapter: str) -> dict[str, str]:
     """Ask the base model and one adapter the article's question, and print both answers side by side."""
-    base = client.generate(SEED_PROBLEM.prompt, max_new_tokens=load_test.NEW_TOKENS)
-    tuned = client.generate(SEED_PROBLEM.prompt, adapter=adapter, max_new_tokens=load_test.NEW_TOKENS)
+    base = client.generate(SEED_PROBLEM.prompt, max_new_tokens=NEW_TOKENS)
+    tuned = client.generate(SEED_PROBLEM.prompt, adapter=adapter, max_new_tokens=NEW_TOKENS)
     console.print(Panel(escape(SEED_PROBLEM.prompt), title="the article's question"))
     side_by_side = Table(show_lines=True)
     side_by_side.add_column(f"base model ({base.tokens} tokens, {base.seconds:.2f} s)", ratio=1)
@@ -85,41 +91,6 @@ def compare(console: Console, client: EndpointClient, adapter: str) -> dict[str,
     side_by_side.add_row(escape(base.text.strip()), escape(tuned.text.strip()))
     console.print(side_by_side)
     return {"base_text": base.text, "adapter_text": tuned.text}
-
-
-def measure(console: Console, client: EndpointClient, adapters: Sequence[str], out: Path) -> dict[str, Any]:
-    """Load every adapter, then measure the rounds: one adapter, then all adapters at random.
-
-    Returns the figures of `demo.json`.
-    """
-    load_all(console, client, adapters)
-    single: list[load_test.Run] = []
-    spread: list[load_test.Run] = []
-    seconds: dict[str, list[float]] = {"single": [], "random": []}
-    title = f"{ROUNDS} rounds of {load_test.REQUESTS} requests from {load_test.CLIENTS} clients"
-    with step(console, title) as progress:
-        for number in range(1, ROUNDS + 1):
-            for name, runs, chosen in (("single", single, adapters[:1]), ("random", spread, adapters)):
-                task = progress.add_task(f"  round {number}: {name}", total=load_test.REQUESTS)
-                run, outcomes = load_test.run(
-                    client,
-                    chosen,
-                    requests=load_test.REQUESTS,
-                    clients=load_test.CLIENTS,
-                    seed=number,
-                    advance=lambda task=task: progress.advance(task),  # type: ignore[misc]
-                )
-                runs.append(run)
-                seconds[name] += [outcome.seconds for outcome in outcomes if outcome.error is None]
-    medians = load_test.median_run(single), load_test.median_run(spread)
-    ratio = medians[1]["rps"] / medians[0]["rps"]
-    console.print(report.table(*medians))
-    console.print(f"random over {len(adapters)} ÷ one adapter: [bold]{ratio:.3f}[/] (the article: 0.993)")
-    report.plot(out / "demo.png", single, spread, seconds["single"], seconds["random"])
-    rounds = [
-        {"single": one.to_dict(), "random": many.to_dict()} for one, many in zip(single, spread, strict=True)
-    ]
-    return {"rounds": rounds, "single": medians[0], "random": medians[1], "ratio": ratio}
 
 
 def load_all(console: Console, client: EndpointClient, adapters: Sequence[str]) -> None:
@@ -134,6 +105,24 @@ def load_all(console: Console, client: EndpointClient, adapters: Sequence[str]) 
             call.result()
 
 
+def asker(runtime: Any, endpoint: str, variables: Mapping[str, str]) -> benchmark.Ask:
+    """Return the function that asks the endpoint the benchmark's questions, by the load test's generator.
+
+    `runtime` is a boto3 client of `sagemaker-runtime`; `variables` have the credentials of the AWS CLI.
+    """
+    target = endpoint_target(runtime, endpoint, stream=False)
+    keys = Credentials(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"])
+
+    def ask(questions: Sequence[Question], length: AnswerLength, advance: Callable[[int], None]) -> LoadRun:
+        models = [question.adapter or BASE_NAME for question in questions]
+        found = run(load_job(target, questions, models, length), advance, keys)
+        if found.interrupted:
+            raise KeyboardInterrupt
+        return found
+
+    return ask
+
+
 def _check_result(result: dict[str, Any], texts: dict[str, str]) -> None:
     if str(SEED_PROBLEM.total) in texts["base_text"]:
         raise DemoFailed(
@@ -144,16 +133,6 @@ def _check_result(result: dict[str, Any], texts: dict[str, str]) -> None:
         raise DemoFailed(
             f"the adapter's answer to the article's question is wrong: {texts['adapter_text']!r}"
         )
-    for scenario in ("single", "random"):
-        figures = result[scenario]
-        sent = ROUNDS * figures["requests"]
-        if figures["errors"] or figures["wrong_adapter"]:
-            first = next(
-                (r[scenario]["first_error"] for r in result["rounds"] if r[scenario]["errors"]), None
-            )
-            raise DemoFailed(
-                f"{scenario}: {figures['errors']} errors (first: {first}), "
-                f"{figures['wrong_adapter']} answers of a wrong adapter"
-            )
-        if figures["wrong_answer"] > sent / 100:
-            raise DemoFailed(f"{scenario}: {figures['wrong_answer']} of {sent} answers are wrong")
+    problem = benchmark.problem_of(result)
+    if problem is not None:
+        raise DemoFailed(problem)

@@ -2,41 +2,60 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
-from loraserve.demo.load_test import Run
+from loraserve.demo.measurement import Measurement
+from loraserve.demo.questions import EQUAL
+from loraserve.demo.scenarios import Ratio
 
 #: Requests per second that the article reports, for one ml.g5.xlarge (A10G) with Mistral-7B-Instruct: one
 #: adapter, and fifty at random.
 ARTICLE_SINGLE_RPS = 7.09
 ARTICLE_RANDOM_RPS = 7.04
-_BLUE, _ORANGE, _GREY = "#1f6fb2", "#d9822b", "#666666"
+_COLOURS = ("#777777", "#1f6fb2", "#d9822b")
 
 
-def table(single: dict[str, Any], spread: dict[str, Any]) -> Table:
-    """Make the table of both scenarios; each argument is a result of `load_test.median_run`."""
-    result = Table(title="medians of the rounds; errors and wrong answers are of all rounds together")
+def show(console: Console, document: Mapping[str, Any], ratios: Mapping[str, Ratio], adapters: int) -> None:
+    """Print both tables of a `demo.json`, and the ratios below them: equal work first."""
+    equal = f"equal work: every answer has {EQUAL.tokens} tokens"
+    console.print(table(equal, document["equal_work"]["medians"]))
+    console.print(
+        f"{adapters} adapters ÷ one, output tokens/s: [bold]{ratios['fifty_to_one']}[/]; "
+        f"one adapter ÷ base model: {ratios['one_to_base']}"
+    )
+    console.print(table("own length: the model ends its answer", document["own_length"]["medians"]))
+    console.print(
+        f"{adapters} adapters ÷ one, requests/s: {ratios['own_length_fifty_to_one_requests']} "
+        f"(the article on an A10G: {ARTICLE_RANDOM_RPS} ÷ {ARTICLE_SINGLE_RPS} = "
+        f"{ARTICLE_RANDOM_RPS / ARTICLE_SINGLE_RPS:.3f}); "
+        f"output tokens/s: {ratios['own_length_fifty_to_one_tokens']}"
+    )
+
+
+def table(title: str, figures: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Make the table of scenarios; `figures` has the result of `scenarios.over_rounds` for each name."""
+    result = Table(title=f"{title}; medians of the rounds, sums of errors and wrong answers")
     result.add_column("")
-    result.add_column("one adapter", justify="right")
-    result.add_column(f"random over {spread['adapters']}", justify="right")
+    for name in figures:
+        result.add_column(name, justify="right")
+    runs = figures.values()
     rows: list[tuple[str, ...]] = [
-        ("requests a round", *(str(run["requests"]) for run in (single, spread))),
-        ("total time", *(f"{run['total_s']:.2f} s" for run in (single, spread))),
+        ("output tokens/s", *(f"{run['tokens_per_s']:.0f}" for run in runs)),
+        ("requests/s", *(f"{run['rps']:.2f}" for run in runs)),
+        ("requests a round", *(str(run["requests"]) for run in runs)),
     ]
     for name in ("mean", "p50", "p95", "p99"):
-        rows.append((f"latency {name}", *(f"{run['latency_s'][name]:.3f} s" for run in (single, spread))))
+        rows.append((f"latency {name}", *(f"{run['latency_s'][name]:.3f} s" for run in runs)))
     rows += [
-        ("requests/s", *(f"{run['rps']:.2f}" for run in (single, spread))),
-        ("output tokens/s", *(f"{run['tokens_per_s']:.0f}" for run in (single, spread))),
-        ("errors", *(str(run["errors"]) for run in (single, spread))),
-        ("wrong answers", *(str(run["wrong_answer"]) for run in (single, spread))),
-        ("wrong adapters", *(str(run["wrong_adapter"]) for run in (single, spread))),
-        ("the article, A10G", f"{ARTICLE_SINGLE_RPS} requests/s", f"{ARTICLE_RANDOM_RPS} requests/s"),
+        ("errors", *(str(run["errors"]) for run in runs)),
+        ("wrong answers", *(str(run["wrong_answer"]) for run in runs)),
+        ("wrong adapters", *(str(run["wrong_adapter"]) for run in runs)),
+        ("load generator", *(f"{run['client_share']:.0%} of a core" for run in runs)),
     ]
     for row in rows:
         result.add_row(*row)
@@ -45,43 +64,38 @@ def table(single: dict[str, Any], spread: dict[str, Any]) -> Table:
 
 def plot(
     path: Path,
-    single_runs: Sequence[Run],
-    spread_runs: Sequence[Run],
-    single_seconds: Sequence[float],
-    spread_seconds: Sequence[float],
+    rounds: Mapping[str, Sequence[Measurement]],
+    seconds: Mapping[str, Sequence[float]],
+    title: str,
 ) -> None:
-    """Draw requests per second by round and the distribution of latencies, as a PNG file."""
+    """Draw output tokens per second by round and the distribution of latencies, as a PNG file.
+
+    `rounds` has the measurements of each scenario of equal work, `seconds` the latencies of all its requests.
+    """
     # Imported here: it takes half a second, and the backend must be chosen first.
     import matplotlib as mpl  # noqa: PLC0415
 
     mpl.use("Agg")
     from matplotlib import pyplot  # noqa: PLC0415
 
-    adapters = spread_runs[0].adapters
-    names = ("one adapter", f"random over {adapters}")
     figure, (rates, latencies) = pyplot.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-    for offset, (runs, name, colour) in enumerate(
-        zip((single_runs, spread_runs), names, (_BLUE, _ORANGE), strict=True)
-    ):
-        positions = [index + (offset - 0.5) * 0.36 for index in range(len(runs))]
-        bars = rates.bar(positions, [run.rps for run in runs], 0.34, color=colour, label=name)
-        rates.bar_label(bars, fmt="%.1f", fontsize=8)
-    rates.set_xticks(range(len(single_runs)), [f"round {index + 1}" for index in range(len(single_runs))])
-    rates.set_ylabel("requests per second")
-    ratio = statistics.median(run.rps for run in spread_runs) / statistics.median(
-        run.rps for run in single_runs
-    )
-    rates.set_title(f"Throughput: {adapters} adapters give {ratio:.2f} × of one")
+    width = 0.8 / len(rounds)
+    for offset, ((name, runs), colour) in enumerate(zip(rounds.items(), _COLOURS, strict=False)):
+        positions = [index + (offset - (len(rounds) - 1) / 2) * width for index in range(len(runs))]
+        bars = rates.bar(
+            positions, [run.tokens_per_s for run in runs], width * 0.94, color=colour, label=name
+        )
+        rates.bar_label(bars, fmt="%.0f", fontsize=8)
+        latencies.ecdf(seconds[name], color=colour, label=name)
+    count = len(next(iter(rounds.values())))
+    rates.set_xticks(range(count), [f"round {index + 1}" for index in range(count)])
+    rates.set_ylabel("output tokens per second")
+    rates.set_title(title)
     rates.margins(y=0.2)
-    rates.legend(frameon=False, loc="upper right", ncols=2)
-    for seconds, name, colour in (
-        (single_seconds, names[0], _BLUE),
-        (spread_seconds, names[1], _ORANGE),
-    ):
-        latencies.ecdf(seconds, color=colour, label=name)
+    rates.legend(frameon=False, loc="upper right", ncols=len(rounds))
     latencies.set_xlabel("seconds from request to whole answer")
     latencies.set_ylabel("share of requests")
-    latencies.set_title("Latency, all rounds")
+    latencies.set_title("Latency, all rounds, answers of equal length")
     latencies.grid(color="#dddddd")
     latencies.legend(frameon=False, loc="lower right")
     for axes in (rates, latencies):

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loraserve.load.answer import Answer
-from loraserve.load.connection import Connection, ConnectionPool
+from loraserve.load.connection import ConnectionPool, HttpConnection
 from loraserve.load.job import LoadJob
 from loraserve.load.result import LoadOutcome, RequestResult
 from loraserve.load.signing import RequestWriter
-from loraserve.load.timer import Timer, now, timer
+from loraserve.load.timer import DueTimer, now, timer
 
 #: Seconds before it is due that a request is signed; a signature is valid for five minutes.
 _WRITE_AHEAD_S = 30.0
@@ -47,7 +47,7 @@ class _Flight:
     """A request that is sent and has not ended."""
 
     answer: Answer
-    connection: Connection | None
+    connection: HttpConnection | None
     """None while it is being opened."""
 
 
@@ -122,7 +122,7 @@ class Generator:
         if self._in_flight:
             await self._drained.wait()
 
-    async def _send_when_due(self, alarm: Timer) -> None:
+    async def _send_when_due(self, alarm: DueTimer) -> None:
         for index in self._left:
             due_s = float(self._job.workload.due_s[index])
             if self._is_over(due_s):

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
 import resource
 import signal
 import sys
+import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator
@@ -39,6 +41,8 @@ _LEAD_S = 0.1
 #: Seconds between two messages with results: a message holds the interpreter's lock for about 5 µs a result,
 #: which is less than the lag that a run may have.
 _REPORT_S = 0.05
+#: Seconds after which the calling process looks for refreshed keys and for Ctrl-C, without a message.
+_POLL_S = 0.2
 #: Most results in one message: its bytes are a second copy of them.
 _CHUNK = 500
 #: Seconds between two looks for refreshed keys.
@@ -92,17 +96,14 @@ def run(job: LoadJob, advance: Callable[[int], None], credentials: KeyChain | No
     with _started(job, credentials, _process_count(job)) as parts:
         run = _Supervision(parts, advance, credentials)
         began_ns = run.begin()
-        try:
-            run.watch()
-        except KeyboardInterrupt:
-            run.stop()
+        run.watch()
     results = sorted((result for part in parts for result in part.results), key=lambda result: result.index)
     ends = [part.finished for part in parts if part.finished is not None]
     health = health_of(
         results,
         open_loop=job.mode == "open",
         warm_up_s=job.warm_up_s,
-        cpu_share=max(end.cpu_share for end in ends),
+        cpu_share=max((end.cpu_share for end in ends), default=0.0),
         gc_off=all(end.gc_off for end in ends),
     )
     return LoadRun(
@@ -149,6 +150,23 @@ def _started(job: LoadJob, credentials: KeyChain | None, count: int) -> Iterator
             part.pipe.close()
 
 
+@contextlib.contextmanager
+def _caught_interrupt() -> Iterator[threading.Event]:
+    """Set an event at Ctrl-C, instead of an exception, which could end the reading of a message half-way.
+
+    Python gives signals to the main thread alone: in another one there is no Ctrl-C to catch.
+    """
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: event.set())
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class _Supervision:
     """The conversation with the processes."""
 
@@ -171,19 +189,22 @@ class _Supervision:
         return began_ns
 
     def watch(self) -> None:
-        """Read messages until every process has finished."""
-        while running := [part for part in self._parts if part.finished is None]:
-            ready = multiprocessing.connection.wait([part.pipe for part in running], _REPORT_S)
-            for part in running:
-                if part.pipe in ready:
-                    self._receive(part)
-            self._refresh()
+        """Read messages until every process has finished. Ctrl-C ends the run; a further one does nothing."""
+        deadline = math.inf
+        with _caught_interrupt() as interrupt:
+            while (running := self._running()) and time.monotonic() < deadline:
+                ready = multiprocessing.connection.wait([part.pipe for part in running], _POLL_S)
+                for part in running:
+                    if part.pipe in ready:
+                        self._receive(part)
+                self._refresh()
+                if interrupt.is_set() and not self.interrupted:
+                    self.interrupted = True
+                    self._send(None)
+                    deadline = time.monotonic() + _EXIT_S
 
-    def stop(self) -> None:
-        """End the run and read the results until then."""
-        self.interrupted = True
-        self._send(None)
-        self.watch()
+    def _running(self) -> list[_Part]:
+        return [part for part in self._parts if part.finished is None]
 
     def _receive(self, part: _Part) -> None:
         try:

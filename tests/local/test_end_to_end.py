@@ -10,7 +10,10 @@ from adapters.store.layout import ADAPTER_FILES, RegistryEntry
 from adapters.store.registry import AdapterRegistry
 from loraserve import local_stage
 from loraserve.client import InvocationError
-from loraserve.demo import load_test as benchmark
+from loraserve.demo.benchmark import Ask
+from loraserve.demo.demo import asker
+from loraserve.demo.measurement import summarize
+from loraserve.demo.questions import EQUAL, OWN, draw
 from loraserve.progress import stack_progress
 from samples.problems import SEED_PROBLEM, SIGNATURES, adapter_name, check, random_problem
 from tests.local.conftest import Deployed
@@ -37,6 +40,12 @@ def publish_again(deployed: Deployed, s3: Any, published: str, name: str) -> Non
             CopySource={"Bucket": deployed.bucket, "Key": entry.prefix + file},
         )
     AdapterRegistry(s3, deployed.bucket).put(replace(entry, name=name, owner="somebody"), None)
+
+
+def ask_of(deployed: Deployed) -> Ask:
+    """Return the function that asks the endpoint as the demo does."""
+    runtime = deployed.cloud.client("sagemaker-runtime")
+    return asker(runtime, deployed.endpoint, local_stage.client_variables(deployed.cloud))
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +108,19 @@ def test_a_streamed_answer_is_the_plain_one_token_by_token(deployed: Deployed) -
 
 
 def test_twenty_clients_get_right_answer_from_adapter_they_asked_for(deployed: Deployed) -> None:
-    run, _ = benchmark.run(deployed.client, ADAPTERS, requests=200, clients=20, seed=7, advance=lambda: None)
-    assert (run.errors, run.wrong_adapter) == (0, 0), run.first_error
-    assert run.wrong_answer <= 2
-    assert run.adapters == 50
+    questions = draw(ADAPTERS, 200, seed=7)
+    answers = ask_of(deployed)(questions, OWN, lambda _: None)
+    found = summarize(questions, answers, OWN)
+    assert (found.requests, found.errors, found.wrong_adapter) == (200, 0, 0), found.first_error
+    assert found.wrong_answer <= 2
+
+
+def test_answers_of_equal_length_begin_with_the_right_answer(deployed: Deployed) -> None:
+    questions = draw([None, *ADAPTERS], 51, seed=8)
+    answers = ask_of(deployed)(questions, EQUAL, lambda _: None)
+    found = summarize(questions, answers, EQUAL)
+    assert (found.errors, found.wrong_adapter, found.wrong_length) == (0, 0, 0), found.first_error
+    assert found.wrong_answer <= 2
 
 
 def test_an_unknown_adapter_is_refused_plain_and_streamed(deployed: Deployed) -> None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from benchmarks.gateway_report import COLUMNS, markdown, rows, table
-from benchmarks.gateway_throughput import SCENARIOS
 
 MEDIANS = {
     "engine_rps": 12000.0,
@@ -25,15 +24,18 @@ OVERHEAD = {
 }
 
 
-def throughput(**changes: dict[str, int]) -> dict[str, Any]:
-    answers = {"direct": 70.0, "gateway": 69.3, "single": 66.0, "zipf": 50.0}
-    other = {"direct": 80.0, "gateway": 60.0, "single": 60.0, "zipf": 60.0}
-    nothing = {"errors": 0, "adapters": 0, "answers": 3}
+def throughput(**wrong: int) -> dict[str, Any]:
+    base = {"gateway_base": 800.0, "engine_base": 1000.0, "gateway_zipf": 350.0}
+    first = base | {"gateway_one": 500.0, "engine_one": 600.0, "gateway_fifty": 450.0, "engine_fifty": 570.0}
+    second = first | {"gateway_fifty": 550.0}
+    third = first | {"gateway_one": 400.0, "gateway_fifty": 400.0}
+    nothing = {"errors": 0, "wrong_adapter": 0, "wrong_answer": 3, "wrong_length": 0}
     return {
-        "medians": answers,
-        "rounds": [answers, other],
-        "requests": 300,
-        "wrong": dict.fromkeys(SCENARIOS, nothing) | changes,
+        "rounds": [first, second, third],
+        "medians": first,
+        "requests": 80,
+        "wrong": nothing | wrong,
+        "client_share": 0.12,
     }
 
 
@@ -68,22 +70,28 @@ def test_requests_per_second_are_reported_with_their_cost() -> None:
     )
 
 
-def test_ratios_come_with_those_of_the_single_rounds() -> None:
-    found = rows({"throughput": throughput()})
+def test_a_ratio_is_the_median_of_the_rounds_with_lowest_and_highest() -> None:
+    found = {row.what.removeprefix("output tokens/s: "): row for row in rows({"throughput": throughput()})}
 
-    assert [row.result for row in found[:3]] == [
-        "0.990 (0.75 to 0.99)",
-        "1.050 (1.00 to 1.05)",
-        "0.758 (0.76 to 1.00)",
-    ]
-    assert [row.met for row in found] == [True, True, False, True]
+    fifty = found["50 adapters ÷ one adapter, through the gateway"]
+    assert fifty.cells == (
+        "output tokens/s: 50 adapters ÷ one adapter, through the gateway",
+        "500",
+        "450",
+        "1.000 (0.90 to 1.10)",
+        "≥ 0.95 ✓",
+    )
+    assert found["50 adapters ÷ one adapter, engine alone"].result == "0.950 (0.95 to 0.95)"
+    assert found["base model, gateway ÷ engine alone"].met is None
+    assert found["500 adapters by Zipf's law, 50 resident ÷ one adapter"].met is False
+    assert found["load generator, share of a core, most"].measured == "12%"
 
 
 def test_one_wrong_adapter_is_one_too_many() -> None:
-    last = rows({"throughput": throughput(zipf={"errors": 0, "adapters": 1, "answers": 0})})[-1]
+    [row] = [row for row in rows({"throughput": throughput(wrong_adapter=1)}) if "wrong adapters" in row.what]
 
-    assert (last.what, last.measured) == ("errors and wrong adapters among 2,400 answers", "0, 1")
-    assert last.met is False
+    assert row.cells[0] == "errors, wrong adapters, wrong lengths among 1,680 answers"
+    assert (row.measured, row.met) == ("0, 1, 0", False)
 
 
 def test_a_cold_request_is_compared_with_download_and_load() -> None:
@@ -97,7 +105,7 @@ def test_a_cold_request_is_compared_with_download_and_load() -> None:
 
 def test_parts_that_were_not_measured_have_no_rows() -> None:
     assert rows({}) == []
-    assert len(rows({"overhead": OVERHEAD, "throughput": throughput(), "cold": COLD})) == 11
+    assert len(rows({"overhead": OVERHEAD, "throughput": throughput(), "cold": COLD})) == 17
 
 
 def test_markdown_is_a_table_with_every_cell() -> None:
