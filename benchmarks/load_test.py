@@ -102,9 +102,7 @@ def speed(size: LoadTestSize, core: int) -> list[TargetFigure]:
     per_s = size.requests / many.duration_s
     own_us = many.health.cpu_share * many.duration_s / size.requests * 1e6
     return [
-        TargetFigure(
-            f"signed requests on one core (boto3: {threads_per_s:.0f})", per_s, "/s", 600, "at least"
-        ),
+        TargetFigure(f"signed requests (boto3: {threads_per_s:.0f})", per_s, "/s", 600, "at least"),
         TargetFigure(
             f"processor time of a request, boto3 {threads_us:.0f} µs ÷ generator {own_us:.0f} µs",
             threads_us / own_us,
@@ -200,7 +198,7 @@ PARTS: dict[LoadTestPart, Callable[[LoadTestSize, int], list[TargetFigure]]] = {
 
 
 def _thread_client(url: str, count: int) -> tuple[float, float]:
-    """Return requests per second and µs of processor time a request, of boto3 with a thread for each client."""
+    """Return requests per second, and µs of processor time a request, of boto3 with a thread a client."""
     client = EndpointClient("null", runtime_client(url))
 
     def ask(number: int) -> None:
