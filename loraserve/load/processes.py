@@ -13,6 +13,7 @@ import gc
 import math
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
 import resource
 import signal
@@ -128,6 +129,8 @@ def _started(job: LoadJob, credentials: KeyChain | None, count: int) -> Iterator
     context = multiprocessing.get_context("spawn")
     keys = None if credentials is None else credentials.get_frozen_credentials()
     parts = []
+    # The first `start` would start it, and unblock SIGINT at its end.
+    multiprocessing.resource_tracker.ensure_running()
     try:
         for number in range(count):
             pipe, other = context.Pipe()
