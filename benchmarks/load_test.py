@@ -4,8 +4,9 @@
 
 The null endpoint answers on one core, the generator sends from the others. Parts and their targets:
 
-speed       signed requests per second of one generator, at least 600 and at least 5 times those of boto3 with
-            20 threads; events of streams per second, at least 3,000;
+speed       signed requests per second of one generator, at least 600; the processor time of a request, at
+            most a fifth of boto3's with 20 threads (the null endpoint's core is busy before the generator's);
+            events of streams per second, at least 3,000;
 punctual    100 requests per second for a minute: lag between due and sent, p99 at most 5 ms, the longest at
             most 25 ms; the reached rate within 1% of the asked one;
 stall       the endpoint stops for a second, at 50 requests per second: the open loop shows at least 45 waits
@@ -95,13 +96,20 @@ def speed(size: LoadTestSize, core: int) -> list[TargetFigure]:
     """Measure requests and events per second."""
     with null_endpoint(core=core) as url:
         many = measured(null_job(url, np.zeros(size.requests), tokens=64, clients=CLIENTS))
-        asynchronous = size.requests / many.duration_s
-        threads = _thread_client(url, size.thread_requests)
+        threads_per_s, threads_us = _thread_client(url, size.thread_requests)
         streams = measured(null_job(url, np.zeros(size.streams), tokens=100, clients=CLIENTS, stream=True))
     events = sum(1 + len(result.token_gaps_s) for result in streams.results) / streams.duration_s
+    per_s = size.requests / many.duration_s
+    own_us = many.health.cpu_share * many.duration_s / size.requests * 1e6
     return [
-        TargetFigure("signed requests on one core", asynchronous, "/s", 600, "at least"),
-        TargetFigure("÷ the client of threads", asynchronous / threads, f"× {threads:.0f}/s", 5, "at least"),
+        TargetFigure(f"signed requests (boto3: {threads_per_s:.0f})", per_s, "/s", 600, "at least"),
+        TargetFigure(
+            f"processor time of a request, boto3 {threads_us:.0f} µs ÷ generator {own_us:.0f} µs",
+            threads_us / own_us,
+            "×",
+            5,
+            "at least",
+        ),
         TargetFigure("events of streams", events, "/s", 3000, "at least"),
     ]
 
@@ -189,8 +197,8 @@ PARTS: dict[LoadTestPart, Callable[[LoadTestSize, int], list[TargetFigure]]] = {
 }
 
 
-def _thread_client(url: str, count: int) -> float:
-    """Return the requests per second of boto3 with a thread for each client."""
+def _thread_client(url: str, count: int) -> tuple[float, float]:
+    """Return requests per second, and µs of processor time a request, of boto3 with a thread a client."""
     client = EndpointClient("null", runtime_client(url))
 
     def ask(number: int) -> None:
@@ -198,9 +206,9 @@ def _thread_client(url: str, count: int) -> float:
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(ask, range(CLIENTS)))  # connections, and what boto3 loads at the first call
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         list(pool.map(ask, range(count)))
-        return count / (time.perf_counter() - began)
+        return count / (time.perf_counter() - began), (time.process_time() - used) / count * 1e6
 
 
 def _difference(pairs: Sequence[tuple[float, float]], percent: float) -> float:

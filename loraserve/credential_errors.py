@@ -16,15 +16,18 @@ from botocore.exceptions import (
 from adapters.store.s3 import error_code
 
 SIGN_IN = "sign in (`aws sso login`, `aws configure`), or name a profile: --profile NAME or AWS_PROFILE"
-#: Error codes of STS (its API reference, "Common errors") and what they mean.
+_WRONG_KEY = (
+    "the secret key does not match the access key, or this machine's clock is wrong",
+    "set the clock, or enter both keys again (`aws configure`)",
+)
+#: Error codes of STS (its API reference, "Common errors") and of services with a JSON protocol, and what they
+#: mean.
 _REFUSALS = {
     "ExpiredToken": ("they have expired", SIGN_IN),
     "ExpiredTokenException": ("they have expired", SIGN_IN),
     "RequestExpired": ("the request has expired", "set this machine's clock"),
-    "SignatureDoesNotMatch": (
-        "the secret key does not match the access key, or this machine's clock is wrong",
-        "set the clock, or enter both keys again (`aws configure`)",
-    ),
+    "SignatureDoesNotMatch": _WRONG_KEY,
+    "InvalidSignatureException": _WRONG_KEY,
     "InvalidClientTokenId": ("the access key is not known in {place}", ""),
     "UnrecognizedClientException": ("the access key is not known in {place}", ""),
 }

@@ -9,7 +9,6 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import NoCredentialsError
 
-from loraserve import local_stage
 from loraserve.client import runtime_config
 from loraserve.errors import NotDeployed
 from stacks.config.loading import LOCAL_STAGE, load_stages
@@ -56,6 +55,9 @@ def endpoint_access(
 
 
 def _of_laptop_cloud() -> RuntimeAccess:
+    # A set-up for deployments does not install what the laptop cloud needs.
+    from loraserve import local_stage  # noqa: PLC0415
+
     cloud = local_stage.running()
     if cloud is None:
         raise NotDeployed("no laptop cloud is running here: start it with 'make up', or name a stage in AWS")

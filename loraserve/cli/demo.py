@@ -16,8 +16,8 @@ def command(
 ) -> None:
     """Deploy 50 adapters on this laptop, measure them, tear down.
 
-    One endpoint serves all of them. The demo compares an adapter's answer with the base model's, measures one
-    adapter against fifty, and writes demo.json and demo.png.
+    One endpoint serves all of them. The demo compares an adapter's answer with the base model's, measures the
+    base model, one adapter and fifty at equal work, and writes demo.json and demo.png.
 
     Example: make demo
     """

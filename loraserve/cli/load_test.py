@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -99,16 +99,15 @@ def command(
     region: Annotated[str | None, typer.Option(help="Region of an endpoint that is not a stage's.")] = None,
     profile: Profile = None,
 ) -> None:
-    """Measure an endpoint under load with many adapters, and check every answer.
+    """Measure an endpoint under load; check each answer.
 
     Requests are due at times that are drawn before the run; latency counts from them, also for a request
-    that had to wait. Exit codes: 0 success; 1 goodput below --fail-under, or answers of a wrong adapter;
-    2 an unusable argument; 3 invalid: the generator was late, too busy, or withheld requests; 130 Ctrl-C,
-    --json has the part until then.
+    that had to wait. Exit codes: 0 success; 1 goodput below --fail-under, answers of a wrong adapter, or no
+    answer; 2 an unusable argument; 3 invalid: the generator was late, too busy, or withheld requests; 130
+    Ctrl-C, --json has the part until then.
 
     Example: python -m loraserve load-test dev --rate 4 --adapters @dev --slo ttft=500ms,itl=50ms
     """
-    from loraserve.load.document import as_json, sweep_document, write_document
     from loraserve.load.export import TOOLS, write_aiperf
     from loraserve.load.job import LoadJob
     from loraserve.load.measure import compared_with_base
@@ -124,7 +123,7 @@ def command(
         raise typer.BadParameter(f"{json_file}: create its folder first", param_hint="--json")
     rates_asked = _rates(rate, rates, clients, has_own_rate=arrivals.startswith("trace:"))
     if rates and fail_under:
-        raise typer.BadParameter("is for one run: a sweep ends below 90 %", param_hint="--fail-under")
+        raise typer.BadParameter("is for one run: leave it out of a sweep", param_hint="--fail-under")
     bounds, least = parse_slo(slo), parse_fail_under(fail_under) if fail_under else 0.0
     laws = RequestLaws(
         popularity=popularity,
@@ -152,6 +151,8 @@ def command(
     runs: list[tuple[float | None, MeasuredRun]] = []
     for per_second in rates_asked:
         drawn = source.at(per_second)
+        if warm_up and clients is None and warm_up > drawn.workload.duration_s:
+            raise typer.BadParameter("no request is due after it: lower it", param_hint="--warm-up")
         job = LoadJob(
             target=endpoint_target(access.runtime, access.endpoint, stream=stream),
             workload=drawn.workload,
@@ -172,20 +173,7 @@ def command(
         plain = endpoint_target(access.runtime, access.endpoint, stream=False)
         with step(errors, "adapters' answers compared with the base model's"):
             runs[-1] = (runs[-1][0], compared_with_base(plain, runs[-1][1], access.credentials))
-    options = {
-        name: str(value)
-        for name, value in context.params.items()
-        if value is not None and value != "" and name != "profile"
-    }
-    documents = [measured.document(options) for _, measured in runs]
-    document = sweep_document(documents) if rates else documents[0]
-    if json_file == "-":
-        typer.echo(as_json(document))
-    else:
-        _report(runs, is_closed=clients is not None)
-        if json_file:
-            write_document(Path(json_file), document)
-            errors.print(f"figures and requests: {json_file}")
+    _write(runs, json_file, context.params, is_closed=clients is not None)
     if plot is not None:
         _plot(plot, runs, warm_up)
     raise typer.Exit(_exit_code([measured for _, measured in runs], least))
@@ -232,11 +220,30 @@ def _measured(access: RuntimeAccess, job: LoadJob, requests: LoadRequests, slo: 
         )
 
 
-def _report(runs: Sequence[tuple[float | None, MeasuredRun]], *, is_closed: bool) -> None:
+def _write(
+    runs: Sequence[tuple[float | None, MeasuredRun]],
+    json_file: str,
+    parameters: Mapping[str, Any],
+    *,
+    is_closed: bool,
+) -> None:
+    """Write the document, and the report unless standard output has the document."""
+    from loraserve.load.document import as_json, sweep_document, write_document
     from loraserve.load.report import report, sweep
 
-    for _, measured in runs[-1:]:
-        report(output(), measured, is_closed=is_closed)
+    given = {
+        name: value for name, value in parameters.items() if value not in (None, "") and name != "profile"
+    }
+    options = {name: str(value) for name, value in given.items()}
+    documents = [measured.document(options) for _, measured in runs]
+    document = sweep_document(documents) if parameters["rates"] else documents[0]
+    if json_file == "-":
+        typer.echo(as_json(document))
+        return
+    if json_file:
+        write_document(Path(json_file), document)
+        errors.print(f"figures and requests: {json_file}")
+    report(output(), runs[-1][1], is_closed=is_closed)
     if len(runs) > 1:
         output().print(sweep(runs))
 
@@ -256,5 +263,6 @@ def _exit_code(runs: Sequence[MeasuredRun], least_goodput: float) -> int:
         return 130
     if not all(measured.run.health.valid for measured in runs):
         return 3
-    wrong = any(measured.summary.wrong_adapters for measured in runs)
-    return 1 if wrong or runs[0].summary.goodput < least_goodput else 0
+    summaries = [measured.summary for measured in runs]
+    failed = any(summary.wrong_adapters or summary.latency_s is None for summary in summaries)
+    return 1 if failed or summaries[0].goodput < least_goodput else 0

@@ -95,7 +95,9 @@ def measure(console: Console, ask: Ask, adapters: Sequence[str], picture: Path) 
         "ratios": {name: asdict(ratio) for name, ratio in ratios.items()},
     }
     latencies = {scenario.name: values for scenario, values in seconds.items() if scenario.length.exact}
-    report.plot(picture, equal, latencies, f"{len(adapters)} adapters ÷ one: {ratios['fifty_to_one']}")
+    report.plot(
+        picture, equal, latencies, f"Equal work: {len(adapters)} adapters ÷ one = {ratios['fifty_to_one']}"
+    )
     report.show(console, document, ratios, len(adapters))
     return document
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections.abc import Callable, Mapping
 
 from loraserve.client import answering_adapter
-from loraserve.load.event_stream import EventSplitter, PayloadReader, StreamFailure
+from loraserve.load.event_stream import EventSplitter, PayloadReader
 from loraserve.load.generated_text import GeneratedPart, read_event, read_whole
 from loraserve.load.refusal import refusal
 from loraserve.load.result import LoadOutcome, RequestResult
@@ -48,9 +47,7 @@ class Answer:
         self._status, self._headers = status, headers
         if not self._is_success:
             return
-        adapter = answering_adapter(headers.get("x-amzn-sagemaker-custom-attributes", ""))
-        # The answers of an adapter share one string.
-        self.result.answered_by = None if adapter is None else sys.intern(adapter)
+        self.result.answered_by = answering_adapter(headers.get("x-amzn-sagemaker-custom-attributes", ""))
         content_type = headers.get("content-type", "")
         if content_type.startswith(_AWS_STREAM):
             self._payloads = PayloadReader()
@@ -62,16 +59,14 @@ class Answer:
         """Read a piece of the body that arrived at `now_s`."""
         if self.is_ended:
             return
-        try:
-            payload = data if self._payloads is None else self._payloads.feed(data)
-        except StreamFailure as failure:
-            self.fail(LoadOutcome.STREAM_ERROR, str(failure), now_s)
-            return
+        payload = data if self._payloads is None else self._payloads.feed(data)
         if self._events is None:
             self._pieces.append(payload)
-            return
-        for event in self._events.feed(payload):
-            self._read(read_event(event), now_s)
+        else:
+            for event in self._events.feed(payload):
+                self._read(read_event(event), now_s)
+        if self._payloads is not None and self._payloads.failure is not None:
+            self.fail(LoadOutcome.STREAM_ERROR, self._payloads.failure, now_s)
 
     def complete(self, now_s: float) -> None:
         """End the answer: the HTTP message is complete."""

@@ -24,7 +24,7 @@ IDLE_S = 4.0
 CONNECT_S = 60.0
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """A connection that gives its answer the response, and then returns to the pool."""
 
     def __init__(self, pool: ConnectionPool) -> None:
@@ -116,17 +116,17 @@ class ConnectionPool:
         self._host = parts.hostname or ""
         self._tls = _tls() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
-        self._idle: list[Connection] = []
+        self._idle: list[HttpConnection] = []
 
-    async def open(self) -> Connection:
+    async def open(self) -> HttpConnection:
         """Open a connection; raises `OSError` (`TimeoutError`, `ssl.SSLError`)."""
         async with asyncio.timeout(CONNECT_S):
             _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(self), self._host, self._port, ssl=self._tls
+                lambda: HttpConnection(self), self._host, self._port, ssl=self._tls
             )
         return connection
 
-    def idle(self) -> Connection | None:
+    def idle(self) -> HttpConnection | None:
         """Take a connection that is open and was used lately; None if there is none."""
         oldest = now() - int(IDLE_S * 1e9)
         while self._idle:
@@ -136,7 +136,7 @@ class ConnectionPool:
             connection.abort()
         return None
 
-    def release(self, connection: Connection) -> None:
+    def release(self, connection: HttpConnection) -> None:
         """Keep a connection for the next request."""
         self._idle.append(connection)
 

@@ -87,12 +87,14 @@ def sweep_document(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Write a document; it replaces a file of this name at once, so a reader never sees half of it."""
     part = path.with_name(path.name + ".part")
-    part.write_text(as_json(document) + "\n")
+    with part.open("w") as file:
+        file.write(as_json(document))
+        file.write("\n")
     part.replace(path)
 
 
 def as_json(document: Mapping[str, Any]) -> str:
-    """Return a document as JSON, each column of the requests in a line."""
+    """Return a document as JSON, without numbers that JSON does not have."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False)
 
 

@@ -11,33 +11,28 @@ import json
 from botocore.eventstream import EventStreamBuffer, ParserError
 
 
-class StreamFailure(Exception):
-    """An exception in the stream, or bytes that are no event stream; the message is for reports."""
-
-
 class PayloadReader:
     """Reads the container's bytes from an AWS event stream."""
 
     def __init__(self) -> None:
         """Begin with an empty buffer."""
+        self.failure: str | None = None
+        """The text of an exception in the stream, or of damage to it; nothing is read after it."""
         self._buffer = EventStreamBuffer()
 
     def feed(self, data: bytes) -> bytes:
-        """Return the container's bytes of the messages that `data` completes.
-
-        Raises:
-            StreamFailure: a message is an exception, or `data` is damaged.
-        """
+        """Return the container's bytes of the messages that `data` completes, up to a failure."""
         parts = []
         self._buffer.add_data(data)
         try:
             for message in self._buffer:
                 if message.headers.get(":message-type") != "event":
-                    raise StreamFailure(_exception_text(message.headers, message.payload))
+                    self.failure = _exception_text(message.headers, message.payload)
+                    break
                 if message.headers.get(":event-type") == "PayloadPart":
                     parts.append(message.payload)
         except ParserError as error:
-            raise StreamFailure(f"the event stream is damaged: {error}") from error
+            self.failure = f"the event stream is damaged: {error}"
         return b"".join(parts)
 
 

@@ -31,33 +31,29 @@ def read_event(data: bytes) -> GeneratedPart:
     """Read the data of one server-sent event; an event of another schema has no text."""
     if data == DONE:
         return GeneratedPart(last=True)
-    try:
-        event = json.loads(data)
-    except ValueError:
-        return GeneratedPart()
+    event = _json(data)
     if not isinstance(event, dict):
         return GeneratedPart()
     if event.get("error") is not None:
         return GeneratedPart(error=error_text(event))
-    if "token" in event:
-        token, whole = event["token"], event.get("generated_text")
-        text = "" if token.get("special") else token.get("text", "")
+    token = event.get("token")
+    if isinstance(token, dict):
+        whole = _text(event.get("generated_text"))
+        text = "" if token.get("special") else _text(token.get("text"))
         return _counted(GeneratedPart(text, whole, last=whole is not None), event.get("details"))
     return _counted(GeneratedPart(_choice_text(event)), event.get("usage"))
 
 
 def read_whole(body: bytes) -> GeneratedPart:
     """Read a whole answer; the text of an answer of another schema is its body."""
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        return GeneratedPart(body.decode(errors="replace"))
+    answer = _json(body)
     if isinstance(answer, list) and len(answer) == 1:
         answer = answer[0]
-    if isinstance(answer, dict) and "generated_text" in answer:
-        return _counted(GeneratedPart(answer["generated_text"]), answer.get("details"))
-    if isinstance(answer, dict) and (text := _choice_text(answer)) is not None:
-        return _counted(GeneratedPart(text), answer.get("usage"))
+    if isinstance(answer, dict):
+        if (text := _text(answer.get("generated_text"))) is not None:
+            return _counted(GeneratedPart(text), answer.get("details"))
+        if (text := _choice_text(answer)) is not None:
+            return _counted(GeneratedPart(text), answer.get("usage"))
     return GeneratedPart(body.decode(errors="replace"))
 
 
@@ -73,19 +69,33 @@ def error_text(answer: dict[str, Any]) -> str:
 def _choice_text(answer: dict[str, Any]) -> str | None:
     """Return the text of the first choice: a completion's, a chat's message, or a chunk's delta."""
     choices = answer.get("choices")
-    if not choices:
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         return None
     choice = choices[0]
     if "text" in choice:
-        return str(choice["text"])
-    message = choice.get("message", choice.get("delta", {}))
-    content = message.get("content")
-    return None if content is None else str(content)
+        return _text(choice["text"])
+    message = choice.get("message", choice.get("delta"))
+    return _text(message.get("content")) if isinstance(message, dict) else None
 
 
-def _counted(part: GeneratedPart, counts: dict[str, Any] | None) -> GeneratedPart:
-    """Add LoRAX's `details` or OpenAI's `usage`."""
-    if counts:
-        part.input_tokens = counts.get("prompt_tokens")
-        part.output_tokens = counts.get("generated_tokens", counts.get("completion_tokens"))
+def _counted(part: GeneratedPart, counts: Any) -> GeneratedPart:
+    """Add the token counts of LoRAX's `details` or OpenAI's `usage`."""
+    if isinstance(counts, dict):
+        part.input_tokens = _count(counts.get("prompt_tokens"))
+        part.output_tokens = _count(counts.get("generated_tokens", counts.get("completion_tokens")))
     return part
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) else None

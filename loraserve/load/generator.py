@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loraserve.load.answer import Answer
-from loraserve.load.connection import Connection, ConnectionPool
+from loraserve.load.connection import ConnectionPool, HttpConnection
 from loraserve.load.job import LoadJob
 from loraserve.load.result import LoadOutcome, RequestResult
 from loraserve.load.signing import RequestWriter
-from loraserve.load.timer import Timer, now, timer
+from loraserve.load.timer import DueTimer, now, timer
 
 #: Seconds before it is due that a request is signed; a signature is valid for five minutes.
 _WRITE_AHEAD_S = 30.0
@@ -47,7 +48,7 @@ class _Flight:
     """A request that is sent and has not ended."""
 
     answer: Answer
-    connection: Connection | None
+    connection: HttpConnection | None
     """None while it is being opened."""
 
 
@@ -57,6 +58,8 @@ class Generator:
     def __init__(self, job: LoadJob, share: Share, writer: RequestWriter) -> None:
         """`writer` writes the requests; its keys may change during the run."""
         self.results: list[RequestResult] = []
+        self.cpu_share = 0.0
+        """Processor time ÷ elapsed time while requests were sent: an open run's last answers are left out."""
         self._job = job
         self._share = share
         self._writer = writer
@@ -82,8 +85,8 @@ class Generator:
         if self._limit is not None:
             count = min(count, self._limit)
         with contextlib.suppress(OSError):
-            for connection in [await self._pool.open() for _ in range(count)]:
-                self._pool.release(connection)
+            for _ in range(count):
+                self._pool.release(await self._pool.open())
 
     async def run(self, began_ns: int) -> None:
         """Send from the instant `began_ns` of `timer.now` on, until the last answer or `stop`."""
@@ -113,16 +116,27 @@ class Generator:
     async def _send_all(self) -> None:
         with timer() as alarm:
             await alarm.until(self._began_ns)
-            if self._job.mode == "open":
-                await self._send_when_due(alarm)
-            else:
-                for _ in range(self._share.of(self._job.clients)):
-                    self._send_next()
+            busy_s = time.process_time()
+            try:
+                if self._job.mode == "open":
+                    await self._send_when_due(alarm)
+                else:
+                    await self._send_in_turn()
+            finally:
+                self.cpu_share = (time.process_time() - busy_s) / max(self._clock(), 1e-3)
+        await self._drain()
+
+    async def _send_in_turn(self) -> None:
+        for _ in range(self._share.of(self._job.clients)):
+            self._send_next()
+        await self._drain()
+
+    async def _drain(self) -> None:
         self._is_issuing = False
         if self._in_flight:
             await self._drained.wait()
 
-    async def _send_when_due(self, alarm: Timer) -> None:
+    async def _send_when_due(self, alarm: DueTimer) -> None:
         for index in self._left:
             due_s = float(self._job.workload.due_s[index])
             if self._is_over(due_s):

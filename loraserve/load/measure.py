@@ -25,6 +25,8 @@ from loraserve.workload.workload import BASE, Workload
 #: within a sentence.
 _COMPARED_TOKENS = 32
 _COMPARED_AT_ONCE = 4
+#: SageMaker's limit of a whole answer, in seconds.
+_COMPARED_TIMEOUT_S = 60.0
 _COMPARED_PROMPT = "Hello, who are you?"
 #: Adapters that a warning names.
 _SHOWN = 5
@@ -127,7 +129,14 @@ def _answers(
         adapters=names,
     )
     bodies = LoadBodies(workload=workload, prompts=[LoadPrompt(text=text)] * count, stream=False)
-    job = LoadJob(target=target, workload=workload, bodies=bodies, mode="closed", clients=_COMPARED_AT_ONCE)
+    job = LoadJob(
+        target=target,
+        workload=workload,
+        bodies=bodies,
+        mode="closed",
+        clients=_COMPARED_AT_ONCE,
+        timeout_s=_COMPARED_TIMEOUT_S,
+    )
     results = run_job(job, lambda _: None, credentials).results
     texts = {
         workload.name_of(result.index): result.text or ""

@@ -19,15 +19,14 @@ _SHOWN_ADAPTERS = 50
 
 
 def plot_run(folder: Path, measured: MeasuredRun, *, warm_up_s: float = 0) -> list[Path]:
-    """Draw a run into `folder`: latencies.png, timeline.png, and adapters.png if it had adapters."""
+    """Draw a run into `folder`: timeline.png, latencies.png of its answers, adapters.png of adapters."""
     folder.mkdir(parents=True, exist_ok=True)
     answered = [result for result in measured.run.results if result.outcome is LoadOutcome.OK]
     counted = [result for result in answered if result.due_s >= warm_up_s]
-    written = [
-        _save(folder / "latencies.png", lambda axes: _latencies(axes, counted)),
-        _save(folder / "timeline.png", lambda axes: _timeline(axes, measured, warm_up_s), rows=2),
-    ]
-    if any(one.name is not None for one in measured.summary.adapters):
+    written = [_save(folder / "timeline.png", lambda axes: _timeline(axes, measured, warm_up_s), rows=2)]
+    if counted:
+        written.append(_save(folder / "latencies.png", lambda axes: _latencies(axes, counted)))
+    if any(one.name is not None and one.latency_s is not None for one in measured.summary.adapters):
         written.append(_save(folder / "adapters.png", lambda axes: _adapters(axes, measured)))
     return written
 

@@ -32,7 +32,8 @@ def report(console: Console, measured: MeasuredRun, *, is_closed: bool) -> None:
     summary = measured.summary
     title = f"{measured.endpoint}: {summary.requests} requests" + (f" ({CLOSED_LOOP})" if is_closed else "")
     console.print(figures(title, summary, str(measured.slo)))
-    console.print(latencies(summary))
+    if summary.latency_s is not None:
+        console.print(latencies(summary))
     if summary.adapters:
         console.print(adapters(summary.adapters))
     for outcome, count in summary.outcomes.items():

@@ -19,7 +19,7 @@ DURATION_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class RequestSource:
-    """What the requests of a run, or of each run of a sweep, are drawn from."""
+    """Laws, adapters and prompts from which the requests of each run are drawn."""
 
     laws: RequestLaws
     arrivals: Arrivals
@@ -33,11 +33,20 @@ class RequestSource:
     """Seconds in which requests are due; None without `count` is for a trace: all of it."""
 
     def at(self, rate: float | None) -> LoadRequests:
-        """Return the requests at a mean rate per second; None: a trace's own, or a closed loop."""
+        """Return the requests at a mean rate per second; None: a trace's own, or a closed loop.
+
+        Raises:
+            WorkloadError: no request is due.
+            PromptsError: no prompt is for an adapter that is drawn.
+        """
         extent = Extent(rate=rate, duration_s=self.duration_s, requests=self.count)
         if self.listed:
-            return requests_of(self.listed, self.laws, self.arrivals, extent)
-        return draw_requests(self.laws, self.arrivals, extent, self.adapters, self.prompts)
+            found = requests_of(self.listed, self.laws, self.arrivals, extent)
+        else:
+            found = draw_requests(self.laws, self.arrivals, extent, self.adapters, self.prompts)
+        if not len(found.workload):
+            raise WorkloadError("no request is due: raise --rate, --duration or --requests")
+        return found
 
 
 def request_source(

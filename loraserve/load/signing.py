@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
-import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
@@ -32,6 +31,9 @@ def find_credentials(profile: str | None = None) -> KeyChain:
     Raises:
         BotoCoreError: there are none, or no such profile.
     """
+    # The generator's processes need no session, and its import needs 7 MB.
+    import boto3  # noqa: PLC0415
+
     found: KeyChain | None = boto3.Session(profile_name=profile).get_credentials()
     if found is None:
         raise NoCredentialsError

@@ -27,7 +27,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _LOOP_NS = 2_000_000
 
 
-class Timer(Protocol):
+class DueTimer(Protocol):
     """Timer of the running event loop: `with timer() as alarm: await alarm.until(instant)`."""
 
     def __enter__(self) -> Self:
@@ -101,6 +101,6 @@ class PollingTimer:
             await asyncio.sleep(0)
 
 
-def timer() -> Timer:
+def timer() -> DueTimer:
     """Return the best timer of this system, closed."""
     return FileTimer() if sys.platform == "linux" else PollingTimer()

@@ -155,12 +155,23 @@ def test_ctrl_c_writes_the_part_until_then(url: str, tmp_path: Path) -> None:
         (["--rate", "1", "--adapters", "a,a"], "is there twice"),
         (["--rate", "1", "--json", "/absent/run.json"], "create its folder"),
         (["--rate", "1", "--export", "wrk", "x.json"], "use aiperf"),
+        (["--rate", "0.01", "--duration", "1", "--arrivals", "poisson"], "no request is due"),
+        (["--rate", "5", "--duration", "3", "--warm-up", "9"], "no request is due after it"),
     ],
 )
 def test_an_unusable_argument_is_refused_before_anything_is_sent(options: list[str], problem: str) -> None:
     done = load_test("http://127.0.0.1:9", *options)
     assert done.exit_code == 2, done.output
     assert problem in " ".join(done.output.replace("│", " ").split())
+
+
+def test_an_endpoint_that_does_not_answer_fails_the_test(tmp_path: Path) -> None:
+    done = load_test(
+        "http://127.0.0.1:9", "--clients", "2", "--requests", "4", "--adapters", "a", "--plot", str(tmp_path)
+    )
+    assert done.exit_code == 1, done.output
+    assert "4 × no connection" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["timeline.png"]
 
 
 def test_an_export_sends_nothing(tmp_path: Path) -> None:

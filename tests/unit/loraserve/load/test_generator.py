@@ -12,7 +12,7 @@ from benchmarks.null_endpoint import FAULTS, WRONG_ADAPTER, NullBehavior
 from loraserve.load.generator import Generator, Share
 from loraserve.load.result import LoadOutcome
 from loraserve.load.signing import RequestWriter
-from loraserve.load.timer import FileTimer, PollingTimer, Timer, now
+from loraserve.load.timer import DueTimer, FileTimer, PollingTimer, now
 from tests.unit.loraserve.load.generated_load import REGION, STREAM, WHOLE, job, null_server, send, workload
 
 
@@ -148,7 +148,7 @@ def test_shares_add_up() -> None:
 
 
 @pytest.mark.parametrize("alarm", [FileTimer(), PollingTimer()])
-async def test_a_timer_does_not_ring_early(alarm: Timer) -> None:
+async def test_a_timer_does_not_ring_early(alarm: DueTimer) -> None:
     with alarm:
         for wait_ns in (0, 1_000_000, 30_000_000, -5):
             instant = now() + wait_ns
@@ -157,7 +157,7 @@ async def test_a_timer_does_not_ring_early(alarm: Timer) -> None:
 
 
 async def test_the_null_endpoint_is_one_to_boto3() -> None:
-    """What the generator is measured with is held against AWS's own client."""
+    """The server that measures the generator is held against AWS's own client."""
     every = {"model-error": 3}
     position = FAULTS.index("model-error")
     async with null_server(NullBehavior(faults=every)) as url:

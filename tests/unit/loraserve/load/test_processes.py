@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -42,16 +41,40 @@ def test_processes_share_the_requests_and_their_results_are_merged() -> None:
     assert 0 <= found.began_ns + first.first_token_s * 1e9 - int(first.text.split()[0]) < 1e9
 
 
-def test_ctrl_c_returns_the_results_until_then() -> None:
-    requests = workload(1000, 20)
-    with null_endpoint("--fault", "no-answer=2") as url:
-        interrupt = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT))
-        interrupt.start()
-        found = run(job(url + WHOLE, requests), lambda _: None, KEYS)
+INTERRUPTED = """
+from botocore.credentials import Credentials
+from loraserve.load.processes import run
+from tests.unit.loraserve.load.generated_load import job, workload
+if __name__ == "__main__":
+    ended = []
+    def show(count):
+        if not ended:
+            print("begun", flush=True)
+        ended.append(count)
+    found = run(job("{url}", workload(1000, 20), cores=2), show, Credentials("a", "b"))
+    print(found.interrupted, 0 < len(found.results) < 1000, found.unfinished > 0)
+"""
 
-    assert found.interrupted
-    assert 0 < len(found.results) < 1000
-    assert found.unfinished > 0
+
+def test_ctrl_c_returns_the_results_until_then() -> None:
+    """A terminal sends it to every process, and `timeout` twice."""
+    with null_endpoint("--fault", "no-answer=2") as url:
+        script = INTERRUPTED.replace("{url}", url + WHOLE)
+        caller = subprocess.Popen(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert caller.stdout is not None
+        assert caller.stdout.readline() == "begun\n"
+        for _ in range(2):
+            os.killpg(caller.pid, signal.SIGINT)
+        out, errors = caller.communicate(timeout=20)
+
+    assert (out, errors) == ("True True True\n", "")
 
 
 def test_a_body_that_cannot_be_made_ends_the_run() -> None:
