@@ -152,7 +152,7 @@ def command(
     for per_second in rates_asked:
         drawn = source.at(per_second)
         if warm_up and clients is None and warm_up > drawn.workload.duration_s:
-            raise typer.BadParameter("no request is due after it: lower it", param_hint="--warm-up")
+            raise typer.BadParameter("no request is due after it: choose less", param_hint="--warm-up")
         job = LoadJob(
             target=endpoint_target(access.runtime, access.endpoint, stream=stream),
             workload=drawn.workload,
