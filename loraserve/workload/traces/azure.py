@@ -33,9 +33,9 @@ def _seconds(text: str, line: TraceLine) -> float:
     try:
         # Digits after the sixth, of the trace of 2023, are ignored.
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         raise line.damaged(f"{text!r} is no time stamp") from None
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 AZURE = TraceFormat("azure", lambda first: first == _HEADER, _read)

@@ -27,7 +27,7 @@ def _read(paths: Sequence[Path]) -> Workload:
     for path in paths:
         columns: list[str] | None = None
         for line in lines(path):
-            values = next(csv.reader([line.text]))
+            values = _values(line)
             if columns is None:
                 if not _recognizes(line.text):
                     raise line.damaged(f"not the columns {', '.join(_COLUMNS)}")
@@ -41,6 +41,13 @@ def _read(paths: Sequence[Path]) -> Workload:
             if answered:
                 requests.add(time_s, tokens(row["Request tokens"], line), answered, row["Model"] or None)
     return requests.workload()
+
+
+def _values(line: TraceLine) -> list[str]:
+    try:
+        return next(csv.reader([line.text]))
+    except csv.Error as error:
+        raise line.damaged(str(error)) from None
 
 
 def _seconds(text: str, line: TraceLine) -> float:

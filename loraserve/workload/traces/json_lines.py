@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from loraserve.workload.traces.trace_format import TraceLine
+
+#: Above every number of tokens, and every time in milliseconds.
+_BOUND = 1e15
 
 
 def json_object(line: TraceLine) -> dict[str, Any]:
@@ -34,13 +36,13 @@ def keys_of(first: str) -> frozenset[str]:
 
 
 def number_of(row: dict[str, Any], key: str, line: TraceLine) -> float:
-    """Return a field that is a finite number of at least 0.
+    """Return a field that is a number of at least 0.
 
     Raises:
         WorkloadError: it is missing or something else.
     """
     value = row.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _BOUND:
         raise line.damaged(f"`{key}` is no number of at least 0")
     return value
 

@@ -10,6 +10,7 @@ if it is there. A client takes the place of an adapter.
 from __future__ import annotations
 
 import json
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -28,9 +29,9 @@ WINDOW_S = 600
 _HIGHEST_RATE = 10_000
 #: Seed of the draws: a trace is a fixed sequence of requests.
 _SEED = 0
-_LINE = re.compile(r"(\d+),([\d.eE+-]+),([\d.eE+-]+|nan),(Gamma|Weibull|),([\d.eE+-]+),([\d.eE+-]+)")
+_LINE = re.compile(r"(\d{1,10}),([\d.eE+-]+),([\d.eE+-]+|nan),(Gamma|Weibull|),([\d.eE+-]+),([\d.eE+-]+)")
 #: An item of a distribution of lengths, `{tokens: probability, …}`, which is a text in the JSON document.
-_LENGTH = re.compile(r"(\d+): ([\d.eE+-]+)")
+_LENGTH = re.compile(r"\b(\d{1,9}): ([\d.eE+-]+)")
 _Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]
 
 
@@ -75,17 +76,21 @@ def _add_window(
         rate, shape = float(found[2]), float(found[5])
     except ValueError:
         raise line.damaged("a number is damaged") from None
-    if not rate <= _HIGHEST_RATE:
-        raise line.damaged(f"a rate above {_HIGHEST_RATE:,}/s")
+    if not 0 <= rate <= _HIGHEST_RATE:
+        raise line.damaged(f"a rate that is not from 0 to {_HIGHEST_RATE:,}/s")
     count = round(rate * WINDOW_S)
     if count == 0:
         return
-    if not pattern or shape <= 0:
+    if not pattern or not 0 < shape < math.inf:
         raise line.damaged("a rate without a distribution of the gaps")
     gaps = (
         random.gamma(shape, size=count + 1) if pattern == "Gamma" else random.weibull(shape, size=count + 1)
     )
-    times = start_s + np.cumsum(gaps)[:-1] * (WINDOW_S / np.sum(gaps))
+    with np.errstate(over="ignore"):
+        total = np.sum(gaps)
+    if not 0 < total < np.inf:
+        raise line.damaged(f"gaps cannot be drawn with the shape {shape:g}")
+    times = start_s + np.cumsum(gaps)[:-1] * (WINDOW_S / total)
     inputs = outputs = np.zeros(count)
     if table is not None and (row := bisect_right(table.starts_s, start_s) - 1) >= 0:
         inputs, outputs = table.inputs[row](random, count), table.outputs[row](random, count)
@@ -112,6 +117,8 @@ def _distribution(text: str) -> _Draw:
         return lambda random, count: np.zeros(count)
     lengths = np.array([int(length) for length, _ in items])
     edges = np.cumsum([float(probability) for _, probability in items])
+    if not 0 < edges[-1] < np.inf:
+        raise ValueError("no distribution")
     edges /= edges[-1]
     return lambda random, count: lengths[np.searchsorted(edges, random.random(count), side="right")]
 

@@ -1,4 +1,4 @@
-"""A workload cut and stretched."""
+"""The rate of a workload, and another one."""
 
 import numpy as np
 import pytest
@@ -21,8 +21,3 @@ def test_the_rate_is_of_the_gaps() -> None:
 def test_a_workload_without_gaps_has_no_rate(times: tuple[float, ...]) -> None:
     assert at(*times).rate == 0
     assert at(*times).at_rate(5).due_s.tolist() == list(times)
-
-
-def test_a_cut_ends_before_its_end() -> None:
-    cut = at(0, 1, 4).until(4)
-    assert len(cut) == len(cut.adapter) == len(cut.input_tokens) == len(cut.output_tokens) == 2

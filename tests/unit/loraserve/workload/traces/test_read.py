@@ -152,6 +152,20 @@ def test_a_load_test_is_a_trace_with_its_failed_requests(tmp_path: Path) -> None
     assert read(tmp_path, json.dumps(json.loads(load_test()), indent=2)).digest() == trace.digest()
 
 
+def test_counts_of_an_answer_that_are_none_are_unknown(tmp_path: Path) -> None:
+    answer = json.dumps({"usage": {"prompt_tokens": 2**40, "completion_tokens": "many"}})
+    trace = read(tmp_path, captured(1, {"inputs": "x"}, answer))
+    assert (trace.input_tokens.tolist(), trace.output_tokens.tolist()) == ([0], [0])
+
+
+def test_distributions_of_lengths_that_are_damaged_are_named(tmp_path: Path) -> None:
+    (tmp_path / "chunk-1-trace.csv").write_text("0,0.5,nan,Gamma,2.0,0.6\n")
+    lengths = {"0": {"input_tokens": "{20: 0.0}", "output_tokens": "{}"}}
+    (tmp_path / "chunk-1-dataset.json").write_text(json.dumps(lengths))
+    with pytest.raises(WorkloadError, match=r"chunk-1-dataset.json: .*download it again"):
+        read_trace(tmp_path)
+
+
 def test_requests_are_put_in_the_order_of_their_arrival(tmp_path: Path) -> None:
     trace = read(tmp_path, BURSTGPT + "9,s,1,M,1,1,2,L\n7,s,1,M,2,2,4,L\n")
     assert trace.due_s.tolist() == [0, 2]
@@ -169,6 +183,10 @@ CAPTURED = captured(1, {"inputs": "x"}, "{}") + "\n"
         (AZURE + "2023-11-16 18:15:46.68,374,-1\n", 2),
         (AZURE + "2023-11-16 18:15:46.68,374,4\n\nyesterday,374,4\n", 4),
         (AZURE + "2023-11-16 18:15:46.68,99999999999,4\n", 2),
+        (BURSTGPT + '1,"' + "s" * 200_000 + '",1,M,1,1,2,L\n', 2),
+        ("0,1.5,1.0,Gamma,1.0,0.6\n600,-1.5,1.0,Gamma,1.0,0.6\n", 2),
+        ("0,1.5,1.0,Gamma,1.0,0.6\n600,1.5,1.0,Gamma,1e-308,0.6\n", 2),
+        (MOONCAKE + MOONCAKE.replace("0", "9" * 400), 2),
         (BURSTGPT + "1,s,1,M,1,1,2,L\n1,s,1,M,1\n", 3),
         (BURSTGPT + "nan,s,1,M,1,1,2,L\n", 2),
         (BURSTGPT + "1,s,1,M,1,1.5,2,L\n", 2),
@@ -197,6 +215,8 @@ def test_a_damaged_line_is_named_by_file_and_number(tmp_path: Path, content: str
     [
         load_test(due_s=[0.0]),
         load_test(adapter=[0, 1]),
+        load_test(due_s=[0.0, float("nan")]),
+        load_test(output_tokens=[1, 2**40]),
         load_test(input_tokens=["x", 1]),
         load_test()[:-1],
         '{"format": "loraserve-load-test"}',
