@@ -75,11 +75,6 @@ def calibration_of(plan: MemoryPlan, log: EngineLog) -> Calibration:
     return Calibration(weights=weights, overhead=rest, graphs=log.graphs)
 
 
-def calibrated(plan: MemoryPlan, log: EngineLog) -> MemoryPlan:
-    """Return a plan with what a log of the same settings says in place of its estimates."""
-    return plan.corrected(calibration_of(plan, log))
-
-
 def _read(text: str, engine: str) -> EngineLog:
     lines = MEMORY[engine].log
     if lines.loaded_gib is not None and (starts := list(re.finditer(lines.loaded_gib, text))):

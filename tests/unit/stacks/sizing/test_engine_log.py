@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from stacks.sizing.demand import Demand
-from stacks.sizing.engine_log import EngineLog, calibrated, calibration_of, read_engine_log
+from stacks.sizing.engine_log import EngineLog, calibration_of, read_engine_log
 from stacks.sizing.engines.registry import MEMORY
 from stacks.sizing.gpu_memory import MemoryPlan, plan_of
 from stacks.sizing.instances import INSTANCE_TYPES
@@ -59,6 +59,10 @@ def planned(engine: str, slots: int = 8, **changes: object) -> MemoryPlan:
     found = plan_of(replace(demand, **changes))  # type: ignore[arg-type]
     assert found is not None
     return found
+
+
+def calibrated(plan: MemoryPlan, log: EngineLog) -> MemoryPlan:
+    return plan.corrected(calibration_of(plan, log))
 
 
 @pytest.mark.parametrize(
