@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke test test-images test-promotion check lock synth diff plan review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
+.PHONY: help setup demo up down invoke test test-images test-promotion check lock simulate synth diff plan review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ check: setup-check ## style, types, import contracts, requirements, Dockerfiles 
 
 lock: setup-check ## [ARGS=--upgrade]: resolve the requirements*.in files into the pinned requirements*.txt files
 	@$(VENV_PYTHON) -m loraserve.requirements lock $(ARGS)
+
+simulate: setup ## [ARGS='--stage prod --trace FILE']: simulate autoscaling policies; misses against cost
+	@$(VENV_PYTHON) -m loraserve simulate-autoscaling $(ARGS)
 
 synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or network
 	@$(VENV_PYTHON) -m loraserve synth $(STAGE)

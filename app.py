@@ -20,7 +20,7 @@ from stacks.typed_yaml import ConfigError  # noqa: E402
 
 
 def main() -> None:
-    """Synthesize and print the cost of each stage; an unusable file is reported in one line, exit code 2."""
+    """Synthesize, and print a line per stage; an unusable file is reported in one line, exit code 2."""
     app = cdk.App()
     only: str | None = app.node.try_get_context("stage")
     try:
@@ -36,7 +36,7 @@ def main() -> None:
     app.synth()
     write_facts({stage.node.id: stage.facts() for stage in stages}, Path(app.outdir))
     for stage in stages:
-        print(f"{stage.node.id}: {stage.cost}; {stage.quota}", file=sys.stderr)
+        print(f"{stage.node.id}: {stage.cost}; {stage.quota}; {stage.scaling}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ It is for this repository's Local stage and tests; docs/laptop-cloud.md says wha
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -29,6 +30,13 @@ def _mount(text: str) -> tuple[str, Path]:
     if not (inside.startswith("/") and equals and Path(path).exists()):
         raise argparse.ArgumentTypeError(f"{text!r} is not /path/in/the/container=<an existing path>")
     return inside, Path(path).resolve()
+
+
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not 0 < speed < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return speed
 
 
 def main() -> int:
@@ -62,12 +70,20 @@ def main() -> int:
         metavar="/IN/CONTAINER=PATH",
         help="a read-only mount of every container that runs from an image of ECR; may be repeated",
     )
+    parser.add_argument(
+        "--scaling-speed",
+        type=_speed,
+        default=1.0,
+        metavar="N",
+        help="let Application Auto Scaling's clock run N times as fast as time",
+    )
     arguments = parser.parse_args()
     options = ServerOptions(
         images=dict(arguments.image),
         enforce_iam=arguments.enforce_iam,
         pull_images=arguments.pull_images,
         mounts=dict(arguments.mount),
+        scaling_speed=arguments.scaling_speed,
     )
     try:
         run(arguments.port, arguments.state.resolve(), options)

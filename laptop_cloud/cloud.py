@@ -98,6 +98,7 @@ class LaptopCloud(Cloud):
         enforce_iam: bool = False,
         pull_images: bool = False,
         mounts: Mapping[str, Path] | None = None,
+        scaling_speed: float = 1.0,
     ) -> None:
         """Set up the cloud; entering the block starts it.
 
@@ -110,11 +111,16 @@ class LaptopCloud(Cloud):
             pull_images: pull the images of ECR and run them.
             mounts: read-only mounts of every container that runs from an image of ECR: path in the container,
                 path of this machine.
+            scaling_speed: speed of Application Auto Scaling's clock, above 0.
         """
         self._temporary = state is None
         super().__init__(port or 0, state or Path(tempfile.mkdtemp(prefix="laptop-cloud-")))
         self._options = ServerOptions(
-            images=images or {}, enforce_iam=enforce_iam, pull_images=pull_images, mounts=mounts or {}
+            images=images or {},
+            enforce_iam=enforce_iam,
+            pull_images=pull_images,
+            mounts=mounts or {},
+            scaling_speed=scaling_speed,
         )
         self._process: subprocess.Popen[bytes] | None = None
 

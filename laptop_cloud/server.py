@@ -13,6 +13,7 @@ import aiohttp
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from laptop_cloud.autoscaling.clock import ScalingClock
 from laptop_cloud.aws_isolation import clean_environment
 from laptop_cloud.cloudformation import install as cloudformation
 from laptop_cloud.containers.credentials import CredentialsEndpoint, RoleSessions
@@ -105,7 +106,7 @@ async def _serve(file: int, endpoint_url: str, state: Path, options: ServerOptio
             pull_images=options.pull_images,
             mounts=options.mounts,
         )
-        registry = ServiceRegistry(launcher, roles)
+        registry = ServiceRegistry(launcher, roles, ScalingClock(options.scaling_speed))
         cloudformation.install(registry, asyncio.get_running_loop())
         if options.enforce_iam:
             s3.install()

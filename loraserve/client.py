@@ -75,7 +75,7 @@ class EndpointClient:
             text=answer["generated_text"],
             tokens=answer["details"]["generated_tokens"],
             seconds=time.perf_counter() - started,
-            adapter=_adapter(response.get("CustomAttributes", "")),
+            adapter=answering_adapter(response.get("CustomAttributes", "")),
         )
 
     def stream(self, prompt: str, *, adapter: str | None = None, **parameters: Any) -> Iterator[str]:
@@ -95,8 +95,8 @@ class EndpointClient:
                 yield event["token"]["text"]
 
 
-def _adapter(attributes: str) -> str | None:
-    """Read the adapter from the attributes of an answer, `adapter=<name>@<revision>;request=<id>`."""
+def answering_adapter(attributes: str) -> str | None:
+    """Return the adapter in the attributes of an answer, `adapter=<name>@<revision>;request=<id>`."""
     return dict(part.partition("=")[::2] for part in attributes.split(";")).get("adapter")
 
 

@@ -175,7 +175,7 @@ def alarms_page() -> str:
     source = metrics_source(config, "<endpoint>")
     rows = [
         f"| `{alarm.name}`{' *rollback*' if alarm.rollback else ''} | {alarm.means} | {alarm.first} |"
-        for alarm in all_alarms(source, thresholds(config), seeder_worker_name="")
+        for alarm in all_alarms(source, thresholds(config, None), seeder_worker_name="")
     ]
     return _ALARMS_HEAD + "\n".join(rows) + "\n"
 

@@ -6,7 +6,7 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from stacks.config.checks import warnings
-from stacks.config.derived import cost_line, quota_line
+from stacks.config.derived import cost_line, quota_line, scaling_line
 from stacks.config.stage_config import LoadedStage
 from stacks.config.stage_target import STACK_PREFIX, STAGE_TAG
 from stacks.facts import StageFacts
@@ -48,7 +48,7 @@ class ServingStage(cdk.Stage):
         serving = create_serving(
             self, stage, store=store, network=network, rollback_alarms=observability.rollback_alarm_names
         )
-        scaling = create_scaling(self, config, endpoint_name=endpoint_name)
+        scaling = create_scaling(self, stage, endpoint_name=endpoint_name)
 
         # SageMaker needs a mounted model in the bucket when it creates the endpoint, and the alarms that roll
         # back an update when it starts the update.
@@ -69,6 +69,8 @@ class ServingStage(cdk.Stage):
         """Monthly cost, in a line; also an output of the serving stack."""
         self.quota = quota_line(config)
         """Instance quota that an update needs, in a line."""
+        self.scaling = scaling_line(stage)
+        """Target of autoscaling, in a line."""
         cdk.CfnOutput(serving, "MonthlyCost", value=self.cost)
         cdk.CfnOutput(serving, "InstanceQuota", value=self.quota)
         self._stage = stage

@@ -7,6 +7,7 @@ the configuration.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import aws_cdk as cdk
 from constructs import Construct
@@ -25,6 +26,7 @@ from stacks.adapter_store.seeder_function import AdapterSources
 from stacks.config.derived import environment, inference_ami, monthly_cost, rollout_plan
 from stacks.config.local_adapters import stage_rules
 from stacks.config.local_model import LocalModel
+from stacks.config.scaling_target import scaling_target
 from stacks.config.stage_config import LoadedStage, StageConfig
 from stacks.network.network_stack import AllowedResources, ExistingVpc, NetworkStack, NewVpc
 from stacks.observability.alarm import Thresholds
@@ -125,7 +127,7 @@ def create_observability(
         scope,
         "Observability",
         source=metrics_source(config, endpoint_name),
-        thresholds=thresholds(config),
+        thresholds=thresholds(config, stage.local_model),
         seeder=SeederNames(worker=store.worker.function_name, log_group=store.worker_logs.log_group_name),
         notification=Notification(topic_arn=options.alarm_topic, emails=options.alarm_emails),
         dashboard=DashboardOptions(price_per_hour=None if cost is None else cost.instance_hour)
@@ -179,9 +181,9 @@ def create_serving(
     )
 
 
-def create_scaling(scope: Construct, config: StageConfig, *, endpoint_name: str) -> ScalingStack:
+def create_scaling(scope: Construct, stage: LoadedStage, *, endpoint_name: str) -> ScalingStack:
     """Create autoscaling, or the stack that removes an earlier one."""
-    options = config.autoscaling
+    config, options = stage.config, stage.config.autoscaling
     return ScalingStack(
         scope,
         "Scaling",
@@ -189,7 +191,7 @@ def create_scaling(scope: Construct, config: StageConfig, *, endpoint_name: str)
         variant=VARIANT,
         tracking=TargetTracking(
             metric=options.metric,
-            target=options.target,
+            target=scaling_target(config, stage.local_model).value,
             scale_out_cooldown_seconds=options.scale_out_cooldown_seconds,
             scale_in_cooldown_seconds=options.scale_in_cooldown_seconds,
         )
@@ -221,10 +223,10 @@ def metrics_source(config: StageConfig, endpoint_name: str) -> Source:
     )
 
 
-def thresholds(config: StageConfig) -> Thresholds:
-    """Collect the stage's alarm thresholds from its sections."""
+def thresholds(config: StageConfig, model: Path | None) -> Thresholds:
+    """Collect the stage's alarm thresholds from its sections; `model` is the directory of a local model."""
     return Thresholds(
-        target_concurrent_requests=_target_concurrency(config),
+        target_concurrent_requests=_target_concurrency(config, model),
         max_instances=config.autoscaling.max_instances,
         error_percent=config.observability.error_percent,
         gpu_memory_percent=config.observability.gpu_memory_percent,
@@ -236,10 +238,10 @@ def _env(config: StageConfig) -> cdk.Environment:
     return cdk.Environment(account=config.account, region=config.region)
 
 
-def _target_concurrency(config: StageConfig) -> float:
+def _target_concurrency(config: StageConfig, model: Path | None) -> float:
     """Concurrent requests per instance that autoscaling aims at; without it, the engine's maximum."""
     if config.autoscaling.enabled and config.autoscaling.metric == "concurrent_requests":
-        return config.autoscaling.target
+        return scaling_target(config, model).value
     return config.engine.max_concurrent_requests
 
 

@@ -175,9 +175,10 @@ class Runtime:
             raise ServiceError(
                 "ServiceUnavailable", f"Endpoint {call.endpoint} has no healthy instance.", 503
             )
-        metrics = self._registry.of(call.account).metrics
+        services = self._registry.of(call.account)
+        metrics = services.metrics
         request = TimedRequest(member.instance, arrived)
-        with member.request():
+        with member.request(), services.load.request(endpoint.name, endpoint.instances):
             metrics.began(endpoint.name, member)
             try:
                 yield request

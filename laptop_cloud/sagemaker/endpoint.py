@@ -63,6 +63,11 @@ class Endpoint:
         """The configuration in force; an update's replaces it when the deployment is complete."""
         return self.fleet.config
 
+    @property
+    def instances(self) -> int:
+        """The number of instances in service, those of an update's new fleet included."""
+        return sum(len(fleet.healthy) for fleet in self._fleets())
+
     def fleet_of(self, config: Params, model: Params) -> Fleet:
         """Return a fleet of this endpoint without instances."""
         variant = config["ProductionVariants"][0]

@@ -21,6 +21,8 @@ COMMANDS = (
     "up",
     "down",
     "invoke",
+    "simulate_autoscaling",
+    "load_test",
     "synth",
     "diff",
     "plan",
@@ -68,7 +70,7 @@ app = typer.Typer(
     help="""Serve many LoRA adapters from one SageMaker endpoint.
 
     Exit codes: 0 success; 1 an error or a failed check; 2 an unusable argument, stage file or manifest; \
-3 findings of a review; 130 Ctrl-C.
+3 findings of a review, an invalid load test; 130 Ctrl-C.
 
     Example: python -m loraserve invoke --adapter otter '[INST] … [/INST]'""",
     no_args_is_help=True,

@@ -61,12 +61,14 @@ def is_of(answered_by: str | None, asked: str | None) -> bool:
     return asked in (answered_by, answered_by.rpartition("@")[0])
 
 
-def indistinguishable(answers: Mapping[str, str], base: str) -> list[str]:
+def indistinguishable(answers: Mapping[str, str], base: str | None) -> list[str]:
     """Return the adapters whose answer to a prompt is the base model's, both without sampling.
 
     Such an adapter may be an empty one, one that the engine did not apply, or one that this prompt does not
-    need: a warning, not an error.
+    need: a warning, not an error. Without the base model's answer nothing is known of them.
     """
+    if base is None:
+        return []
     return sorted(name for name, text in answers.items() if text.strip() == base.strip())
 
 

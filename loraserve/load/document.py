@@ -112,7 +112,7 @@ def read_document(path: Path) -> dict[str, Any]:
         raise LoadDocumentError(f"{path}: is no document of a load test: name a file that --json wrote")
     if document.get("version") != VERSION:
         raise LoadDocumentError(
-            f"{path}: has version {document.get('version')} of the format, and this is for {VERSION}: run the "
+            f"{path}: has version {document.get('version')} of the format, not {VERSION}: run the "
             "load test again"
         )
     columns = document.get("requests")

@@ -44,13 +44,13 @@ class Health:
             )
         if self.cpu_share > MAX_CPU_SHARE:
             found.append(
-                f"the generator computed for {self.cpu_share:.0%} of the time, the limit is {MAX_CPU_SHARE:.0%}; "
-                "lower the rate, or raise --cores"
+                f"the generator computed for {self.cpu_share:.0%} of the time, the limit is "
+                f"{MAX_CPU_SHARE:.0%}; lower the rate, or raise --cores"
             )
         if self.withheld:
             found.append(
-                f"{self.withheld} requests were withheld, because --max-in-flight were in flight: the load was lower "
-                "than asked; raise --max-in-flight, or lower the rate"
+                f"{self.withheld} requests were withheld, because --max-in-flight were in flight: the load "
+                "was lower than asked; raise --max-in-flight, or lower the rate"
             )
         return tuple(found)
 

@@ -10,8 +10,8 @@ from loraserve.load.health import Health
 from loraserve.load.result import RequestResult
 from loraserve.workload.workload import Workload
 
-#: Returns the body of the request with this index of the workload. It is sent to the generator's processes, so
-#: it can be pickled: a function of a module, or an instance of a class that has `__call__`.
+#: Returns the body of the request with this index of the workload. It is sent to the generator's processes:
+#: it is picklable, such as a function of a module, or an instance of a class that has `__call__`.
 BodyBuilder = Callable[[int], bytes]
 
 
@@ -22,7 +22,7 @@ class Target:
     url: str
     """With scheme, host and path, which is sent as it is written here."""
     region: str | None = None
-    """Region that requests are signed for; None for a server that wants no signature (a container, an engine)."""
+    """Region that requests are signed for; None for a server without signatures (a container, an engine)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,8 @@ class LoadJob:
     """The requests of one run, and their timing.
 
     open: request n is sent at `workload.due_s[n]`, even if earlier ones have no answer yet;
-    closed: each of `clients` sends its next request when it has the answer to the previous one, so that a slow
-    endpoint is asked less: the requests that would have waited are not seen.
+    closed: each of `clients` sends its next request when it has the answer to the previous one, so that a
+    slow endpoint is asked less: the requests that would have waited are not seen.
     """
 
     target: Target

@@ -17,7 +17,7 @@ class LoadOutcome(Enum):
     VALIDATION_ERROR = "validation error"
     """SageMaker refused the request: no such endpoint, a wrong signature, a body too large."""
     SERVICE_ERROR = "service error"
-    """SageMaker failed, not the container: InternalFailure, ServiceUnavailable, InternalDependencyException."""
+    """SageMaker failed, not the container: InternalFailure, ServiceUnavailable."""
     STREAM_ERROR = "error in the stream"
     """An error event: ModelStreamError, InternalStreamFailure, or an error of the container."""
     CUT = "stream cut off"

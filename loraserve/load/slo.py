@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -65,3 +66,15 @@ def parse_slo(text: str) -> LatencySlo:
             raise SloError(f"--slo: {part!r}: write a time above 0")
         bounds[match["key"]] = seconds
     return LatencySlo(ttft_s=bounds.get("ttft"), itl_s=bounds.get("itl"), e2e_s=bounds.get("e2e"))
+
+
+def parse_fail_under(text: str) -> float:
+    """Return the least goodput of `goodput=0.99`, 0 to 1; raises `SloError`."""
+    name, _, value = text.partition("=")
+    try:
+        share = float(value)
+    except ValueError:
+        share = math.nan
+    if name.strip() != "goodput" or not 0 <= share <= 1:
+        raise SloError(f"--fail-under: {text!r}: write goodput=0.99, a share of 0 to 1")
+    return share

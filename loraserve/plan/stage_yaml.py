@@ -14,7 +14,7 @@ from stacks.sizing.demand import Demand
 
 
 def stage_yaml(question: Question, demand: Demand) -> str:
-    """Return the keys `engine` and `endpoint` of a stage file, without keys that have their default."""
+    """Return the keys `engine`, `endpoint` and `autoscaling` of a stage file, without those at their default."""
     longest = math.ceil(question.traffic.output_tokens)
     settings: dict[str, Any] = {
         "max_input_tokens": demand.max_input_tokens,
@@ -39,6 +39,13 @@ def stage_yaml(question: Question, demand: Demand) -> str:
     document: dict[str, Any] = {"engine": engine}
     if demand.instance.name != Endpoint.model_fields["instance_type"].default:
         document["endpoint"] = {"instance_type": demand.instance.name}
+    # The target of autoscaling is derived from them at synth.
+    document["autoscaling"] = {
+        "typical_input_tokens": math.ceil(question.traffic.input_tokens),
+        "typical_output_tokens": longest,
+    }
+    if question.slo.e2e_s is not None:
+        document["autoscaling"]["slo_seconds"] = question.slo.e2e_s
     return str(yaml.safe_dump(document, sort_keys=False))
 
 

@@ -58,6 +58,11 @@ def draw_workload(
     )
 
 
+def numbered(count: int) -> tuple[str, ...]:
+    """Return names for the adapters of generated traffic: `adapter-1` and so on."""
+    return tuple(f"adapter-{number}" for number in range(1, count + 1))
+
+
 def draw_adapters(
     random: np.random.Generator, shares: Sequence[float], base_share: float, count: int
 ) -> NDArray[np.int32]:
@@ -67,7 +72,8 @@ def draw_adapters(
     edges = np.cumsum(shares)
     # Division by the sum: rounding must not leave draws above the last edge.
     drawn = np.searchsorted(edges / edges[-1], random.random(count), side="right").astype(np.int32)
-    drawn[random.random(count) < base_share] = BASE
+    if base_share:
+        drawn[random.random(count) < base_share] = BASE
     return drawn
 
 

@@ -235,6 +235,16 @@ def _scaling(config: StageConfig) -> Iterator[str]:
         )
     if not scaling.enabled and scaling.schedules:
         yield "autoscaling.schedules: they need autoscaling.enabled: true: write that, or leave them out"
+    typical, most = (
+        scaling.typical_input_tokens + scaling.typical_output_tokens,
+        config.engine.max_total_tokens,
+    )
+    if scaling.enabled and scaling.target is None and typical > most:
+        yield (
+            f"autoscaling.typical_output_tokens: a typical request of {scaling.typical_input_tokens} + "
+            f"{scaling.typical_output_tokens} tokens is longer than engine.max_total_tokens, "
+            f"{config.engine.max_total_tokens}: write shorter lengths, or autoscaling.target"
+        )
     expected = config.cost.expected_instances
     if expected is not None and not fewest_instances(config) <= expected <= most_instances(config):
         yield (

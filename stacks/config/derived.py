@@ -5,6 +5,7 @@ from __future__ import annotations
 from container.gateway.telemetry.names import ADAPTER_METRICS, INSTANCE_METRICS
 from stacks.config.container_environment import container_environment
 from stacks.config.rollout_plan import RolloutPlan, resolved
+from stacks.config.scaling_target import scaling_target
 from stacks.config.stage_config import LoadedStage, StageConfig
 from stacks.observability.log_metrics import ENDPOINT_PATTERNS, SEEDER_PATTERNS
 from stacks.sizing.cost_estimate import BilledUsage, Estimate, estimate
@@ -124,3 +125,10 @@ def quota_line(config: StageConfig) -> str:
         f"an update ({plan.strategy.replace('_', ' ')}) of {most} × {config.endpoint.instance_type} needs a "
         f"quota of {plan.quota(most)}"
     )
+
+
+def scaling_line(stage: LoadedStage) -> str:
+    """Make a line with the target of autoscaling and its basis."""
+    if not stage.config.autoscaling.enabled:
+        return "does not scale"
+    return scaling_target(stage.config, stage.local_model).basis

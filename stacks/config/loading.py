@@ -1,7 +1,8 @@
 """Loading of a stage file with its manifest, local adapters and local base model.
 
 Every rule that can be checked at synth is checked here: those of a section by its model, those between
-sections by `stacks.config.checks`, the GPU memory by `stacks.config.memory_check`. An error is one line with
+sections by `stacks.config.checks`, the GPU memory by `stacks.config.memory_check`,
+autoscaling's target by `stacks.config.scaling_target`. An error is one line with
 file, key, value and remedy.
 """
 
@@ -19,6 +20,7 @@ from stacks.config.local_model import LocalModel
 from stacks.config.manifest import Manifest
 from stacks.config.memory_check import memory_refusal
 from stacks.config.promotion_order import chained
+from stacks.config.scaling_target import target_refusal
 from stacks.config.stage_config import LoadedStage, StageConfig
 from stacks.config.stage_target import STAGE_NAME
 from stacks.typed_yaml import ConfigError, read
@@ -71,8 +73,9 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
         raise ConfigError(f"{manifest_path}: {error}") from error
     except InvalidBaseModel as error:
         raise ConfigError(f"{path}: base_model.path: {error}") from error
-    if (refusal := memory_refusal(config, stage.local_model)) is not None:
-        raise ConfigError(f"{path}: {refusal}")
+    computed = (refusal(config, stage.local_model) for refusal in (memory_refusal, target_refusal))
+    for problem in filter(None, computed):
+        raise ConfigError(f"{path}: {problem}")
     return stage
 
 

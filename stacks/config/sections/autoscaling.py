@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Literal
@@ -10,41 +9,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from adapters.closest import closest
+from autoscaling.cron import parse_cron
 from stacks.typed_yaml import Strict, shaped
 from stacks.wording import stated
 
-#: Application Auto Scaling's cron has six fields, the last one the year.
-_CRON = re.compile(r"cron\((\S+ ){5}\S+\)")
-_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC"
-_DAYS = "SUN MON TUE WED THU FRI SAT"
-#: Name, first and last number, names of the numbers, and further values of each field (Application Auto
-#: Scaling's user guide, "Schedule recurring scaling actions using cron expressions").
-_FIELDS = (
-    ("minute", 0, 59, "", r"(?!)"),
-    ("hour", 0, 23, "", r"(?!)"),
-    ("day of month", 1, 31, "", r"\?|L|LW|\d+W"),
-    ("month", 1, 12, _MONTHS, r"(?!)"),
-    ("day of week", 1, 7, _DAYS, r"\?|L|(\w+)L|(\w+)#[1-5]"),
-    ("year", 1970, 2199, "", r"(?!)"),
-)
-
 
 def _cron(value: str) -> str:
-    if _CRON.fullmatch(value) is None:
-        raise ValueError("write six fields, e.g. cron(0 7 ? * MON-FRI *)")
-    parts = value.removeprefix("cron(").removesuffix(")").split(" ")
-    for part, (name, first, last, names, further) in zip(parts, _FIELDS, strict=True):
-        numbers = {str(number) for number in range(first, last + 1)} | set(names.split())
-        for item in part.split(","):
-            bounds, _, step = item.partition("/")
-            known = bounds == "*" or all(bound in numbers for bound in bounds.split("-", 1))
-            if not (known and (not step or step.isdecimal())) and re.fullmatch(further, item) is None:
-                raise ValueError(f"{item!r} is no {name}, which has the numbers {first} to {last}")
-    days_of_month, days_of_week = parts[2:5:2]
-    if (days_of_month == "?") == (days_of_week == "?"):
-        raise ValueError(
-            "exactly one of day of month (third field) and day of week (fifth) must be ?: change one"
-        )
+    parse_cron(value)
     return value
 
 
@@ -98,9 +69,17 @@ class Autoscaling(Strict):
     metric: Literal["concurrent_requests", "invocations_per_instance"] = "concurrent_requests"
     """Tracked metric: requests in flight, counted until their last token and reported every 10 s; or requests
     per minute, which is imprecise where one request costs a hundred times another."""
-    target: float = Field(5, gt=0)
-    """Target value of the metric, per instance. 5 in flight is AWS's example; set it to about 0.7 of the
-    capacity found in a load test."""
+    target: Annotated[float, Field(gt=0)] | None = None
+    """Target value of the metric, per instance. By default it is derived at synth, which prints it: 0.4 times
+    the requests in flight that one instance is computed to answer within `slo_seconds`, 0.6 times with at
+    least two instances; for `invocations_per_instance` the requests per minute at that load."""
+    slo_seconds: Annotated[float, Field(gt=0)] | None = None
+    """Seconds within which a typical request is answered; the target is derived from it. By default twice the
+    seconds that a request takes if it is alone on its instance."""
+    typical_input_tokens: int = Field(60, ge=1)
+    """Input tokens of a typical request."""
+    typical_output_tokens: int = Field(64, ge=1)
+    """Output tokens of a typical request. The two defaults are the requests of the article in README.md."""
     min_instances: int = Field(1, ge=1)
     """Minimum number of instances."""
     max_instances: int = Field(2, ge=1)

@@ -1,4 +1,4 @@
-"""Application Auto Scaling: validated and stored, through boto3."""
+"""Application Auto Scaling's control plane, through boto3."""
 
 from __future__ import annotations
 
@@ -124,6 +124,62 @@ def test_a_policys_metric_goes_with_a_variant(scaling: Any, target: Any) -> None
             PolicyType="TargetTrackingScaling",
             TargetTrackingScalingPolicyConfiguration={**TRACKING, **metric},
         )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "no policies of PolicyType StepScaling"),
+        ({"PolicyType": "TargetTrackingScaling"}, "needs TargetTrackingScalingPolicyConfiguration"),
+        (
+            {
+                "PolicyType": "TargetTrackingScaling",
+                "TargetTrackingScalingPolicyConfiguration": {
+                    "TargetValue": 1.0,
+                    "CustomizedMetricSpecification": {"MetricName": "x"},
+                },
+            },
+            "does not emulate CustomizedMetricSpecification",
+        ),
+    ],
+)
+def test_a_policy_that_is_not_carried_out_is_refused(
+    scaling: Any, target: Any, given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ClientError, match=message):
+        scaling.put_scaling_policy(**target, PolicyName="other", **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"Schedule": "rate(5 minutes)"}, "whose Schedule is cron"),
+        ({"Schedule": "cron(0 25 * * ? *)"}, "mornings: '25' is no hour"),
+        ({"Schedule": "cron(0 7 * * ? *)", "Timezone": "Europe/Berln"}, "mornings: .*Europe/Berln"),
+        ({"Schedule": "cron(0 7 * * ? *)", "StartTime": 0}, "does not emulate StartTime"),
+    ],
+)
+def test_a_schedule_that_is_not_carried_out_is_refused(
+    scaling: Any, target: Any, given: dict[str, Any], message: str
+) -> None:
+    action = {"MinCapacity": 1, "MaxCapacity": 2}
+    with pytest.raises(ClientError, match=message):
+        scaling.put_scheduled_action(
+            **target, ScheduledActionName="mornings", ScalableTargetAction=action, **given
+        )
+
+
+def test_a_policy_names_its_two_alarms(scaling: Any, target: Any) -> None:
+    named = {**target, "PolicyName": "alarms"}
+    answer = scaling.put_scaling_policy(
+        **named, PolicyType="TargetTrackingScaling", TargetTrackingScalingPolicyConfiguration=TRACKING
+    )
+    prefix = f"TargetTracking-{target['ResourceId']}-Alarm"
+    high, low = (alarm["AlarmName"] for alarm in answer["Alarms"])
+    assert high.startswith(f"{prefix}High-")
+    assert low.startswith(f"{prefix}Low-")
+    [policy] = scaling.describe_scaling_policies(**target)["ScalingPolicies"]
+    assert policy["Alarms"] == answer["Alarms"]
 
 
 def test_policies_and_schedules_go_with_their_target(scaling: Any, endpoint: str) -> None:

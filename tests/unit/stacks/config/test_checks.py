@@ -69,7 +69,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         r"engine.quantize: '': leave it out, or give one that LoRAX knows: awq, eetq",
     ),
     "a quantization that vLLM knows": (
-        {"engine": {"name": "vllm", "max_active_adapters": 8, "quantize": "torchao"}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "quantize": "torchao"}, "autoscaling": {"target": 5}},
         {"engine": {"name": "vllm", "max_active_adapters": 8, "quantize": "hqq-4bit"}},
         r"engine.quantize: 'hqq-4bit': leave it out, or give one that vLLM knows: awq, auto_awq",
     ),
@@ -134,7 +134,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         r"engine: adapter_memory_fraction has no effect with name: vllm, leave it out: ",
     ),
     "a name of the base model": (
-        {"base_model": {"name": "acme/model"}},
+        {"base_model": {"name": "acme/model"}, "autoscaling": {"target": 5}},
         {"base_model": {"name": ""}},
         r"base_model.name: '': give the name of the base model",
     ),
@@ -338,6 +338,26 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"endpoint": {"instance_count": 3}},
         r"endpoint.instance_count: 3 is outside of autoscaling's limits, 1 to 2",
     ),
+    "a request that is answered in time": (
+        {"autoscaling": {"slo_seconds": 4}},
+        {"autoscaling": {"slo_seconds": 2}},
+        r"autoscaling.slo_seconds: 2: a single request of 60 \+ 64 tokens takes about 2.\d s on ml.g5.xlarge \(computed\): write more",
+    ),
+    "no target is needed without the time": (
+        {"autoscaling": {"slo_seconds": 1, "target": 8}},
+        {"autoscaling": {"slo_seconds": 1, "target": 0}},
+        r"autoscaling.target: 0: write a number above 0",
+    ),
+    "typical lengths within the engine's": (
+        {"autoscaling": {"typical_input_tokens": 3500, "typical_output_tokens": 500}},
+        {"autoscaling": {"typical_input_tokens": 4000, "typical_output_tokens": 500}},
+        r"autoscaling.typical_output_tokens: a typical request of 4000 \+ 500 tokens is longer than engine.max_total_tokens, 4096: write",
+    ),
+    "a target for a model of unknown size": (
+        {"base_model": {"name": "acme/model"}, "autoscaling": {"enabled": False}},
+        {"base_model": {"name": "acme/model"}},
+        r"autoscaling.target: it cannot be derived for acme/model, because its size, .* is not known: write autoscaling.target",
+    ),
     "no instance is no fleet": (
         {"autoscaling": {"min_instances": 1}},
         {"autoscaling": {"min_instances": 0}},
@@ -369,7 +389,7 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         r"'13' is no month, which has the numbers 1 to 12",
     ),
     "an id of the Hub": (
-        {"base_model": {"name": "acme/model.v1"}},
+        {"base_model": {"name": "acme/model.v1"}, "autoscaling": {"target": 5}},
         {"base_model": {"name": "https://huggingface.co/acme/model"}},
         r"base_model: name: 'https://huggingface.co/acme/model' is no id of the Hub: write organization/model",
     ),

@@ -25,7 +25,10 @@ base_model: {name: tiny-mistral, path: model}
 adapters: adapters.yaml
 """
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 59408\n"
-HUB = "base_model: {name: tiny-mistral, revision: 9ab9e76e2b09f9f29ea2d56aa5bd139e4445c59e}\nadapters: adapters.yaml\n"
+HUB = (
+    "base_model: {name: tiny-mistral, revision: 9ab9e76e2b09f9f29ea2d56aa5bd139e4445c59e}\n"
+    "adapters: adapters.yaml\nautoscaling: {target: 5}\n"
+)
 
 
 @pytest.fixture
@@ -101,6 +104,7 @@ def test_a_base_model_that_cannot_be_read_is_told_with_stage(stage: Path) -> Non
 def test_without_local_adapters_the_base_model_is_not_read(stage: Path) -> None:
     (stage.parent / "model" / "model.safetensors").write_bytes(b"")
     (stage.parent / "adapters.yaml").write_text("adapters:\n  - {name: a, source: 's3://bucket/a/'}\n")
+    stage.write_text(f"{STAGE}autoscaling: {{target: 5}}\n")  # none is derived without the model's size
     load_stage(stage)
 
 

@@ -1,0 +1,1 @@
+"""Application Auto Scaling: its control plane, and the loop that carries its policies and schedules out."""

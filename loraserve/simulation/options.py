@@ -1,0 +1,145 @@
+"""Texts of `simulate-autoscaling`'s options."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, get_args
+
+from loraserve.load.slo import parse_slo
+from loraserve.simulation.comparison import Mode, choose_mode
+from loraserve.simulation.errors import SimulationError
+from loraserve.simulation.policies import DEFAULT_NAME, default_policy, policy_of, read_policy
+from loraserve.simulation.result import InstancePrice
+from loraserve.simulation.scaling_candidate import ScalingCandidate
+from loraserve.simulation.scenario import Scenario
+from loraserve.simulation.simulated_traffic import SimulatedTraffic
+from stacks.config.stage_config import LoadedStage
+from stacks.sizing.cost_estimate import load_prices
+
+#: Limits without a stage; 40 instances carry all that the examples of docs/autoscaling.md ask for.
+DEFAULT_LIMITS: Final = (1, 40)
+#: Instance and region of the price without a stage: the AWS blog post's (README.md).
+DEFAULT_INSTANCE: Final = "ml.g5.xlarge"
+DEFAULT_REGION: Final = "us-east-1"
+#: Modes of a simulation.
+MODES: Final[tuple[Mode, ...]] = get_args(Mode)
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """Return the numbers of `5,10,20`.
+
+    Raises:
+        SimulationError: it is another text, or a number is not above 0.
+    """
+    if re.fullmatch(r"\d+(\.\d+)?(,\d+(\.\d+)?)*", text) is None:
+        raise SimulationError(f"{option} {text!r}: give numbers, e.g. 5,10,20")
+    found = [float(number) for number in text.split(",")]
+    if 0 in found:
+        raise SimulationError(f"{option} {text!r}: give numbers above 0")
+    return found
+
+
+def cooldowns(option: str, text: str) -> list[float]:
+    """Return the seconds of `60,300`; 0 is no cooldown.
+
+    Raises:
+        SimulationError: it is another text.
+    """
+    if re.fullmatch(r"\d+(,\d+)*", text) is None:
+        raise SimulationError(f"{option} {text!r}: give whole seconds, e.g. 60,300")
+    return [float(number) for number in text.split(",")]
+
+
+def duration_s(option: str, text: str) -> float:
+    """Return the seconds of `90s`, `20m` or `1h`.
+
+    Raises:
+        SimulationError: it is another text.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if match is None:
+        raise SimulationError(f"{option} {text!r}: give a time, e.g. 20m or 90s")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def slo_s(text: str) -> float:
+    """Return the bound of the whole answer in `e2e=4s`.
+
+    Raises:
+        SloError: it is no SLO.
+        SimulationError: it has another bound, or none: the simulator knows the latency of whole answers.
+    """
+    slo = parse_slo(text)
+    if slo.e2e_s is None or slo.ttft_s is not None or slo.itl_s is not None:
+        raise SimulationError(f"--slo {text!r}: whole answers are simulated; give their bound, e.g. e2e=4s")
+    return slo.e2e_s
+
+
+def mode_of(text: str, traffic: SimulatedTraffic, policies: int) -> Mode:
+    """Return the mode of that name; of any other, such as `auto`, the one that suits the traffic."""
+    return next((mode for mode in MODES if mode == text), choose_mode(traffic, policies))
+
+
+def limits_of(stage: LoadedStage | None, least: int | None, most: int | None) -> tuple[int, int]:
+    """Return the fewest and most instances: of the options, the stage, or `DEFAULT_LIMITS`.
+
+    Raises:
+        SimulationError: the fewest are more than the most.
+    """
+    low, high = DEFAULT_LIMITS
+    if stage is not None:
+        low, high = stage.config.autoscaling.min_instances, stage.config.autoscaling.max_instances
+    low, high = low if least is None else least, high if most is None else most
+    if low > high:
+        raise SimulationError(f"--min {low} is above --max {high}: give a larger --max")
+    return low, high
+
+
+def named_policies(
+    text: str, stage: LoadedStage | None, limits: tuple[int, int], cooldowns_s: tuple[float, float]
+) -> list[ScalingCandidate]:
+    """Return the policies of `default,stage,FILE`; the default has these limits and cooldowns.
+
+    Raises:
+        SimulationError: a policy that there is not.
+        ConfigError: a file with another content.
+    """
+    found = []
+    for name in text.split(","):
+        if name == DEFAULT_NAME:
+            found.append(default_policy(limits, cooldowns_s))
+        elif name == "stage":
+            if stage is None:
+                raise SimulationError("policy stage: give the stage, e.g. --stage prod")
+            section = stage.config.autoscaling
+            found.append(policy_of(f"stage {stage.name}", section, section.target))
+        else:
+            found.append(read_policy(Path(name)))
+    return found
+
+
+def price_of(
+    stage: LoadedStage | None, instance_type: str | None, region: str | None
+) -> InstancePrice | None:
+    """Return the price of an instance; None if prices.yaml does not have it."""
+    if stage is not None:
+        instance_type = instance_type or stage.config.endpoint.instance_type
+        region = region or stage.config.region
+    instance_type, region = instance_type or DEFAULT_INSTANCE, region or DEFAULT_REGION
+    prices = load_prices()
+    known = prices.regions.get(region)
+    hour_usd = None if known is None else known.instance_hour.get(instance_type)
+    if hour_usd is None:
+        return None
+    return InstancePrice(instance_type=instance_type, region=region, hour_usd=hour_usd, date=prices.date)
+
+
+def check_warm_up(scenario: Scenario) -> None:
+    """Raise `SimulationError` if nothing is left after the warm-up."""
+    if scenario.warm_up_s >= scenario.duration_s:
+        raise SimulationError(
+            f"--warm-up of {scenario.warm_up_s:g} s, and the trace has {scenario.duration_s:g} s: give a "
+            "shorter one, e.g. 0s"
+        )

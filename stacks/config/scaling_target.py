@@ -1,0 +1,137 @@
+"""The target of a stage's autoscaling: the one in its file, or one derived from GPU, model and SLO.
+
+The largest number of requests in flight that one instance answers within the SLO is computed from the memory
+plan and the time of a step. The target is a share of it: an alarm takes about a minute, and a new instance
+minutes to start, while the others take the load; where at least two run, each takes less. The shares are from
+simulations of public traces, with instances that start in 330 s: as many answers missed the SLO as at a
+target of 5, for a third of the cost (docs/autoscaling.md).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stacks.config.memory_check import demand_of
+from stacks.config.stage_config import StageConfig
+from stacks.sizing.gpu_memory import plan_of
+from stacks.sizing.popularity import uniform
+from stacks.sizing.throughput import (
+    StepWork,
+    Traffic,
+    batch_limits,
+    binding,
+    latency_s,
+    slo_concurrency,
+    step_work,
+)
+
+#: The SLO of a stage that has none: this many times the seconds of a request that is alone on its instance.
+SLO_FACTOR: Final = 2.0
+#: Target as a share of the requests in flight that one instance answers within the SLO.
+ALONE: Final = 0.4
+#: The same where at least two instances always run.
+TOGETHER: Final = 0.6
+_REMEDY = "write autoscaling.target, about 0.4 times the requests in flight that one instance answers in time"
+
+
+@dataclass(frozen=True)
+class ScalingTarget:
+    """Value of the tracked metric per instance."""
+
+    value: float
+    basis: str
+    """The words for a report: where the value is from."""
+
+
+class TargetNotDerived(ValueError):
+    """A stage without a target, for which none can be derived; the message says what to write."""
+
+
+def target_refusal(config: StageConfig, model: Path | None) -> str | None:
+    """Return why a stage that scales has no target, and what to write; None if it has one."""
+    if not config.autoscaling.enabled:
+        return None
+    try:
+        scaling_target(config, model)
+    except TargetNotDerived as error:
+        return str(error)
+    return None
+
+
+def scaling_target(config: StageConfig, model: Path | None) -> ScalingTarget:
+    """Return the target of a stage; `model` is the base model's directory, where it is local.
+
+    Raises:
+        TargetNotDerived: the file has no target, and none can be derived.
+    """
+    scaling = config.autoscaling
+    if scaling.target is not None:
+        return ScalingTarget(scaling.target, f"scales at {scaling.target:g} {_UNITS[scaling.metric]} (given)")
+    traffic, work, most = _instance(config, model)
+
+    def latency(in_flight: int) -> float:
+        return latency_s(work, traffic, in_flight, most)
+
+    request = f"{scaling.typical_input_tokens} + {scaling.typical_output_tokens} tokens"
+    slo_s = scaling.slo_seconds or SLO_FACTOR * latency(1)
+    in_time = slo_concurrency(latency, slo_s, most)
+    if in_time < 1:
+        raise TargetNotDerived(
+            f"autoscaling.slo_seconds: {slo_s:g}: a single request of {request} takes about "
+            f"{latency(1):.2g} s on {config.endpoint.instance_type} (computed): write more seconds, shorter "
+            "typical lengths, a faster endpoint.instance_type, or autoscaling.target"
+        )
+    share = TOGETHER if scaling.min_instances > 1 else ALONE
+    value = share * in_time
+    if scaling.metric == "invocations_per_instance":
+        value *= 60 / latency(max(1, round(value)))
+    value = math.floor(10 * value) / 10
+    return ScalingTarget(
+        value,
+        f"scales at {value:g} {_UNITS[scaling.metric]} (computed: {share:g} of the {in_time} in flight that "
+        f"one instance answers within {slo_s:.3g} s, at {request} each)",
+    )
+
+
+_UNITS: Final = {
+    "concurrent_requests": "requests in flight per instance",
+    "invocations_per_instance": "requests a minute per instance",
+}
+
+
+def _instance(config: StageConfig, model: Path | None) -> tuple[Traffic, StepWork, int]:
+    """Return the typical traffic, an instance's work, and the requests that it runs at once.
+
+    The adapters in memory are used equally, so that a batch has as many different ones as it can. The
+    manifest is not read: adapters are published beside it at any time, without a new target.
+    """
+    scaling = config.autoscaling
+    demand = demand_of(config, model)
+    plan = None if demand is None else plan_of(demand)
+    if plan is None:
+        raise TargetNotDerived(
+            f"autoscaling.target: it cannot be derived for {config.base_model.name}, because its size, or "
+            f"that of its quantization, is not known: {_REMEDY}"
+        )
+    traffic = Traffic(
+        input_tokens=scaling.typical_input_tokens,
+        output_tokens=scaling.typical_output_tokens,
+        shares=uniform(plan.adapters.resident),
+    )
+    work = step_work(plan)
+    limits = batch_limits(
+        work,
+        traffic,
+        max_concurrent_requests=config.engine.max_concurrent_requests,
+        kv_tokens=plan.kv_tokens,
+    )
+    most = int(binding(limits).batch)
+    if most < 1:
+        raise TargetNotDerived(
+            f"autoscaling.target: it cannot be derived, because the KV cache of "
+            f"{config.endpoint.instance_type} holds no request of the typical lengths: {_REMEDY}"
+        )
+    return traffic, work, most
