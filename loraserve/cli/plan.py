@@ -83,7 +83,7 @@ def command(
 
     No GPU is needed. It answers whether a bigger batch or more adapters in memory are worth more, and prints
     the best changes and the keys of the stage file. The memory is that of `make synth`'s check. Each figure
-    is marked as computed, measured or assumed; docs/plan.md has the formulas and what they were compared with.
+    is marked as computed, measured or assumed; docs/plan.md has the formulas and their checks.
 
     Exit codes: 0 a plan; 1 nothing fits; 2 an unusable option, stage file or measurement.
 

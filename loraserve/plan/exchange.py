@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loraserve.plan.configuration import Configuration, Misfit
+from loraserve.plan.numbers import MOST_SLOTS
 from loraserve.plan.question import Question
 from loraserve.plan.search import better, with_slots
 from stacks.sizing.demand import Demand
@@ -25,11 +26,10 @@ class Exchange:
 
 
 def exchange(question: Question, demand: Demand, kv_per_token: int) -> Exchange:
-    """Return the memory of one more adapter in the engine's memory, on average over the numbers up to 32."""
-    engine, few, many = MEMORY[demand.engine], 1, 32
-    sizes = [engine.adapters(with_slots(demand, slots)) for slots in (few, many)]
-    # With a share of the memory, fewer may have room than asked for.
-    each = (sizes[1].reserved - sizes[0].reserved) / max(1, sizes[1].resident - sizes[0].resident)
+    """Return the memory of one more adapter in the engine's memory."""
+    # Of as many as possible: where a share of the memory is kept for them, what is left of it is small then.
+    most = MEMORY[demand.engine].adapters(with_slots(demand, MOST_SLOTS))
+    each = most.reserved / max(1, most.resident)
     tokens = each / kv_per_token
     return Exchange(bytes=each, kv_tokens=tokens, sequences=tokens / question.traffic.total_tokens)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -106,7 +107,7 @@ def _single_changes(question: Question, demand: Demand) -> Iterator[PlanChange]:
     yield from _change(
         question, more, f"engine.max_concurrent_requests: {more.max_num_seqs - question.other_seqs}"
     )
-    others = (best_on(question, demand, instance) for instance in usable(demand))
+    others = (best_on(question, demand, instance) for instance in _cheapest(question, usable(demand)))
     other = best(found for found in others if found is not None and found.demand.instance != demand.instance)
     if other is not None:
         yield PlanChange(_instance_text(other.demand, demand), other)
@@ -159,6 +160,19 @@ def usable(demand: Demand) -> list[InstanceType]:
         for instance in INSTANCE_TYPES.values()
         if hardware_problem(demand.engine, instance, demand.dtype, demand.quantize) is None
     ]
+
+
+def _cheapest(question: Question, instances: Iterable[InstanceType]) -> list[InstanceType]:
+    """Return of types with the same GPUs, which differ in the host alone, the one with the lowest price."""
+    found: dict[tuple[str, float, int], InstanceType] = {}
+
+    def price(instance: InstanceType) -> float:
+        hour = question.instance_hour(instance.name)
+        return math.inf if hour is None else hour
+
+    for instance in sorted(instances, key=price):
+        found.setdefault((instance.gpu, instance.gpu_gib, instance.gpus), instance)
+    return list(found.values())
 
 
 def best_on(question: Question, demand: Demand, instance: InstanceType) -> Configuration | None:

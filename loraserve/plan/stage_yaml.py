@@ -9,12 +9,12 @@ import yaml
 
 from loraserve.plan.question import Question
 from stacks.config.sections.endpoint import Endpoint
-from stacks.config.sections.engine import Engine
+from stacks.config.sections.engine import Engine, Gateway
 from stacks.sizing.demand import Demand
 
 
 def stage_yaml(question: Question, demand: Demand) -> str:
-    """Return the keys `engine` and `endpoint` of a stage file, without keys that have their default."""
+    """Return the keys `engine`, `endpoint` and `autoscaling` of a stage file; defaults are left out."""
     longest = math.ceil(question.traffic.output_tokens)
     settings: dict[str, Any] = {
         "max_input_tokens": demand.max_input_tokens,
@@ -39,6 +39,15 @@ def stage_yaml(question: Question, demand: Demand) -> str:
     document: dict[str, Any] = {"engine": engine}
     if demand.instance.name != Endpoint.model_fields["instance_type"].default:
         document["endpoint"] = {"instance_type": demand.instance.name}
+    # The target of autoscaling is derived from them at synth.
+    document["autoscaling"] = {
+        "typical_input_tokens": math.ceil(question.traffic.input_tokens),
+        "typical_output_tokens": longest,
+    }
+    limit = Gateway.model_fields["answer_seconds"].default
+    # The gateway's own limit is no aim.
+    if question.slo.e2e_s is not None and question.slo.e2e_s < limit:
+        document["autoscaling"]["slo_seconds"] = question.slo.e2e_s
     return str(yaml.safe_dump(document, sort_keys=False))
 
 

@@ -34,22 +34,6 @@ def expected_different(shares: Sequence[float], batch: float) -> float:
     return math.fsum(1 - math.pow(1 - share, batch) for share in shares)
 
 
-def largest_batch(shares: Sequence[float], slots: float) -> float:
-    """Return the largest batch whose expected number of different adapters is at most `slots`.
-
-    Infinite where all adapters have a slot.
-    """
-    if slots >= sum(share > 0 for share in shares):
-        return math.inf
-    low, high = 0.0, 1.0
-    while expected_different(shares, high) <= slots:
-        low, high = high, 2 * high
-    while high - low > 1e-6 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if expected_different(shares, middle) <= slots else (low, middle)
-    return low
-
-
 def miss_rate(shares: Sequence[float], resident: int) -> float:
     """Return the share of requests whose adapter is not among the `resident` most recently used ones.
 

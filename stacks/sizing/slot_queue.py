@@ -28,7 +28,7 @@ def queued_batch(shares: Shares, slots: int, in_flight: int) -> float:
 
     The next request arrives when one ends. A slot goes to the adapter whose request waits longest, with all
     of its waiting requests, and is free when none of its requests runs. The same arguments give the same
-    result. `popularity.largest_batch` is the limit without waiting requests.
+    result.
 
     Args:
         shares: shares of the requests, by adapter.

@@ -88,10 +88,10 @@ def test_the_memory_bar_is_as_long_as_the_gpus_memory(plan: Plan) -> None:
 
 DEMANDS: list[dict[str, Any]] = [
     {},
-    {"engine": "lorax", "slots": 20},
+    {"engine": "lorax", "slots": 20, "slo": "e2e=8s"},
     {"adapter_target_modules": FEW_MODULES},
     {"instance": INSTANCE_TYPES["ml.g6.12xlarge"], "tensor_parallel": 4},
-    {"quantize": "fp8_per_tensor"},
+    {"quantize": "fp8_per_tensor", "slo": "e2e=55s"},
     {"tokens": (6000, 3000), "slots": 2, "shares": uniform(2)},
     {"tokens": (100, 20), "slots": 2, "max_input_tokens": 128, "max_total_tokens": 160},
 ]
@@ -105,6 +105,10 @@ def test_the_stage_file_is_the_planned_configuration(settings: dict[str, Any]) -
     config = StageConfig.model_validate(stage | document)
     assert demand_of(config, None) == asked.demand
     assert config.engine.max_new_tokens >= min(asked.traffic.output_tokens, 1024)
+    assert config.autoscaling.target is None
+    assert config.autoscaling.typical_input_tokens == asked.traffic.input_tokens
+    assert config.autoscaling.typical_output_tokens == asked.traffic.output_tokens
+    assert config.autoscaling.slo_seconds == (None if settings.get("slo") == "e2e=55s" else asked.slo.e2e_s)
     # The defaults of a stage file are left out.
     assert "dtype" not in document["engine"]
 

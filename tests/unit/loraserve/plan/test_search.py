@@ -111,7 +111,7 @@ def test_one_slot_is_exchanged_for_sequences() -> None:
         "Room for one adapter of rank 16 on all linear layers takes 80.0 MiB of each GPU: 640 tokens of KV cache, "
         "or 1.7 sequences of 384."
     )
-    # A share of the memory in whole percent: an adapter of this rank has a file of 80 MiB.
+    # Of a share of the memory some is left over: an adapter of this rank has a file of 80 MiB.
     lorax = question(engine="lorax")
     assert exchange(lorax, lorax.demand, 131_072).kv_tokens == pytest.approx(640, rel=0.03)
 
