@@ -65,7 +65,7 @@ def read_policy(path: Path) -> ScalingCandidate:
         )
     section = read(path, Autoscaling)
     if section.target is None:
-        raise SimulationError(f"policy {str(path)!r}: target is missing; a stage derives it, a file gives it")
+        raise SimulationError(f"policy {str(path)!r}: target is missing, which only a stage derives: write target: 20, or another number")
     return policy_of(path.stem, section, section.target)
 
 
