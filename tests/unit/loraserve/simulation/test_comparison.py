@@ -101,7 +101,7 @@ def test_a_policy_is_read_from_a_file(tmp_path: Path) -> None:
     with pytest.raises(SimulationError, match="another policy"):
         read_policy(file)
     file.write_text("max_instances: 3\n")
-    with pytest.raises(SimulationError, match="write target"):
+    with pytest.raises(SimulationError, match="target: 20"):
         read_policy(file)
     file.write_text("targt: 5\n")
     with pytest.raises(ConfigError, match="targt"):
