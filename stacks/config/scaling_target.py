@@ -88,12 +88,18 @@ def scaling_target(config: StageConfig, model: Path | None) -> ScalingTarget:
     value = share * in_time
     if scaling.metric == "invocations_per_instance":
         value *= 60 / latency(max(1, round(value)))
-    value = math.floor(10 * value) / 10
+    value = _two_digits(value)
     return ScalingTarget(
         value,
         f"scales at {value:g} {_UNITS[scaling.metric]} (computed: {share:g} of the {in_time} in flight that "
         f"one instance answers within {slo_s:.3g} s, at {request} each)",
     )
+
+
+def _two_digits(value: float) -> float:
+    """Round down to two significant digits: what is computed is no more exact."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return round(math.floor(value / unit + 1e-9) * unit, 9)
 
 
 _UNITS: Final = {
