@@ -22,7 +22,7 @@ TICK_S: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class FleetSize:
+class VariantSize:
     """The number of instances of a variant, and its bounds."""
 
     desired: int
@@ -118,7 +118,7 @@ class TrackedPolicy:
             found.append(self._late.popleft()[1])
         return found
 
-    def judged(self, tick_s: float, value: float | None, fleet: FleetSize) -> tuple[AlarmState, int]:
+    def judged(self, tick_s: float, value: float | None, fleet: VariantSize) -> tuple[AlarmState, int]:
         """Return the state after a value, to pass to `accept`, and the desired capacity."""
         policy = tracking_policy(
             self._metric.name,
