@@ -116,8 +116,8 @@ def _instance(config: StageConfig, model: Path | None) -> tuple[Traffic, StepWor
     plan = None if demand is None else plan_of(demand)
     if plan is None:
         raise TargetNotDerived(
-            f"autoscaling.target: it cannot be derived for {config.base_model.name}, because its size, or "
-            f"that of its quantization, is not known: {_REMEDY}"
+            f"autoscaling.target: it cannot be derived for base_model.name {config.base_model.name}, because "
+            f"its size, or that of its quantization, is not known: {_REMEDY}"
         )
     traffic = Traffic(
         input_tokens=scaling.typical_input_tokens,
