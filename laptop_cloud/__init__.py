@@ -11,10 +11,10 @@ repository, or an image of ECR in a sandbox.
 Emulated: models of one container; endpoint configurations of one production variant on instances; endpoints
 with blue/green and rolling updates, rollback by alarms, retained capacity and metrics; tags, which each stage
 puts on its resources; images of ECR, resolved to a digest and pulled with the execution role; scalable
-targets, whose policies and scheduled actions are stored and not executed.
+targets, whose target tracking policies and scheduled actions are carried out, and scaling activities.
 
 Not emulated, and refused: pages, filters and sort orders of List operations; pages and filters by name of
-Application Auto Scaling's Describe operations; several variants per endpoint, shadow variants and serverless
+Application Auto Scaling's Describe operations; step scaling and customized metrics; several variants per endpoint, shadow variants and serverless
 variants; inference pipelines; archives of model data.
 
 Start it with `laptop_cloud.cloud.LaptopCloud`, or with `python -m laptop_cloud`.

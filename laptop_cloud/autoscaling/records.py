@@ -1,4 +1,4 @@
-"""What an account has registered with Application Auto Scaling."""
+"""Scalable targets of an account, and the policies and scheduled actions on them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ TICK_S: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class FleetSize:
+class VariantSize:
     """The number of instances of a variant, and its bounds."""
 
     desired: int
@@ -99,15 +99,17 @@ class TrackedPolicy:
         return not self._given.get("DisableScaleIn", False)
 
     def observe(self, tick_s: float, instances: int) -> None:
-        """Measure the period that ends at `tick_s`, if one does, with `instances` in service.
+        """Measure the periods that have ended by `tick_s`, with `instances` in service.
 
-        SageMaker emits no metric with the value 0: a period without load has no value.
+        SageMaker emits no metric with the value 0: a period without load has no value. Several at once, on a
+        machine that is late, have their mean.
         """
         before, timing = self._reading, METRICS[self._metric.name]
-        if tick_s // timing.period_s > before.at_s // timing.period_s:
+        ended = int(tick_s // timing.period_s - before.at_s // timing.period_s)
+        if ended > 0:
             self._reading = self._load.read(self._endpoint)
             value = self._metric.value(before, self._reading, instances) if instances else None
-            self._late.append((tick_s + timing.delay_s, value or None))
+            self._late += [(tick_s + timing.delay_s, value or None)] * ended
 
     def arrived(self, tick_s: float) -> list[float | None]:
         """Return the values that have arrived by `tick_s`, and not been returned before."""
@@ -116,7 +118,7 @@ class TrackedPolicy:
             found.append(self._late.popleft()[1])
         return found
 
-    def judged(self, tick_s: float, value: float | None, fleet: FleetSize) -> tuple[AlarmState, int]:
+    def judged(self, tick_s: float, value: float | None, fleet: VariantSize) -> tuple[AlarmState, int]:
         """Return the state after a value, to pass to `accept`, and the desired capacity."""
         policy = tracking_policy(
             self._metric.name,

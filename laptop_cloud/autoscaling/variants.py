@@ -1,4 +1,4 @@
-"""What Application Auto Scaling reads and changes of SageMaker's endpoints."""
+"""SageMaker's side of Application Auto Scaling: the operations on variants that it needs."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from loraserve.cli.adapters.options import store_options
 from loraserve.cli.console import report_errors
@@ -55,6 +55,8 @@ ADAPTER_COMMANDS = (
 )
 #: Modules of `loraserve.cli.release`, in the order of `--help`.
 RELEASE_COMMANDS = ("build", "show", "diff", "resume", "unlock")
+#: Characters of the longest first sentence.
+_SENTENCE = 120
 
 
 class ReportingCommand(TyperCommand):
@@ -66,7 +68,19 @@ class ReportingCommand(TyperCommand):
             return super().invoke(ctx)
 
 
+class WrappingGroup(TyperGroup):
+    """A group whose list of commands has whole sentences: a long one goes on in the next line."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        rows = [(name, each.get_short_help_str(_SENTENCE)) for name, each in commands.items() if each]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
 app = typer.Typer(
+    cls=WrappingGroup,
     help="""Serve many LoRA adapters from one SageMaker endpoint.
 
     Exit codes: 0 success; 1 an error or a failed check; 2 an unusable argument, stage file or manifest; \

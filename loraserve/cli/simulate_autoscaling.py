@@ -100,7 +100,7 @@ def command(
 
     Example: make simulate ARGS="--trace synthetic:week,rate=20 --plot pictures"
 
-    Example: python -m loraserve simulate-autoscaling --stage prod --policy default,stage --trace conv.csv
+    Example: python -m loraserve simulate-autoscaling --stage prod --policy default,stage --slo e2e=20s
     """
     from loraserve.progress import step
     from loraserve.simulation import options

@@ -65,7 +65,7 @@ def read_policy(path: Path) -> ScalingCandidate:
         )
     section = read(path, Autoscaling)
     if section.target is None:
-        raise SimulationError(f"policy {str(path)!r}: target is missing; a stage derives it, a file gives it")
+        raise SimulationError(f"policy {str(path)!r} has no target: write one, e.g. target: 20")
     return policy_of(path.stem, section, section.target)
 
 

@@ -241,9 +241,9 @@ def _scaling(config: StageConfig) -> Iterator[str]:
     )
     if scaling.enabled and scaling.target is None and typical > most:
         yield (
-            f"autoscaling.typical_output_tokens: a typical request of {scaling.typical_input_tokens} + "
-            f"{scaling.typical_output_tokens} tokens is longer than engine.max_total_tokens, "
-            f"{config.engine.max_total_tokens}: write shorter lengths, or autoscaling.target"
+            f"autoscaling: typical_input_tokens and typical_output_tokens, {scaling.typical_input_tokens} + "
+            f"{scaling.typical_output_tokens}, are more than engine.max_total_tokens, "
+            f"{config.engine.max_total_tokens}: write fewer, or autoscaling.target"
         )
     expected = config.cost.expected_instances
     if expected is not None and not fewest_instances(config) <= expected <= most_instances(config):

@@ -281,7 +281,7 @@ def _write_stages(made: Promotion) -> None:
             "adapters_locked": True,
             "termination_protection": True,
             "endpoint": {"instance_count": 2},
-            "autoscaling": {"min_instances": 2, "max_instances": 4},
+            "autoscaling": {"target": 50, "min_instances": 2, "max_instances": 4},
         },
     }
     for stage, keys in own.items():

@@ -71,8 +71,8 @@ class Autoscaling(Strict):
     per minute, which is imprecise where one request costs a hundred times another."""
     target: Annotated[float, Field(gt=0)] | None = None
     """Target value of the metric, per instance. By default it is derived at synth, which prints it: 0.4 times
-    the requests in flight that one instance is computed to answer within `slo_seconds`, 0.6 times with at
-    least two instances; for `invocations_per_instance` the requests per minute at that load."""
+    the requests in flight that one instance is computed to answer within `slo_seconds`; for
+    `invocations_per_instance` the requests per minute at that load."""
     slo_seconds: Annotated[float, Field(gt=0)] | None = None
     """Seconds within which a typical request is answered; the target is derived from it. By default twice the
     seconds that a request takes if it is alone on its instance."""

@@ -31,12 +31,12 @@ from tests.local.cloud.conftest import SageMaker
 SPEED = 40
 PERIOD_S = 10
 #: An instance answers so many requests at once, in so many seconds each.
-AT_ONCE, ANSWER_S = 4, 0.2
+AT_ONCE, ANSWER_S = 4, 0.4
 IMAGE = [sys.executable, str(Path(__file__).with_name("queueing_container.py"))]
 VARIANT = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
 CONCURRENT = "SageMakerVariantConcurrentRequestsPerModelHighResolution"
 #: Requests per second of time, and seconds of the scaling clock, of the steps of the load.
-STEPS = ((6.0, 60.0), (16.0, 160.0), (50.0, 160.0), (6.0, 980.0))
+STEPS = ((3.0, 60.0), (8.0, 160.0), (30.0, 160.0), (3.0, 980.0))
 
 
 @pytest.fixture(scope="module")
@@ -132,14 +132,12 @@ def changes(sizes: list[FleetSize]) -> list[tuple[float, int]]:
 
 
 def started_s(sizes: list[FleetSize]) -> float:
-    """The mean time from a decision to add instances until they serve."""
-    found, asked = [], 0.0
-    for before, after in itertools.pairwise(sizes):
-        if after.capacity > before.capacity:
-            asked = after.at_s
-        elif after.serving > before.serving:
-            found.append(after.at_s - asked)
-    return sum(found) / len(found)
+    """The time from the last decision to add instances until they serve; requests miss the SLO meanwhile."""
+    pairs = list(itertools.pairwise(sizes))
+    asked = max(after.at_s for before, after in pairs if after.capacity > before.capacity)
+    return min(
+        after.at_s - asked for before, after in pairs if after.serving > before.serving and after.at_s > asked
+    )
 
 
 def test_the_fleet_follows_a_load_as_it_does_in_the_simulator(
@@ -156,7 +154,7 @@ def test_the_fleet_follows_a_load_as_it_does_in_the_simulator(
         began_s = done.began_ns / 1e9
     sizes = curve.sizes(began_s)
     assert {result.outcome for result in done.results} == {LoadOutcome.OK}
-    slo_s = 1.5 * ANSWER_S
+    slo_s = 2 * ANSWER_S
     misses = float(np.mean([result.latency_s > slo_s for result in done.results]))
 
     simulated = simulate_events(

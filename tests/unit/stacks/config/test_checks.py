@@ -351,12 +351,12 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "typical lengths within the engine's": (
         {"autoscaling": {"typical_input_tokens": 3500, "typical_output_tokens": 500}},
         {"autoscaling": {"typical_input_tokens": 4000, "typical_output_tokens": 500}},
-        r"autoscaling.typical_output_tokens: a typical request of 4000 \+ 500 tokens is longer than engine.max_total_tokens, 4096: write",
+        r"autoscaling: typical_input_tokens and typical_output_tokens, 4000 \+ 500, are more than engine.max_total_tokens, 4096: write",
     ),
     "a target for a model of unknown size": (
         {"base_model": {"name": "acme/model"}, "autoscaling": {"enabled": False}},
         {"base_model": {"name": "acme/model"}},
-        r"autoscaling.target: it cannot be derived for acme/model, because its size, .* is not known: write autoscaling.target",
+        r"autoscaling.target: it cannot be derived for base_model.name acme/model, because its size, .* is not known: write autoscaling.target",
     ),
     "no instance is no fleet": (
         {"autoscaling": {"min_instances": 1}},

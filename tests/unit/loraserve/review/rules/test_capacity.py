@@ -124,7 +124,7 @@ CASES: dict[str, tuple[Edit, dict[str, str], str]] = {
     "off": (unscaled, {"capacity.unscaled": "REVIEW", "form.placeholder": "NOISE", "capacity.quota": "ROUTINE", "cost.down": "ROUTINE"}, "autoscaling ends: always 2 instances"),
     "policy lost": (without_policy, {"capacity.unscaled": "REVIEW"}, "autoscaling loses a target or a policy"),
     "target of another logical id": (renamed, {"capacity.unscaled": "REVIEW", "capacity.scaled": "ROUTINE"}, "autoscaling loses a target or a policy"),
-    "aim": (tracking(TargetValue=7), {"capacity.policy": "ROUTINE"}, "autoscaling.target is 7 instead of 5"),
+    "aim": (tracking(TargetValue=7), {"capacity.policy": "ROUTINE"}, "autoscaling.target is 7 instead of 31"),
     "pauses": (tracking(ScaleInCooldown=60, ScaleOutCooldown=60), {"capacity.policy": "ROUTINE"}, "autoscaling: scale_out_cooldown_seconds, scale_in_cooldown_seconds change"),
     "quota": (quota, {"capacity.quota": "REVIEW", "cost.up": "REVIEW"}, "an update needs a quota of 12 ml.g5.xlarge instead of 6"),
     "instance type": (another_type, {"capacity.quota": "REVIEW", "cost.up": "ROUTINE"}, "an update needs a quota of 6 ml.g5.2xlarge instead of 6 ml.g5.xlarge"),
