@@ -23,7 +23,7 @@ from loraserve.simulation.instance_model import ARTICLE, parse_instance_model
 from loraserve.simulation.outcome import PolicyOutcome
 from loraserve.simulation.policies import default_policy
 from loraserve.simulation.scaling_candidate import ScalingCandidate, scaling_candidate
-from loraserve.simulation.scenario import Scenario
+from loraserve.simulation.scenario import ScalingScenario
 from loraserve.simulation.simulated_traffic import parse_traffic
 from loraserve.simulation.start_times import parse_start_times
 from stacks.sizing.throughput import slo_concurrency
@@ -43,7 +43,9 @@ def main(traces: list[str]) -> None:
     for trace in traces:
         name, _, scale = trace.partition("@")
         traffic = parse_traffic(name, float(scale or 1), 0)
-        scenario = Scenario(latency=model.latency, slo_s=_SLO_S, duration_s=traffic.duration_s, starts=starts)
+        scenario = ScalingScenario(
+            latency=model.latency, slo_s=_SLO_S, duration_s=traffic.duration_s, starts=starts
+        )
         policies = [default_policy(_LIMITS, _COOLDOWNS_S), _policy("concurrent_requests", target)]
         policies += [_policy("invocations_per_instance", each) for each in _INVOCATIONS]
         default, ours, *invocations = simulate_fluid(traffic.arrivals(), policies, scenario)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from loraserve.load.processes import run
 
 from benchmarks.container_process import ContainerProcess, run_container
 from benchmarks.errors import BenchmarkFailed
@@ -28,6 +27,7 @@ from loraserve.demo.measurement import Measurement, summarize
 from loraserve.demo.questions import CLIENTS, EQUAL, NEW_TOKENS, AnswerLength, Question, draw, load_job
 from loraserve.demo.scenarios import alternating
 from loraserve.load.job import Target
+from loraserve.load.processes import run
 from samples.problems import SIGNATURES, adapter_name, random_problem
 from samples.spec import BASE_DIR, BASE_NAME
 from stacks.sizing.popularity import zipf

@@ -14,8 +14,8 @@ puts on its resources; images of ECR, resolved to a digest and pulled with the e
 targets, whose target tracking policies and scheduled actions are carried out, and scaling activities.
 
 Not emulated, and refused: pages, filters and sort orders of List operations; pages and filters by name of
-Application Auto Scaling's Describe operations; step scaling and customized metrics; several variants per endpoint, shadow variants and serverless
-variants; inference pipelines; archives of model data.
+Application Auto Scaling's Describe operations; step scaling and customized metrics; several variants per
+endpoint, shadow variants and serverless variants; inference pipelines; archives of model data.
 
 Start it with `laptop_cloud.cloud.LaptopCloud`, or with `python -m laptop_cloud`.
 """

@@ -16,7 +16,7 @@ from laptop_cloud.autoscaling.clock import ScalingClock
 from laptop_cloud.autoscaling.load import VariantLoad
 from laptop_cloud.autoscaling.records import ScalingRecords, endpoint_of, same_target, variant_of
 from laptop_cloud.autoscaling.scheduled import DueAction
-from laptop_cloud.autoscaling.tracking import VariantSize, TrackedPolicy
+from laptop_cloud.autoscaling.tracking import TrackedPolicy, VariantSize
 from laptop_cloud.autoscaling.variants import ScaledVariants
 
 #: Seconds between two steps: the shortest period of a metric; the others are multiples of it.

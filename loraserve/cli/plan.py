@@ -103,7 +103,7 @@ def command(
     from loraserve.plan.numbers import instance_names, ranks_of, slots_of
     from loraserve.plan.planning import make_plan
     from loraserve.plan.plots import write_plots
-    from loraserve.plan.question import DEFAULT_ADAPTERS, Load, Question
+    from loraserve.plan.question import DEFAULT_ADAPTERS, Load, PlanQuestion
     from loraserve.plan.text import plan_text
     from loraserve.plan.traffic import shares_of, traffic_of_trace
     from stacks.sizing.cost_estimate import load_prices
@@ -122,7 +122,7 @@ def command(
         traffic = traffic_of_trace(trace, count, popularity)
     ranks = ranks_of(rank, demand)
     demand = with_traffic(demand, traffic, rank=ranks[0], slots=slots, of_stage=stage is not None)
-    question = Question(
+    question = PlanQuestion(
         model=basis.model,
         demand=demand,
         other_seqs=basis.other_seqs,

@@ -110,7 +110,7 @@ def command(
     from loraserve.simulation.report import report
     from loraserve.simulation.result import SimulationResult
     from loraserve.simulation.result import as_json as document
-    from loraserve.simulation.scenario import Scenario
+    from loraserve.simulation.scenario import ScalingScenario
     from loraserve.simulation.simulated_traffic import parse_traffic
     from loraserve.simulation.start_times import parse_start_times
     from stacks.config.loading import load_stages
@@ -139,7 +139,7 @@ def command(
         )
     if high_datapoints is not None:
         policies = [each.with_high_periods(high_datapoints) for each in policies]
-    scenario = Scenario(
+    scenario = ScalingScenario(
         latency=model.latency,
         slo_s=slo_s,
         duration_s=traffic.duration_s,

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from loraserve.plan.question import Question
+from loraserve.plan.question import PlanQuestion
 from stacks.sizing.cost_estimate import HOURS_PER_MONTH
 from stacks.sizing.demand import Demand
 from stacks.sizing.gpu_memory import MemoryPlan, plan_of, tensor_parallel_problem
@@ -121,7 +121,7 @@ class Misfit:
     reason: str
 
 
-def evaluate(question: Question, demand: Demand) -> Configuration | Misfit:
+def evaluate(question: PlanQuestion, demand: Demand) -> Configuration | Misfit:
     """Evaluate a configuration for the traffic of a question."""
     memory = _memory(question, demand)
     if isinstance(memory, Misfit):
@@ -183,7 +183,7 @@ def evaluate(question: Question, demand: Demand) -> Configuration | Misfit:
     return replace(found, fleet=_fleet(question, found, work[LORA_MID], load.rate))
 
 
-def _memory(question: Question, demand: Demand) -> MemoryPlan | Misfit:
+def _memory(question: PlanQuestion, demand: Demand) -> MemoryPlan | Misfit:
     problem = tensor_parallel_problem(demand.shape, demand.instance, demand.engine, demand.tensor_parallel)
     if problem is not None:
         return Misfit(demand, problem)
@@ -201,7 +201,7 @@ def _memory(question: Question, demand: Demand) -> MemoryPlan | Misfit:
 COSTS = (LORA_HIGH, LORA_MID, LORA_LOW)
 
 
-def slo_in_flight(question: Question, work: StepWork, max_batch: int, most: int) -> int:
+def slo_in_flight(question: PlanQuestion, work: StepWork, max_batch: int, most: int) -> int:
     """Return the largest number of requests in flight, at most `most`, that keeps every bound of the SLO.
 
     0: not even a single request does.
@@ -241,7 +241,7 @@ def _with_swaps(requests: float, missed: float) -> float:
     return 1 / (1 / requests + missed * SLOT_LOAD_S)
 
 
-def _fleet(question: Question, found: Configuration, work: StepWork, rate: float) -> FleetPlan:
+def _fleet(question: PlanQuestion, found: Configuration, work: StepWork, rate: float) -> FleetPlan:
     """Compute the instances for a rate, each at the question's utilization at most."""
     instances = math.ceil(rate / (found.requests_per_s.mid * question.utilization))
     each, traffic = rate / instances, question.traffic

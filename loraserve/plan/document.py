@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from loraserve.plan.configuration import ByLoraCost, Configuration, Misfit
 from loraserve.plan.planning import Plan
-from loraserve.plan.question import Question
+from loraserve.plan.question import PlanQuestion
 from loraserve.plan.stage_yaml import stage_yaml
 from stacks.sizing.demand import Demand
 from stacks.sizing.gpu_memory import MemoryPlan
@@ -55,7 +55,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def configuration_document(question: Question, found: Configuration | Misfit) -> dict[str, Any]:
+def configuration_document(question: PlanQuestion, found: Configuration | Misfit) -> dict[str, Any]:
     """Return an evaluated configuration."""
     settings = _settings(question, found.demand)
     if isinstance(found, Misfit):
@@ -132,7 +132,7 @@ def _three(found: ByLoraCost | None, unit: str, origin: Origin) -> Figure | None
     return values | {"unit": unit, "origin": origin}
 
 
-def _traffic(question: Question) -> dict[str, Any]:
+def _traffic(question: PlanQuestion) -> dict[str, Any]:
     traffic, load, slo = question.traffic, question.load, question.slo
     return {
         "input_tokens": figure(traffic.input_tokens, "tokens", "assumed"),
@@ -146,7 +146,7 @@ def _traffic(question: Question) -> dict[str, Any]:
     }
 
 
-def _settings(question: Question, demand: Demand) -> dict[str, Any]:
+def _settings(question: PlanQuestion, demand: Demand) -> dict[str, Any]:
     return {
         "instance_type": demand.instance.name,
         "engine": demand.engine,

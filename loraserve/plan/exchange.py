@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from loraserve.plan.configuration import Configuration, Misfit
 from loraserve.plan.numbers import MOST_SLOTS
-from loraserve.plan.question import Question
+from loraserve.plan.question import PlanQuestion
 from loraserve.plan.search import better, with_slots
 from stacks.sizing.demand import Demand
 from stacks.sizing.engines.registry import MEMORY
@@ -25,7 +25,7 @@ class Exchange:
     """Of the typical request's length."""
 
 
-def exchange(question: Question, demand: Demand, kv_per_token: int) -> Exchange:
+def exchange(question: PlanQuestion, demand: Demand, kv_per_token: int) -> Exchange:
     """Return the memory of one more adapter in the engine's memory."""
     # Of as many as possible: where a share of the memory is kept for them, what is left of it is small then.
     most = MEMORY[demand.engine].adapters(with_slots(demand, MOST_SLOTS))
@@ -34,7 +34,7 @@ def exchange(question: Question, demand: Demand, kv_per_token: int) -> Exchange:
     return Exchange(bytes=each, kv_tokens=tokens, sequences=tokens / question.traffic.total_tokens)
 
 
-def exchange_sentence(question: Question, demand: Demand, price: Exchange) -> str:
+def exchange_sentence(question: PlanQuestion, demand: Demand, price: Exchange) -> str:
     """Return the price of one adapter's room in a sentence."""
     where = "all linear layers"
     if demand.adapter_target_modules is not None:
@@ -47,7 +47,7 @@ def exchange_sentence(question: Question, demand: Demand, price: Exchange) -> st
 
 
 def verdict_sentence(
-    question: Question, now: Configuration | Misfit, found: list[Configuration | Misfit]
+    question: PlanQuestion, now: Configuration | Misfit, found: list[Configuration | Misfit]
 ) -> str:
     """Answer in a sentence: a bigger batch, or more adapters in memory?
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from loraserve.plan.configuration import Configuration, Misfit, evaluate
 from loraserve.plan.exchange import Exchange, exchange
-from loraserve.plan.question import Question
+from loraserve.plan.question import PlanQuestion
 from loraserve.plan.search import PlanChange, best, best_on, by_slots, changes, score, slot_counts
 from stacks.sizing.demand import Demand
 from stacks.sizing.gpu_memory import plan_of
@@ -29,7 +29,7 @@ class RankTable:
 class Plan:
     """The answer to a question."""
 
-    question: Question
+    question: PlanQuestion
     now: Configuration | Misfit
     """The configuration that the question starts from."""
     tables: tuple[RankTable, ...]
@@ -44,7 +44,7 @@ class Plan:
 
 
 def make_plan(
-    question: Question,
+    question: PlanQuestion,
     *,
     slots: Sequence[int] = (),
     ranks: Sequence[int] = (),
@@ -81,7 +81,7 @@ def _ranks(demand: Demand, ranks: Sequence[int]) -> list[int]:
     return list(dict.fromkeys((demand.max_adapter_rank, *ranks)))
 
 
-def _table(question: Question, demand: Demand, slots: Sequence[int]) -> RankTable:
+def _table(question: PlanQuestion, demand: Demand, slots: Sequence[int]) -> RankTable:
     counts = slots or slot_counts(question, demand)
     return RankTable(rank=demand.max_adapter_rank, rows=tuple(by_slots(question, demand, counts)))
 

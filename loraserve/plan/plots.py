@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loraserve.plan.configuration import Configuration
-from loraserve.plan.question import Load, Question
+from loraserve.plan.question import Load, PlanQuestion
 from loraserve.plan.search import by_slots, slot_counts, with_slots
 from stacks.sizing.gpu_memory import plan_of
 from stacks.sizing.slot_queue import queued_batch
@@ -31,7 +31,7 @@ LENGTHS = ((60, 64), (256, 128), (2000, 500))
 _LARGEST_BATCH = 256
 
 
-def write_plots(question: Question, folder: Path) -> list[Path]:
+def write_plots(question: PlanQuestion, folder: Path) -> list[Path]:
     """Draw the four pictures into a folder, and return their paths."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow
 
@@ -57,7 +57,7 @@ def write_plots(question: Question, folder: Path) -> list[Path]:
     return written
 
 
-def _kv_by_slots(question: Question, axes: Axes) -> None:
+def _kv_by_slots(question: PlanQuestion, axes: Axes) -> None:
     for rank in _ranks(question):
         points = list(_kv_tokens(question, rank))
         axes.plot(*zip(*points, strict=True), marker=".", label=f"rank {rank}")
@@ -65,7 +65,7 @@ def _kv_by_slots(question: Question, axes: Axes) -> None:
     axes.set_title(_title(question))
 
 
-def _cost_by_slots(question: Question, axes: Axes) -> None:
+def _cost_by_slots(question: PlanQuestion, axes: Axes) -> None:
     own = (question.traffic.input_tokens, question.traffic.output_tokens)
     for input_tokens, output_tokens in dict.fromkeys((*LENGTHS, own)):
         traffic = replace(question.traffic, input_tokens=input_tokens, output_tokens=output_tokens)
@@ -83,7 +83,7 @@ def _cost_by_slots(question: Question, axes: Axes) -> None:
     axes.set_title(_title(question))
 
 
-def _throughput_by_batch(question: Question, axes: Axes) -> None:
+def _throughput_by_batch(question: PlanQuestion, axes: Axes) -> None:
     memory = plan_of(question.demand, question.calibration(question.demand))
     if memory is None:
         return
@@ -110,7 +110,7 @@ def _throughput_by_batch(question: Question, axes: Axes) -> None:
     axes.set_title(_title(question))
 
 
-def _break_even(question: Question, axes: Axes) -> None:
+def _break_even(question: PlanQuestion, axes: Axes) -> None:
     total = question.traffic.total_tokens
     for rank in _ranks(question):
         points = [(slots, tokens // total) for slots, tokens in _kv_tokens(question, rank)]
@@ -126,7 +126,7 @@ def _break_even(question: Question, axes: Axes) -> None:
     axes.set_title(_title(question))
 
 
-def _ranks(question: Question) -> list[int]:
+def _ranks(question: PlanQuestion) -> list[int]:
     """Return the ranks with which at least one adapter fits."""
     return [
         rank
@@ -135,7 +135,7 @@ def _ranks(question: Question) -> list[int]:
     ]
 
 
-def _kv_tokens(question: Question, rank: int) -> Iterator[tuple[int, int]]:
+def _kv_tokens(question: PlanQuestion, rank: int) -> Iterator[tuple[int, int]]:
     """Yield number of slots and tokens of the KV cache, where both fit."""
     demand = replace(question.demand, max_adapter_rank=rank)
     for slots in slot_counts(question, demand):
@@ -144,6 +144,6 @@ def _kv_tokens(question: Question, rank: int) -> Iterator[tuple[int, int]]:
             yield slots, memory.kv_tokens
 
 
-def _title(question: Question) -> str:
+def _title(question: PlanQuestion) -> str:
     demand = question.demand
     return f"{question.model.rpartition('/')[2]}, {demand.rules.title}, {demand.instance.name}"

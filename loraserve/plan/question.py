@@ -36,7 +36,7 @@ class Measurements:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
+class PlanQuestion:
     """Everything that a plan depends on; `demand` is the configuration to start from."""
 
     model: str

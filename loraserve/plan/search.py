@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from loraserve.plan.configuration import Configuration, Misfit, evaluate
-from loraserve.plan.question import Question
+from loraserve.plan.question import PlanQuestion
 from stacks.sizing.demand import Demand
 from stacks.sizing.engines.registry import MEMORY
 from stacks.sizing.gpu_memory import tensor_parallel_problem
@@ -50,7 +50,7 @@ def better(configuration: Configuration, than: Configuration) -> bool:
     return cost < (1 - ALIKE) * than_cost
 
 
-def slot_counts(question: Question, demand: Demand) -> list[int]:
+def slot_counts(question: PlanQuestion, demand: Demand) -> list[int]:
     """Return numbers of slots to compare: powers of two below the number of adapters, all, the demand's."""
     adapters = question.adapters
     powers = {2**n for n in range(11) if 2**n < adapters}
@@ -75,7 +75,7 @@ def with_slots(demand: Demand, slots: int) -> Demand:
     return next(enough, replace(wanted, adapter_memory_fraction=_SHARES[-1] / 100))
 
 
-def by_slots(question: Question, demand: Demand, counts: Iterable[int]) -> list[Configuration | Misfit]:
+def by_slots(question: PlanQuestion, demand: Demand, counts: Iterable[int]) -> list[Configuration | Misfit]:
     """Evaluate a demand with each number of slots."""
     return [evaluate(question, with_slots(demand, slots)) for slots in counts]
 
@@ -89,7 +89,7 @@ def best(configurations: Iterable[Configuration | Misfit]) -> Configuration | No
     return max((found for found in fitting if not better(cheapest, found)), key=lambda found: found.slots)
 
 
-def changes(question: Question, now: Configuration | Misfit) -> list[PlanChange]:
+def changes(question: PlanQuestion, now: Configuration | Misfit) -> list[PlanChange]:
     """Return the single changes that make the configuration cheaper, or make it fit, the best first."""
     found = [
         change
@@ -99,7 +99,7 @@ def changes(question: Question, now: Configuration | Misfit) -> list[PlanChange]
     return sorted(found, key=lambda change: score(change.configuration))
 
 
-def _single_changes(question: Question, demand: Demand) -> Iterator[PlanChange]:
+def _single_changes(question: PlanQuestion, demand: Demand) -> Iterator[PlanChange]:
     yield from _of_slots(question, demand)
     yield from _of_adapters(question, demand)
     yield from _of_the_model(question, demand)
@@ -113,14 +113,14 @@ def _single_changes(question: Question, demand: Demand) -> Iterator[PlanChange]:
         yield PlanChange(_instance_text(other.demand, demand), other)
 
 
-def _of_slots(question: Question, demand: Demand) -> Iterator[PlanChange]:
+def _of_slots(question: PlanQuestion, demand: Demand) -> Iterator[PlanChange]:
     found = best(by_slots(question, demand, slot_counts(question, demand)))
     if found is not None and found.demand != demand:
         key = found.memory.engine.adapter_key
         yield PlanChange(f"engine.{key}: {getattr(found.demand, key):g}", found)
 
 
-def _of_adapters(question: Question, demand: Demand) -> Iterator[PlanChange]:
+def _of_adapters(question: PlanQuestion, demand: Demand) -> Iterator[PlanChange]:
     if demand.adapter_target_modules is None and "adapter_target_modules" not in demand.rules.unused_settings:
         few = replace(demand, adapter_target_modules=FEW_MODULES)
         needs = "adapters that change these modules alone"
@@ -132,7 +132,7 @@ def _of_adapters(question: Question, demand: Demand) -> Iterator[PlanChange]:
         yield from _change(question, less, f"engine.max_adapter_rank: {lower}", needs)
 
 
-def _of_the_model(question: Question, demand: Demand) -> Iterator[PlanChange]:
+def _of_the_model(question: PlanQuestion, demand: Demand) -> Iterator[PlanChange]:
     method = MEMORY[demand.engine].quantization
     if demand.quantize is None and demand.shape.stored_bytes is None:
         # Engines refuse a type beside some quantizations.
@@ -147,7 +147,7 @@ def _of_the_model(question: Question, demand: Demand) -> Iterator[PlanChange]:
             )
 
 
-def _change(question: Question, demand: Demand, setting: str, needs: str = "") -> Iterator[PlanChange]:
+def _change(question: PlanQuestion, demand: Demand, setting: str, needs: str = "") -> Iterator[PlanChange]:
     found = evaluate(question, demand)
     if isinstance(found, Configuration):
         yield PlanChange(setting, found, needs)
@@ -162,7 +162,7 @@ def usable(demand: Demand) -> list[InstanceType]:
     ]
 
 
-def _cheapest(question: Question, instances: Iterable[InstanceType]) -> list[InstanceType]:
+def _cheapest(question: PlanQuestion, instances: Iterable[InstanceType]) -> list[InstanceType]:
     """Return of types with the same GPUs, which differ in the host alone, the one with the lowest price."""
     found: dict[tuple[str, float, int], InstanceType] = {}
 
@@ -175,7 +175,7 @@ def _cheapest(question: Question, instances: Iterable[InstanceType]) -> list[Ins
     return list(found.values())
 
 
-def best_on(question: Question, demand: Demand, instance: InstanceType) -> Configuration | None:
+def best_on(question: PlanQuestion, demand: Demand, instance: InstanceType) -> Configuration | None:
     """Return the best configuration on an instance type, over slots and GPUs that share the model.
 
     None if none fits.

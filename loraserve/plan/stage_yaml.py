@@ -7,13 +7,13 @@ from typing import Any
 
 import yaml
 
-from loraserve.plan.question import Question
+from loraserve.plan.question import PlanQuestion
 from stacks.config.sections.endpoint import Endpoint
 from stacks.config.sections.engine import Engine, Gateway
 from stacks.sizing.demand import Demand
 
 
-def stage_yaml(question: Question, demand: Demand) -> str:
+def stage_yaml(question: PlanQuestion, demand: Demand) -> str:
     """Return the keys `engine`, `endpoint` and `autoscaling` of a stage file; defaults are left out."""
     longest = math.ceil(question.traffic.output_tokens)
     settings: dict[str, Any] = {

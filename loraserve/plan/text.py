@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from loraserve.plan.configuration import ByLoraCost, Configuration, Misfit
 from loraserve.plan.exchange import exchange_sentence, verdict_sentence
 from loraserve.plan.planning import Plan
-from loraserve.plan.question import Question
+from loraserve.plan.question import PlanQuestion
 from loraserve.plan.stage_yaml import stage_yaml
 from stacks.sizing.gpu_memory import MemoryPlan
 from stacks.sizing.memory_parts import GIB
@@ -64,7 +64,7 @@ def _lines(plan: Plan, width: int) -> Iterator[str]:
         yield textwrap.indent(stage_yaml(question, plan.chosen.demand).rstrip(), "  ")
 
 
-def _title(question: Question) -> str:
+def _title(question: PlanQuestion) -> str:
     demand, traffic = question.demand, question.traffic
     gpus = f"{demand.tensor_parallel} × " if demand.tensor_parallel > 1 else ""
     return (
@@ -76,12 +76,12 @@ def _title(question: Question) -> str:
     )
 
 
-def _skew(question: Question) -> str:
+def _skew(question: PlanQuestion) -> str:
     first = max(question.traffic.shares, default=0)
     return f", the most popular with {first:.0%} of the requests" if question.adapters > 1 else ""
 
 
-def _origins(question: Question) -> str:
+def _origins(question: PlanQuestion) -> str:
     memory = "measured (the engine's log)" if question.measurements.memory else "assumed (estimates)"
     speed = "computed, with a cost of LoRA that is assumed: low–mid–high"
     if question.measurements.scales.measured:
@@ -147,7 +147,7 @@ def _compared(found: Configuration) -> str:
     return f"above B* = {_number(found.balanced)} computing binds, and a larger batch is slower in proportion"
 
 
-def _fleet(question: Question, found: Configuration) -> str:
+def _fleet(question: PlanQuestion, found: Configuration) -> str:
     fleet, rate = found.fleet, question.load.rate
     if fleet is None or rate is None:
         return ""
@@ -206,7 +206,7 @@ def _configuration(found: Misfit) -> str:
     return f"{_count(demand.max_active_adapters, 'slot')} of rank {demand.max_adapter_rank}"
 
 
-def _load_text(question: Question) -> str:
+def _load_text(question: PlanQuestion) -> str:
     if question.load.concurrency is not None:
         return f"{question.load.concurrency} requests in flight"
     return "full load"

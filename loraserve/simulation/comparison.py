@@ -11,7 +11,7 @@ from loraserve.simulation.events import ColdAdapters, simulate_events
 from loraserve.simulation.fluid import simulate_fluid
 from loraserve.simulation.outcome import PolicyOutcome
 from loraserve.simulation.scaling_candidate import ScalingCandidate
-from loraserve.simulation.scenario import Scenario
+from loraserve.simulation.scenario import ScalingScenario
 from loraserve.simulation.simulated_traffic import MOST_EVENTS, SimulatedTraffic
 from stacks.sizing.cost_estimate import HOURS_PER_MONTH
 
@@ -46,7 +46,7 @@ def choose_mode(traffic: SimulatedTraffic, policies: int) -> Mode:
 def simulate(
     traffic: SimulatedTraffic,
     policies: Sequence[ScalingCandidate],
-    scenario: Scenario,
+    scenario: ScalingScenario,
     mode: Mode,
     *,
     cold: ColdLoads | None = None,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from loraserve.simulation.outcome import LATENCY_PERCENTS, WAIT_PERCENTS, PolicyOutcome
 from loraserve.simulation.scaled_fleet import ScaledFleet, instance_hours
 from loraserve.simulation.scaling_candidate import ScalingCandidate
-from loraserve.simulation.scenario import Scenario
+from loraserve.simulation.scenario import ScalingScenario
 from stacks.sizing.throughput import LatencyModel
 
 #: Requests between two calls of `advance`.
@@ -174,7 +174,7 @@ class _Run:
 def simulate_events(
     due_s: NDArray[np.float64],
     policy: ScalingCandidate,
-    scenario: Scenario,
+    scenario: ScalingScenario,
     *,
     work: NDArray[np.float64] | None = None,
     cold: ColdAdapters | None = None,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from loraserve.simulation.outcome import LATENCY_PERCENTS, WAIT_PERCENTS, PolicyOutcome
 from loraserve.simulation.scaled_fleet import instance_hours
 from loraserve.simulation.scaling_candidate import ScalingCandidate
-from loraserve.simulation.scenario import Scenario
+from loraserve.simulation.scenario import ScalingScenario
 from stacks.sizing.throughput import LatencyModel
 
 Floats = NDArray[np.float64]
@@ -158,7 +158,7 @@ class _Times:
 def simulate_fluid(
     arrivals: Floats,
     policies: Sequence[ScalingCandidate],
-    scenario: Scenario,
+    scenario: ScalingScenario,
     *,
     advance: Callable[[int], None] = lambda seconds: None,
 ) -> list[PolicyOutcome]:

@@ -12,7 +12,7 @@ from loraserve.simulation.errors import SimulationError
 from loraserve.simulation.policies import DEFAULT_NAME, default_policy, policy_of, read_policy
 from loraserve.simulation.result import InstancePrice
 from loraserve.simulation.scaling_candidate import ScalingCandidate
-from loraserve.simulation.scenario import Scenario
+from loraserve.simulation.scenario import ScalingScenario
 from loraserve.simulation.simulated_traffic import SimulatedTraffic
 from stacks.config.scaling_target import scaling_target
 from stacks.config.stage_config import LoadedStage
@@ -137,7 +137,7 @@ def price_of(
     return InstancePrice(instance_type=instance_type, region=region, hour_usd=hour_usd, date=prices.date)
 
 
-def check_warm_up(scenario: Scenario) -> None:
+def check_warm_up(scenario: ScalingScenario) -> None:
     """Raise `SimulationError` if nothing is left after the warm-up."""
     if scenario.warm_up_s >= scenario.duration_s:
         raise SimulationError(

@@ -12,7 +12,7 @@ from loraserve.simulation.instance_model import InstanceModel
 from loraserve.simulation.outcome import PolicyOutcome
 from loraserve.simulation.policies import DEFAULT_NAME
 from loraserve.simulation.scaling_candidate import ScalingCandidate
-from loraserve.simulation.scenario import Scenario
+from loraserve.simulation.scenario import ScalingScenario
 
 FORMAT: Final = "loraserve-autoscaling-simulation"
 VERSION: Final = 1
@@ -37,7 +37,7 @@ class SimulationResult:
     requests: float
     mode: Mode
     model: InstanceModel
-    scenario: Scenario
+    scenario: ScalingScenario
     price: InstancePrice | None
     outcomes: tuple[PolicyOutcome, ...]
     recommendation: Recommendation

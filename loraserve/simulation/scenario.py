@@ -18,7 +18,7 @@ DEFAULT_BEGIN: Final = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scenario:
+class ScalingScenario:
     """Instances, the SLO, and the time of a simulation."""
 
     latency: LatencyModel

@@ -21,7 +21,7 @@ from loraserve.load.result import LoadOutcome
 from loraserve.simulation.events import simulate_events
 from loraserve.simulation.scaled_fleet import FleetSize
 from loraserve.simulation.scaling_candidate import scaling_candidate
-from loraserve.simulation.scenario import Scenario
+from loraserve.simulation.scenario import ScalingScenario
 from loraserve.simulation.start_times import StartTimes
 from loraserve.workload.workload import BASE, Workload
 from stacks.sizing.throughput import LatencyModel
@@ -160,7 +160,7 @@ def test_the_fleet_follows_a_load_as_it_does_in_the_simulator(
     simulated = simulate_events(
         SPEED * requests.due_s,
         scaling_candidate("same", "concurrent_requests", target=2, limits=(1, 4), cooldowns_s=(60, 60)),
-        Scenario(
+        ScalingScenario(
             latency=LatencyModel(SPEED * ANSWER_S, 0, AT_ONCE),
             slo_s=SPEED * slo_s,
             duration_s=SPEED * done.duration_s,

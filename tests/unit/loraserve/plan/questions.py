@@ -5,7 +5,7 @@ from typing import Any
 
 from loraserve.load.slo import LatencySlo, parse_slo
 from loraserve.plan.basis import basis_of_model, with_settings, with_traffic
-from loraserve.plan.question import Load, Question
+from loraserve.plan.question import Load, PlanQuestion
 from stacks.sizing.cost_estimate import load_prices
 from stacks.sizing.popularity import Shares, uniform
 from stacks.sizing.throughput import Traffic
@@ -23,7 +23,7 @@ def question(
     slo: str = "",
     load: Load | None = None,
     **demand: Any,
-) -> Question:
+) -> PlanQuestion:
     """Mistral-7B on ml.g5.xlarge at full load, with 50 adapters that are equally popular."""
     traffic = Traffic(
         input_tokens=tokens[0], output_tokens=tokens[1], shares=uniform(50) if shares is None else shares
@@ -31,7 +31,7 @@ def question(
     basis = basis_of_model(MISTRAL, "ml.g5.xlarge", engine)
     settings = with_settings(basis.demand, engine=None, quantize=None, modules=None)
     settings = with_traffic(settings, traffic, rank=rank, slots=[slots], of_stage=False)
-    return Question(
+    return PlanQuestion(
         model=MISTRAL,
         demand=replace(settings, **demand),
         other_seqs=basis.other_seqs,

@@ -12,7 +12,7 @@ from loraserve.plan.calibration import CalibrationError, Scales, read_service, s
 from loraserve.plan.configuration import Configuration, evaluate
 from loraserve.plan.errors import PlanError
 from loraserve.plan.measurements import read_measurements
-from loraserve.plan.question import Load, Measurements, Question
+from loraserve.plan.question import Load, Measurements, PlanQuestion
 from stacks.sizing.gpu_memory import plan_of
 from stacks.sizing.popularity import uniform
 from stacks.sizing.throughput import LORA_HIGH, LORA_LOW, LORA_MID, latency_s, step_work
@@ -22,7 +22,7 @@ IN_FLIGHT = (1, 4, 16, 32)
 ASKED = question(slots=8, shares=uniform(8), load=Load(concurrency=16))
 
 
-def load_test(path: Path, asked: Question, factor: float, **changes: Any) -> Path:
+def load_test(path: Path, asked: PlanQuestion, factor: float, **changes: Any) -> Path:
     """Write the document of a load test that took `factor` times as long as it is computed."""
     plan = plan_of(asked.demand)
     assert plan is not None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from loraserve.plan.calibration import Scales
 from loraserve.plan.configuration import Configuration, Misfit, evaluate
-from loraserve.plan.question import Load, Measurements, Question
+from loraserve.plan.question import Load, Measurements, PlanQuestion
 from stacks.config.loading import load_stage
 from stacks.config.memory_check import demand_of, memory_refusal
 from stacks.project import ROOT
@@ -18,7 +18,7 @@ from stacks.sizing.popularity import miss_rate, uniform, zipf
 from tests.unit.loraserve.plan.questions import question
 
 
-def configuration(asked: Question) -> Configuration:
+def configuration(asked: PlanQuestion) -> Configuration:
     found = evaluate(asked, asked.demand)
     assert isinstance(found, Configuration), found
     return found

@@ -7,7 +7,7 @@ import pytest
 from loraserve.plan.configuration import Configuration, Misfit, evaluate
 from loraserve.plan.exchange import exchange, exchange_sentence, verdict_sentence
 from loraserve.plan.planning import Plan, make_plan
-from loraserve.plan.question import Question
+from loraserve.plan.question import PlanQuestion
 from loraserve.plan.search import (
     best,
     better,
@@ -98,7 +98,7 @@ def test_types_that_the_engine_does_not_run_on_are_left_out() -> None:
     assert not names & {"ml.g7e.2xlarge", "ml.g4dn.xlarge"}
 
 
-def sentence(asked: Question) -> str:
+def sentence(asked: PlanQuestion) -> str:
     now = evaluate(asked, asked.demand)
     return verdict_sentence(asked, now, by_slots(asked, asked.demand, slot_counts(asked, asked.demand)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loraserve.simulation.scaling_candidate import ScalingCandidate, scaling_candidate
-from loraserve.simulation.scenario import Scenario
+from loraserve.simulation.scenario import ScalingScenario
 from stacks.sizing.throughput import LatencyModel
 
 ARTICLE = LatencyModel(2.06, 0.037, 128)
@@ -21,5 +21,5 @@ def fixed(instances: int) -> ScalingCandidate:
     return policy(1e9, limits=(instances, instances))
 
 
-def scenario(duration_s: float, latency: LatencyModel = ARTICLE, **changes: float) -> Scenario:
-    return Scenario(**{"latency": latency, "slo_s": 4.0, "duration_s": duration_s} | changes)  # type: ignore[arg-type]
+def scenario(duration_s: float, latency: LatencyModel = ARTICLE, **changes: float) -> ScalingScenario:
+    return ScalingScenario(**{"latency": latency, "slo_s": 4.0, "duration_s": duration_s} | changes)  # type: ignore[arg-type]
