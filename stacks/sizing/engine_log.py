@@ -17,7 +17,7 @@ _OTHER_MODEL = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class EngineLog:
-    """What an engine logged at its start, of one GPU; None: the log does not have it."""
+    """Memory of one GPU that an engine logged at its start; None: the log does not have it."""
 
     loaded: int | None
     """Bytes of weights and adapters' slots."""
@@ -44,7 +44,7 @@ def read_engine_log(text: str, engine: str) -> EngineLog:
         return found
     title = ENGINES[engine].title
     if other := next((name for name in MEMORY if _read(text, name).sized), None):
-        raise ValueError(f"this is a log of {ENGINES[other].title}, and the plan is for {title}")
+        raise ValueError(f"this is a log of {ENGINES[other].title}, not of {title}: give one of {title}")
     raise ValueError(
         f"the last start in this log has no line with the size of {title}'s KV cache: take the whole log of "
         "a start"
@@ -73,11 +73,6 @@ def calibration_of(plan: MemoryPlan, log: EngineLog) -> Calibration:
     known = (plan.weights if weights is None else weights) + log.graphs + plan.activations
     rest = plan.available - known - plan.adapters.reserved - plan.kv_minimum - spare
     return Calibration(weights=weights, overhead=rest, graphs=log.graphs)
-
-
-def calibrated(plan: MemoryPlan, log: EngineLog) -> MemoryPlan:
-    """Return a plan with what a log of the same settings says in place of its estimates."""
-    return plan.corrected(calibration_of(plan, log))
 
 
 def _read(text: str, engine: str) -> EngineLog:

@@ -1,8 +1,9 @@
 """Sizes of the engine's memory for several settings: `python -m tests.models.sizes SETTINGS FOLDER`.
 
-SETTINGS is a JSON list of objects with a model's `folder`, its `architecture`, `arguments` of `vllm.LLM`, and
-an `adapter` to load or null. FOLDER gets N.json for the Nth, with the bytes that the engine allocated. The
-engine's log goes to stdout, the Nth start's after the line "=== N".
+SETTINGS is a JSON list of objects: a model's `folder`, made from its `config` where it is missing, with an
+adapter beside it in `adapter`; its `architecture`; `arguments` of `vllm.LLM`; whether to `load` the adapter.
+FOLDER gets N.json for the Nth, with the bytes that the engine allocated. The engine's log goes to stdout, the
+Nth start's after the line "=== N".
 """
 
 from __future__ import annotations
@@ -12,24 +13,28 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.models.architectures import MadeAdapter, TinyModel
 from tests.models.engine import started
+from tests.models.making import make_adapter, make_model
 
 
-def measure(
-    folder: Path, architecture: str, arguments: dict[str, Any], adapter: str | None
-) -> dict[str, int]:
+def measure(setting: dict[str, Any]) -> dict[str, int]:
     """Start an engine, load an adapter; return bytes of slots and of adapters in the host's memory."""
-    with started(folder, architecture, arguments) as engine:
-        if adapter is not None:
-            engine.load(Path(adapter))
+    folder, architecture = Path(setting["folder"]), setting["architecture"]
+    adapter = folder.parent / "adapter"
+    if not folder.exists():
+        model = make_model(architecture, TinyModel(config=setting["config"], adapters={}), folder)
+        make_adapter(model, MadeAdapter(lora={"target_modules": "all-linear"}), architecture, adapter)
+    with started(folder, architecture, setting["arguments"]) as engine:
+        if setting["load"]:
+            engine.load(adapter)
         return {"slots": engine.slot_bytes(), "host": engine.host_bytes()}
 
 
 def _main() -> None:
-    for number, each in enumerate(json.loads(Path(sys.argv[1]).read_text())):
+    for number, setting in enumerate(json.loads(Path(sys.argv[1]).read_text())):
         print(f"=== {number}", flush=True)
-        found = measure(Path(each["folder"]), each["architecture"], each["arguments"], each["adapter"])
-        (Path(sys.argv[2]) / f"{number}.json").write_text(json.dumps(found))
+        (Path(sys.argv[2]) / f"{number}.json").write_text(json.dumps(measure(setting)))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,6 @@ from stacks.sizing.engine_log import read_engine_log
 from stacks.sizing.engines.vllm import slot_bytes
 from stacks.sizing.memory_parts import SINGLE, adapter_bytes, kv_bytes_per_token
 from stacks.sizing.model_shape import ModelShape, shape_of_local_model
-from tests.models.architectures import MadeAdapter, TinyModel
-from tests.models.making import make_adapter, make_model
 from tests.models.saved_names import RANK
 from tests.models.test_engine_agrees import ENVIRONMENT
 
@@ -31,7 +28,7 @@ LLAMA: dict[str, Any] = {
     **{"num_hidden_layers": 3, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 32},
     **{"max_position_embeddings": 256, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2},
 }
-SAMPLE, TIED, UNTIED = "the sample", "Llama with a tied head", "Llama with a head of its own"
+SAMPLE, TIED, UNTIED = "the sample", "Llama with a tied head", "Llama with a separate head"
 CLASSES = {SAMPLE: "MistralForCausalLM", TIED: "LlamaForCausalLM", UNTIED: "LlamaForCausalLM"}
 
 
@@ -47,7 +44,8 @@ class Setting:
     modules: tuple[str, ...] | None = None
 
     @property
-    def serves_the_adapter(self) -> bool:
+    def loads(self) -> bool:
+        """True if the model's adapter is loaded, whose rank is `RANK`."""
         return self.model != SAMPLE and self.rank >= RANK
 
     @property
@@ -76,35 +74,27 @@ SETTINGS = (
 )
 
 
-@pytest.fixture(scope="module")
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, ModelShape]]:
-    """Folder and shape of each model."""
-    folders = {SAMPLE: ROOT / "samples/base"}
-    for name, tied in ((TIED, True), (UNTIED, False)):
-        folders[name] = tmp_path_factory.mktemp("model") / "base"
-        model = make_model(
-            CLASSES[name],
-            TinyModel(config={**LLAMA, "tie_word_embeddings": tied}, adapters={}),
-            folders[name],
-        )
-        adapter = MadeAdapter(lora={"target_modules": "all-linear"})
-        make_adapter(model, adapter, CLASSES[name], folders[name].parent / "adapter")
-    found = {name: shape_of_local_model(folder) for name, folder in folders.items()}
-    return {name: (folders[name], shape) for name, shape in found.items() if shape is not None}
+@dataclass(frozen=True)
+class Allocated:
+    """Bytes that the engine allocated for a setting, the model's shape, and the engine's log."""
+
+    shape: ModelShape
+    slots: int
+    host: int
+    log: str
 
 
 @pytest.fixture(scope="module")
-def measured(
-    shapes: dict[str, tuple[Path, ModelShape]], tmp_path_factory: pytest.TempPathFactory
-) -> dict[Setting, dict[str, Any]]:
-    """What the engine says, by setting."""
+def allocated(tmp_path_factory: pytest.TempPathFactory) -> dict[Setting, Allocated]:
     folder = tmp_path_factory.mktemp("sizes")
+    folders = {SAMPLE: ROOT / "samples/base", TIED: folder / "tied/base", UNTIED: folder / "untied/base"}
     settings = [
         {
-            "folder": str(shapes[each.model][0]),
+            "folder": str(folders[each.model]),
+            "config": {**LLAMA, "tie_word_embeddings": each.model == TIED},
             "architecture": CLASSES[each.model],
             "arguments": each.arguments,
-            "adapter": str(shapes[each.model][0].parent / "adapter") if each.serves_the_adapter else None,
+            "load": each.loads,
         }
         for each in SETTINGS
     ]
@@ -118,34 +108,40 @@ def measured(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     logs = re.split(r"^=== \d+$", done.stdout, flags=re.MULTILINE)[1:]
-    return {
-        setting: json.loads((folder / f"{number}.json").read_text()) | {"log": log}
-        for number, (setting, log) in enumerate(zip(SETTINGS, logs, strict=True))
-    }
+    found = {}
+    for number, (setting, log) in enumerate(zip(SETTINGS, logs, strict=True)):
+        shape = shape_of_local_model(folders[setting.model])
+        assert shape is not None
+        sizes = json.loads((folder / f"{number}.json").read_text())
+        found[setting] = Allocated(shape=shape, log=log, **sizes)
+    return found
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
 def test_slots_have_the_size_that_the_engine_allocates(
-    setting: Setting, measured: dict[Setting, dict[str, Any]], shapes: dict[str, tuple[Path, ModelShape]]
+    setting: Setting, allocated: dict[Setting, Allocated]
 ) -> None:
-    one = slot_bytes(shapes[setting.model][1], setting.rank, setting.modules, number=SINGLE)
-    assert setting.max_loras * one == measured[setting]["slots"]
+    found = allocated[setting]
+    assert (
+        setting.max_loras * slot_bytes(found.shape, setting.rank, setting.modules, number=SINGLE)
+        == found.slots
+    )
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
 def test_the_kv_cache_holds_the_tokens_that_the_engine_logs(
-    setting: Setting, measured: dict[Setting, dict[str, Any]], shapes: dict[str, tuple[Path, ModelShape]]
+    setting: Setting, allocated: dict[Setting, Allocated]
 ) -> None:
-    logged = read_engine_log(measured[setting]["log"], "vllm").kv_tokens
-    token = kv_bytes_per_token(shapes[setting.model][1], 1, SINGLE)
+    found = allocated[setting]
+    logged = read_engine_log(found.log, "vllm").kv_tokens
+    token = kv_bytes_per_token(found.shape, 1, SINGLE)
     blocks = setting.arguments["kv_cache_memory_bytes"] // (token * CPU_BLOCK)
     assert logged is not None
     assert abs(logged - blocks * CPU_BLOCK) <= CPU_BLOCK
 
 
-def test_an_adapter_takes_its_own_rank_in_the_hosts_memory(
-    measured: dict[Setting, dict[str, Any]], shapes: dict[str, tuple[Path, ModelShape]]
-) -> None:
-    for setting, found in measured.items():
-        if setting.serves_the_adapter:
-            assert found["host"] == adapter_bytes(shapes[setting.model][1], RANK, None, SINGLE)
+def test_an_adapter_takes_its_own_rank_in_the_hosts_memory(allocated: dict[Setting, Allocated]) -> None:
+    loaded = [found for setting, found in allocated.items() if setting.loads]
+    assert len(loaded) == 5
+    for found in loaded:
+        assert found.host == adapter_bytes(found.shape, RANK, None, SINGLE)

@@ -83,7 +83,7 @@ class EngineMemory(ABC):
     quantization: str
     """Quantization to propose: made by the engine itself from weights that are not quantized."""
     log: LogLines
-    """What its log tells of its memory."""
+    """Lines of its log with its memory."""
 
     @abstractmethod
     def adapters(self, demand: Demand) -> AdapterMemory:

@@ -89,13 +89,13 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         r"engine.adapter_memory_fraction: 0: write a number above 0 and below 1",
     ),
     "modules by their own name": (
-        {"engine": {"name": "vllm", "adapter_target_modules": ["q_proj"]}},
-        {"engine": {"name": "vllm", "adapter_target_modules": ["model.q_proj"]}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "adapter_target_modules": ["q_proj"]}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "adapter_target_modules": ["model.q_proj"]}},
         r"engine.adapter_target_modules\[item 1\]: 'model.q_proj': write the module's own name, such as q_proj, without",
     ),
     "modules as they are spelled": (
-        {"engine": {"name": "vllm", "adapter_target_modules": ["q_proj", "v_proj"]}},
-        {"engine": {"name": "vllm", "adapter_target_modules": ["v_proj", "q_proj "]}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "adapter_target_modules": ["q_proj", "v_proj"]}},
+        {"engine": {"name": "vllm", "max_active_adapters": 8, "adapter_target_modules": ["v_proj", "q_proj "]}},
         r"engine.adapter_target_modules\[item 2\]: 'q_proj ': write the module's own name, such as q_proj",
     ),
     "some modules, or all": (
@@ -303,10 +303,10 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         r"endpoint.instance_type: LoRAX does not run on the T4 of ml.g4dn.xlarge: take ml.g5, ml.g6, .* or ml.p5en",
     ),
     "memory of the GPU": (
-        {"engine": {"name": "vllm", "max_active_adapters": 15}},
-        {"engine": {"name": "vllm", "max_active_adapters": 16}},
+        {"engine": {"name": "vllm", "max_active_adapters": 13}},
+        {"engine": {"name": "vllm", "max_active_adapters": 14}},
         r"endpoint.instance_type: the model needs 2\d.\d GiB of each GPU of ml.g5.xlarge, of which vllm may use 20.3 "
-        r"\(.*weights 7.24 B × 2 bytes = 13.5 GiB;.*16 slots of rank 64.*\): write engine.max_active_adapters: 15; or",
+        r"\(.*weights 7.24 B × 2 bytes = 13.5 GiB;.*14 slots of rank 64.*\): write engine.max_active_adapters: 13; or",
     ),
     "heads to share": (
         {"engine": {"tensor_parallel": 4}, "endpoint": {"instance_type": "ml.g5.12xlarge"}},

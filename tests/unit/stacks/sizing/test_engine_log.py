@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from stacks.sizing.demand import Demand
-from stacks.sizing.engine_log import EngineLog, calibrated, calibration_of, read_engine_log
+from stacks.sizing.engine_log import EngineLog, calibration_of, read_engine_log
 from stacks.sizing.engines.registry import MEMORY
 from stacks.sizing.gpu_memory import MemoryPlan, plan_of
 from stacks.sizing.instances import INSTANCE_TYPES
@@ -61,6 +61,10 @@ def planned(engine: str, slots: int = 8, **changes: object) -> MemoryPlan:
     return found
 
 
+def calibrated(plan: MemoryPlan, log: EngineLog) -> MemoryPlan:
+    return plan.corrected(calibration_of(plan, log))
+
+
 @pytest.mark.parametrize(
     ("text", "engine", "loaded", "tokens", "left", "graphs"),
     [
@@ -98,9 +102,9 @@ def test_a_start_that_failed_after_one_that_did_not_is_the_one_that_is_read() ->
         ("GPU KV cache size: many tokens\x00\x1b[0m\ufffd", "vllm", "the last start in this log has no line with the size of vLLM's"),
         ("KV cache size: ,,, tokens", "vllm", "the last start in this log has no line with the size of vLLM's"),
         ("Available KV cache memory: 1.2.3 GiB", "vllm", "the last start in this log has no line with the size of vLLM's"),
-        (LORAX, "vllm", "this is a log of LoRAX, and the plan is for vLLM"),
-        (VLLM_0_32, "lorax", "this is a log of vLLM, and the plan is for LoRAX"),
-        (VLLM_REFUSED, "lorax", "this is a log of vLLM, and the plan is for LoRAX"),
+        (LORAX, "vllm", "this is a log of LoRAX, not of vLLM: give one of vLLM"),
+        (VLLM_0_32, "lorax", "this is a log of vLLM, not of LoRAX: give one of LoRAX"),
+        (VLLM_REFUSED, "lorax", "this is a log of vLLM, not of LoRAX: give one of LoRAX"),
     ],
 )  # fmt: skip
 def test_what_is_no_log_is_refused_in_a_sentence(text: str, engine: str, said: str) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from adapters.engines.registry import ENGINES
 from stacks.sizing.demand import Demand
-from stacks.sizing.engines.vllm import slot_bytes
+from stacks.sizing.engines.vllm import captured_sizes, slot_bytes
 from stacks.sizing.gpu_memory import MemoryPlan, plan_of, tensor_parallel_problem
 from stacks.sizing.instances import INSTANCE_TYPES
 from stacks.sizing.known_models import KNOWN_MODELS, known_shape
@@ -133,6 +133,112 @@ def test_quantization_leaves_embeddings_in_16_bits() -> None:
 def test_a_quantization_of_unknown_size_gives_no_plan() -> None:
     found = planned()
     assert plan_of(replace(found.demand, quantize="no-such-quantization")) is None
+
+
+# The parts beside weights and slots.
+
+
+@pytest.mark.parametrize(
+    ("rank", "modules", "slots", "tokens"),
+    [
+        (8, None, 1, 38_376),
+        (8, None, 50, 22_696),
+        (16, None, 8, 33_576),
+        (16, None, 50, 6_696),
+        (64, None, 8, 18_216),
+        (16, ("q_proj", "v_proj"), 50, 31_496),
+    ],
+)
+def test_the_kv_cache_of_the_articles_model_on_vllm(
+    rank: int, modules: tuple[str, ...] | None, slots: int, tokens: int
+) -> None:
+    """A slot of rank 16 has 80 MiB on all layers, 18 MiB on q and v; a token has 128 KiB."""
+    found = planned(
+        engine="vllm", max_adapter_rank=rank, adapter_target_modules=modules, max_active_adapters=slots
+    )
+    assert found.kv_tokens == pytest.approx(tokens, abs=16)
+    assert found.kv_blocks * 16 == found.kv_tokens
+    # 0.3 GiB of CUDA graphs.
+    assert found.kv_tokens - found.kv_tokens_least == pytest.approx(0.3 * GIB / found.kv_per_token, abs=16)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "rank", "modules", "resident"),
+    [
+        (0.1, 8, None, 56), (0.1, 16, None, 28), (0.1, 64, None, 7), (0.2, 16, None, 56), (0.2, 64, None, 14),
+        (0.1, 8, ("q_proj", "v_proj"), 347), (0.1, 64, ("q_proj", "v_proj"), 43),
+    ],
+)  # fmt: skip
+def test_the_adapters_that_lorax_keeps_on_the_gpu(
+    fraction: float, rank: int, modules: tuple[str, ...] | None, resident: int
+) -> None:
+    changes = {"max_adapter_rank": rank, "adapter_target_modules": modules, "max_active_adapters": 1024}
+    found = planned(adapter_memory_fraction=fraction, **changes)
+    assert found.adapters.resident == resident
+    # Whatever their number and size.
+    assert found.kv_tokens == planned(adapter_memory_fraction=fraction).kv_tokens
+
+
+def test_cuda_graphs_take_twice_as_much_with_adapters() -> None:
+    without, with_slots = (planned(engine="vllm", max_active_adapters=slots) for slots in (0, 1))
+    assert without.graphs / GIB == without.graphs_most / GIB == pytest.approx(0.6)
+    assert with_slots.graphs / GIB == pytest.approx(1.2)
+    assert with_slots.graphs_most / GIB == pytest.approx(1.5)
+    assert "engine (estimated) 0.6 GiB, CUDA graphs 1.2 to 1.5 GiB, its" in with_slots.arithmetic()[2]
+    assert "CUDA graphs 0.6 GiB, its" in without.arithmetic()[2]
+    assert (without.adapters.reserved, without.host_adapters, without.verdict) == (0, 0, "fits")
+    assert planned().graphs_most == 0
+
+
+def test_near_the_edge_the_graphs_make_a_plan_tight() -> None:
+    enough, few = (
+        planned(engine="vllm", max_adapter_rank=16, max_total_tokens=2048, max_active_adapters=slots)
+        for slots in (38, 39)
+    )
+    assert (enough.verdict, few.verdict) == ("fits", "tight")
+    assert few.sequences >= 4
+    assert few.spare > 0.05 * few.available
+    problem = memory_problem(few)
+    assert problem is not None
+    assert "has 1.4 GiB to spare" in problem
+    assert "CUDA graphs 1.2 to 1.5 GiB" in problem
+    assert "write engine.max_active_adapters: 38" in problem
+
+
+@pytest.mark.parametrize(("sequences", "sizes"), [(1, 2), (2, 3), (4, 4), (131, 35), (256, 51), (2048, 51)])
+def test_the_batch_sizes_of_cuda_graphs_follow_the_sequences(sequences: int, sizes: int) -> None:
+    assert captured_sizes(sequences) == sizes
+
+
+def test_logits_grow_with_the_sequences() -> None:
+    default, many = (planned(engine="vllm", max_num_seqs=n, max_active_adapters=1) for n in (131, 1131))
+    assert many.activations - default.activations == pytest.approx(1000 * 32_000 * 14.4, abs=2)
+    # LoRAX computes them for its longest prefill.
+    assert planned(max_num_seqs=131).activations == planned(max_num_seqs=1131).activations
+
+
+def test_a_cpus_engine_takes_four_bytes_for_a_number() -> None:
+    half, single = (planned(engine="vllm", instance="ml.g6e.xlarge", dtype=d) for d in (None, "float32"))
+    for part in ("weights", "kv_per_token", "host_adapters"):
+        assert getattr(single, part) == 2 * getattr(half, part)
+    assert single.adapters.reserved == 2 * half.adapters.reserved
+    assert single.arithmetic()[1].startswith("weights 7.24 B × 4 bytes")
+
+
+def test_a_request_has_whole_blocks() -> None:
+    odd, even = (planned(engine="vllm", max_active_adapters=8, max_total_tokens=n) for n in (4081, 4096))
+    assert odd.kv_minimum == even.kv_minimum
+
+
+def test_the_hosts_memory_has_each_adapter_and_one_more() -> None:
+    found = planned(engine="vllm", max_adapter_rank=16, max_active_adapters=50)
+    assert found.host_adapters == 51 * 83_886_080
+    assert planned().host_adapters == 0
+    # Each GPU's process has all of them.
+    assert (
+        planned(engine="vllm", instance="ml.g5.12xlarge", tensor_parallel=4).host_adapters
+        == 4 * planned(engine="vllm").host_adapters
+    )
 
 
 # Messages.
@@ -262,6 +368,8 @@ def test_asking_for_more_never_frees_memory(demand: Demand, more: int) -> None:
         {"max_adapter_rank": demand.max_adapter_rank + more},
         {"max_total_tokens": demand.max_total_tokens + more},
         {"max_input_tokens": demand.max_input_tokens + more},
+        {"max_num_seqs": demand.max_num_seqs + more},
+        {"dtype": "float32"},
         {"adapter_memory_fraction": demand.adapter_memory_fraction + more / 1000},
         {"adapter_target_modules": None},
     ):
@@ -276,8 +384,10 @@ def test_parts_make_up_the_sum_and_cache_never_exceeds_gpu(demand: Demand) -> No
     assert found.needed + found.spare == found.available
     assert found.kv_tokens * found.kv_per_token <= found.available
     assert (found.verdict == "does not fit") == (found.spare < 0)
+    assert found.kv_tokens_least <= found.kv_tokens
     if found.verdict == "fits":
         assert found.sequences >= 4
+        assert not found.graphs_most or found.spare >= 1.5 * GIB
 
 
 @given(demand=demands())
