@@ -178,18 +178,13 @@ def _judged(policy: TargetTrackingPolicy, state: AlarmState, value: float | None
     if value is None:
         # An alarm whose evaluated periods are all without data has insufficient data: its count begins again.
         missing = state.missing + 1
-        return replace(
-            state,
-            high=state.high if missing < policy.high_periods else 0,
-            low=state.low if missing < policy.low_periods else 0,
-            missing=missing,
-        )
-    return replace(
-        state,
-        high=state.high + 1 if value > policy.target else 0,
-        low=state.low + 1 if value < LOW_SHARE * policy.target else 0,
-        missing=0,
-    )
+        high = state.high if missing < policy.high_periods else 0
+        low = state.low if missing < policy.low_periods else 0
+    else:
+        missing = 0
+        high = state.high + 1 if value > policy.target else 0
+        low = state.low + 1 if value < LOW_SHARE * policy.target else 0
+    return AlarmState(high, low, missing, state.out_until_s, state.in_until_s, state.added)
 
 
 def _with_cooldowns_from(policy: TargetTrackingPolicy, state: AlarmState, now_s: float) -> AlarmState:

@@ -14,6 +14,7 @@ from loraserve.simulation.result import InstancePrice
 from loraserve.simulation.scaling_candidate import ScalingCandidate
 from loraserve.simulation.scenario import Scenario
 from loraserve.simulation.simulated_traffic import SimulatedTraffic
+from stacks.config.scaling_target import scaling_target
 from stacks.config.stage_config import LoadedStage
 from stacks.sizing.cost_estimate import load_prices
 
@@ -113,8 +114,8 @@ def named_policies(
         elif name == "stage":
             if stage is None:
                 raise SimulationError("policy stage: give the stage, e.g. --stage prod")
-            section = stage.config.autoscaling
-            found.append(policy_of(f"stage {stage.name}", section, section.target))
+            target = scaling_target(stage.config, stage.local_model).value
+            found.append(policy_of(f"stage {stage.name}", stage.config.autoscaling, target))
         else:
             found.append(read_policy(Path(name)))
     return found

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from loraserve.simulation.scaled_fleet import FleetSize
+from loraserve.simulation.scaled_fleet import SizeChange
 from loraserve.simulation.scaling_candidate import ScalingCandidate
 
 LATENCY_PERCENTS: Final = (50, 95, 99)
@@ -15,7 +15,7 @@ WAIT_PERCENTS: Final = (95, 99)
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyOutcome:
-    """What a policy did with the requests; all but `sizes` and the counts without the warm-up."""
+    """Misses, latencies and cost of a policy; all but `sizes` and the counts without the warm-up."""
 
     policy: ScalingCandidate
     misses: float
@@ -30,7 +30,7 @@ class PolicyOutcome:
     """From the decision to add an instance to its removal."""
     hours: float
     """Length of the simulated time, without the warm-up."""
-    sizes: tuple[FleetSize, ...]
+    sizes: tuple[SizeChange, ...]
     """Sizes of the fleet over time."""
     arrived: float
     served: float

@@ -66,7 +66,7 @@ def _cost(result: SimulationResult, axes: Axes) -> None:
     axes.set_xlabel("instance-hours (computed)")
     axes.set_ylabel(f"requests above {result.scenario.slo_s:g} s, % (computed)")
     axes.set_title(result.trace)
-    axes.legend()
+    axes.legend(loc="upper right")
 
 
 def _points(outcomes: list[PolicyOutcome]) -> tuple[list[float], list[float]]:
@@ -91,4 +91,4 @@ def _sizes(result: SimulationResult, axes: Axes) -> None:
     axes.set_ylabel("instances that serve (computed)")
     axes.set_xlabel("hours")
     axes.set_ylim(bottom=0)
-    axes.legend()
+    axes.legend(loc="upper right")

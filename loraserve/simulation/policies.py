@@ -56,7 +56,7 @@ def read_policy(path: Path) -> ScalingCandidate:
     """Return the policy of a file with the keys of a stage's section `autoscaling`.
 
     Raises:
-        SimulationError: there is no such file, or it switches autoscaling off.
+        SimulationError: there is no such file, or it switches autoscaling off or has no target.
         ConfigError: the file has another content.
     """
     if not path.is_file():
@@ -64,6 +64,8 @@ def read_policy(path: Path) -> ScalingCandidate:
             f"policy {str(path)!r}: give default, stage, or a file with the keys of `autoscaling`"
         )
     section = read(path, Autoscaling)
+    if section.target is None:
+        raise SimulationError(f"policy {str(path)!r} has no target: write one, e.g. target: 20")
     return policy_of(path.stem, section, section.target)
 
 

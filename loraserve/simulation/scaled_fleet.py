@@ -15,8 +15,8 @@ from loraserve.simulation.start_times import StartTimes
 
 
 @dataclass(frozen=True)
-class FleetSize:
-    """Size of a fleet from a point in time on."""
+class SizeChange:
+    """A fleet has this size from a point in time on."""
 
     at_s: float
     serving: int
@@ -59,7 +59,7 @@ class ScaledFleet:
         self._ready: list[float] = []
         self._changes = deque(changes)
         self._values: deque[tuple[float, float | None]] = deque()
-        self.sizes = [FleetSize(0.0, instances, instances)]
+        self.sizes = [SizeChange(0.0, instances, instances)]
         self.next_s = changes[0].at_s if changes else math.inf
 
     @property
@@ -90,9 +90,10 @@ class ScaledFleet:
             self._state, wanted = decide(
                 self._tracking, self._state, now_s, value, self.capacity, updating=bool(self._ready)
             )
-            self._resize(now_s, wanted)
+            if wanted != self.capacity:
+                self._resize(now_s, wanted)
         if (self.serving, self.capacity) != before:
-            self.sizes.append(FleetSize(now_s, self.serving, self.capacity))
+            self.sizes.append(SizeChange(now_s, self.serving, self.capacity))
         self.next_s = min(
             self._ready[0] if self._ready else math.inf,
             self._changes[0].at_s if self._changes else math.inf,
@@ -107,7 +108,7 @@ class ScaledFleet:
         self._ready.sort()
 
 
-def instance_hours(sizes: Sequence[FleetSize], start_s: float, end_s: float) -> float:
+def instance_hours(sizes: Sequence[SizeChange], start_s: float, end_s: float) -> float:
     """Return the hours of all instances between two times, from the decision to add one to its removal."""
     ends = [size.at_s for size in sizes[1:]] + [end_s]
     seconds = sum(

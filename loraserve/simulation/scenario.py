@@ -1,4 +1,4 @@
-"""What all policies of a comparison have in common."""
+"""Instances, SLO and time that all policies of a comparison have in common."""
 
 from __future__ import annotations
 

@@ -50,17 +50,6 @@ class Workload:
         """Return the same requests at another mean rate: every gap is stretched by the same factor."""
         return replace(self, due_s=self.due_s * (self.rate / rate)) if self.rate else self
 
-    def until(self, end_s: float) -> Workload:
-        """Return the requests that arrive before `end_s`."""
-        count = int(np.searchsorted(self.due_s, end_s))
-        return replace(
-            self,
-            due_s=self.due_s[:count],
-            adapter=self.adapter[:count],
-            input_tokens=self.input_tokens[:count],
-            output_tokens=self.output_tokens[:count],
-        )
-
     def digest(self) -> str:
         """Return the SHA-256 of the requests: equal for equal workloads, on any machine."""
         digest = hashlib.sha256("\n".join(self.adapters).encode())

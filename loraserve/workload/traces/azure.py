@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from loraserve.workload.traces.trace_format import Line, TraceFormat, TraceRequests, lines, tokens
+from loraserve.workload.traces.trace_format import TraceFormat, TraceLine, TraceRequests, lines, tokens
 from loraserve.workload.workload import Workload
 
 _HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
@@ -29,13 +29,13 @@ def _read(paths: Sequence[Path]) -> Workload:
     return requests.workload()
 
 
-def _seconds(text: str, line: Line) -> float:
+def _seconds(text: str, line: TraceLine) -> float:
     try:
         # Digits after the sixth, of the trace of 2023, are ignored.
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         raise line.damaged(f"{text!r} is no time stamp") from None
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 AZURE = TraceFormat("azure", lambda first: first == _HEADER, _read)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from loraserve.workload.traces.trace_format import Line, TraceFormat, TraceRequests, lines, tokens
+from loraserve.workload.traces.trace_format import TraceFormat, TraceLine, TraceRequests, lines, tokens
 from loraserve.workload.workload import Workload
 
 _COLUMNS = ("Timestamp", "Model", "Request tokens", "Response tokens")
@@ -27,7 +27,7 @@ def _read(paths: Sequence[Path]) -> Workload:
     for path in paths:
         columns: list[str] | None = None
         for line in lines(path):
-            values = next(csv.reader([line.text]))
+            values = _values(line)
             if columns is None:
                 if not _recognizes(line.text):
                     raise line.damaged(f"not the columns {', '.join(_COLUMNS)}")
@@ -43,7 +43,14 @@ def _read(paths: Sequence[Path]) -> Workload:
     return requests.workload()
 
 
-def _seconds(text: str, line: Line) -> float:
+def _values(line: TraceLine) -> list[str]:
+    try:
+        return next(csv.reader([line.text]))
+    except csv.Error as error:
+        raise line.damaged(str(error)) from None
+
+
+def _seconds(text: str, line: TraceLine) -> float:
     try:
         seconds = float(text)
     except ValueError:

@@ -21,7 +21,7 @@ from adapters.errors import InvalidName
 from adapters.names import Reference
 from container.gateway.schemas.adapter_names import BASE_MODEL_IDS
 from loraserve.workload.traces.json_lines import json_object, keys_of
-from loraserve.workload.traces.trace_format import Line, TraceFormat, TraceRequests, lines
+from loraserve.workload.traces.trace_format import TraceFormat, TraceLine, TraceRequests, lines
 from loraserve.workload.workload import Workload
 
 
@@ -37,7 +37,7 @@ def _read(paths: Sequence[Path]) -> Workload:
     return requests.workload()
 
 
-def _read_line(line: Line) -> tuple[float, str | None, int, int]:
+def _read_line(line: TraceLine) -> tuple[float, str | None, int, int]:
     row = json_object(line)
     try:
         time = row["eventMetadata"]["inferenceTime"]
@@ -48,7 +48,7 @@ def _read_line(line: Line) -> tuple[float, str | None, int, int]:
         input_tokens, output_tokens = _lengths(_text(captured.get("endpointOutput") or {"data": ""}))
     except (KeyError, TypeError, AttributeError):
         raise line.damaged("a part of the record is missing: record the requests, `input`, too") from None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise line.damaged(f"not a record of data capture ({error})") from None
     return second, adapter, input_tokens, output_tokens
 
@@ -75,9 +75,13 @@ def _lengths(answer: str) -> tuple[int, int]:
     inputs = outputs = 0
     for document in _documents(answer):
         if isinstance(usage := document.get("usage") or document.get("details"), dict):
-            inputs = usage.get("prompt_tokens") or inputs
-            outputs = usage.get("completion_tokens") or usage.get("generated_tokens") or outputs
-    return int(inputs), int(outputs)
+            inputs = _count(usage.get("prompt_tokens")) or inputs
+            outputs = _count(usage.get("completion_tokens") or usage.get("generated_tokens")) or outputs
+    return inputs, outputs
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and 0 <= value < 2**31 else 0
 
 
 def _documents(answer: str) -> Iterator[dict[str, Any]]:

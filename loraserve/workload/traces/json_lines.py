@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
-from loraserve.workload.traces.trace_format import Line
+from loraserve.workload.traces.trace_format import TraceLine
+
+#: Above every number of tokens, and every time in milliseconds.
+_BOUND = 1e15
 
 
-def json_object(line: Line) -> dict[str, Any]:
+def json_object(line: TraceLine) -> dict[str, Any]:
     """Return the object on a line.
 
     Raises:
@@ -33,19 +35,19 @@ def keys_of(first: str) -> frozenset[str]:
     return frozenset(value) if isinstance(value, dict) else frozenset()
 
 
-def number_of(row: dict[str, Any], key: str, line: Line) -> float:
-    """Return a field that is a finite number of at least 0.
+def number_of(row: dict[str, Any], key: str, line: TraceLine) -> float:
+    """Return a field that is a number of at least 0.
 
     Raises:
         WorkloadError: it is missing or something else.
     """
     value = row.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _BOUND:
         raise line.damaged(f"`{key}` is no number of at least 0")
     return value
 
 
-def tokens_of(row: dict[str, Any], key: str, line: Line) -> int:
+def tokens_of(row: dict[str, Any], key: str, line: TraceLine) -> int:
     """Return a field that is a number of tokens.
 
     Raises:

@@ -34,9 +34,11 @@ def _read(paths: Sequence[Path]) -> Workload:
         )
         if len({len(due_s), len(adapter), len(inputs), len(outputs)}) > 1:
             raise ValueError("columns of different length")
+        if not np.all(np.isfinite(due_s)) or np.any(due_s < 0):
+            raise ValueError("a time that is no number of seconds")
         if len(adapter) and not -1 <= adapter.min() <= adapter.max() < len(adapters):
             raise ValueError("an adapter without name")
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise WorkloadError(f"{path}: not the document of a load test ({error}); run it again") from None
     return Workload(
         due_s=due_s[order],

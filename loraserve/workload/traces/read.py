@@ -15,7 +15,7 @@ from loraserve.workload.traces.trace_format import TraceFormat, lines
 from loraserve.workload.workload import Workload
 
 #: The formats, by the name that `--format` takes.
-FORMATS = {known.name: known for known in (AZURE, BURSTGPT, SERVEGEN, MOONCAKE, BAILIAN, LOAD_TEST, CAPTURED)}
+FORMATS = {known.name: known for known in (AZURE, BURSTGPT, SERVEGEN, LOAD_TEST, MOONCAKE, BAILIAN, CAPTURED)}
 #: Files of a folder that are read: ServeGen's clients, and data capture's files in folders of hours.
 _IN_FOLDER = ("*-trace.csv", "*.jsonl")
 

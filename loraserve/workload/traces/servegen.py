@@ -10,6 +10,7 @@ if it is there. A client takes the place of an adapter.
 from __future__ import annotations
 
 import json
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -20,15 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loraserve.workload.errors import WorkloadError
-from loraserve.workload.traces.trace_format import Line, TraceFormat, TraceRequests, lines
+from loraserve.workload.traces.trace_format import TraceFormat, TraceLine, TraceRequests, lines
 from loraserve.workload.workload import Workload
 
 WINDOW_S = 600
+#: Bound of a client's requests per second; the highest of ServeGen's m-large is 465.
+_HIGHEST_RATE = 10_000
 #: Seed of the draws: a trace is a fixed sequence of requests.
 _SEED = 0
-_LINE = re.compile(r"(\d+),([\d.eE+-]+),([\d.eE+-]+|nan),(Gamma|Weibull|),([\d.eE+-]+),([\d.eE+-]+)")
+_LINE = re.compile(r"(\d{1,10}),([\d.eE+-]+),([\d.eE+-]+|nan),(Gamma|Weibull|),([\d.eE+-]+),([\d.eE+-]+)")
 #: An item of a distribution of lengths, `{tokens: probability, …}`, which is a text in the JSON document.
-_LENGTH = re.compile(r"(\d+): ([\d.eE+-]+)")
+_LENGTH = re.compile(r"\b(\d{1,9}): ([\d.eE+-]+)")
 _Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]
 
 
@@ -46,9 +49,10 @@ def _read(paths: Sequence[Path]) -> Workload:
     for path in paths:
         # A stream per client: the requests of one do not depend on the others that are read.
         random = np.random.default_rng([_SEED, _client_number(path)])
-        table = _length_table(path.with_name(path.name.replace("-trace.csv", "-dataset.json")))
+        client = path.name.removesuffix("-trace.csv")
+        table = _length_table(path.with_name(f"{client}-dataset.json"))
         for line in lines(path):
-            _add_window(requests, line, path.name.removesuffix("-trace.csv"), table, random)
+            _add_window(requests, line, client, table, random)
     return requests.workload(start_s=0)
 
 
@@ -58,7 +62,11 @@ def _client_number(path: Path) -> int:
 
 
 def _add_window(
-    requests: TraceRequests, line: Line, client: str, table: _LengthTable | None, random: np.random.Generator
+    requests: TraceRequests,
+    line: TraceLine,
+    client: str,
+    table: _LengthTable | None,
+    random: np.random.Generator,
 ) -> None:
     found = _LINE.fullmatch(line.text)
     if found is None:
@@ -68,15 +76,21 @@ def _add_window(
         rate, shape = float(found[2]), float(found[5])
     except ValueError:
         raise line.damaged("a number is damaged") from None
+    if not 0 <= rate <= _HIGHEST_RATE:
+        raise line.damaged(f"a rate that is not from 0 to {_HIGHEST_RATE:,}/s")
     count = round(rate * WINDOW_S)
     if count == 0:
         return
-    if not pattern or shape <= 0:
+    if not pattern or not 0 < shape < math.inf:
         raise line.damaged("a rate without a distribution of the gaps")
     gaps = (
         random.gamma(shape, size=count + 1) if pattern == "Gamma" else random.weibull(shape, size=count + 1)
     )
-    times = start_s + np.cumsum(gaps)[:-1] * (WINDOW_S / np.sum(gaps))
+    with np.errstate(over="ignore"):
+        total = np.sum(gaps)
+    if not 0 < total < np.inf:
+        raise line.damaged(f"gaps cannot be drawn with the shape {shape:g}")
+    times = start_s + np.cumsum(gaps)[:-1] * (WINDOW_S / total)
     inputs = outputs = np.zeros(count)
     if table is not None and (row := bisect_right(table.starts_s, start_s) - 1) >= 0:
         inputs, outputs = table.inputs[row](random, count), table.outputs[row](random, count)
@@ -103,6 +117,8 @@ def _distribution(text: str) -> _Draw:
         return lambda random, count: np.zeros(count)
     lengths = np.array([int(length) for length, _ in items])
     edges = np.cumsum([float(probability) for _, probability in items])
+    if not 0 < edges[-1] < np.inf:
+        raise ValueError("no distribution")
     edges /= edges[-1]
     return lambda random, count: lengths[np.searchsorted(edges, random.random(count), side="right")]
 

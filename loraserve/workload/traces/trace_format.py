@@ -23,7 +23,7 @@ class TraceFormat:
 
 
 @dataclass(frozen=True)
-class Line:
+class TraceLine:
     """A line of a trace; `str()` is its place, for errors."""
 
     path: Path
@@ -39,7 +39,7 @@ class Line:
         return WorkloadError(f"{self}: {reason}; correct or remove the line")
 
 
-def lines(path: Path) -> Iterator[Line]:
+def lines(path: Path) -> Iterator[TraceLine]:
     """Return the lines of a file that have text.
 
     Raises:
@@ -50,7 +50,7 @@ def lines(path: Path) -> Iterator[Line]:
         with path.open(encoding="utf-8-sig") as file:
             for number, text in enumerate(file, 1):
                 if text.strip():
-                    yield Line(path, number, text.rstrip("\r\n"))
+                    yield TraceLine(path, number, text.rstrip("\r\n"))
     except UnicodeError:
         raise WorkloadError(f"{path}:{number + 1}: no UTF-8 text; give an unpacked file") from None
     except OSError as error:
@@ -94,7 +94,7 @@ class TraceRequests:
         )
 
 
-def tokens(text: str, line: Line) -> int:
+def tokens(text: str, line: TraceLine) -> int:
     """Return a number of tokens in a trace, at least 0.
 
     Raises:
