@@ -45,7 +45,8 @@ def command(
         int | None, typer.Option(min=1, help="Requests in flight on one instance; by default it is full.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=1e-6, help="Requests per second of the endpoint: how many instances?")
+        float | None,
+        typer.Option(min=1e-6, max=1e6, help="Requests per second of the endpoint: how many instances?"),
     ] = None,
     adapters: Annotated[
         int | None,

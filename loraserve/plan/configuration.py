@@ -20,7 +20,6 @@ from stacks.sizing.throughput import (
     BatchLimit,
     LoraCost,
     StepWork,
-    Traffic,
     balanced_batch,
     batch_limits,
     binding,
@@ -141,15 +140,21 @@ def evaluate(question: PlanQuestion, demand: Demand) -> Configuration | Misfit:
     bound = binding(limits)
     if bound.batch < 1:
         return Misfit(demand, f"{bound.limit}: less than one request")
-    most = load.concurrency or engine_limit
-    in_flight = load.concurrency or _needed_in_flight(work[LORA_MID], traffic, int(bound.batch), most)
-    kept = slo_in_flight(question, work[LORA_MID], int(bound.batch), in_flight)
+    largest = int(bound.batch)
+
+    def running(in_flight: int) -> int:
+        # The gateway keeps what is beyond the engine's limit.
+        at_engine = min(in_flight, engine_limit)
+        return max(1, min(largest, int(slot_batch(work[LORA_MID], traffic, at_engine))))
+
+    # Without a load the fewest with which the batch is full.
+    in_flight = load.concurrency or bisect_left(range(engine_limit), largest, largest, key=running)
+    kept = slo_in_flight(question, work[LORA_MID], running, in_flight)
     if kept < 1:
         return Misfit(demand, "a single request is slower than the SLO")
     if kept < in_flight:
         in_flight = kept
-        running = _running(work[LORA_MID], traffic, int(bound.batch), kept)
-        limits = (*limits, BatchLimit(limit="SLO", batch=running))
+        limits = (*limits, BatchLimit(limit="SLO", batch=running(kept)))
         bound = binding(limits)
     batch = bound.batch
     missed = miss_rate(traffic.shares, memory.adapters.resident)
@@ -201,21 +206,21 @@ def _memory(question: PlanQuestion, demand: Demand) -> MemoryPlan | Misfit:
 COSTS = (LORA_HIGH, LORA_MID, LORA_LOW)
 
 
-def slo_in_flight(question: PlanQuestion, work: StepWork, max_batch: int, most: int) -> int:
+def slo_in_flight(question: PlanQuestion, work: StepWork, running: Callable[[int], int], most: int) -> int:
     """Return the largest number of requests in flight, at most `most`, that keeps every bound of the SLO.
 
-    0: not even a single request does.
+    `running`: how many of the requests in flight run. 0: not even a single request keeps them.
     """
     slo, traffic = question.slo, question.traffic
 
     def step(in_flight: int) -> float:
-        return step_s(work, traffic, _running(work, traffic, max_batch, in_flight))
+        return step_s(work, traffic, running(in_flight))
 
     def answer(in_flight: int) -> float:
-        return latency_s(work, traffic, in_flight, _running(work, traffic, max_batch, in_flight))
+        return latency_s(work, traffic, in_flight, running(in_flight))
 
     def first_token(in_flight: int) -> float:
-        batch = _running(work, traffic, max_batch, in_flight)
+        batch = running(in_flight)
         waiting = answer(in_flight) - traffic.output_tokens * step_s(work, traffic, batch)
         return waiting + first_token_s(work, traffic, batch)
 
@@ -224,16 +229,6 @@ def slo_in_flight(question: PlanQuestion, work: StepWork, max_batch: int, most: 
         (slo_concurrency(latency, bound, most) for bound, latency in bounds if bound is not None),
         default=most,
     )
-
-
-def _needed_in_flight(work: StepWork, traffic: Traffic, batch: int, most: int) -> int:
-    """Return the fewest requests at the engine, at most `most`, of which `batch` run."""
-    return bisect_left(range(most), batch, batch, key=lambda n: _running(work, traffic, batch, n))
-
-
-def _running(work: StepWork, traffic: Traffic, max_batch: int, in_flight: int) -> int:
-    """Return how many of the requests at the engine run."""
-    return max(1, min(max_batch, int(slot_batch(work, traffic, in_flight))))
 
 
 def _with_swaps(requests: float, missed: float) -> float:

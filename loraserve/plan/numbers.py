@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adapters.closest import closest
 from adapters.names import check_module
 from loraserve.plan.errors import PlanError
 from loraserve.plan.search import usable
@@ -31,9 +32,17 @@ def module_names(text: str, demand: Demand) -> tuple[str, ...] | None:
     if (instead := demand.rules.unused_settings.get("adapter_target_modules")) is not None:
         raise PlanError(f"--modules has no effect with {demand.rules.title}, leave it out: {instead}")
     try:
-        return tuple(check_module(name.strip()) for name in text.split(","))
+        names = tuple(check_module(name.strip()) for name in text.split(","))
     except ValueError as error:
         raise PlanError(f"--modules: {text!r}: {error}") from None
+    # A module that the model does not have would take no memory.
+    known = demand.rules.facts(demand.shape.architecture, has_code=False).modules()
+    if unknown := next((name for name in names if name not in known), None):
+        raise PlanError(
+            f"--modules: {demand.shape.architecture} has no {unknown!r}{closest(unknown, known)}: use "
+            f"{', '.join(known)}"
+        )
+    return names
 
 
 def instance_names(text: str | None, demand: Demand) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loraserve.plan.configuration import Configuration
+from loraserve.plan.errors import PlanError
 from loraserve.plan.question import Load, PlanQuestion
 from loraserve.plan.search import by_slots, slot_counts, with_slots
 from stacks.sizing.gpu_memory import plan_of
@@ -32,10 +33,9 @@ _LARGEST_BATCH = 256
 
 
 def write_plots(question: PlanQuestion, folder: Path) -> list[Path]:
-    """Draw the four pictures into a folder, and return their paths."""
+    """Draw the four pictures into a folder, and return their paths; raises `PlanError`."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow
 
-    folder.mkdir(parents=True, exist_ok=True)
     pictures = {
         "kv-by-slots": _kv_by_slots,
         "cost-by-slots": _cost_by_slots,
@@ -52,7 +52,13 @@ def write_plots(question: PlanQuestion, folder: Path) -> list[Path]:
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8)
         path = folder / f"{name}.png"
-        figure.savefig(path, dpi=120)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path, dpi=120)
+        except OSError as error:
+            raise PlanError(
+                f"--plot: {path} cannot be written ({error.strerror}): name another folder"
+            ) from None
         written.append(path)
     return written
 

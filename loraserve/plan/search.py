@@ -121,7 +121,9 @@ def _of_slots(question: PlanQuestion, demand: Demand) -> Iterator[PlanChange]:
 
 
 def _of_adapters(question: PlanQuestion, demand: Demand) -> Iterator[PlanChange]:
-    if demand.adapter_target_modules is None and "adapter_target_modules" not in demand.rules.unused_settings:
+    modules = demand.rules.facts(demand.shape.architecture, has_code=False).modules()
+    possible = demand.rules.reserves_modules and set(FEW_MODULES) <= set(modules)
+    if possible and demand.adapter_target_modules is None:
         few = replace(demand, adapter_target_modules=FEW_MODULES)
         needs = "adapters that change these modules alone"
         yield from _change(question, few, f"engine.adapter_target_modules: [{', '.join(FEW_MODULES)}]", needs)

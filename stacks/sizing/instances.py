@@ -94,7 +94,8 @@ class InstanceType:
 #: 24 GB in NVIDIA's name of an A10G are 22.5 GiB in nvidia-smi, of which the driver keeps 0.4. GB/s and
 #: TFLOPS are peaks of NVIDIA's data sheets (T4, A10G, L4, L40S, RTX PRO 6000 Blackwell Server Edition, A100,
 #: H100, H200), without sparsity; where a sheet has the sparse figure alone, half of it. AWS's page of G5 has
-#: 125 TFLOPS for an A10G, NVIDIA's sheet of it 70 (125 are an A10's).
+#: 125 TFLOPS for an A10G, NVIDIA's sheet of it 70 (125 are an A10's). Of an RTX PRO 6000 NVIDIA's page has a
+#: rounded 1 PFLOPS, and does not say that it is the sparse figure: the Workstation Edition has 504 dense.
 _FAMILIES: Mapping[str, tuple[str, float, tuple[int, int], int, int, int]] = {
     "g4dn": ("T4", 14.56, (7, 5), 470, 320, 65),
     "g5": ("A10G", 22.06, (8, 6), 470, 600, 70),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 Shares = tuple[float, ...]
 
@@ -29,12 +30,14 @@ def power(count: int, alpha: float) -> Shares:
     return _shares([(rank / count) ** alpha - ((rank - 1) / count) ** alpha for rank in range(1, count + 1)])
 
 
-def expected_different(shares: Sequence[float], batch: float) -> float:
+@lru_cache(maxsize=4096)
+def expected_different(shares: Shares, batch: float) -> float:
     """Return the expected number of different adapters among `batch` independent requests."""
     return math.fsum(1 - math.pow(1 - share, batch) for share in shares)
 
 
-def miss_rate(shares: Sequence[float], resident: int) -> float:
+@lru_cache(maxsize=4096)
+def miss_rate(shares: Shares, resident: int) -> float:
     """Return the share of requests whose adapter is not among the `resident` most recently used ones.
 
     Che's approximation of an LRU cache: an adapter is resident if it was used in the last T requests, with T

@@ -8,7 +8,7 @@ A step makes one token for each sequence of the batch, and reads prompts of new 
 
 where context is input + output/2, and adapters is the cost of LoRA, see `LoraCost`. Traffic between GPUs that
 share a model is not in it, and makes steps there longer than computed. The shares 0.70 and 0.50 are fitted to
-ten published points (docs/plan.md), with a median error of 8 % and a largest one of 24 %: a fit, no forecast.
+ten published points (docs/plan.md), with a median error of 7 % and a largest one of 24 %: a fit, no forecast.
 """
 
 from __future__ import annotations

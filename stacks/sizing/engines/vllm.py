@@ -15,6 +15,8 @@ from stacks.sizing.model_shape import ModelShape
 _EMBEDDING_SLOTS = frozenset(
     {"LlamaForCausalLM", "MixtralForCausalLM", "Phi3ForCausalLM", "Qwen3ForCausalLM"}
 )
+#: Architectures whose files hold q, k and v, and gate and up, as one layer each: an adapter has one A for it.
+_PACKED = frozenset({"Phi3ForCausalLM"})
 _QKV = frozenset({"q_proj", "k_proj", "v_proj", "qkv_proj"})
 _GATE_UP = frozenset({"gate_proj", "up_proj", "gate_up_proj"})
 _EXPERTS = frozenset({"experts", "w1", "w2", "w3"})
@@ -79,7 +81,9 @@ class VllmMemory(EngineMemory):
                 yield f"engine.max_adapter_rank: {rank}"
                 break
         few = replace(demand, adapter_target_modules=("q_proj", "v_proj"))
-        if demand.adapter_target_modules is None and enough(few):
+        # Phi-3 has them packed, as qkv_proj.
+        split = demand.shape.architecture not in _PACKED
+        if split and demand.adapter_target_modules is None and enough(few):
             yield "engine.adapter_target_modules: [q_proj, v_proj]"
 
 
@@ -101,8 +105,7 @@ def slot_bytes(
     q, kv = shape.attention_heads * shape.head_dim, kv_heads_per_gpu(shape, tensor_parallel) * shape.head_dim
     hidden, gpus = shape.hidden_size, tensor_parallel
     intermediate = shape.intermediate_size // gpus
-    # Phi-3's files hold these layers packed, and an adapter has one A for them.
-    split = shape.architecture != "Phi3ForCausalLM"
+    split = shape.architecture not in _PACKED
 
     def wanted(names: frozenset[str]) -> bool:
         return modules is None or not names.isdisjoint(modules)

@@ -122,3 +122,10 @@ def test_measurements_count_for_their_gpu() -> None:
     assert configuration(measured).step_s.mid == pytest.approx(2 * configuration(question()).step_s.mid)
     elsewhere = replace(measured.demand, instance=INSTANCE_TYPES["ml.g6e.xlarge"])
     assert evaluate(measured, elsewhere) == evaluate(question(), elsewhere)
+
+
+def test_the_engine_has_no_more_requests_than_the_gateway_lets_through() -> None:
+    """More of them would have more adapters in common, and a larger batch."""
+    few, many = (configuration(question(slots=8, load=Load(concurrency=n))) for n in (128, 10**9))
+    assert many.bound == few.bound
+    assert many.latency_s.mid > 1000 * few.latency_s.mid

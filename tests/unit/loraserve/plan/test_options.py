@@ -51,6 +51,7 @@ def test_unknown_settings_are_refused_with_what_exists() -> None:
         ({"engine": "tgi", "quantize": None, "modules": None}, "use lorax or vllm"),
         ({"engine": None, "quantize": "int3", "modules": None}, "vLLM has no 'int3': use "),
         ({"engine": None, "quantize": None, "modules": "q proj"}, "--modules: 'q proj'"),
+        ({"engine": None, "quantize": None, "modules": "q_prj"}, "no 'q_prj', did you mean 'q_proj': use"),
         ({"engine": "lorax", "quantize": None, "modules": "q_proj"}, "no effect with LoRAX"),
     ):
         with pytest.raises(PlanError, match=message):
@@ -133,6 +134,7 @@ def test_exit_codes() -> None:
     assert run("--stage", "nowhere")[0] == 2
     assert run("--stage", "dev", "--slo", "soon")[0] == 2
     assert run("--stage", "dev", "--rate", "1", "--concurrency", "1")[0] == 2
+    assert run("--stage", "dev", "--rate", "inf")[0] == 2
 
 
 def test_planning_needs_no_package_beyond_the_deployments() -> None:

@@ -12,6 +12,7 @@ import yaml
 
 from loraserve.plan.configuration import Configuration, evaluate
 from loraserve.plan.document import plan_document
+from loraserve.plan.errors import PlanError
 from loraserve.plan.planning import Plan, make_plan
 from loraserve.plan.plots import write_plots
 from loraserve.plan.question import Load
@@ -130,3 +131,9 @@ def test_pictures_are_drawn(tmp_path: Path) -> None:
 def test_pictures_of_a_model_that_does_not_fit_are_empty(tmp_path: Path) -> None:
     asked = replace(question(shares=()), demand=question(instance=INSTANCE_TYPES["ml.g4dn.xlarge"]).demand)
     assert len(write_plots(asked, tmp_path)) == 4
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PlanError, match=r"^--plot: .* cannot be written \(.*\): name another folder$"):
+        write_plots(question(), tmp_path / "file")

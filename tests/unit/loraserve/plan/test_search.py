@@ -20,8 +20,9 @@ from loraserve.plan.search import (
 )
 from stacks.sizing.engines.registry import MEMORY
 from stacks.sizing.instances import INSTANCE_TYPES
+from stacks.sizing.known_models import KNOWN_MODELS
 from stacks.sizing.popularity import uniform
-from tests.unit.loraserve.plan.questions import question
+from tests.unit.loraserve.plan.questions import MISTRAL, question
 
 
 def test_slots_are_powers_of_two_all_adapters_and_the_stages() -> None:
@@ -76,6 +77,14 @@ def test_changes_are_cheaper_and_single() -> None:
     settings = {change.setting.partition(":")[0]: change for change in found}
     assert {"endpoint.instance_type", "engine.quantize", "engine.max_active_adapters"} <= set(settings)
     assert settings["engine.adapter_target_modules"].needs == "adapters that change these modules alone"
+
+
+def test_modules_that_the_model_does_not_have_are_not_proposed() -> None:
+    """Phi-3 has q_proj and v_proj in one layer."""
+    for model, proposed in (("microsoft/Phi-3-mini-4k-instruct", False), (MISTRAL, True)):
+        asked = question(tokens=(2000, 500), shape=KNOWN_MODELS[model])
+        found = changes(asked, evaluate(asked, asked.demand))
+        assert any("adapter_target_modules" in change.setting for change in found) is proposed
 
 
 def test_changes_of_a_configuration_that_does_not_fit_make_it_fit() -> None:
