@@ -1,7 +1,7 @@
 """Throughput, against published measurements and in its own terms."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stacks.sizing.gpu_memory import MemoryPlan
 from stacks.sizing.known_models import KNOWN_MODELS
 from stacks.sizing.memory_parts import HALF, kv_bytes_per_token
-from stacks.sizing.popularity import Shares, uniform, zipf
+from stacks.sizing.popularity import Shares, expected_different, uniform, zipf
 from stacks.sizing.throughput import (
     LORA_HIGH,
     LORA_LOW,
@@ -85,7 +85,7 @@ BASE_POINTS = [
 ]
 
 
-def test_the_published_points_are_met_to_8_percent_in_the_middle() -> None:
+def test_the_published_points_are_met_to_7_percent_in_the_middle() -> None:
     errors = []
     for number, (model, card, input_tokens, output_tokens, batch, measured) in enumerate(BASE_POINTS):
         shares = uniform(1) if number == 0 else ()
@@ -95,32 +95,58 @@ def test_the_published_points_are_met_to_8_percent_in_the_middle() -> None:
     assert max(errors) <= 0.30
 
 
-#: Throughput with adapters ÷ without: model, card, input and output tokens, batch, adapters, measured. None of
-#: them was used for the constants.
-LORA_RATIOS = [
-    # S-LoRA@c1ddf48, A10G, rank 8 (S1) by adapters, and ranks 8 to 64 (S2).
-    *((LLAMA_2, A10G, 260, 260, 22, n, rate / 1.86) for n, rate in ((1, 1.83), (20, 1.81), (50, 1.79))),
-    *((LLAMA_2, A10G, 260, 260, 22, n, rate / 1.86) for n, rate in ((100, 1.78), (200, 1.78))),
-    (LLAMA_2, A10G, 260, 260, 22, 200, 1.58 / 1.74),
-    # The same on an A100 of 80 GB, against five adapters.
-    *((LLAMA_2, A100_80, 260, 260, 100, n, r / 8.05) for n, r in ((100, 7.99), (1000, 7.64), (2000, 7.61))),
-    # vLLM's pull requests 11267 (V0) and 11613 (V1): A100, ShareGPT, one adapter of rank 8.
-    (LLAMA_2, A100_80, 246, 235, 216, 1, 7.60 / 11.45),
-    (LLAMA_2, A100_80, 246, 235, 216, 1, 10.96 / 11.45),
-    # GPULLMAdapterOptimization@bae36e2d, vLLM 0.8 V1 on an H100, steps without prefills: 2.00 + 0.0193 · n.
-    *((LLAMA_3, H100, 0, 732, 128, n, 1 / (2.00 + 0.0193 * n)) for n in (1, 32, 128)),
-]
+@dataclass(frozen=True)
+class LoraRatio:
+    """A published throughput with adapters ÷ without."""
+
+    model: str
+    card: tuple[int, int]
+    tokens: tuple[int, int]
+    """Input and output."""
+    batch: int
+    adapters: int
+    measured: float
 
 
-def test_the_cost_of_lora_is_within_low_and_high_for_four_fifths_of_the_published_ratios() -> None:
-    inside = 0
-    for model, card, input_tokens, output_tokens, batch, adapters, measured in LORA_RATIOS:
-        load, base = traffic(input_tokens, output_tokens, uniform(adapters)), work(model, card)
-        without = requests_per_s(base, replace(load, shares=()), batch)
-        low, high = (requests_per_s(base, load, batch, cost) / without for cost in (LORA_HIGH, LORA_LOW))
-        inside += low <= measured <= high
-    # The two outside: vLLM's first kernels (V0), and 128 adapters in a batch on an H100.
-    assert inside >= 0.8 * len(LORA_RATIOS)
+def slora(card: tuple[int, int], batch: int, *points: tuple[int, float]) -> list[LoraRatio]:
+    return [LoraRatio(LLAMA_2, card, (260, 260), batch, n, measured) for n, measured in points]
+
+
+def slower_steps(adapters: int) -> LoraRatio:
+    """Llama-3.1-8B, batches of 128, steps without prefills: 2.00 + 0.0193 · different adapters as long."""
+    different = expected_different(uniform(adapters), 128)
+    return LoraRatio(LLAMA_3, H100, (0, 732), 128, adapters, 1 / (2.00 + 0.0193 * different))
+
+
+#: By group. None of them was used for the constants.
+LORA_RATIOS = {
+    # S-LoRA@c1ddf48: adapters of rank 8 (S1) and of ranks 8 to 64 (S2); on the A100 against five adapters.
+    "S1, A10G": slora(
+        A10G, 22, *((n, r / 1.86) for n, r in ((1, 1.83), (20, 1.81), (50, 1.79), (100, 1.78), (200, 1.78)))
+    ),
+    "S2, A10G": slora(A10G, 22, (200, 1.58 / 1.74)),
+    "S1, A100": slora(A100_80, 100, *((n, r / 8.05) for n, r in ((100, 7.99), (1000, 7.64), (2000, 7.61)))),
+    # vLLM's pull requests 11267 and 11613: ShareGPT, one adapter of rank 8, "1xA100". Their batch is not
+    # published: 216 is what 80 GB hold, 90 what 40 GB hold.
+    "vLLM V0": [LoraRatio(LLAMA_2, A100_80, (246, 235), 216, 1, 7.60 / 11.45)],
+    "vLLM V1": [LoraRatio(LLAMA_2, A100_80, (246, 235), 216, 1, 10.96 / 11.45)],
+    # GPULLMAdapterOptimization@bae36e2d, vLLM 0.8 V1 on an H100.
+    "vLLM 0.8, few adapters": [slower_steps(1), slower_steps(32)],
+    "vLLM 0.8, 128 adapters": [slower_steps(128)],
+}
+
+
+def is_between_low_and_high(ratio: LoraRatio) -> bool:
+    load, base = traffic(*ratio.tokens, uniform(ratio.adapters)), work(ratio.model, ratio.card)
+    without = requests_per_s(base, replace(load, shares=()), ratio.batch)
+    low, high = (requests_per_s(base, load, ratio.batch, cost) / without for cost in (LORA_HIGH, LORA_LOW))
+    return low <= ratio.measured <= high
+
+
+def test_the_cost_of_lora_is_between_low_and_high_for_four_fifths_of_the_published_groups() -> None:
+    outside = [name for name, ratios in LORA_RATIOS.items() if not all(map(is_between_low_and_high, ratios))]
+    assert outside == ["vLLM V0"]
+    assert 1 - len(outside) / len(LORA_RATIOS) >= 0.8
 
 
 def test_fifty_adapters_cost_three_percent_of_the_articles_throughput_at_most() -> None:
@@ -133,13 +159,18 @@ def test_fifty_adapters_cost_three_percent_of_the_articles_throughput_at_most() 
 
 def test_more_slots_give_less_throughput_where_the_kv_cache_binds() -> None:
     """GPULLMAdapterOptimization@bae36e2d, H100 of 64 GB, 128 adapters saturated: 31.06 requests per second with
-    16 slots (296,000 tokens of KV cache), 18.64 with 128 (212,032 tokens)."""
-    load = traffic(250, 231, uniform(128))
-    few, many = (
-        requests_per_s(work(LLAMA_3, H100, slots), load, tokens // load.total_tokens)
-        for slots, tokens in ((16, 296_000), (128, 212_032))
-    )
-    assert few > many
+    16 slots (296,000 tokens of KV cache), 18.64 with 128 (212,032 tokens). Its engine has every request that
+    waits, so that 16 slots do not bind, although a batch of 17 has 16 different adapters."""
+    load, found = traffic(250, 231, uniform(128)), []
+    for slots, tokens in ((16, 296_000), (128, 212_032)):
+        served = work(LLAMA_3, H100, slots)
+        bound = binding(batch_limits(served, load, max_concurrent_requests=12_000, kv_tokens=tokens))
+        assert bound.limit == "KV cache"
+        found.append([requests_per_s(served, load, bound.batch, c) for c in (LORA_HIGH, LORA_MID, LORA_LOW)])
+    few, many = found
+    assert all(more > less for more, less in zip(few, many, strict=True))
+    # The engine of that time (0.8) is the one that the highest cost comes from.
+    assert few[0] / many[0] == pytest.approx(31.06 / 18.64, rel=0.05)
 
 
 def test_capacity_falls_where_slots_starve_the_kv_cache() -> None:
