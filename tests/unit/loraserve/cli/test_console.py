@@ -1,4 +1,4 @@
-"""What is printed of a message: its text, whatever is in it."""
+"""The text of a message is printed as it is."""
 
 import pytest
 import typer
