@@ -66,8 +66,8 @@ diff: setup ## [STAGE=dev] [BASE=origin/main]: what the working tree changes in 
 plan: setup ## [STAGE=dev] [ARGS='--input 2000 --instances all']: memory, batch, throughput and cost of many adapters
 	@$(VENV_PYTHON) -m loraserve plan $(if $(STAGE),--stage $(STAGE)) $(ARGS)
 
-simulate: setup ## [ARGS='--stage prod --trace FILE']: simulate autoscaling policies; misses against cost
-	@$(VENV_PYTHON) -m loraserve simulate-autoscaling $(ARGS)
+simulate: setup ## [STAGE=prod] [ARGS='--trace FILE']: simulate autoscaling policies; misses against cost
+	@$(VENV_PYTHON) -m loraserve simulate-autoscaling $(if $(STAGE),--stage $(STAGE)) $(ARGS)
 
 review: setup ## [STAGE=dev] [BASE=v1.4] [ARGS='--accept cost']: what a change does to endpoints, data and the bill
 	@$(VENV_PYTHON) -m loraserve review $(if $(BASE),--base $(BASE)) $(if $(STAGE),--stage $(STAGE)) $(ARGS)
