@@ -63,8 +63,8 @@ class _Flow:
 
     def pass_second(self, arrivals: float) -> None:
         """Let a second pass."""
-        # In the middle of the second, if as many leave as in the one before; a lone request has its instance to
-        # itself.
+        # In the middle of the second, if as many leave as in the one before. A lone request has its instance
+        # to itself.
         running = self.begun - self.left
         running += (arrivals - self._leaves) / 2
         running /= self._serving
