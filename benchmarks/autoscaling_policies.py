@@ -20,6 +20,7 @@ import sys
 
 from loraserve.simulation.comparison import simulate
 from loraserve.simulation.instance_model import ARTICLE, parse_instance_model
+from loraserve.simulation.options import DEFAULT_SLO_S
 from loraserve.simulation.outcome import PolicyOutcome
 from loraserve.simulation.policies import default_policy
 from loraserve.simulation.scaling_candidate import ScalingCandidate, scaling_candidate
@@ -28,7 +29,7 @@ from loraserve.simulation.simulated_traffic import parse_traffic
 from loraserve.simulation.start_times import parse_start_times
 from stacks.sizing.throughput import slo_concurrency
 
-_SLO_S, _SHARE = 4.0, 0.4
+_SHARE = 0.4
 _LIMITS, _COOLDOWNS_S = (1, 40), (300.0, 600.0)
 #: 2 % apart, from 20 to 800 a minute.
 _INVOCATIONS = [20 * 1.02**step for step in range(187)]
@@ -39,14 +40,15 @@ _NEAREST = 8
 def main(traces: list[str]) -> None:
     """Print a line for each trace."""
     starts = parse_start_times(os.environ.get("START_SECONDS", "330"))
-    model = parse_instance_model(ARTICLE, None, None)
-    target = round(_SHARE * slo_concurrency(model.latency.seconds, _SLO_S, model.latency.max_in_flight))
+    model = parse_instance_model(ARTICLE, None, None, DEFAULT_SLO_S)
+    in_time = slo_concurrency(model.latency.seconds, DEFAULT_SLO_S, model.latency.max_in_flight)
+    target = round(_SHARE * in_time)
     print("computed: instance-hours and misses of a start of", f"{starts.median_s:g} s")
     for trace in traces:
         name, _, scale = trace.partition("@")
         traffic = parse_traffic(name, float(scale or 1), 0)
         scenario = ScalingScenario(
-            latency=model.latency, slo_s=_SLO_S, duration_s=traffic.duration_s, starts=starts
+            latency=model.latency, slo_s=DEFAULT_SLO_S, duration_s=traffic.duration_s, starts=starts
         )
         default, ours = simulate(
             traffic,

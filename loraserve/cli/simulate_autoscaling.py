@@ -20,7 +20,7 @@ def command(
         ),
     ] = "synthetic:week",
     stage: Annotated[
-        str | None, typer.Option(help="A stage of stages/: its policy, limits, instance and region.")
+        str | None, typer.Option(help="A stage of stages/: its policy, limits, SLO, instance and region.")
     ] = None,
     policy: Annotated[
         str | None,
@@ -57,7 +57,13 @@ def command(
         int | None,
         typer.Option(min=1, help="Periods above the target before instances are added; by default 3."),
     ] = None,
-    slo: Annotated[str, typer.Option(help="A request above it is a miss: e2e=4s.")] = "e2e=4s",
+    slo: Annotated[
+        str | None,
+        typer.Option(
+            help="A request above it is a miss: e2e=4s, the default; with a stage by default the one that "
+            "its target is derived from."
+        ),
+    ] = None,
     instance_model: Annotated[
         str | None,
         typer.Option(
@@ -102,7 +108,7 @@ def command(
 
     Example: make simulate ARGS="--trace synthetic:week,rate=20 --plot pictures"
 
-    Example: python -m loraserve simulate-autoscaling --stage prod --slo e2e=20s
+    Example: python -m loraserve simulate-autoscaling --stage prod
     """
     from loraserve.progress import step
     from loraserve.simulation import options
@@ -124,10 +130,10 @@ def command(
     limits = options.limits_of(loaded, min_instances, max_instances)
     out_s = options.cooldowns("--out-cooldown", out_cooldown)
     in_s = options.cooldowns("--in-cooldown", in_cooldown)
-    slo_s = options.slo_s(slo)
+    slo_s = options.slo_s(slo, loaded)
     traffic = parse_traffic(trace, scale, seed)
     text = instance_model or (ARTICLE if loaded is None else "plan")
-    model = parse_instance_model(text, loaded, traffic.mean_tokens)
+    model = parse_instance_model(text, loaded, traffic.mean_tokens, slo_s)
     names = policy or options.default_names(loaded)
     policies = options.named_policies(names, loaded, limits, (out_s[0], in_s[0]))
     if targets != "none":

@@ -10,21 +10,20 @@ from typing import Final, Literal
 
 from loraserve.plan.calibration import read_service
 from loraserve.simulation.errors import SimulationError
-from stacks.config.memory_check import demand_of
+from stacks.config.scaling_target import TargetNotDerived, typical_service
+from stacks.config.sections.autoscaling import Autoscaling
 from stacks.config.sections.engine import Engine
 from stacks.config.stage_config import LoadedStage
-from stacks.sizing.gpu_memory import plan_of
-from stacks.sizing.popularity import uniform
-from stacks.sizing.throughput import LatencyModel, Traffic, batch_limits, binding, latency_model, step_work
+from stacks.sizing.throughput import LatencyModel, latency_model
 
 #: Requests that an engine runs at once unless a stage says otherwise.
 DEFAULT_MAX_IN_FLIGHT: Final = Engine().max_concurrent_requests
-#: The AWS blog post's endpoint (README.md): 2.8 s with 20 in flight, measured; the slope is assumed.
+#: The article's endpoint (README.md): 2.8 s with 20 in flight, measured; the slope is assumed.
 ARTICLE: Final = "2.06,0.037"
-ARTICLE_SOURCE: Final = "2.8 s with 20 in flight as in AWS's blog post, and a slope"
+ARTICLE_SOURCE: Final = "2.8 s with 20 in flight as in the article, and a slope"
 MODELS: Final = "plan, the JSON file of a load test, or SECONDS,SECONDS_PER_REQUEST[,MOST_AT_ONCE]"
-#: Length of prompts and answers in tokens where neither trace nor load test has them: those of `ARTICLE`.
-_LENGTHS: Final = (60.0, 64.0)
+#: Length of prompts in tokens where a load test does not have it.
+_INPUT_TOKENS: Final = Autoscaling().typical_input_tokens
 _NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
 
 
@@ -39,14 +38,16 @@ class InstanceModel:
 
 
 def parse_instance_model(
-    text: str, stage: LoadedStage | None, tokens: tuple[float, float] | None
+    text: str, stage: LoadedStage | None, tokens: tuple[float, float] | None, slo_s: float
 ) -> InstanceModel:
     """Return the model of `plan`, of a load test's document, or of `a,b` and `a,b,most`.
 
     Args:
         text: the description.
         stage: the stage to plan for.
-        tokens: mean length of the prompts and answers of the trace; None if it has none.
+        tokens: mean length of the prompts and answers of the trace; None if it has none. A stage is planned
+            for its typical lengths; that the trace has others is said in `source`.
+        slo_s: the SLO; the line of a plan is exact there.
 
     Raises:
         SimulationError: the description cannot be used.
@@ -61,44 +62,34 @@ def parse_instance_model(
     if text == "plan":
         if stage is None:
             raise SimulationError("instance model plan: give the stage to plan for, e.g. --stage dev")
-        return _planned(stage, *(tokens or _LENGTHS))
+        return _planned(stage, tokens, slo_s)
     if Path(text).is_file():
         return _measured(Path(text), DEFAULT_MAX_IN_FLIGHT if stage is None else _most(stage))
     raise SimulationError(f"instance model {text!r}: give {MODELS}, e.g. {ARTICLE}")
 
 
-def _planned(stage: LoadedStage, input_tokens: float, output_tokens: float) -> InstanceModel:
-    """Compute the latency of the stage's instance with the planner's formula."""
-    demand = demand_of(stage.config, stage.local_model)
-    memory = None if demand is None else plan_of(demand)
-    if memory is None or memory.spare < 0:
+def _planned(stage: LoadedStage, tokens: tuple[float, float] | None, slo_s: float) -> InstanceModel:
+    """Compute the latency of the stage's typical requests, as its derived target does."""
+    try:
+        service = typical_service(stage.config, stage.local_model)
+    except TargetNotDerived:
         raise SimulationError(
-            f"instance model plan: the memory of stage {stage.name} is not known or not enough; give "
-            f"SECONDS,SECONDS_PER_REQUEST, e.g. {ARTICLE}"
-        )
-    traffic = Traffic(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        shares=uniform(len(stage.manifest.adapters)) if stage.manifest.adapters else (),
-    )
-    work = step_work(memory)
-    limits = batch_limits(work, traffic, max_concurrent_requests=_most(stage), kv_tokens=memory.kv_tokens)
-    most = int(binding(limits).batch)
-    if most < 1:
-        raise SimulationError(
-            f"instance model plan: no request of {traffic.total_tokens:.0f} tokens fits into the KV cache of "
-            f"stage {stage.name}; give a trace with shorter requests"
-        )
+            f"instance model plan: the size of stage {stage.name}'s model is not known, or its KV cache "
+            f"holds no typical request; give SECONDS,SECONDS_PER_REQUEST, e.g. {ARTICLE}"
+        ) from None
+    typical = f"{service.traffic.input_tokens:.0f} + {service.traffic.output_tokens:.0f}"
+    found = None if tokens is None else f"{tokens[0]:.0f} + {tokens[1]:.0f}"
+    other = f", not the trace's {found}" if found not in (None, typical) else ""
     return InstanceModel(
-        latency=latency_model(work, traffic, most),
+        latency=latency_model(service.seconds, slo_s, service.most),
         label="computed",
-        source=f"plan of stage {stage.name}, {input_tokens:.0f}/{output_tokens:.0f} tokens",
+        source=f"plan of stage {stage.name}, its typical {typical} tokens{other}",
     )
 
 
 def _measured(path: Path, most: int) -> InstanceModel:
     """Fit a line to the times of a load test of one instance."""
-    service = read_service(path, _LENGTHS[0])
+    service = read_service(path, _INPUT_TOKENS)
     if len(set(service.in_flight)) < 2:
         base_s, each_s = mean(service.service_s), 0.0
     else:

@@ -15,15 +15,17 @@ from loraserve.simulation.result import InstancePrice
 from loraserve.simulation.scaling_candidate import ScalingCandidate
 from loraserve.simulation.scenario import ScalingScenario
 from loraserve.simulation.simulated_traffic import SimulatedTraffic
-from stacks.config.scaling_target import scaling_target
+from stacks.config.scaling_target import TargetNotDerived, scaling_target, typical_service
 from stacks.config.stage_config import LoadedStage
 from stacks.sizing.cost_estimate import load_prices
 
 #: Limits without a stage; 40 instances carry all that the examples of docs/autoscaling.md ask for.
 DEFAULT_LIMITS: Final = (1, 40)
-#: Instance and region of the price without a stage: the AWS blog post's (README.md).
+#: Instance and region of the price without a stage: the article's (README.md).
 DEFAULT_INSTANCE: Final = "ml.g5.xlarge"
 DEFAULT_REGION: Final = "us-east-1"
+#: The SLO without a stage, in seconds: assumed, about one and a half times the article's 2.8 s.
+DEFAULT_SLO_S: Final = 4.0
 #: Modes of a simulation.
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
 _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -66,17 +68,32 @@ def duration_s(option: str, text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def slo_s(text: str) -> float:
-    """Return the bound of the whole answer in `e2e=4s`.
+def slo_s(text: str | None, stage: LoadedStage | None) -> float:
+    """Return the bound of the whole answer in `e2e=4s`; None is that of the stage's derived target.
 
     Raises:
         SloError: it is no SLO.
-        SimulationError: it has another bound, or none: the simulator knows the latency of whole answers.
+        SimulationError: it has another bound, or none: the simulator knows the latency of whole answers; or
+            the stage has no SLO, and none can be derived.
     """
+    if text is None:
+        return DEFAULT_SLO_S if stage is None else _stage_slo_s(stage)
     slo = parse_slo(text)
     if slo.e2e_s is None or slo.ttft_s is not None or slo.itl_s is not None:
         raise SimulationError(f"--slo {text!r}: whole answers are simulated; give their bound, e.g. e2e=4s")
     return slo.e2e_s
+
+
+def _stage_slo_s(stage: LoadedStage) -> float:
+    given = stage.config.autoscaling.slo_seconds
+    if given is not None:
+        return given
+    try:
+        return typical_service(stage.config, stage.local_model).slo_s
+    except TargetNotDerived:
+        raise SimulationError(
+            f"stage {stage.name} has no SLO, and its latency cannot be computed: give one, e.g. --slo e2e=4s"
+        ) from None
 
 
 def mode_of(text: str, traffic: SimulatedTraffic, policies: int) -> Mode:

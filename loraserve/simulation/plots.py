@@ -67,7 +67,7 @@ def _cost(result: SimulationResult, axes: Axes) -> None:
     axes.set_yscale("symlog", linthresh=0.01)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("instance-hours (computed)")
-    axes.set_ylabel(f"requests above {result.scenario.slo_s:g} s, % (computed)")
+    axes.set_ylabel(f"requests above {result.scenario.slo_s:.4g} s, % (computed)")
     axes.set_title(result.trace)
     axes.legend(loc="upper right")
 

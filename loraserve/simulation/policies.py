@@ -118,7 +118,7 @@ def derived_targets(metric: str, latency: LatencyModel, slo_s: float) -> list[fl
     most = slo_concurrency(latency.seconds, slo_s, latency.max_in_flight)
     if most < 1:
         raise SimulationError(
-            f"a request without others takes {latency.seconds(1):.2f} s, above the SLO of {slo_s:g} s: "
+            f"a request without others takes {latency.seconds(1):.2f} s, above the SLO of {slo_s:.4g} s: "
             "give a larger --slo"
         )
     in_flight = [max(1.0, float(round(share * most))) for share in SLO_SHARES]

@@ -35,8 +35,8 @@ def _inputs(result: SimulationResult) -> list[str]:
         f"{scenario.duration_s / 3600:,.1f} hours",
         f"Instance ({model.label}: {model.source}): {latency.base_s:.3g} s + {latency.per_request_s:.3g} s "
         f"for each request in flight, at most {latency.max_in_flight} at once",
-        f"Assumed: an instance starts in {start}; a request above {scenario.slo_s:g} s is a miss; the first "
-        f"{scenario.warm_up_s / 60:g} minutes do not count",
+        f"Assumed: an instance starts in {start}; a request above {scenario.slo_s:.4g} s is a miss; the "
+        f"first {scenario.warm_up_s / 60:g} minutes do not count",
     ]
 
 

@@ -68,28 +68,23 @@ def scaling_target(config: StageConfig, model: Path | None) -> ScalingTarget:
     scaling = config.autoscaling
     if scaling.target is not None:
         return ScalingTarget(scaling.target, f"scales at {scaling.target:g} {_UNITS[scaling.metric]} (given)")
-    traffic, work, most = _instance(config, model)
-
-    def latency(in_flight: int) -> float:
-        return latency_s(work, traffic, in_flight, most)
-
+    service = typical_service(config, model)
     request = f"{scaling.typical_input_tokens} + {scaling.typical_output_tokens} tokens"
-    slo_s = scaling.slo_seconds or SLO_FACTOR * latency(1)
-    in_time = slo_concurrency(latency, slo_s, most)
+    in_time = slo_concurrency(service.seconds, service.slo_s, service.most)
     if in_time < 1:
         raise TargetNotDerived(
-            f"autoscaling.slo_seconds: {slo_s:g}: a single request of {request} takes about "
-            f"{latency(1):.2g} s on {config.endpoint.instance_type} (computed): write more seconds, shorter "
-            "typical lengths, a faster endpoint.instance_type, or autoscaling.target"
+            f"autoscaling.slo_seconds: {service.slo_s:g}: a single request of {request} takes about "
+            f"{service.seconds(1):.2g} s on {config.endpoint.instance_type} (computed): write more "
+            "seconds, shorter typical lengths, a faster endpoint.instance_type, or autoscaling.target"
         )
     value = SHARE * in_time
     if scaling.metric == "invocations_per_instance":
-        value *= 60 / latency(max(1, round(value)))
+        value *= 60 / service.seconds(max(1, round(value)))
     value = _two_digits(value)
     return ScalingTarget(
         value,
         f"scales at {value:g} {_UNITS[scaling.metric]} (computed: {SHARE:g} of the {in_time} in flight that "
-        f"one instance answers within {slo_s:.3g} s, at {request} each)",
+        f"one instance answers within {service.slo_s:.3g} s, at {request} each)",
     )
 
 
@@ -105,11 +100,30 @@ _UNITS: Final = {
 }
 
 
-def _instance(config: StageConfig, model: Path | None) -> tuple[Traffic, StepWork, int]:
-    """Return the typical traffic, an instance's work, and the requests that it runs at once.
+@dataclass(frozen=True, kw_only=True)
+class TypicalService:
+    """Typical requests of a stage on one of its instances, computed with the middle estimate."""
+
+    traffic: Traffic
+    work: StepWork
+    most: int
+    """Requests that run at once."""
+    slo_s: float
+    """Seconds within which a request is answered."""
+
+    def seconds(self, in_flight: float) -> float:
+        """Return the latency of a whole answer with so many requests in flight."""
+        return latency_s(self.work, self.traffic, in_flight, self.most)
+
+
+def typical_service(config: StageConfig, model: Path | None) -> TypicalService:
+    """Return the typical requests of a stage and how an instance answers them.
 
     The adapters in memory are used equally, so that a batch has as many different ones as it can. The
     manifest is not read: adapters are published beside it at any time, without a new target.
+
+    Raises:
+        TargetNotDerived: the model's size is not known, or no typical request fits into the KV cache.
     """
     scaling = config.autoscaling
     demand = demand_of(config, model)
@@ -137,4 +151,5 @@ def _instance(config: StageConfig, model: Path | None) -> tuple[Traffic, StepWor
             f"autoscaling.target: it cannot be derived, because the KV cache of "
             f"{config.endpoint.instance_type} holds no request of the typical lengths: {_REMEDY}"
         )
-    return traffic, work, most
+    slo_s = scaling.slo_seconds or SLO_FACTOR * latency_s(work, traffic, 1, most)
+    return TypicalService(traffic=traffic, work=work, most=most, slo_s=slo_s)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from statistics import linear_regression
 from typing import Final, Literal
 
 from stacks.sizing.gpu_memory import MemoryPlan
@@ -257,16 +256,18 @@ def first_token_s(work: StepWork, traffic: Traffic, batch: float, lora: LoraCost
     return step_s(work, traffic, batch, lora) / 2 + _step(work, traffic, batch, prompts, lora)
 
 
-def latency_model(
-    work: StepWork, traffic: Traffic, max_batch: int, lora: LoraCost = LORA_MID
-) -> LatencyModel:
-    """Fit a line to the latency with 1 to `max_batch` requests in flight."""
-    if max_batch < 2:
-        return LatencyModel(latency_s(work, traffic, 1, 1, lora), 0.0, 1)
-    batches = range(1, max_batch + 1)
-    seconds = [latency_s(work, traffic, batch, max_batch, lora) for batch in batches]
-    slope, intercept = linear_regression(batches, seconds)
-    return LatencyModel(intercept, slope, max_batch)
+def latency_model(latency: Callable[[float], float], slo_s: float, max_batch: int) -> LatencyModel:
+    """Return the line with the same latency for a single request and the same `slo_concurrency`.
+
+    `latency` must not fall with the requests in flight. If all `max_batch` are within the SLO, or none is,
+    the line has the same latency for all of them.
+    """
+    alone_s = latency(1)
+    in_time = slo_concurrency(latency, slo_s, max_batch)
+    # The line is at the SLO between the last number that is within it and the next.
+    count, seconds = (in_time + 0.5, slo_s) if 0 < in_time < max_batch else (max_batch, latency(max_batch))
+    slope = (seconds - alone_s) / (count - 1) if count > 1 else 0.0
+    return LatencyModel(alone_s - slope, slope, max_batch)
 
 
 def slo_concurrency(latency: Callable[[int], float], slo_s: float, most: int) -> int:

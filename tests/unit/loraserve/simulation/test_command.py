@@ -44,13 +44,19 @@ def test_the_same_seed_writes_the_same_bytes() -> None:
 
 
 def test_a_stage_has_its_policy_limits_and_computed_instance() -> None:
-    done = _simulate(*TRACE, "--stage", "prod", "--slo", "e2e=60s", "--metric", "concurrent", "--json")
+    done = _simulate(*TRACE, "--stage", "prod", "--metric", "concurrent", "--json")
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
     assert document["labels"]["instance"].startswith("computed: plan of stage prod")
     default, stage = document["policies"][:2]
     assert (default["name"], stage["name"]) == ("default", "stage prod")
     assert stage["autoscaling"]["max_instances"] == 4
+    # Twice the time of a request that is alone, as for its derived target.
+    assert document["scenario"]["slo_s"] == pytest.approx(2 * _alone_s(document["scenario"]["latency"]))
+
+
+def _alone_s(latency: dict[str, float]) -> float:
+    return latency["base_s"] + latency["per_request_s"]
 
 
 def test_cold_adapters_make_requests_after_an_addition_slower() -> None:

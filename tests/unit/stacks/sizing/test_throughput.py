@@ -66,7 +66,7 @@ def traffic(input_tokens: float, output_tokens: float, shares: Shares = ()) -> T
 
 #: Requests per second: model, card, input and output tokens, batch, measured. One point with an adapter.
 BASE_POINTS = [
-    # The AWS blog post that this project follows: LoRAX, 20 clients, one adapter.
+    # The article that this project follows: LoRAX, 20 clients, one adapter.
     (MISTRAL, A10G, 60, 64, 20, 7.09),
     # S-LoRA/S-LoRA@c1ddf48 benchmarks/paper/synthetic/slora, without adapters, saturated. The batch is not
     # published: 18 to 26 by its memory.
@@ -261,14 +261,23 @@ def test_a_measured_step_scales_everything() -> None:
     assert first_token_s(measured, load, 20) == pytest.approx(1.25 * first_token_s(served, load, 20))
 
 
-def test_the_latency_model_is_close_to_the_formula() -> None:
+@pytest.mark.parametrize("slo_s", [1, 3, 4, 5, 5.5, 6, 60])
+def test_the_latency_model_is_the_formula_alone_and_at_the_slo(slo_s: float) -> None:
     served, load = work(MISTRAL, A10G), traffic(60, 64, uniform(50))
-    model = latency_model(served, load, 128)
-    for in_flight in (1, 20, 64, 128, 200):
-        assert model.seconds(in_flight) == pytest.approx(latency_s(served, load, in_flight, 128), rel=0.2), (
-            in_flight
-        )
-    assert latency_model(served, load, 1).seconds(2) == pytest.approx(latency_s(served, load, 2, 1))
+
+    def latency(in_flight: float) -> float:
+        return latency_s(served, load, in_flight, 128)
+
+    model = latency_model(latency, slo_s, 128)
+    assert model.seconds(1) == pytest.approx(latency(1))
+    in_time = slo_concurrency(latency, slo_s, 128)
+    assert slo_concurrency(model.seconds, slo_s, 128) == in_time
+    for in_flight in range(1, in_time + 1):
+        assert model.seconds(in_flight) == pytest.approx(latency(in_flight), rel=0.2), in_flight
+
+
+def test_the_latency_model_of_a_single_request_at_once_is_flat() -> None:
+    assert latency_model(lambda in_flight: 2 * in_flight, 3, 1) == LatencyModel(2, 0, 1)
 
 
 def test_requests_beyond_the_batch_wait() -> None:
