@@ -4,21 +4,21 @@
 
 For each trace the policy on requests in flight at 0.4 times what an instance answers within the SLO is
 compared with the policy on invocations whose instance-hours are nearest, and with AWS's example of 5 requests
-in flight. Instance and SLO are those of `simulate-autoscaling`'s defaults, and runs begin with one instance.
+in flight. Candidates are found in steps of a second; what is printed is simulated request by request.
+Instance and SLO are those of `simulate-autoscaling`'s defaults, and runs begin with one instance.
 docs/autoscaling.md has the result, for Azure's traces of 2023 (Azure/AzurePublicDataset, data/) and
 `synthetic:slora,rate=10,seconds=3600,cv=8`. START_SECONDS is 330 unless it is set.
 
-Duration: half a minute on one core.
+Duration: 20 seconds on one core.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 
-import numpy as np
-
-from loraserve.simulation.fluid import simulate_fluid
+from loraserve.simulation.comparison import simulate
 from loraserve.simulation.instance_model import ARTICLE, parse_instance_model
 from loraserve.simulation.outcome import PolicyOutcome
 from loraserve.simulation.policies import default_policy
@@ -30,8 +30,10 @@ from stacks.sizing.throughput import slo_concurrency
 
 _SLO_S, _SHARE = 4.0, 0.4
 _LIMITS, _COOLDOWNS_S = (1, 40), (300.0, 600.0)
-#: 5 % apart.
-_INVOCATIONS = [round(20 * 1.05**step) for step in range(76)]
+#: 2 % apart, from 20 to 800 a minute.
+_INVOCATIONS = [20 * 1.02**step for step in range(187)]
+#: Policies on invocations of nearly the same cost by steps of a second, of which the nearest is taken.
+_NEAREST = 8
 
 
 def main(traces: list[str]) -> None:
@@ -46,21 +48,31 @@ def main(traces: list[str]) -> None:
         scenario = ScalingScenario(
             latency=model.latency, slo_s=_SLO_S, duration_s=traffic.duration_s, starts=starts
         )
-        policies = [default_policy(_LIMITS, _COOLDOWNS_S), _policy("concurrent_requests", target)]
-        policies += [_policy("invocations_per_instance", each) for each in _INVOCATIONS]
-        default, ours, *invocations = simulate_fluid(traffic.arrivals(), policies, scenario)
-        equal = min(invocations, key=lambda each: abs(np.log(each.instance_hours / ours.instance_hours)))
+        default, ours = simulate(
+            traffic,
+            [default_policy(_LIMITS, _COOLDOWNS_S), _policy("concurrent_requests", target)],
+            scenario,
+            "events",
+        )
+        grid = [_policy("invocations_per_instance", each) for each in _INVOCATIONS]
+        near = _nearest(simulate(traffic, grid, scenario, "fluid"), ours)[:_NEAREST]
+        equal = _nearest(simulate(traffic, [each.policy for each in near], scenario, "events"), ours)[0]
         fewer = 1 - ours.misses / equal.misses if equal.misses else 0.0
-        print(f"{trace}: {_text(ours)} | {_text(equal)} ({fewer:.0%} fewer) | {_text(default)}")
+        print(f"{trace}: {_text(ours)} | {_text(equal)} ({fewer:.0%} fewer) | {_text(default)}", flush=True)
+
+
+def _nearest(outcomes: list[PolicyOutcome], to: PolicyOutcome) -> list[PolicyOutcome]:
+    """Return the outcomes, those whose cost is nearest first."""
+    return sorted(outcomes, key=lambda each: abs(math.log(each.instance_hours / to.instance_hours)))
 
 
 def _policy(metric: str, target: float) -> ScalingCandidate:
-    name = f"{metric} {target:g}"
+    name = f"{metric} {target:.0f}"
     return scaling_candidate(name, metric, target=target, limits=_LIMITS, cooldowns_s=_COOLDOWNS_S)
 
 
 def _text(outcome: PolicyOutcome) -> str:
-    return f"{outcome.policy.name}: {outcome.instance_hours:,.1f} h, {outcome.misses:.2%}"
+    return f"{outcome.policy.name}: {outcome.instance_hours:,.2f} h, {outcome.misses:.2%}"
 
 
 if __name__ == "__main__":

@@ -17,9 +17,6 @@ from laptop_cloud.autoscaling.load import (
 )
 from laptop_cloud.autoscaling.records import endpoint_of
 
-#: Seconds of the shortest period; the periods of each metric are multiples of it.
-TICK_S: Final = 10
-
 
 @dataclass(frozen=True, kw_only=True)
 class VariantSize:

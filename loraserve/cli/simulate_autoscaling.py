@@ -23,12 +23,12 @@ def command(
         str | None, typer.Option(help="A stage of stages/: its policy, limits, instance and region.")
     ] = None,
     policy: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Policies beside the grid: default (5 requests in flight), stage, or files with the keys of "
-            "`autoscaling`; separated by commas."
+            "`autoscaling`; separated by commas. By default the default, and the stage's if it has one."
         ),
-    ] = "default",
+    ] = None,
     metric: Annotated[
         str, typer.Option(help="Metrics of the grid: concurrent, invocations or both.")
     ] = "both",
@@ -78,9 +78,11 @@ def command(
         typer.Option(min=0, help="Load an adapter in this time on an instance without it; by default never."),
     ] = None,
     adapter_slots: Annotated[int, typer.Option(min=1, help="Adapters that an instance keeps.")] = 64,
-    goal: Annotated[float, typer.Option(help="Misses in percent that need no better policy.")] = 0.1,
+    goal: Annotated[
+        float, typer.Option(min=0, max=100, help="Misses in percent that need no better policy.")
+    ] = 0.1,
     budget: Annotated[
-        float | None, typer.Option(help="USD a month: the fewest misses for it, instead of the goal.")
+        float | None, typer.Option(min=0, help="USD a month: the fewest misses for it, instead of the goal.")
     ] = None,
     mode: Annotated[
         str,
@@ -100,7 +102,7 @@ def command(
 
     Example: make simulate ARGS="--trace synthetic:week,rate=20 --plot pictures"
 
-    Example: python -m loraserve simulate-autoscaling --stage prod --policy default,stage --slo e2e=20s
+    Example: python -m loraserve simulate-autoscaling --stage prod --slo e2e=20s
     """
     from loraserve.progress import step
     from loraserve.simulation import options
@@ -126,7 +128,8 @@ def command(
     traffic = parse_traffic(trace, scale, seed)
     text = instance_model or (ARTICLE if loaded is None else "plan")
     model = parse_instance_model(text, loaded, traffic.mean_tokens)
-    policies = options.named_policies(policy, loaded, limits, (out_s[0], in_s[0]))
+    names = policy or options.default_names(loaded)
+    policies = options.named_policies(names, loaded, limits, (out_s[0], in_s[0]))
     if targets != "none":
         policies += grid(
             [METRIC_WORDS[metric]] if metric in METRIC_WORDS else list(METRIC_WORDS.values()),

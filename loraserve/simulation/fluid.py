@@ -54,6 +54,8 @@ class _Flow:
         self._is_fast = latency.seconds(1) < 1
         self.arrived = 0.0
         self.begun, self.left = np.zeros(policies), np.zeros(policies)
+        self._leaves = np.zeros(policies)
+        """Requests that left in the last second."""
 
     def resize(self, serving: Floats) -> None:
         """Change the instances that serve."""
@@ -61,14 +63,20 @@ class _Flow:
 
     def pass_second(self, arrivals: float) -> None:
         """Let a second pass."""
-        # A lone request has its instance to itself.
-        running = np.maximum((self.begun - self.left) / self._serving, 1.0)
+        # In the middle of the second, if as many leave as in the one before. A lone request has its instance
+        # to itself.
+        running = self.begun - self.left
+        running += (arrivals - self._leaves) / 2
+        running /= self._serving
+        np.maximum(running, 1.0, out=running)
         # More than may run at once run for a while after an instance was removed.
         np.minimum(running, self._latency.max_in_flight, out=running)
         running *= self._latency.per_request_s
         running += self._latency.base_s
         work = self._work + 1.0 / running
-        self.left = np.maximum(self._begun_at(work, arrivals), self.left)
+        left = np.maximum(self._begun_at(work, arrivals), self.left)
+        self._leaves = left - self.left
+        self.left = left
         self.arrived += arrivals
         self.begun = np.maximum(np.minimum(self.left + self._most, self.arrived), self.begun)
         self._work = work

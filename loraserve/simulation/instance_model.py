@@ -21,6 +21,7 @@ from stacks.sizing.throughput import LatencyModel, Traffic, batch_limits, bindin
 DEFAULT_MAX_IN_FLIGHT: Final = Engine().max_concurrent_requests
 #: The AWS blog post's endpoint (README.md): 2.8 s with 20 in flight, measured; the slope is assumed.
 ARTICLE: Final = "2.06,0.037"
+ARTICLE_SOURCE: Final = "2.8 s with 20 in flight as in AWS's blog post, and a slope"
 MODELS: Final = "plan, the JSON file of a load test, or SECONDS,SECONDS_PER_REQUEST[,MOST_AT_ONCE]"
 #: Length of prompts and answers in tokens where neither trace nor load test has them: those of `ARTICLE`.
 _LENGTHS: Final = (60.0, 64.0)
@@ -55,9 +56,8 @@ def parse_instance_model(
         base_s, each_s, most = float(match[1]), float(match[2]), int(match[3] or DEFAULT_MAX_IN_FLIGHT)
         if base_s + each_s == 0 or most < 1:
             raise SimulationError(f"instance model {text!r}: give a latency above 0, e.g. {ARTICLE}")
-        return InstanceModel(
-            latency=LatencyModel(base_s, each_s, most), label="assumed", source=f"the option, {text}"
-        )
+        source = ARTICLE_SOURCE if text == ARTICLE else f"the option, {text}"
+        return InstanceModel(latency=LatencyModel(base_s, each_s, most), label="assumed", source=source)
     if text == "plan":
         if stage is None:
             raise SimulationError("instance model plan: give the stage to plan for, e.g. --stage dev")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Final, get_args
@@ -98,6 +99,12 @@ def limits_of(stage: LoadedStage | None, least: int | None, most: int | None) ->
     return low, high
 
 
+def default_names(stage: LoadedStage | None) -> str:
+    """Return the policies for `named_policies` unless others are given."""
+    scales = stage is not None and stage.config.autoscaling.enabled
+    return f"{DEFAULT_NAME},stage" if scales else DEFAULT_NAME
+
+
 def named_policies(
     text: str, stage: LoadedStage | None, limits: tuple[int, int], cooldowns_s: tuple[float, float]
 ) -> list[ScalingCandidate]:
@@ -114,17 +121,28 @@ def named_policies(
         elif name == "stage":
             if stage is None:
                 raise SimulationError("policy stage: give the stage, e.g. --stage prod")
-            target = scaling_target(stage.config, stage.local_model).value
-            found.append(policy_of(f"stage {stage.name}", stage.config.autoscaling, target))
+            found.append(_stage_policy(stage))
         else:
             found.append(read_policy(Path(name)))
     return found
 
 
+def _stage_policy(stage: LoadedStage) -> ScalingCandidate:
+    name, section = f"stage {stage.name}", stage.config.autoscaling
+    # A stage that does not scale needs no target, and may have none.
+    target = scaling_target(stage.config, stage.local_model).value if section.enabled else math.nan
+    return policy_of(name, section, target)
+
+
 def price_of(
     stage: LoadedStage | None, instance_type: str | None, region: str | None
 ) -> InstancePrice | None:
-    """Return the price of an instance; None if prices.yaml does not have it."""
+    """Return the price of an instance; None if prices.yaml does not have that of a stage.
+
+    Raises:
+        SimulationError: an instance or region of the options, for which there is no price.
+    """
+    asked = instance_type is not None or region is not None
     if stage is not None:
         instance_type = instance_type or stage.config.endpoint.instance_type
         region = region or stage.config.region
@@ -133,6 +151,11 @@ def price_of(
     known = prices.regions.get(region)
     hour_usd = None if known is None else known.instance_hour.get(instance_type)
     if hour_usd is None:
+        if asked:
+            raise SimulationError(
+                f"prices.yaml has no price of {instance_type} in {region}: give another --instance or "
+                "--region, or add the price to the file"
+            )
         return None
     return InstancePrice(instance_type=instance_type, region=region, hour_usd=hour_usd, date=prices.date)
 

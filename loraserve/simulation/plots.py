@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: Points of the rate over time, at most.
 _POINTS: Final = 500
 _DPI: Final = 120
+#: Policies of the front whose names fit beside their points; of more, the first and the last are named.
+_NAMED: Final = 8
 
 
 def write_plots(result: SimulationResult, arrivals: NDArray[np.float64], folder: Path) -> list[Path]:
@@ -54,8 +56,9 @@ def _cost(result: SimulationResult, axes: Axes) -> None:
     best, taken = result.front, result.recommendation.outcome
     axes.plot(*_points(best), "-", color="grey", label="fewest misses for the cost")
     axes.plot(*_points([taken]), "s", mfc="none", ms=12, color="black", label="recommended")
+    named = best if len(best) <= _NAMED else [best[0], best[-1]]
     for outcome in result.outcomes:
-        if outcome in best or outcome is taken or outcome is result.default:
+        if outcome in named or outcome is taken or outcome is result.default:
             [hours], [misses] = _points([outcome])
             axes.annotate(
                 outcome.policy.name, (hours, misses), xytext=(5, 5), textcoords="offset points", fontsize=8

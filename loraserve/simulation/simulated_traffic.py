@@ -102,7 +102,7 @@ def parse_traffic(text: str, scale: float, seed: int) -> SimulatedTraffic:
         SimulationError: a scale that is not above 0.
         WorkloadError: the trace cannot be used.
     """
-    if not scale > 0:
+    if not 0 < scale < math.inf:
         raise SimulationError(f"scale {scale:g}: give a number above 0, e.g. 4")
     source = parse_synthetic(text) if text.startswith(SYNTHETIC) else parse_trace(text)
     return SimulatedTraffic(source, scale, seed)

@@ -44,14 +44,13 @@ def test_the_same_seed_writes_the_same_bytes() -> None:
 
 
 def test_a_stage_has_its_policy_limits_and_computed_instance() -> None:
-    done = _simulate(
-        *TRACE, "--stage", "prod", "--policy", "stage", "--slo", "e2e=60s", "--metric", "concurrent", "--json"
-    )
+    done = _simulate(*TRACE, "--stage", "prod", "--slo", "e2e=60s", "--metric", "concurrent", "--json")
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
     assert document["labels"]["instance"].startswith("computed: plan of stage prod")
-    assert document["policies"][0]["name"] == "stage prod"
-    assert document["policies"][0]["autoscaling"]["max_instances"] == 4
+    default, stage = document["policies"][:2]
+    assert (default["name"], stage["name"]) == ("default", "stage prod")
+    assert stage["autoscaling"]["max_instances"] == 4
 
 
 def test_cold_adapters_make_requests_after_an_addition_slower() -> None:
@@ -67,6 +66,9 @@ def test_cold_adapters_make_requests_after_an_addition_slower() -> None:
     [
         (["--targets", "5;10"], "give numbers, e.g. 5,10,20"),
         (["--targets", "0"], "give numbers above 0"),
+        (["--scale", "inf"], "give a number above 0"),
+        (["--goal", "nan"], "less than or equal to 100"),
+        (["--instance", "ml.none.xlarge"], "give another --instance"),
         (["--out-cooldown", "soon"], "give whole seconds"),
         (["--warm-up", "20"], "give a time, e.g. 20m"),
         (["--warm-up", "2h"], "give a shorter one"),

@@ -35,6 +35,15 @@ def test_a_queue_is_emptied_as_fast_as_by_events() -> None:
     assert fluid.waited == pytest.approx(exact.waited, abs=0.02)
 
 
+@pytest.mark.parametrize(("instances", "points"), [(1, 0.05), (2, 0.04)])
+def test_bursts_of_seconds_overload_an_instance_as_by_events(instances: int, points: float) -> None:
+    traffic = parse_traffic("synthetic:slora,rate=10,seconds=1800,cv=8", 1, 0)
+    exact = simulate_events(traffic.workload.due_s, fixed(instances), scenario(1800))
+    [fluid] = simulate_fluid(traffic.arrivals(), [fixed(instances)], scenario(1800))
+    assert exact.misses > 0.3
+    assert fluid.misses == pytest.approx(exact.misses, abs=points)
+
+
 def test_answers_faster_than_a_second_are_in_flight_for_as_long() -> None:
     latency = LatencyModel(0.2, 0.01, 64)
     exact = simulate_events(np.arange(0, 900, 1 / 60), policy(8), scenario(900, latency))
