@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 2 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke load-test test test-images test-promotion check lock simulate synth diff plan review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
+.PHONY: help setup demo up down invoke load-test test test-images test-promotion check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,9 +57,6 @@ check: setup-check ## style, types, import contracts, requirements, Dockerfiles 
 lock: setup-check ## [ARGS=--upgrade]: resolve the requirements*.in files into the pinned requirements*.txt files
 	@$(VENV_PYTHON) -m loraserve.requirements lock $(ARGS)
 
-simulate: setup ## [ARGS='--stage prod --trace FILE']: simulate autoscaling policies; misses against cost
-	@$(VENV_PYTHON) -m loraserve simulate-autoscaling $(ARGS)
-
 synth: setup ## [STAGE=dev]: templates into cdk.out; no credentials, Docker or network
 	@$(VENV_PYTHON) -m loraserve synth $(STAGE)
 
@@ -68,6 +65,9 @@ diff: setup ## [STAGE=dev] [BASE=origin/main]: what the working tree changes in 
 
 plan: setup ## [STAGE=dev] [ARGS='--input 2000 --instances all']: memory, batch, throughput and cost of many adapters
 	@$(VENV_PYTHON) -m loraserve plan $(if $(STAGE),--stage $(STAGE)) $(ARGS)
+
+simulate: setup ## [STAGE=prod] [ARGS='--trace FILE']: simulate autoscaling policies; misses against cost
+	@$(VENV_PYTHON) -m loraserve simulate-autoscaling $(if $(STAGE),--stage $(STAGE)) $(ARGS)
 
 review: setup ## [STAGE=dev] [BASE=v1.4] [ARGS='--accept cost']: what a change does to endpoints, data and the bill
 	@$(VENV_PYTHON) -m loraserve review $(if $(BASE),--base $(BASE)) $(if $(STAGE),--stage $(STAGE)) $(ARGS)

@@ -40,7 +40,7 @@ from rich.progress import (
 
 from benchmarks import gateway_cold_start, gateway_overhead, gateway_report, gateway_throughput
 from benchmarks.errors import BenchmarkFailed
-from loraserve.cli.console import report_errors
+from loraserve.cli.console import errors, report_errors
 from stacks.project import ROOT
 
 
@@ -91,7 +91,7 @@ def main(
         with report_errors():
             figures = measure(only or list(Part), console, quick=quick)
     except BenchmarkFailed as error:
-        Console(stderr=True, soft_wrap=True).print(f"[red]✗[/] {escape(str(error))}")
+        errors.print(f"[red]✗[/] {escape(str(error))}")
         raise typer.Exit(1) from error
     cores, python = len(os.sched_getaffinity(0)), sys.version.split()[0]
     found = gateway_report.rows(figures)

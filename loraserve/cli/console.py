@@ -16,15 +16,16 @@ from loraserve.errors import UserError
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
 
-console = Console()
-errors = Console(stderr=True, soft_wrap=True)
+# Without emoji: a message such as `gamma:x: is no number` has the form of one.
+console = Console(emoji=False)
+errors = Console(stderr=True, soft_wrap=True, emoji=False)
 
 _UNBOUNDED = 10_000
 
 
 def output() -> Console:
     """Return the console of standard output; its lines are unbroken in a file or a pipe."""
-    return console if console.is_terminal else Console(width=_UNBOUNDED)
+    return console if console.is_terminal else Console(width=_UNBOUNDED, emoji=False)
 
 
 def say(text: str) -> None:

@@ -77,4 +77,4 @@ def command(
     }
     for name, value in variables.items():
         console.print(f"  export {name}={value}", highlight=False, soft_wrap=True)
-    console.print("\nTry: make invoke ADAPTER=otter PROMPT='…'   ·   make down stops it.")
+    console.print("\nTry: make invoke ADAPTER=otter PROMPT='…' · make load-test · make down stops it.")

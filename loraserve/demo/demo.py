@@ -68,8 +68,8 @@ def demo(console: Console, out: Path, port: int | None) -> None:
     (out / "demo.json").write_text(json.dumps(summary, indent=1) + "\n")
     console.print(f"Results: {out / 'demo.json'}, {out / 'demo.png'}")
     console.print(
-        "Next: [bold]make up[/] deploys the same and keeps it running, for `make invoke` and any AWS client; "
-        "make down stops it."
+        "Next: [bold]make up[/] deploys the same and keeps it running, for `make invoke`, `make load-test` "
+        "and any AWS client; make down stops it."
     )
     _check_result(result, texts)
 

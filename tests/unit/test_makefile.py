@@ -2,9 +2,12 @@
 
 import re
 import subprocess
+from typing import Any
 
 import pytest
+import typer
 
+from loraserve.cli.commands import app
 from stacks.project import ROOT
 from tests.harness.working_copy import ENVIRONMENT
 
@@ -49,3 +52,23 @@ def test_the_set_up_runs_once_for_each_command_that_needs_it() -> None:
         )
         assert done.stdout.count("-m loraserve.setup") == 1
         assert f"-m loraserve.setup {level}\n" in done.stdout
+
+
+def test_the_stage_reaches_each_command_that_takes_one() -> None:
+    """A STAGE that make did not pass on would be ignored without a word."""
+    commands: Any = typer.main.get_command(app)
+    recipes = re.findall(
+        r"^([a-z-]+):[^\n]*\n\t@\$\(VENV_PYTHON\) -m loraserve ([a-z-]+)", TEXT, re.MULTILINE
+    )
+    taking = [
+        target
+        for target, name in recipes
+        if any(parameter.name == "stage" for parameter in commands.commands[name].params)
+    ]
+    assert {"simulate", "plan", "synth", "deploy"} <= set(taking)
+    for target in taking:
+        done = subprocess.run(
+            ["make", "-n", target, "STAGE=probe"],
+            cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert "probe" in done.stdout.splitlines()[-1], target

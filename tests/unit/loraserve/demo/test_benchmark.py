@@ -13,6 +13,7 @@ from loraserve.demo import benchmark
 from loraserve.demo.questions import AnswerLength, Question
 from loraserve.load.job import LoadRun
 from samples.problems import adapter_name, base_answer
+from stacks.project import ROOT
 from tests.unit.loraserve.demo.runs import answered, failed, run_of
 
 ADAPTERS = [adapter_name(number) for number in range(50)]
@@ -91,7 +92,7 @@ def test_the_picture_is_drawn(measured: Any) -> None:
         ("errors", 1, "1 errors"),
         ("wrong_adapter", 1, "1 answers of a wrong adapter"),
         ("wrong_length", 2, "2 of 240 answers do not have 48 tokens"),
-        ("wrong_answer", 3, "3 of 240 answers are wrong"),
+        ("wrong_answer", 8, "8 of 240 answers are wrong"),
     ],
 )
 def test_wrong_answers_fail_the_demo(measured: Any, field: str, value: int, problem: str) -> None:
@@ -101,6 +102,15 @@ def test_wrong_answers_fail_the_demo(measured: Any, field: str, value: int, prob
     assert found is not None
     assert found.startswith("one adapter: ")
     assert problem in found
+
+
+def test_the_sample_models_mistakes_do_not_fail_the_demo(measured: Any) -> None:
+    scores = json.loads((ROOT / "samples" / "scores.json").read_text())["adapters"].values()
+    wrong = max(1 - score["right_answer"] / score["of"] for score in scores)
+    document = json.loads(json.dumps(measured[0]))
+    for figures in document["equal_work"]["medians"].values():
+        figures["wrong_answer"] = wrong * benchmark.ROUNDS * figures["requests"]
+    assert benchmark.problem_of(document) is None
 
 
 def test_an_endpoint_that_answers_nothing_is_reported_not_divided_by(tmp_path: Path) -> None:
