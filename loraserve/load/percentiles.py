@@ -1,11 +1,12 @@
-"""Percentiles of times, of many more than fit into memory twice."""
+"""Percentiles of times, exact and without a second copy of them."""
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 _PERCENTS: Final = (50, 90, 95, 99)
 #: Values that are counted at a time.
 _CHUNK: Final = 1 << 18
-#: Bits of a 32-bit float that are counted: exponent and 11 bits of the fraction, so a bin is 0.05 % wide.
-_SHIFT, _BINS = 12, 1 << 19
+#: A 32-bit float from 0 is ordered as its bits are: it is counted by its upper and by its lower 16 bits.
+_HALF, _HALVES = 16, 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,38 +45,41 @@ def times(values: Iterable[float]) -> TimeFigures | None:
 def times_of_arrays(arrays: Callable[[], Iterable[array[float]]]) -> TimeFigures | None:
     """Return the percentiles of all times in several arrays of single precision; None without any.
 
-    `arrays` is called twice. The bits of floats from 0 are ordered as the floats are: the first reading
-    counts them by their upper bits, the second one keeps the values in the bins that the percentiles are in.
+    `arrays` is called twice. The first reading counts the times by their upper bits, the second one those
+    whose upper bits are those of a percentile by their lower bits.
     """
-    counts = np.zeros(_BINS, dtype=np.int64)
+    uppers = np.zeros(_HALVES, dtype=np.int64)
     total, largest = 0.0, 0.0
     for chunk in _chunks(arrays()):
-        counts += np.bincount(_bins(chunk), minlength=_BINS)
+        uppers += np.bincount(chunk.view(np.uint32) >> _HALF, minlength=_HALVES)
         total, largest = total + float(chunk.sum(dtype=np.float64)), max(largest, float(chunk.max()))
-    count = int(counts.sum())
+    count = int(uppers.sum())
     if not count:
         return None
-    ends = np.cumsum(counts)
-    ranks = (count - 1) * np.array(_PERCENTS) / 100
-    below, above = np.floor(ranks).astype(int), np.ceil(ranks).astype(int)
-    wanted = np.unique(np.searchsorted(ends, np.concatenate([below, above]), side="right"))
-    kept = np.sort(
-        np.concatenate([chunk[np.isin(_bins(chunk), wanted)] for chunk in _chunks(arrays())]).astype(float)
-    )
-    # Where the values of each wanted bin begin: in all values, and in those kept.
-    begins, kept_begins = (ends - counts)[wanted], np.cumsum(counts[wanted]) - counts[wanted]
+    places = [(count - 1) * percent / 100 for percent in _PERCENTS]
+    ranks = {rank for place in places for rank in (math.floor(place), math.ceil(place))}
+    ends = np.cumsum(uppers)
+    upper_of = {rank: int(np.searchsorted(ends, rank, side="right")) for rank in ranks}
+    lowers = {upper: np.zeros(_HALVES, dtype=np.int64) for upper in upper_of.values()}
+    for chunk in _chunks(arrays()):
+        bits = chunk.view(np.uint32)
+        for upper in lowers:
+            lowers[upper] += np.bincount(bits[bits >> _HALF == upper] & (_HALVES - 1), minlength=_HALVES)
+    values = {rank: _value(rank, upper, ends, lowers[upper]) for rank, upper in upper_of.items()}
 
-    def at(rank: NDArray[np.int64]) -> NDArray[np.float64]:
-        place = np.searchsorted(begins, rank, side="right") - 1
-        found: NDArray[np.float64] = kept[kept_begins[place] + rank - begins[place]]
-        return found
+    def at(place: float) -> float:
+        low, high = values[math.floor(place)], values[math.ceil(place)]
+        return low + (high - low) * (place - math.floor(place))
 
-    p50, p90, p95, p99 = (at(below) + (at(above) - at(below)) * (ranks - below)).tolist()
+    p50, p90, p95, p99 = map(at, places)
     return TimeFigures(count=count, mean=total / count, p50=p50, p90=p90, p95=p95, p99=p99, max=largest)
 
 
-def _bins(chunk: NDArray[np.float32]) -> NDArray[np.unsignedinteger[Any]]:
-    return chunk.view(np.uint32) >> np.uint32(_SHIFT)
+def _value(rank: int, upper: int, ends: NDArray[np.int64], lowers: NDArray[np.int64]) -> float:
+    """Return the time of a rank, from the counts of the times with its upper bits by their lower bits."""
+    before = ends[upper] - lowers.sum()
+    lower = int(np.searchsorted(np.cumsum(lowers), rank - before, side="right"))
+    return float(np.uint32(upper << _HALF | lower).view(np.float32))
 
 
 def _chunks(arrays: Iterable[array[float]]) -> Iterator[NDArray[np.float32]]:

@@ -15,7 +15,8 @@ _OUTCOMES = tuple(LoadOutcome)
 _CODES = {outcome: code for code, outcome in enumerate(_OUTCOMES)}
 #: Number of input tokens that an answer does not say.
 _UNKNOWN = -1
-_NO_GAPS = array("f")
+#: Token gaps in one array: one for each result needs a third more, a single one is moved as it grows.
+_GAPS = 1 << 16
 
 
 class ResultTable(Sequence[RequestResult]):
@@ -32,8 +33,11 @@ class ResultTable(Sequence[RequestResult]):
         self._due_s, self._sent_s, self._first_token_s, self._ended_s = (array("d") for _ in range(4))
         self._input_tokens, self._output_tokens = array("i"), array("i")
         self._from_usage, self._outcome = array("b"), array("b")
-        # Not one array: it would be moved whenever it grows, and leave a hole of its size.
-        self._gaps_s: list[array[float]] = []
+        # The gaps of all results one after the other, in arrays of `_GAPS`; of each result which array, from
+        # where, and how many.
+        self._gaps_s = [_zeros(_GAPS)]
+        self._free = 0
+        self._gaps_in, self._gaps_from, self._gaps_count = array("i"), array("i"), array("i")
         # Many answers name the same adapter, few have a message, and texts are kept if one is expected.
         self._answered_by = array("i")
         self._names: list[str | None] = [None]
@@ -60,10 +64,21 @@ class ResultTable(Sequence[RequestResult]):
         self._output_tokens.append(result.output_tokens)
         self._from_usage.append(result.tokens_from_usage)
         self._outcome.append(_CODES[result.outcome])
-        self._gaps_s.append(result.token_gaps_s or _NO_GAPS)
+        self._append_gaps(result.token_gaps_s)
         self._answered_by.append(code)
         self._index.append(result.index)
         self._order.append(position)
+
+    def _append_gaps(self, gaps_s: array[float]) -> None:
+        count = len(gaps_s)
+        if self._free + count > len(self._gaps_s[-1]):
+            self._gaps_s.append(_zeros(max(count, _GAPS)))
+            self._free = 0
+        self._gaps_s[-1][self._free : self._free + count] = gaps_s
+        self._gaps_in.append(len(self._gaps_s) - 1)
+        self._gaps_from.append(self._free)
+        self._gaps_count.append(count)
+        self._free += count
 
     def sort(self) -> None:
         """Put the results into the order of their index."""
@@ -90,13 +105,15 @@ class ResultTable(Sequence[RequestResult]):
     def _at(self, position: int) -> RequestResult:
         first = self._first_token_s[position]
         input_tokens = self._input_tokens[position]
+        start = self._gaps_from[position]
+        gaps_s = self._gaps_s[self._gaps_in[position]][start : start + self._gaps_count[position]]
         return RequestResult(
             index=self._index[position],
             due_s=self._due_s[position],
             sent_s=self._sent_s[position],
             first_token_s=None if math.isnan(first) else first,
             ended_s=self._ended_s[position],
-            token_gaps_s=self._gaps_s[position],
+            token_gaps_s=gaps_s,
             input_tokens=None if input_tokens == _UNKNOWN else input_tokens,
             output_tokens=self._output_tokens[position],
             tokens_from_usage=bool(self._from_usage[position]),
@@ -105,3 +122,7 @@ class ResultTable(Sequence[RequestResult]):
             answered_by=self._names[self._answered_by[position]],
             text=self._texts.get(position),
         )
+
+
+def _zeros(count: int) -> array[float]:
+    return array("f", bytes(4 * count))
