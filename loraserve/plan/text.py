@@ -213,7 +213,7 @@ def _load_text(question: PlanQuestion) -> str:
 
 
 def _three(found: ByLoraCost) -> str:
-    return f"{found.high_cost:,.0f}–{found.mid:,.0f}–{found.low_cost:,.0f}"
+    return f"{found.slowest:,.0f}–{found.mid:,.0f}–{found.fastest:,.0f}"
 
 
 def _number(value: float) -> str:
