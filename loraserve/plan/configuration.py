@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from loraserve.plan.question import PlanQuestion
 from stacks.sizing.cost_estimate import HOURS_PER_MONTH
 from stacks.sizing.demand import Demand
+from stacks.sizing.engines.registry import MEMORY
 from stacks.sizing.gpu_memory import MemoryPlan, plan_of, tensor_parallel_problem
 from stacks.sizing.memory_parts import GIB
 from stacks.sizing.popularity import miss_rate
@@ -122,6 +123,13 @@ class Misfit:
 
     demand: Demand
     reason: str
+    asked: int | None = None
+    """Slots that were asked for: no share of the memory may have room for them."""
+
+    @property
+    def slots(self) -> int:
+        """Adapters that the engine's memory was to have room for."""
+        return self.asked or MEMORY[self.demand.engine].adapters(self.demand).resident
 
 
 def evaluate(question: PlanQuestion, demand: Demand) -> Configuration | Misfit:

@@ -33,7 +33,7 @@ def _lines(plan: Plan, width: int) -> Iterator[str]:
     yield from _wrapped(_origins(question), width)
     yield ""
     if isinstance(now, Misfit):
-        yield from _wrapped(f"{_configuration(now)}: does not fit: {now.reason}", width)
+        yield from _wrapped(f"{_configuration(now)}: refused: {now.reason}", width)
     else:
         yield from _memory(now.memory, width)
         yield from _wrapped(_limits(now), width)
@@ -160,9 +160,10 @@ def _fleet(question: PlanQuestion, found: Configuration) -> str:
 
 def _changes(plan: Plan, width: int) -> Iterator[str]:
     if not plan.changes:
-        yield "No single change makes it cheaper by more than 1 %."
+        better = "cheaper by more than 1 %" if isinstance(plan.now, Configuration) else "serve these requests"
+        yield f"No single change makes it {better}."
         return
-    yield "Best single changes:" if isinstance(plan.now, Configuration) else "Changes with which it fits:"
+    yield "Best single changes:" if isinstance(plan.now, Configuration) else "Changes that make it possible:"
     for number, change in enumerate(plan.changes, 1):
         found = change.configuration
         needs = f"; needs {change.needs}" if change.needs else ""
@@ -180,7 +181,7 @@ def _saved(now: Configuration | Misfit, found: Configuration) -> str:
 
 def _row(found: Configuration | Misfit) -> tuple[str, ...]:
     if isinstance(found, Misfit):
-        return (str(found.demand.max_active_adapters), found.reason)
+        return (str(found.slots), found.reason)
     return (
         str(found.slots),
         f"{found.memory.kv_tokens:,}",
@@ -202,8 +203,7 @@ def _place(found: Configuration) -> tuple[str, str]:
 
 
 def _configuration(found: Misfit) -> str:
-    demand = found.demand
-    return f"{_count(demand.max_active_adapters, 'slot')} of rank {demand.max_adapter_rank}"
+    return f"{_count(found.slots, 'slot')} of rank {found.demand.max_adapter_rank}"
 
 
 def _load_text(question: PlanQuestion) -> str:
