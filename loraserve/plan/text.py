@@ -110,10 +110,10 @@ def _memory(memory: MemoryPlan, width: int) -> Iterator[str]:
         bar += sign * (round(_BAR * done / total) - len(bar))
     yield f"GPU memory  {bar.ljust(_BAR, '·')}  {memory.verdict}"
     listed = ", ".join(f"{name} {size / GIB:.2f}{note}" for name, _, size, note in parts if size)
-    yield from _wrapped(
-        f"GiB: {listed}; {memory.available / GIB:.1f} of {total / GIB:g} are the engine's.",
-        width,
-    )
+    share = ""
+    if memory.available < int(total):
+        share = f"; {memory.available / GIB:.2f} of {total / GIB:.2f} are the engine's"
+    yield from _wrapped(f"GiB: {listed}{share}.", width)
     least = ""
     if memory.kv_tokens_least < memory.kv_tokens:
         least = f" ({memory.kv_tokens_least:,} if CUDA graphs take the most)"
@@ -142,6 +142,8 @@ def _limits(found: Configuration) -> str:
 
 
 def _compared(found: Configuration) -> str:
+    if math.isinf(found.balanced):
+        return "reading binds at any batch, and a larger one costs little time"
     if found.bound.batch < found.balanced:
         return f"below B* = {_number(found.balanced)} reading binds, and a larger batch costs little time"
     return f"above B* = {_number(found.balanced)} computing binds, and a larger batch is slower in proportion"

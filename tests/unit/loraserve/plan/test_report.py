@@ -81,6 +81,21 @@ def test_the_text_has_the_answer(plan: Plan) -> None:
     )
 
 
+def test_the_engines_share_of_the_memory_is_shown_where_it_is_not_all() -> None:
+    vllm, lorax = (
+        plan_text(make_plan(question(engine=engine, slots=8), slots=[8])) for engine in ("vllm", "lorax")
+    )
+    assert "; 20.30 of 22.06 are the engine's." in " ".join(vllm.split())
+    assert "are the engine's" not in lorax
+
+
+def test_without_b_star_reading_binds_at_any_batch() -> None:
+    asked = question(tokens=(2000, 500), slots=8, instance=INSTANCE_TYPES["ml.g6e.xlarge"])
+    text = " ".join(plan_text(make_plan(asked, slots=[8])).split())
+    assert "different adapters; reading binds at any batch, and" in text
+    assert "B* = " not in text
+
+
 def test_the_memory_bar_is_as_long_as_the_gpus_memory(plan: Plan) -> None:
     [bar] = [line for line in plan_text(plan).splitlines() if line.startswith("GPU memory")]
     assert len(re.sub("[^█▓▒░·]", "", bar)) == 60
