@@ -149,6 +149,7 @@ def command(
         utilization=utilization,
         region=basis.region,
         prices=load_prices(),
+        sections=basis.sections,
         measurements=read_measurements(engine_log, calibrate, demand, basis.other_seqs, traffic),
     )
     plan = make_plan(question, slots=slots, ranks=ranks, instances=instance_names(instances, demand))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from adapters.closest import closest
 from adapters.engines.registry import ENGINES
 from loraserve.plan.errors import PlanError
 from loraserve.plan.numbers import MOST_SLOTS, known_instance, module_names
+from loraserve.plan.question import Sections
+from loraserve.plan.stage_yaml import sections_of
 from stacks.config.loading import load_stages
 from stacks.config.memory_check import demand_of
 from stacks.config.sections.autoscaling import Autoscaling
@@ -43,6 +45,8 @@ class Basis:
     """Adapters of the stage's manifest; None without a stage, or with an empty one."""
     typical_tokens: tuple[int, int]
     """Input and output tokens of a typical request, from which the target of autoscaling is derived."""
+    sections: Sections = field(default_factory=dict)
+    """Sections of the stage's file that a plan changes."""
 
 
 def start(stage: str | None, model: str | None, instance: str | None) -> Basis:
@@ -78,6 +82,7 @@ def basis_of_stage(stage: LoadedStage) -> Basis:
         region=config.region,
         adapters=len(list(stage.manifest.published_names())) or None,
         typical_tokens=_typical_tokens(config.autoscaling),
+        sections=sections_of(config),
     )
 
 
