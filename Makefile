@@ -8,8 +8,8 @@ VENV_PYTHON := .venv/bin/python
 # The set-up's pinned Node comes before any other on the machine.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
-# Two processes, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
-ALL_TESTS := -n 2 --no-loadscope-reorder
+# Three processes, since many tests wait, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
+ALL_TESTS := -n 3 --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down invoke load-test test test-images test-promotion check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -88,7 +89,8 @@ def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Write a document; it replaces a file of this name at once, so a reader never sees half of it."""
     part = path.with_name(path.name + ".part")
     with part.open("w") as file:
-        file.write(as_json(document))
+        # In pieces: the text of a long run is larger than its results.
+        json.dump(document, file, ensure_ascii=False, allow_nan=False)
         file.write("\n")
     part.replace(path)
 
@@ -127,16 +129,17 @@ def read_document(path: Path) -> dict[str, Any]:
 
 def in_flight_when_sent(results: Sequence[RequestResult]) -> list[int]:
     """Return the number of requests in flight when each was sent, itself included; 0 for one withheld."""
-    sent = [result for result in results if result.outcome is not LoadOutcome.WITHHELD]
-    starts = np.sort(np.array([result.sent_s for result in sent]))
-    ends = np.sort(np.array([result.ended_s for result in sent]))
-    own = np.array([result.sent_s for result in results])
+    sent_s, ended_s, is_sent = array("d"), array("d"), array("b")
+    for result in results:
+        sent_s.append(result.sent_s)
+        ended_s.append(result.ended_s)
+        is_sent.append(result.outcome is not LoadOutcome.WITHHELD)
+    own, chosen = np.array(sent_s), np.array(is_sent, dtype=bool)
+    starts, ends = np.sort(own[chosen]), np.sort(np.array(ended_s)[chosen])
     # A request that ends at the instant at which another is sent is no longer in flight.
     counts = np.searchsorted(starts, own, side="right") - np.searchsorted(ends, own, side="right")
-    return [
-        0 if result.outcome is LoadOutcome.WITHHELD else max(1, int(count))
-        for result, count in zip(results, counts, strict=True)
-    ]
+    found: list[int] = np.where(chosen, np.maximum(counts, 1), 0).tolist()
+    return found
 
 
 def _columns(results: Sequence[RequestResult], workload: Workload) -> dict[str, list[Any]]:

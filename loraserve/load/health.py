@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loraserve.load.result import LoadOutcome, RequestResult
 
@@ -64,24 +67,29 @@ def health_of(
     results: Sequence[RequestResult], *, open_loop: bool, warm_up_s: float, cpu_share: float, gc_off: bool
 ) -> Health:
     """Compute the health of a run from its results and its processes' figures."""
-    counted = [result for result in results if result.due_s >= warm_up_s]
-    sent = [result for result in counted if result.outcome is not LoadOutcome.WITHHELD]
-    lags = np.array([result.sent_s - result.due_s for result in sent]) if open_loop else np.empty(0)
+    due, sent = array("d"), array("d")
+    for result in results:
+        if result.due_s >= warm_up_s:
+            due.append(result.due_s)
+            sent.append(math.nan if result.outcome is LoadOutcome.WITHHELD else result.sent_s)
+    due_s, sent_s = np.array(due), np.array(sent)
+    was_sent = ~np.isnan(sent_s)
+    lags = (sent_s - due_s)[was_sent] if open_loop else np.empty(0)
     p50, p99, largest = np.quantile(lags, [0.5, 0.99, 1.0]).tolist() if len(lags) else (None, None, None)
     return Health(
         lag_p50_s=p50,
         lag_p99_s=p99,
         lag_max_s=largest,
-        asked_rate=_rate([result.due_s for result in counted]) if open_loop else None,
-        reached_rate=_rate([result.sent_s for result in sent]) if open_loop else None,
+        asked_rate=_rate(due_s) if open_loop else None,
+        reached_rate=_rate(sent_s[was_sent]) if open_loop else None,
         cpu_share=cpu_share,
         gc_off=gc_off,
-        withheld=len(counted) - len(sent),
+        withheld=int(np.count_nonzero(~was_sent)),
     )
 
 
-def _rate(instants: Sequence[float]) -> float | None:
+def _rate(instants: NDArray[np.float64]) -> float | None:
     """Return events a second, from the first one to the last one."""
-    if len(instants) < 2 or max(instants) == min(instants):
+    if len(instants) < 2 or (seconds := float(np.ptp(instants))) == 0:
         return None
-    return (len(instants) - 1) / (max(instants) - min(instants))
+    return (len(instants) - 1) / seconds

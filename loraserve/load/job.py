@@ -63,7 +63,7 @@ class LoadJob:
 class LoadRun:
     """The results of a job."""
 
-    results: list[RequestResult]
+    results: Sequence[RequestResult]
     """In the order of their index; without the requests that had no end when the run was interrupted."""
     health: Health
     began_ns: int

@@ -9,8 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from loraserve.load.measure import MeasuredRun
+from loraserve.load.percentiles import TimeFigures
 from loraserve.load.result import LoadOutcome
-from loraserve.load.summary import AdapterResults, LoadSummary, TimeFigures
+from loraserve.load.summary import AdapterResults, LoadSummary
 
 #: Adapters that the table shows; `--json` has all.
 SHOWN_ADAPTERS = 20

@@ -7,30 +7,15 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from loraserve.load.check import AnswerCheck
+from loraserve.load.percentiles import TimeFigures, times, times_of_arrays
 from loraserve.load.result import LoadOutcome, RequestResult
 from loraserve.load.slo import LatencySlo
 from loraserve.workload.workload import Workload
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimeFigures:
-    """Percentiles of times, in seconds, interpolated linearly."""
-
-    count: int
-    mean: float
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-    max: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,50 +108,41 @@ def summarize(
     """Compute the figures of a run from its results and the check of each."""
     slo = slo or LatencySlo()
     cold = _first_of_each_adapter(results, workload)
-    pairs = [
-        (result, check) for result, check in zip(results, checks, strict=True) if result.due_s >= warm_up_s
-    ]
-    counted = [result for result, _ in pairs]
-    answered = [result for result in counted if result.outcome is LoadOutcome.OK]
-    good = [result for result, check in pairs if _is_good(result, check, slo)]
-    seconds = max((result.ended_s for result in counted), default=warm_up_s) - warm_up_s
+    tally = _RunTally()
+    by_adapter: dict[str | None, _AdapterTally] = {}
+    for result, check in zip(results, checks, strict=True):
+        if result.due_s >= warm_up_s:
+            is_good = _is_good(result, check, slo)
+            tally.add(result, check, is_good=is_good, is_cold=result.index in cold)
+            name = workload.name_of(result.index)
+            by_adapter.setdefault(name, _AdapterTally()).add(result, check, is_good=is_good)
+    adapters = [one.figures(name) for name, one in by_adapter.items()]
+    seconds = max(tally.last_end_s - warm_up_s, 0.0)
     per_second = 1 / seconds if seconds > 0 else 0.0
-    output_tokens = sum(result.output_tokens for result in answered)
-    adapters = _by_adapter(pairs, workload, slo)
-    known_inputs = [result.input_tokens for result in answered if result.input_tokens is not None]
+    output_tokens = sum(one.output_tokens for one in adapters)
     return LoadSummary(
-        requests=len(counted),
-        answered_rps=len(answered) * per_second,
+        requests=tally.requests,
+        answered_rps=len(tally.latency_s) * per_second,
         seconds=seconds,
-        outcomes=_counts(result.outcome.value for result in counted),
-        checks=_counts(check.value for _, check in pairs if check is not AnswerCheck.NO_ANSWER),
-        first_messages=_first_messages(counted),
-        goodput=_share(len(good), len(counted)),
-        good_rps=len(good) * per_second,
-        latency_s=times(result.latency_s for result in answered),
-        service_s=times(result.service_s for result in answered),
-        ttft_s=times(r.first_token_s - r.due_s for r in answered if r.first_token_s is not None),
-        ttft_service_s=times(r.first_token_s - r.sent_s for r in answered if r.first_token_s is not None),
-        itl_s=times(_joined([result.token_gaps_s for result in answered])),
-        cold_s=times(result.latency_s for result in answered if result.index in cold),
-        warm_s=times(result.latency_s for result in answered if result.index not in cold),
-        input_tokens=sum(known_inputs) if known_inputs else None,
+        outcomes=dict(tally.outcomes.most_common()),
+        checks=dict(tally.checks.most_common()),
+        first_messages=tally.first_messages,
+        goodput=_share(tally.good, tally.requests),
+        good_rps=tally.good * per_second,
+        latency_s=times(tally.latency_s),
+        service_s=times(tally.service_s),
+        ttft_s=times(tally.ttft_s),
+        ttft_service_s=times(tally.ttft_service_s),
+        itl_s=times_of_arrays(lambda: _gaps(results, warm_up_s)),
+        cold_s=times(tally.cold_s),
+        warm_s=times(tally.warm_s),
+        input_tokens=tally.input_tokens,
         output_tokens=output_tokens,
         output_tokens_per_s=output_tokens * per_second,
-        tokens_from=_tokens_from(answered),
-        adapters=adapters,
-        jain_index=_jain(counted, workload),
+        tokens_from=_tokens_from(tally.token_sources),
+        adapters=tuple(sorted(adapters, key=lambda one: (-one.requests, one.name or ""))),
+        jain_index=jain_index([one.speed for name, one in by_adapter.items() if name is not None]),
     )
-
-
-def times(values: Iterable[float] | NDArray[np.float32]) -> TimeFigures | None:
-    """Return the percentiles of times in seconds; None without any. An array is sorted in place."""
-    found = values if isinstance(values, np.ndarray) else np.fromiter(values, dtype=np.float64)
-    if not len(found):
-        return None
-    mean, largest = float(found.mean(dtype=np.float64)), float(found.max())
-    p50, p90, p95, p99 = np.percentile(found, [50, 90, 95, 99], overwrite_input=True).tolist()
-    return TimeFigures(count=len(found), mean=mean, p50=p50, p90=p90, p95=p95, p99=p99, max=largest)
 
 
 def jain_index(values: Sequence[float]) -> float | None:
@@ -182,78 +158,96 @@ def _is_good(result: RequestResult, check: AnswerCheck, slo: LatencySlo) -> bool
     return result.outcome is LoadOutcome.OK and not check.is_wrong and slo.is_kept(result)
 
 
-def _by_adapter(
-    pairs: Sequence[tuple[RequestResult, AnswerCheck]], workload: Workload, slo: LatencySlo
-) -> tuple[AdapterResults, ...]:
-    groups: dict[str | None, list[tuple[RequestResult, AnswerCheck]]] = {}
-    for pair in pairs:
-        groups.setdefault(workload.name_of(pair[0].index), []).append(pair)
-    found = []
-    for name, group in groups.items():
-        answered = [result for result, _ in group if result.outcome is LoadOutcome.OK]
-        found.append(
-            AdapterResults(
-                name=name,
-                requests=len(group),
-                errors=len(group) - len(answered),
-                wrong=sum(check.is_wrong for _, check in group),
-                goodput=_share(sum(_is_good(result, check, slo) for result, check in group), len(group)),
-                latency_s=times(result.latency_s for result in answered),
-                output_tokens=sum(result.output_tokens for result in answered),
-            )
+class _RunTally:
+    """Numbers of a run; the table of its results is read once for all of them."""
+
+    def __init__(self) -> None:
+        self.requests = self.good = 0
+        self.last_end_s = 0.0
+        self.outcomes: Counter[str] = Counter()
+        self.checks: Counter[str] = Counter()
+        self.first_messages: dict[str, str] = {}
+        self.latency_s, self.service_s, self.cold_s, self.warm_s = (array("d") for _ in range(4))
+        self.ttft_s, self.ttft_service_s = array("d"), array("d")
+        self.input_tokens: int | None = None
+        self.token_sources: set[bool] = set()
+
+    def add(self, result: RequestResult, check: AnswerCheck, *, is_good: bool, is_cold: bool) -> None:
+        self.requests += 1
+        self.good += is_good
+        self.last_end_s = max(self.last_end_s, result.ended_s)
+        self.outcomes[result.outcome.value] += 1
+        if check is not AnswerCheck.NO_ANSWER:
+            self.checks[check.value] += 1
+        if result.outcome is not LoadOutcome.OK:
+            if result.message:
+                self.first_messages.setdefault(result.outcome.value, result.message)
+            return
+        self.latency_s.append(result.latency_s)
+        self.service_s.append(result.service_s)
+        (self.cold_s if is_cold else self.warm_s).append(result.latency_s)
+        if result.first_token_s is not None:
+            self.ttft_s.append(result.first_token_s - result.due_s)
+            self.ttft_service_s.append(result.first_token_s - result.sent_s)
+        if result.input_tokens is not None:
+            self.input_tokens = (self.input_tokens or 0) + result.input_tokens
+        self.token_sources.add(result.tokens_from_usage)
+
+
+class _AdapterTally:
+    """Numbers of one adapter's requests."""
+
+    def __init__(self) -> None:
+        self.requests = self.wrong = self.good = self.output_tokens = 0
+        self.latency_s = array("d")
+        self.seconds = 0.0
+
+    def add(self, result: RequestResult, check: AnswerCheck, *, is_good: bool) -> None:
+        self.requests += 1
+        self.wrong += check.is_wrong
+        self.good += is_good
+        # A failed request gives its adapter no tokens for the time that it took.
+        self.seconds += max(result.latency_s, 0)
+        if result.outcome is LoadOutcome.OK:
+            self.output_tokens += result.output_tokens
+            self.latency_s.append(result.latency_s)
+
+    @property
+    def speed(self) -> float:
+        """Output tokens per second of latency; 0 without an answer."""
+        return self.output_tokens / self.seconds if self.seconds else 0.0
+
+    def figures(self, name: str | None) -> AdapterResults:
+        return AdapterResults(
+            name=name,
+            requests=self.requests,
+            errors=self.requests - len(self.latency_s),
+            wrong=self.wrong,
+            goodput=_share(self.good, self.requests),
+            latency_s=times(self.latency_s),
+            output_tokens=self.output_tokens,
         )
-    return tuple(sorted(found, key=lambda one: (-one.requests, one.name or "")))
-
-
-def _jain(counted: Sequence[RequestResult], workload: Workload) -> float | None:
-    """Return the index over adapters; an adapter without an answer has speed 0."""
-    tokens: dict[str, int] = defaultdict(int)
-    seconds: dict[str, float] = defaultdict(float)
-    for result in counted:
-        if (name := workload.name_of(result.index)) is not None:
-            # A failed request gives its adapter no tokens for the time that it took.
-            tokens[name] += result.output_tokens if result.outcome is LoadOutcome.OK else 0
-            seconds[name] += max(result.latency_s, 0)
-    return jain_index([tokens[name] / seconds[name] if seconds[name] else 0.0 for name in tokens])
 
 
 def _first_of_each_adapter(results: Sequence[RequestResult], workload: Workload) -> set[int]:
     """Return the index of the first request that was sent for each adapter, in the warm-up or after it."""
-    first: dict[str, RequestResult] = {}
+    first: dict[str, tuple[float, int]] = {}
     for result in results:
         name = workload.name_of(result.index)
-        if name is None or result.outcome is LoadOutcome.WITHHELD:
-            continue
-        if name not in first or result.sent_s < first[name].sent_s:
-            first[name] = result
-    return {result.index for result in first.values()}
+        if name is not None and result.outcome is not LoadOutcome.WITHHELD:
+            sent = (result.sent_s, result.index)
+            first[name] = min(first.get(name, sent), sent)
+    return {index for _, index in first.values()}
 
 
-def _joined(gaps: Sequence[array[float]]) -> NDArray[np.float32]:
-    """Return all gaps in one array; with 100,000 streams it is the largest one."""
-    joined = np.empty(sum(map(len, gaps)), dtype=np.float32)
-    end = 0
-    for values in gaps:
-        joined[end : end + len(values)] = values
-        end += len(values)
-    return joined
+def _gaps(results: Iterable[RequestResult], warm_up_s: float) -> Iterator[array[float]]:
+    for result in results:
+        if result.due_s >= warm_up_s and result.outcome is LoadOutcome.OK:
+            yield result.token_gaps_s
 
 
-def _tokens_from(answered: Sequence[RequestResult]) -> str:
-    sources = {result.tokens_from_usage for result in answered}
+def _tokens_from(sources: set[bool]) -> str:
     return "both" if len(sources) == 2 else "usage" if sources == {True} else "events"
-
-
-def _first_messages(counted: Sequence[RequestResult]) -> dict[str, str]:
-    messages: dict[str, str] = {}
-    for result in counted:
-        if result.outcome is not LoadOutcome.OK and result.message:
-            messages.setdefault(result.outcome.value, result.message)
-    return messages
-
-
-def _counts(words: Iterable[str]) -> dict[str, int]:
-    return dict(Counter(words).most_common())
 
 
 def _share(part: int, whole: int) -> float:

@@ -60,6 +60,7 @@ base_model: {model}
 adapters: adapters.yaml
 hub_endpoint: {hub}
 retention_days: 30
+autoscaling: {{target: 5}}  # none is derived without the model's size
 """
 LOCAL_MODEL = {"name": "tiny-mistral", "path": str(ROOT / "samples" / "base")}
 NO_MODEL = {"name": "tiny-mistral", "revision": "0" * 40}

@@ -40,6 +40,7 @@ STAGE = """
 account: "{account}"
 base_model: {{name: acme/base, revision: 9ab9e76e2b09f9f29ea2d56aa5bd139e4445c59e}}
 adapters: {name}.lock.yaml
+autoscaling: {{target: 5}}  # none is derived without the model's size
 {more}
 """
 CONFIG, WEIGHTS = b"{}", b"weights"

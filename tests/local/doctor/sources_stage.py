@@ -31,6 +31,7 @@ def stage_in(folder: Path, *, adapters: Iterable[dict[str, Any]] = (), **setting
         "adapters": "adapters.yaml",
         "allow_unpinned_sources": True,
         "endpoint": {"instance_type": "ml.g5.xlarge"},
+        "autoscaling": {"target": 5},  # none is derived for a model of unknown size
     }
     (folder / "adapters.yaml").write_text(yaml.safe_dump({"adapters": list(adapters)}))
     path = folder / "shop.yaml"

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loraserve.load.check import check_answers
+from loraserve.load.percentiles import times
 from loraserve.load.result import LoadOutcome, RequestResult
 from loraserve.load.slo import LatencySlo, parse_slo
-from loraserve.load.summary import LoadSummary, jain_index, summarize, times
+from loraserve.load.summary import LoadSummary, jain_index, summarize
 from loraserve.workload.workload import Workload
 from tests.unit.loraserve.load.made import result, workload
 

@@ -20,6 +20,7 @@ STAGE = """
 account: '123456789012'
 base_model: {name: acme/base, revision: 9ab9e76e2b09f9f29ea2d56aa5bd139e4445c59e}
 adapters: adapters.yaml
+autoscaling: {target: 5}  # none is derived without the model's size
 """
 MANIFEST = "adapters:\n  - {name: gsm8k, source: 's3://bucket/gsm8k/'}\n"
 
