@@ -35,8 +35,20 @@ def command(
     modules: Annotated[
         str | None, typer.Option(help="Modules that adapters change, e.g. q_proj,v_proj; all: every one.")
     ] = None,
-    input_tokens: Annotated[int, typer.Option("--input", min=1, help="Input tokens of a request.")] = 256,
-    output_tokens: Annotated[int, typer.Option("--output", min=1, help="Output tokens of a request.")] = 128,
+    input_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--input", min=1, help="Input tokens of a request; by default autoscaling.typical_input_tokens."
+        ),
+    ] = None,
+    output_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--output",
+            min=1,
+            help="Output tokens of a request; by default autoscaling.typical_output_tokens.",
+        ),
+    ] = None,
     trace: Annotated[
         Path | None,
         typer.Option(help="Take mean lengths and popularity from a trace, as load-test reads it."),
@@ -117,8 +129,12 @@ def command(
     demand = with_settings(basis.demand, engine=engine, quantize=quantize, modules=modules)
     count = (basis.adapters or DEFAULT_ADAPTERS) if adapters is None else adapters
     if trace is None:
-        shares = shares_of(count, popularity)
-        traffic = Traffic(input_tokens=input_tokens, output_tokens=output_tokens, shares=shares)
+        typical_input, typical_output = basis.typical_tokens
+        traffic = Traffic(
+            input_tokens=input_tokens or typical_input,
+            output_tokens=output_tokens or typical_output,
+            shares=shares_of(count, popularity),
+        )
     else:
         traffic = traffic_of_trace(trace, count, popularity)
     ranks = ranks_of(rank, demand)
@@ -133,6 +149,7 @@ def command(
         utilization=utilization,
         region=basis.region,
         prices=load_prices(),
+        sections=basis.sections,
         measurements=read_measurements(engine_log, calibrate, demand, basis.other_seqs, traffic),
     )
     plan = make_plan(question, slots=slots, ranks=ranks, instances=instance_names(instances, demand))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from adapters.closest import closest
 from adapters.engines.registry import ENGINES
 from loraserve.plan.errors import PlanError
 from loraserve.plan.numbers import MOST_SLOTS, known_instance, module_names
+from loraserve.plan.question import Sections
+from loraserve.plan.stage_yaml import sections_of
 from stacks.config.loading import load_stages
 from stacks.config.memory_check import demand_of
+from stacks.config.sections.autoscaling import Autoscaling
 from stacks.config.sections.endpoint import Endpoint
 from stacks.config.sections.engine import Engine, Gateway
 from stacks.config.stage_config import LoadedStage, StageConfig
@@ -30,7 +33,7 @@ DEFAULT_ENGINE = str(Engine.model_fields["name"].default)
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
-    """A configuration, and what its stage says of adapters and region."""
+    """A configuration, and what its stage says of adapters, requests and region."""
 
     model: str
     """Name of the base model."""
@@ -40,6 +43,10 @@ class Basis:
     region: str
     adapters: int | None
     """Adapters of the stage's manifest; None without a stage, or with an empty one."""
+    typical_tokens: tuple[int, int]
+    """Input and output tokens of a typical request, from which the target of autoscaling is derived."""
+    sections: Sections = field(default_factory=dict)
+    """Sections of the stage's file that a plan changes."""
 
 
 def start(stage: str | None, model: str | None, instance: str | None) -> Basis:
@@ -74,6 +81,8 @@ def basis_of_stage(stage: LoadedStage) -> Basis:
         other_seqs=demand.max_num_seqs - config.engine.max_concurrent_requests,
         region=config.region,
         adapters=len(list(stage.manifest.published_names())) or None,
+        typical_tokens=_typical_tokens(config.autoscaling),
+        sections=sections_of(config),
     )
 
 
@@ -100,7 +109,18 @@ def basis_of_model(model: str, instance: str, engine: str) -> Basis:
         adapter_memory_fraction=settings.adapter_memory_fraction,
     )
     region = str(StageConfig.model_fields["region"].default)
-    return Basis(model=model, demand=demand, other_seqs=other_seqs, region=region, adapters=None)
+    return Basis(
+        model=model,
+        demand=demand,
+        other_seqs=other_seqs,
+        region=region,
+        adapters=None,
+        typical_tokens=_typical_tokens(Autoscaling()),
+    )
+
+
+def _typical_tokens(scaling: Autoscaling) -> tuple[int, int]:
+    return scaling.typical_input_tokens, scaling.typical_output_tokens
 
 
 def _shape(model: str) -> ModelShape:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from loraserve.plan.question import PlanQuestion
 from stacks.sizing.cost_estimate import HOURS_PER_MONTH
 from stacks.sizing.demand import Demand
+from stacks.sizing.engines.registry import MEMORY
 from stacks.sizing.gpu_memory import MemoryPlan, plan_of, tensor_parallel_problem
 from stacks.sizing.memory_parts import GIB
 from stacks.sizing.popularity import miss_rate
@@ -41,19 +42,23 @@ SLOT_LOAD_S = 0.0078
 
 @dataclass(frozen=True)
 class ByLoraCost:
-    """A figure by the cost of LoRA: with the highest, the middle and the lowest that was published."""
+    """A figure with the middle cost of LoRA, between the slowest and the fastest of the three costs.
 
-    high_cost: float
+    Slowest is the highest cost that was published. After a calibration, which scales each cost by its own
+    factor, it may be another.
+    """
+
+    slowest: float
     mid: float
-    low_cost: float
+    fastest: float
 
     def scaled(self, factor: float) -> ByLoraCost:
         """Return it, each of the three times `factor`."""
-        return ByLoraCost(self.high_cost * factor, self.mid * factor, self.low_cost * factor)
+        return ByLoraCost(self.slowest * factor, self.mid * factor, self.fastest * factor)
 
     def inverted(self, numerator: float) -> ByLoraCost:
         """Return `numerator` ÷ each of the three."""
-        return ByLoraCost(numerator / self.high_cost, numerator / self.mid, numerator / self.low_cost)
+        return ByLoraCost(numerator / self.slowest, numerator / self.mid, numerator / self.fastest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +123,13 @@ class Misfit:
 
     demand: Demand
     reason: str
+    asked: int | None = None
+    """Slots that were asked for: no share of the memory may have room for them."""
+
+    @property
+    def slots(self) -> int:
+        """Adapters that the engine's memory was to have room for."""
+        return self.asked or MEMORY[self.demand.engine].adapters(self.demand).resident
 
 
 def evaluate(question: PlanQuestion, demand: Demand) -> Configuration | Misfit:
@@ -159,10 +171,12 @@ def evaluate(question: PlanQuestion, demand: Demand) -> Configuration | Misfit:
     batch = bound.batch
     missed = miss_rate(traffic.shares, memory.adapters.resident)
 
-    def by_cost(figure: Callable[[StepWork, LoraCost], float]) -> ByLoraCost:
-        return ByLoraCost(*(figure(work[cost], cost) for cost in COSTS))
+    def by_cost(seconds: Callable[[StepWork, LoraCost], float]) -> ByLoraCost:
+        found = {cost: seconds(work[cost], cost) for cost in COSTS}
+        return ByLoraCost(max(found.values()), found[LORA_MID], min(found.values()))
 
-    requests = by_cost(lambda w, cost: _with_swaps(requests_per_s(w, traffic, batch, cost), missed))
+    each = by_cost(lambda w, cost: 1 / _with_swaps(requests_per_s(w, traffic, batch, cost), missed))
+    requests = each.inverted(1)
     tokens = requests.scaled(traffic.output_tokens)
     hour = question.instance_hour(demand.instance.name)
     paid = None if hour is None else hour / (3600 * question.utilization)
@@ -202,7 +216,6 @@ def _memory(question: PlanQuestion, demand: Demand) -> MemoryPlan | Misfit:
     return memory
 
 
-#: In the order of `ByLoraCost`.
 COSTS = (LORA_HIGH, LORA_MID, LORA_LOW)
 
 

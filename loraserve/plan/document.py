@@ -125,10 +125,10 @@ def figure(value: float | None, unit: str, origin: Origin) -> Figure:
 
 
 def _three(found: ByLoraCost | None, unit: str, origin: Origin) -> Figure | None:
-    """Return a figure by the assumed cost of LoRA."""
+    """Return a figure with the middle cost of LoRA, and its bounds by the other two."""
     if found is None:
         return None
-    values = {"high_lora_cost": found.high_cost, "mid": found.mid, "low_lora_cost": found.low_cost}
+    values = {"slowest": found.slowest, "mid": found.mid, "fastest": found.fastest}
     return values | {"unit": unit, "origin": origin}
 
 

@@ -56,31 +56,40 @@ def verdict_sentence(
         now: the configuration that it starts from.
         found: the same with other numbers of slots.
     """
+    if not question.adapters:
+        return "Neither: no request has an adapter."
     fitting = [each for each in found if isinstance(each, Configuration)]
     if not fitting:
-        return "Neither: the model does not fit with a single adapter."
+        reasons = [f"{each.slots}: {each.reason}" for each in found if isinstance(each, Misfit)]
+        return f"Neither: no number of slots of the table serves these requests. With {reasons[0]}."
     best = max(fitting, key=lambda each: each.output_tokens_per_s.mid)
     largest = max(fitting, key=lambda each: each.slots)
+    fewer = best.slots < now.slots
     if isinstance(now, Misfit):
-        return f"Fewer slots: {now.reason}; with {best.slots} it serves {_serves(best)}."
-    if better(best, now) and best.slots < now.slots:
-        return (
-            f"Bigger batch: {best.slots} slots instead of {now.slots} raise it from {now.bound.batch:.0f} "
-            f"sequences to {best.bound.batch:.0f}, for {_serves(best, now)}, though {best.miss_rate:.0%} of "
-            "the requests then find their adapter without a slot."
-        )
+        what = "Fewer slots" if fewer else "More resident adapters"
+        return f"{what}: with {now.slots}, {now.reason}; with {best.slots} it serves {_serves(best)}."
     if better(best, now):
-        return (
-            f"More resident adapters: {best.slots} slots instead of {now.slots}, for {_serves(best, now)}; "
-            f"the limit that binds now is {now.bound.limit}."
-        )
+        what = "More resident adapters"
+        if fewer:
+            what = "Bigger batch" if best.bound.batch > now.bound.batch else "Fewer resident adapters"
+        return f"{what}: {best.slots} slots instead of {now.slots}{_effects(now, best)}"
     if largest.slots >= question.adapters and not better(now, largest):
         free = "the slots cost no throughput" if len(fitting) > 1 else "there is one"
         return f"More resident adapters: all {question.adapters} have a slot, and {free} here."
     return (
         f"Neither: with {now.slots} slots the limit is {now.bound.limit} ({now.bound.batch:.0f} sequences), "
-        "and no other number of slots gives more."
+        "and the table has no number of slots that gives more."
     )
+
+
+def _effects(now: Configuration, best: Configuration) -> str:
+    """Say what another number of slots changes: batch, different adapters, and requests without a slot."""
+    batch = f"the batch from {now.bound.batch:.0f} sequences to {best.bound.batch:.0f}"
+    different = f"its different adapters from {now.different:.1f} to {best.different:.1f}"
+    missed = f"{best.miss_rate:.0%} of the requests then find their adapter without a slot"
+    if best.miss_rate != now.miss_rate:
+        missed += f", {now.miss_rate:.0%} before"
+    return f" change {batch} and {different}, for {_serves(best, now)}; {missed}."
 
 
 def _serves(best: Configuration, now: Configuration | None = None) -> str:

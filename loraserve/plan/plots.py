@@ -7,15 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loraserve.plan.configuration import Configuration
+from loraserve.plan.configuration import COSTS, Configuration
 from loraserve.plan.errors import PlanError
 from loraserve.plan.question import Load, PlanQuestion
 from loraserve.plan.search import by_slots, slot_counts, with_slots
 from stacks.sizing.gpu_memory import plan_of
 from stacks.sizing.slot_queue import queued_batch
 from stacks.sizing.throughput import (
-    LORA_HIGH,
-    LORA_LOW,
     LORA_MID,
     balanced_batch,
     batch_limits,
@@ -95,12 +93,14 @@ def _throughput_by_batch(question: PlanQuestion, axes: Axes) -> None:
         return
     traffic, scales = question.traffic, question.scales(question.demand)
     batches = range(1, _LARGEST_BATCH + 1)
-    work = {cost: step_work(memory, scales.of(cost)) for cost in (LORA_LOW, LORA_MID, LORA_HIGH)}
-    low, mid, high = (
-        [output_tokens_per_s(work[cost], traffic, batch, cost) for batch in batches] for cost in work
-    )
-    axes.fill_between(batches, high, low, alpha=0.2, label="cost of LoRA (assumed)")
-    axes.plot(batches, mid, label="middle")
+    work = {cost: step_work(memory, scales.of(cost)) for cost in COSTS}
+    curves = {
+        cost: [output_tokens_per_s(work[cost], traffic, batch, cost) for batch in batches] for cost in work
+    }
+    # After a calibration the curves may cross.
+    low, high = ([bound(at) for at in zip(*curves.values(), strict=True)] for bound in (min, max))
+    axes.fill_between(batches, low, high, alpha=0.2, label="cost of LoRA (assumed)")
+    axes.plot(batches, curves[LORA_MID], label="middle")
     limits = batch_limits(
         work[LORA_MID],
         traffic,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from loraserve.load.slo import LatencySlo
 from loraserve.plan.calibration import Scales
@@ -10,6 +12,9 @@ from stacks.sizing.cost_estimate import Prices
 from stacks.sizing.demand import Demand
 from stacks.sizing.gpu_memory import Calibration
 from stacks.sizing.throughput import Traffic
+
+#: Values of a stage file by section and key.
+Sections = Mapping[str, Mapping[str, Any]]
 
 #: Different adapters where neither stage nor option says how many.
 DEFAULT_ADAPTERS = 50
@@ -52,6 +57,8 @@ class PlanQuestion:
     region: str
     prices: Prices
     measurements: Measurements = field(default_factory=Measurements)
+    sections: Sections = field(default_factory=dict)
+    """Of the stage's file, without defaults: the plan keeps the keys that it does not change."""
 
     def scales(self, demand: Demand) -> Scales:
         """Return the scales for a configuration: a measurement counts for the GPU that it was taken on."""

@@ -77,7 +77,8 @@ def with_slots(demand: Demand, slots: int) -> Demand:
 
 def by_slots(question: PlanQuestion, demand: Demand, counts: Iterable[int]) -> list[Configuration | Misfit]:
     """Evaluate a demand with each number of slots."""
-    return [evaluate(question, with_slots(demand, slots)) for slots in counts]
+    rows = ((slots, evaluate(question, with_slots(demand, slots))) for slots in counts)
+    return [replace(row, asked=slots) if isinstance(row, Misfit) else row for slots, row in rows]
 
 
 def best(configurations: Iterable[Configuration | Misfit]) -> Configuration | None:
@@ -116,8 +117,19 @@ def _single_changes(question: PlanQuestion, demand: Demand) -> Iterator[PlanChan
 def _of_slots(question: PlanQuestion, demand: Demand) -> Iterator[PlanChange]:
     found = best(by_slots(question, demand, slot_counts(question, demand)))
     if found is not None and found.demand != demand:
-        key = found.memory.engine.adapter_key
-        yield PlanChange(f"engine.{key}: {getattr(found.demand, key):g}", found)
+        yield PlanChange(" and ".join(_room_settings(found.demand, demand)), found)
+
+
+def _room_settings(other: Demand, demand: Demand) -> list[str]:
+    """Return the settings of the memory for adapters that are not the demand's.
+
+    A higher limit of their number than the memory has room for stays as it is.
+    """
+    key = MEMORY[other.engine].adapter_key
+    keys = [key] if getattr(other, key) != getattr(demand, key) else []
+    if key != "max_active_adapters" and other.max_active_adapters > demand.max_active_adapters:
+        keys.append("max_active_adapters")
+    return [f"engine.{key}: {getattr(other, key):g}" for key in keys]
 
 
 def _of_adapters(question: PlanQuestion, demand: Demand) -> Iterator[PlanChange]:
@@ -203,9 +215,7 @@ def _shareable(demand: Demand, instance: InstanceType) -> list[int]:
 
 
 def _instance_text(other: Demand, demand: Demand) -> str:
-    text = f"endpoint.instance_type: {other.instance.name}"
+    settings = [f"endpoint.instance_type: {other.instance.name}"]
     if other.tensor_parallel != demand.tensor_parallel:
-        text += f" with engine.tensor_parallel: {other.tensor_parallel}"
-    if other.max_active_adapters != demand.max_active_adapters:
-        text += f" and engine.max_active_adapters: {other.max_active_adapters}"
-    return text
+        settings.append(f"engine.tensor_parallel: {other.tensor_parallel}")
+    return " and ".join([*settings, *_room_settings(other, demand)])

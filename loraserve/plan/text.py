@@ -33,7 +33,7 @@ def _lines(plan: Plan, width: int) -> Iterator[str]:
     yield from _wrapped(_origins(question), width)
     yield ""
     if isinstance(now, Misfit):
-        yield from _wrapped(f"{_configuration(now)}: does not fit: {now.reason}", width)
+        yield from _wrapped(f"{_configuration(now)}: refused: {now.reason}", width)
     else:
         yield from _memory(now.memory, width)
         yield from _wrapped(_limits(now), width)
@@ -110,10 +110,10 @@ def _memory(memory: MemoryPlan, width: int) -> Iterator[str]:
         bar += sign * (round(_BAR * done / total) - len(bar))
     yield f"GPU memory  {bar.ljust(_BAR, '·')}  {memory.verdict}"
     listed = ", ".join(f"{name} {size / GIB:.2f}{note}" for name, _, size, note in parts if size)
-    yield from _wrapped(
-        f"GiB: {listed}; {memory.available / GIB:.1f} of {total / GIB:g} are the engine's.",
-        width,
-    )
+    share = ""
+    if memory.available < int(total):
+        share = f"; {memory.available / GIB:.2f} of {total / GIB:.2f} are the engine's"
+    yield from _wrapped(f"GiB: {listed}{share}.", width)
     least = ""
     if memory.kv_tokens_least < memory.kv_tokens:
         least = f" ({memory.kv_tokens_least:,} if CUDA graphs take the most)"
@@ -142,6 +142,8 @@ def _limits(found: Configuration) -> str:
 
 
 def _compared(found: Configuration) -> str:
+    if math.isinf(found.balanced):
+        return "reading binds at any batch, and a larger one costs little time"
     if found.bound.batch < found.balanced:
         return f"below B* = {_number(found.balanced)} reading binds, and a larger batch costs little time"
     return f"above B* = {_number(found.balanced)} computing binds, and a larger batch is slower in proportion"
@@ -160,9 +162,10 @@ def _fleet(question: PlanQuestion, found: Configuration) -> str:
 
 def _changes(plan: Plan, width: int) -> Iterator[str]:
     if not plan.changes:
-        yield "No single change makes it cheaper by more than 1 %."
+        better = "cheaper by more than 1 %" if isinstance(plan.now, Configuration) else "serve these requests"
+        yield f"No single change makes it {better}."
         return
-    yield "Best single changes:" if isinstance(plan.now, Configuration) else "Changes with which it fits:"
+    yield "Best single changes:" if isinstance(plan.now, Configuration) else "Changes that make it possible:"
     for number, change in enumerate(plan.changes, 1):
         found = change.configuration
         needs = f"; needs {change.needs}" if change.needs else ""
@@ -180,7 +183,7 @@ def _saved(now: Configuration | Misfit, found: Configuration) -> str:
 
 def _row(found: Configuration | Misfit) -> tuple[str, ...]:
     if isinstance(found, Misfit):
-        return (str(found.demand.max_active_adapters), found.reason)
+        return (str(found.slots), found.reason)
     return (
         str(found.slots),
         f"{found.memory.kv_tokens:,}",
@@ -202,8 +205,7 @@ def _place(found: Configuration) -> tuple[str, str]:
 
 
 def _configuration(found: Misfit) -> str:
-    demand = found.demand
-    return f"{_count(demand.max_active_adapters, 'slot')} of rank {demand.max_adapter_rank}"
+    return f"{_count(found.slots, 'slot')} of rank {found.demand.max_adapter_rank}"
 
 
 def _load_text(question: PlanQuestion) -> str:
@@ -213,7 +215,7 @@ def _load_text(question: PlanQuestion) -> str:
 
 
 def _three(found: ByLoraCost) -> str:
-    return f"{found.high_cost:,.0f}–{found.mid:,.0f}–{found.low_cost:,.0f}"
+    return f"{found.slowest:,.0f}–{found.mid:,.0f}–{found.fastest:,.0f}"
 
 
 def _number(value: float) -> str:

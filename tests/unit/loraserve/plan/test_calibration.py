@@ -13,6 +13,7 @@ from loraserve.plan.configuration import Configuration, evaluate
 from loraserve.plan.errors import PlanError
 from loraserve.plan.measurements import read_measurements
 from loraserve.plan.question import Load, Measurements, PlanQuestion
+from loraserve.plan.search import by_slots
 from stacks.sizing.gpu_memory import plan_of
 from stacks.sizing.popularity import uniform
 from stacks.sizing.throughput import LORA_HIGH, LORA_LOW, LORA_MID, latency_s, step_work
@@ -56,8 +57,22 @@ def test_a_calibrated_plan_meets_the_load_test(tmp_path: Path, factor: float) ->
     assert isinstance(computed, Configuration)
     assert calibrated.latency_s.mid == pytest.approx(factor * computed.latency_s.mid, rel=0.001)
     # The three costs of LoRA agree on what was measured.
-    spread = calibrated.latency_s.high_cost / calibrated.latency_s.low_cost
+    spread = calibrated.latency_s.slowest / calibrated.latency_s.fastest
     assert spread == pytest.approx(1, abs=0.05)
+
+
+def test_the_middle_cost_is_between_the_others_after_a_calibration() -> None:
+    """Each cost has its own scale: the one that was computed slowest may become the fastest."""
+    slots = by_slots(
+        replace(ASKED, measurements=Measurements(scales=Scales(43.0, 58.0, 131.0))), ASKED.demand, [1, 8]
+    )
+    for found in slots:
+        assert isinstance(found, Configuration)
+        for times in (found.step_s, found.first_token_s, found.latency_s, found.usd_per_million):
+            assert times is not None
+            assert times.slowest >= times.mid >= times.fastest
+        for rates in (found.requests_per_s, found.output_tokens_per_s):
+            assert rates.slowest <= rates.mid <= rates.fastest
 
 
 def test_scales_belong_to_their_cost() -> None:

@@ -98,7 +98,7 @@ def test_costs_follow_from_the_price_and_the_utilization() -> None:
     assert full.usd_per_million.mid == pytest.approx(hour / 3600 / full.output_tokens_per_s.mid * 1e6)
     assert used.usd_per_million.mid == pytest.approx(2 * full.usd_per_million.mid)
     assert full.usd_per_thousand.mid == pytest.approx(full.usd_per_million.mid * 128 / 1000)
-    assert full.usd_per_million.high_cost > full.usd_per_million.mid > full.usd_per_million.low_cost
+    assert full.usd_per_million.slowest > full.usd_per_million.mid > full.usd_per_million.fastest
     unpriced = configuration(question(instance=INSTANCE_TYPES["ml.p5.4xlarge"]))
     assert unpriced.usd_per_million is None
     assert unpriced.usd_per_thousand is None

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from loraserve.cli.commands import app
+from loraserve.plan import basis
 from loraserve.plan.basis import basis_of_model, start, with_settings
 from loraserve.plan.errors import PlanError
 from loraserve.plan.numbers import instance_names, module_names, ranks_of, slots_of
@@ -112,6 +113,24 @@ def test_the_command_plans_for_a_stage() -> None:
     document = json.loads(out)
     assert document["format"] == "loraserve-plan"
     assert document["now"]["settings"]["engine"] == "lorax"
+
+
+def test_the_stages_typical_request_is_the_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = (ROOT / "stages" / "dev.yaml").read_text().replace("adapters/", f"{ROOT}/stages/adapters/")
+    typical = "  typical_input_tokens: 700\n  typical_output_tokens: 90\n"
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages" / "long.yaml").write_text(stage.rstrip() + "\n" + typical)
+    monkeypatch.setattr(basis, "ROOT", tmp_path)
+
+    def lengths(*options: str) -> list[int]:
+        _, out, _ = run("--stage", "long", "--max-loras", "8", "--json", *options)
+        traffic = json.loads(out)["traffic"]
+        return [traffic[key]["value"] for key in ("input_tokens", "output_tokens")]
+
+    assert lengths() == [700, 90]
+    assert lengths("--output", "20") == [700, 20]
+    # Without a stage the defaults of a stage file.
+    assert start(None, MISTRAL, None).typical_tokens == (60, 64)
 
 
 def test_exit_codes() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from loraserve.plan.basis import basis_of_stage
 from loraserve.plan.configuration import Configuration, evaluate
 from loraserve.plan.document import plan_document
 from loraserve.plan.errors import PlanError
@@ -19,8 +20,10 @@ from loraserve.plan.question import Load
 from loraserve.plan.search import FEW_MODULES
 from loraserve.plan.stage_yaml import stage_yaml
 from loraserve.plan.text import plan_text
+from stacks.config.loading import load_stages
 from stacks.config.memory_check import demand_of
 from stacks.config.stage_config import StageConfig
+from stacks.project import ROOT
 from stacks.sizing.instances import INSTANCE_TYPES
 from stacks.sizing.popularity import uniform
 from tests.unit.loraserve.plan.questions import MISTRAL, question
@@ -81,6 +84,21 @@ def test_the_text_has_the_answer(plan: Plan) -> None:
     )
 
 
+def test_the_engines_share_of_the_memory_is_shown_where_it_is_not_all() -> None:
+    vllm, lorax = (
+        plan_text(make_plan(question(engine=engine, slots=8), slots=[8])) for engine in ("vllm", "lorax")
+    )
+    assert "; 20.30 of 22.06 are the engine's." in " ".join(vllm.split())
+    assert "are the engine's" not in lorax
+
+
+def test_without_b_star_reading_binds_at_any_batch() -> None:
+    asked = question(tokens=(2000, 500), slots=8, instance=INSTANCE_TYPES["ml.g6e.xlarge"])
+    text = " ".join(plan_text(make_plan(asked, slots=[8])).split())
+    assert "different adapters; reading binds at any batch, and" in text
+    assert "B* = " not in text
+
+
 def test_the_memory_bar_is_as_long_as_the_gpus_memory(plan: Plan) -> None:
     [bar] = [line for line in plan_text(plan).splitlines() if line.startswith("GPU memory")]
     assert len(re.sub("[^█▓▒░·]", "", bar)) == 60
@@ -112,6 +130,25 @@ def test_the_stage_file_is_the_planned_configuration(settings: dict[str, Any]) -
     assert config.autoscaling.slo_seconds == (None if settings.get("slo") == "e2e=55s" else asked.slo.e2e_s)
     # The defaults of a stage file are left out.
     assert "dtype" not in document["engine"]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "stages").glob("*.yaml")))
+def test_the_stage_file_keeps_what_the_plan_does_not_change(name: str) -> None:
+    [stage] = load_stages(ROOT / "stages", name)
+    basis = basis_of_stage(stage)
+    asked = question(tokens=basis.typical_tokens)
+    asked = replace(asked, demand=basis.demand, other_seqs=basis.other_seqs, sections=basis.sections)
+    written = yaml.safe_load((ROOT / "stages" / f"{name}.yaml").read_text())
+    sections = {key: value for key, value in written.items() if key not in basis.sections}
+
+    def planned(slots: int) -> StageConfig:
+        demand = replace(basis.demand, max_active_adapters=slots)
+        return StageConfig.model_validate(sections | yaml.safe_load(stage_yaml(asked, demand)))
+
+    own = stage.config.engine.max_active_adapters
+    assert planned(own).model_dump() == stage.config.model_dump()
+    assert planned(own + 1).engine.max_active_adapters == own + 1
+    assert planned(own + 1).autoscaling == stage.config.autoscaling
 
 
 def test_the_stage_file_of_a_plan_fits(plan: Plan) -> None:

@@ -1,13 +1,15 @@
 """Search over slots, settings and instance types."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
+from loraserve.plan.calibration import Scales
 from loraserve.plan.configuration import Configuration, Misfit, evaluate
 from loraserve.plan.exchange import exchange, exchange_sentence, verdict_sentence
 from loraserve.plan.planning import Plan, make_plan
-from loraserve.plan.question import PlanQuestion
+from loraserve.plan.question import Measurements, PlanQuestion
 from loraserve.plan.search import (
     best,
     better,
@@ -21,7 +23,7 @@ from loraserve.plan.search import (
 from stacks.sizing.engines.registry import MEMORY
 from stacks.sizing.instances import INSTANCE_TYPES
 from stacks.sizing.known_models import KNOWN_MODELS
-from stacks.sizing.popularity import uniform
+from stacks.sizing.popularity import uniform, zipf
 from tests.unit.loraserve.plan.questions import MISTRAL, question
 
 
@@ -133,6 +135,53 @@ def test_the_verdict_names_what_is_worth_more() -> None:
     )
     assert sentence(question(slots=64, shares=uniform(64))).startswith("Fewer slots: ")
     assert sentence(question(instance=INSTANCE_TYPES["ml.g4dn.xlarge"])).startswith("Neither: ")
+
+
+def test_the_verdict_says_what_changes() -> None:
+    assert sentence(question(tokens=(2000, 500))) == (
+        "Bigger batch: 4 slots instead of 50 change the batch from 2 sequences to 14 and its different adapters "
+        "from 2.0 to 4.0, for 239 output tokens per second (+395%); 92% of the requests then find their adapter "
+        "without a slot, 0% before."
+    )
+    # Where adapters cost more than reading the weights fewer of them are better, though the batch falls.
+    scales = Scales(58.0, 58.0, 58.0)
+    tiny = replace(KNOWN_MODELS[MISTRAL], layers=2, hidden_size=64, parameters=10**6)
+    small = replace(
+        question(shape=tiny, rank=8, shares=zipf(50, 1.0)), measurements=Measurements(scales=scales)
+    )
+    assert re.match(
+        r"Fewer resident adapters: .* from 128 sequences to \d+ and its different", sentence(small)
+    )
+
+
+def test_the_verdict_gives_the_reason_of_the_table() -> None:
+    asked = question(slo="e2e=1ms")
+    assert sentence(asked) == (
+        "Neither: no number of slots of the table serves these requests. With 1: a single request is slower than "
+        "the SLO."
+    )
+    # One adapter is larger than the share of the memory.
+    tight = question(engine="lorax", rank=128, adapter_memory_fraction=0.01)
+    assert sentence(tight).startswith("More resident adapters: with 0, an adapter is larger than")
+    assert sentence(question(shares=())) == "Neither: no request has an adapter."
+    only = evaluate(asked := question(slots=4), asked.demand)
+    assert verdict_sentence(asked, only, [only]).endswith("the table has no number of slots that gives more.")
+
+
+def test_a_change_names_each_key_that_it_needs() -> None:
+    """LoRAX has a limit of the adapters beside the share of the memory."""
+    asked = question(engine="lorax", slots=4)
+    settings = [change.setting for change in changes(asked, evaluate(asked, asked.demand))]
+    [slots] = [setting for setting in settings if setting.startswith("engine.adapter_memory_fraction")]
+    assert "engine.max_active_adapters: " in slots
+    [other] = [setting for setting in settings if setting.startswith("endpoint.instance_type")]
+    assert "engine.adapter_memory_fraction: " in other
+
+
+def test_slots_of_a_refused_row_are_those_asked_for() -> None:
+    asked = question(engine="lorax", rank=64, slots=64, slo="e2e=1ms")
+    counts = slot_counts(asked, asked.demand)
+    assert [row.slots for row in by_slots(asked, asked.demand, counts)] == counts == sorted(counts)
 
 
 def test_ranks_are_tables_the_first_the_configurations() -> None:

@@ -30,3 +30,10 @@ def test_the_figures_of_the_text_are_in_the_tables() -> None:
     in_text = set(re.findall(r"\$(\d+\.\d\d)", PAGE.partition("## Answer")[2]))
     assert in_text
     assert [figure for figure in sorted(in_text) if not re.search(rf"\s{re.escape(figure)}\s", tables)] == []
+
+
+@pytest.mark.parametrize("page", ["sizing.md", "plan.md"])
+def test_the_article_has_the_name_of_the_readme(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    assert "the article" in text
+    assert "blog" not in text.lower()

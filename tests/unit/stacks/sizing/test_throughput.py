@@ -66,7 +66,7 @@ def traffic(input_tokens: float, output_tokens: float, shares: Shares = ()) -> T
 
 #: Requests per second: model, card, input and output tokens, batch, measured. One point with an adapter.
 BASE_POINTS = [
-    # The article that this project follows: LoRAX, 20 clients, one adapter.
+    # The article in README.md: LoRAX, 20 clients, one adapter.
     (MISTRAL, A10G, 60, 64, 20, 7.09),
     # S-LoRA/S-LoRA@c1ddf48 benchmarks/paper/synthetic/slora, without adapters, saturated. The batch is not
     # published: 18 to 26 by its memory.
