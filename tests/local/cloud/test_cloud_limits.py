@@ -16,6 +16,7 @@ from botocore.eventstream import EventStreamBuffer
 
 from laptop_cloud.api.account import Account
 from laptop_cloud.api.service import ServiceError
+from laptop_cloud.autoscaling.clock import ScalingClock
 from laptop_cloud.containers.credentials import RoleSessions
 from laptop_cloud.containers.image_store import ImageStore
 from laptop_cloud.containers.launcher import Launcher
@@ -41,7 +42,7 @@ async def slow_endpoint(directory: Path) -> AsyncIterator[tuple[Runtime, Service
             roles=roles,
             store=ImageStore(directory / "images", "http://127.0.0.1:1", roles),
         )
-        registry = ServiceRegistry(launcher, roles)
+        registry = ServiceRegistry(launcher, roles, ScalingClock())
         sagemaker = registry.of(ACCOUNT).sagemaker
         variant = {
             "VariantName": "Main",
