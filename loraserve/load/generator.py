@@ -25,6 +25,8 @@ _WRITE_AHEAD_S = 30.0
 _OPEN_AT_START = 16
 #: Seconds between two looks for requests whose time is up.
 _EXPIRY_S = 0.1
+#: Least elapsed time of the share of processor time, in seconds.
+_LEAST_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ class Generator:
                 else:
                     await self._send_in_turn()
             finally:
-                self.cpu_share = (time.process_time() - busy_s) / max(self._clock(), 1e-3)
+                # A run of milliseconds is its start alone, which computes all the time.
+                self.cpu_share = (time.process_time() - busy_s) / max(self._clock(), _LEAST_S)
         await self._drain()
 
     async def _send_in_turn(self) -> None:

@@ -30,7 +30,7 @@ class Health:
     """Requests a second that were due, and that were sent; None for a closed run, or below two requests."""
     reached_rate: float | None
     cpu_share: float
-    """Processor time ÷ elapsed time of the generator's busiest process, 0 to 1."""
+    """Processor time ÷ elapsed time, at least a second, of the generator's busiest process, 0 to 1."""
     gc_off: bool
     """True if no process collected garbage during the run."""
     withheld: int

@@ -57,14 +57,18 @@ def _cost(result: SimulationResult, axes: Axes) -> None:
     axes.plot(*_points(best), "-", color="grey", label="fewest misses for the cost")
     axes.plot(*_points([taken]), "s", mfc="none", ms=12, color="black", label="recommended")
     front = best if len(best) <= _NAMED else [best[0], best[-1]]
-    named = [each for each in result.outcomes if each in front or each is taken or each is result.default]
-    for place, outcome in enumerate(sorted(named, key=lambda each: each.instance_hours)):
-        [hours], [misses] = _points([outcome])
-        # Neighbours in turn above and below, because their points are close.
-        offset = (5, -12 if place % 2 else 5)
-        axes.annotate(
-            outcome.policy.name, (hours, misses), xytext=offset, textcoords="offset points", fontsize=8
-        )
+    for outcome in result.outcomes:
+        if outcome in front or outcome is taken or outcome is result.default:
+            [hours], [misses] = _points([outcome])
+            # The metrics' names on either side: their points are close where both are among the best.
+            side = (
+                {"xytext": (7, 4)}
+                if outcome.policy.metric == METRIC_WORDS["concurrent"]
+                else {"xytext": (-7, 4), "ha": "right"}
+            )
+            axes.annotate(
+                outcome.policy.name, (hours, misses), textcoords="offset points", fontsize=8, **side
+            )
     axes.margins(x=0.12)
     axes.set_yscale("symlog", linthresh=0.01)
     axes.set_ylim(bottom=0)

@@ -75,7 +75,7 @@ def test_a_synth_reports_what_each_stage_costs_and_what_an_update_needs(clone: P
     done = run(clone, "app.py")
     assert done.returncode == 0
     for stage in ("Dev", "Local", "Prod", "Staging"):
-        line = rf"(?m)^{stage}: about USD per month: [\d,]+ at .*needs a quota of \d+$"
+        line = rf"(?m)^{stage}: about USD per month: [\d,]+ at .*needs a quota of \d+; scales at \d+ requests .*$"
         assert re.search(line, done.stderr), done.stderr
 
 

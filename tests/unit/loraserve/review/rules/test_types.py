@@ -423,7 +423,7 @@ case(
 )
 case(
     "threshold without its target",
-    put("Observability", "SaturationAlarm", Threshold=30),
+    put("Observability", "SaturationAlarm", Threshold=60),
     ("alarms.looser", V),
 )
 case(
