@@ -92,12 +92,12 @@ def plot(
     rates.set_ylabel("output tokens per second")
     rates.set_title(title)
     rates.margins(y=0.2)
+    # For both pictures.
     rates.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=len(rounds))
     latencies.set_xlabel("seconds from request to whole answer")
     latencies.set_ylabel("share of requests")
     latencies.set_title("Latency, all rounds, answers of equal length")
     latencies.grid(color="#dddddd")
-    latencies.legend(frameon=False, loc="lower right")
     for axes in (rates, latencies):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)
