@@ -90,14 +90,14 @@ def write_document(path: Path, document: Mapping[str, Any]) -> None:
     part = path.with_name(path.name + ".part")
     with part.open("w") as file:
         # In pieces: the text of a long run is larger than its results.
-        json.dump(document, file, ensure_ascii=False, allow_nan=False)
+        json.dump(document, file, ensure_ascii=False, allow_nan=False, default=array.tolist)
         file.write("\n")
     part.replace(path)
 
 
 def as_json(document: Mapping[str, Any]) -> str:
     """Return a document as JSON, without numbers that JSON does not have."""
-    return json.dumps(document, ensure_ascii=False, allow_nan=False)
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, default=array.tolist)
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -142,19 +142,22 @@ def in_flight_when_sent(results: Sequence[RequestResult]) -> list[int]:
     return found
 
 
-def _columns(results: Sequence[RequestResult], workload: Workload) -> dict[str, list[Any]]:
+def _columns(
+    results: Sequence[RequestResult], workload: Workload
+) -> dict[str, array[float] | array[int] | list[Any]]:
+    """Return the columns; numbers in arrays, of which the encoder makes lists one at a time."""
     return {
-        "due_s": [_rounded(result.due_s) for result in results],
-        "sent_s": [_rounded(result.sent_s) for result in results],
+        "due_s": array("d", (_rounded(result.due_s) for result in results)),
+        "sent_s": array("d", (_rounded(result.sent_s) for result in results)),
         "first_token_s": [
             None if result.first_token_s is None else _rounded(result.first_token_s) for result in results
         ],
-        "ended_s": [_rounded(result.ended_s) for result in results],
-        "adapter": [int(workload.adapter[result.index]) for result in results],
-        "input_tokens": [
-            UNKNOWN if result.input_tokens is None else result.input_tokens for result in results
-        ],
-        "output_tokens": [result.output_tokens for result in results],
+        "ended_s": array("d", (_rounded(result.ended_s) for result in results)),
+        "adapter": array("i", (int(workload.adapter[result.index]) for result in results)),
+        "input_tokens": array(
+            "i", (UNKNOWN if result.input_tokens is None else result.input_tokens for result in results)
+        ),
+        "output_tokens": array("i", (result.output_tokens for result in results)),
         "outcome": [result.outcome.value for result in results],
         "in_flight": in_flight_when_sent(results),
     }

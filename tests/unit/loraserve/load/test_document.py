@@ -1,6 +1,5 @@
 """The JSON document of a run: it is read back, as a run and as a trace."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from loraserve.load.check import check_answers
 from loraserve.load.document import (
     LoadDocumentError,
+    as_json,
     in_flight_when_sent,
     read_document,
     run_document,
@@ -82,7 +82,7 @@ def test_of_a_sweep_the_last_run_with_a_good_goodput_is_read(tmp_path: Path) -> 
 )
 def test_another_file_is_refused(tmp_path: Path, change: dict[str, Any], problem: str) -> None:
     path = tmp_path / "run.json"
-    path.write_text(json.dumps(document() | change))
+    path.write_text(as_json(document() | change))
     with pytest.raises(LoadDocumentError, match=problem):
         read_document(path)
     for text in ("", "[]", "{", '"a"', '{"format": "loraserve-load-sweep", "runs": []}'):
