@@ -69,7 +69,7 @@ def _cost(result: SimulationResult, axes: Axes) -> None:
             axes.annotate(
                 outcome.policy.name, (hours, misses), textcoords="offset points", fontsize=8, **side
             )
-    axes.margins(x=0.12)
+    axes.margins(x=0.2)
     axes.set_yscale("symlog", linthresh=0.01)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("instance-hours (computed)")
