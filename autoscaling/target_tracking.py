@@ -27,12 +27,16 @@ from typing import Final
 
 #: The low alarm's threshold, as a share of the target.
 LOW_SHARE: Final = 0.9
+#: Application Auto Scaling's default of both cooldowns for a variant, in seconds.
+DEFAULT_COOLDOWN_S: Final = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricTiming:
     """Periods of a predefined metric and of the two alarms on it."""
 
+    predefined: str
+    """Its `PredefinedMetricType`."""
     period_s: float
     """Seconds of one value."""
     high_periods: int
@@ -50,10 +54,22 @@ METRICS: Final = {
     # ConcurrentRequestsPerModel: a value each 10 s. The low alarm has 90 periods, as measured on an endpoint
     # with `describe-alarms`. 3 periods for the high alarm are assumed: not documented. The delay is the rest
     # of the documented "up to six times faster" than 5 minutes.
-    "concurrent_requests": MetricTiming(period_s=10, high_periods=3, low_periods=90, delay_s=20),
+    "concurrent_requests": MetricTiming(
+        predefined="SageMakerVariantConcurrentRequestsPerModelHighResolution",
+        period_s=10,
+        high_periods=3,
+        low_periods=90,
+        delay_s=20,
+    ),
     # InvocationsPerInstance: the sum of a minute. 5 minutes from the load to the alarm: 3 periods, and 2
     # minutes of delay.
-    "invocations_per_instance": MetricTiming(period_s=60, high_periods=3, low_periods=15, delay_s=120),
+    "invocations_per_instance": MetricTiming(
+        predefined="SageMakerVariantInvocationsPerInstance",
+        period_s=60,
+        high_periods=3,
+        low_periods=15,
+        delay_s=120,
+    ),
 }
 
 
@@ -65,8 +81,8 @@ class TargetTrackingPolicy:
     """Value of the metric, per instance, that the policy keeps."""
     min_instances: int
     max_instances: int
-    out_cooldown_s: float = 300
-    in_cooldown_s: float = 300
+    out_cooldown_s: float = DEFAULT_COOLDOWN_S
+    in_cooldown_s: float = DEFAULT_COOLDOWN_S
     period_s: float = 60
     """Seconds of one value: 60, or 10 with a metric of high resolution."""
     high_periods: int = 3
@@ -100,10 +116,10 @@ def tracking_policy(
     target: float,
     min_instances: int,
     max_instances: int,
-    out_cooldown_s: float = 300,
-    in_cooldown_s: float = 300,
+    out_cooldown_s: float = DEFAULT_COOLDOWN_S,
+    in_cooldown_s: float = DEFAULT_COOLDOWN_S,
 ) -> TargetTrackingPolicy:
-    """Return the policy on a metric of `METRICS`. 300 s are Application Auto Scaling's default cooldowns."""
+    """Return the policy on a metric of `METRICS`."""
     timing = METRICS[metric]
     return TargetTrackingPolicy(
         target=target,

@@ -9,10 +9,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_applicationautoscaling as appscaling
 from constructs import Construct
 
-_METRICS = {
-    "concurrent_requests": "SageMakerVariantConcurrentRequestsPerModelHighResolution",
-    "invocations_per_instance": "SageMakerVariantInvocationsPerInstance",
-}
+from autoscaling.target_tracking import METRICS
+
 _Target = appscaling.CfnScalableTarget
 _Policy = appscaling.CfnScalingPolicy
 
@@ -110,7 +108,7 @@ class ScalingStack(cdk.Stack):
             scaling_target_id=scaled.ref,
             target_tracking_scaling_policy_configuration=_Policy.TargetTrackingScalingPolicyConfigurationProperty(
                 predefined_metric_specification=_Policy.PredefinedMetricSpecificationProperty(
-                    predefined_metric_type=_METRICS[tracking.metric]
+                    predefined_metric_type=METRICS[tracking.metric].predefined
                 ),
                 target_value=tracking.target,
                 scale_out_cooldown=tracking.scale_out_cooldown_seconds,

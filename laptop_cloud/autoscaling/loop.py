@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-from autoscaling.target_tracking import AlarmState
+from autoscaling.target_tracking import METRICS, AlarmState
 from laptop_cloud.api.service import Params, ServiceError
 from laptop_cloud.autoscaling.activities import ScalingActivities
 from laptop_cloud.autoscaling.alarms import alarm_name
@@ -20,7 +20,7 @@ from laptop_cloud.autoscaling.tracking import TrackedPolicy, VariantSize
 from laptop_cloud.autoscaling.variants import ScaledVariants
 
 #: Seconds between two steps: the shortest period of a metric; the others are multiples of it.
-TICK_S: Final = 10
+TICK_S: Final = min(timing.period_s for timing in METRICS.values())
 _log = logging.getLogger(__name__)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from autoscaling.target_tracking import METRICS, AlarmState, decide, tracking_policy
+from autoscaling.target_tracking import DEFAULT_COOLDOWN_S, METRICS, AlarmState, decide, tracking_policy
 from laptop_cloud.api.service import Params, invalid, refuse_others
 from laptop_cloud.autoscaling.load import (
     LoadReading,
@@ -30,28 +30,17 @@ class VariantSize:
     """An operation on the endpoint is in progress."""
 
 
-#: Application Auto Scaling's default of both cooldowns for a variant, in seconds.
-_COOLDOWN_S: Final = 300
 _CONFIGURATION: Final = "TargetTrackingScalingPolicyConfiguration"
 _METRIC: Final = "PredefinedMetricSpecification"
 
 
-@dataclass(frozen=True)
-class _PredefinedMetric:
-    name: str
-    """Name in `autoscaling.target_tracking.METRICS`."""
-    value: Callable[[LoadReading, LoadReading, int], float]
-
-
-#: The predefined metrics of a variant.
-_METRICS: Final = {
-    "SageMakerVariantConcurrentRequestsPerModelHighResolution": _PredefinedMetric(
-        "concurrent_requests", concurrent_requests
-    ),
-    "SageMakerVariantInvocationsPerInstance": _PredefinedMetric(
-        "invocations_per_instance", invocations_per_instance
-    ),
+#: Value of each metric of `METRICS`, from two readings and the instances in service.
+_VALUES: Final[dict[str, Callable[[LoadReading, LoadReading, int], float]]] = {
+    "concurrent_requests": concurrent_requests,
+    "invocations_per_instance": invocations_per_instance,
 }
+#: Names in `METRICS` of the predefined metrics of a variant.
+_NAMES: Final = {timing.predefined: name for name, timing in METRICS.items()}
 
 
 def check_policy(policy: Params) -> None:
@@ -66,10 +55,10 @@ def check_policy(policy: Params) -> None:
     emulated = ("TargetValue", _METRIC, "ScaleOutCooldown", "ScaleInCooldown", "DisableScaleIn")
     refuse_others(_CONFIGURATION, policy[_CONFIGURATION], emulated)
     metric = policy[_CONFIGURATION].get(_METRIC, {}).get("PredefinedMetricType")
-    if metric not in _METRICS:
+    if metric not in _NAMES:
         raise invalid(
             f"PredefinedMetricType {metric} does not go with a variant on the laptop cloud, which has "
-            f"{' and '.join(_METRICS)}"
+            f"{' and '.join(_NAMES)}"
         )
 
 
@@ -84,7 +73,7 @@ class TrackedPolicy:
         self._load = load
         self._endpoint = endpoint_of(record)
         self._given: Params = record[_CONFIGURATION]
-        self._metric = _METRICS[self._given[_METRIC]["PredefinedMetricType"]]
+        self._metric = _NAMES[self._given[_METRIC]["PredefinedMetricType"]]
         self._state = AlarmState()
         self._reading = load.read(self._endpoint)
         #: The values that have not arrived: time of arrival, value.
@@ -101,11 +90,11 @@ class TrackedPolicy:
         SageMaker emits no metric with the value 0: a period without load has no value. Several at once, on a
         machine that is late, have their mean.
         """
-        before, timing = self._reading, METRICS[self._metric.name]
+        before, timing = self._reading, METRICS[self._metric]
         ended = int(tick_s // timing.period_s - before.at_s // timing.period_s)
         if ended > 0:
             self._reading = self._load.read(self._endpoint)
-            value = self._metric.value(before, self._reading, instances) if instances else None
+            value = _VALUES[self._metric](before, self._reading, instances) if instances else None
             self._late += [(tick_s + timing.delay_s, value or None)] * ended
 
     def arrived(self, tick_s: float) -> list[float | None]:
@@ -118,12 +107,12 @@ class TrackedPolicy:
     def judged(self, tick_s: float, value: float | None, fleet: VariantSize) -> tuple[AlarmState, int]:
         """Return the state after a value, to pass to `accept`, and the desired capacity."""
         policy = tracking_policy(
-            self._metric.name,
+            self._metric,
             target=self._given["TargetValue"],
             min_instances=fleet.low,
             max_instances=fleet.high,
-            out_cooldown_s=self._given.get("ScaleOutCooldown", _COOLDOWN_S),
-            in_cooldown_s=self._given.get("ScaleInCooldown", _COOLDOWN_S),
+            out_cooldown_s=self._given.get("ScaleOutCooldown", DEFAULT_COOLDOWN_S),
+            in_cooldown_s=self._given.get("ScaleInCooldown", DEFAULT_COOLDOWN_S),
         )
         state, desired = decide(policy, self._state, tick_s, value, fleet.desired, updating=fleet.updating)
         if not self.scales_in:

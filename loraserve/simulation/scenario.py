@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from autoscaling.target_tracking import bounded
 from loraserve.simulation.scaled_fleet import ScaledFleet
 from loraserve.simulation.scaling_candidate import ScalingCandidate, limits_changes
 from loraserve.simulation.start_times import StartTimes
@@ -41,7 +42,7 @@ class ScalingScenario:
         wanted = tracking.min_instances if self.instances is None else self.instances
         return ScaledFleet(
             policy,
-            instances=min(max(wanted, tracking.min_instances), tracking.max_instances),
+            instances=bounded(tracking, wanted),
             starts=self.starts,
             changes=limits_changes(policy.schedules, self.begin, self.duration_s),
             random=np.random.default_rng(self.seed),

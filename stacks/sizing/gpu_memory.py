@@ -31,7 +31,7 @@ GRAPHS_MARGIN = int(1.5 * GIB)
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Memory on each GPU, as an engine's log tells it: in place of a plan's estimates."""
+    """Memory on each GPU, measured by an engine's log, in place of a plan's estimates."""
 
     weights: int | None
     """Bytes; None: the log has them not apart."""
