@@ -14,7 +14,7 @@ from loraserve.plan.numbers import MOST_SLOTS, known_instance, module_names
 from loraserve.plan.question import Sections
 from loraserve.plan.stage_yaml import sections_of
 from stacks.config.loading import load_stages
-from stacks.config.memory_check import demand_of
+from stacks.config.memory_check import demand_of, demand_of_settings
 from stacks.config.sections.autoscaling import Autoscaling
 from stacks.config.sections.endpoint import Endpoint
 from stacks.config.sections.engine import Engine, Gateway
@@ -92,27 +92,12 @@ def basis_of_model(model: str, instance: str, engine: str) -> Basis:
     Raises `PlanError` for a model whose shape is not known.
     """
     settings = Engine(name=engine)
-    other_seqs = Gateway().max_cold_loads + 1
-    demand = Demand(
-        shape=_shape(model),
-        instance=INSTANCE_TYPES[instance],
-        engine=engine,
-        dtype=settings.dtype,
-        quantize=settings.quantize,
-        tensor_parallel=settings.tensor_parallel,
-        max_input_tokens=settings.max_input_tokens,
-        max_total_tokens=settings.max_total_tokens,
-        max_num_seqs=settings.max_concurrent_requests + other_seqs,
-        max_adapter_rank=settings.max_adapter_rank,
-        max_active_adapters=settings.max_active_adapters,
-        adapter_target_modules=None,
-        adapter_memory_fraction=settings.adapter_memory_fraction,
-    )
+    demand = demand_of_settings(_shape(model), INSTANCE_TYPES[instance], settings, Gateway())
     region = str(StageConfig.model_fields["region"].default)
     return Basis(
         model=model,
         demand=demand,
-        other_seqs=other_seqs,
+        other_seqs=demand.max_num_seqs - settings.max_concurrent_requests,
         region=region,
         adapters=None,
         typical_tokens=_typical_tokens(Autoscaling()),

@@ -10,7 +10,7 @@ from typing import Any
 from loraserve.errors import UserError
 from loraserve.load.document import read_document
 from loraserve.load.result import LoadOutcome
-from stacks.sizing.popularity import Shares
+from loraserve.plan.traffic import request_shares
 from stacks.sizing.throughput import (
     LORA_HIGH,
     LORA_LOW,
@@ -18,7 +18,7 @@ from stacks.sizing.throughput import (
     LoraCost,
     StepWork,
     Traffic,
-    requests_per_s,
+    latency_s,
 )
 
 #: Fewest requests whose median is taken.
@@ -90,7 +90,7 @@ def read_service(path: Path, input_tokens: float) -> MeasuredService:
         traffic=Traffic(
             input_tokens=sum(inputs) / len(inputs) if inputs else input_tokens,
             output_tokens=sum(columns["output_tokens"][i] for i in ok) / len(ok),
-            shares=_shares([columns["adapter"][i] for i in ok]),
+            shares=request_shares(columns["adapter"][i] for i in ok),
         ),
         in_flight=tuple(columns["in_flight"][i] for i in ok),
         service_s=tuple(columns["ended_s"][i] - columns["sent_s"][i] for i in ok),
@@ -106,19 +106,13 @@ def scales(measured: MeasuredService, work: StepWork, max_batch: float) -> Scale
     """
 
     def scale(cost: LoraCost) -> float:
-        def computed(in_flight: int) -> float:
-            return in_flight / requests_per_s(work, measured.traffic, min(in_flight, max_batch), cost)
-
-        known = {in_flight: computed(in_flight) for in_flight in set(measured.in_flight)}
+        known = {
+            in_flight: latency_s(work, measured.traffic, in_flight, max_batch, cost)
+            for in_flight in set(measured.in_flight)
+        }
         return median(
             seconds / known[in_flight]
             for seconds, in_flight in zip(measured.service_s, measured.in_flight, strict=True)
         )
 
     return Scales(scale(LORA_HIGH), scale(LORA_MID), scale(LORA_LOW))
-
-
-def _shares(adapters: list[int]) -> Shares:
-    """Return the shares of the requests with an adapter; -1 is the base model."""
-    asked = [adapter for adapter in adapters if adapter >= 0]
-    return tuple(asked.count(adapter) / len(asked) for adapter in sorted(set(asked)))

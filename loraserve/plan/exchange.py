@@ -10,6 +10,7 @@ from loraserve.plan.question import PlanQuestion
 from loraserve.plan.search import better, with_slots
 from stacks.sizing.demand import Demand
 from stacks.sizing.engines.registry import MEMORY
+from stacks.sizing.gpu_memory import kv_per_token_of
 
 MIB = 2**20
 
@@ -25,12 +26,12 @@ class Exchange:
     """Of the typical request's length."""
 
 
-def exchange(question: PlanQuestion, demand: Demand, kv_per_token: int) -> Exchange:
+def exchange(question: PlanQuestion, demand: Demand) -> Exchange:
     """Return the memory of one more adapter in the engine's memory."""
     # Of as many as possible: where a share of the memory is kept for them, what is left of it is small then.
     most = MEMORY[demand.engine].adapters(with_slots(demand, MOST_SLOTS))
     each = most.reserved / max(1, most.resident)
-    tokens = each / kv_per_token
+    tokens = each / kv_per_token_of(demand)
     return Exchange(bytes=each, kv_tokens=tokens, sequences=tokens / question.traffic.total_tokens)
 
 

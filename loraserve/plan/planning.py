@@ -10,7 +10,6 @@ from loraserve.plan.exchange import Exchange, exchange
 from loraserve.plan.question import PlanQuestion
 from loraserve.plan.search import PlanChange, best, best_on, by_slots, changes, score, slot_counts
 from stacks.sizing.demand import Demand
-from stacks.sizing.gpu_memory import plan_of
 from stacks.sizing.instances import INSTANCE_TYPES
 
 #: Changes that are proposed.
@@ -63,13 +62,12 @@ def make_plan(
         _table(question, replace(demand, max_adapter_rank=rank), slots) for rank in _ranks(demand, ranks)
     )
     now = evaluate(question, demand)
-    kv_per_token = now.memory.kv_per_token if isinstance(now, Configuration) else _kv_per_token(demand)
     found = (best_on(question, demand, INSTANCE_TYPES[name]) for name in instances)
     return Plan(
         question=question,
         now=now,
         tables=tables,
-        price=exchange(question, demand, kv_per_token),
+        price=exchange(question, demand),
         changes=tuple(changes(question, now)[:CHANGES]),
         chosen=best(tables[0].rows),
         instances=tuple(sorted((each for each in found if each is not None), key=score)),
@@ -84,8 +82,3 @@ def _ranks(demand: Demand, ranks: Sequence[int]) -> list[int]:
 def _table(question: PlanQuestion, demand: Demand, slots: Sequence[int]) -> RankTable:
     counts = slots or slot_counts(question, demand)
     return RankTable(rank=demand.max_adapter_rank, rows=tuple(by_slots(question, demand, counts)))
-
-
-def _kv_per_token(demand: Demand) -> int:
-    found = plan_of(demand)
-    return 1 if found is None else found.kv_per_token

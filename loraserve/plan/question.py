@@ -77,5 +77,4 @@ class PlanQuestion:
 
     def instance_hour(self, instance: str) -> float | None:
         """Return USD per hour of an instance type; None where the table has no price."""
-        region = self.prices.regions.get(self.region)
-        return None if region is None else region.instance_hour.get(instance)
+        return self.prices.instance_hour(self.region, instance)

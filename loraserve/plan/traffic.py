@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from loraserve.plan.errors import PlanError
 from loraserve.workload.popularity import parse_popularity
 from loraserve.workload.traces.read import read_trace
 from loraserve.workload.workload import BASE
-from stacks.sizing.popularity import Shares
+from stacks.sizing.popularity import Shares, proportional
 from stacks.sizing.throughput import Traffic
 
 
@@ -22,14 +23,16 @@ def traffic_of_trace(path: Path, adapters: int, popularity: str) -> Traffic:
     output_tokens = float(trace.output_tokens.mean())
     if not output_tokens > 0:
         raise PlanError(f"{path}: no request has output tokens: give a trace with their numbers")
-    counts = Counter(int(adapter) for adapter in trace.adapter if adapter != BASE)
-    total = counts.total()
-    shares = tuple(count / total for _, count in counts.most_common())
     return Traffic(
         input_tokens=float(trace.input_tokens.mean()),
         output_tokens=output_tokens,
-        shares=shares or shares_of(adapters, popularity),
+        shares=request_shares(trace.adapter.tolist()) or shares_of(adapters, popularity),
     )
+
+
+def request_shares(adapters: Iterable[int]) -> Shares:
+    """Return the shares of the adapters of requests, given by their index; `BASE` is the base model."""
+    return proportional(list(Counter(adapter for adapter in adapters if adapter != BASE).values()))
 
 
 def shares_of(adapters: int, popularity: str) -> Shares:

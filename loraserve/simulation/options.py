@@ -165,8 +165,7 @@ def price_of(
         region = region or stage.config.region
     instance_type, region = instance_type or DEFAULT_INSTANCE, region or DEFAULT_REGION
     prices = load_prices()
-    known = prices.regions.get(region)
-    hour_usd = None if known is None else known.instance_hour.get(instance_type)
+    hour_usd = prices.instance_hour(region, instance_type)
     if hour_usd is None:
         if asked:
             raise SimulationError(

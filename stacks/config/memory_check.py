@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stacks.config.sections.engine import Engine, Gateway
 from stacks.config.stage_config import StageConfig
 from stacks.sizing.demand import Demand
 from stacks.sizing.gpu_memory import plan_of, tensor_parallel_problem
-from stacks.sizing.instances import INSTANCE_TYPES
+from stacks.sizing.instances import INSTANCE_TYPES, InstanceType
 from stacks.sizing.known_models import known_shape
-from stacks.sizing.model_shape import shape_of_local_model
+from stacks.sizing.model_shape import ModelShape, shape_of_local_model
 from stacks.sizing.remedies import memory_problem
 
 
@@ -54,14 +55,19 @@ def demand_of(config: StageConfig, model: Path | None) -> Demand | None:
     shape = known_shape(config.base_model.name) if model is None else shape_of_local_model(model)
     if shape is None:
         return None
-    engine = config.engine
+    instance = INSTANCE_TYPES[config.endpoint.instance_type]
+    return demand_of_settings(shape, instance, config.engine, config.gateway)
+
+
+def demand_of_settings(shape: ModelShape, instance: InstanceType, engine: Engine, gateway: Gateway) -> Demand:
+    """Collect the inputs of the memory plan of a model with these settings."""
     modules = engine.adapter_target_modules
     # More never arrive: the gateway queues clients' requests beyond the first number. It sends one for each
     # adapter that it loads, and one as a health check.
-    sequences = engine.max_concurrent_requests + config.gateway.max_cold_loads + 1
+    sequences = engine.max_concurrent_requests + gateway.max_cold_loads + 1
     return Demand(
         shape=shape,
-        instance=INSTANCE_TYPES[config.endpoint.instance_type],
+        instance=instance,
         engine=engine.name,
         dtype=engine.dtype,
         quantize=engine.quantize,

@@ -46,6 +46,11 @@ class Prices(Strict):
     """Origin of the prices, in a sentence."""
     regions: Mapping[str, RegionPrices]
 
+    def instance_hour(self, region: str, instance_type: str) -> float | None:
+        """Return USD per hour of an instance type in a region; None where the table has no price."""
+        here = self.regions.get(region)
+        return None if here is None else here.instance_hour.get(instance_type)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
@@ -180,7 +185,7 @@ def estimate(usage: BilledUsage, prices: Prices | None = None) -> Estimate | Non
     """
     table = load_prices() if prices is None else prices
     here = table.regions.get(usage.region)
-    hour = None if here is None else here.instance_hour.get(usage.instance_type)
+    hour = table.instance_hour(usage.region, usage.instance_type)
     if here is None or hour is None:
         return None
     return Estimate(

@@ -201,7 +201,7 @@ def plan_of(demand: Demand, calibration: Calibration | None = None) -> MemoryPla
     # Norms, the only weights that are not shared out, take less than 0.01 %.
     weights //= gpus
     graphs, graphs_most = engine.graphs(demand)
-    kv_per_token = kv_bytes_per_token(shape, gpus, 1 if demand.quantize in engine.halved_kv else number)
+    kv_per_token = kv_per_token_of(demand)
     # A request has whole blocks.
     longest = -(-demand.max_total_tokens // engine.block_tokens) * engine.block_tokens
     plan = MemoryPlan(
@@ -219,6 +219,12 @@ def plan_of(demand: Demand, calibration: Calibration | None = None) -> MemoryPla
         measured=False,
     )
     return plan if calibration is None else plan.corrected(calibration)
+
+
+def kv_per_token_of(demand: Demand) -> int:
+    """Compute the size of one token's keys and values on each GPU."""
+    halved = demand.quantize in MEMORY[demand.engine].halved_kv
+    return kv_bytes_per_token(demand.shape, demand.tensor_parallel, 1 if halved else demand.number_bytes)
 
 
 def _overhead(demand: Demand) -> int:

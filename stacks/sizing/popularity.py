@@ -19,7 +19,7 @@ def uniform(count: int) -> Shares:
 
 def zipf(count: int, exponent: float) -> Shares:
     """Return shares proportional to 1/rank^exponent. 1.37 is what ServeGen's m-large trace fits."""
-    return _shares([rank**-exponent for rank in range(1, count + 1)])
+    return proportional([rank**-exponent for rank in range(1, count + 1)])
 
 
 def power(count: int, alpha: float) -> Shares:
@@ -27,7 +27,9 @@ def power(count: int, alpha: float) -> Shares:
 
     The smaller `alpha`, the more requests go to few adapters; 1 is uniform.
     """
-    return _shares([(rank / count) ** alpha - ((rank - 1) / count) ** alpha for rank in range(1, count + 1)])
+    return proportional(
+        [(rank / count) ** alpha - ((rank - 1) / count) ** alpha for rank in range(1, count + 1)]
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -60,7 +62,8 @@ def miss_rate(shares: Shares, resident: int) -> float:
     return sum(share * math.exp(-share * high) for share in shares)
 
 
-def _shares(weights: Sequence[float]) -> Shares:
+def proportional(weights: Sequence[float]) -> Shares:
+    """Return shares proportional to weights, e.g. to numbers of requests; empty without weights."""
     total = math.fsum(weights)
     ordered = sorted((weight / total for weight in weights), reverse=True)
     return tuple(ordered)

@@ -116,7 +116,7 @@ def sentence(asked: PlanQuestion) -> str:
 
 def test_one_slot_is_exchanged_for_sequences() -> None:
     asked = question()
-    price = exchange(asked, asked.demand, 131_072)
+    price = exchange(asked, asked.demand)
     assert (price.kv_tokens, round(price.sequences, 1)) == (640, 1.7)
     assert exchange_sentence(asked, asked.demand, price) == (
         "Room for one adapter of rank 16 on all linear layers takes 80.0 MiB of each GPU: 640 tokens of KV cache, "
@@ -124,7 +124,7 @@ def test_one_slot_is_exchanged_for_sequences() -> None:
     )
     # Of a share of the memory some is left over: an adapter of this rank has a file of 80 MiB.
     lorax = question(engine="lorax")
-    assert exchange(lorax, lorax.demand, 131_072).kv_tokens == pytest.approx(640, rel=0.03)
+    assert exchange(lorax, lorax.demand).kv_tokens == pytest.approx(640, rel=0.03)
 
 
 def test_the_verdict_names_what_is_worth_more() -> None:
@@ -188,3 +188,11 @@ def test_ranks_are_tables_the_first_the_configurations() -> None:
     plan: Plan = make_plan(question(), ranks=[16, 8], slots=[1, 50])
     assert [table.rank for table in plan.tables] == [16, 8]
     assert [len(table.rows) for table in plan.tables] == [2, 2]
+
+
+def test_gpus_that_cannot_share_the_model_are_a_row_of_the_plan() -> None:
+    asked = question()
+    plan = make_plan(replace(asked, demand=replace(asked.demand, tensor_parallel=4)))
+    assert isinstance(plan.now, Misfit) and "has 1 GPU(s)" in plan.now.reason
+    assert plan.chosen is None
+    assert plan.price.kv_tokens > 0
