@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from adapters.store.s3 import error_code
 from loraserve.errors import UserError
+from loraserve.server_sent_events import EventSplitter
 
 #: SageMaker ends a non-streamed answer after 60 s; a client with a shorter time-out wastes a generation.
 READ_TIMEOUT_SECONDS = 70
@@ -106,13 +107,10 @@ def _body(prompt: str, adapter: str | None, parameters: Mapping[str, Any], *, st
 
 
 def _events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """Parse server-sent events from payload parts, which may be cut anywhere."""
-    buffer = b""
+    """Parse server-sent events from payload parts."""
+    splitter = EventSplitter()
     for chunk in chunks:
-        *complete, buffer = (buffer + chunk).split(b"\n\n")
-        for event in complete:
-            if event.startswith(b"data:"):
-                yield json.loads(event.removeprefix(b"data:"))
+        yield from map(json.loads, splitter.feed(chunk))
 
 
 def _invocation_error(error: ClientError) -> InvocationError:

@@ -6,10 +6,11 @@ from array import array
 from collections.abc import Callable, Mapping
 
 from loraserve.client import answering_adapter
-from loraserve.load.event_stream import EventSplitter, PayloadReader
+from loraserve.load.event_stream import PayloadReader
 from loraserve.load.generated_text import GeneratedPart, read_event, read_whole
 from loraserve.load.refusal import refusal
 from loraserve.load.result import LoadOutcome, RequestResult
+from loraserve.server_sent_events import EventSplitter
 
 #: Content types of the two layers of a stream.
 _AWS_STREAM = "application/vnd.amazon.eventstream"

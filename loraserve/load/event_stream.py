@@ -1,4 +1,4 @@
-"""Streams of InvokeEndpointWithResponseStream: AWS event stream messages, and server-sent events in them.
+"""Streams of InvokeEndpointWithResponseStream: AWS event stream messages.
 
 The messages are those of `ResponseStream` in botocore's model of sagemaker-runtime (2017-05-13): PayloadPart
 with the container's bytes, cut anywhere, and the exceptions ModelStreamError and InternalStreamFailure.
@@ -46,21 +46,3 @@ def _exception_text(headers: dict[str, str], payload: bytes) -> str:
     text = members.get("Message") or members.get("message") or headers.get(":error-message") or ""
     code = members.get("ErrorCode")
     return f"{name}{f' {code}' if code else ''}: {text}"
-
-
-class EventSplitter:
-    """Splits server-sent events, each with one line `data:`; they may be cut anywhere."""
-
-    def __init__(self) -> None:
-        """Begin with an empty buffer."""
-        self._rest = b""
-
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """Return the data of each event that `chunk` completes."""
-        *events, self._rest = (self._rest + chunk).replace(b"\r\n", b"\n").split(b"\n\n")
-        return [
-            line.removeprefix(b"data:").strip()
-            for event in events
-            for line in event.split(b"\n")
-            if line.startswith(b"data:")
-        ]
