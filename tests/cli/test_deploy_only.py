@@ -15,13 +15,14 @@ from laptop_cloud.cloud import LaptopCloud
 from loraserve.cli.commands import ADAPTER_COMMANDS, COMMANDS
 from loraserve.setup.packages import pins
 from stacks.facts import FACTS_FILE
+from tests.harness.rooms import DEPLOYED
 from tests.harness.working_copy import ENVIRONMENT, commit, copy
 
 #: Commands of the laptop cloud, which this set-up does not have.
 LAPTOP = ("demo", "up", "down")
-IMPORTS = """
+IMPORTS = f"""
 import importlib, pkgutil
-for room in ("adapters", "autoscaling", "ingest", "lambdas", "stacks", "loraserve"):
+for room in {DEPLOYED}:
     package = importlib.import_module(room)
     for found in pkgutil.walk_packages(package.__path__, room + "."):
         if not found.name.endswith(".__main__"):

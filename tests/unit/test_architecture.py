@@ -10,23 +10,14 @@ from pathlib import Path
 import pytest
 
 from stacks.project import ROOT
+from tests.harness.rooms import ROOMS
 
 ADAPTERS = sorted((ROOT / "adapters").rglob("*.py"))
 #: `scope` and `construct_id` of a construct are positional and do not count; fields of a dataclass neither.
 MAX_KEYWORDS = 8
 #: The product's folders.
-ROOMS = (
-    "adapters",
-    "autoscaling",
-    "benchmarks",
-    "container",
-    "ingest",
-    "lambdas",
-    "laptop_cloud",
-    "loraserve",
-    "stacks",
-)
-PRODUCT = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
+PRODUCT_ROOMS = tuple(room for room in ROOMS if room != "samples")
+PRODUCT = sorted(file for room in PRODUCT_ROOMS for file in (ROOT / room).rglob("*.py"))
 
 
 def imported(file: Path) -> Iterator[str]:
@@ -51,8 +42,14 @@ def test_there_are_files_to_check() -> None:
     assert len(PRODUCT) > 40
 
 
-FOLDERS = sorted({file.parent for room in ("adapters", "autoscaling", "ingest", "stacks", "lambdas", "container", "loraserve", "laptop_cloud")
-                for file in (ROOT / room).glob("**/__init__.py")})  # fmt: skip
+FOLDERS = sorted(
+    {
+        file.parent
+        for room in PRODUCT_ROOMS
+        if room != "benchmarks"
+        for file in (ROOT / room).glob("**/__init__.py")
+    }
+)
 
 
 @pytest.mark.parametrize("room", FOLDERS, ids=lambda room: room.relative_to(ROOT).as_posix())

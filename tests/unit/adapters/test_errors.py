@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import adapters.errors
 from adapters.errors import AdapterError
+from tests.harness.rooms import DEPLOYED
 
 #: Packages whose code may define an error about adapters.
-PACKAGES = ("adapters", "autoscaling", "ingest", "lambdas", "loraserve")
+PACKAGES = tuple(room for room in DEPLOYED if room != "stacks")
 #: A line of the tree: indentation, name, module where it is not the root.
 LINE = re.compile(r"^ {4}((?: {4})*)(\w+) {2,}(?:([\w.]+):)?", re.MULTILINE)
 

@@ -14,10 +14,9 @@ from pydantic import BaseModel
 from loraserve.cli.commands import app
 from stacks.config.stage_config import StageConfig
 from stacks.project import ROOT
+from tests.harness.rooms import DEPLOYED
 from tests.unit.messages.test_config_mistakes import section_of
 
-#: All rooms whose messages people read, but the container's.
-ROOMS = ("adapters", "autoscaling", "ingest", "lambdas", "loraserve", "stacks")
 #: Signals between modules, whose reasons others quote; an error with a default remedy; a measurement's result.
 WITHOUT_REMEDY = {"AssertionError", "TypeError", "OutOfTime", "NotAnObject", "UnreadableEntry"}
 WITHOUT_REMEDY |= {"UnusableCheckpoint", "DemoFailed", "HTTPError"}
@@ -77,7 +76,7 @@ def constants(tree: ast.Module) -> dict[str, str]:
 
 
 def sites() -> Iterator[Site]:
-    for room in ROOMS:
+    for room in DEPLOYED:
         for path in sorted((ROOT / room).rglob("*.py")):
             tree = ast.parse(path.read_text())
             names = constants(tree)
@@ -169,7 +168,7 @@ def test_a_message_without_remedy_is_found(arguments: tuple[str, ...]) -> None:
     assert not ends_with_remedy(Site("here", error, arguments))
 
 
-@pytest.mark.parametrize("path", sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py")), ids=str)
+@pytest.mark.parametrize("path", sorted(p for room in DEPLOYED for p in (ROOT / room).rglob("*.py")), ids=str)
 def test_keys_commands_and_flags_in_texts_exist(path: Path) -> None:
     tree = ast.parse(path.read_text())
     docstrings = {
