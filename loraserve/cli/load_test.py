@@ -15,7 +15,7 @@ from loraserve.cli.options import Profile, require_choice
 if TYPE_CHECKING:
     from loraserve.load.job import LoadJob
     from loraserve.load.measure import MeasuredRun
-    from loraserve.load.request_draw import LoadRequests
+    from loraserve.load.requests import LoadRequests
     from loraserve.load.slo import LatencySlo
     from loraserve.runtime_access import RuntimeAccess
 
@@ -156,7 +156,7 @@ def command(
         job = LoadJob(
             target=endpoint_target(access.runtime, access.endpoint, stream=stream),
             workload=drawn.workload,
-            bodies=drawn.bodies,
+            bodies=drawn,
             mode="open" if clients is None else "closed",
             clients=clients or 1,
             max_in_flight=max_in_flight,

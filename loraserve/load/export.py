@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from loraserve.errors import UserError
-from loraserve.load.request_draw import LoadRequests
+from loraserve.load.requests import LoadRequests
 
 #: Values of the first part of `--export`.
 TOOLS: Final = ("aiperf",)
@@ -44,7 +44,7 @@ def write_aiperf(path: Path, requests: LoadRequests) -> None:
 
 def payload(requests: LoadRequests, index: int) -> dict[str, Any]:
     """Return request `index` in OpenAI's schema; raises `ExportError`."""
-    body = json.loads(requests.bodies(index))
+    body = json.loads(requests(index))
     if "inputs" not in body:
         return dict(body)
     parameters = dict(body["parameters"])

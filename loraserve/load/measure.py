@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from loraserve.load.bodies import LoadBodies
 from loraserve.load.check import AnswerCheck, check_answers, indistinguishable
 from loraserve.load.document import run_document
 from loraserve.load.job import LoadJob, LoadRun, Target
 from loraserve.load.processes import run as run_job
 from loraserve.load.prompts import LoadPrompt
-from loraserve.load.request_draw import LoadRequests
+from loraserve.load.requests import LoadRequests
 from loraserve.load.result import LoadOutcome
 from loraserve.load.signing import KeyChain
 from loraserve.load.slo import LatencySlo
@@ -128,11 +127,11 @@ def _answers(
         output_tokens=np.full(count, _COMPARED_TOKENS, dtype=np.int32),
         adapters=names,
     )
-    bodies = LoadBodies(workload=workload, prompts=[LoadPrompt(text=text)] * count, stream=False)
+    requests = LoadRequests(workload=workload, prompts=[LoadPrompt(text=text)] * count, stream=False)
     job = LoadJob(
         target=target,
         workload=workload,
-        bodies=bodies,
+        bodies=requests,
         mode="closed",
         clients=_COMPARED_AT_ONCE,
         timeout_s=_COMPARED_TIMEOUT_S,

@@ -8,41 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loraserve.load.bodies import LoadBodies
 from loraserve.load.prompts import LoadPrompt, PromptsError, adapters_of, choose
+from loraserve.load.requests import LoadRequests
 from loraserve.workload.arrivals import Arrivals, Extent
 from loraserve.workload.draw import draw_workload
 from loraserve.workload.lengths import parse_lengths
 from loraserve.workload.popularity import parse_popularity
 from loraserve.workload.workload import BASE, Workload
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadRequests:
-    """Requests of a run, fixed before it starts."""
-
-    workload: Workload
-    prompts: Sequence[LoadPrompt] = ()
-    """The prompt of each request; empty for random words."""
-    stream: bool = True
-    ignore_eos: bool = False
-    seed: int = 0
-
-    @property
-    def bodies(self) -> LoadBodies:
-        """The maker of the requests' bodies."""
-        return LoadBodies(
-            workload=self.workload,
-            prompts=self.prompts,
-            stream=self.stream,
-            ignore_eos=self.ignore_eos,
-            seed=self.seed,
-        )
-
-    @property
-    def expects_texts(self) -> bool:
-        """True if the text of an answer decides whether it is right."""
-        return any(prompt.expect is not None or prompt.pattern is not None for prompt in self.prompts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from loraserve.load.adapter_names import parse_adapters
 from loraserve.load.prompts import SAMPLES, LoadPrompt, adapters_of, read_prompts, sample_prompts
-from loraserve.load.request_draw import LoadRequests, RequestLaws, draw_requests, requests_of
+from loraserve.load.request_draw import RequestLaws, draw_requests, requests_of
+from loraserve.load.requests import LoadRequests
 from loraserve.workload.arrivals import Arrivals, ClosedLoopArrivals, Extent, TraceArrivals, parse_arrivals
 from loraserve.workload.errors import WorkloadError
 from stacks.project import ROOT

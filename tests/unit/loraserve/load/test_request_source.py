@@ -59,9 +59,7 @@ def test_requests_of_a_file_are_sent_in_its_order(tmp_path: Path) -> None:
     path.write_text("\n".join(map(json.dumps, lines)))
     drawn = source(requests=str(path), adapters="").at(5.0)
     assert [drawn.workload.name_of(index) for index in range(20)] == [line["adapter"] for line in lines]
-    assert [json.loads(drawn.bodies(index))["inputs"] for index in range(20)] == [
-        line["prompt"] for line in lines
-    ]
+    assert [json.loads(drawn(index))["inputs"] for index in range(20)] == [line["prompt"] for line in lines]
     assert np.all(np.diff(drawn.workload.due_s) >= 0)
     with pytest.raises(PromptsError, match="leave out --duration"):
         source(requests=str(path), adapters="", duration_s=1.0, arrivals="constant").at(5.0)
@@ -92,7 +90,7 @@ def test_an_export_for_aiperf_is_read_back_as_the_same_requests(tmp_path: Path, 
     assert [payload["model"] or None for payload in payloads] == asked
     assert [prompt.adapter for prompt in read_prompts(path)] == asked
     for index, payload in enumerate(payloads):
-        assert payload["prompt"] == json.loads(drawn.bodies(index))["inputs"]
+        assert payload["prompt"] == json.loads(drawn(index))["inputs"]
         assert (payload["max_tokens"], payload["stream"], payload["ignore_eos"]) == (64, stream, True)
         assert ("stream_options" in payload) == stream
 

@@ -1,4 +1,4 @@
-"""Bodies of a load test's requests, made when each is sent: 100,000 of them do not fit into its memory."""
+"""Requests of a load test. Bodies are made when they are sent: 100,000 of them do not fit into its memory."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ _TEXT_WORDS: Final = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadBodies:
-    """The body of each request of a workload, in LoRAX's schema, or a payload of a file as it is."""
+class LoadRequests:
+    """Requests of a run, fixed before it starts, and the maker of their bodies.
+
+    A body is in LoRAX's schema, or the payload of a file as it is.
+    """
 
     workload: Workload
     prompts: Sequence[LoadPrompt] = ()
@@ -36,6 +39,11 @@ class LoadBodies:
     ignore_eos: bool = False
     """True if each answer has exactly the workload's output length: no EOS token ends it."""
     seed: int = 0
+
+    @property
+    def expects_texts(self) -> bool:
+        """True if the text of an answer decides whether it is right."""
+        return any(prompt.expect is not None or prompt.pattern is not None for prompt in self.prompts)
 
     def __call__(self, index: int) -> bytes:
         """Return the body of request `index`, in UTF-8."""

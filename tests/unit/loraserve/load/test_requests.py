@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from container.gateway.schemas.lorax import GenerateRequest, read_generate_request
-from loraserve.load.bodies import LoadBodies
 from loraserve.load.prompts import LoadPrompt
+from loraserve.load.requests import LoadRequests
 from tests.unit.loraserve.load.made import workload
 
 ASKED = ["otter", None, "team/1"]
@@ -20,7 +20,7 @@ def read(body: bytes) -> GenerateRequest:
 
 
 def test_the_gateway_reads_adapter_length_and_stream() -> None:
-    bodies = LoadBodies(workload=workload(ASKED, output_tokens=7), stream=True, ignore_eos=True)
+    bodies = LoadRequests(workload=workload(ASKED, output_tokens=7), stream=True, ignore_eos=True)
     for index, name in enumerate(ASKED):
         request = read(bodies(index))
         assert (request.adapter, request.stream) == (name, True)
@@ -32,21 +32,21 @@ def test_the_gateway_reads_adapter_length_and_stream() -> None:
 def test_a_random_prompt_has_the_workloads_number_of_words_and_no_shared_beginning() -> None:
     count = 40
     asked = replace(workload([None] * count), input_tokens=np.full(count, 200, dtype=np.int32))
-    texts = [read(LoadBodies(workload=asked)(index)).inputs.split() for index in range(count)]
+    texts = [read(LoadRequests(workload=asked)(index)).inputs.split() for index in range(count)]
     assert {len(words) for words in texts} == {200}
     assert len({tuple(words[:16]) for words in texts}) == count
 
 
 def test_the_same_seed_makes_the_same_bytes() -> None:
-    bodies = LoadBodies(workload=workload(ASKED), seed=5)
+    bodies = LoadRequests(workload=workload(ASKED), seed=5)
     copy = deepcopy(bodies)
     assert [bodies(index) for index in range(3)] == [copy(index) for index in range(3)]
-    assert bodies(0) != LoadBodies(workload=workload(ASKED), seed=6)(0)
+    assert bodies(0) != LoadRequests(workload=workload(ASKED), seed=6)(0)
 
 
 def test_a_prompt_may_limit_its_answer() -> None:
     prompts = [LoadPrompt(text="Wie viele?", adapter="otter", output_tokens=3)]
-    request = read(LoadBodies(workload=workload(["otter"]), prompts=prompts)(0))
+    request = read(LoadRequests(workload=workload(["otter"]), prompts=prompts)(0))
     assert (request.inputs, request.new_tokens(1)) == ("Wie viele?", 3)
 
 
@@ -58,7 +58,7 @@ def test_a_payload_keeps_its_fields_but_for_stream_and_usage(stream: bool) -> No
         "top_k": 3,
         "stream": not stream,
     }
-    bodies = LoadBodies(
+    bodies = LoadRequests(
         workload=workload(["otter"]), prompts=[LoadPrompt(payload=payload, adapter="otter")], stream=stream
     )
     sent = json.loads(bodies(0))
