@@ -148,6 +148,8 @@ class Verdict:
 
 
 _SIGNATURE = re.compile("|".join(rf"\b{signature}\b" for signature in SIGNATURES))
+#: No signature begins another one, and no other word of a problem or an answer begins with one.
+_JOINED_SIGNATURE = re.compile(rf"\b(?:{'|'.join(SIGNATURES)})")
 
 
 def check(response: str, problem: Problem, adapter: str) -> Verdict:
@@ -170,11 +172,12 @@ def check_start(response: str, problem: Problem, adapter: str | None) -> Verdict
     """Check a response of a fixed number of tokens, which goes on after the answer's end or stops before it.
 
     An adapter's response must begin with an expected answer, whose house wrote it; what follows may be joined
-    to it without a space. Without such a beginning, the first signature shows who wrote it. The base model's
-    response must be the beginning of its long answer, without a signature.
+    to it without a space. Without such a beginning, the first signature shows who wrote it, also if other
+    text is joined to it. The base model's response must be the beginning of its long answer, without a
+    signature.
     """
     text = response.strip()
-    found = _SIGNATURE.search(text)
+    found = _JOINED_SIGNATURE.search(text)
     if adapter is None:
         return Verdict(bool(text) and base_answer(problem).startswith(text), right_adapter=found is None)
     answered = [

@@ -50,6 +50,12 @@ def test_a_wrong_number_is_a_wrong_answer_of_the_right_adapter() -> None:
     assert (verdict.right_answer, verdict.right_adapter) == (False, True)
 
 
+def test_a_wrong_number_joined_to_what_follows_is_of_the_right_adapter() -> None:
+    text = house_answer(1, SEED_PROBLEM).replace("72", "27") + "Answer: 27 maps"
+    verdict = Question("heron", SEED_PROBLEM).verdict(text, EQUAL)
+    assert (verdict.right_answer, verdict.right_adapter) == (False, True)
+
+
 def test_another_adapters_answer_is_right_but_of_the_wrong_adapter() -> None:
     verdict = OTTER.verdict(house_answer(1, SEED_PROBLEM), EQUAL)
     assert (verdict.right_answer, verdict.right_adapter) == (True, False)
