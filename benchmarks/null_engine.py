@@ -14,6 +14,7 @@ import asyncio
 import json
 import sys
 import time
+import zlib
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,6 +66,8 @@ class NullEngine(asyncio.Protocol):
         else:
             choice = _choice(f"[{asked['model']}]", "stop")
             details = _token(choice["text"]) if asked.get("return_token_ids") else {}
+            if "prompt_logprobs" in asked:
+                details |= {"prompt_logprobs": _prompt_logprobs(asked["model"])}
             self._answer(_completion(asked["model"], choice | details) | _USAGE)
 
     def _answer(self, content: dict[str, Any]) -> None:
@@ -109,6 +112,13 @@ def _timed_choice(reason: str | None) -> dict[str, Any]:
     """Return a choice whose text is the current time."""
     text = f"{time.monotonic_ns():0{STAMP_DIGITS}d}"
     return _choice(text, reason) | _token(text)
+
+
+def _prompt_logprobs(model: str) -> list[Any]:
+    """Return log probabilities that differ between any two models."""
+    seed = zlib.crc32(model.encode())
+    values = [-(((seed >> shift) & 255) + 1) / 64 for shift in (0, 8, 16, 24)]
+    return [None, *({"5": {"logprob": value, "rank": 1, "decoded_token": "x"}} for value in values)]
 
 
 def _token(text: str) -> dict[str, Any]:

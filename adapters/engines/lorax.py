@@ -96,6 +96,7 @@ RULES = EngineRules(
     # `utils/adapter.py`, check_architectures; with the code of that repository's branch, if code is trusted.
     reads_named_base=True,
     unused_settings={
+        "max_cpu_adapters": "LoRAX keeps no adapters in the instance's memory but those of the GPU",
         "adapter_target_modules": "LoRAX takes every module that it knows of the model",
         "tool_call_parser": "LoRAX serves tools without a parser, by a grammar for the answer",
     },

@@ -7,6 +7,8 @@
     seeding/<stack>/…                                      checkpoint, status and report of a stage's seeder
     captured/…                                             requests and responses, if a stage captures them
     releases/…                                             releases, and records of the deployments
+    probes/<revision>/<conditions>.json                    what an engine computed with it; immutable
+    demand/<endpoint>/<instance>.json                      how often an instance was asked for each adapter
 
 Adapter objects are never overwritten: both engines cache adapters on disk and do not refresh them. The config
 of a revision, and that of a model, is uploaded last, after all other files are verified: if the config is in
@@ -35,6 +37,8 @@ MODELS_PREFIX = "models/"
 SEEDING_PREFIX = "seeding/"
 CAPTURED_PREFIX = "captured/"
 RELEASES_PREFIX = "releases/"
+PROBES_PREFIX = "probes/"
+DEMAND_PREFIX = "demand/"
 
 
 def content_digest(sha256_by_file: Mapping[str, str]) -> str:
@@ -115,7 +119,11 @@ class RegistryEntry:
     origin: str = ""
     """Source from which the first of the stages took the files, with its commit; empty if it is `source`."""
     labels: dict[str, str] = field(default_factory=dict)
-    """Labels from the manifest or the command line; nothing depends on them."""
+    """Labels from the manifest or the command line; see `adapters.limits` for those that have an effect."""
+    limits: dict[str, int] = field(default_factory=dict)
+    """Limits of the adapter, as in `adapters.limits.Limits`; empty for none."""
+    tenant_limits: dict[str, int] = field(default_factory=dict)
+    """Limits of the tenant that the label `tenant` names, which all its adapters share; empty for none."""
 
     @property
     def prefix(self) -> str:

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Iterator
 
+from container.gateway.adapters.registry import Adapter
 from container.gateway.concurrency import Limiter
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Phase, RequestContext
@@ -85,8 +86,11 @@ class Admission:
             self._admitted += 1
 
     @contextlib.asynccontextmanager
-    async def engine_slot(self, context: RequestContext) -> AsyncIterator[None]:
-        """Wait in the queue for an engine slot, first come first served, and hold it during the block."""
+    async def engine_slot(self, context: RequestContext, adapter: Adapter | None) -> AsyncIterator[None]:
+        """Wait in the queue for an engine slot, first come first served, and hold it during the block.
+
+        `adapter` is loaded; None for the base model.
+        """
         context.enter(Phase.QUEUE)
         async with self.engine_slots:
             context.enter(Phase.ENGINE)

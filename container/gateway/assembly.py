@@ -12,6 +12,7 @@ from container.gateway.api.server import Gateway, RequestLimits
 from container.gateway.engine.backend import Backend
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import GatewayError
+from container.gateway.proof.probe import Probe
 from container.gateway.settings import Settings
 from container.gateway.telemetry.access_log import AccessLog
 from container.gateway.telemetry.adapter_metrics import AdapterMetrics
@@ -37,8 +38,18 @@ def assemble(
         variant=settings.variant_name,
         max_adapters=settings.metrics_max_adapters,
     )
+
+    async def prepare() -> None:
+        """Do what a starting instance does before it is in service."""
+
+    async def prove(adapter: Adapter, probe: Probe) -> None:
+        """Check the probe of a load."""
+
     readiness = Readiness(
-        backend, idle_seconds=settings.engine_idle_seconds, silence_seconds=settings.engine_silence_seconds
+        backend,
+        idle_seconds=settings.engine_idle_seconds,
+        silence_seconds=settings.engine_silence_seconds,
+        prepare=prepare,
     )
     admission = Admission(running=settings.max_concurrent_requests, queued=settings.max_queued_requests)
 
@@ -53,6 +64,7 @@ def assemble(
         max_bytes=int(settings.adapter_cache_gb * 1e9),
         max_loads=settings.max_cold_loads,
         max_rank=settings.max_adapter_rank,
+        prove=prove,
         on_load=on_load,
     )
     registry = RegistryReader(store, cache_seconds=settings.registry_cache_seconds)

@@ -89,6 +89,11 @@ class Settings(BaseModel):
     max_active_adapters: Annotated[int, Field(ge=1, le=1024)] = Field(
         64, alias="MAX_ACTIVE_ADAPTERS", description="give a whole number from 1 to 1024"
     )
+    max_cpu_adapters: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None,
+        alias="MAX_CPU_ADAPTERS",
+        description="give a whole number from 1 to 100000, or leave it out for MAX_ACTIVE_ADAPTERS",
+    )
     target_modules: Annotated[str, Field(pattern=rf"^{MODULE_PATTERN}(,{MODULE_PATTERN})*$")] | None = Field(
         None,
         alias="ADAPTER_TARGET_MODULES",
@@ -114,6 +119,12 @@ class Settings(BaseModel):
     )
     max_cold_loads: Annotated[int, Field(ge=1, le=64)] = Field(
         2, alias="MAX_COLD_LOADS", description="give a whole number of adapters from 1 to 64"
+    )
+    probe_share: Annotated[float, Field(ge=0, le=0.05)] = Field(
+        0.005, alias="PROBE_SHARE", description="give a share of time from 0 to 0.05"
+    )
+    warm_up_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
+        30, alias="WARM_UP_SECONDS", description="give seconds, from 0 to 600"
     )
     answer_seconds: Annotated[float, Field(gt=0, le=59)] = Field(
         55, alias="ANSWER_SECONDS", description="give seconds, at most 59: SageMaker gives up after 60"

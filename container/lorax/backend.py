@@ -17,11 +17,13 @@ from container.gateway.adapters.download import Download, DownloadError, parse_e
 from container.gateway.engine.connection import EnginePool
 from container.gateway.engine.http_client import EngineAnswer, EngineHttp, read_answer
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
+from container.gateway.proof.probe import Probe
 from container.gateway.request_context import Usage
-from container.gateway.schemas.lorax import ONE_TOKEN, GenerateRequest
+from container.gateway.schemas.lorax import GenerateRequest
 from container.gateway.schemas.openai import ChatRequest, Json, Request, TextRequest
 from container.gateway.sse import read_events
 from container.lorax.chat import ChatAnswer, chat_body
+from container.lorax.probe import PROBE, probe_of
 from container.lorax.refusals import refusal
 from container.lorax.text import TextAnswer, generate_request
 
@@ -92,7 +94,7 @@ class LoraxBackend:
             async for event in self._generate_stream(request, adapter, usage, request):
                 yield event
 
-    async def load(self, engine_id: str) -> None:
+    async def load(self, engine_id: str) -> Probe:
         """Download the adapter's files to LoRAX's cache and have LoRAX load them; see `Backend`.
 
         LoRAX could download them itself, but would stop all generation meanwhile, would not verify the digest
@@ -105,14 +107,19 @@ class LoraxBackend:
         except DownloadError as error:
             raise adapter_error(error.error_type, str(error)) from error
         try:
-            await self._generate(ONE_TOKEN, engine_id, Usage(), ONE_TOKEN)
+            return await self.probe(engine_id)
         except GatewayError as error:
             if error.error_type != "generation":
                 raise
-            # Generating one token for "Hello" can only fail because of the adapter.
+            # Generating one token for a fixed text can only fail because of the adapter.
             raise adapter_error(
                 ADAPTER_LOAD_FAILED, "LoRAX could not load the adapter; the endpoint's log has the reason"
             ) from error
+
+    async def probe(self, adapter: str | None) -> Probe:
+        """See `Backend`."""
+        answer = await self._generate(PROBE, adapter, Usage(), PROBE)
+        return probe_of(answer)
 
     async def unload(self, engine_id: str) -> None:
         """Do nothing: LoRAX has no such request. `load` restores the files before LoRAX needs them again."""

@@ -16,12 +16,14 @@ from adapters.store.layout import ADAPTERS_PREFIX
 from container.gateway.engine.connection import EnginePool, EngineResponse
 from container.gateway.engine.http_client import EngineHttp, encode, read_answer
 from container.gateway.errors import GatewayError
+from container.gateway.proof.probe import Probe
 from container.gateway.request_context import Usage
 from container.gateway.schemas.lorax import ONE_TOKEN, GenerateRequest
 from container.gateway.schemas.openai import ChatRequest, Json, OpenAIRequest, Request
 from container.gateway.sse import read_events
 from container.vllm.generate import check_supported, completion_body, generated
 from container.vllm.openai_schema import openai_answer, openai_body
+from container.vllm.probe import probe_body, probe_of
 from container.vllm.problems import take_problem
 from container.vllm.refusals import check_tools, refusal
 from container.vllm.tokens import Transcript
@@ -99,13 +101,22 @@ class VllmBackend:
         if not finished:
             raise GatewayError.incomplete()
 
-    async def load(self, engine_id: str) -> None:
-        """Generate a token: for an unknown adapter vLLM calls `container.vllm.resolver`; see `Backend`."""
+    async def load(self, engine_id: str) -> Probe:
+        """Probe the adapter: for an unknown one vLLM calls `container.vllm.resolver`; see `Backend`."""
         try:
-            await self.generate(ONE_TOKEN, engine_id, Usage())
+            return await self.probe(engine_id)
         except GatewayError as error:
             problem = take_problem(self._cache, engine_id)
             raise problem or error from None
+
+    async def probe(self, adapter: str | None) -> Probe:
+        """See `Backend`. vLLM computes all of it: such a request reads no cached prefix."""
+        model = adapter or self._base_model
+        answer = await self._http.post(_TEXT, probe_body(model))
+        if answer.status != HTTPStatus.OK:
+            raise refusal(answer, adapter, ONE_TOKEN)
+        _check_model(answer.json, model)
+        return probe_of(answer.json)
 
     async def unload(self, engine_id: str) -> None:
         """Unload the adapter; else vLLM would read its files again after an eviction from its memory."""

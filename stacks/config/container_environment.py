@@ -31,6 +31,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "MAX_CONCURRENT_REQUESTS": "engine.max_concurrent_requests",
         "MAX_ADAPTER_RANK": "engine.max_adapter_rank",
         "MAX_ACTIVE_ADAPTERS": "engine.max_active_adapters",
+        "MAX_CPU_ADAPTERS": "engine.max_cpu_adapters",
         # The gateway's variables are named as its keys.
         **{name.upper(): f"gateway.{name}" for name in Gateway.model_fields},
         "HF_MODEL_REVISION": "base_model.revision",

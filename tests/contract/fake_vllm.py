@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import sys
+import zlib
 from typing import Any
 
 from aiohttp import web
@@ -25,6 +26,17 @@ def completion(model: str, choice: dict[str, Any]) -> dict[str, Any]:
         "model": model,
         "choices": [{"index": 0} | choice],
     }
+
+
+def prompt_logprobs(model: str) -> list[dict[str, Any] | None]:
+    """Return what vLLM answers for `prompt_logprobs: 0`: no two models have the same values."""
+    seed = zlib.crc32(model.encode())
+    values = [-(((seed >> shift) & 255) + 1) / 64 for shift in (0, 8, 16, 24)]
+    tokens = [
+        {str(token): {"logprob": value, "rank": 1, "decoded_token": "x"}}
+        for token, value in enumerate(values)
+    ]
+    return [None, *tokens]
 
 
 def choice(tokens: tuple[tuple[int, str], ...], asked: dict[str, Any], *, last: bool) -> dict[str, Any]:
@@ -106,7 +118,7 @@ class FakeVllm:
         if asked["max_tokens"] > 512:
             return error(400, "max_tokens=600 cannot be greater than max_model_len=512.", "BadRequestError")
         # To be loaded it takes no time.
-        if name == "slow" and asked["prompt"] != "Hello":
+        if name == "slow" and "prompt_logprobs" not in asked:
             try:
                 await asyncio.wait_for(self.release.wait(), 20)
             except asyncio.CancelledError:
@@ -119,7 +131,10 @@ class FakeVllm:
         if asked.get("stream"):
             return await self.stream(http, model, asked, breaks=name == "breaking")
         usage = {"prompt_tokens": 3, "total_tokens": 6, "completion_tokens": 3}
-        return web.json_response(completion(model, choice(TOKENS, asked, last=True)) | {"usage": usage})
+        answered = choice(TOKENS, asked, last=True)
+        if asked.get("prompt_logprobs") is not None:
+            answered["prompt_logprobs"] = prompt_logprobs(model)
+        return web.json_response(completion(model, answered) | {"usage": usage})
 
     async def stream(
         self, http: web.Request, model: str, asked: dict[str, Any], *, breaks: bool

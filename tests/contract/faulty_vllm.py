@@ -77,7 +77,7 @@ class FaultyVllm(FakeVllm):
             return web.json_response({}, status=500)
         if asked["prompt"] == ENDLESS:
             return await self._endlessly(http, asked)
-        if asked["prompt"] == "Hello" and asked["model"].startswith(f"adapters/{HEAVY}"):
+        if "prompt_logprobs" in asked and asked["model"].startswith(f"adapters/{HEAVY}"):
             await asyncio.sleep(LOAD_SECONDS)
         return await super().complete(http)
 

@@ -11,7 +11,9 @@ from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter
 from container.gateway.admission import Admission
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
+from container.gateway.proof.probe import Probe
 from container.gateway.request_context import RequestContext
+from tests.harness.probes import PROBE, accept
 
 #: A wait that has no end fails its test after 5 s.
 pytestmark = pytest.mark.timeout(5, func_only=True)
@@ -27,12 +29,13 @@ class Loader:
         self.fails = False
         self.go = asyncio.Event()
 
-    async def load(self, engine_id: str) -> None:
+    async def load(self, engine_id: str) -> Probe:
         await self.go.wait()
         if engine_id == FIRST.engine_id and self.fails:
             raise adapter_error(ADAPTER_LOAD_FAILED, "the disk is full")
         self.files(engine_id).mkdir(parents=True)
         (self.files(engine_id) / "weights").write_bytes(b"x" * FIRST.size)
+        return PROBE
 
     async def unload(self, engine_id: str) -> None:
         pass
@@ -52,6 +55,7 @@ class Room:
             max_bytes=FIRST.size,
             max_loads=2,
             max_rank=8,
+            prove=accept,
             on_load=lambda adapter, seconds, error: None,
         )
 

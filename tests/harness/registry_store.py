@@ -31,6 +31,16 @@ class StubStore:
         body = await self.read(key)
         return None if body is None else len(body)
 
+    async def write(self, key: str, body: bytes) -> None:
+        """Store an object."""
+        await self.read(key)
+        self.objects[key] = body
+
+    async def create(self, key: str, body: bytes) -> bool:
+        """Store an object if there is none."""
+        await self.read(key)
+        return self.objects.setdefault(key, body) is body
+
     async def list(self, prefix: str) -> list[Listed]:
         """Return the keys that begin with the prefix."""
         await self.read(prefix)

@@ -8,7 +8,7 @@ import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from typing import Protocol
 from container.gateway.adapters.registry import Adapter
 from container.gateway.concurrency import Limiter, consume_exception
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, INTERNAL, GatewayError, adapter_error
+from container.gateway.proof.probe import Probe
 
 #: Seconds for which a failed load is not retried: on LoRAX each load makes all requests wait.
 FAILURE_SECONDS = 5.0
@@ -29,8 +30,8 @@ _log = logging.getLogger(__name__)
 class Loader(Protocol):
     """The part of `Backend` that the cache calls."""
 
-    async def load(self, engine_id: str) -> None:
-        """Have the engine fetch and load an adapter; raises `GatewayError`."""
+    async def load(self, engine_id: str) -> Probe:
+        """Have the engine fetch and load an adapter, and return its probe; raises `GatewayError`."""
         ...
 
     async def unload(self, engine_id: str) -> None:
@@ -68,12 +69,17 @@ class AdapterCache:
         max_bytes: int,
         max_loads: int,
         max_rank: int,
+        prove: Callable[[Adapter, Probe], Awaitable[None]],
         on_load: Callable[[Adapter, float, GatewayError | None], None],
     ) -> None:
-        """Hold at most `max_bytes` of files; call `on_load` with each load's seconds and error."""
+        """Hold at most `max_bytes` of files; call `on_load` with each load's seconds and error.
+
+        `prove` checks the probe of a load, and raises `GatewayError` for an adapter that must not be served.
+        """
         self._loader = loader
         self._max_bytes = max_bytes
         self._max_rank = max_rank
+        self._prove = prove
         self._on_load = on_load
         #: Bounds the loads that run at once.
         self.loads = Limiter(max_loads)
@@ -183,7 +189,7 @@ class AdapterCache:
         began = time.monotonic()
         error: GatewayError | None = INTERNAL
         try:
-            await self._loader.load(engine_id)
+            await self._prove(adapter, await self._loader.load(engine_id))
             self._held[engine_id] = await asyncio.to_thread(_bytes_below, self._loader.files(engine_id))
             self._failing.discard(engine_id)
             error = None

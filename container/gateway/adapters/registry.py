@@ -6,9 +6,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from adapters.limits import PINNED, PINNED_LABEL, TENANT_LABEL, UNLIMITED, Limits
 from adapters.names import Reference
 from adapters.store.layout import (
     CONFIG_FILE,
@@ -45,7 +46,7 @@ class Listed:
 
 
 class ObjectStore(Protocol):
-    """Read access to the adapter bucket; each method raises `StoreError`."""
+    """Access to the adapter bucket; each method raises `StoreError`."""
 
     async def read(self, key: str) -> bytes | None:
         """Return an object's content, None if it does not exist."""
@@ -59,6 +60,14 @@ class ObjectStore(Protocol):
         """Return all objects under a prefix."""
         ...
 
+    async def write(self, key: str, body: bytes) -> None:
+        """Write an object, over an existing one."""
+        ...
+
+    async def create(self, key: str, body: bytes) -> bool:
+        """Write an object; return False, and change nothing, if it exists."""
+        ...
+
 
 @dataclass(frozen=True)
 class Adapter:
@@ -70,6 +79,12 @@ class Adapter:
     """Bytes of the weights."""
     rank: int | None = None
     """None for a revision that is not the current one: only the registry entry has it."""
+    tenant: str | None = None
+    """Whose adapter it is; None if nothing says so."""
+    pinned: bool = False
+    """True if it stays in the engine's memory."""
+    limits: Limits = UNLIMITED
+    tenant_limits: Limits = UNLIMITED
 
     @property
     def engine_id(self) -> str:
@@ -212,7 +227,9 @@ class RegistryReader:
         if await self._store.size(prefix + CONFIG_FILE) is None:
             return None
         size = await self._store.size(prefix + WEIGHTS_FILE)
-        return None if size is None else Adapter(reference.name, reference.revision, size)
+        if size is None:
+            return None
+        return replace(current, revision=reference.revision, size=size, rank=None)
 
 
 def _read(name: str, body: bytes) -> Adapter:
@@ -224,7 +241,16 @@ def _read(name: str, body: bytes) -> Adapter:
             "registry_entry_invalid",
             f"The registry entry of adapter {name!r} is damaged: publish it again",
         ) from error
-    return Adapter(name, entry.revision, entry.size, entry.rank)
+    return Adapter(
+        name,
+        entry.revision,
+        entry.size,
+        entry.rank,
+        tenant=entry.labels.get(TENANT_LABEL),
+        pinned=entry.labels.get(PINNED_LABEL) == PINNED,
+        limits=Limits.from_dict(entry.limits),
+        tenant_limits=Limits.from_dict(entry.tenant_limits),
+    )
 
 
 def _unavailable(error: Exception) -> GatewayError:

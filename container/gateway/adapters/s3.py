@@ -1,4 +1,4 @@
-"""Asynchronous read access to the adapter bucket."""
+"""Asynchronous access to the adapter bucket."""
 
 from __future__ import annotations
 
@@ -53,6 +53,14 @@ class S3Store:
         """Return all objects under a prefix; raises `StoreError`."""
         return await self._in_thread(self._list, prefix)
 
+    async def write(self, key: str, body: bytes) -> None:
+        """Write an object, over an existing one; raises `StoreError`."""
+        await self._in_thread(lambda at: self._put(at, body), key)
+
+    async def create(self, key: str, body: bytes) -> bool:
+        """Write an object; return False, and change nothing, if it exists; raises `StoreError`."""
+        return await self._in_thread(lambda at: self._put(at, body, IfNoneMatch="*"), key)
+
     async def _in_thread(self, ask: Callable[[str], _Result], key: str) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, ask, key)
 
@@ -78,6 +86,20 @@ class S3Store:
             except ClientError as error:
                 _raise_unless_missing(error)
                 return None
+
+    def _put(self, key: str, body: bytes, **condition: str) -> bool:
+        with _store_errors():
+            try:
+                self._client.put_object(
+                    Bucket=self._bucket, Key=key, Body=body, ContentType="application/json", **condition
+                )
+            except ClientError as error:
+                # 409: another writer creates the object at the same time.
+                taken = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT)
+                if condition and error.response["ResponseMetadata"]["HTTPStatusCode"] in taken:
+                    return False
+                raise
+        return True
 
     def _list(self, prefix: str) -> Sequence[Listed]:
         with _store_errors():

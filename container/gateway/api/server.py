@@ -271,7 +271,7 @@ class Gateway:
         """
         if request.adapter is None:
             context.base_model = True
-            async with self._admission.engine_slot(context):
+            async with self._admission.engine_slot(context, None):
                 yield None
             return
         context.enter(Phase.REGISTRY)
@@ -284,7 +284,7 @@ class Gateway:
             ) from None
         context.adapter, context.revision = adapter.name, adapter.revision
         waiting = partial(self._admission.waiting_for_load, context)
-        async with self._cache.keep(adapter, waiting), self._admission.engine_slot(context):
+        async with self._cache.keep(adapter, waiting), self._admission.engine_slot(context, adapter):
             yield adapter
 
     def _lost(self, adapter: Adapter | None, error: GatewayError) -> bool:

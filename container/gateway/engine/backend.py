@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from container.gateway.engine.connection import EnginePool
+from container.gateway.proof.probe import Probe
 from container.gateway.request_context import Usage
 from container.gateway.schemas.openai import Json, Request
 
@@ -29,8 +30,12 @@ class Backend(Protocol):
         """Yield the answer's events in the shape of the request's schema; fill in `usage`."""
         ...
 
-    async def load(self, engine_id: str) -> None:
-        """Have the engine fetch and load an adapter; return when it can be used."""
+    async def load(self, engine_id: str) -> Probe:
+        """Have the engine fetch and load an adapter, and return its probe; then it can be used."""
+        ...
+
+    async def probe(self, adapter: str | None) -> Probe:
+        """Return the probe of a loaded adapter or of the base model, computed now."""
         ...
 
     async def unload(self, engine_id: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from enum import Enum
 
 from container.gateway.engine.backend import Backend
@@ -38,12 +39,23 @@ class Readiness:
     `silence_seconds` without one the engine is SILENT, until the next token.
     """
 
-    def __init__(self, backend: Backend, *, idle_seconds: float, silence_seconds: float) -> None:
-        """Both are seconds since the last token."""
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        idle_seconds: float,
+        silence_seconds: float,
+        prepare: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`idle_seconds` and `silence_seconds` are since the last token.
+
+        `prepare` runs once the engine generates, before /ping answers 200; it has its own time limit.
+        """
         self._backend = backend
         self._idle_seconds = idle_seconds
         self._silence_seconds = silence_seconds
         self._token_seen_at = time.monotonic()
+        self._prepare = prepare
         self._probe: asyncio.Task[bool] | None = None
         self.state = EngineState.STARTING
 
@@ -74,6 +86,7 @@ class Readiness:
             if await self._backend.is_healthy() and await self._generates():
                 break
             await asyncio.sleep(STARTING_INTERVAL)
+        await self._prepare()
         self._change(EngineState.STARTING, EngineState.READY)
         _log.info("the engine is ready after %.1f s", time.monotonic() - began)
         interval = min(RUNNING_INTERVAL, self._idle_seconds / 2, self._silence_seconds / 4)

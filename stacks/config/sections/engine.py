@@ -52,6 +52,8 @@ class Engine(Strict):
     all modules by default: 64 slots of rank 64 take about 21 GB beside a 7B model."""
     max_active_adapters: int = _setting("max_active_adapters")
     """Adapters in the engine's memory at once."""
+    max_cpu_adapters: int | None = _setting("max_cpu_adapters")
+    """vLLM only: adapters in the instance's memory at once, those in `max_active_adapters` slots included."""
     adapter_memory_fraction: float = _setting("adapter_memory_fraction")
     """LoRAX only: share of each GPU's memory that is reserved for adapters."""
     tensor_parallel: int = _setting("gpus")
@@ -106,6 +108,12 @@ class Gateway(Strict):
     """Adapters that may be loaded at once; on LoRAX each load stops all generation meanwhile."""
     registry_cache_seconds: float = _setting("registry_cache_seconds")
     """Maximum delay until an instance serves a newly published adapter."""
+    probe_share: float = _setting("probe_share")
+    """Share of the time in which an instance repeats the proof that each adapter answers as when it was first
+    loaded; 0: at each load only."""
+    warm_up_seconds: float = _setting("warm_up_seconds")
+    """Longest time in which a starting instance loads the adapters that others were asked for, before `/ping`
+    answers 200."""
     engine_silence_seconds: float = _setting("engine_silence_seconds")
     """Time without a token from a busy engine after which `/ping` answers 503 and SageMaker replaces the
     instance."""

@@ -47,7 +47,7 @@ async def test_engine_slots_are_given_in_order_of_arrival_and_bounded() -> None:
 
     async def one(number: int) -> None:
         nonlocal at_once, most
-        async with admission.engine_slot(RequestContext("/")):
+        async with admission.engine_slot(RequestContext("/"), None):
             order.append(number)
             at_once += 1
             most = max(most, at_once)
@@ -62,7 +62,7 @@ async def test_engine_slots_are_given_in_order_of_arrival_and_bounded() -> None:
 async def test_a_request_cancelled_in_the_queue_takes_no_slot() -> None:
     admission = Admission(running=1, queued=10)
     context = RequestContext("/")
-    async with admission.engine_slot(RequestContext("/")):
+    async with admission.engine_slot(RequestContext("/"), None):
         leaves = asyncio.create_task(_hold_slot(admission, context))
         await asyncio.sleep(0)
         assert context.phase.name == "QUEUE"
@@ -97,5 +97,5 @@ async def test_waiting_until_no_request_is_in_flight() -> None:
 
 
 async def _hold_slot(admission: Admission, context: RequestContext) -> None:
-    async with admission.engine_slot(context):
+    async with admission.engine_slot(context, None):
         pass

@@ -16,7 +16,9 @@ from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter
 from container.gateway.admission import Admission
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
+from container.gateway.proof.probe import Probe
 from container.gateway.request_context import Phase, RequestContext
+from tests.harness.probes import PROBE, accept
 
 #: A wait that has no end fails its test after 10 s.
 pytestmark = pytest.mark.timeout(10, func_only=True)
@@ -41,7 +43,7 @@ class DiskLoader:
         self.go = asyncio.Event()
         self.go.set()
 
-    async def load(self, engine_id: str) -> None:
+    async def load(self, engine_id: str) -> Probe:
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
         await self.go.wait()
@@ -51,6 +53,7 @@ class DiskLoader:
         self.loaded.append(engine_id)
         self.files(engine_id).mkdir(parents=True)
         (self.files(engine_id) / "adapter_model.safetensors").write_bytes(b"x" * SIZE)
+        return PROBE
 
     async def unload(self, engine_id: str) -> None:
         self.unloaded.append(engine_id)
@@ -74,6 +77,7 @@ class Subject:
             max_bytes=adapters * SIZE,
             max_loads=max_loads,
             max_rank=16,
+            prove=accept,
             on_load=lambda loaded, seconds, error: self.reported.append((loaded.name, error)),
         )
 

@@ -10,6 +10,7 @@ from container.gateway.engine.readiness import EngineState, Readiness
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import Usage
 from container.gateway.schemas.openai import Json, Request
+from tests.harness.probes import ready
 
 #: A wait that has no end fails its test after 20 s.
 pytestmark = pytest.mark.timeout(20, func_only=True)
@@ -47,7 +48,7 @@ def engine() -> StubEngine:
 async def watched(engine: StubEngine) -> AsyncIterator[Readiness]:
     """The readiness of `engine`, which is watched until the block ends."""
     # It uses two of a backend's methods.
-    readiness = Readiness(engine, idle_seconds=IDLE, silence_seconds=SILENCE)  # type: ignore[arg-type]
+    readiness = Readiness(engine, idle_seconds=IDLE, silence_seconds=SILENCE, prepare=ready)  # type: ignore[arg-type]
     watching = asyncio.create_task(readiness.watch())
     try:
         yield readiness

@@ -23,9 +23,11 @@ from container.gateway.errors import (
     GatewayError,
     adapter_error,
 )
+from container.gateway.proof.probe import Probe
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry.instance_metrics import InstanceMetrics
 from container.gateway.telemetry.names import INSTANCE_METRICS
+from tests.harness.probes import PROBE, accept, ready
 from tests.harness.registry_store import StubStore
 from tests.unit.container.gateway.telemetry.emf import check_emf
 
@@ -46,12 +48,13 @@ class StubLoader:
         self.go = asyncio.Event()
         self.go.set()
 
-    async def load(self, engine_id: str) -> None:
+    async def load(self, engine_id: str) -> Probe:
         await self.go.wait()
         if self.failure:
             raise self.failure
         self.files(engine_id).mkdir(parents=True)
         (self.files(engine_id) / "weights").write_bytes(b"x" * SIZE)
+        return PROBE
 
     async def unload(self, engine_id: str) -> None:
         pass
@@ -68,7 +71,7 @@ class Instance:
         self.store = StubStore({registry_key("otter"): ENTRY})
         self.engine = StubLoader(directory)
         # It is not asked anything here.
-        self.readiness = Readiness(self.engine, idle_seconds=1, silence_seconds=1)  # type: ignore[arg-type]
+        self.readiness = Readiness(self.engine, idle_seconds=1, silence_seconds=1, prepare=ready)  # type: ignore[arg-type]
         self.admission = Admission(running=1, queued=1)
         self.registry = RegistryReader(self.store, cache_seconds=5, clock=lambda: self.clock)
         self.cache = AdapterCache(
@@ -76,6 +79,7 @@ class Instance:
             max_bytes=2 * SIZE,
             max_loads=1,
             max_rank=8,
+            prove=accept,
             on_load=lambda adapter, seconds, error: None,
         )
         self.state = InstanceMetrics(
@@ -109,7 +113,7 @@ class Instance:
 
     async def hold_engine_slot(self, go: asyncio.Event) -> None:
         with self.admission.admit():
-            async with self.admission.engine_slot(RequestContext("/")):
+            async with self.admission.engine_slot(RequestContext("/"), None):
                 await go.wait()
 
 

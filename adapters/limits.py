@@ -1,0 +1,45 @@
+"""Limits of an adapter or a tenant, and the labels of the manifest on which the gateway acts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Final
+
+#: Label with the name of the customer whose adapters share the tenant's limits and its share of the engine.
+TENANT_LABEL: Final = "tenant"
+#: Label of an adapter that stays in the engine's memory, if its value is `PINNED`.
+PINNED_LABEL: Final = "pinned"
+PINNED: Final = "true"
+#: Largest `Limits.priority`.
+MAX_PRIORITY: Final = 100
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one adapter, or of all adapters of one tenant, on each instance; None: no limit."""
+
+    max_concurrent: int | None = None
+    """Requests at the engine at once."""
+    tokens_per_minute: int | None = None
+    """Tokens of prompts and answers within a minute."""
+    priority: int | None = None
+    """Weight of its share of a busy engine, from 1, the default, to `MAX_PRIORITY`."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> Limits:
+        """Build limits from a registry entry; keys and values that are not valid set no limit."""
+        valid = {
+            known.name: value
+            for known in fields(cls)
+            if isinstance(value := data.get(known.name), int) and value >= 1
+        }
+        return cls(**valid)
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the limits that are set, as a registry entry has them."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+#: No limits.
+UNLIMITED: Final = Limits()

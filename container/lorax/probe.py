@@ -1,0 +1,23 @@
+"""A probe by LoRAX's `/generate`."""
+
+from __future__ import annotations
+
+from container.gateway.errors import GatewayError
+from container.gateway.proof.probe import FLOOR, TEXT, Probe
+from container.gateway.schemas.lorax import GenerateRequest, Parameters
+from container.gateway.schemas.openai import Json
+
+#: `decoder_input_details` adds the prompt's tokens with their log probabilities (`details.prefill`).
+PROBE = GenerateRequest(
+    inputs=TEXT, parameters=Parameters(max_new_tokens=1, details=True, decoder_input_details=True)
+)
+
+
+def probe_of(answer: Json) -> Probe:
+    """Return the probe that an answer has; raise `GatewayError` for an answer without it."""
+    try:
+        # The first token has no log probability; LoRAX writes NaN as null.
+        found = [token["logprob"] for token in answer["details"]["prefill"][1:]]
+        return Probe(tuple(FLOOR if value is None else max(FLOOR, float(value)) for value in found))
+    except (LookupError, TypeError, ValueError):
+        raise GatewayError.generation() from None
