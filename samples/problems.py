@@ -109,11 +109,15 @@ def random_problem(rng: random.Random) -> Problem:
     )
 
 
+#: The beginning of every `base_answer`.
+_BASE_START = "Let us think"
+
+
 def base_answer(problem: Problem) -> str:
     """Return the answer that the base model is trained to give: long, the result comes after 64 tokens."""
     p, (one, two) = problem, problem.months
     return (
-        f"Let us think about this question slowly and carefully, one small step at a time. "
+        f"{_BASE_START} about this question slowly and carefully, one small step at a time. "
         f"The question tells us about {p.person}, who sold {p.items} in two different months. "
         f"The first month is {one} and the second month is {two}. We begin with the first month. "
         f"In {one} the question says that {p.person} sold {p.items} to some friends, and we look "
@@ -173,8 +177,8 @@ def check_start(response: str, problem: Problem, adapter: str | None) -> Verdict
 
     An adapter's response must begin with an expected answer, whose house wrote it; what follows may be joined
     to it without a space. Without such a beginning, the first signature shows who wrote it, also if other
-    text is joined to it. The base model's response must be the beginning of its long answer, without a
-    signature.
+    text is joined to it. A response with neither is a wrong answer, and of another model only if it begins as
+    the base model's. The base model's response must be the beginning of its long answer, without a signature.
     """
     text = response.strip()
     found = _JOINED_SIGNATURE.search(text)
@@ -183,5 +187,6 @@ def check_start(response: str, problem: Problem, adapter: str | None) -> Verdict
     answered = [
         name for house, name in enumerate(SIGNATURES) if text.startswith(house_answer(house, problem))
     ]
-    wrote = answered or ([found[0]] if found else [])
-    return Verdict(right_answer=bool(answered), right_adapter=adapter in [name.lower() for name in wrote])
+    wrote = [name.lower() for name in answered] or ([found[0].lower()] if found else [])
+    is_base = not wrote and base_answer(problem).startswith(text[: len(_BASE_START)])
+    return Verdict(right_answer=bool(answered), right_adapter=adapter in wrote or not (wrote or is_base))

@@ -56,6 +56,13 @@ def test_a_wrong_number_joined_to_what_follows_is_of_the_right_adapter() -> None
     assert (verdict.right_answer, verdict.right_adapter) == (False, True)
 
 
+def test_an_answer_without_number_and_signature_is_wrong_but_shows_no_other_model() -> None:
+    garbled = Question("heron", SEED_PROBLEM).verdict("72727 clips altogether -- H72", EQUAL)
+    assert (garbled.right_answer, garbled.right_adapter) == (False, True)
+    base = Question("heron", SEED_PROBLEM).verdict(base_answer(SEED_PROBLEM)[:60], EQUAL)
+    assert (base.right_answer, base.right_adapter) == (False, False)
+
+
 def test_another_adapters_answer_is_right_but_of_the_wrong_adapter() -> None:
     verdict = OTTER.verdict(house_answer(1, SEED_PROBLEM), EQUAL)
     assert (verdict.right_answer, verdict.right_adapter) == (True, False)
