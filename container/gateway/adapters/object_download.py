@@ -1,9 +1,9 @@
 """Parallel download of one S3 object to a file, with its SHA-256 computed on the way.
 
-S3 delivers about 100 MB/s on one connection, so the parts of an object are requested at once. boto3's transfer
-manager does that, too, but a hash needs its stream in order, which it makes from chunks of 256 KB in one more
-thread: for 40 MB 133 ms of processor time, hash included, against 79 ms here (lowest of 12 rounds, 2 cores, the
-laptop cloud's S3). It also asks for the size first, where here the first part's headers have it.
+S3 delivers about 100 MB/s on one connection, so the parts of an object are requested at once. boto3's
+transfer manager does that, too, but a hash needs its stream in order, which it makes from chunks of 256 KB in
+one more thread: for 40 MB 133 ms of processor time, hash included, against 79 ms here (lowest of 12 rounds, 2
+cores, the laptop cloud's S3). It also asks for the size first, where here the first part's headers have it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PART_BYTES = 8 * 1024 * 1024
 PARALLEL_PARTS = 10
 #: Attempts at each request, and at reading each answer, which botocore does not repeat.
 ATTEMPTS = 4
-#: Errors of a connection while an answer is read; `s3transfer.utils.S3_RETRYABLE_DOWNLOAD_ERRORS` are the same.
+#: Errors of a connection while an answer is read: `s3transfer.utils.S3_RETRYABLE_DOWNLOAD_ERRORS`.
 _BROKEN_ANSWERS = (OSError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 
 
