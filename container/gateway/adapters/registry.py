@@ -83,7 +83,7 @@ class Adapter:
     rank: int | None = None
     """None for a revision that is not the current one: only the registry entry has it."""
     tenant: str | None = None
-    """Whose adapter it is; None if nothing says so."""
+    """Tenant that it belongs to; None if no label names one."""
     pinned: bool = False
     """True if it stays in the engine's memory."""
     limits: Limits = UNLIMITED
