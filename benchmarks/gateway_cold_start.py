@@ -1,7 +1,9 @@
 """Cold start of an adapter: duration of the first request to an adapter that is in the bucket only.
 
-Compares it with its lower bound, a plain download of the files plus a load by the engine. It is the part
-`cold` of `python -m benchmarks.gateway`.
+Compares it with its lower bound, a plain download of the files (boto3's `download_file`, with its defaults)
+plus a load by the engine (vLLM's `/v1/load_lora_adapter`, files just written). The first request also waits
+for two steps of the engine: the probe of the load and the request itself. Both are measured alone, with the
+adapter loaded. It is the part `cold` of `python -m benchmarks.gateway`.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from adapters.validation.check_adapter import check_adapter
 from adapters.validation.rules import Rules
 from benchmarks.container_process import ContainerProcess, run_container
 from benchmarks.summary import medians
+from container.vllm.probe import probe_body
 from laptop_cloud.cloud import LaptopCloud
 from samples.spec import BASE_DIR, BASE_NAME, DIMENSIONS
 from tests.harness.sample_adapters import digest_of
@@ -50,8 +53,9 @@ SETTINGS = {
 }
 #: One token: on a CPU a whole problem takes a second with an adapter of this rank, even when it is loaded.
 PROMPT = "a"
-#: Figures, in seconds: the first request, the same request again, a plain download, a load by the engine.
-FIRST, AGAIN, DOWNLOAD, LOAD = "first_s", "again_s", "download_s", "load_s"
+#: Figures, in seconds: the first request, the same request again, the probe of the loaded adapter, a plain
+#: download, a load by the engine.
+FIRST, AGAIN, PROBE, DOWNLOAD, LOAD = "first_s", "again_s", "probe_s", "download_s", "load_s"
 _direct = build_opener(ProxyHandler({}))
 
 
@@ -160,6 +164,7 @@ class _Round:
             figures[FIRST] = self._ask(number)
             figures[DOWNLOAD] = self._download(number)
         figures[AGAIN] = self._ask(number)
+        figures[PROBE] = self._probe(number)
         figures[LOAD] = self._load(number)
         return figures
 
@@ -169,6 +174,11 @@ class _Round:
             "parameters": {"adapter_id": f"cold-{number}", "max_new_tokens": 1},
         }
         return _post(self.container.port, "/invocations", body)
+
+    def _probe(self, number: int) -> float:
+        """Send the engine the probe of a load again; the adapter is loaded."""
+        engine_id = self.store.entry(f"cold-{number}").prefix
+        return _post(self.container.engine_port, "/v1/completions", probe_body(engine_id))
 
     def _download(self, number: int) -> float:
         """Download the adapter's files with boto3's defaults."""

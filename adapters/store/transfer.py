@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol
 
 from adapters.errors import AdapterError
 from adapters.files import ReadableFile, sha256_of_chunks
+from adapters.store.ordered_digest import OrderedDigest, results_of
 from adapters.store.s3 import S3Client, checksum, chunks_of, is_absent, is_conflict, is_stale_part
 
 #: S3 allows 10,000 parts of at least 5 MiB: this suffices for files of 320 GB. Most adapters have one part,
@@ -153,9 +154,9 @@ class Transfers:
         done = self._parts_done(target, file.size)
         numbers = [number for number in range(1, _part_count(file.size) + 1) if number not in done]
         # An earlier process hashed the parts that it uploaded; then the whole is read back at the end.
-        whole = _InOrder(numbers)
+        whole = OrderedDigest(numbers)
         try:
-            done |= _results(self._begin_parts(target, file, numbers, whole), whole)
+            done |= results_of(self._begin_parts(target, file, numbers, whole), whole)
         except BaseException:
             # Also after Ctrl-C: no part may wait for an earlier one that will not be read.
             whole.fail()
@@ -179,7 +180,7 @@ class Transfers:
                 raise _DamagedUpload from mismatch
 
     def _begin_parts(
-        self, target: dict[str, str], file: TransferableFile, numbers: list[int], whole: _InOrder
+        self, target: dict[str, str], file: TransferableFile, numbers: list[int], whole: OrderedDigest
     ) -> dict[int, Future[dict[str, Any]]]:
         """Start the upload of each part as memory allows, until one fails."""
         futures: dict[int, Future[dict[str, Any]]] = {}
@@ -194,12 +195,13 @@ class Transfers:
         return futures
 
     def _put_part(
-        self, target: dict[str, str], file: TransferableFile, number: int, whole: _InOrder
+        self, target: dict[str, str], file: TransferableFile, number: int, whole: OrderedDigest
     ) -> dict[str, Any]:
         self._check_time()
         if file.sequential and not whole.wait_for(number):
             raise OutOfTime
         data = file.read((number - 1) * PART_BYTES, PART_BYTES)
+        # A part that has been read is uploaded even if one before it failed: the next attempt skips it.
         whole.add(number, data)
         part = {"PartNumber": number, "ChecksumSHA256": checksum(hashlib.sha256(data).hexdigest())}
         answer = self._s3.upload_part(**target, **part, Body=data)
@@ -270,55 +272,6 @@ class _Budget:
             yield
         finally:
             self.give(share)
-
-
-class _InOrder:
-    """One SHA-256 over parts that arrive in any order, without keeping them: a part blocks until it is next.
-
-    Parts are started in order, so the part that all others wait for is always being read.
-    """
-
-    def __init__(self, numbers: list[int]) -> None:
-        self._waiting = list(numbers)
-        self._digest = hashlib.sha256()
-        self._changed = threading.Condition()
-        self._failed = False
-
-    def wait_for(self, number: int) -> bool:
-        """Wait until all parts before this one are hashed; false if one of them has failed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._failed or self._waiting[0] == number)
-            return not self._failed
-
-    def add(self, number: int, data: bytes | bytearray) -> None:
-        with self._changed:
-            # A part that has been read is uploaded even if one before it failed: the next attempt skips it.
-            if self.wait_for(number):
-                self._digest.update(data)
-                self._waiting.pop(0)
-                self._changed.notify_all()
-
-    def fail(self) -> None:
-        """Release every waiting part: one before it has failed."""
-        with self._changed:
-            self._failed = True
-            self._changed.notify_all()
-
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
-
-
-def _results(futures: dict[int, Future[dict[str, Any]]], whole: _InOrder) -> dict[int, dict[str, Any]]:
-    """Return all parts; raises the first error, after the parts that are being uploaded have ended."""
-    finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
-    failed = [future for future in finished if future.exception() is not None]
-    if failed:
-        whole.fail()
-        for future in futures.values():
-            future.cancel()
-        wait(futures.values())
-        failed[0].result()
-    return {number: future.result() for number, future in futures.items()}
 
 
 def _part_count(size: int) -> int:

@@ -102,6 +102,10 @@ class FaultyS3:
         body = self.objects.get(http.path.removeprefix(f"/{BUCKET}/"))
         if body is None:
             return web.Response(status=404, text=_ERROR.format(code="NoSuchKey"))
+        if "Range" in http.headers:
+            start, stop, _ = http.http_range.indices(len(body))
+            headers = {"ETag": '"1"', "Content-Range": f"bytes {start}-{stop - 1}/{len(body)}"}
+            return web.Response(status=206, body=body[start:stop], headers=headers)
         return web.Response(body=body, headers={"ETag": '"1"'})
 
     def _raw(self, http: web.Request, answer: bytes) -> None:

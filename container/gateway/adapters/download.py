@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from adapters.errors import InvalidAdapter, InvalidName
-from adapters.files import LocalFile, sha256_of
+from adapters.files import LocalFile
 from adapters.names import Reference
 from adapters.store.layout import (
     ADAPTER_FILES,
@@ -27,11 +28,20 @@ from adapters.store.layout import (
 from adapters.store.registry import AdapterRegistry
 from adapters.store.s3 import is_absent
 from adapters.validation.safetensors import read_header
+from container.gateway.adapters.object_download import ATTEMPTS, PARALLEL_PARTS, ObjectDownload
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, ADAPTER_LOAD_FAILED, ADAPTER_MISSING
 
 _ENGINE_ID = re.compile(r"^adapters/(?P<name>.+)/(?P<revision>[0-9a-f]+)/$")
 #: An adapter of a 7B model has 20 to 340 MB; a read that stalls for 10 s is retried.
-_CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
+_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=10,
+    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    # Two adapters at once, MAX_COLD_LOADS's default; above it, connections are not kept for the next one.
+    max_pool_connections=2 * PARALLEL_PARTS,
+    # The whole content is hashed here anyway.
+    response_checksum_validation="when_required",
+)
 
 
 class DownloadError(Exception):
@@ -82,13 +92,12 @@ class AdapterDownload:
         prefix = adapter_prefix(name, revision)
         directory = self._directory(self._cache, prefix)
         try:
-            entry = self._registry.get(name)
-            if entry is None:
-                raise DownloadError(ADAPTER_MISSING, f"adapter {name!r} is not registered: publish it")
-            if not all((directory / file).is_file() for file in ADAPTER_FILES):
+            if all((directory / file).is_file() for file in ADAPTER_FILES):
+                self._entry(name)
+            else:
                 # The engine itself may have stored one of the files there.
                 shutil.rmtree(directory, ignore_errors=True)
-                self._download(prefix, revision, directory, entry.entry)
+                self._download(name, revision, directory)
             self._check_modules(name, directory / WEIGHTS_FILE)
         except InvalidAdapter as error:
             raise DownloadError(ADAPTER_INCOMPATIBLE, str(error)) from error
@@ -103,12 +112,30 @@ class AdapterDownload:
             raise DownloadError(ADAPTER_LOAD_FAILED, f"{type(error).__name__}: {error}") from error
         return directory
 
-    def _download(self, prefix: str, revision: str, directory: Path, entry: RegistryEntry) -> None:
+    def _entry(self, name: str) -> RegistryEntry:
+        published = self._registry.get(name)
+        if published is None:
+            raise DownloadError(ADAPTER_MISSING, f"adapter {name!r} is not registered: publish it")
+        return published.entry
+
+    def _download(self, name: str, revision: str, directory: Path) -> None:
+        prefix = adapter_prefix(name, revision)
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._cache, prefix="fetching-") as temporary:
+        with (
+            tempfile.TemporaryDirectory(dir=self._cache, prefix="fetching-") as temporary,
+            # Left first: its threads write to the directory.
+            ThreadPoolExecutor(PARALLEL_PARTS, "download") as threads,
+        ):
             incoming = Path(temporary) / "adapter"
             incoming.mkdir()
-            digests = {file: self._fetch_file(prefix + file, incoming / file) for file in ADAPTER_FILES}
+            download = ObjectDownload(self._client, self._bucket, threads)
+            # All at once: each request takes S3 some tens of milliseconds.
+            entry_read = threads.submit(self._entry, name)
+            fetched = {
+                file: threads.submit(download.fetch, prefix + file, incoming / file) for file in ADAPTER_FILES
+            }
+            entry = entry_read.result()
+            digests = {file: future.result() for file, future in fetched.items()}
             digest = content_digest(digests)
             # The registry has the whole digest of the current revision; a revision is a part of its digest.
             matches = (
@@ -134,11 +161,6 @@ class AdapterDownload:
                 f"it changes {', '.join(sorted(outside))}, which this endpoint has no room for: add them to "
                 "engine.adapter_target_modules in the endpoint's stage file",
             )
-
-    def _fetch_file(self, key: str, path: Path) -> str:
-        """Download one file and return its SHA-256 (hex)."""
-        self._client.download_file(self._bucket, key, str(path))
-        return sha256_of(LocalFile(path))
 
 
 def download_client(region: str | None) -> Any:

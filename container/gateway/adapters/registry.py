@@ -29,6 +29,9 @@ MAX_UNKNOWN = 10_000
 PATIENCE_SECONDS = 1.0
 #: Maximum age in seconds of an answer that is used while the store fails.
 STALE_SECONDS = 300.0
+#: Part of its time after which an answer in use is renewed in the background. An adapter that is asked for in
+#: the rest of that time has no request that waits for the store.
+RENEWED_AFTER = 0.8
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +83,7 @@ class Adapter:
     rank: int | None = None
     """None for a revision that is not the current one: only the registry entry has it."""
     tenant: str | None = None
-    """Whose adapter it is; None if nothing says so."""
+    """Tenant that it belongs to; None if no label names one."""
     pinned: bool = False
     """True if it stays in the engine's memory."""
     limits: Limits = UNLIMITED
@@ -99,6 +102,8 @@ class _Answer:
     good_until: float
     is_stale: bool = False
     """True after a failed attempt to refresh it."""
+    is_being_renewed: bool = False
+    """True once it was asked for again before its end: a store that fails is not asked by each request."""
 
 
 class RegistryReader:
@@ -134,6 +139,8 @@ class RegistryReader:
             # There is no fallback if the name was unknown, or the answer is too old.
             usable = known.adapter is not None and self._clock() - known.asked_at <= STALE_SECONDS
             known = await (self._ask_again(reference, known) if usable else self._ask(reference))
+        elif known.adapter is not None:
+            self._renew(reference, known)
         if known.adapter is None:
             raise GatewayError(
                 404,
@@ -171,6 +178,14 @@ class RegistryReader:
         )
         return answer
 
+    def _renew(self, reference: str, known: _Answer) -> None:
+        """Ask in the background for an answer that ends soon; if that fails, a request asks after its end."""
+        left = known.good_until - self._clock()
+        if not known.is_being_renewed and left <= (1 - RENEWED_AFTER) * self._cache_seconds:
+            known.is_being_renewed = True
+            parsed = Reference.parse(reference)
+            self._once(reference, lambda: self._look_up(reference, parsed))
+
     async def _ask_again(self, reference: str, known: _Answer) -> _Answer:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -179,6 +194,7 @@ class RegistryReader:
             # So that not every request waits for the store; a late answer still updates the cache.
             known.good_until = self._clock() + self._cache_seconds
             known.is_stale = True
+            known.is_being_renewed = False
             _log.warning(
                 "adapter %s: what the store said before is used: %s", reference, str(error) or "it is slow"
             )

@@ -39,7 +39,7 @@ def throughput(**wrong: int) -> dict[str, Any]:
     }
 
 
-COLD_MEDIANS = {"first_s": 0.2, "again_s": 0.05, "download_s": 0.1, "load_s": 0.02}
+COLD_MEDIANS = {"first_s": 0.2, "again_s": 0.05, "probe_s": 0.03, "download_s": 0.1, "load_s": 0.02}
 COLD = {
     "medians": COLD_MEDIANS,
     "rounds": [COLD_MEDIANS, COLD_MEDIANS | {"first_s": 0.3}],
@@ -95,17 +95,18 @@ def test_one_wrong_adapter_is_one_too_many() -> None:
 
 
 def test_a_cold_request_is_compared_with_download_and_load() -> None:
-    first, again = rows({"cold": COLD})
+    first, fetched, *steps = rows({"cold": COLD})
 
     assert first.what == "first request to a cold adapter of 40 MB"
     assert first.reference == "0.120 s (download 0.100, load 0.020)"
     assert (first.result, first.met) == ("1.67 (1.67 to 2.50)", False)
-    assert again.met is None
+    assert (fetched.result, fetched.met) == ("1.00 (1.00 to 1.83)", None)
+    assert [step.measured for step in steps] == ["0.030 s", "0.050 s"]
 
 
 def test_parts_that_were_not_measured_have_no_rows() -> None:
     assert rows({}) == []
-    assert len(rows({"overhead": OVERHEAD, "throughput": throughput(), "cold": COLD})) == 17
+    assert len(rows({"overhead": OVERHEAD, "throughput": throughput(), "cold": COLD})) == 19
 
 
 def test_markdown_is_a_table_with_every_cell() -> None:
@@ -113,7 +114,7 @@ def test_markdown_is_a_table_with_every_cell() -> None:
 
     assert lines[0].count("|") == lines[1].count("|") == len(COLUMNS) + 1
     assert lines[2].startswith("| first request to a cold adapter of 40 MB | 0.120 s")
-    assert lines[3] == "| the same request again | | 0.050 s | | |"
+    assert lines[5] == "| the same request again | | 0.050 s | | |"
 
 
 def test_the_table_of_the_terminal_has_the_same_rows() -> None:

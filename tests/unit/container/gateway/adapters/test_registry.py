@@ -82,11 +82,49 @@ async def test_an_answer_is_used_again_until_it_is_too_old() -> None:
     registry = new(store, clock)
     await registry.resolve("otter")
     store.objects[registry_key("otter")] = entry("otter", NEW)
-    clock.now = 4.9
+    clock.now = 3.9
     assert (await registry.resolve("otter")).revision == OLD
     assert store.asked.total() == 1
     clock.now = 5.1
     assert (await registry.resolve("otter")).revision == NEW
+
+
+async def test_an_answer_in_use_is_renewed_before_its_end_and_no_request_waits() -> None:
+    clock, store = Clock(), SlowStore({registry_key("otter"): entry("otter", OLD)})
+    registry = new(store, clock)
+    await registry.resolve("otter")
+    store.objects[registry_key("otter")] = entry("otter", NEW)
+    store.go.clear()
+    clock.now = 4.5
+    assert (await registry.resolve("otter")).revision == OLD
+    await asyncio.sleep(0)
+    store.go.set()
+    clock.now = 4.6
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (await registry.resolve("otter")).revision == NEW
+    store.objects[registry_key("otter")] = entry("otter", OLD)
+    clock.now = 8.4
+    assert (await registry.resolve("otter")).revision == NEW
+    assert store.asked.total() == 2
+    # Its time counts from its own request, at 4.5.
+    clock.now = 9.6
+    assert (await registry.resolve("otter")).revision == OLD
+
+
+async def test_a_store_that_fails_is_asked_in_the_background_once_and_then_by_a_request() -> None:
+    clock, store = Clock(), StubStore({registry_key("otter"): entry("otter", OLD)})
+    registry = new(store, clock)
+    await registry.resolve("otter")
+    store.down = True
+    clock.now = 4.5
+    for _ in range(3):
+        assert (await registry.resolve("otter")).revision == OLD
+        await asyncio.sleep(0.001)
+    assert (registry.errors, registry.stale_answers) == (1, 0)
+    clock.now = 5.1
+    assert (await registry.resolve("otter")).revision == OLD
+    assert (registry.errors, registry.stale_answers) == (2, 1)
 
 
 async def test_unknown_is_remembered_too_and_forgotten_as_soon() -> None:
