@@ -9,6 +9,7 @@ file, key, value and remedy.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from adapters.closest import closest
@@ -48,16 +49,8 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
     if not manifest_path.is_file():
         raise ConfigError(f"{path}: adapters: {config.adapters!r} is not a file; name a manifest")
     manifest = read(manifest_path, Manifest)
-    for adapter in manifest.adapters:
-        doubt = adapter.source_problem(manifest_path.parent, unpinned=config.allow_unpinned_sources)
-        if doubt is not None:
-            raise ConfigError(f"{manifest_path}: adapter {adapter.name!r}: source: {doubt}")
-        if config.adapters_locked and adapter.locked_source is None:
-            raise ConfigError(
-                f"{manifest_path}: adapter {adapter.name!r}: the stage has adapters_locked, so each adapter "
-                "has a digest, and as its source that revision in the store of a stage: write the manifest "
-                f"with `python -m loraserve adapters lock --from {config.promote_from}`"
-            )
+    for problem in _manifest_problems(manifest, config, manifest_path.parent):
+        raise ConfigError(f"{manifest_path}: {problem}")
     model_path = config.base_model.path
     if model_path is not None and not (path.parent / model_path / "config.json").is_file():
         raise ConfigError(
@@ -77,6 +70,26 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
     for problem in filter(None, computed):
         raise ConfigError(f"{path}: {problem}")
     return stage
+
+
+def _manifest_problems(manifest: Manifest, config: StageConfig, directory: Path) -> Iterator[str]:
+    """Yield what a stage cannot have in its manifest, which is in `directory`."""
+    for adapter in manifest.adapters:
+        doubt = adapter.source_problem(directory, unpinned=config.allow_unpinned_sources)
+        if doubt is not None:
+            yield f"adapter {adapter.name!r}: source: {doubt}"
+        if config.adapters_locked and adapter.locked_source is None:
+            yield (
+                f"adapter {adapter.name!r}: the stage has adapters_locked, so each adapter has a digest, and "
+                "as its source that revision in the store of a stage: write the manifest with `python -m "
+                f"loraserve adapters lock --from {config.promote_from}`"
+            )
+    pinned, slots = len(manifest.pinned_names()), config.engine.max_active_adapters
+    if 2 * pinned > slots:
+        yield (
+            f"labels: {pinned} of the adapters {'is' if pinned == 1 else 'are'} pinned, more than half of "
+            f"engine.max_active_adapters, {slots}: raise that to {2 * pinned} or more, or pin fewer"
+        )
 
 
 def load_stages(directory: Path, *only: str, local_image: str | None = None) -> list[LoadedStage]:

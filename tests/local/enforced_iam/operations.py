@@ -167,6 +167,8 @@ class Operations:
                         "digest": digest_of(files),
                         "origin": "",
                         "labels": {},
+                        "limits": {},
+                        "tenant_limits": {},
                     }
                 )
             hashes = {
