@@ -1,4 +1,4 @@
-"""Permissions that S3 requires and `ministack` does not: on a bucket's KMS key, on tags, by conditions of writes.
+"""Permissions that S3 requires and `ministack` does not: on a bucket's KMS key, on tags, on conditions.
 
 `cloudformation.install` checks the private names.
 """

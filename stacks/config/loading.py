@@ -19,7 +19,7 @@ from stacks.config.checks import problems
 from stacks.config.local_adapters import check_local_adapters, stage_rules
 from stacks.config.local_model import LocalModel
 from stacks.config.manifest import Manifest
-from stacks.config.memory_check import memory_refusal
+from stacks.config.memory_check import host_memory_refusal, memory_refusal
 from stacks.config.promotion_order import chained
 from stacks.config.scaling_target import target_refusal
 from stacks.config.stage_config import LoadedStage, StageConfig
@@ -28,6 +28,8 @@ from stacks.typed_yaml import ConfigError, read
 
 #: The stage that the laptop cloud runs.
 LOCAL_STAGE = "local"
+#: Checks by computation: of a stage's config and the directory of its base model, if that is local.
+_REFUSALS = (memory_refusal, host_memory_refusal, target_refusal)
 
 
 def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
@@ -66,7 +68,7 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
         raise ConfigError(f"{manifest_path}: {error}") from error
     except InvalidBaseModel as error:
         raise ConfigError(f"{path}: base_model.path: {error}") from error
-    computed = (refusal(config, stage.local_model) for refusal in (memory_refusal, target_refusal))
+    computed = (refusal(config, stage.local_model) for refusal in _REFUSALS)
     for problem in filter(None, computed):
         raise ConfigError(f"{path}: {problem}")
     return stage

@@ -59,6 +59,12 @@ def test_the_committed_stages_are_valid() -> None:
         ("region:\n", r"region: no value: no region with .*, or leave the key out$"),
         ("retention_days: 0x0\n", r"retention_days: 0x0: write a whole number from 1 to 3650$"),
         ("autoscaling: {min_instances: 3}\n", r"autoscaling: min_instances, which is 3, must be at most max_instances, which is 2 by default"),
+        ("gateway: {warm_up_seconds: 40}\nendpoint: {startup_health_check_seconds: 60}\n", r"gateway.warm_up_seconds: 40 s may outlast endpoint.startup_health_check_seconds, 60, .*: write 30 or less, or raise that$"),
+        ("gateway: {warm_up_second: 40}\n", r"gateway.warm_up_second: unknown key, did you mean 'warm_up_seconds'"),
+        ("gateway: {probes_share: 0}\n", r"gateway.probes_share: unknown key, did you mean 'probe_share'"),
+        ("engine: {name: vllm, max_cpu_adapter: 99}\n", r"engine.max_cpu_adapter: unknown key, did you mean 'max_cpu_adapters'"),
+        ("engine: {name: vllm, max_cpu_adapters: 8}\n", r"max_cpu_adapters, which is 8, must be at least max_active_adapters, which is 64 by default: adapters in slots"),
+        ("engine: {name: vllm, max_active_adapters: 8, max_adapter_rank: 16, max_cpu_adapters: 500}\n", r"engine.max_cpu_adapters: 500 adapters of rank 16 take 39.1 GiB, .* leave 9.0 of the 16 GiB of ml.g5.xlarge: leave it out for 56, or take a larger type$"),
         ("retain_data: 'no'\n", r"retain_data: 'no': write it without quotes$"),
     ],
 )  # fmt: skip
