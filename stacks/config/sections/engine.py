@@ -55,7 +55,7 @@ class Engine(Strict):
     max_cpu_adapters: int | None = _setting("max_cpu_adapters")
     """vLLM only: adapters in the instance's memory at once, those in `max_active_adapters` slots included. By
     default as many of the largest rank as fit into half of the memory that the system and the engine leave,
-    see [sizing.md](sizing.md#memory-of-the-host)."""
+    see [plan.md](plan.md#memory-of-the-host)."""
     adapter_memory_fraction: float = _setting("adapter_memory_fraction")
     """LoRAX only: share of each GPU's memory that is reserved for adapters."""
     tensor_parallel: int = _setting("gpus")
