@@ -138,7 +138,7 @@ def _probes(change: StageComparison, update: EndpointUpdate) -> Iterator[ReviewF
         level=Level.REVIEW,
         stage=change.id,
         title=title(f"{KEYS[_PROBES]}: {leaf.values}"),
-        consequence="Adapters are proven at their loads only: an instance that mixes them up later serves on.",
+        consequence="Adapters are proven at their loads only: one that mixes them up later serves on.",
         action="Keep a small share: its cost is that share of the throughput.",
         differences=tuple(_of_container(update)),
         before=leaf.before,
