@@ -148,7 +148,7 @@ class FairQueue:
 
     def _line(self, adapter: Adapter | None) -> tuple[Flow, Line]:
         """Return the flow and line of an adapter, with its limits of now."""
-        key = flow_key(adapter)
+        key = flow_key(None, None) if adapter is None else flow_key(adapter.tenant, adapter.name)
         flow = self._flows.get(key)
         if flow is None:
             flow = self._flows[key] = Flow(key)

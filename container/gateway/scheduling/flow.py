@@ -85,11 +85,11 @@ class Flow:
         return limit is None or self.in_flight < limit
 
 
-def flow_key(adapter: Adapter | None) -> FlowKey:
-    """Return the key of the flow to which requests for an adapter belong; None is the base model."""
+def flow_key(tenant: str | None, adapter: str | None) -> FlowKey:
+    """Return the key of the flow of an adapter's requests; without an adapter it is the base model's."""
     if adapter is None:
         return _BASE
-    return ("adapter", adapter.name) if adapter.tenant is None else ("tenant", adapter.tenant)
+    return ("adapter", adapter) if tenant is None else ("tenant", tenant)
 
 
 def limits_of(adapter: Adapter | None) -> tuple[Limits, Limits]:

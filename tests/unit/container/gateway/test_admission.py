@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(10, func_only=True)
 
 
 async def test_full_queue_refuses_at_once() -> None:
-    admission = Admission(running=2, queued=1)
+    admission = Admission(running=2, queued=1, adapters=2)
     with contextlib.ExitStack() as admitted:
         for _ in range(3):
             admitted.enter_context(admission.admit())
@@ -28,7 +28,7 @@ async def test_full_queue_refuses_at_once() -> None:
 
 async def test_retry_after_grows_with_the_queue_and_has_an_end() -> None:
     async def retry_after(seconds: float) -> int:
-        admission = Admission(running=1, queued=1)
+        admission = Admission(running=1, queued=1, adapters=1)
         admission._mean_slot_seconds = seconds
         with admission.admit(), admission.admit(), pytest.raises(GatewayError) as caught, admission.admit():
             pass
@@ -41,7 +41,7 @@ async def test_retry_after_grows_with_the_queue_and_has_an_end() -> None:
 
 
 async def test_engine_slots_are_given_in_order_of_arrival_and_bounded() -> None:
-    admission = Admission(running=2, queued=10)
+    admission = Admission(running=2, queued=10, adapters=2)
     order: list[int] = []
     at_once = most = 0
 
@@ -60,7 +60,7 @@ async def test_engine_slots_are_given_in_order_of_arrival_and_bounded() -> None:
 
 
 async def test_a_request_cancelled_in_the_queue_takes_no_slot() -> None:
-    admission = Admission(running=1, queued=10)
+    admission = Admission(running=1, queued=10, adapters=1)
     context = RequestContext("/")
     async with admission.engine_slot(RequestContext("/"), None):
         leaves = asyncio.create_task(_hold_slot(admission, context))
@@ -72,7 +72,7 @@ async def test_a_request_cancelled_in_the_queue_takes_no_slot() -> None:
 
 
 async def test_a_request_that_waits_for_a_load_does_not_count_in_the_queue() -> None:
-    admission = Admission(running=1, queued=0)
+    admission = Admission(running=1, queued=0, adapters=1)
     with admission.admit(), admission.waiting_for_load(RequestContext("/")):
         with admission.admit():
             assert admission.in_flight == 2
@@ -87,7 +87,7 @@ async def test_a_request_that_waits_for_a_load_does_not_count_in_the_queue() -> 
 
 
 async def test_waiting_until_no_request_is_in_flight() -> None:
-    admission = Admission(running=1, queued=1)
+    admission = Admission(running=1, queued=1, adapters=1)
     await admission.wait_until_empty()
     with admission.admit():
         waiting = asyncio.create_task(admission.wait_until_empty())
