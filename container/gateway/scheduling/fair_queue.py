@@ -60,7 +60,8 @@ class FairQueue:
         self._clock = clock
         #: Requests that wait, chosen ones left out; requests that are started.
         self.waiting = self.in_flight = 0
-        self._now = 0.0
+        # The round now, and the last one in which a request lost its turn for want of a slot.
+        self._now = self._lost = 0.0
         self._flows: dict[FlowKey, Flow] = {}
         # Flows with a line in `resident`, and in `absent`, whose limit allows one more request.
         self._resident: Rounds[Flow] = Rounds()
@@ -175,6 +176,11 @@ class FairQueue:
                 first = absent.flow.round < flow.round
             if first and (len(self._slots) < self._max_slots or self._may_be_chosen(absent)):
                 return absent, absent.flow.absent
+            if first and flow is not None and line is not None:
+                # It and others lose their turn for want of a slot.
+                self._lost = max(self._now, flow.round)
+                if flow is other:
+                    flow.lost = max(flow.now, line.round)
         return None if line is None else (line, line.flow.resident)
 
     def _may_be_chosen(self, line: Line) -> bool:
@@ -198,9 +204,9 @@ class FairQueue:
         """Take the next request out of a line, and charge its tokens."""
         flow = line.flow
         if line in flow.absent:
-            # The time without a slot saves up nothing.
-            flow.round = max(flow.round, self._now)
-            line.round = max(line.round, flow.now)
+            # A turn that was lost for want of a slot is not made up for.
+            flow.round = max(flow.round, self._lost)
+            line.round = max(line.round, flow.lost)
         ticket = next(iter(line.waiting))
         del line.waiting[ticket]
         flow.waiting -= 1

@@ -69,7 +69,9 @@ class Flow:
     round: float = 0.0
     """The round in which it is served next."""
     now: float = 0.0
-    """The round of its lines."""
+    """The round of its lines now."""
+    lost: float = 0.0
+    """The last of its lines' rounds in which a request lost its turn for want of a slot."""
     lines: dict[str, Line] = field(default_factory=dict)
     resident: Rounds[Line] = field(default_factory=Rounds)
     """Lines whose next request may start now: its adapter has a slot, or needs none."""

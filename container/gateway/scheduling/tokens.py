@@ -5,8 +5,8 @@ from __future__ import annotations
 from container.gateway.schemas.lorax import GenerateRequest
 from container.gateway.schemas.openai import ChatRequest, Request, TextRequest
 
-#: Characters of a token in English text (https://help.openai.com/en/articles/4936856). Text with fewer of them
-#: costs less until its answer has ended: then the engine's count replaces the estimate.
+#: Characters of a token in English text (https://help.openai.com/en/articles/4936856). Text with fewer of
+#: them costs less until its answer has ended: then the engine's count replaces the estimate.
 CHARACTERS_PER_TOKEN = 4
 
 
