@@ -162,7 +162,7 @@ class Admission:
                 context.used_tokens = context.usage.total
                 raise
             else:
-                context.used_tokens = context.usage.total
+                context.used_tokens = context.usage.total or context.tokens
             finally:
                 self.in_use.decrement()
                 seconds = time.monotonic() - began
