@@ -72,7 +72,7 @@ ALONE, FIFO, FAIR = SIDES = ("alone", "fifo", "fair")
 TARGETS = {"p99_ratio": 1.3, "throughput_ratio": 0.98}
 
 
-class Part(Enum):
+class FairnessPart(Enum):
     """A part of the benchmark, which `--only` selects."""
 
     RESIDENT = "resident"
@@ -92,9 +92,9 @@ class EngineSize:
 
 
 ENGINES = {
-    Part.RESIDENT: EngineSize(16, 32, 32, ("--load-seconds", "0.02", "--token-seconds", "0.01")),
-    Part.SLOTS: EngineSize(16, 8, 32, ("--load-seconds", "0.02", "--token-seconds", "0.01")),
-    Part.VLLM: EngineSize(8, 32, 16),
+    FairnessPart.RESIDENT: EngineSize(16, 32, 32, ("--load-seconds", "0.02", "--token-seconds", "0.01")),
+    FairnessPart.SLOTS: EngineSize(16, 8, 32, ("--load-seconds", "0.02", "--token-seconds", "0.01")),
+    FairnessPart.VLLM: EngineSize(8, 32, 16),
 }
 
 
@@ -127,7 +127,7 @@ class Bodies:
         return json.dumps({"inputs": SEED_PROBLEM.prompt, "parameters": parameters}).encode()
 
 
-def measure(part: Part, size: FairnessSize) -> dict[str, Any]:
+def measure(part: FairnessPart, size: FairnessSize) -> dict[str, Any]:
     """Measure all rounds of a part."""
     engine = ENGINES[part]
     with _containers(engine) as targets:
@@ -305,7 +305,7 @@ def rows(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="One short round.")] = False,
     only: Annotated[
-        list[Part] | None, typer.Option("--only", help="Measure only this part; can be repeated.")
+        list[FairnessPart] | None, typer.Option("--only", help="Measure only this part; can be repeated.")
     ] = None,
 ) -> None:
     """Measure what an aggressor costs the others; print the table and write the figures to out/."""
@@ -313,7 +313,7 @@ def main(
     figures: dict[str, Any] = {}
     try:
         with report_errors():
-            for part in only or list(Part):
+            for part in only or list(FairnessPart):
                 console.print(f"{part.value} …")
                 figures[part.value] = measure(part, QUICK if quick else FULL)
     except BenchmarkFailed as error:

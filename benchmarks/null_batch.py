@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 
 @dataclass(eq=False)
-class Generation:
+class NullGeneration:
     """One request in the batch; `adapter` is None for the base model."""
 
     adapter: str | None
@@ -34,20 +34,20 @@ class NullBatch:
         self._places = places
         self._load_seconds = load_seconds
         self._token_seconds = token_seconds
-        self._waiting: list[Generation] = []
-        self._running: list[Generation] = []
+        self._waiting: list[NullGeneration] = []
+        self._running: list[NullGeneration] = []
         # Least recently used first.
         self._slots: dict[str, None] = {}
         self._added = asyncio.Event()
         #: Adapters that entered a slot, and steps, since the start.
         self.loads = self.steps = 0
 
-    def add(self, generation: Generation) -> None:
+    def add(self, generation: NullGeneration) -> None:
         """Queue a request."""
         self._waiting.append(generation)
         self._added.set()
 
-    def abort(self, generation: Generation) -> None:
+    def abort(self, generation: NullGeneration) -> None:
         """Remove a request whose client has disconnected; does nothing for one that has ended."""
         for where in (self._waiting, self._running):
             if generation in where:
@@ -57,7 +57,7 @@ class NullBatch:
         """Let waiting requests in; return the seconds of the step, None if no request runs."""
         loads = 0
         active = {each.adapter for each in self._running if each.adapter is not None}
-        left: list[Generation] = []
+        left: list[NullGeneration] = []
         for each in self._waiting:
             name = each.adapter
             full = name is not None and name not in active and len(active) >= self._max_slots

@@ -29,7 +29,7 @@ import httptools
 import uvloop
 
 from adapters.store.layout import ADAPTERS_PREFIX
-from benchmarks.null_batch import Generation, NullBatch
+from benchmarks.null_batch import NullGeneration, NullBatch
 
 #: Seconds between two events of a stream: a 7B model's tokens on a fast GPU.
 EVENT_SECONDS = 0.02
@@ -45,7 +45,7 @@ class NullEngine(asyncio.Protocol):
     def __init__(self, batch: NullBatch | None = None) -> None:
         """Answer at once, or at the pace of `batch`."""
         self._batch = batch
-        self._generation: Generation | None = None
+        self._generation: NullGeneration | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Create the parser."""
@@ -105,7 +105,7 @@ class NullEngine(asyncio.Protocol):
         """Have the batch generate: it calls `on_token` for each token."""
         assert self._batch is not None
         adapter = model if model.startswith(ADAPTERS_PREFIX) else None
-        self._generation = Generation(adapter, tokens, on_token)
+        self._generation = NullGeneration(adapter, tokens, on_token)
         self._batch.add(self._generation)
 
     def _answer(self, content: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from container.gateway.adapters.registry import Adapter
 from container.gateway.scheduling.flow import (
     Flow,
     FlowKey,
-    Line,
+    AdapterLine,
     Ticket,
     TicketState,
     flow_key,
@@ -23,7 +23,7 @@ from container.gateway.scheduling.rounds import Rounds
 class _Slot:
     """An adapter at the engine, and how many requests use it."""
 
-    line: Line
+    line: AdapterLine
     in_flight: int = 0
     drains: bool = False
     """True if no further request of it starts, so that its slot becomes free for another adapter."""
@@ -147,7 +147,7 @@ class FairQueue:
             line = ticket.line
         return next(reversed(line.waiting))
 
-    def _line(self, adapter: Adapter | None) -> tuple[Flow, Line]:
+    def _line(self, adapter: Adapter | None) -> tuple[Flow, AdapterLine]:
         """Return the flow and line of an adapter, with its limits of now."""
         key = flow_key(None, None) if adapter is None else flow_key(adapter.tenant, adapter.name)
         flow = self._flows.get(key)
@@ -158,11 +158,11 @@ class FairQueue:
         name = "" if adapter is None else adapter.name
         line = flow.lines.get(name)
         if line is None:
-            line = flow.lines[name] = Line(flow, name)
+            line = flow.lines[name] = AdapterLine(flow, name)
         flow.limits, line.limits = limits_of(adapter)
         return flow, line
 
-    def _next_line(self) -> tuple[Line, Rounds[Line]] | None:
+    def _next_line(self) -> tuple[AdapterLine, Rounds[AdapterLine]] | None:
         """Return the line whose turn it is, and its heap: one that may start now or that may be chosen."""
         flow, other = self._resident.first(), self._absent.first()
         line = None if flow is None else flow.resident.first()
@@ -183,11 +183,11 @@ class FairQueue:
                     flow.lost = max(flow.now, line.round)
         return None if line is None else (line, line.flow.resident)
 
-    def _may_be_chosen(self, line: Line) -> bool:
+    def _may_be_chosen(self, line: AdapterLine) -> bool:
         head = next(iter(line.waiting))
         return len(self._chosen) < self._max_chosen and self._clock() - head.since >= self._ageing_seconds
 
-    def _choose(self, line: Line) -> None:
+    def _choose(self, line: AdapterLine) -> None:
         """Choose the line's next request for the next free slot, and have some adapter drain for it."""
         ticket = self._take(line)
         ticket.state = TicketState.CHOSEN
@@ -200,7 +200,7 @@ class FairQueue:
             self._update(self._slots[drained].line)
         self._update(line)
 
-    def _take(self, line: Line) -> Ticket:
+    def _take(self, line: AdapterLine) -> Ticket:
         """Take the next request out of a line, and charge its tokens."""
         flow = line.flow
         if line in flow.absent:
@@ -258,11 +258,11 @@ class FairQueue:
             self._busy.put(name, slot.in_flight)
             self._update(slot.line)
 
-    def _charge(self, line: Line, tokens: int) -> None:
+    def _charge(self, line: AdapterLine, tokens: int) -> None:
         line.round += tokens / weight(line.limits)
         line.flow.round += tokens / weight(line.flow.limits)
 
-    def _update(self, line: Line) -> None:
+    def _update(self, line: AdapterLine) -> None:
         """Put a line and its flow where they belong after a change."""
         flow = line.flow
         where = self._where(line)
@@ -291,7 +291,7 @@ class FairQueue:
             else:
                 flows.discard(flow)
 
-    def _where(self, line: Line) -> Rounds[Line] | None:
+    def _where(self, line: AdapterLine) -> Rounds[AdapterLine] | None:
         """Return the heap of its flow to which a line belongs, None if its next request may not start."""
         if not line.waiting or not line.is_open:
             return None
@@ -303,7 +303,7 @@ class FairQueue:
             return None if slot.drains else line.flow.resident
         return None if name in self._chosen else line.flow.absent
 
-    def _forget(self, line: Line) -> None:
+    def _forget(self, line: AdapterLine) -> None:
         """Remove a line and a flow without requests, once their deficit is made up for."""
         flow = line.flow
         if not line.waiting and not line.in_flight and line.round <= flow.now:
@@ -315,5 +315,5 @@ class FairQueue:
                 self._idle.put(flow, flow.round)
 
 
-def _length(waiting: int, of: Flow | Line) -> float:
+def _length(waiting: int, of: Flow | AdapterLine) -> float:
     return waiting / weight(of.limits)

@@ -28,7 +28,7 @@ class TicketState(Enum):
 class Ticket:
     """One request."""
 
-    line: Line
+    line: AdapterLine
     engine_id: str | None
     """The adapter at the engine; None for the base model."""
     tokens: int
@@ -39,7 +39,7 @@ class Ticket:
 
 
 @dataclass(eq=False, slots=True)
-class Line:
+class AdapterLine:
     """The requests of one adapter, first come first served."""
 
     flow: Flow
@@ -72,12 +72,12 @@ class Flow:
     """The round of its lines now."""
     lost: float = 0.0
     """The last of its lines' rounds in which a request lost its turn for want of a slot."""
-    lines: dict[str, Line] = field(default_factory=dict)
-    resident: Rounds[Line] = field(default_factory=Rounds)
+    lines: dict[str, AdapterLine] = field(default_factory=dict)
+    resident: Rounds[AdapterLine] = field(default_factory=Rounds)
     """Lines whose next request may start now: its adapter has a slot, or needs none."""
-    absent: Rounds[Line] = field(default_factory=Rounds)
+    absent: Rounds[AdapterLine] = field(default_factory=Rounds)
     """Lines whose next request needs a slot."""
-    longest: Rounds[Line] = field(default_factory=Rounds)
+    longest: Rounds[AdapterLine] = field(default_factory=Rounds)
     """Lines with waiting requests, the longest first."""
 
     @property

@@ -1,6 +1,6 @@
 """The batch of the null engine: places, slots, loads and steps, without a clock."""
 
-from benchmarks.null_batch import Generation, NullBatch
+from benchmarks.null_batch import NullGeneration, NullBatch
 
 
 class Batch:
@@ -10,12 +10,12 @@ class Batch:
         self.batch = NullBatch(slots=2, places=3, load_seconds=10, token_seconds=1)
         self.ended: list[str | None] = []
 
-    def add(self, adapter: str | None, tokens: int = 1) -> Generation:
+    def add(self, adapter: str | None, tokens: int = 1) -> NullGeneration:
         def on_token(last: bool) -> None:
             if last:
                 self.ended.append(adapter)
 
-        generation = Generation(adapter, tokens, on_token)
+        generation = NullGeneration(adapter, tokens, on_token)
         self.batch.add(generation)
         return generation
 
