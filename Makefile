@@ -111,12 +111,13 @@ images: setup ## [ENGINE=vllm] [BASE=stand-in]: build the images with docker, po
 images-scan: setup-scan ## [ENGINE=vllm] [BASE=stand-in] [ARGS=--json]: packages and known vulnerabilities of the images
 	@$(VENV_PYTHON) -m loraserve scan-images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE),--base $(BASE)) $(ARGS)
 
-bench: setup-laptop ## measure set-up, synth, seeding, the gateway and the load test, each against its baseline
+bench: setup-laptop ## measure set-up, synth, seeding, the gateway, fairness and the load test, each against its baseline
 	@$(VENV_PYTHON) -m benchmarks.setup_time
 	@$(VENV_PYTHON) -m benchmarks.synth_time
 	@$(VENV_PYTHON) -m benchmarks.seeding
 	@$(VENV_PYTHON) -m benchmarks.conversion
 	@$(VENV_PYTHON) -m benchmarks.gateway
+	@$(VENV_PYTHON) -m benchmarks.fairness
 	@$(VENV_PYTHON) -m benchmarks.load_test
 
 clean: ## remove generated files (not the virtual environment)

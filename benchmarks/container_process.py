@@ -49,9 +49,9 @@ class ContainerProcess:
 
 @contextlib.contextmanager
 def run_container(
-    cloud: LaptopCloud, folder: Path, settings: Mapping[str, str]
+    cloud: LaptopCloud, folder: Path, settings: Mapping[str, str], *, module: str = "container.vllm"
 ) -> Iterator[ContainerProcess]:
-    """Run `python -m container.vllm serve` with these settings; stop it at the end of the block."""
+    """Run `python -m container.vllm serve`, or another module, with these settings; stop it at the end."""
     for name in DIRECTORIES:
         (folder / name).mkdir(parents=True, exist_ok=True)
     port, engine_port = free_ports(2)
@@ -66,7 +66,7 @@ def run_container(
     log = folder / "container.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            supervised([sys.executable, "-m", "container.vllm", "serve"]),
+            supervised([sys.executable, "-m", module, "serve"]),
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,

@@ -51,7 +51,11 @@ def assemble(
         silence_seconds=settings.engine_silence_seconds,
         prepare=prepare,
     )
-    admission = Admission(running=settings.max_concurrent_requests, queued=settings.max_queued_requests)
+    admission = Admission(
+        running=settings.max_concurrent_requests,
+        queued=settings.max_queued_requests,
+        adapters=settings.max_active_adapters,
+    )
 
     def on_load(adapter: Adapter, seconds: float, error: GatewayError | None) -> None:
         adapter_metrics.loaded(adapter, seconds, error)
@@ -86,6 +90,10 @@ def assemble(
         readiness,
         telemetry,
         base_model=settings.model_id,
-        limits=RequestLimits(max_new_tokens=settings.max_new_tokens, answer_seconds=settings.answer_seconds),
+        limits=RequestLimits(
+            max_new_tokens=settings.max_new_tokens,
+            default_new_tokens=settings.default_new_tokens,
+            answer_seconds=settings.answer_seconds,
+        ),
     )
     return Assembly(gateway, readiness, telemetry)

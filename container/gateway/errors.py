@@ -80,6 +80,9 @@ class GatewayError(Exception):
 INTERNAL = GatewayError(500, "internal", "Internal error; the endpoint's log has the reason")
 #: The answer came from another model, so it was not passed on.
 WRONG_ADAPTER = "wrong_adapter"
+#: Refused for the limit of an adapter, or of a tenant.
+ADAPTER_LIMIT = "adapter_limit"
+TENANT_LIMIT = "tenant_limit"
 #: In this order: objects missing from the store; a failed download or load; not servable by this engine.
 ADAPTER_MISSING = "adapter_missing"
 ADAPTER_LOAD_FAILED = "adapter_load_failed"

@@ -25,6 +25,11 @@ class Usage:
     prompt_tokens: int = 0
     generated_tokens: int = 0
 
+    @property
+    def total(self) -> int:
+        """Tokens of both."""
+        return self.prompt_tokens + self.generated_tokens
+
 
 @dataclass
 class RequestContext:
@@ -37,6 +42,12 @@ class RequestContext:
     revision: str | None = None
     base_model: bool = False
     """True for a request for the base model."""
+    tenant: str | None = None
+    """Whose adapter it is, if its label says so."""
+    tokens: int = 1
+    """Estimated tokens of the prompt and of the longest answer that the request asks for."""
+    used_tokens: int = 0
+    """Tokens that count for limits and turns at the end: 0 for a request that has not reached the engine."""
     stream: bool = False
     status: int = 0
     error_type: str | None = None

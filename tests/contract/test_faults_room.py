@@ -49,7 +49,7 @@ class Room:
 
     def __init__(self, directory: Path) -> None:
         self.loader = Loader(directory)
-        self._admission = Admission(running=10, queued=10)
+        self._admission = Admission(running=10, queued=10, adapters=10)
         self._cache = AdapterCache(
             self.loader,
             max_bytes=FIRST.size,

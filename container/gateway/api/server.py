@@ -27,6 +27,7 @@ from container.gateway.engine.backend import Backend
 from container.gateway.engine.readiness import EngineState, Readiness
 from container.gateway.errors import INTERNAL, GatewayError
 from container.gateway.request_context import Phase, RequestContext
+from container.gateway.scheduling.tokens import estimated_tokens
 from container.gateway.schemas.adapter_names import shortened
 from container.gateway.schemas.lorax import GenerateRequest
 from container.gateway.schemas.openai import Json, Request
@@ -54,6 +55,8 @@ class RequestLimits:
 
     max_new_tokens: int
     """The largest number of tokens that a request may ask for."""
+    default_new_tokens: int
+    """The number of a request that does not say it."""
     answer_seconds: float
     """Time limit of an answer that is not streamed, and of a stream's first event."""
 
@@ -66,7 +69,7 @@ class Gateway:
     handle (in `_route`)    received   the telemetry records its result
     `_serve`                admitted   the time limit runs; the body is read and checked
     `_answer`, `_stream`    admitted   waits for its `EngineTask`, which runs `_generate` or `_events`
-    `_engine_slot`          resolving, loading, queued: see `Admission` and `AdapterCache`
+    `_engine_slot`          resolving, limited, loading, queued: see `Admission` and `AdapterCache`
     `_generate`, `_events`  at engine  an adapter that the engine has lost is loaded again, once
     """
 
@@ -91,7 +94,7 @@ class Gateway:
         self._telemetry = telemetry
         self._base_model = base_model
         self._reader = Reader(base_model=base_model, max_new_tokens=limits.max_new_tokens)
-        self._answer_seconds = limits.answer_seconds
+        self._limits = limits
         self._deadlines: set[asyncio.Timeout] = set()
 
     def application(self) -> web.Application:
@@ -175,9 +178,10 @@ class Gateway:
         """Received, then admitted: read and check the body, then answer within the time limit."""
         self._readiness.check()
         with self._admission.admit():
-            async with self._time_limit(self._answer_seconds) as deadline:
+            async with self._time_limit(self._limits.answer_seconds) as deadline:
                 request = read(read_json(await _body(http)))
                 check_selection(http, request, base_model=self._base_model)
+                context.tokens = estimated_tokens(request, self._limits.default_new_tokens)
                 if request.stream:
                     context.stream = True
                     return await self._stream(http, request, context, deadline)
@@ -282,10 +286,11 @@ class Gateway:
                 f"`{request.adapter_field}`: {shortened(error.adapter)!r} cannot be an adapter: "
                 f"{error.problem}; name a published one, or leave it out for the base model"
             ) from None
-        context.adapter, context.revision = adapter.name, adapter.revision
+        context.adapter, context.revision, context.tenant = adapter.name, adapter.revision, adapter.tenant
         waiting = partial(self._admission.waiting_for_load, context)
-        async with self._cache.keep(adapter, waiting), self._admission.engine_slot(context, adapter):
-            yield adapter
+        with self._admission.within_limits(context, adapter):
+            async with self._cache.keep(adapter, waiting), self._admission.engine_slot(context, adapter):
+                yield adapter
 
     def _lost(self, adapter: Adapter | None, error: GatewayError) -> bool:
         """Return whether the engine no longer has the adapter, and drop it from the cache if so."""

@@ -99,14 +99,14 @@ class InstanceMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """See `Collector`."""
-        cache, slots = self._cache, self._admission.engine_slots
+        cache, admission = self._cache, self._admission
         gauges = {
             "engine_ready": ("Whether /ping answers 200", self._readiness.is_ready),
-            "requests_inside": ("Requests under way, those that wait included", self._admission.in_flight),
-            "requests_at_engine": ("Requests at the engine", slots.in_use.value),
+            "requests_inside": ("Requests under way, those that wait included", admission.in_flight),
+            "requests_at_engine": ("Requests at the engine", admission.in_use.value),
             "requests_waiting": (
                 "Requests that wait for a turn at the engine",
-                slots.waiting.value,
+                admission.waiting.value,
             ),
             "adapter_loads_waiting": ("Adapter loads that wait for others to end", cache.loads.waiting.value),
             "failing_adapters_percent": (
@@ -142,8 +142,8 @@ class InstanceMetrics(Collector):
         self._cache.forget_failing()
         return {
             names.FAILING_ADAPTERS: failing,
-            names.REQUESTS_INSIDE: self._admission.engine_slots.in_use.take_peak(),
-            names.REQUESTS_WAITING: self._admission.engine_slots.waiting.take_peak(),
+            names.REQUESTS_INSIDE: self._admission.in_use.take_peak(),
+            names.REQUESTS_WAITING: self._admission.waiting.take_peak(),
             names.ADAPTER_LOADS_WAITING: self._cache.loads.waiting.take_peak(),
             names.ADAPTER_CACHE_BYTES: self._cache.bytes,
             names.ADAPTER_CACHE_ADAPTERS: self._cache.count,

@@ -71,7 +71,7 @@ class Subject:
     def __init__(self, directory: Path, *, adapters: int = 3, max_loads: int = 2) -> None:
         self.loader = DiskLoader(directory)
         self.reported: list[tuple[str, GatewayError | None]] = []
-        self.admission = Admission(running=100, queued=100)
+        self.admission = Admission(running=100, queued=100, adapters=100)
         self.cache = AdapterCache(
             self.loader,
             max_bytes=adapters * SIZE,

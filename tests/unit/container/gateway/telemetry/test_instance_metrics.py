@@ -72,7 +72,7 @@ class Instance:
         self.engine = StubLoader(directory)
         # It is not asked anything here.
         self.readiness = Readiness(self.engine, idle_seconds=1, silence_seconds=1, prepare=ready)  # type: ignore[arg-type]
-        self.admission = Admission(running=1, queued=1)
+        self.admission = Admission(running=1, queued=1, adapters=1)
         self.registry = RegistryReader(self.store, cache_seconds=5, clock=lambda: self.clock)
         self.cache = AdapterCache(
             self.engine,
@@ -107,7 +107,7 @@ class Instance:
         return value
 
     async def use(self, name: str) -> None:
-        waiting = partial(self.admission.waiting_for_load, RequestContext("/"))
+        waiting = partial(self.admission.waiting_for_load, RequestContext("/", adapter=name))
         async with self.cache.keep(Adapter(name, REVISION, SIZE, 8), waiting):
             pass
 
