@@ -13,7 +13,7 @@ from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import custom_resources
 from constructs import Construct
 
-from adapters.store.layout import ADAPTERS_PREFIX, CAPTURED_PREFIX, SEEDING_PREFIX
+from adapters.store.layout import ADAPTERS_PREFIX, CAPTURED_PREFIX, DEMAND_PREFIX, SEEDING_PREFIX
 from adapters.store.retention import RETIRED_TAG
 from adapters.validation.rules import Rules
 from stacks.adapter_store.grants import grant_emptying, grant_sources, grant_store
@@ -221,7 +221,9 @@ def _seeding_properties(
 
 
 def _lifecycle(retention: RetentionPeriods) -> list[s3.LifecycleRule]:
-    """Expire retired revisions (`adapters.store.retention`), captures, old versions, unfinished uploads."""
+    """Expire retired revisions (`adapters.store.retention`), captures, lists of demand, old versions and
+    unfinished uploads.
+    """
     key, value = RETIRED_TAG
     return [
         s3.LifecycleRule(
@@ -239,6 +241,13 @@ def _lifecycle(retention: RetentionPeriods) -> list[s3.LifecycleRule]:
             id="Captured",
             prefix=CAPTURED_PREFIX,
             expiration=retention.captured,
+            noncurrent_version_expiration=cdk.Duration.days(1),
+        ),
+        s3.LifecycleRule(
+            # An instance writes its list every half minute; after a day nothing reads it.
+            id="Demand",
+            prefix=DEMAND_PREFIX,
+            expiration=cdk.Duration.days(2),
             noncurrent_version_expiration=cdk.Duration.days(1),
         ),
         s3.LifecycleRule(
