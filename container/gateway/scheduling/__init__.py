@@ -1,0 +1,1 @@
+"""The order in which waiting requests go to the engine, and the limits on them; without an event loop."""
