@@ -45,6 +45,8 @@ class Candidate:
         checked_for: str,
         owner: str,
         labels: dict[str, str],
+        limits: dict[str, int],
+        tenant_limits: dict[str, int],
         origin: str = "",
     ) -> RegistryEntry:
         """Return the registry entry with which it is published."""
@@ -64,6 +66,8 @@ class Candidate:
             owner=owner,
             origin=origin,
             labels=labels,
+            limits=limits,
+            tenant_limits=tenant_limits,
         )
 
 

@@ -108,6 +108,10 @@ class PackedAdapterFacts(_Facts):
     origin: str = ""
     """Source of a locked adapter's files in the first of the stages."""
     labels: dict[str, str]
+    limits: dict[str, int] = Field({})
+    """Limits of each of its names, as in `adapters.limits.Limits`."""
+    tenant_limits: dict[str, int] = Field({})
+    """Limits of the tenant that its labels name."""
 
 
 class RetentionFacts(_Facts):

@@ -12,7 +12,7 @@ from pathlib import Path
 import aws_cdk as cdk
 from constructs import Construct
 
-from adapters.store.layout import CAPTURED_PREFIX
+from adapters.store.layout import CAPTURED_PREFIX, DEMAND_PREFIX, PROBES_PREFIX
 from adapters.store.layout import model_prefix as store_model_prefix
 from stacks.adapter_store.adapter_store_stack import (
     AdapterStoreStack,
@@ -109,9 +109,11 @@ def create_network(
         allowed=AllowedResources(
             bucket_name=store.bucket.bucket_name,
             endpoint_name=endpoint_name,
-            data_capture_arn=store.bucket.arn_for_objects(f"{CAPTURED_PREFIX}*")
-            if config.endpoint.data_capture.percent
-            else None,
+            writable=[
+                *([CAPTURED_PREFIX] if config.endpoint.data_capture.percent else []),
+                PROBES_PREFIX,
+                f"{DEMAND_PREFIX}{endpoint_name}/",
+            ],
         ),
         env=_env(config),
     )

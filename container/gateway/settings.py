@@ -17,6 +17,9 @@ MODEL_DIR = "/opt/ml/model"
 #: SageMaker mounts the instance's large disk at /tmp; the root volume is small.
 ADAPTER_CACHE_DIR = "/tmp/adapters"  # noqa: S108
 
+#: Highest `Settings.max_cpu_adapters`.
+MAX_CPU_ADAPTERS = 100_000
+
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -89,8 +92,10 @@ class Settings(BaseModel):
     max_active_adapters: Annotated[int, Field(ge=1, le=1024)] = Field(
         64, alias="MAX_ACTIVE_ADAPTERS", description="give a whole number from 1 to 1024"
     )
-    max_cpu_adapters: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+    max_cpu_adapters: int | None = Field(
         None,
+        ge=1,
+        le=MAX_CPU_ADAPTERS,
         alias="MAX_CPU_ADAPTERS",
         description="give a whole number from 1 to 100000, or leave it out for MAX_ACTIVE_ADAPTERS",
     )

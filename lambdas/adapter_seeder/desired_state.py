@@ -24,6 +24,10 @@ class DesiredAdapter:
     """SHA-256 (hex) over both files, if the manifest states it; see `RegistryEntry.digest`."""
     origin: str = ""
     """See `RegistryEntry.origin`."""
+    limits: dict[str, int] = field(default_factory=dict)
+    """See `RegistryEntry.limits`."""
+    tenant_limits: dict[str, int] = field(default_factory=dict)
+    """See `RegistryEntry.tenant_limits`."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class DesiredState:
                 item["labels"],
                 item["digest"],
                 item["origin"],
+                item["limits"],
+                item["tenant_limits"],
             )
             for item in data["adapters"]
             for name in item["names"]

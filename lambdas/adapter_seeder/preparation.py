@@ -104,7 +104,14 @@ class Preparation:
             ):
                 self._donors[entry.source] = entry
                 if entry.checked_for == self._rules.checked_for(self._base_model.revision):
-                    return replace(entry, owner=self._owner, labels=adapter.labels, origin=adapter.origin)
+                    return replace(
+                        entry,
+                        owner=self._owner,
+                        labels=adapter.labels,
+                        origin=adapter.origin,
+                        limits=adapter.limits,
+                        tenant_limits=adapter.tenant_limits,
+                    )
         return None
 
     def _matches(self, entry: RegistryEntry, adapter: DesiredAdapter) -> bool:
@@ -181,6 +188,8 @@ class Preparation:
             checked_for=self._rules.checked_for(self._base_model.revision),
             owner=self._owner,
             labels=adapter.labels,
+            limits=adapter.limits,
+            tenant_limits=adapter.tenant_limits,
             origin=adapter.origin,
         )
         self._checkpoint.ready[adapter.name] = entry

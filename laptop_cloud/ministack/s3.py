@@ -1,4 +1,4 @@
-"""Permissions that S3 requires and `ministack` does not: on a bucket's KMS key, and on tags.
+"""Permissions that S3 requires and `ministack` does not: on a bucket's KMS key, on tags, on conditions.
 
 `cloudformation.install` checks the private names.
 """
@@ -30,6 +30,7 @@ def install() -> None:
     handlers = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
     handlers["create"] = _with_key(handlers["create"])
     actions.s3_additional_checks = _with_checks(actions.s3_additional_checks)
+    actions.s3_service_context = _with_write_conditions(actions.s3_service_context)
 
 
 def _with_key(create: Callable[[str, Params, str], tuple[str, Params]]) -> Callable[..., tuple[str, Params]]:
@@ -45,6 +46,22 @@ def _with_key(create: Callable[[str, Params, str], tuple[str, Params]]) -> Calla
         return name, attributes
 
     return create_with_key
+
+
+def _with_write_conditions(others: Callable[..., Params]) -> Callable[..., Params]:
+    """Return the condition keys of a request, with s3:if-match and s3:if-none-match.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+    """
+
+    def context(action: str, query: Params | None, path: str = "", headers: Params | None = None) -> Params:
+        found = others(action, query, path, headers)
+        if action != "s3:PutObject":
+            return found
+        given = {name: (headers or {}).get(name) for name in ("if-match", "if-none-match")}
+        return found | {f"s3:{name}": value for name, value in given.items() if value}
+
+    return context
 
 
 def _with_checks(others: Callable[..., list[_Check]]) -> Callable[..., list[_Check]]:

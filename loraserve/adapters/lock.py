@@ -7,13 +7,14 @@ the digest decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from adapters.files import sha256_of_chunks
+from adapters.limits import TENANT_LABEL, pairs
 from adapters.source import HubSource, S3Source, SourceError, parse_source
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE, RegistryEntry
 from adapters.store.publishing import BY_HAND
@@ -76,7 +77,8 @@ def lock_adapters(
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
         raise NotLockable("nothing is locked:\n" + "\n".join(f"  {line}" for line in [*lines, *more]))
     items = in_parallel(lambda entry: _item(store, entry), entries)
-    return Lock(_document(store.stage.name, model, items), tuple(entries), _kms_key(store, entries))
+    tenants = {tenant: entry.tenant_limits for tenant, entry in _by_tenant(entries) if entry.tenant_limits}
+    return Lock(_document(store.stage.name, model, items, tenants), tuple(entries), _kms_key(store, entries))
 
 
 def missing_access(giving: LoadedStage, taking: StageConfig, kms_key: str | None) -> Iterator[str]:
@@ -137,6 +139,29 @@ def _of_entries(
                 f"deploy stage {stage.name!r}, or publish the adapter again",
             )
 
+    yield from _of_tenants(store, entries)
+
+
+def _of_tenants(store: StageStore, entries: Sequence[RegistryEntry]) -> Iterator[tuple[str, str, str]]:
+    """Yield adapters whose tenant has other limits than with another of its adapters."""
+    found: dict[str, RegistryEntry] = {}
+    for tenant, entry in _by_tenant(entries):
+        first = found.setdefault(tenant, entry)
+        if first.tenant_limits != entry.tenant_limits:
+            yield (
+                entry.name,
+                f"the limits of its tenant {tenant!r} are {pairs(entry.tenant_limits) or 'none'}, those with "
+                f"{first.name!r} are {pairs(first.tenant_limits) or 'none'}",
+                f"deploy stage {store.stage.name!r} with the limits that are meant, and publish what was "
+                "published by hand again",
+            )
+
+
+def _by_tenant(entries: Sequence[RegistryEntry]) -> Iterator[tuple[str, RegistryEntry]]:
+    for entry in entries:
+        if (tenant := entry.labels.get(TENANT_LABEL)) is not None:
+            yield tenant, entry
+
 
 def _is_pinned(origin: str) -> bool:
     try:
@@ -159,6 +184,8 @@ def _item(store: StageStore, entry: RegistryEntry) -> tuple[dict[str, Any], str]
     }
     if entry.labels:
         item["labels"] = entry.labels
+    if entry.limits:
+        item["limits"] = entry.limits
     # Numbers and hashes only: text of the registry could end the comment.
     comment = (
         f"revision {entry.revision}, rank {entry.rank}; {CONFIG_FILE} {files[CONFIG_FILE].size} bytes, "
@@ -167,7 +194,12 @@ def _item(store: StageStore, entry: RegistryEntry) -> tuple[dict[str, Any], str]
     return item, comment
 
 
-def _document(stage: str, model: ModelIdentity, items: Sequence[tuple[dict[str, Any], str]]) -> str:
+def _document(
+    stage: str,
+    model: ModelIdentity,
+    items: Sequence[tuple[dict[str, Any], str]],
+    tenants: Mapping[str, Mapping[str, int]],
+) -> str:
     head = (
         f"# Adapters of stage {stage}, tested there with the base model {model}.\n"
         f"# Written by `python -m loraserve adapters lock --from {stage}`; lock again instead of an edit.\n"
@@ -176,9 +208,15 @@ def _document(stage: str, model: ModelIdentity, items: Sequence[tuple[dict[str, 
         return f"{head}adapters: []\n"
     blocks = []
     for item, comment in items:
-        text = yaml.safe_dump([item], sort_keys=False, allow_unicode=True, width=10_000)
-        blocks.append("".join(f"  {line}\n" for line in (f"# {comment}", *text.splitlines())))
-    return f"{head}adapters:\n{''.join(blocks)}"
+        blocks.append("".join(f"  {line}\n" for line in (f"# {comment}", *_yaml([item]).splitlines())))
+    shared = (
+        _yaml({"tenants": {tenant: dict(limits) for tenant, limits in tenants.items()}}) if tenants else ""
+    )
+    return f"{head}{shared}adapters:\n{''.join(blocks)}"
+
+
+def _yaml(data: object) -> str:
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=10_000)
 
 
 def _kms_key(store: StageStore, entries: Sequence[RegistryEntry]) -> str | None:

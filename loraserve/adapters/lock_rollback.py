@@ -9,7 +9,7 @@ from pathlib import Path
 from adapters.store.layout import RegistryEntry, revision_of
 from adapters.store.publishing import Change, publish
 from loraserve.adapters.compare import digests
-from loraserve.adapters.rollback import NoRevision, PublishResult, wanted_entry
+from loraserve.adapters.rollback import NoRevision, PublishResult, declared, wanted_entry
 from loraserve.adapters.stage_store import StageStore, in_parallel
 from stacks.config.manifest import Manifest
 from stacks.typed_yaml import ConfigError, read
@@ -76,4 +76,4 @@ def _change(store: StageStore, name: str, digest: str) -> Change:
     if now is not None and now.digest == digest:
         return Change(before, now)
     entry: RegistryEntry = wanted_entry(store, name, now, revision_of(digest))
-    return Change(before, entry if now is None else replace(entry, owner=now.owner))
+    return Change(before, entry if now is None else replace(entry, owner=now.owner, **declared(now)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from adapters.limits import Limits
 from adapters.names import check_name
 from adapters.store.layout import adapter_prefix
 from adapters.store.publishing import BY_HAND, Change, publish
@@ -13,7 +14,7 @@ from adapters.store.transfer import Transfers
 from ingest.candidate import Candidate
 from ingest.upload import Uploader
 from loraserve.adapters.check import StageBase, checked_for
-from loraserve.adapters.rollback import PublishResult, refuse_stack_owned
+from loraserve.adapters.rollback import PublishResult, declared, refuse_stack_owned
 from loraserve.adapters.stage_store import StageStore
 
 
@@ -46,11 +47,16 @@ class Publication:
             Uploader(store.s3, store.bucket, transfers, stored).put(self.name, examined)
 
     def finish(
-        self, examined: Candidate, base: StageBase, labels: Mapping[str, str] | None = None
+        self,
+        examined: Candidate,
+        base: StageBase,
+        labels: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
     ) -> PublishResult:
         """Point the name to the revision, and retire the previous one; raises `PublishConflict`.
 
-        Without `labels`, the name keeps its labels. If it points to this content already, nothing is written.
+        Without `labels` or `limits`, the name keeps those that it has. Those of its tenant are the ones in
+        the stage's manifest. If the name has this content and all of these already, nothing is written.
         """
         now = self.before.entry if self.before else None
         if labels is None:
@@ -61,8 +67,10 @@ class Publication:
             checked_for=checked_for(self.store, base),
             owner=BY_HAND,
             labels=dict(labels),
+            limits=limits.to_dict() if limits is not None else now.limits if now else {},
+            tenant_limits=self.store.stage.manifest.tenant_limits(labels),
         )
-        if now is not None and now.revision == entry.revision and now.labels == entry.labels:
+        if now is not None and now.revision == entry.revision and declared(now) == declared(entry):
             self.store.retention.revive(now.prefix)
             return PublishResult(now, None, changed=False)
         change = Change(self.before, entry)

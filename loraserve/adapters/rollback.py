@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from adapters.errors import AdapterError
 from adapters.names import check_revision
@@ -51,7 +52,8 @@ def history(store: StageStore, name: str) -> list[PastVersion]:
 def rollback(store: StageStore, name: str, to: str | None = None) -> PublishResult:
     """Point a name to an earlier revision: to `to`, or to the last one other than the current one.
 
-    A removed name is published again. Raises `NoRevision` or `PublishConflict`.
+    The name keeps its labels and limits. A removed name is published again, with the last ones. Raises
+    `NoRevision` or `PublishConflict`.
     """
     before = store.published(name)
     now = before.entry if before else None
@@ -59,9 +61,14 @@ def rollback(store: StageStore, name: str, to: str | None = None) -> PublishResu
         return PublishResult(now, None, changed=False)
     entry = wanted_entry(store, name, now, check_revision(name, to) if to else None)
     if now is not None:
-        entry = replace(entry, owner=now.owner)
+        entry = replace(entry, owner=now.owner, **declared(now))
     _point(store, before, entry)
     return PublishResult(entry, now.revision if now else None, changed=True)
+
+
+def declared(entry: RegistryEntry) -> dict[str, Any]:
+    """Return the fields of an entry that belong to the name, whichever revision it points to."""
+    return {"labels": entry.labels, "limits": entry.limits, "tenant_limits": entry.tenant_limits}
 
 
 def wanted_entry(store: StageStore, name: str, now: RegistryEntry | None, to: str | None) -> RegistryEntry:

@@ -68,6 +68,7 @@ def configuration_document(question: PlanQuestion, found: Configuration | Misfit
         "fits": True,
         "memory": memory_document(memory),
         "host_memory": {
+            "kept": figure(memory.engine.host_slots(memory.demand), "adapters", "computed"),
             "adapters": figure(memory.host_adapters / GIB, "GiB", "computed"),
             "instance": figure(memory.demand.instance.memory_gib, "GiB", "assumed"),
         },

@@ -15,6 +15,7 @@ from stacks.config.sections.endpoint import Endpoint
 from stacks.config.sections.engine import Engine, Gateway
 from stacks.config.stage_config import StageConfig
 from stacks.sizing.demand import Demand
+from stacks.sizing.engines.registry import MEMORY
 
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     "engine": Engine,
@@ -53,6 +54,7 @@ def stage_yaml(question: PlanQuestion, demand: Demand) -> str:
 def _engine(question: PlanQuestion, demand: Demand) -> dict[str, Any]:
     modules = demand.adapter_target_modules
     own = question.sections.get("engine", {})
+    in_host = MEMORY[demand.engine].host_slots(demand)
     most_new = own.get("max_new_tokens", _default("engine", "max_new_tokens"))
     most_new = max(most_new, math.ceil(question.traffic.output_tokens))
     return {
@@ -62,6 +64,8 @@ def _engine(question: PlanQuestion, demand: Demand) -> dict[str, Any]:
         "max_concurrent_requests": demand.max_num_seqs - question.other_seqs,
         "max_adapter_rank": demand.max_adapter_rank,
         "max_active_adapters": demand.max_active_adapters,
+        # Slots alone are the least of its default.
+        "max_cpu_adapters": in_host if in_host > demand.max_active_adapters else None,
         "adapter_target_modules": None if modules is None else list(modules),
         "adapter_memory_fraction": demand.adapter_memory_fraction,
         "tensor_parallel": demand.tensor_parallel,

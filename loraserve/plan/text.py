@@ -117,11 +117,11 @@ def _memory(memory: MemoryPlan, width: int) -> Iterator[str]:
     least = ""
     if memory.kv_tokens_least < memory.kv_tokens:
         least = f" ({memory.kv_tokens_least:,} if CUDA graphs take the most)"
-    host = memory.demand.instance.memory_gib
+    host, in_host = memory.demand.instance.memory_gib, memory.engine.host_slots(memory.demand)
     yield from _wrapped(
         f"KV cache: {memory.kv_tokens:,} tokens{least}, {memory.kv_blocks:,} blocks of "
-        f"{memory.engine.block_tokens}. Host memory for adapters: {memory.host_adapters / GIB:.1f} of "
-        f"{host} GiB.",
+        f"{memory.engine.block_tokens}. Host memory for {in_host} adapters: "
+        f"{memory.host_adapters / GIB:.1f} of {host} GiB.",
         width,
     )
 

@@ -13,12 +13,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from adapters.limits import PINNED, PINNED_LABEL, TENANT_LABEL, pairs
 from adapters.source import HubSource, PackedSource, SourceError, parse_source
 from loraserve.review.assembly import Stage
 from loraserve.review.values import SEEDING, properties_of
 from stacks.facts import PackedAdapterFacts
 
-#: Text of an absent digest, and of no labels.
+#: Text of an absent digest, and of no labels or limits.
 NONE = "none"
 
 
@@ -35,6 +36,11 @@ class What(Enum):
     CHECKSUM = "sha256"
     """The expected digest of the same source."""
     LABELS = "labels"
+    """Labels without an effect."""
+    TENANT = "tenant"
+    PINNED = "pinned"
+    LIMITS = "limits"
+    TENANT_LIMITS = "limits of its tenant"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +51,7 @@ class AdapterChange:
     """The name on the base, unless it is new."""
     what: What
     before: str
-    """The base's source, digest or labels; of a renamed one its old name; empty for a new one."""
+    """The base's source, digest, labels or limits; of a renamed one its old name; empty for a new one."""
     after: str
     unpinned: bool = False
     """The files may change without a change of the manifest, unlike before."""
@@ -169,14 +175,23 @@ def _of_entry(name: str, before: PackedAdapterFacts, after: PackedAdapterFacts) 
                 unpinned=dropped,
             )
         )
-    if before.labels != after.labels:
-        changes.append(
-            AdapterChange(
-                name=name, what=What.LABELS, before=_labels(before.labels), after=_labels(after.labels)
-            )
-        )
+    old_declared, new_declared = _declared(before), _declared(after)
+    changes += [
+        AdapterChange(name=name, what=what, before=one, after=new_declared[what])
+        for what, one in old_declared.items()
+        if one != new_declared[what]
+    ]
     return changes
 
 
-def _labels(labels: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items())) or NONE
+def _declared(adapter: PackedAdapterFacts) -> dict[What, str]:
+    """Return what a manifest declares about an adapter besides its files, each as a text."""
+    labels = adapter.labels
+    free = {key: value for key, value in labels.items() if key not in {TENANT_LABEL, PINNED_LABEL}}
+    return {
+        What.LABELS: pairs(free) or NONE,
+        What.TENANT: labels.get(TENANT_LABEL, NONE),
+        What.PINNED: "yes" if labels.get(PINNED_LABEL) == PINNED else "no",
+        What.LIMITS: pairs(adapter.limits) or NONE,
+        What.TENANT_LIMITS: pairs(adapter.tenant_limits) or NONE,
+    }

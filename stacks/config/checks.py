@@ -37,6 +37,8 @@ _ECR = re.compile(r"\d{12}\.dkr\.ecr(-fips)?\.(?P<region>[a-z0-9-]+)\.(?P<domain
 _LAPTOP = "localhost/"
 #: CreateModel's limit of an image's URI.
 _MAX_IMAGE = 255
+#: Least seconds in which an engine starts, before the gateway loads what other instances were asked for.
+START_SECONDS = 30
 #: Three bad minutes raise an alarm that rolls an update back, and CloudWatch needs another to see them.
 ALARM_SECONDS = 240
 
@@ -55,6 +57,7 @@ def problems(config: StageConfig) -> Iterator[str]:
     yield from _image(config)
     yield from _keys_and_topic(config)
     yield from _instances(config)
+    yield from _warm_up(config)
     yield from _scaling(config)
     yield from _network(config)
     if (problem := rollout_plan(config).problem()) is not None:
@@ -223,6 +226,16 @@ def _instances(config: StageConfig) -> Iterator[str]:
     engine = config.engine
     if (problem := hardware_problem(engine.name, instance, engine.dtype, engine.quantize)) is not None:
         yield f"endpoint.instance_type: {problem}"
+
+
+def _warm_up(config: StageConfig) -> Iterator[str]:
+    limit, seconds = config.endpoint.startup_health_check_seconds, config.gateway.warm_up_seconds
+    if seconds > limit - START_SECONDS:
+        yield (
+            f"gateway.warm_up_seconds: {seconds:g} s may outlast endpoint.startup_health_check_seconds, "
+            f"{limit}, of which the engine's start takes {START_SECONDS} at least: write "
+            f"{limit - START_SECONDS} or less, or raise that"
+        )
 
 
 def _scaling(config: StageConfig) -> Iterator[str]:

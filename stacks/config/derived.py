@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from container.gateway.telemetry.names import ADAPTER_METRICS, INSTANCE_METRICS
 from stacks.config.container_environment import container_environment
+from stacks.config.memory_check import planned_cpu_adapters
 from stacks.config.rollout_plan import RolloutPlan, resolved
 from stacks.config.scaling_target import scaling_target
 from stacks.config.stage_config import LoadedStage, StageConfig
@@ -105,9 +106,8 @@ def inference_ami(config: StageConfig) -> str | None:
 
 def environment(config: StageConfig) -> dict[str, str]:
     """Make the container's environment, without the values that only the stacks have."""
-    return container_environment(
-        config.engine, config.gateway, config.base_model, offline=has_mounted_model(config)
-    )
+    engine = config.engine.model_copy(update={"max_cpu_adapters": planned_cpu_adapters(config)})
+    return container_environment(engine, config.gateway, config.base_model, offline=has_mounted_model(config))
 
 
 def cost_line(stage: LoadedStage, *, alarms: int) -> str:

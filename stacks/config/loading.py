@@ -9,6 +9,7 @@ file, key, value and remedy.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from adapters.closest import closest
@@ -18,7 +19,7 @@ from stacks.config.checks import problems
 from stacks.config.local_adapters import check_local_adapters, stage_rules
 from stacks.config.local_model import LocalModel
 from stacks.config.manifest import Manifest
-from stacks.config.memory_check import memory_refusal
+from stacks.config.memory_check import host_memory_refusal, memory_refusal
 from stacks.config.promotion_order import chained
 from stacks.config.scaling_target import target_refusal
 from stacks.config.stage_config import LoadedStage, StageConfig
@@ -27,6 +28,8 @@ from stacks.typed_yaml import ConfigError, read
 
 #: The stage that the laptop cloud runs.
 LOCAL_STAGE = "local"
+#: Checks by computation: of a stage's config and the directory of its base model, if that is local.
+_REFUSALS = (memory_refusal, host_memory_refusal, target_refusal)
 
 
 def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
@@ -48,16 +51,8 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
     if not manifest_path.is_file():
         raise ConfigError(f"{path}: adapters: {config.adapters!r} is not a file; name a manifest")
     manifest = read(manifest_path, Manifest)
-    for adapter in manifest.adapters:
-        doubt = adapter.source_problem(manifest_path.parent, unpinned=config.allow_unpinned_sources)
-        if doubt is not None:
-            raise ConfigError(f"{manifest_path}: adapter {adapter.name!r}: source: {doubt}")
-        if config.adapters_locked and adapter.locked_source is None:
-            raise ConfigError(
-                f"{manifest_path}: adapter {adapter.name!r}: the stage has adapters_locked, so each adapter "
-                "has a digest, and as its source that revision in the store of a stage: write the manifest "
-                f"with `python -m loraserve adapters lock --from {config.promote_from}`"
-            )
+    for problem in _manifest_problems(manifest, config, manifest_path.parent):
+        raise ConfigError(f"{manifest_path}: {problem}")
     model_path = config.base_model.path
     if model_path is not None and not (path.parent / model_path / "config.json").is_file():
         raise ConfigError(
@@ -73,10 +68,30 @@ def load_stage(path: Path, *, image: str | None = None) -> LoadedStage:
         raise ConfigError(f"{manifest_path}: {error}") from error
     except InvalidBaseModel as error:
         raise ConfigError(f"{path}: base_model.path: {error}") from error
-    computed = (refusal(config, stage.local_model) for refusal in (memory_refusal, target_refusal))
+    computed = (refusal(config, stage.local_model) for refusal in _REFUSALS)
     for problem in filter(None, computed):
         raise ConfigError(f"{path}: {problem}")
     return stage
+
+
+def _manifest_problems(manifest: Manifest, config: StageConfig, directory: Path) -> Iterator[str]:
+    """Yield what a stage cannot have in its manifest, which is in `directory`."""
+    for adapter in manifest.adapters:
+        doubt = adapter.source_problem(directory, unpinned=config.allow_unpinned_sources)
+        if doubt is not None:
+            yield f"adapter {adapter.name!r}: source: {doubt}"
+        if config.adapters_locked and adapter.locked_source is None:
+            yield (
+                f"adapter {adapter.name!r}: the stage has adapters_locked, so each adapter has a digest, and "
+                "as its source that revision in the store of a stage: write the manifest with `python -m "
+                f"loraserve adapters lock --from {config.promote_from}`"
+            )
+    pinned, slots = len(manifest.pinned_names()), config.engine.max_active_adapters
+    if 2 * pinned > slots:
+        yield (
+            f"labels: {pinned} of the adapters {'is' if pinned == 1 else 'are'} pinned, more than half of "
+            f"engine.max_active_adapters, {slots}: raise that to {2 * pinned} or more, or pin fewer"
+        )
 
 
 def load_stages(directory: Path, *only: str, local_image: str | None = None) -> list[LoadedStage]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from adapters.closest import closest
 from adapters.errors import AdapterError
 from adapters.files import BytesFile, sha256_of, write_file
+from adapters.limits import MAX_PRIORITY, PINNED, PINNED_LABEL, TENANT_LABEL, label_problem
 from adapters.names import check_name
 from adapters.source import HubSource, LocalSource, PackedSource, S3Source, Source, SourceError, parse_source
 from adapters.store.layout import (
@@ -43,6 +45,37 @@ def _checked_removals(value: Any) -> Any:
     raise ValueError("write allow, or a share of the published adapters, from 0 to below 1, such as 0.2")
 
 
+def _pinned_as_text(labels: Any) -> Any:
+    """Return labels with the text of `pinned: true` or `false`, which YAML reads as no text."""
+    if isinstance(labels, dict) and isinstance(pinned := labels.get(PINNED_LABEL), bool):
+        return labels | {PINNED_LABEL: str(pinned).lower()}
+    return labels
+
+
+def _checked_labels(labels: dict[str, str]) -> dict[str, str]:
+    if (problem := label_problem(labels)) is not None:
+        raise ValueError(problem)
+    return labels
+
+
+class DeclaredLimits(Strict):
+    """Limits of an adapter or a tenant on each instance; a key that is left out sets none.
+
+    See [adapters.md](adapters.md#tenants-and-limits).
+    """
+
+    max_concurrent: int | None = Field(None, ge=1)
+    """Requests at the engine at once."""
+    tokens_per_minute: int | None = Field(None, ge=1)
+    """Tokens of prompts and answers within a minute."""
+    priority: int | None = Field(None, ge=1, le=MAX_PRIORITY)
+    """Weight of its share of a busy engine; without it 1."""
+
+    def packed(self) -> dict[str, int]:
+        """Return the limits that are set, as a registry entry has them."""
+        return self.model_dump(exclude_none=True)
+
+
 class Adapter(Strict):
     """One entry of the manifest."""
 
@@ -60,8 +93,13 @@ class Adapter(Strict):
     anything; `adapters lock` writes it."""
     origin: str | None = None
     """Source from which the first of the stages took the files; `adapters lock` writes it for the record."""
-    labels: dict[str, str] = Field({})
-    """Free-form labels, listed with the adapter."""
+    labels: Annotated[dict[str, str], BeforeValidator(_pinned_as_text), AfterValidator(_checked_labels)] = (
+        Field({})
+    )
+    """Free-form labels, listed with the adapter. Two have an effect: `tenant: NAME` makes it share the limits
+    and the engine's time of that tenant, and `pinned: true` keeps it in the engine's memory."""
+    limits: DeclaredLimits = DeclaredLimits()
+    """Limits of this adapter alone; each copy has them."""
     copies: int | None = Field(None, ge=1, le=9999)
     """Publish N copies, name-0001 … name-N, instead: to test with many adapters."""
 
@@ -108,6 +146,9 @@ class Manifest(Strict):
 
     adapters: list[Adapter]
     """List of entries, each with `name` and `source`; `[]` for none. Their keys are below."""
+    tenants: dict[str, DeclaredLimits] = Field({})
+    """Limits that all adapters with one label `tenant` share, by the tenant's name; the keys are those of an
+    adapter's `limits`. A tenant without an entry has none."""
     removals: Annotated[float | Literal["allow"], BeforeValidator(_checked_removals)] = 0.2
     """Share of the stage's published adapters that a deploy may remove: above it, the deploy fails before it
     changes anything. A single adapter may always be removed, except with 0. `allow`: any number, in
@@ -122,10 +163,31 @@ class Manifest(Strict):
             seen.add(name)
         return self
 
+    @model_validator(mode="after")
+    def _tenants_in_use(self) -> Manifest:
+        named = {tenant for adapter in self.adapters if (tenant := adapter.labels.get(TENANT_LABEL))}
+        for tenant in self.tenants:
+            if tenant not in named:
+                raise ValueError(
+                    f"tenants.{tenant}: no adapter has the label {TENANT_LABEL}: {tenant}"
+                    f"{closest(tenant, sorted(named))}: correct it, or take it out"
+                )
+        return self
+
     @property
     def removable_share(self) -> float:
         """The share of the published adapters that a deploy may remove; 1 for all."""
         return 1.0 if self.removals == "allow" else self.removals
+
+    def pinned_names(self) -> list[str]:
+        """Return the published names that stay in the engine's memory, copies included."""
+        pinned = [adapter for adapter in self.adapters if adapter.labels.get(PINNED_LABEL) == PINNED]
+        return [name for adapter in pinned for name in adapter.names()]
+
+    def tenant_limits(self, labels: Mapping[str, str]) -> dict[str, int]:
+        """Return the limits of the tenant that an adapter's labels name, as a registry entry has them."""
+        found = self.tenants.get(labels.get(TENANT_LABEL, ""))
+        return {} if found is None else found.packed()
 
     def published_names(self) -> Iterator[str]:
         """Yield every published name, copies included."""
@@ -162,6 +224,8 @@ class Manifest(Strict):
                     "digest": digest,
                     "origin": adapter.origin or "",
                     "labels": adapter.labels,
+                    "limits": adapter.limits.packed(),
+                    "tenant_limits": self.tenant_limits(adapter.labels),
                 }
             )
         return packed

@@ -1,15 +1,19 @@
-"""GPU memory check of a stage."""
+"""Check of a stage's memory: that of the GPUs, and that of the host for adapters."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from stacks.config.sections.engine import Engine, Gateway
 from stacks.config.stage_config import StageConfig
 from stacks.sizing.demand import Demand
+from stacks.sizing.engines.registry import MEMORY
 from stacks.sizing.gpu_memory import plan_of, tensor_parallel_problem
+from stacks.sizing.host_memory import left_for_adapters
 from stacks.sizing.instances import INSTANCE_TYPES, InstanceType
 from stacks.sizing.known_models import known_shape
+from stacks.sizing.memory_parts import GIB
 from stacks.sizing.model_shape import ModelShape, shape_of_local_model
 from stacks.sizing.remedies import memory_problem
 
@@ -30,6 +34,40 @@ def memory_refusal(config: StageConfig, model: Path | None) -> str | None:
     if found is None or found.verdict != "does not fit":
         return None
     return f"endpoint.instance_type: {memory_problem(found)}"
+
+
+def host_memory_refusal(config: StageConfig, model: Path | None) -> str | None:
+    """Return that the given number of adapters does not fit into the instance's memory; None if it may.
+
+    A default is planned, and never refused: adapters of the largest rank alone would fill what it takes.
+    """
+    demand = None if config.engine.max_cpu_adapters is None else demand_of(config, model)
+    if demand is None:
+        return None
+    instance, needed = demand.instance, MEMORY[demand.engine].host_adapters(demand)
+    left = left_for_adapters(instance, demand.tensor_parallel)
+    if needed <= left:
+        return None
+    default = MEMORY[demand.engine].host_slots(replace(demand, max_cpu_adapters=None))
+    return (
+        f"engine.max_cpu_adapters: {demand.max_cpu_adapters} adapters of rank {demand.max_adapter_rank} take "
+        f"{needed / GIB:.1f} GiB, and the system and the engine leave {left / GIB:.1f} of the "
+        f"{instance.memory_gib} GiB of {instance.name}: leave it out for {default}, or take a larger type"
+    )
+
+
+def planned_cpu_adapters(config: StageConfig) -> int | None:
+    """Return `engine.max_cpu_adapters`, by default as many as the planned share of the memory takes.
+
+    None for an engine without the key, and where the model's size is not known or the model is a local
+    directory's: the container then keeps as many as the engine has slots.
+    """
+    engine = config.engine
+    is_planned = engine.max_cpu_adapters is None and config.base_model.path is None
+    demand = demand_of(config, None) if is_planned else None
+    if demand is None or "max_cpu_adapters" in demand.rules.unused_settings:
+        return engine.max_cpu_adapters
+    return MEMORY[engine.name].host_slots(demand)
 
 
 def memory_warning(config: StageConfig, model: Path | None) -> str | None:
@@ -77,6 +115,7 @@ def demand_of_settings(shape: ModelShape, instance: InstanceType, engine: Engine
         max_num_seqs=sequences,
         max_adapter_rank=engine.max_adapter_rank,
         max_active_adapters=engine.max_active_adapters,
+        max_cpu_adapters=engine.max_cpu_adapters,
         adapter_target_modules=None if modules is None else tuple(modules),
         adapter_memory_fraction=engine.adapter_memory_fraction,
     )

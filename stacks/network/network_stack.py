@@ -54,10 +54,10 @@ class AllowedResources:
 
     bucket_name: str
     """The adapter store's bucket, to read."""
+    writable: Sequence[str]
+    """Prefixes of the bucket's objects that may be written."""
     endpoint_name: str
     """The SageMaker endpoint, to invoke."""
-    data_capture_arn: str | None
-    """Pattern of the objects that data capture may write; None without data capture."""
 
 
 class NetworkStack(cdk.Stack):
@@ -124,10 +124,11 @@ class NetworkStack(cdk.Stack):
 
     def _s3_actions(self, allowed: AllowedResources) -> dict[str, list[str]]:
         bucket = f"arn:{self.partition}:s3:::{allowed.bucket_name}"
-        actions = {"s3:GetObject": [f"{bucket}/*"], "s3:ListBucket": [bucket]}
-        if allowed.data_capture_arn is not None:
-            actions["s3:PutObject"] = [allowed.data_capture_arn]
-        return actions
+        return {
+            "s3:GetObject": [f"{bucket}/*"],
+            "s3:ListBucket": [bucket],
+            "s3:PutObject": [f"{bucket}/{prefix}*" for prefix in allowed.writable],
+        }
 
     def _instances_group(self, vpc_id: str) -> str:
         """Create a security group with HTTPS to any address: routes restrict it, in mode `private` to S3.

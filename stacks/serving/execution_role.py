@@ -6,7 +6,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from adapters.store.layout import ADAPTERS_PREFIX, CAPTURED_PREFIX, REGISTRY_PREFIX
+from adapters.store.layout import (
+    ADAPTERS_PREFIX,
+    CAPTURED_PREFIX,
+    DEMAND_PREFIX,
+    PROBES_PREFIX,
+    REGISTRY_PREFIX,
+)
 from stacks.serving.references import StoreReferences, VpcPlacement
 
 
@@ -43,6 +49,7 @@ class ExecutionRole(iam.Role):
                 conditions={"StringEquals": {"aws:SourceAccount": stack.account}},
             ),
         )
+        self._demand = f"{DEMAND_PREFIX}{endpoint_name}/*"
         self._read_store(store)
         self._allow(
             "WriteLogs",
@@ -63,13 +70,12 @@ class ExecutionRole(iam.Role):
         if captures:
             captured = store.bucket.arn_for_objects(f"{CAPTURED_PREFIX}*")
             self._allow("Capture", ["s3:PutObject"], [captured])
-            if store.key is not None:
-                self._allow("EncryptCaptured", ["kms:GenerateDataKey"], [store.key.key_arn])
         if watches_alarms:
             # With a narrower scope it leaves out composite alarms, and SageMaker accepts both kinds.
             self._allow("WatchRollout", ["cloudwatch:DescribeAlarms"], ["*"])
         if network is not None:
             self._join_network(network)
+        self._write_store(store)
 
     def _allow(
         self, sid: str, actions: list[str], resources: list[str], conditions: dict[str, object] | None = None
@@ -79,7 +85,8 @@ class ExecutionRole(iam.Role):
         )
 
     def _read_store(self, store: StoreReferences) -> None:
-        bucket, readable = store.bucket, [f"{ADAPTERS_PREFIX}*", f"{REGISTRY_PREFIX}*"]
+        bucket = store.bucket
+        readable = [f"{ADAPTERS_PREFIX}*", f"{REGISTRY_PREFIX}*", f"{PROBES_PREFIX}*", self._demand]
         if store.model_prefix is not None:
             readable.append(f"{store.model_prefix}*")
         self._allow("ReadStore", ["s3:GetObject"], [bucket.arn_for_objects(name) for name in readable])
@@ -93,6 +100,16 @@ class ExecutionRole(iam.Role):
         )
         if store.key is not None:
             self._allow("Decrypt", ["kms:Decrypt"], [store.key.key_arn])
+
+    def _write_store(self, store: StoreReferences) -> None:
+        """Allow to create probes, which nothing replaces, and to write what this endpoint is asked for."""
+        probes, demand = (store.bucket.arn_for_objects(keys) for keys in (f"{PROBES_PREFIX}*", self._demand))
+        # With If-None-Match S3 replaces no object; without it the request is denied, as are those of an
+        # upload in parts: S3 User Guide, "Enforce conditional writes on Amazon S3 buckets".
+        self._allow("CreateProbes", ["s3:PutObject"], [probes], {"Null": {"s3:if-none-match": "false"}})
+        self._allow("WriteDemand", ["s3:PutObject"], [demand])
+        if store.key is not None:
+            self._allow("Encrypt", ["kms:GenerateDataKey"], [store.key.key_arn])
 
     def _join_network(self, network: VpcPlacement) -> None:
         """Allow SageMaker to create a network interface for each instance in the subnets."""

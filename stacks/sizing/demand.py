@@ -31,6 +31,8 @@ class Demand:
     max_adapter_rank: int
     max_active_adapters: int
     """Adapters in the engine's memory at once; 0: an engine that serves none."""
+    max_cpu_adapters: int | None = None
+    """Adapters in the host's memory at once; None: as many as `EngineMemory.host_slots` plans."""
     adapter_target_modules: tuple[str, ...] | None
     """None: all linear layers."""
     adapter_memory_fraction: float

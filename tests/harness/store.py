@@ -52,6 +52,7 @@ class Store:
         digests: Mapping[str, str] | None = None,
         origins: Mapping[str, str] | None = None,
         labels: Mapping[str, dict[str, str]] | None = None,
+        limits: Mapping[str, dict[str, int]] | None = None,
         hub: Hub | None = None,
         base_model: Callable[[], ModelFiles] | None = None,
         model_prefix: str | None = None,
@@ -88,6 +89,7 @@ class Store:
                         (labels or {}).get(name, {}),
                         (digests or {}).get(name),
                         (origins or {}).get(name, ""),
+                        (limits or {}).get(name, {}),
                     )
                 )
         return Seeder(

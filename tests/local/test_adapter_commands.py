@@ -357,6 +357,18 @@ def test_publishing_the_same_again_changes_nothing_and_labels_can_be_changed(sho
     assert shop.store.registry.etags() == etags
     relabelled = shop.json(*command, "--label", "by=ben")
     assert (relabelled["outcome"], relabelled["entry"]["labels"]) == ("published", {"by": "ben"})
+    limited = shop.json(*command, "--limit", "max_concurrent=4", "--limit", "priority=2")
+    assert limited["entry"]["limits"] == {"max_concurrent": 4, "priority": 2}
+    assert shop.json(*command)["outcome"] == "unchanged"
+    assert "limits max_concurrent=4, priority=2" in " ".join(shop.ok("show", "otter").split())
+    assert "max_concurrent=4" in shop.ok("list")
+    assert shop.json(*command, "--limit", "none")["entry"]["limits"] == {}
+    for option, value, told in (
+        ("--limit", "max_concurent=4", "did you mean 'max_concurrent'"),
+        ("--limit", "priority=1000", "write a whole number from 1 to 100"),
+        ("--label", "pinned=yes", "write true or false"),
+    ):
+        assert told in " ".join(shop.fails(*command, option, value).split())
     assert not shop.store.retention.is_retired(shop.store.get("otter").entry.prefix)
 
 

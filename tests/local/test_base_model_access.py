@@ -202,6 +202,8 @@ class Deployment:
                     "digest": None,
                     "origin": "",
                     "labels": {},
+                    "limits": {},
+                    "tenant_limits": {},
                 }
             ]
             asset.writestr("manifest.json", json.dumps({"adapters": listed, "removals": 0.2, "model": {}}))

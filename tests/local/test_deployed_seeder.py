@@ -67,6 +67,8 @@ class Function:
                     "digest": None,
                     "origin": "",
                     "labels": {},
+                    "limits": {},
+                    "tenant_limits": {},
                 }
                 for name, source in adapters.items()
             ]

@@ -39,6 +39,8 @@ NEEDS = {
     Right(ENDPOINT, "s3:GetObject"): Need(Operations.use_a_fresh_adapter, "registry_unavailable"),
     Right(ENDPOINT, "s3:ListBucket"): Need(Operations.mount_the_model, "ListObjectsV2"),
     Right(ENDPOINT, "kms:Decrypt"): Need(Operations.use_a_fresh_adapter, "registry_unavailable"),
+    Right(ENDPOINT, "s3:PutObject"): Need(Operations.create_a_probe, "s3:PutObject"),
+    Right(ENDPOINT, "kms:GenerateDataKey"): Need(Operations.create_a_probe, "kms:GenerateDataKey"),
     Right(ENDPOINT, "logs:CreateLogGroup"): Need(Operations.log_from_a_new_endpoint, "logs:CreateLogGroup"),
     Right(ENDPOINT, "logs:CreateLogStream"): Need(Operations.log_from_a_new_endpoint, "logs:CreateLogStream"),
     Right(ENDPOINT, "logs:PutLogEvents"): Need(Operations.log_from_a_new_endpoint, "logs:PutLogEvents"),
@@ -178,6 +180,27 @@ def test_without_the_unseen_rights_nothing_fails(operations: Operations, roles: 
             if operation is not Operations.empty_the_bucket
         }
     assert not any(said.values()), said
+
+
+def test_the_container_creates_probes_and_replaces_none(operations: Operations) -> None:
+    s3 = operations.as_the_container()
+    own = f"demand/{operations.deployed.endpoint}/one.json"
+
+    def put(key: str, **condition: str) -> str:
+        try:
+            s3.put_object(Bucket=operations.deployed.bucket, Key=key, Body=b"{}", **condition)
+        except s3.exceptions.ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return ""
+
+    new = {"IfNoneMatch": "*"}
+    assert put("probes/0123456789abcdef/one.json", **new) == ""
+    assert put("probes/0123456789abcdef/one.json", **new) == "PreconditionFailed"
+    assert put("probes/0123456789abcdef/one.json") == "AccessDenied"
+    assert put("probes/fedcba9876543210/two.json") == "AccessDenied"
+    assert put(own) == put(own) == ""
+    for other in ("demand/another/one.json", "registry/otter.json", "adapters/otter/x/y.json"):
+        assert put(other) == put(other, **new) == "AccessDenied"
 
 
 def test_a_role_that_sagemaker_may_not_assume_fails_endpoint(operations: Operations, roles: Roles) -> None:

@@ -131,6 +131,19 @@ def test_a_locked_stage_gets_the_same_bytes_without_a_hub_and_keeps_their_origin
     assert {one.source.split("/")[2] for one in again.adapters} == {chain.staging.bucket}
 
 
+def test_limits_travel_with_a_lock_and_those_of_a_tenant_are_the_same_for_all(chain: Chain) -> None:
+    acme = {"tenant": "acme"}
+    chain.set("otter", labels=acme, limits={"max_concurrent": 4}, tenant_limits={"priority": 2})
+    chain.set("team/heron", labels=acme, tenant_limits={"priority": 2})
+    found = {item["names"][0]: (item["limits"], item["tenant_limits"]) for item in chain.locked()}
+    assert found == {"otter": ({"max_concurrent": 4}, {"priority": 2}), "team/heron": ({}, {"priority": 2})}
+    chain.set("team/heron", tenant_limits={})
+    with pytest.raises(
+        NotLockable, match=r"heron: the limits of its tenant 'acme' are none, .* are priority=2"
+    ):
+        lock_adapters(chain.store("dev"))
+
+
 @pytest.mark.parametrize("file", ADAPTER_FILES)
 def test_a_changed_byte_in_the_giving_store_is_refused_and_the_old_revision_serves(
     chain: Chain, file: str

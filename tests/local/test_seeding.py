@@ -71,13 +71,16 @@ def test_one_changed_adapter_among_many_moves_one(store: Store) -> None:
     store.check()
 
 
-def test_an_adapter_that_moves_in_manifest_or_gets_labels_moves_no_bytes(store: Store) -> None:
+def test_an_adapter_that_moves_in_manifest_or_gets_labels_and_limits_moves_no_bytes(store: Store) -> None:
     store.seed({"otter": sample_files("otter"), "heron": sample_files("heron")})
     report = store.seed(
-        {"heron": sample_files("heron"), "otter": sample_files("otter")}, labels={"otter": {"team": "rivers"}}
+        {"heron": sample_files("heron"), "otter": sample_files("otter")},
+        labels={"otter": {"team": "rivers"}},
+        limits={"heron": {"max_concurrent": 4}},
     )
-    assert report == Report(2, 1, 0, 0)
+    assert report == Report(2, 2, 0, 0)
     assert store.entry("otter").labels == {"team": "rivers"}
+    assert store.entry("heron").limits == {"max_concurrent": 4}
 
 
 def test_a_changed_adapter_gets_a_new_revision_and_old_one_is_kept_for_a_while(store: Store) -> None:

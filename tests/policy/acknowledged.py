@@ -180,6 +180,13 @@ ACKNOWLEDGED = (
     ),
     Acknowledged(
         "cdk-nag",
+        iam5("Resource::<Bucket.Arn>/probes/*", "Resource::<Bucket.Arn>/demand/<endpoint>/*"),
+        EXECUTION_POLICY,
+        "A probe is named by a revision and the conditions of its record, a list of demand by the instance: both are "
+        "known to a running container. It creates probes and replaces none, and lists of its own endpoint only.",
+    ),
+    Acknowledged(
+        "cdk-nag",
         iam5("Resource::<Bucket.Arn>/captured/*"),
         EXECUTION_POLICY,
         "SageMaker names the objects with what it captured.",

@@ -87,7 +87,7 @@ def readable(rule: str) -> str:
     rule = re.sub(r"\barn:aws(-[a-z]+)*:(?!iam::aws)", "arn:<AWS::Partition>:", rule)
     rule = re.sub(r"(:ec2:<AWS::Region>:\*:(?:subnet|security-group))/.*$", r"\1/<id>]", rule)
     rule = re.sub(r"\b[0-9a-f]{40}\b", "<commit>", rule)
-    rule = re.sub(r"\bLoraServing-\w+-Serving(?=\*)", "<endpoint>", rule)
+    rule = re.sub(r"\bLoraServing-\w+-Serving(?=\*|/\*)", "<endpoint>", rule)
     return re.sub(r"\b[0-9a-f]{16}\b", "<digest>", rule)
 
 

@@ -171,11 +171,11 @@ def test_what_is_captured_may_be_written_and_ends(templates: Templates) -> None:
     capture = one("Capture", "AWS::SageMaker::EndpointConfig", templates)["DataCaptureConfig"]
     assert capture["CaptureOptions"] == [{"CaptureMode": "Input"}]
     assert capture["InitialSamplingPercentage"] == 10
-    assert "s3:PutObject" in json.dumps(templates["Capture/Serving"])
+    assert "/captured/*" in json.dumps(templates["Capture/Serving"])
     rules = one("Capture", "AWS::S3::Bucket", templates)["LifecycleConfiguration"]["Rules"]
     (captured,) = (rule for rule in rules if rule.get("Prefix") == "captured/")
     assert captured["ExpirationInDays"] == 7
-    assert "s3:PutObject" not in json.dumps(templates["Dev/Serving"])
+    assert "/captured/*" not in json.dumps(templates["Dev/Serving"])
 
 
 def test_every_resource_with_tags_has_those_that_split_the_bill(templates: Templates) -> None:

@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from adapters.limits import pairs
 from adapters.store.layout import RegistryEntry
 from adapters.validation.rules import DIMENSIONS_UNKNOWN, Rules
 from loraserve.adapters.compare import ServedDifference
@@ -45,14 +46,16 @@ def when(time: datetime) -> str:
 def adapters(listed: Sequence[PublishedAdapter], stack: str) -> Table:
     """Make the table of published adapters; an owner equal to `stack` is shown as `manifest`."""
     labels = ["labels"] if any(found.entry.labels for found in listed) else []
-    table = _table("name", "revision", "rank", "size", "published", "owner", "source", *labels)
+    limits = ["limits"] if any(found.entry.limits for found in listed) else []
+    table = _table("name", "revision", "rank", "size", "published", "owner", "source", *labels, *limits)
     for found in listed:
         entry = found.entry
         owner = "manifest" if entry.owner == stack else entry.owner
         table.add_row(
             Text(entry.name), entry.revision, str(entry.rank), size(entry.size),
             f"{found.published.astimezone():%Y-%m-%d}", Text(owner), Text(short_source(entry.source)),
-            *([Text(_labels(entry.labels))] if labels else []),
+            *([Text(pairs(entry.labels))] if labels else []),
+            *([Text(pairs(entry.limits))] if limits else []),
         )  # fmt: skip
     return table
 
@@ -71,7 +74,9 @@ def adapter(entry: RegistryEntry | None, stored: Revision | None, *, retired: bo
             "source": entry.source,
             **conversion(entry.converted_from, entry.source_sha256),
             "owner": entry.owner,
-            "labels": _labels(entry.labels) or "none",
+            "labels": pairs(entry.labels) or "none",
+            **({"limits": pairs(entry.limits)} if entry.limits else {}),
+            **({"of its tenant": pairs(entry.tenant_limits)} if entry.tenant_limits else {}),
             "checked": _checked(entry, rules),
             "files": _files(stored, retired=retired),
         }
@@ -163,14 +168,11 @@ def _table(*columns: str) -> Table:
     for column in columns:
         justify: Literal["left", "right"] = "right" if column in {"rank", "size"} else "left"
         # On a narrow terminal, texts are wrapped or cut before names and figures are.
-        whole = column not in {"source", "labels", "problem", "remedy", "what", "why"}
-        overflow: Literal["fold", "ellipsis"] = "ellipsis" if column in {"source", "labels"} else "fold"
+        is_cut = column in {"source", "labels", "limits"}
+        whole = not is_cut and column not in {"problem", "remedy", "what", "why"}
+        overflow: Literal["fold", "ellipsis"] = "ellipsis" if is_cut else "fold"
         table.add_column(column, justify=justify, overflow=overflow, no_wrap=whole)
     return table
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
 def _checked(entry: RegistryEntry, rules: Rules) -> str:

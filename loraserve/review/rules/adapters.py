@@ -59,6 +59,14 @@ def _findings(
         _Group("adapters.repinned", by_level, repinned, f"served from other files within {seconds} s"),
         _Group("adapters.moved", Level.ROUTINE, _of(changes, What.MOVED), "taken from another source"),
         _Group("adapters.checked", Level.ROUTINE, checked, "checked by a digest"),
+        _Group("adapters.tenant", Level.REVIEW, _of(changes, What.TENANT), "of another tenant"),
+        _Group("adapters.pinned", Level.REVIEW, _of(changes, What.PINNED), "pinned otherwise"),
+        _Group(
+            "adapters.limits",
+            Level.REVIEW,
+            [*_of(changes, What.LIMITS), *_of(changes, What.TENANT_LIMITS)],
+            f"limited otherwise within {seconds} s",
+        ),
         _Group("adapters.labels", Level.ROUTINE, _of(changes, What.LABELS), "labelled otherwise"),
         _Group("adapters.added", Level.ROUTINE, _of(changes, What.ADDED), "new"),
     )
@@ -93,13 +101,19 @@ _CONSEQUENCES = {
     "adapters.repinned": "Its answers change without a rollover: no alarm rolls it back.",
     "adapters.moved": "The digest is that of the files served now: nothing changes for callers.",
     "adapters.checked": "The seeder refuses other weights of the same source.",
-    "adapters.labels": "Labels are listed with the adapter, and decide nothing.",
+    "adapters.tenant": "Its requests count for the limits and the share of the engine of that tenant.",
+    "adapters.pinned": "A pinned adapter keeps a slot of the engine, which the others have no more.",
+    "adapters.limits": "Requests above a limit are answered 429. No alarm rolls it back.",
+    "adapters.labels": "These labels are listed with the adapter, and decide nothing.",
     "adapters.added": "It is served when the seeding is complete, without a rollover.",
 }
 _ACTIONS = {
     "adapters.removed": "Check that no caller uses it any more.",
     "adapters.renamed": "Move the callers first: publish both names, then remove the old one.",
     "supply.unpinned": "Pin the commit that was tested, or the sha256 of the weights.",
+    "adapters.tenant": "Check that the tenant's limits are enough for one more.",
+    "adapters.pinned": "Check that enough slots are left for adapters that are not pinned.",
+    "adapters.limits": "Compare them with the adapter's requests and tokens on the dashboard.",
     "adapters.repinned": "Try the new revision under another name first.",
 }
 

@@ -24,6 +24,7 @@ _NAME, _REVISION = f"{ENVIRONMENT}HF_MODEL_ID", f"{ENVIRONMENT}HF_MODEL_REVISION
 #: Limits that a request can meet, by variable: a lower one refuses or shortens what was served.
 _LIMITS = ("MAX_INPUT_LENGTH", "MAX_TOTAL_TOKENS", "MAX_NEW_TOKENS", "DEFAULT_MAX_NEW_TOKENS")
 _RANK, _MODULES, _TOOLS = "MAX_ADAPTER_RANK", "ADAPTER_TARGET_MODULES", "TOOL_CALL_PARSER"
+_PROBES = "PROBE_SHARE"
 #: A mirror with the model's code is another set of files of the same revision (stacks.stage_stacks).
 _WITH_CODE = "-with-code"
 _ROLE, _ISOLATION = "ExecutionRoleArn", "EnableNetworkIsolation"
@@ -36,6 +37,7 @@ def model(change: StageComparison) -> Iterator[ReviewFinding]:
         return
     yield from _base(change, update)
     yield from _limits(change, update)
+    yield from _probes(change, update)
     yield from _places(change, update)
 
 
@@ -123,6 +125,24 @@ def _limits(change: StageComparison, update: EndpointUpdate) -> Iterator[ReviewF
         differences=(*_of_container(update), *change.facts(*facts)),
         before=[leaf.before for leaf, _ in lower],
         after=[leaf.after for leaf, _ in lower],
+    )
+
+
+def _probes(change: StageComparison, update: EndpointUpdate) -> Iterator[ReviewFinding]:
+    """Yield that the proof of adapters is not repeated any more."""
+    leaf = update.leaf(f"{ENVIRONMENT}{_PROBES}")
+    if leaf is None or written(leaf.after) != "0":
+        return
+    yield ReviewFinding(
+        rule="model.probes",
+        level=Level.REVIEW,
+        stage=change.id,
+        title=title(f"{KEYS[_PROBES]}: {leaf.values}"),
+        consequence="Adapters are proven at their load only: an instance may mix them up later, and serves on.",
+        action="Keep a small share: its cost is that share of the throughput.",
+        differences=tuple(_of_container(update)),
+        before=leaf.before,
+        after=leaf.after,
     )
 
 

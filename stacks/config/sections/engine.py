@@ -53,7 +53,9 @@ class Engine(Strict):
     max_active_adapters: int = _setting("max_active_adapters")
     """Adapters in the engine's memory at once."""
     max_cpu_adapters: int | None = _setting("max_cpu_adapters")
-    """vLLM only: adapters in the instance's memory at once, those in `max_active_adapters` slots included."""
+    """vLLM only: adapters in the instance's memory at once, those in `max_active_adapters` slots included. By
+    default as many of the largest rank as fit into half of the memory that the system and the engine leave,
+    see [sizing.md](sizing.md#memory-of-the-host)."""
     adapter_memory_fraction: float = _setting("adapter_memory_fraction")
     """LoRAX only: share of each GPU's memory that is reserved for adapters."""
     tensor_parallel: int = _setting("gpus")
@@ -90,6 +92,11 @@ class Engine(Strict):
         if self.max_new_tokens >= self.max_total_tokens:
             raise ValueError(
                 f"{stated(self, 'max_new_tokens')}, must be below {stated(self, 'max_total_tokens')}"
+            )
+        if self.max_cpu_adapters is not None and self.max_cpu_adapters < self.max_active_adapters:
+            raise ValueError(
+                f"{stated(self, 'max_cpu_adapters')}, must be at least "
+                f"{stated(self, 'max_active_adapters')}: adapters in slots are in the instance's memory, too"
             )
         for key, instead in ENGINES[self.name].unused_settings.items():
             if key in self.model_fields_set and getattr(self, key) is not None:

@@ -25,6 +25,10 @@ class LoraxMemory(EngineMemory):
         resident = min(demand.max_active_adapters, reserved // largest) if largest else 0
         return AdapterMemory(reserved, resident, f"{demand.adapter_memory_fraction * 100:g}% of the memory")
 
+    def host_slots(self, demand: Demand) -> int:
+        """None, see `host_adapters`."""
+        return 0
+
     def host_adapters(self, demand: Demand) -> int:
         """None: an adapter that leaves the GPU is read from its file again (`utils/adapter.py`)."""
         return 0

@@ -90,6 +90,10 @@ class EngineMemory(ABC):
         """Compute the memory for adapters on each GPU."""
 
     @abstractmethod
+    def host_slots(self, demand: Demand) -> int:
+        """Return the number of adapters in the host's memory at once: the demand's, or a planned one."""
+
+    @abstractmethod
     def host_adapters(self, demand: Demand) -> int:
         """Compute the host's memory for adapters, in bytes, all GPUs' processes together."""
 

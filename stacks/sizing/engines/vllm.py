@@ -8,6 +8,7 @@ from dataclasses import replace
 from adapters.engines.vllm import RANKS, slot_rank
 from stacks.sizing.demand import Demand
 from stacks.sizing.engines.memory import AdapterMemory, EngineMemory, LargestStep, LogLines
+from stacks.sizing.host_memory import planned_for_adapters
 from stacks.sizing.memory_parts import GIB, HALF, adapter_bytes, kv_heads_per_gpu
 from stacks.sizing.model_shape import ModelShape
 
@@ -27,6 +28,8 @@ _EXPERTS = frozenset({"experts", "w1", "w2", "w3"})
 _GRAPHS_GIB = {False: (0.6, 0.6), True: (1.2, 1.5)}
 #: Batch sizes that are captured for 131 sequences, the container's default.
 _GRAPHS = 35
+#: The container takes no higher `MAX_CPU_ADAPTERS`.
+MOST_HOST_ADAPTERS = 100_000
 
 
 class VllmMemory(EngineMemory):
@@ -44,17 +47,22 @@ class VllmMemory(EngineMemory):
             text=f"{slots} slot{'' if slots == 1 else 's'} of rank {rank} on {where}",
         )
 
-    def host_adapters(self, demand: Demand) -> int:
-        """Multiply the size of an adapter by their number and one: the next is loaded before one is evicted.
+    def host_slots(self, demand: Demand) -> int:
+        """Return `max_cpu_loras`: those that fit into the planned memory, and never fewer than slots.
 
-        The container sets `max_cpu_loras` to the number of slots. Each GPU's process has whole adapters, at
-        their own rank (`lora/lora_model.py`, `lora/worker_manager.py`), here the largest.
+        vLLM refuses fewer, because an adapter in a slot is in the host's memory, too (`config/lora.py`).
         """
+        slots, given = demand.max_active_adapters, demand.max_cpu_adapters
+        if slots == 0 or given is not None:
+            return max(slots, given or 0)
+        planned = planned_for_adapters(demand.instance, demand.tensor_parallel)
+        return max(slots, min(planned // _host_adapter(demand) - 1, MOST_HOST_ADAPTERS))
+
+    def host_adapters(self, demand: Demand) -> int:
+        """Multiply an adapter's size by their number and one: the next is loaded before one is evicted."""
         if demand.max_active_adapters == 0:
             return 0
-        modules, number = demand.adapter_target_modules, demand.number_bytes
-        one = adapter_bytes(demand.shape, demand.max_adapter_rank, modules, number)
-        return demand.tensor_parallel * (demand.max_active_adapters + 1) * one
+        return (self.host_slots(demand) + 1) * _host_adapter(demand)
 
     def graphs(self, demand: Demand) -> tuple[int, int]:
         """Scale the measured memory with the number of batch sizes that are captured."""
@@ -85,6 +93,17 @@ class VllmMemory(EngineMemory):
         split = demand.shape.architecture not in _PACKED
         if split and demand.adapter_target_modules is None and enough(few):
             yield "engine.adapter_target_modules: [q_proj, v_proj]"
+
+
+def _host_adapter(demand: Demand) -> int:
+    """Compute the size of an adapter in the host's memory, where each GPU's process has it as a whole.
+
+    Each has its own rank there (`lora/lora_model.py`, `lora/worker_manager.py`), here the largest.
+    """
+    modules, number = demand.adapter_target_modules, demand.number_bytes
+    one = adapter_bytes(demand.shape, demand.max_adapter_rank, modules, number)
+    # No bytes: `modules` names none of the model's linear layers.
+    return demand.tensor_parallel * max(1, one)
 
 
 def slot_bytes(

@@ -9,12 +9,14 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
 import numpy as np
 from safetensors.numpy import save
 
 from adapters.store.layout import ADAPTER_FILES
 from ingest.model_files import MODEL_CONFIG
 from lambdas.adapter_seeder.iam_propagation import PROPAGATION_SECONDS
+from laptop_cloud.api.account import DEFAULT_REGION
 from loraserve import local_stage
 from loraserve.client import InvocationError
 from samples.problems import SEED_PROBLEM
@@ -51,6 +53,25 @@ class Operations:
         try:
             self.deployed.client.generate(SEED_PROBLEM.prompt, adapter=self._fresh.pop(), max_new_tokens=1)
         except InvocationError as error:
+            return str(error)
+        return ""
+
+    def as_the_container(self) -> Any:
+        """Return a client of S3 with the credentials that the platform gives to the container."""
+        iam = self.roles.client("iam")
+        role = iam.get_role(RoleName=self.roles.name("ExecutionRole"))["Role"]["Arn"]
+        given = self.roles.client("sts").assume_role(RoleArn=role, RoleSessionName="container")["Credentials"]
+        session = boto3.Session(
+            given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], DEFAULT_REGION
+        )
+        return session.client("s3", endpoint_url=self.deployed.cloud.url)
+
+    def create_a_probe(self) -> str:
+        s3 = self.as_the_container()
+        key = f"probes/{uuid.uuid4().hex[:16]}/one.json"
+        try:
+            s3.put_object(Bucket=self.deployed.bucket, Key=key, Body=b"{}", IfNoneMatch="*")
+        except s3.exceptions.ClientError as error:
             return str(error)
         return ""
 
@@ -167,6 +188,8 @@ class Operations:
                         "digest": digest_of(files),
                         "origin": "",
                         "labels": {},
+                        "limits": {},
+                        "tenant_limits": {},
                     }
                 )
             hashes = {

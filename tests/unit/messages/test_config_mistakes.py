@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 import yaml
@@ -30,8 +30,9 @@ STAGE: dict[str, Any] = {
     },
     "tags": {"team": "search"},
 }
+TENANT = "acme"
 MANIFEST: dict[str, Any] = {
-    "adapters": [{"name": "team/a", "source": f"hf://org/a@{'0a' * 20}", "labels": {"owner": "ana"}}]
+    "adapters": [{"name": "team/a", "source": f"hf://org/a@{'0a' * 20}", "labels": {"tenant": TENANT}}]
 }
 #: Values as a file may have them, each wrong for most keys.
 WRITTEN = (
@@ -42,24 +43,26 @@ WRITTEN = (
 INTERNAL = re.compile(
     r"Input should|String should|(str|string|int|list|model|bool|dict|float)_type|constrained|literal\[|tagged-union|pydantic|instance of|\bdict\b"
     r"|\bNone\b|\bTrue\b|\bFalse\b|datetime|\bstr\b|\bint\b|\[key\]|\\d|\[\^"
-    r"|\b(Engine|Gateway|BaseModelSource|Schedule|StageConfig|Rollout|Security|Adapter|Manifest)\b"
+    r"|\b(Engine|Gateway|BaseModelSource|Schedule|StageConfig|Rollout|Security|Adapter|DeclaredLimits|Manifest)\b"
 )
 
 
 def keys(model: type[BaseModel], start: Path_ = ()) -> Iterator[Path_]:
-    """Yield the path of every key, those of a list's items at its first item."""
+    """Yield the path of every key, those of a list's items at its first item, a mapping's at one tenant."""
     for name, field in model.model_fields.items():
         yield (*start, name)
-        section, is_list = section_of(field.annotation)
+        section, item = section_of(field.annotation)
         if section is not None:
-            yield from keys(section, (*start, name, 0) if is_list else (*start, name))
+            yield from keys(section, (*start, name, *item))
 
 
-def section_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+def section_of(annotation: Any) -> tuple[type[BaseModel] | None, Path_]:
+    """Return the section that a key takes, and the path from the key to one."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, False
+        return annotation, ()
     found = [section for section, _ in map(section_of, get_args(annotation)) if section is not None]
-    return (found[0], True) if found else (None, False)
+    item: Path_ = (TENANT,) if get_origin(annotation) is dict else (0,)
+    return (found[0], item) if found else (None, ())
 
 
 def written(content: dict[str, Any], path: Path_, text: str | None) -> str:

@@ -45,6 +45,9 @@ class TernMemory(EngineMemory):
         reserved = demand.max_active_adapters * demand.max_adapter_rank * 2**20
         return AdapterMemory(reserved, demand.max_active_adapters, "1 MiB per rank")
 
+    def host_slots(self, demand: Demand) -> int:
+        return demand.max_active_adapters
+
     def host_adapters(self, demand: Demand) -> int:
         return demand.max_active_adapters * 2**30
 

@@ -76,6 +76,15 @@ def test_copies_are_counted_by_name() -> None:
         (entry("one"), locked("dev"), What.SOURCE, False),
         (entry("one"), entry("one", digest=DIGEST), What.CHECKSUM, False),
         (entry("one"), entry("one", team="x"), What.LABELS, False),
+        (entry("one"), entry("one", tenant="acme"), What.TENANT, False),
+        (entry("one"), entry("one", pinned="true"), What.PINNED, False),
+        (entry("one"), entry("one").model_copy(update={"limits": {"priority": 2}}), What.LIMITS, False),
+        (
+            entry("one").model_copy(update={"tenant_limits": {"max_concurrent": 4}}),
+            entry("one"),
+            What.TENANT_LIMITS,
+            False,
+        ),
         (entry("one"), entry("one", source="s3://bucket/prefix/"), What.SOURCE, True),
     ],
 )

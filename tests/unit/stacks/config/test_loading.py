@@ -59,6 +59,12 @@ def test_the_committed_stages_are_valid() -> None:
         ("region:\n", r"region: no value: no region with .*, or leave the key out$"),
         ("retention_days: 0x0\n", r"retention_days: 0x0: write a whole number from 1 to 3650$"),
         ("autoscaling: {min_instances: 3}\n", r"autoscaling: min_instances, which is 3, must be at most max_instances, which is 2 by default"),
+        ("gateway: {warm_up_seconds: 40}\nendpoint: {startup_health_check_seconds: 60}\n", r"gateway.warm_up_seconds: 40 s may outlast endpoint.startup_health_check_seconds, 60, .*: write 30 or less, or raise that$"),
+        ("gateway: {warm_up_second: 40}\n", r"gateway.warm_up_second: unknown key, did you mean 'warm_up_seconds'"),
+        ("gateway: {probes_share: 0}\n", r"gateway.probes_share: unknown key, did you mean 'probe_share'"),
+        ("engine: {name: vllm, max_cpu_adapter: 99}\n", r"engine.max_cpu_adapter: unknown key, did you mean 'max_cpu_adapters'"),
+        ("engine: {name: vllm, max_cpu_adapters: 8}\n", r"max_cpu_adapters, which is 8, must be at least max_active_adapters, which is 64 by default: adapters in slots"),
+        ("engine: {name: vllm, max_active_adapters: 8, max_adapter_rank: 16, max_cpu_adapters: 500}\n", r"engine.max_cpu_adapters: 500 adapters of rank 16 take 39.1 GiB, .* leave 9.0 of the 16 GiB of ml.g5.xlarge: leave it out for 56, or take a larger type$"),
         ("retain_data: 'no'\n", r"retain_data: 'no': write it without quotes$"),
     ],
 )  # fmt: skip
@@ -109,6 +115,31 @@ def test_a_base_model_needs_exactly_one_source(tmp_path: Path) -> None:
             r"labels.version: 1.10: write it in quotes: '1.10'$",
         ),
         ("{name: a, source: x, copies: 0}", r"copies: 0: write a whole number from 1 to 9999"),
+        (
+            "{name: a, source: x, labels: {pinned: 'yes'}}",
+            r"adapters\['a'\].labels: keys with values: label pinned: 'yes': write true or false$",
+        ),
+        (
+            "{name: a, source: x, labels: {tenant: Acme Corp}}",
+            r"label tenant: 'Acme Corp': write a name like an adapter's: use lower-case letters",
+        ),
+        (
+            "{name: a, source: x, limits: {priority: 101}}",
+            r"limits.priority: 101: write a whole number from 1 to 100",
+        ),
+        (
+            "{name: a, source: x, limits: {max_concurent: 4}}",
+            r"max_concurent: unknown key, did you mean 'max_concurrent'",
+        ),
+        (
+            "{name: a, source: x, labels: {tenant: acme}}\ntenants: {acne: {priority: 2}}",
+            r"tenants.acne: no adapter has the label tenant: acne, did you mean 'acme': correct it, or take it out$",
+        ),
+        (
+            "{name: a, source: 's3://bucket/a/', copies: 33, labels: {pinned: true}}",
+            r"labels: 33 of the adapters are pinned, more than half of engine.max_active_adapters, 64: raise that "
+            "to 66 or more, or pin fewer$",
+        ),
         ("{name: a, source: x, lables: {}}", r"adapters\['a'\].lables: unknown key, did you mean 'labels'"),
     ],
 )
@@ -118,6 +149,25 @@ def test_a_manifest_that_cannot_be_used_is_told_as_plainly(
     with pytest.raises(ConfigError, match=message) as caught:
         load_stage(write(tmp_path, manifest=f"adapters:\n  - {adapter}\n"))
     assert "adapters.yaml" in str(caught.value)
+
+
+def test_limits_and_labels_with_an_effect_are_packed_for_each_adapter(tmp_path: Path) -> None:
+    manifest = load_stage(
+        write(
+            tmp_path,
+            manifest="""adapters:
+  - {name: a, source: 's3://bucket/a/', labels: {tenant: acme, pinned: true}, limits: {max_concurrent: 4}}
+  - {name: b, source: 's3://bucket/b/', labels: {tenant: other}}
+tenants:
+  acme: {tokens_per_minute: 60000, priority: 2}
+""",
+        )
+    ).manifest
+    one, other = manifest.pack(tmp_path, tmp_path)
+    assert one["labels"] == {"tenant": "acme", "pinned": "true"}
+    assert one["limits"] == {"max_concurrent": 4}
+    assert one["tenant_limits"] == {"tokens_per_minute": 60000, "priority": 2}
+    assert (other["limits"], other["tenant_limits"]) == ({}, {})
 
 
 @pytest.mark.parametrize(

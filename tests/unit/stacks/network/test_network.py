@@ -12,7 +12,7 @@ from stacks.network.network_stack import AllowedResources, ExistingVpc, NetworkS
 from tests.unit.stacks.synthesis import ENV, Template, cfn_lint, of_type, synthesize
 
 ENDPOINT = "LoraServing-Dev-Serving"
-ALLOWED = AllowedResources(bucket_name="the-adapters", endpoint_name=ENDPOINT, data_capture_arn=None)
+ALLOWED = AllowedResources(bucket_name="the-adapters", endpoint_name=ENDPOINT, writable=["probes/"])
 NETWORK: dict[str, Any] = {
     "mode": "private",
     "vpc": NewVpc(cidr="10.20.0.0/16", zones=[], log_retention_days=30),
@@ -21,7 +21,6 @@ NETWORK: dict[str, Any] = {
 }
 GIVEN = ExistingVpc(vpc_id="vpc-0123456789abcdef0", subnet_ids=["subnet-0a", "subnet-0b"])
 ZONES = ["eu-west-1b", "eu-west-1c"]
-CAPTURE = "arn:aws:s3:::captured/dev/*"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, stacks: dict[str, NetworkSta
         variants: dict[str, dict[str, Any]] = {
             "Private": {},
             "Vpc": {"mode": "vpc"},
-            "Capture": {"allowed": replace(ALLOWED, data_capture_arn=CAPTURE)},
+            "Capture": {"allowed": replace(ALLOWED, writable=["captured/"])},
             "Given": {"vpc": GIVEN},
             "Zones": {"mode": "vpc", "vpc": replace(NETWORK["vpc"], zones=ZONES)},
         }
@@ -74,8 +73,10 @@ def test_only_adapter_bucket_can_be_reached_from_a_private_network(
     assert statements(endpoint(templates["Private"], "Gateway")) == {
         "s3:GetObject": [f"{bucket}/*"],
         "s3:ListBucket": [bucket],
+        "s3:PutObject": [f"{bucket}/probes/*"],
     }
-    assert statements(endpoint(templates["Capture"], "Gateway"))["s3:PutObject"] == [CAPTURE]
+    written = statements(endpoint(templates["Capture"], "Gateway"))["s3:PutObject"]
+    assert written == [f"{bucket}/captured/*"]
 
 
 def test_every_subnet_of_the_instances_has_the_way_to_s3(templates: dict[str, Template]) -> None:

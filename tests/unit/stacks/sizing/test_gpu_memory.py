@@ -231,14 +231,39 @@ def test_a_request_has_whole_blocks() -> None:
 
 
 def test_the_hosts_memory_has_each_adapter_and_one_more() -> None:
-    found = planned(engine="vllm", max_adapter_rank=16, max_active_adapters=50)
+    found = planned(engine="vllm", max_adapter_rank=16, max_active_adapters=50, max_cpu_adapters=50)
     assert found.host_adapters == 51 * 83_886_080
     assert planned().host_adapters == 0
     # Each GPU's process has all of them.
+    given = {"engine": "vllm", "max_cpu_adapters": 64}
     assert (
-        planned(engine="vllm", instance="ml.g5.12xlarge", tensor_parallel=4).host_adapters
-        == 4 * planned(engine="vllm").host_adapters
+        planned(instance="ml.g5.12xlarge", tensor_parallel=4, **given).host_adapters
+        == 4 * planned(**given).host_adapters
     )
+
+
+@pytest.mark.parametrize(
+    ("instance", "rank", "gpus", "adapters"),
+    [
+        # 16 GiB less 4 of the system and 3 of the GPU's process, half of it, by 80 MiB; one is being loaded.
+        ("ml.g5.xlarge", 16, 1, 56),
+        # Larger than what is planned, and vLLM wants no fewer than slots.
+        ("ml.g5.xlarge", 64, 1, 50),
+        ("ml.g5.12xlarge", 16, 4, 280),
+        ("ml.p5.48xlarge", 8, 1, 26_123),
+    ],
+)
+def test_half_of_the_hosts_memory_beside_the_engine_is_planned_for_adapters(
+    instance: str, rank: int, gpus: int, adapters: int
+) -> None:
+    found = planned(
+        instance=instance,
+        engine="vllm",
+        max_adapter_rank=rank,
+        max_active_adapters=50,
+        tensor_parallel=gpus,
+    )
+    assert found.engine.host_slots(found.demand) == adapters
 
 
 # Messages.
