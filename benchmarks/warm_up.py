@@ -22,6 +22,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -302,10 +303,11 @@ def measure(setting: _Setting, side: str, size: WarmUpSize, seed: int) -> dict[s
     endpoint = setting.endpoint(side)
     try:
         with ThreadPoolExecutor(1) as pool:
-            changing = pool.submit(_change, endpoint, size)
+            answered = threading.Event()
+            changing = pool.submit(_change, endpoint, size, answered)
             done = run(
                 setting.job(endpoint.name, size, seed),
-                lambda _: None,
+                lambda _: answered.set(),
                 Credentials(DEFAULT_ACCOUNT, "local"),
             )
             changes = changing.result()
@@ -331,7 +333,9 @@ def measure(setting: _Setting, side: str, size: WarmUpSize, seed: int) -> dict[s
     return figures
 
 
-def _change(endpoint: MeasuredEndpoint, size: WarmUpSize) -> dict[str, Change]:
+def _change(endpoint: MeasuredEndpoint, size: WarmUpSize, answered: threading.Event) -> dict[str, Change]:
+    """Make both changes, the first one `fill_s` after the first answer: the load's processes take time to start."""
+    answered.wait()
     time.sleep(size.fill_s)
     updated = endpoint.update(size.window_s)
     # The time before the next change is not that after the last one.
