@@ -68,6 +68,8 @@ TARGET = 1.5
 _SLACK_S, _POLL_S = 10.0, 0.05
 _ROLE = f"arn:aws:iam::{DEFAULT_ACCOUNT}:role/execution"
 _VARIANT = "AllTraffic"
+#: Share of requests that may fail: they have no time to the first token.
+_MOST_FAILED = 0.01
 _LOAD_S, _TOKEN_S, _TOKENS = 0.15, 0.01, 16
 
 
@@ -305,21 +307,24 @@ def measure(setting: _Setting, side: str, size: WarmUpSize, seed: int) -> dict[s
         with ThreadPoolExecutor(1) as pool:
             answered = threading.Event()
             changing = pool.submit(_change, endpoint, size, answered)
-            done = run(
-                setting.job(endpoint.name, size, seed),
-                lambda _: answered.set(),
-                Credentials(DEFAULT_ACCOUNT, "local"),
-            )
+            try:
+                done = run(
+                    setting.job(endpoint.name, size, seed),
+                    lambda _: answered.set(),
+                    Credentials(DEFAULT_ACCOUNT, "local"),
+                )
+            finally:
+                answered.set()
             changes = changing.result()
     finally:
         endpoint.delete()
     failed = [result for result in done.results if result.outcome is not LoadOutcome.OK]
-    if failed:
+    if len(failed) > _MOST_FAILED * len(done.results):
         raise BenchmarkFailed(
             f"{len(failed)} of {len(done.results)} requests failed: {failed[0].outcome.value}: "
             f"{failed[0].message}"
         )
-    figures: dict[str, float] = {}
+    figures: dict[str, float] = {"failed": len(failed)}
     for kind, change in changes.items():
         asked_s, began_s = (at - done.began_ns / 1e9 for at in (change.asked_s, change.in_service_s))
         steady = p99(done.results, asked_s - size.window_s, asked_s)
@@ -334,7 +339,7 @@ def measure(setting: _Setting, side: str, size: WarmUpSize, seed: int) -> dict[s
 
 
 def _change(endpoint: MeasuredEndpoint, size: WarmUpSize, answered: threading.Event) -> dict[str, Change]:
-    """Make both changes, the first one `fill_s` after the first answer: the load's processes take time to start."""
+    """Make both changes, the first one `fill_s` after the load has begun, which an answer shows."""
     answered.wait()
     time.sleep(size.fill_s)
     updated = endpoint.update(size.window_s)
@@ -390,6 +395,7 @@ def _table(found: Mapping[str, Sequence[Mapping[str, float]]], engine: WarmUpEng
         "p99 after",
         "ratio (spread)",
         "start",
+        "failed",
         title=f"Warm start, {engine.value}",
     )
     for kind in (UPDATE, SCALE_OUT):
@@ -404,6 +410,7 @@ def _table(found: Mapping[str, Sequence[Mapping[str, float]]], engine: WarmUpEng
                 f"{middle[f'{kind}_after_s'] * 1e3:.0f} ms",
                 f"{middle[f'{kind}_ratio']:.2f} ({min(ratios):.2f}–{max(ratios):.2f}){mark}",
                 f"{middle[f'{kind}_start_s']:.1f} s",
+                f"{sum(each['failed'] for each in rounds):.0f}",
             )
     return table
 
