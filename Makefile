@@ -119,6 +119,7 @@ bench: setup-laptop ## measure set-up, synth, seeding, the gateway, fairness and
 	@$(VENV_PYTHON) -m benchmarks.gateway
 	@$(VENV_PYTHON) -m benchmarks.fairness
 	@$(VENV_PYTHON) -m benchmarks.load_test
+	@$(VENV_PYTHON) -m benchmarks.warm_up
 
 clean: ## remove generated files (not the virtual environment)
 	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

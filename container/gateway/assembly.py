@@ -18,6 +18,10 @@ from container.gateway.telemetry.access_log import AccessLog
 from container.gateway.telemetry.adapter_metrics import AdapterMetrics
 from container.gateway.telemetry.instance_metrics import InstanceMetrics
 from container.gateway.telemetry.telemetry import Telemetry
+from container.gateway.warm_up.counts import WarmUpCounts
+from container.gateway.warm_up.demand import AdapterDemand
+from container.gateway.warm_up.publisher import DemandPublisher
+from container.gateway.warm_up.warm_up import WarmUp, WarmUpLimits
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Assembly:
     gateway: Gateway
     readiness: Readiness
     telemetry: Telemetry
+    publisher: DemandPublisher
 
 
 def assemble(
@@ -39,8 +44,11 @@ def assemble(
         max_adapters=settings.metrics_max_adapters,
     )
 
+    demand, warm_up_counts = AdapterDemand(), WarmUpCounts()
+
     async def prepare() -> None:
         """Do what a starting instance does before it is in service."""
+        await warm_up.run()
 
     async def prove(adapter: Adapter, probe: Probe) -> None:
         """Check the probe of a load."""
@@ -72,6 +80,20 @@ def assemble(
         on_load=on_load,
     )
     registry = RegistryReader(store, cache_seconds=settings.registry_cache_seconds)
+    warm_up = WarmUp(
+        store,
+        registry,
+        cache,
+        backend.probe,
+        warm_up_counts,
+        endpoint=settings.endpoint_name,
+        seconds=settings.warm_up_seconds,
+        limits=WarmUpLimits(
+            slots=settings.max_active_adapters,
+            disk_bytes=int(settings.adapter_cache_gb * 1e9),
+            loads=settings.max_cold_loads,
+        ),
+    )
     instance_metrics = InstanceMetrics(
         endpoint=settings.endpoint_name,
         variant=settings.variant_name,
@@ -79,9 +101,10 @@ def assemble(
         admission=admission,
         registry=registry,
         cache=cache,
+        warm_up=warm_up_counts,
         cache_dir=settings.adapter_cache_dir,
     )
-    telemetry = Telemetry(adapter_metrics, instance_metrics, AccessLog(write))
+    telemetry = Telemetry(adapter_metrics, instance_metrics, AccessLog(write), demand)
     gateway = Gateway(
         backend,
         registry,
@@ -96,4 +119,5 @@ def assemble(
             answer_seconds=settings.answer_seconds,
         ),
     )
-    return Assembly(gateway, readiness, telemetry)
+    publisher = DemandPublisher(store, demand, warm_up_counts, endpoint=settings.endpoint_name)
+    return Assembly(gateway, readiness, telemetry, publisher)

@@ -98,13 +98,14 @@ async def serve(settings: Settings, launch: EngineLaunch) -> int:
     background = [
         asyncio.create_task(parts.readiness.watch()),
         asyncio.create_task(_emit_metrics(parts.telemetry, settings.metrics_seconds, write)),
+        asyncio.create_task(parts.publisher.run()),
     ]
     reaping = asyncio.create_task(reap_orphans(engine.pid))
     try:
         code = await _run_until_end(engine, background, parts.readiness, stop)
         if code == 0:
             await site.stop()
-            await parts.gateway.drain(DRAIN_SECONDS)
+            await asyncio.gather(parts.gateway.drain(DRAIN_SECONDS), parts.publisher.publish_last())
         return code
     finally:
         for task in background:

@@ -116,6 +116,8 @@ def container(
         "AWS_EC2_METADATA_DISABLED": "true",
         "HF_MODEL_ID": BASE_MODEL,
         "ADAPTER_BUCKET": "bucket",
+        # Most have no store to ask at their start.
+        "WARM_UP_SECONDS": "0",
         "CONSTANTS": json.dumps(dict(constants or {})),
         **{name: str(value) for name, value in (variables or {}).items()},
     }

@@ -1,8 +1,9 @@
-"""An S3 of registry entries with the faults of a store on the network."""
+"""An S3 with the faults of a store on the network; every object has just been changed."""
 
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
@@ -14,7 +15,7 @@ BUCKET = "bucket"
 _LISTING = """<?xml version="1.0" encoding="UTF-8"?>
 <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bucket</Name><KeyCount>{count}</KeyCount>
 <IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"""
-_CONTENT = "<Contents><Key>{key}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+_CONTENT = "<Contents><Key>{key}</Key><LastModified>{modified}</LastModified></Contents>"
 _ERROR = "<Error><Code>{code}</Code><Message>{code}</Message></Error>"
 
 
@@ -76,7 +77,7 @@ class FaultyS3:
         await asyncio.sleep(self._delay)
         match self.fault:
             case Fault.NONE:
-                return self._right(http)
+                return self._right(http, await http.read())
             case Fault.HANGING:
                 await asyncio.sleep(60)
             case Fault.OVERLOADED:
@@ -93,13 +94,18 @@ class FaultyS3:
                 self._raw(http, _RAW[self.fault])
         return web.Response()
 
-    def _right(self, http: web.Request) -> web.StreamResponse:
+    def _right(self, http: web.Request, sent: bytes) -> web.StreamResponse:
+        key = http.path.removeprefix(f"/{BUCKET}/")
+        if http.method == "PUT":
+            self.objects[key] = sent
+            return web.Response(headers={"ETag": '"1"'})
         if "list-type" in http.query:
             keys = [key for key in sorted(self.objects) if key.startswith(http.query["prefix"])]
-            contents = "".join(_CONTENT.format(key=key) for key in keys)
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            contents = "".join(_CONTENT.format(key=key, modified=now) for key in keys)
             text = _LISTING.format(count=len(keys), contents=contents)
             return web.Response(text=text, content_type="application/xml")
-        body = self.objects.get(http.path.removeprefix(f"/{BUCKET}/"))
+        body = self.objects.get(key)
         if body is None:
             return web.Response(status=404, text=_ERROR.format(code="NoSuchKey"))
         if "Range" in http.headers:

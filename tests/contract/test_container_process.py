@@ -26,6 +26,8 @@ def environment(**settings: str) -> dict[str, str]:
         "ADAPTER_BUCKET": "bucket",
         "AWS_REGION": "us-east-1",
         "BIND_HOST": "127.0.0.1",
+        # There is no store to ask.
+        "WARM_UP_SECONDS": "0",
     } | settings
 
 

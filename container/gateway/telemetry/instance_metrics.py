@@ -25,6 +25,7 @@ from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import WRONG_ADAPTER
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry import names
+from container.gateway.warm_up.counts import WarmUpCounts
 
 #: Fewer failing adapters give no share. One alone may be broken itself, and callers keep requesting it: on an
 #: instance that has loaded no other adapter yet, it would be all of them.
@@ -48,6 +49,9 @@ _COUNTERS = {
         "Names looked up in an entry that is out of date",
     ),
     names.REGISTRY_ERRORS: ("registry_errors", "Questions to the adapter store that failed"),
+    names.WARMED_ADAPTERS: ("warmed_adapters", "Adapters loaded before the instance came into service"),
+    names.WARM_UP_TIME: ("warm_up_seconds", "Duration of these loads"),
+    names.DEMAND_ERRORS: ("demand_errors", "Lists of demand that could not be read or written"),
 }
 
 
@@ -63,6 +67,7 @@ class InstanceMetrics(Collector):
         admission: Admission,
         registry: RegistryReader,
         cache: AdapterCache,
+        warm_up: WarmUpCounts,
         cache_dir: Path,
     ) -> None:
         """`endpoint` and `variant` are dimensions in CloudWatch; `cache_dir` is on the measured disk."""
@@ -71,9 +76,10 @@ class InstanceMetrics(Collector):
         self._admission = admission
         self._registry = registry
         self._cache = cache
+        self._warm_up = warm_up
         self._cache_dir = cache_dir
         self._refused = self._server_errors = self._wrong_adapters = 0
-        self._emitted = dict.fromkeys(_COUNTERS, 0)
+        self._emitted: dict[str, float] = dict.fromkeys(_COUNTERS, 0)
         self._prometheus = CollectorRegistry()
         self._prometheus.register(self)
 
@@ -123,7 +129,7 @@ class InstanceMetrics(Collector):
         for metric, (name, text) in _COUNTERS.items():
             yield CounterMetricFamily(f"lora_{name}", text, value=totals[metric])
 
-    def _totals(self) -> dict[str, int]:
+    def _totals(self) -> dict[str, float]:
         """Counts since the start."""
         return {
             names.REQUESTS_REFUSED: self._refused,
@@ -133,9 +139,12 @@ class InstanceMetrics(Collector):
             names.ADAPTER_EVICTIONS: self._cache.evictions,
             names.REGISTRY_STALE_ANSWERS: self._registry.stale_answers,
             names.REGISTRY_ERRORS: self._registry.errors,
+            names.WARMED_ADAPTERS: self._warm_up.adapters,
+            names.WARM_UP_TIME: round(self._warm_up.seconds, 3),
+            names.DEMAND_ERRORS: self._warm_up.errors,
         }
 
-    def _interval(self) -> dict[str, int]:
+    def _interval(self) -> dict[str, float]:
         """Counts since the last call; gauges are emitted as their peak."""
         before, self._emitted = self._emitted, self._totals()
         failing = self._failing_percent()
@@ -159,7 +168,7 @@ class InstanceMetrics(Collector):
         failing, loaded = self._cache.failing, self._cache.count
         return 0 if failing < FEWEST_FAILING else round(100 * failing / (failing + loaded))
 
-    def _line(self, values: Mapping[str, int]) -> bytes:
+    def _line(self, values: Mapping[str, float]) -> bytes:
         directive = {
             "Namespace": names.NAMESPACE,
             "Dimensions": [[*self._dimensions]],

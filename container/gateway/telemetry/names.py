@@ -50,6 +50,9 @@ ADAPTER_CACHE_ADAPTERS: Final = "AdapterCacheAdapters"
 DISK_FREE_BYTES: Final = "DiskFreeBytes"
 REGISTRY_STALE_ANSWERS: Final = "RegistryStaleAnswers"
 REGISTRY_ERRORS: Final = "RegistryErrors"
+WARMED_ADAPTERS: Final = "WarmedAdapters"
+WARM_UP_TIME: Final = "WarmUpTime"
+DEMAND_ERRORS: Final = "DemandErrors"
 
 #: Units of the metrics with the dimensions endpoint, variant and adapter, and again without the adapter. The
 #: rare `errors_of_type` come on top.
@@ -82,6 +85,9 @@ INSTANCE_METRICS: Final[Mapping[str, str]] = {
     DISK_FREE_BYTES: BYTES,
     REGISTRY_STALE_ANSWERS: COUNT,
     REGISTRY_ERRORS: COUNT,
+    WARMED_ADAPTERS: COUNT,
+    WARM_UP_TIME: SECONDS,
+    DEMAND_ERRORS: COUNT,
 }
 
 

@@ -1,28 +1,34 @@
-"""All that the gateway records about its requests: access log, adapter metrics and instance metrics."""
+"""All that the gateway records about its requests: access log, metrics and the demand for adapters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry.access_log import AccessLog
 from container.gateway.telemetry.adapter_metrics import AdapterMetrics
 from container.gateway.telemetry.instance_metrics import InstanceMetrics
+from container.gateway.warm_up.demand import AdapterDemand
 
 
 @dataclass(frozen=True)
 class Telemetry:
-    """The three records that each finished request goes into."""
+    """The records that each finished request goes into."""
 
     adapters: AdapterMetrics
     instance: InstanceMetrics
     access_log: AccessLog
+    demand: AdapterDemand
 
     def served(self, context: RequestContext) -> None:
         """Record a finished request; needs a running event loop."""
         self.adapters.served(context)
         self.instance.served(context)
         self.access_log.add(context)
+        # An adapter that cannot be served must not be loaded first by the next instance.
+        if context.adapter is not None and context.status == HTTPStatus.OK:
+            self.demand.add(context.adapter)
 
     def prometheus(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

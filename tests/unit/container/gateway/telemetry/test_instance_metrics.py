@@ -27,6 +27,7 @@ from container.gateway.proof.probe import Probe
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry.instance_metrics import InstanceMetrics
 from container.gateway.telemetry.names import INSTANCE_METRICS
+from container.gateway.warm_up.counts import WarmUpCounts
 from tests.harness.probes import PROBE, accept, ready
 from tests.harness.registry_store import StubStore
 from tests.unit.container.gateway.telemetry.emf import check_emf
@@ -82,6 +83,7 @@ class Instance:
             prove=accept,
             on_load=lambda adapter, seconds, error: None,
         )
+        self.warm_up = WarmUpCounts()
         self.state = InstanceMetrics(
             endpoint="lora-dev",
             variant="AllTraffic",
@@ -89,6 +91,7 @@ class Instance:
             admission=self.admission,
             registry=self.registry,
             cache=self.cache,
+            warm_up=self.warm_up,
             cache_dir=directory,
         )
 
@@ -348,3 +351,12 @@ async def test_the_free_bytes_are_those_of_the_disk_with_the_adapters(tmp_path: 
 async def test_a_disk_that_can_not_be_asked_ends_nothing_and_has_no_room(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert Instance(tmp_path / "file" / "cache").line()["DiskFreeBytes"] == 0
+
+
+async def test_a_warm_up_is_in_one_line_and_stays_in_the_totals(instance: Instance) -> None:
+    instance.warm_up.adapters, instance.warm_up.seconds, instance.warm_up.errors = 48, 12.3456, 2
+    line = instance.line()
+    assert (line["WarmedAdapters"], line["WarmUpTime"], line["DemandErrors"]) == (48, 12.346, 2)
+    later = instance.line()
+    assert (later["WarmedAdapters"], later["WarmUpTime"], later["DemandErrors"]) == (0, 0, 0)
+    assert instance.gauge("warmed_adapters_total") == 48
