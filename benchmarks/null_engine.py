@@ -1,25 +1,35 @@
 """Null engine: a server with vLLM's API that answers without computing, so that only the gateway takes time.
 
     python -m benchmarks.null_engine --port 8081
+    python -m benchmarks.null_engine --port 8081 --slots 8 --places 16 --load-seconds 0.05
 
 It uses asyncio protocols on uvloop and is several times as fast as the gateway. The text of a response is the
 name of the requested model. The text of a stream's event is the time at which it was written
 (`time.monotonic_ns`, the same clock in all processes of a machine), in `STAMP_DIGITS` digits. Requests are
 not validated.
+
+With `--slots` it takes the time of an engine with that many slots for adapters: see `benchmarks.null_batch`.
+`GET /null/batch` then returns the counts of loads and steps since the start.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import sys
 import time
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import httptools
 import uvloop
+
+from adapters.store.layout import ADAPTERS_PREFIX
+from benchmarks.null_batch import Generation, NullBatch
 
 #: Seconds between two events of a stream: a 7B model's tokens on a fast GPU.
 EVENT_SECONDS = 0.02
@@ -32,12 +42,22 @@ _VLLM_SERVER = Path("vllm/entrypoints/openai/api_server.py")
 class NullEngine(asyncio.Protocol):
     """One connection of a client."""
 
+    def __init__(self, batch: NullBatch | None = None) -> None:
+        """Answer at once, or at the pace of `batch`."""
+        self._batch = batch
+        self._generation: Generation | None = None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Create the parser."""
         # uvloop's transports are no subclass of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._parser = httptools.HttpRequestParser(self)
         self._url, self._body = b"", b""
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Abort what is generated for the client, as vLLM does."""
+        if self._batch is not None and self._generation is not None:
+            self._batch.abort(self._generation)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, which calls the `on_…` methods."""
@@ -58,17 +78,35 @@ class NullEngine(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Send the response."""
         if not self._url.endswith(b"/completions"):
-            self._answer({"count": 1, "tokens": [1], "object": "list", "data": []})
+            counts = {} if self._batch is None else {"loads": self._batch.loads, "steps": self._batch.steps}
+            self._answer({"count": 1, "tokens": [1], "object": "list", "data": []} | counts)
             return
         asked = json.loads(self._body)
         if asked.get("stream"):
             self._begin_stream(asked["model"], asked["max_tokens"])
+        elif self._batch is None:
+            self._complete(asked)
         else:
-            choice = _choice(f"[{asked['model']}]", "stop")
-            details = _token(choice["text"]) if asked.get("return_token_ids") else {}
-            if "prompt_logprobs" in asked:
-                details |= {"prompt_logprobs": _prompt_logprobs(asked["model"])}
-            self._answer(_completion(asked["model"], choice | details) | _USAGE)
+            self._generate(asked["model"], asked["max_tokens"], partial(self._end_of_answer, asked))
+
+    def _end_of_answer(self, asked: dict[str, Any], last: bool) -> None:
+        if last and not self._transport.is_closing():
+            self._complete(asked)
+
+    def _complete(self, asked: dict[str, Any]) -> None:
+        choice = _choice(f"[{asked['model']}]", "stop")
+        details = _token(choice["text"]) if asked.get("return_token_ids") else {}
+        if "prompt_logprobs" in asked:
+            details |= {"prompt_logprobs": _prompt_logprobs(asked["model"])}
+        tokens = _TOKENS if self._batch is None else asked["max_tokens"]
+        self._answer(_completion(asked["model"], choice | details) | _usage(tokens))
+
+    def _generate(self, model: str, tokens: int, on_token: Callable[[bool], None]) -> None:
+        """Have the batch generate: it calls `on_token` for each token."""
+        assert self._batch is not None
+        adapter = model if model.startswith(ADAPTERS_PREFIX) else None
+        self._generation = Generation(adapter, tokens, on_token)
+        self._batch.add(self._generation)
 
     def _answer(self, content: dict[str, Any]) -> None:
         body = json.dumps(content).encode()
@@ -80,16 +118,22 @@ class NullEngine(asyncio.Protocol):
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
             b"transfer-encoding: chunked\r\n\r\n"
         )
-        self._next_event(model, events)
+        if self._batch is None:
+            self._next_event(model, events)
+        else:
+            self._generate(model, events, partial(self._event, model))
 
     def _next_event(self, model: str, left: int) -> None:
+        self._event(model, left == 1)
+        if left > 1 and not self._transport.is_closing():
+            asyncio.get_running_loop().call_later(EVENT_SECONDS, self._next_event, model, left - 1)
+
+    def _event(self, model: str, last: bool) -> None:
         if self._transport.is_closing():
             return
-        choice = _timed_choice("length" if left == 1 else None)
+        choice = _timed_choice("length" if last else None)
         self._chunk(b"data: " + json.dumps(_completion(model, choice)).encode() + b"\n\n")
-        if left > 1:
-            asyncio.get_running_loop().call_later(EVENT_SECONDS, self._next_event, model, left - 1)
-        else:
+        if last:
             self._chunk(b"data: [DONE]\n\n")
             self._chunk(b"")
 
@@ -97,7 +141,13 @@ class NullEngine(asyncio.Protocol):
         self._transport.write(b"%x\r\n%s\r\n" % (len(data), data))
 
 
-_USAGE = {"usage": {"prompt_tokens": 3, "total_tokens": 6, "completion_tokens": 3}}
+#: Tokens of each prompt, and of each answer without a batch.
+_TOKENS = 3
+
+
+def _usage(tokens: int) -> dict[str, Any]:
+    counts = {"prompt_tokens": _TOKENS, "total_tokens": _TOKENS + tokens, "completion_tokens": tokens}
+    return {"usage": counts}
 
 
 def _completion(model: str, choice: dict[str, Any]) -> dict[str, Any]:
@@ -127,8 +177,8 @@ def _token(text: str) -> dict[str, Any]:
     return {"logprobs": logprobs, "token_ids": [5], "prompt_token_ids": None}
 
 
-def install_as_vllm(folder: Path) -> None:
-    """Write a package `vllm` to `folder` whose API server is the null engine.
+def install_as_vllm(folder: Path, *options: str) -> None:
+    """Write a package `vllm` to `folder` whose API server is the null engine, with these options.
 
     With `folder` first on the Python path, the container's unchanged command starts the null engine.
     """
@@ -136,17 +186,38 @@ def install_as_vllm(folder: Path) -> None:
     server.parent.mkdir(parents=True)
     for package in server.relative_to(folder).parents[:-1]:
         (folder / package / "__init__.py").touch()
-    server.write_text("import sys\n\nfrom benchmarks.null_engine import main\n\nmain(sys.argv[1:])\n")
+    server.write_text(
+        "import sys\n\nfrom benchmarks.null_engine import main\n\n"
+        f"main([*sys.argv[1:], *{list(options)!r}])\n"
+    )
 
 
-async def _serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(NullEngine, "127.0.0.1", port)
+async def _serve(port: int, batch: NullBatch | None) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(partial(NullEngine, batch), "127.0.0.1", port)
+    if batch is not None:
+        await batch.run()
     await server.serve_forever()
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until the process is killed; of vLLM's arguments only `--port` is used."""
-    uvloop.run(_serve(int(arguments[arguments.index("--port") + 1])))
+    """Serve until the process is killed; vLLM's other arguments are ignored."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--slots", type=int, help="slots for adapters; without it no request takes time")
+    parser.add_argument("--places", type=int, default=128, help="requests that run at once")
+    parser.add_argument("--load-seconds", type=float, default=0.0, help="time of a load into a slot")
+    parser.add_argument("--token-seconds", type=float, default=EVENT_SECONDS, help="time of a decode step")
+    asked, _ = parser.parse_known_args(arguments)
+    batch = None
+    if asked.slots is not None:
+        batch = NullBatch(
+            slots=asked.slots,
+            places=asked.places,
+            load_seconds=asked.load_seconds,
+            token_seconds=asked.token_seconds,
+        )
+    uvloop.run(_serve(asked.port, batch))
 
 
 if __name__ == "__main__":
