@@ -11,7 +11,7 @@ There is no gateway before the engines: it is the same on both sides, and it cho
 the slot. An engine's step takes the same time for any number of requests, so an instance is slow by its
 loads, or if more requests arrive than it has places.
 
-Duration: about seven minutes on two cores, with --quick one. Output: out/adapter-affinity.json.
+Duration: about eleven minutes on two cores, with --quick two. Output: out/adapter-affinity.json.
 Exit code 1 if a target is missed.
 """
 
@@ -175,7 +175,7 @@ def deployed() -> Iterator[tuple[LaptopCloud, list[Side]]]:
 
 
 def measure(cloud: LaptopCloud, side: Side, workload: Workload, *, loses: bool = False) -> dict[str, float]:
-    """Send the requests; return loads per 1,000 requests, latencies in seconds, and requests without answer.
+    """Send the requests; return loads per 1,000 requests, milliseconds, and requests without answer.
 
     Raises:
         BenchmarkFailed: an answer of another adapter, or none although no instance was lost.
@@ -202,10 +202,10 @@ def measure(cloud: LaptopCloud, side: Side, workload: Workload, *, loses: bool =
     latencies = np.array([each.latency_s for each in done.results if each.outcome is LoadOutcome.OK])
     return {
         "loads": (side.instances.loads() - before) / len(workload) * 1000,
-        "p50": float(np.percentile(latencies, 50)),
-        "p99": float(np.percentile(latencies, 99)),
+        "p50": float(np.percentile(latencies, 50)) * 1e3,
+        "p99": float(np.percentile(latencies, 99)) * 1e3,
         "failed": failed,
-        "lag": done.health.lag_p99_s or 0.0,
+        "lag": (done.health.lag_p99_s or 0.0) * 1e3,
     }
 
 
@@ -240,18 +240,13 @@ def measure_all(size: AffinitySize, console: Console) -> dict[str, list[dict[str
 
 def report(found: dict[str, list[dict[str, float]]], console: Console) -> bool:
     """Print medians and ranges; return whether the targets are met."""
-    table = Table(
-        title=f"{ADAPTERS} adapters by Zipf {ZIPF_EXPONENT:g}, {INSTANCES} × {SLOTS} slots, {RATE:.0f}/s"
-    )
-    for column in ("", "loads per 1,000", "p50 ms", "p99 ms", "without answer", "generator's lag p99 ms"):
+    table = Table(title=f"{ADAPTERS} adapters, {INSTANCES} × {SLOTS} slots, {RATE:.0f} requests/s")
+    for column in ("", "loads / 1,000", "p50 ms", "p99 ms", "unanswered", "lag p99 ms"):
         table.add_column(column, justify="left" if not column else "right")
     for title, rounds in found.items():
         table.add_row(
-            title,
-            _spread([each["loads"] for each in rounds]),
-            *(_spread([each[name] * 1e3 for each in rounds]) for name in ("p50", "p99")),
-            _spread([each["failed"] for each in rounds]),
-            _spread([each["lag"] * 1e3 for each in rounds]),
+            title.replace("_requests", ""),
+            *(_spread([each[name] for each in rounds]) for name in ("loads", "p50", "p99", "failed", "lag")),
         )
     console.print(table)
     met = True
@@ -321,7 +316,7 @@ def _check(done: LoadRun, workload: Workload, *, loses: bool) -> int:
 
 
 def _spread(values: Sequence[float]) -> str:
-    return f"{np.median(values):.1f} ({min(values):.1f}–{max(values):.1f})"
+    return f"{np.median(values):.0f} ({min(values):.0f}–{max(values):.0f})"
 
 
 def main(arguments: Sequence[str]) -> int:

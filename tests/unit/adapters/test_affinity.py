@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from types import SimpleNamespace
+from typing import Any
 
 import botocore.session
 import pytest
@@ -12,8 +15,10 @@ from hypothesis import strategies as st
 from adapters.affinity import PREFIX_BYTES, PREFIX_ID_HEADER, adapter_first, prefix_aware_id
 from adapters.names import MAX_NAME_LENGTH, NAME_PATTERN
 from laptop_cloud.api.service_model import violations
+from stacks.project import ROOT
 
 NAMES = st.from_regex(NAME_PATTERN, fullmatch=True).filter(lambda name: len(name) <= MAX_NAME_LENGTH)
+PAGE = (ROOT / "docs" / "requests.md").read_text()
 RUNTIME = botocore.session.Session().get_service_model("sagemaker-runtime")
 MINIMUM = (
     botocore.session.Session().get_service_model("sagemaker").shape_for("PrefixAwareRoutingPrefixLength")
@@ -72,3 +77,12 @@ def test_a_request_of_the_base_model_is_not_padded(request_: dict[str, object]) 
     body = adapter_first(request_)
     assert json.loads(body) == request_
     assert len(body) < 100
+
+
+def test_the_documented_snippet_sends_what_the_clients_send() -> None:
+    [snippet] = re.findall(r"\n## Adapter affinity\n.*?```python\n(.*?)```", PAGE, re.DOTALL)
+    sent: dict[str, Any] = {}
+    runtime = SimpleNamespace(invoke_endpoint=sent.update)
+    exec(snippet, {"json": json, "runtime": runtime, "endpoint": "e", "adapter": "otter", "prompt": 'a "b"'})  # noqa: S102
+    asked = {"inputs": 'a "b"', "parameters": {"adapter_id": "otter", "max_new_tokens": 64}}
+    assert (sent["Body"], sent["PrefixAwareId"]) == (adapter_first(asked), prefix_aware_id("otter"))
