@@ -150,7 +150,7 @@ class Instances:
 
 
 @dataclass(frozen=True)
-class Side:
+class RoutedEndpoint:
     """One routing, its endpoint and instances."""
 
     routing: str
@@ -159,7 +159,7 @@ class Side:
 
 
 @contextlib.contextmanager
-def deployed() -> Iterator[tuple[LaptopCloud, list[Side]]]:
+def deployed() -> Iterator[tuple[LaptopCloud, list[RoutedEndpoint]]]:
     """Run a laptop cloud with an endpoint of each routing."""
     with tempfile.TemporaryDirectory(prefix="affinity-") as name:
         folders = {routing: Path(name) / routing for routing in ROUTING}
@@ -170,11 +170,13 @@ def deployed() -> Iterator[tuple[LaptopCloud, list[Side]]]:
             sides = []
             for routing, folder in folders.items():
                 _create(cloud, routing)
-                sides.append(Side(routing, _name(routing), Instances(folder)))
+                sides.append(RoutedEndpoint(routing, _name(routing), Instances(folder)))
             yield cloud, sides
 
 
-def measure(cloud: LaptopCloud, side: Side, workload: Workload, *, loses: bool = False) -> dict[str, float]:
+def measure(
+    cloud: LaptopCloud, side: RoutedEndpoint, workload: Workload, *, loses: bool = False
+) -> dict[str, float]:
     """Send the requests; return loads per 1,000 requests, milliseconds, and requests without answer.
 
     Raises:
