@@ -111,7 +111,7 @@ images: setup ## [ENGINE=vllm] [BASE=stand-in]: build the images with docker, po
 images-scan: setup-scan ## [ENGINE=vllm] [BASE=stand-in] [ARGS=--json]: packages and known vulnerabilities of the images
 	@$(VENV_PYTHON) -m loraserve scan-images $(if $(ENGINE),--engine $(ENGINE)) $(if $(BASE),--base $(BASE)) $(ARGS)
 
-bench: setup-laptop ## measure set-up, synth, seeding, the gateway, fairness and the load test, each against its baseline
+bench: setup-laptop ## measure set-up, seeding, the gateway and what each of its parts saves, against baselines
 	@$(VENV_PYTHON) -m benchmarks.setup_time
 	@$(VENV_PYTHON) -m benchmarks.synth_time
 	@$(VENV_PYTHON) -m benchmarks.seeding
@@ -120,6 +120,7 @@ bench: setup-laptop ## measure set-up, synth, seeding, the gateway, fairness and
 	@$(VENV_PYTHON) -m benchmarks.fairness
 	@$(VENV_PYTHON) -m benchmarks.load_test
 	@$(VENV_PYTHON) -m benchmarks.warm_up
+	@$(VENV_PYTHON) -m benchmarks.adapter_affinity
 
 clean: ## remove generated files (not the virtual environment)
 	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -35,6 +35,8 @@ from benchmarks.null_batch import NullGeneration, NullBatch
 EVENT_SECONDS = 0.02
 #: Digits of a time in nanoseconds, 300 years: so the times can be read from the text of a whole stream.
 STAMP_DIGITS = 19
+#: Paths that generate, as vLLM's: the second is for SageMaker.
+_COMPLETIONS = (b"/completions", b"/invocations")
 #: Module path of vLLM's server, which the container starts.
 _VLLM_SERVER = Path("vllm/entrypoints/openai/api_server.py")
 
@@ -77,7 +79,7 @@ class NullEngine(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Send the response."""
-        if not self._url.endswith(b"/completions"):
+        if not self._url.endswith(_COMPLETIONS):
             counts = {} if self._batch is None else {"loads": self._batch.loads, "steps": self._batch.steps}
             self._answer({"count": 1, "tokens": [1], "object": "list", "data": []} | counts)
             return

@@ -11,6 +11,7 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from adapters.affinity import adapter_first, prefix_aware_id
 from adapters.store.s3 import error_code
 from loraserve.errors import UserError
 from loraserve.server_sent_events import EventSplitter
@@ -55,19 +56,25 @@ def runtime_config(connections: int = 20) -> Config:
 class EndpointClient:
     """A client of one endpoint; safe to share between threads."""
 
-    def __init__(self, endpoint: str, runtime: Any) -> None:
-        """Use `runtime`, a boto3 client of `sagemaker-runtime` with the settings of `runtime_config`."""
+    def __init__(self, endpoint: str, runtime: Any, *, adapter_affine: bool = False) -> None:
+        """Set up a client without a request.
+
+        Args:
+            endpoint: its name.
+            runtime: a boto3 client of `sagemaker-runtime` with the settings of `runtime_config`.
+            adapter_affine: the endpoint's routing is `adapter_affine`, so requests are such that those for an
+                adapter reach the same instance. Callers may not ask SageMaker for an endpoint's routing.
+        """
         self.endpoint = endpoint
         self._runtime = runtime
+        self._is_affine = adapter_affine
 
     def generate(self, prompt: str, *, adapter: str | None = None, **parameters: Any) -> Generation:
         """Generate a whole answer by the base model, or by an adapter; raises `InvocationError`."""
         started = time.perf_counter()
         try:
             response = self._runtime.invoke_endpoint(
-                EndpointName=self.endpoint,
-                ContentType="application/json",
-                Body=_body(prompt, adapter, parameters | {"details": True}, stream=False),
+                **self._request(prompt, adapter, parameters | {"details": True}, stream=False)
             )
         except ClientError as error:
             raise _invocation_error(error) from error
@@ -83,9 +90,7 @@ class EndpointClient:
         """Yield the answer's text, token by token as it is generated; raises `InvocationError`."""
         try:
             response = self._runtime.invoke_endpoint_with_response_stream(
-                EndpointName=self.endpoint,
-                ContentType="application/json",
-                Body=_body(prompt, adapter, parameters, stream=True),
+                **self._request(prompt, adapter, parameters, stream=True)
             )
         except ClientError as error:
             raise _invocation_error(error) from error
@@ -95,15 +100,21 @@ class EndpointClient:
             if not event["token"]["special"]:
                 yield event["token"]["text"]
 
+    def _request(
+        self, prompt: str, adapter: str | None, parameters: Mapping[str, Any], *, stream: bool
+    ) -> dict[str, Any]:
+        """Return the parameters of an invocation."""
+        chosen = dict(parameters) | ({} if adapter is None else {"adapter_id": adapter})
+        body = {"inputs": prompt, "parameters": chosen, "stream": stream}
+        call = {"EndpointName": self.endpoint, "ContentType": "application/json"}
+        if not self._is_affine or adapter is None:
+            return call | {"Body": json.dumps(body).encode()}
+        return call | {"Body": adapter_first(body), "PrefixAwareId": prefix_aware_id(adapter)}
+
 
 def answering_adapter(attributes: str) -> str | None:
     """Return the adapter in the attributes of an answer, `adapter=<name>@<revision>;request=<id>`."""
     return dict(part.partition("=")[::2] for part in attributes.split(";")).get("adapter")
-
-
-def _body(prompt: str, adapter: str | None, parameters: Mapping[str, Any], *, stream: bool) -> bytes:
-    chosen = dict(parameters) | ({} if adapter is None else {"adapter_id": adapter})
-    return json.dumps({"inputs": prompt, "parameters": chosen, "stream": stream}).encode()
 
 
 def _events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:

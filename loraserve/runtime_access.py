@@ -9,6 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import NoCredentialsError
 
+from adapters.affinity import ADAPTER_AFFINE
 from loraserve.client import runtime_config
 from loraserve.errors import NotDeployed
 from stacks.config.loading import LOCAL_STAGE, load_stages
@@ -27,6 +28,8 @@ class RuntimeAccess:
     runtime: Any
     """boto3 client of `sagemaker-runtime`, which does not retry."""
     credentials: KeyChain
+    adapter_affine: bool
+    """True if the stage's routing is `adapter_affine`; False for an endpoint that is no stage's."""
 
 
 def endpoint_access(
@@ -46,12 +49,13 @@ def endpoint_access(
     """
     if endpoint_url is None and name == LOCAL_STAGE:
         return _of_laptop_cloud()
-    endpoint = name
+    endpoint, is_affine = name, False
     if (ROOT / "stages" / f"{name}.yaml").is_file():
         [loaded] = load_stages(ROOT / "stages", name)
         endpoint, region = loaded.endpoint_name, region or loaded.config.region
+        is_affine = loaded.config.endpoint.routing == ADAPTER_AFFINE
     session = boto3.Session(profile_name=profile, region_name=region)
-    return _access(endpoint, session, runtime_config(), endpoint_url)
+    return _access(endpoint, session, runtime_config(), endpoint_url, is_affine)
 
 
 def _of_laptop_cloud() -> RuntimeAccess:
@@ -72,12 +76,17 @@ def _of_laptop_cloud() -> RuntimeAccess:
     )
     # A proxy does not reach this machine's loopback.
     config = runtime_config().merge(Config(proxies={}))
-    return _access(outputs["EndpointName"], session, config, cloud.url)
+    is_affine = outputs.get("Routing") == ADAPTER_AFFINE
+    return _access(outputs["EndpointName"], session, config, cloud.url, is_affine)
 
 
-def _access(endpoint: str, session: boto3.Session, config: Config, endpoint_url: str | None) -> RuntimeAccess:
+def _access(
+    endpoint: str, session: boto3.Session, config: Config, endpoint_url: str | None, adapter_affine: bool
+) -> RuntimeAccess:
     credentials: KeyChain | None = session.get_credentials()
     if credentials is None:
         raise NoCredentialsError
     runtime = session.client("sagemaker-runtime", config=config, endpoint_url=endpoint_url)
-    return RuntimeAccess(endpoint=endpoint, runtime=runtime, credentials=credentials)
+    return RuntimeAccess(
+        endpoint=endpoint, runtime=runtime, credentials=credentials, adapter_affine=adapter_affine
+    )

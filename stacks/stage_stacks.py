@@ -167,6 +167,7 @@ def create_serving(
             model_download_seconds=endpoint.model_download_seconds,
             inference_ami_version=inference_ami(config),
             routing=endpoint.routing,
+            full_at=config.engine.max_concurrent_requests,
         ),
         metrics=MetricsOptions(
             enhanced=endpoint.enhanced_metrics,

@@ -8,8 +8,9 @@ from aiohttp import ClientResponse
 from aiohttp.typedefs import LooseHeaders
 
 from laptop_cloud.api.account import Account
-from laptop_cloud.api.asgi import Headers
+from laptop_cloud.api.asgi import Headers, header
 from laptop_cloud.api.service import ServiceError
+from laptop_cloud.api.service_model import service_model, violations
 from laptop_cloud.containers.instance import Instance
 
 #: The headers of a client that reach the container: SageMaker drops all others.
@@ -26,6 +27,9 @@ _FORWARDED: Final = frozenset(
         b"x-amzn-sagemaker-session-id",
     }
 )
+#: The header of PrefixAwareId. It is for the router: the developer guide does not have it among the headers
+#: that reach the container.
+_PREFIX_AWARE_ID: Final = b"x-amzn-sagemaker-prefix-aware-id"
 #: The header of the streaming operation with the container's Accept.
 _STREAM_ACCEPT: Final = b"x-amzn-sagemaker-accept"
 _RETURNED: Final = (
@@ -48,6 +52,22 @@ def request_headers(headers: Headers) -> LooseHeaders:
             kept = [pair for pair in kept if pair[0] != "accept"]
             kept.append(("accept", value.decode("latin-1")))
     return kept
+
+
+def prefix_aware_id(headers: Headers) -> str | None:
+    """Return the request's PrefixAwareId; None without one.
+
+    Raises:
+        ServiceError: it is not what the service's model takes.
+    """
+    value = header(headers, _PREFIX_AWARE_ID)
+    if value is None:
+        return None
+    found = value.decode("latin-1")
+    shape = service_model("sagemaker-runtime").shape_for("PrefixAwareIdHeader")
+    for violation in violations(shape, found, "prefixAwareId"):
+        raise ServiceError("ValidationError", violation)
+    return found
 
 
 def response_headers(answer: ClientResponse, instance: Instance, *, stream: bool) -> Headers:

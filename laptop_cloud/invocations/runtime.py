@@ -17,9 +17,16 @@ from laptop_cloud.api.asgi import Headers, Receive, Send, disconnected, header, 
 from laptop_cloud.api.service import ServiceError
 from laptop_cloud.containers.instance import Instance
 from laptop_cloud.invocations.eventstream import payload_part, stream_exception
-from laptop_cloud.invocations.headers import TIMEOUT_MESSAGE, model_error, request_headers, response_headers
+from laptop_cloud.invocations.headers import (
+    TIMEOUT_MESSAGE,
+    model_error,
+    prefix_aware_id,
+    request_headers,
+    response_headers,
+)
 from laptop_cloud.sagemaker.endpoint import Endpoint
 from laptop_cloud.sagemaker.metrics import InvocationOutcome
+from laptop_cloud.sagemaker.prefix_routing import PrefixRequest
 from laptop_cloud.services import ServiceRegistry
 
 #: Seconds for a container's whole response, SageMaker's limits.
@@ -104,7 +111,7 @@ class Runtime:
         arrived = time.perf_counter()
         endpoint = self._endpoint(call)
         body = await read_body(receive, BODY_LIMIT)
-        with self._request(call, endpoint, arrived) as request:
+        with self._request(call, endpoint, body, arrived) as request:
             instance = request.instance
             try:
                 async with request.response(self._post(instance, call, body, self._answer_limit)) as answer:
@@ -124,7 +131,7 @@ class Runtime:
         arrived = time.perf_counter()
         endpoint = self._endpoint(call)
         body = await read_body(receive, BODY_LIMIT)
-        with self._request(call, endpoint, arrived) as request:
+        with self._request(call, endpoint, body, arrived) as request:
             forwarding = asyncio.create_task(self._forward(call, request, body, send))
             gone = asyncio.create_task(disconnected(receive))
             await asyncio.wait((forwarding, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -168,9 +175,12 @@ class Runtime:
         return endpoint
 
     @contextlib.contextmanager
-    def _request(self, call: Invocation, endpoint: Endpoint, arrived: float) -> Iterator[TimedRequest]:
+    def _request(
+        self, call: Invocation, endpoint: Endpoint, body: bytes, arrived: float
+    ) -> Iterator[TimedRequest]:
         """Choose an instance for the request; it is not stopped before the end of the block."""
-        member = endpoint.pick(_wanted_variant(call))
+        routed = PrefixRequest(body, prefix_aware_id(call.headers))
+        member = endpoint.pick(_wanted_variant(call), routed)
         if member is None:
             raise ServiceError(
                 "ServiceUnavailable", f"Endpoint {call.endpoint} has no healthy instance.", 503

@@ -13,6 +13,7 @@ from laptop_cloud.containers.model_data import check_source
 from laptop_cloud.registry.model_image import check_image
 from laptop_cloud.sagemaker.descriptions import described
 from laptop_cloud.sagemaker.endpoint import Endpoint
+from laptop_cloud.sagemaker.prefix_routing import check_routing
 from laptop_cloud.sagemaker.retained_capacity import retain_capacity, wanted_capacity
 from laptop_cloud.sagemaker.rollback_alarms import AlarmStates
 from laptop_cloud.sagemaker.update_policy import check_deployment
@@ -109,6 +110,7 @@ class SageMaker(Service):
                 f"variant {variant['VariantName']} needs a ModelName and no ServerlessConfig: the laptop "
                 "cloud runs models on instances"
             )
+        check_routing(variant)
         self._models.get(variant["ModelName"])
         arn = self._arn_maker("endpoint-config")(name)
         self._tags.start(arn, params.pop("Tags", []))

@@ -11,6 +11,7 @@ from laptop_cloud.api.service import Params, invalid
 from laptop_cloud.containers.instance import Instance, InstanceFailed
 from laptop_cloud.containers.launcher import FleetLauncherFactory
 from laptop_cloud.sagemaker.fleet import Fleet, Member
+from laptop_cloud.sagemaker.prefix_routing import PrefixRequest
 from laptop_cloud.sagemaker.rollback_alarms import AlarmStates, UpdateFailed
 from laptop_cloud.sagemaker.rollout import Rollout
 from laptop_cloud.sagemaker.traffic import next_member
@@ -128,9 +129,9 @@ class Endpoint:
             await fleet.stop_replacing()
         await asyncio.gather(*(instance.stop() for instance in list(self._running)))
 
-    def pick(self, variant: str | None) -> Member | None:
-        """Return the instance for the next request, of `variant` if one is given; None if there is none."""
-        return next_member(self._fleets(), variant)
+    def pick(self, variant: str | None, request: PrefixRequest) -> Member | None:
+        """Return the instance for a request, of `variant` if one is given; None if there is none."""
+        return next_member(self._fleets(), variant, request)
 
     def _fleets(self) -> list[Fleet]:
         return [self.fleet] if self.pending is None else [self.fleet, self.pending]

@@ -33,6 +33,11 @@ class Member:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def id(self) -> str:
+        """The instance's id."""
+        return self.instance.log.stem
+
     @contextlib.contextmanager
     def request(self) -> Iterator[None]:
         """Count one request as in flight during the block."""

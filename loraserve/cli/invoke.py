@@ -30,7 +30,7 @@ def command(
 
     load_stages(ROOT / "stages", stage)  # a name that is no stage is a mistake here, not an endpoint's name
     access = endpoint_access(stage, profile=profile)
-    client = EndpointClient(access.endpoint, access.runtime)
+    client = EndpointClient(access.endpoint, access.runtime, adapter_affine=access.adapter_affine)
     for token in client.stream(prompt, adapter=adapter or None, max_new_tokens=new_tokens):
         sys.stdout.write(token)
         sys.stdout.flush()

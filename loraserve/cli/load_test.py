@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -148,13 +149,15 @@ def command(
         errors.print(f"{export[1]} is for `aiperf profile --custom-dataset-type inputs_json --input-file …`")
         return
     access = endpoint_access(endpoint, profile=profile, region=region, endpoint_url=endpoint_url)
+    affine = access.adapter_affine
+    target = endpoint_target(access.runtime, access.endpoint, stream=stream, adapter_affine=affine)
     runs: list[tuple[float | None, MeasuredRun]] = []
     for per_second in rates_asked:
-        drawn = source.at(per_second)
+        drawn = replace(source.at(per_second), adapter_affine=access.adapter_affine)
         if warm_up and clients is None and warm_up > drawn.workload.duration_s:
             raise typer.BadParameter("no request is due after it: choose less", param_hint="--warm-up")
         job = LoadJob(
-            target=endpoint_target(access.runtime, access.endpoint, stream=stream),
+            target=target,
             workload=drawn.workload,
             bodies=drawn,
             mode="open" if clients is None else "closed",

@@ -146,7 +146,7 @@ class Generator:
                 return
             due_ns = self._began_ns + int(due_s * 1e9)
             await alarm.until(due_ns - int(_WRITE_AHEAD_S * 1e9))
-            wire = self._writer.write(self._job.body(index))
+            wire = self._writer.write(self._job.body(index), self._job.workload.name_of(index))
             await alarm.until(due_ns)
             if self._limit is not None and len(self._in_flight) >= self._limit:
                 self._withhold(index, due_s)
@@ -157,7 +157,7 @@ class Generator:
         """Send the next request of a closed run, which is due when it is sent."""
         index = None if self._is_over(self._clock()) else next(self._left, None)
         if index is not None:
-            wire = self._writer.write(self._job.body(index))
+            wire = self._writer.write(self._job.body(index), self._job.workload.name_of(index))
             self._send(index, self._clock(), wire)
 
     def _is_over(self, instant_s: float) -> bool:

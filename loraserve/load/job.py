@@ -23,6 +23,8 @@ class Target:
     """With scheme, host and path, which is sent as it is written here."""
     region: str | None = None
     """Region that requests are signed for; None for a server without signatures (a container, an engine)."""
+    adapter_affine: bool = False
+    """True if requests have the id by which prefix-aware routing finds their adapter's instance."""
 
 
 @dataclass(frozen=True, kw_only=True)

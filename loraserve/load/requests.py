@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from adapters.affinity import adapter_first
 from loraserve.load.prompts import LoadPrompt
 from loraserve.workload.workload import Workload
 
@@ -39,6 +40,8 @@ class LoadRequests:
     ignore_eos: bool = False
     """True if each answer has exactly the workload's output length: no EOS token ends it."""
     seed: int = 0
+    adapter_affine: bool = False
+    """True if a body begins with its adapter, for prefix-aware routing."""
 
     @property
     def expects_texts(self) -> bool:
@@ -49,10 +52,10 @@ class LoadRequests:
         """Return the body of request `index`, in UTF-8."""
         prompt = self.prompts[index] if self.prompts else None
         if prompt is not None and prompt.payload is not None:
-            return _encoded(self._payload(dict(prompt.payload)))
+            return self._encoded(self._payload(dict(prompt.payload)))
         text = self._random_text(index) if prompt is None or prompt.text is None else prompt.text
         tokens = prompt.output_tokens if prompt is not None else None
-        return _encoded(self._request(index, text, tokens))
+        return self._encoded(self._request(index, text, tokens))
 
     def _request(self, index: int, text: str, tokens: int | None) -> dict[str, Any]:
         adapter = self.workload.name_of(index)
@@ -87,6 +90,11 @@ class LoadRequests:
         taken = [words[(start + offset) % _TEXT_WORDS] for offset in range(max(0, count - len(number)))]
         return " ".join([*number, *taken][:count])
 
+    def _encoded(self, body: dict[str, Any]) -> bytes:
+        if self.adapter_affine:
+            return adapter_first(body)
+        return json.dumps(body, ensure_ascii=False).encode()
+
     @cached_property
     def _text(self) -> list[str]:
         return random.Random(self.seed).choices(_WORDS, k=_TEXT_WORDS)
@@ -98,7 +106,3 @@ def _base36(number: int) -> str:
         number, digit = divmod(number, 36)
         digits = "0123456789abcdefghijklmnopqrstuvwxyz"[digit] + digits
     return digits
-
-
-def _encoded(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False).encode()

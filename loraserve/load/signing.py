@@ -10,6 +10,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import NoCredentialsError
 
+from adapters.affinity import PREFIX_ID_HEADER, prefix_aware_id
 from loraserve.load.job import Target
 
 #: `signingName` of botocore's model of sagemaker-runtime.
@@ -40,8 +41,8 @@ def find_credentials(profile: str | None = None) -> KeyChain:
     return found
 
 
-def endpoint_target(runtime: Any, endpoint: str, *, stream: bool) -> Target:
-    """Return the URL of an endpoint's invocations.
+def endpoint_target(runtime: Any, endpoint: str, *, stream: bool, adapter_affine: bool = False) -> Target:
+    """Return the URL of an endpoint's invocations, and whether its routing is `adapter_affine`.
 
     `runtime` is a boto3 client of `sagemaker-runtime`: its URL is that of its region, partition and settings.
     The path is that of botocore's model, `/endpoints/{EndpointName}/invocations[-response-stream]`.
@@ -51,7 +52,7 @@ def endpoint_target(runtime: Any, endpoint: str, *, stream: bool) -> Target:
     # botocore's serializer quotes a member of the path the same way.
     name = quote(endpoint, safe="-._~")
     url = runtime.meta.endpoint_url.rstrip("/") + path.replace("{EndpointName}", name)
-    return Target(url=url, region=runtime.meta.region_name)
+    return Target(url=url, region=runtime.meta.region_name, adapter_affine=adapter_affine)
 
 
 class RequestWriter:
@@ -69,9 +70,14 @@ class RequestWriter:
         if parts.port not in (None, _DEFAULT_PORTS.get(parts.scheme)):
             self._host += f":{parts.port}"
 
-    def write(self, body: bytes) -> bytes:
-        """Return a request; its signature is valid for five minutes from now."""
+    def write(self, body: bytes, adapter: str | None = None) -> bytes:
+        """Return a request; its signature is valid for five minutes from now.
+
+        `adapter` is the one that `body` asks, None for the base model.
+        """
         headers = {"Host": self._host, "Content-Type": "application/json"}
+        if self._target.adapter_affine and adapter is not None:
+            headers[PREFIX_ID_HEADER] = prefix_aware_id(adapter)
         if self._target.region is not None:
             request = AWSRequest("POST", self._target.url, headers=headers, data=body)
             SigV4Auth(self.keys, SIGNING_NAME, self._target.region).add_auth(request)

@@ -42,6 +42,11 @@ WORDS: Mapping[str, str] = MappingProxyType(
         DOWNLOAD: "endpoint.model_download_seconds",
         f"{_VARIANT}InferenceAmiVersion": "endpoint.inference_ami_version (GPU driver)",
         f"{_VARIANT}RoutingConfig.RoutingStrategy": "endpoint.routing",
+        f"{_VARIANT}RoutingConfig.PrefixAwareRoutingConfig": "endpoint.routing",
+        f"{_VARIANT}RoutingConfig.PrefixAwareRoutingConfig.PrefixLength": "endpoint.routing",
+        f"{_VARIANT}RoutingConfig.PrefixAwareRoutingConfig.ConcurrencyThreshold": (
+            "engine.max_concurrent_requests"
+        ),
         "KmsKeyId": "endpoint.volume_key",
         "MetricsConfig.EnableEnhancedMetrics": "endpoint.enhanced_metrics",
         "MetricsConfig.EnableDetailedObservability": "endpoint.detailed_observability",

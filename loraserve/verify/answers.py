@@ -74,7 +74,8 @@ def check_answers(
     instance loads at a time (`gateway.max_cold_loads`), so that callers' loads are not held up.
     """
     registry = read_registry(target, client)
-    endpoint = EndpointClient(target.endpoint_name, client("sagemaker-runtime", runtime_config()))
+    runtime = client("sagemaker-runtime", runtime_config())
+    endpoint = EndpointClient(target.endpoint_name, runtime, adapter_affine=_is_affine(expected))
     asking = _Asking(endpoint, registry, expected)
     try:
         yield asking.base_model()
@@ -102,6 +103,16 @@ def _setting(expected: Expected, name: str) -> float:
     for model in expected.resources("AWS::SageMaker::Model"):
         return float(model["PrimaryContainer"].get("Environment", {}).get(name.upper(), default))
     return float(default)
+
+
+def _is_affine(expected: Expected) -> bool:
+    """Return True if an adapter that is asked is to be loaded on the instance which its callers reach."""
+    variants = (
+        variant
+        for config in expected.resources("AWS::SageMaker::EndpointConfig")
+        for variant in config["ProductionVariants"]
+    )
+    return any(each.get("RoutingConfig", {}).get("RoutingStrategy") == "PREFIX_AWARE" for each in variants)
 
 
 def _cold_loads(expected: Expected) -> int:

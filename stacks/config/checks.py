@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 
+from adapters.affinity import ADAPTER_AFFINE
 from adapters.engines.registry import ENGINES
 from adapters.source_remedies import HUGGING_FACE
 from adapters.strict_json import shown
@@ -112,6 +113,12 @@ def warnings(stage: LoadedStage) -> Iterator[tuple[str, str]]:
             "store-readers-key",
             "store_readers: the policy of security.key_arn is not this app's: allow them kms:Decrypt there, "
             "with the condition kms:ViaService = S3",
+        )
+    if endpoint.routing == ADAPTER_AFFINE and most_instances(config) == 1:
+        yield (
+            "affinity-of-one",
+            "endpoint.routing: adapter_affine has no effect with one instance: raise "
+            "autoscaling.max_instances or endpoint.instance_count, or leave it out",
         )
     if endpoint.data_capture.percent:
         yield (

@@ -11,6 +11,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
+from adapters.affinity import ADAPTER_AFFINE, PREFIX_BYTES
 from adapters.store.layout import CAPTURED_PREFIX
 from stacks.config.rollout_plan import RolloutPlan
 from stacks.endpoint_arns import endpoint_arns
@@ -20,6 +21,8 @@ from stacks.serving.image import container_image
 from stacks.serving.references import StoreReferences, VpcPlacement
 
 VARIANT = "AllTraffic"
+#: CreateEndpointConfig's limit of ConcurrencyThreshold.
+_MAX_THRESHOLD = 1024
 _Config = sagemaker.CfnEndpointConfig
 #: SageMaker's capture modes by the stage's `endpoint.data_capture.record`.
 _CAPTURE_MODES = {"input": ["Input"], "output": ["Output"], "input_and_output": ["Input", "Output"]}
@@ -44,7 +47,9 @@ class Variant:
     inference_ami_version: str | None
     """AMI with the driver that the engine's CUDA needs; None for the instance type's default."""
     routing: str
-    """Routing strategy in lower case: `least_outstanding_requests` or `random`."""
+    """`least_outstanding_requests`, `random` or `adapter_affine`."""
+    full_at: int
+    """Requests at which an instance is full: with `adapter_affine`, further ones go to others."""
 
     def property(self, model_name: str) -> sagemaker.CfnEndpointConfig.ProductionVariantProperty:
         """The property of the endpoint config."""
@@ -57,7 +62,19 @@ class Variant:
             container_startup_health_check_timeout_in_seconds=self.startup_health_check_seconds,
             model_data_download_timeout_in_seconds=self.model_download_seconds,
             inference_ami_version=self.inference_ami_version,
-            routing_config=_Config.RoutingConfigProperty(routing_strategy=self.routing.upper()),
+            routing_config=self._routing_config(),
+        )
+
+    def _routing_config(self) -> sagemaker.CfnEndpointConfig.RoutingConfigProperty:
+        if self.routing != ADAPTER_AFFINE:
+            return _Config.RoutingConfigProperty(routing_strategy=self.routing.upper())
+        return _Config.RoutingConfigProperty(
+            routing_strategy="PREFIX_AWARE",
+            prefix_aware_routing_config=_Config.PrefixAwareRoutingConfigProperty(
+                prefix_length=PREFIX_BYTES,
+                # An instance that has as many requests as its engine runs at once would queue the next one.
+                concurrency_threshold=min(self.full_at, _MAX_THRESHOLD),
+            ),
         )
 
 
@@ -202,6 +219,13 @@ class ServingStack(cdk.Stack):
             deployment_config=deployment_config(update_policy.plan, update_policy.alarms),
         )
         self._outputs()
+        if variant.routing == ADAPTER_AFFINE:
+            cdk.CfnOutput(
+                self,
+                "Routing",
+                value=variant.routing,
+                description="Callers send PrefixAwareId, and the adapter first in the body",
+            )
 
     def _outputs(self) -> None:
         """Output the endpoint's name, and a policy for the roles of its callers."""

@@ -53,9 +53,10 @@ class Endpoint(Strict):
     """Time limit of SageMaker's download of a mounted model."""
     inference_ami_version: Annotated[str, KeyOf(INFERENCE_AMIS)] | None = None
     """AMI with the GPU driver of the instance; by default the one that the engine's CUDA needs."""
-    routing: Literal["least_outstanding_requests", "random"] = "least_outstanding_requests"
+    routing: Literal["least_outstanding_requests", "random", "adapter_affine"] = "least_outstanding_requests"
     """Choice of the instance for a request. Answers differ in length by a hundred times, so `random` fills
-    some queues while others are empty."""
+    some queues while others are empty. `adapter_affine` keeps an adapter's requests on one instance, if
+    clients send what it needs; not measured on AWS, see [operations.md](operations.md#adapter-affinity)."""
     enhanced_metrics: bool = False
     """Emit utilization and requests for each instance and each GPU, too."""
     detailed_observability: bool = False

@@ -9,6 +9,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from adapters.affinity import PREFIX_BYTES, adapter_first, prefix_aware_id
 from tests.harness.waiting import wait_until
 
 
@@ -162,6 +163,33 @@ def test_instances_take_turns(sagemaker: Any) -> None:
     assert len({invoke(sagemaker, endpoint)["pid"] for _ in range(4)}) == 2
     [variant] = sagemaker.api.describe_endpoint(EndpointName=endpoint)["ProductionVariants"]
     assert variant["CurrentInstanceCount"] == 2
+
+
+def test_an_adapter_keeps_its_instance_when_another_leaves(sagemaker: Any) -> None:
+    prefix = {"PrefixLength": PREFIX_BYTES, "ConcurrencyThreshold": 8}
+    routing = {"RoutingStrategy": "PREFIX_AWARE", "PrefixAwareRoutingConfig": prefix}
+    config = sagemaker.config(sagemaker.model(), InitialInstanceCount=3, RoutingConfig=routing)
+    endpoint = sagemaker.endpoint(config)
+
+    def instance(number: int, prompt: str) -> int:
+        body = adapter_first({"model": f"adapter-{number}", "prompt": prompt})
+        name = prefix_aware_id(f"adapter-{number}")
+        answer = sagemaker.runtime.invoke_endpoint(EndpointName=endpoint, Body=body, PrefixAwareId=name)
+        return int(json.load(answer["Body"])["pid"])
+
+    before = [instance(number, "one") for number in range(30)]
+    assert [instance(number, "another") for number in range(30)] == before
+    assert len(set(before)) == 3
+    sagemaker.api.update_endpoint_weights_and_capacities(
+        EndpointName=endpoint,
+        DesiredWeightsAndCapacities=[{"VariantName": "Main", "DesiredInstanceCount": 2}],
+    )
+    sagemaker.settled(endpoint)
+    after = [instance(number, "one") for number in range(30)]
+    assert [pid for pid in before if pid in after] == [
+        new for old, new in zip(before, after, strict=True) if old in after
+    ]
+    assert len(set(after)) == 2
 
 
 def test_the_containers_log_stays_when_the_endpoint_is_gone(cloud: Any, sagemaker: Any) -> None:

@@ -36,6 +36,7 @@ def test_only_sagemakers_own_headers_reach_the_container(sagemaker: Any, endpoin
         Accept="text/plain",
         CustomAttributes="adapter=terse",
         InferenceId="42",
+        PrefixAwareId="terse",
     )
     headers = json.load(answer["Body"])["headers"]
     del headers["host"], headers["content-length"]

@@ -9,6 +9,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+TOO_MANY = {"PrefixLength": 1024, "ConcurrencyThreshold": 1025}
 ROLE = "arn:aws:iam::000000000000:role/execution"
 
 
@@ -87,6 +88,12 @@ def test_an_endpoint_needs_its_configuration(sagemaker: Any) -> None:
             "ProductionVariants[0].ContainerStartupHealthCheckTimeoutInSeconds",
             "less than or equal to 3600",
         ),
+        (
+            {"RoutingConfig": {"RoutingStrategy": "PREFIX_AWARE", "PrefixAwareRoutingConfig": TOO_MANY}},
+            "ProductionVariants[0].RoutingConfig.PrefixAwareRoutingConfig.ConcurrencyThreshold",
+            "less than or equal to 1024",
+        ),
+        ({"RoutingConfig": {"RoutingStrategy": "PREFIX_AWARE"}}, "PrefixAwareRoutingConfig", "needs"),
     ],
 )
 def test_a_bad_variant_is_refused_by_the_name_of_the_parameter(

@@ -24,6 +24,8 @@ class Runtime:
     def __init__(self, answer: Any) -> None:
         self.answer = answer
         self.sent: dict[str, Any] = {}
+        self.id: str | None = None
+        self.body = b""
 
     def invoke_endpoint(self, **request: Any) -> Any:
         return self._reply(request, lambda: {"Body": io.BytesIO(json.dumps(self.answer).encode())})
@@ -34,7 +36,8 @@ class Runtime:
         )
 
     def _reply(self, request: dict[str, Any], make: Any) -> Any:
-        self.sent = json.loads(request["Body"])
+        self.sent, self.id = json.loads(request["Body"]), request.get("PrefixAwareId")
+        self.body = request["Body"]
         if isinstance(self.answer, Exception):
             raise self.answer
         return make()
@@ -101,6 +104,22 @@ def test_an_error_that_is_not_the_containers_json_is_shown_as_it_is() -> None:
     with pytest.raises(InvocationError, match="not found") as caught:
         EndpointClient("e", Runtime(ClientError(response, "InvokeEndpoint"))).generate("x")
     assert (caught.value.status, caught.value.error_type) == (400, "ValidationError")
+
+
+def test_requests_for_an_adapter_are_routed_by_it_if_the_endpoint_does_so() -> None:
+    runtime = Runtime([{"generated_text": "72", "details": {"generated_tokens": 2}}])
+    plain = EndpointClient("e", runtime)
+    affine = EndpointClient("e", runtime, adapter_affine=True)
+    plain.generate("x", adapter="otter")
+    asked = runtime.sent
+    assert runtime.id is None
+    affine.generate("x", adapter="otter")
+    assert (runtime.sent, runtime.id) == (asked, "otter")
+    first = runtime.body
+    affine.generate("another", adapter="otter")
+    assert runtime.body[:1024] == first[:1024]
+    affine.generate("x")
+    assert (runtime.id, len(runtime.body) < 100) == (None, True)
 
 
 def test_a_generation_is_never_sent_twice() -> None:

@@ -29,6 +29,14 @@ def test_the_gateway_reads_adapter_length_and_stream() -> None:
         assert not request.parameters.samples
 
 
+def test_the_gateway_reads_a_body_that_begins_with_the_adapter() -> None:
+    plain = LoadRequests(workload=workload(ASKED))
+    affine = replace(plain, adapter_affine=True)
+    for index in range(len(ASKED)):
+        assert read(affine(index)) == read(plain(index))
+    assert affine(0).startswith(b'{"parameters": {"adapter_id": "otter"   ')
+
+
 def test_a_random_prompt_has_the_workloads_number_of_words_and_no_shared_beginning() -> None:
     count = 40
     asked = replace(workload([None] * count), input_tokens=np.full(count, 200, dtype=np.int32))

@@ -42,6 +42,18 @@ def test_a_new_signer_of_botocore_gets_the_same_signature(
     assert signature_error(headers, body, path, NullBehavior(keys=keys, region=REGION)) is None
 
 
+def test_the_id_of_prefix_aware_routing_is_signed_and_the_base_model_has_none() -> None:
+    target = Target(url="http://127.0.0.1:1" + WHOLE, region=REGION, adapter_affine=True)
+    path, headers, body = parsed(RequestWriter(target, KEYS).write(b"{}", "otter"))
+    behavior = NullBehavior(keys=KEYS, region=REGION)
+    assert headers["x-amzn-sagemaker-prefix-aware-id"] == "otter"
+    assert signature_error(headers, body, path, behavior) is None
+    assert (
+        signature_error(headers | {"x-amzn-sagemaker-prefix-aware-id": "b"}, body, path, behavior) is not None
+    )
+    assert "x-amzn-sagemaker-prefix-aware-id" not in parsed(RequestWriter(target, KEYS).write(b"{}"))[1]
+
+
 def test_a_changed_request_has_another_signature() -> None:
     target = Target(url="http://127.0.0.1:1" + WHOLE, region=REGION)
     path, headers, body = parsed(RequestWriter(target, SESSION_KEYS).write(b"{}"))

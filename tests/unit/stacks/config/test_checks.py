@@ -531,6 +531,11 @@ WARNINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"rollout": {"bake_seconds": 239}},
         "rollout.bake_seconds: 239 s are over before an alarm, which three bad minutes raise, can roll an update back",
     ),
+    "affinity-of-one": (
+        {"endpoint": {"routing": "adapter_affine"}, "autoscaling": {"max_instances": 2}},
+        {"endpoint": {"routing": "adapter_affine"}, "autoscaling": {"max_instances": 1}},
+        "endpoint.routing: adapter_affine has no effect with one instance",
+    ),
     "image-tag": (
         {"image": "444455556666.dkr.ecr.us-east-1.amazonaws.com/lora@sha256:" + "0" * 64},
         {"image": "444455556666.dkr.ecr.us-east-1.amazonaws.com/lora:1"},

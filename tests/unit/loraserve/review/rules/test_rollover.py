@@ -31,6 +31,10 @@ CAPTURE = {
     "DestinationS3Uri": "s3://bucket/captured/",
     "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
 }
+PREFIX_AWARE = {
+    "RoutingStrategy": "PREFIX_AWARE",
+    "PrefixAwareRoutingConfig": {"PrefixLength": 1024, "ConcurrencyThreshold": 128},
+}
 ROLLOVER, REVIEW, ROUTINE, BLOCK = Level.ROLLOVER, Level.REVIEW, Level.ROUTINE, Level.BLOCK
 FLEET = {"rollover.fleet": ROLLOVER}
 
@@ -190,6 +194,15 @@ CASES: dict[str, tuple[Edit, Edit, dict[str, Level]]] = {
         FLEET | {"rollover.timeout": REVIEW},
     ),
     "driver": (nothing, put(CONFIG, VARIANT + "InferenceAmiVersion", None), FLEET),
+    "routing-by-adapter": (nothing, put(CONFIG, VARIANT + "RoutingConfig", PREFIX_AWARE), FLEET),
+    "threshold": (
+        put(CONFIG, VARIANT + "RoutingConfig", PREFIX_AWARE),
+        all_of(
+            put(CONFIG, VARIANT + "RoutingConfig", PREFIX_AWARE),
+            put(CONFIG, VARIANT + "RoutingConfig.PrefixAwareRoutingConfig.ConcurrencyThreshold", 64),
+        ),
+        FLEET,
+    ),
     "routing": (nothing, put(CONFIG, VARIANT + "RoutingConfig.RoutingStrategy", "RANDOM"), FLEET),
     "volume-key": (nothing, put(CONFIG, "KmsKeyId", "arn:aws:kms:us-east-1:1:key/1"), FLEET),
     "metrics": (nothing, put(CONFIG, "MetricsConfig.EnableEnhancedMetrics", True), FLEET),
