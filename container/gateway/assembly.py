@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter, ObjectStore, RegistryReader
+from container.gateway.adapters.residency import ResidencyReader
+from container.gateway.adapters.watch import RegistryWatch
 from container.gateway.admission import Admission
 from container.gateway.api.server import Gateway, RequestLimits
 from container.gateway.engine.backend import Backend
@@ -27,6 +29,7 @@ class Assembly:
     gateway: Gateway
     readiness: Readiness
     telemetry: Telemetry
+    watch: RegistryWatch
 
 
 def assemble(
@@ -67,7 +70,8 @@ def assemble(
         prove=prove,
         on_load=on_load,
     )
-    registry = RegistryReader(store, cache_seconds=settings.registry_cache_seconds)
+    registry = RegistryReader(store, cache_seconds=settings.registry_cache_seconds, on_replaced=cache.retire)
+    residency = ResidencyReader(backend.residency)
     instance_metrics = InstanceMetrics(
         endpoint=settings.endpoint_name,
         variant=settings.variant_name,
@@ -75,9 +79,10 @@ def assemble(
         admission=admission,
         registry=registry,
         cache=cache,
+        residency=residency,
         cache_dir=settings.adapter_cache_dir,
     )
-    telemetry = Telemetry(adapter_metrics, instance_metrics, AccessLog(write))
+    telemetry = Telemetry(adapter_metrics, instance_metrics, AccessLog(write), residency)
     gateway = Gateway(
         backend,
         registry,
@@ -88,4 +93,4 @@ def assemble(
         base_model=settings.model_id,
         limits=RequestLimits(max_new_tokens=settings.max_new_tokens, answer_seconds=settings.answer_seconds),
     )
-    return Assembly(gateway, readiness, telemetry)
+    return Assembly(gateway, readiness, telemetry, RegistryWatch(registry, cache))

@@ -13,7 +13,7 @@ from container.gateway.engine_arguments import command_line
 from container.gateway.settings import Settings
 from container.vllm.backend import VllmBackend
 from container.vllm.flags import FLAGS
-from container.vllm.options import vllm_arguments
+from container.vllm.options import host_adapters, vllm_arguments
 from container.vllm.settings_check import check_settings
 
 #: The entry points through which vLLM finds `container.vllm.resolver` and `container.vllm.routes`.
@@ -38,6 +38,7 @@ def vllm_launch(settings: Settings) -> EngineLaunch:
             max_input_tokens=settings.max_input_tokens,
             default_new_tokens=settings.default_new_tokens,
             cache=settings.adapter_cache_dir,
+            resident=host_adapters(settings),
             tool_call_parser=settings.tool_call_parser,
         ),
     )

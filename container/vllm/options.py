@@ -38,6 +38,11 @@ def slot_rank(settings: Settings) -> int:
     return rank
 
 
+def host_adapters(settings: Settings) -> int:
+    """Return the number of adapters in host memory, those in slots included."""
+    return settings.max_cpu_adapters or settings.max_active_adapters
+
+
 def _always(*words: str) -> Callable[[Settings], Sequence[str]]:
     return lambda _: words
 
@@ -66,10 +71,9 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(
         "max-loras": Option(
             lambda settings: (str(settings.max_active_adapters),), variable="MAX_ACTIVE_ADAPTERS"
         ),
-        # Not more in host memory than on the GPU: filling a slot from disk is nearly as fast, and 64 adapters
-        # of a 7B model already take several GB.
+        # TODO-MEASURE
         "max-cpu-loras": Option(
-            lambda settings: (str(settings.max_active_adapters),), variable="MAX_ACTIVE_ADAPTERS"
+            lambda settings: (str(host_adapters(settings)),), variable="MAX_CPU_ADAPTERS"
         ),
         # Every slot has this rank, whatever the adapter's; memory and time grow with it.
         "max-lora-rank": Option(lambda settings: (str(slot_rank(settings)),), variable="MAX_ADAPTER_RANK"),

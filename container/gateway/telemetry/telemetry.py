@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from container.gateway.adapters.residency import ResidencyReader
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry.access_log import AccessLog
 from container.gateway.telemetry.adapter_metrics import AdapterMetrics
@@ -17,12 +18,18 @@ class Telemetry:
     adapters: AdapterMetrics
     instance: InstanceMetrics
     access_log: AccessLog
+    residency: ResidencyReader
 
     def served(self, context: RequestContext) -> None:
         """Record a finished request; needs a running event loop."""
         self.adapters.served(context)
         self.instance.served(context)
         self.access_log.add(context)
+
+    async def ask_engine(self) -> None:
+        """Have the engine report what it counts; call it before the metrics are read."""
+        await self.residency.refresh()
+        self.adapters.resident(self.residency.latest)
 
     def prometheus(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

@@ -38,6 +38,8 @@ class DiskLoader:
         self.directory = directory
         self.loaded: list[str] = []
         self.unloaded: list[str] = []
+        self.pinned: list[str] = []
+        self.frees = True
         self.failure: GatewayError | None = None
         self.at_once = self.most_at_once = 0
         self.go = asyncio.Event()
@@ -55,8 +57,14 @@ class DiskLoader:
         (self.files(engine_id) / "adapter_model.safetensors").write_bytes(b"x" * SIZE)
         return PROBE
 
-    async def unload(self, engine_id: str) -> None:
+    async def unload(self, engine_id: str) -> bool:
         self.unloaded.append(engine_id)
+        return self.frees
+
+    async def pin(self, engine_id: str) -> bool:
+        if len(self.pinned) < 2:
+            self.pinned.append(engine_id)
+        return engine_id in self.pinned
 
     def files(self, engine_id: str) -> Path:
         return self.directory / engine_id
