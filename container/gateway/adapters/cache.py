@@ -149,7 +149,7 @@ class AdapterCache:
             if not self._wanted[engine_id]:
                 del self._wanted[engine_id]
                 if engine_id in self._retired and engine_id in self._held:
-                    self._start_removal(engine_id, evicted=False)
+                    self._start_removal(engine_id)
             self._released.set()
 
     def lost(self, adapter: Adapter) -> None:
@@ -188,7 +188,7 @@ class AdapterCache:
         if engine_id in self._wanted:
             self._retired.add(engine_id)
         elif engine_id in self._held:
-            self._start_removal(engine_id, evicted=False)
+            self._start_removal(engine_id)
 
     def _load(self, adapter: Adapter) -> asyncio.Task[None]:
         engine_id = adapter.engine_id
@@ -270,30 +270,30 @@ class AdapterCache:
             stays = self._wanted.keys() | self._pinned
             idle = next((engine_id for engine_id in self._held if engine_id not in stays), None)
             if idle is not None:
-                await asyncio.shield(self._start_removal(idle, evicted=True))
+                await asyncio.shield(self._start_removal(idle))
+                self.evictions += idle not in self._held
                 continue
             # Every loaded adapter is in use, pinned, or wanted by a waiting request.
             self._released.clear()
             await self._released.wait()
         return False
 
-    def _start_removal(self, engine_id: str, *, evicted: bool) -> asyncio.Task[None]:
+    def _start_removal(self, engine_id: str) -> asyncio.Task[None]:
         # Its bytes count, and it cannot be loaded, until its files are deleted.
         self._incoming[engine_id] = self._held.pop(engine_id)
         self._retired.discard(engine_id)
-        removal = asyncio.create_task(self._remove_files(engine_id, evicted=evicted))
+        removal = asyncio.create_task(self._remove_files(engine_id))
         self._loading[engine_id] = removal
         removal.add_done_callback(consume_exception)
         return removal
 
-    async def _remove_files(self, engine_id: str, *, evicted: bool) -> None:
+    async def _remove_files(self, engine_id: str) -> None:
         try:
             if not await self._loader.unload(engine_id):
                 # A request whose client has disconnected is still at the engine: the adapter is evicted last.
                 self._held[engine_id] = self._incoming[engine_id]
                 return
             await asyncio.to_thread(shutil.rmtree, self._loader.files(engine_id), ignore_errors=True)
-            self.evictions += evicted
             _log.info("removed %s from the disk", engine_id)
         finally:
             del self._incoming[engine_id]

@@ -1,4 +1,4 @@
-"""Watch over the registry: loads pinned adapters ahead of requests, has replaced and removed ones unloaded."""
+"""Watch over the registry: loads pinned adapters ahead of requests, unloads replaced and removed ones."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from adapters.store.layout import RegistryEntry, registry_key
 from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter, RegistryReader
+from container.gateway.adapters.residency import USES, Residency, ResidencyReader
 from container.gateway.admission import Admission
 from container.gateway.engine.readiness import EngineState, Readiness
 from container.gateway.errors import (
@@ -26,7 +27,7 @@ from container.gateway.errors import (
 from container.gateway.proof.probe import Probe
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry.instance_metrics import InstanceMetrics
-from container.gateway.telemetry.names import INSTANCE_METRICS
+from container.gateway.telemetry.names import INSTANCE_METRICS, RESIDENCY_METRICS
 from tests.harness.probes import PROBE, accept, ready
 from tests.harness.registry_store import StubStore
 from tests.unit.container.gateway.telemetry.emf import check_emf
@@ -85,6 +86,8 @@ class Instance:
             prove=accept,
             on_load=lambda adapter, seconds, error: None,
         )
+        self.report: Residency | None = None
+        self.residency = ResidencyReader(self.reported)
         self.state = InstanceMetrics(
             endpoint="lora-dev",
             variant="AllTraffic",
@@ -92,8 +95,13 @@ class Instance:
             admission=self.admission,
             registry=self.registry,
             cache=self.cache,
+            residency=self.residency,
             cache_dir=directory,
         )
+
+    async def reported(self) -> Residency | None:
+        """What the engine reports."""
+        return self.report
 
     def line(self) -> dict[str, Any]:
         """The next line."""
@@ -351,3 +359,16 @@ async def test_the_free_bytes_are_those_of_the_disk_with_the_adapters(tmp_path: 
 async def test_a_disk_that_can_not_be_asked_ends_nothing_and_has_no_room(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert Instance(tmp_path / "file" / "cache").line()["DiskFreeBytes"] == 0
+
+
+async def test_what_the_engine_reports_is_emitted_summed_over_the_adapters(instance: Instance) -> None:
+    assert (instance.line()["AdapterSlotHits"], instance.line()["AdaptersInSlots"]) == (0, 0)
+    instance.report = Residency(
+        frozenset({"a"}), frozenset({"a", "b"}), {name: dict.fromkeys(USES, 2) for name in "ab"}
+    )
+    await instance.residency.refresh()
+    line = instance.line()
+    assert (line["AdaptersInSlots"], line["AdaptersInMemory"]) == (1, 2)
+    assert {line[name] for name in RESIDENCY_METRICS.values()} == {4}
+    assert instance.line()["AdapterDiskLoads"] == 0
+    assert (instance.gauge("slot_hits_total"), instance.gauge("adapters_in_slots")) == (4, 1)
