@@ -41,6 +41,9 @@ class ResidentAdapters(LRUCacheWorkerLoRAManager):
         super().__init__(config, device, manager.embedding_modules)
         # Any: its subclass with the LRU caches, which vLLM's annotation leaves open.
         self._adapter_manager: Any = manager._adapter_manager
+        self._begin()
+
+    def _begin(self) -> None:
         self._requests: dict[int, LoRARequest] = {}
         self._uses: defaultdict[str, Uses] = defaultdict(Uses)
         self._pinned: set[int] = set()
