@@ -19,7 +19,7 @@ from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
 
 @dataclass
 class Uses:
-    """What has happened to an adapter since the start."""
+    """Counts of one adapter since the start."""
 
     slot_hits: int = 0
     """Requests whose adapter was in a slot when their first step began."""

@@ -626,7 +626,7 @@ def reports_residency(container: EngineContainer) -> bool:
 
 
 def report(container: EngineContainer) -> dict[str, Any]:
-    """What the engine reports: only vLLM's plugin does."""
+    """Report of vLLM's plugin; LoRAX has none."""
     found: dict[str, Any] = container.engine.get("/adapter_store/residency").json
     return found
 

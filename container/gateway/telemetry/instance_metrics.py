@@ -173,7 +173,7 @@ class InstanceMetrics(Collector):
         } | {name: total - before[name] for name, total in self._emitted.items()}
 
     def _uses(self) -> dict[str, int]:
-        """What the engine has reported since the start; all 0 for one that reports nothing."""
+        """Counts that the engine has reported since its start; all 0 for one that reports nothing."""
         report = self._residency.latest
         return {
             metric: 0 if report is None else report.total(use)

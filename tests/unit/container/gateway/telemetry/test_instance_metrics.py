@@ -100,7 +100,7 @@ class Instance:
         )
 
     async def reported(self) -> Residency | None:
-        """What the engine reports."""
+        """Report of the engine."""
         return self.report
 
     def line(self) -> dict[str, Any]:
