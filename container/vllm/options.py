@@ -71,9 +71,9 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(
         "max-loras": Option(
             lambda settings: (str(settings.max_active_adapters),), variable="MAX_ACTIVE_ADAPTERS"
         ),
-        # Those in slots and more: an adapter that has left host memory is read and parsed again, in the loop that
-        # generates for all requests. For 40 MiB that takes half a second of processor time, with the file's
-        # pages in memory or not (benchmarks/adapter_parsing.py). From host memory to a slot it is copied.
+        # Those in slots and more: an adapter that has left host memory is read and parsed again, in the loop
+        # that generates for all requests. For 40 MiB that takes half a second of processor time, its pages in
+        # memory or not (benchmarks/adapter_parsing.py). From host memory to a slot it is copied.
         "max-cpu-loras": Option(
             lambda settings: (str(host_adapters(settings)),), variable="MAX_CPU_ADAPTERS"
         ),
