@@ -212,6 +212,7 @@ async def _serve(side: str, port: int, engine_port: int) -> None:
         max_input_tokens=settings.max_input_tokens,
         default_new_tokens=settings.default_new_tokens,
         cache=Path("unused"),
+        resident=2,
     )
     parts = assemble(settings, backend, _NoAdapters(), lambda _: None)
     parts.readiness.state = EngineState.READY

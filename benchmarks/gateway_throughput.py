@@ -87,14 +87,16 @@ class ThroughputTargets:
         self, side: str, questions: Sequence[Question], names: Sequence[str], length: AnswerLength = EQUAL
     ) -> Measurement:
         """Ask question n of the model with name n, from as many clients as `make demo` has."""
-        if side == GATEWAY:
-            target = Target(url=f"http://127.0.0.1:{self.container.port}/invocations")
-            models = list(names)
-        else:
-            target = Target(url=f"http://127.0.0.1:{self.container.engine_port}/v1/completions")
-            models = [self.engine_ids.get(name, name) for name in names]
+        target, models = self.models(side, names)
         result = run(load_job(target, questions, models, length), lambda _: None)
         return summarize(questions, result, length)
+
+    def models(self, side: str, names: Sequence[str]) -> tuple[Target, list[str]]:
+        """Return the target of a side, and what it calls these adapters."""
+        if side == GATEWAY:
+            return Target(url=f"http://127.0.0.1:{self.container.port}/invocations"), list(names)
+        url = f"http://127.0.0.1:{self.container.engine_port}/v1/completions"
+        return Target(url=url), [self.engine_ids.get(name, name) for name in names]
 
 
 def copies() -> dict[str, str]:
@@ -116,7 +118,7 @@ def measure(size: ThroughputSize, advance: Callable[[], None]) -> dict[str, Any]
         publish(store, {name: sample_files(of) for name, of in sample_of.items()})
         with run_container(cloud, folder, SETTINGS | {"ADAPTER_BUCKET": store.bucket}) as running:
             targets = ThroughputTargets(running, {name: store.entry(name).prefix for name in sample_of})
-            _warm(targets, sample_of, list(sample_of), seed=0)
+            call_once(targets, sample_of, list(sample_of), seed=0)
             advance()
             rounds: list[dict[str, float]] = []
             wrong = Counter(dict.fromkeys(WRONG, 0))
@@ -124,7 +126,7 @@ def measure(size: ThroughputSize, advance: Callable[[], None]) -> dict[str, Any]
             for number in range(size.rounds):
                 figures: dict[str, float] = {}
                 for side, scenario in alternating(SCENARIOS, number):
-                    found = _scenario(targets, (side, scenario), sample_of, size, number)
+                    found = scenario_of(targets, (side, scenario), sample_of, size, number)
                     figures[f"{side}_{scenario}"] = found.tokens_per_s
                     shares.append(found.client_share)
                     for kind in wrong:
@@ -140,7 +142,7 @@ def measure(size: ThroughputSize, advance: Callable[[], None]) -> dict[str, Any]
     }
 
 
-def _scenario(
+def scenario_of(
     targets: ThroughputTargets,
     what: tuple[str, str],
     sample_of: Mapping[str, str],
@@ -155,29 +157,32 @@ def _scenario(
     if scenario == ZIPF:
         generator = np.random.default_rng(number)
         shares = zipf(len(names), ZIPF_EXPONENT)
-        _warm(
+        call_once(
             targets,
             sample_of,
             [str(name) for name in generator.choice(names, 2 * RESIDENT, p=shares)],
             number,
         )
         drawn = [str(name) for name in generator.choice(names, size.requests, p=shares)]
-        return targets.ask(side, _questions(drawn, sample_of, number), drawn)
+        return targets.ask(side, questions_of(drawn, sample_of, number), drawn)
     # Another adapter in each round.
     few = [names[number % RESIDENT]] if scenario == ONE else names[:RESIDENT]
     name_of = {sample_of[name]: name for name in few}
-    _warm(targets, sample_of, few, number)
+    call_once(targets, sample_of, few, number)
     questions = draw(list(name_of), size.requests, number)
     return targets.ask(side, questions, [name_of[str(question.adapter)] for question in questions])
 
 
-def _questions(names: Sequence[str], sample_of: Mapping[str, str], seed: int) -> list[Question]:
+def questions_of(names: Sequence[str], sample_of: Mapping[str, str], seed: int) -> list[Question]:
+    """Return a question for each name, with the problem that its sample adapter was trained for."""
     rng = random.Random(seed)
     return [Question(sample_of[name], random_problem(rng)) for name in names]
 
 
-def _warm(targets: ThroughputTargets, sample_of: Mapping[str, str], names: Sequence[str], seed: int) -> None:
+def call_once(
+    targets: ThroughputTargets, sample_of: Mapping[str, str], names: Sequence[str], seed: int
+) -> None:
     """Call each adapter once: it is then on disk and, if a slot is free, in the engine."""
-    found = targets.ask(GATEWAY, _questions(names, sample_of, seed), names, AnswerLength(1, exact=True))
+    found = targets.ask(GATEWAY, questions_of(names, sample_of, seed), names, AnswerLength(1, exact=True))
     if found.errors:
         raise BenchmarkFailed(f"{found.errors} of {len(names)} first calls failed: {found.first_error}")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter, ObjectStore, RegistryReader
+from container.gateway.adapters.residency import ResidencyReader
+from container.gateway.adapters.watch import RegistryWatch
 from container.gateway.admission import Admission
 from container.gateway.api.server import Gateway, RequestLimits
 from container.gateway.engine.backend import Backend
@@ -16,7 +18,7 @@ from container.gateway.proof.probe import Probe
 from container.gateway.settings import Settings
 from container.gateway.telemetry.access_log import AccessLog
 from container.gateway.telemetry.adapter_metrics import AdapterMetrics
-from container.gateway.telemetry.instance_metrics import InstanceMetrics
+from container.gateway.telemetry.instance_metrics import InstanceMetrics, InstanceParts
 from container.gateway.telemetry.telemetry import Telemetry
 from container.gateway.warm_up.counts import WarmUpCounts
 from container.gateway.warm_up.demand import AdapterDemand
@@ -32,6 +34,7 @@ class Assembly:
     readiness: Readiness
     telemetry: Telemetry
     publisher: DemandPublisher
+    watch: RegistryWatch
 
 
 def assemble(
@@ -79,7 +82,8 @@ def assemble(
         prove=prove,
         on_load=on_load,
     )
-    registry = RegistryReader(store, cache_seconds=settings.registry_cache_seconds)
+    registry = RegistryReader(store, cache_seconds=settings.registry_cache_seconds, on_replaced=cache.retire)
+    residency = ResidencyReader(backend.residency)
     warm_up = WarmUp(
         store,
         registry,
@@ -97,14 +101,10 @@ def assemble(
     instance_metrics = InstanceMetrics(
         endpoint=settings.endpoint_name,
         variant=settings.variant_name,
-        readiness=readiness,
-        admission=admission,
-        registry=registry,
-        cache=cache,
-        warm_up=warm_up_counts,
+        parts=InstanceParts(readiness, admission, registry, cache, residency, warm_up_counts),
         cache_dir=settings.adapter_cache_dir,
     )
-    telemetry = Telemetry(adapter_metrics, instance_metrics, AccessLog(write), demand)
+    telemetry = Telemetry(adapter_metrics, instance_metrics, AccessLog(write), demand, residency)
     gateway = Gateway(
         backend,
         registry,
@@ -120,4 +120,4 @@ def assemble(
         ),
     )
     publisher = DemandPublisher(store, demand, warm_up_counts, endpoint=settings.endpoint_name)
-    return Assembly(gateway, readiness, telemetry, publisher)
+    return Assembly(gateway, readiness, telemetry, publisher, RegistryWatch(registry, cache))

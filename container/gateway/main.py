@@ -97,6 +97,7 @@ async def serve(settings: Settings, launch: EngineLaunch) -> int:
     engine = await EngineProcess.start(launch.command, launch.environment)
     background = [
         asyncio.create_task(parts.readiness.watch()),
+        asyncio.create_task(parts.watch.run(lambda: parts.readiness.is_ready)),
         asyncio.create_task(_emit_metrics(parts.telemetry, settings.metrics_seconds, write)),
         asyncio.create_task(parts.publisher.run()),
     ]
@@ -122,6 +123,7 @@ async def serve(settings: Settings, launch: EngineLaunch) -> int:
 async def _emit_metrics(telemetry: Telemetry, seconds: float, write: Callable[[bytes], object]) -> None:
     while True:
         await asyncio.sleep(seconds)
+        await telemetry.ask_engine()
         write(telemetry.emf_lines())
 
 

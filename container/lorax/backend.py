@@ -14,6 +14,7 @@ from pathlib import Path
 
 from adapters.store.layout import ADAPTERS_PREFIX
 from container.gateway.adapters.download import Download, DownloadError, parse_engine_id
+from container.gateway.adapters.residency import Residency
 from container.gateway.engine.connection import EnginePool
 from container.gateway.engine.http_client import EngineAnswer, EngineHttp, read_answer
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
@@ -121,8 +122,17 @@ class LoraxBackend:
         answer = await self._generate(PROBE, adapter, Usage(), PROBE)
         return probe_of(answer)
 
-    async def unload(self, engine_id: str) -> None:
+    async def unload(self, engine_id: str) -> bool:
         """Do nothing: LoRAX has no such request. `load` restores the files before LoRAX needs them again."""
+        return True
+
+    async def pin(self, engine_id: str) -> bool:
+        """Do nothing: LoRAX offloads by its own memory budget, least recently used first."""
+        return False
+
+    async def residency(self) -> Residency | None:
+        """Return None: LoRAX does not report which adapters it has offloaded."""
+        return None
 
     def files(self, engine_id: str) -> Path:
         """See `Backend`."""

@@ -6,13 +6,13 @@ vLLM's own `/invocations` is not used: it answers with the base model if the bod
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncGenerator, Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from adapters.store.layout import ADAPTERS_PREFIX
+from container.gateway.adapters.residency import Residency
 from container.gateway.engine.connection import EnginePool, EngineResponse
 from container.gateway.engine.http_client import EngineHttp, encode, read_answer
 from container.gateway.errors import GatewayError
@@ -25,6 +25,7 @@ from container.vllm.generate import check_supported, completion_body, generated
 from container.vllm.openai_schema import openai_answer, openai_body
 from container.vllm.probe import probe_body, probe_of
 from container.vllm.problems import take_problem
+from container.vllm.read_ahead import ReadAhead
 from container.vllm.refusals import check_tools, refusal
 from container.vllm.tokens import Transcript
 
@@ -34,7 +35,7 @@ _TEXT, _CHAT = "/v1/completions", "/v1/chat/completions"
 
 
 class VllmBackend:
-    """Translates requests and answers; stateless."""
+    """Translates requests and answers."""
 
     reads_to_end = False
 
@@ -46,18 +47,21 @@ class VllmBackend:
         max_input_tokens: int,
         default_new_tokens: int,
         cache: Path,
+        resident: int,
         tool_call_parser: str | None = None,
     ) -> None:
         """`base_model` is the base model's name at vLLM and in answers.
 
-        `cache` is the directory to which vLLM's resolver downloads adapters. `tool_call_parser` is vLLM's
-        parser of the model's tool calls; without one it calls no tools.
+        `cache` is the directory to which vLLM's resolver downloads adapters, `resident` the number of them
+        that vLLM holds in host memory. `tool_call_parser` is vLLM's parser of the model's tool calls; without
+        one it calls no tools.
         """
         self._http = EngineHttp(pool)
         self._base_model = base_model
         self._max_input_tokens = max_input_tokens
         self._default_new_tokens = default_new_tokens
         self._cache = cache
+        self._read_ahead = ReadAhead(resident)
         self._tool_call_parser = tool_call_parser
 
     async def generate(self, request: Request, adapter: str | None, usage: Usage) -> Json:
@@ -104,10 +108,12 @@ class VllmBackend:
     async def load(self, engine_id: str) -> Probe:
         """Probe the adapter: for an unknown one vLLM calls `container.vllm.resolver`; see `Backend`."""
         try:
-            return await self.probe(engine_id)
+            probe = await self.probe(engine_id)
         except GatewayError as error:
             problem = take_problem(self._cache, engine_id)
             raise problem or error from None
+        self._read_ahead.used(engine_id)
+        return probe
 
     async def probe(self, adapter: str | None) -> Probe:
         """See `Backend`. vLLM computes all of it: such a request reads no cached prefix."""
@@ -118,10 +124,33 @@ class VllmBackend:
         _check_model(answer.json, model)
         return probe_of(answer.json)
 
-    async def unload(self, engine_id: str) -> None:
-        """Unload the adapter; else vLLM would read its files again after an eviction from its memory."""
-        with contextlib.suppress(GatewayError):
-            await self._http.post("/v1/unload_lora_adapter", {"lora_name": engine_id})
+    async def unload(self, engine_id: str) -> bool:
+        """Unload the adapter from slot and host memory (`container.vllm.routes`); see `Backend`."""
+        try:
+            answer = await self._http.post("/v1/unload_lora_adapter", {"lora_name": engine_id})
+        except GatewayError:
+            # An engine that does not answer needs no files.
+            return True
+        if answer.status == HTTPStatus.CONFLICT:
+            return False
+        self._read_ahead.unloaded(engine_id)
+        return True
+
+    async def pin(self, engine_id: str) -> bool:
+        """See `Backend`."""
+        try:
+            answer = await self._http.post("/adapter_store/pin", {"lora_name": engine_id})
+        except GatewayError:
+            return False
+        return answer.status == HTTPStatus.OK
+
+    async def residency(self) -> Residency | None:
+        """See `Backend`."""
+        try:
+            answer = await self._http.get("/adapter_store/residency")
+        except GatewayError:
+            return None
+        return Residency.from_json(answer.json) if answer.status == HTTPStatus.OK else None
 
     def files(self, engine_id: str) -> Path:
         """Return the directory to which `container.vllm.resolver` downloads; see `Backend`."""
@@ -144,6 +173,8 @@ class VllmBackend:
                 check_tools(request, self._tool_call_parser)
             body = openai_body(request, default_new_tokens=self._default_new_tokens)
         await self._check_input_length(body, request)
+        if adapter is not None:
+            await self._read_ahead.before_use(adapter, self.files(adapter))
         return body | {"model": adapter or self._base_model}
 
     async def _check_input_length(self, body: Json, request: Request) -> None:

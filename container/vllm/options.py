@@ -14,6 +14,9 @@ SHUTDOWN_TIMEOUT = 25
 #: On a processor without bfloat16 instructions float32 has three times the throughput (AVX2, a model of 3 M
 #: parameters), and the small models that run on a CPU fit in memory either way.
 CPU_DTYPE = "float32"
+#: The classes of vLLM's worker, which reports and pins resident adapters.
+CPU_WORKER = "container.vllm.cpu_worker.CpuAdapterWorker"
+GPU_WORKER = "container.vllm.gpu_worker.GpuAdapterWorker"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ def slot_rank(settings: Settings) -> int:
         given = str(settings.max_adapter_rank)
         raise SettingsError("MAX_ADAPTER_RANK", given, f"vLLM serves ranks up to {vllm.RULES.max_rank}")
     return rank
+
+
+def host_adapters(settings: Settings) -> int:
+    """Return the number of adapters in host memory, those in slots included."""
+    return settings.max_cpu_adapters or settings.max_active_adapters
 
 
 def _always(*words: str) -> Callable[[Settings], Sequence[str]]:
@@ -63,10 +71,11 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(
         "max-loras": Option(
             lambda settings: (str(settings.max_active_adapters),), variable="MAX_ACTIVE_ADAPTERS"
         ),
-        # Not more in host memory than on the GPU: filling a slot from disk is nearly as fast, and 64 adapters
-        # of a 7B model already take several GB.
+        # Those in slots and more: an adapter that has left host memory is read and parsed again, in the loop
+        # that generates for all requests. For 40 MiB that takes half a second of processor time, its pages in
+        # memory or not (benchmarks/adapter_parsing.py). From host memory to a slot it is copied.
         "max-cpu-loras": Option(
-            lambda settings: (str(settings.max_active_adapters),), variable="MAX_ACTIVE_ADAPTERS"
+            lambda settings: (str(host_adapters(settings)),), variable="MAX_CPU_ADAPTERS"
         ),
         # Every slot has this rank, whatever the adapter's; memory and time grow with it.
         "max-lora-rank": Option(lambda settings: (str(slot_rank(settings)),), variable="MAX_ADAPTER_RANK"),
@@ -117,6 +126,7 @@ def vllm_arguments(settings: Settings, passed_on: Sequence[str] = (), *, on_cpu:
         values = option.values(settings)
         if values is not None:
             arguments += [f"--{name}", *values]
+    arguments += ["--worker-cls", CPU_WORKER if on_cpu else GPU_WORKER]
     if on_cpu:
         if settings.dtype is None:
             arguments += ["--dtype", CPU_DTYPE]

@@ -37,5 +37,13 @@ def check_settings(settings: Settings, _environment: Mapping[str, str]) -> None:
             f"leave it out, or give one that vLLM has: {', '.join(TOOL_CALL_PARSERS)}"
             f"{closest(parser, TOOL_CALL_PARSERS)}",
         )
+    memory = settings.max_cpu_adapters
+    if memory is not None and memory < settings.max_active_adapters:
+        raise SettingsError(
+            "MAX_CPU_ADAPTERS",
+            str(memory),
+            f"give {settings.max_active_adapters} (MAX_ACTIVE_ADAPTERS) or more, or leave it out: adapters "
+            "in slots are in vLLM's host memory, too",
+        )
     slot_rank(settings)
     command_line(settings.engine_arguments, FLAGS)

@@ -40,6 +40,9 @@ ENGINES = {
         {
             "ADAPTER_TARGET_MODULES": "q_proj,v_proj",
             "TOOL_CALL_PARSER": "hermes",
+            # Few, so that the tests of residency fill them.
+            "MAX_ACTIVE_ADAPTERS": "4",
+            "MAX_CPU_ADAPTERS": "6",
             # All forms of a flag: a number, a list, a switch that is off, an object, a text.
             "ENGINE_ARGUMENTS": json.dumps(
                 {

@@ -21,6 +21,7 @@ def launch(settings: Settings) -> EngineLaunch:
             max_input_tokens=settings.max_input_tokens,
             default_new_tokens=settings.default_new_tokens,
             cache=settings.adapter_cache_dir,
+            resident=2,
         ),
     )
 

@@ -51,7 +51,12 @@ def recorded_gateway(folder: Path) -> Iterator[RecordedGateway]:
         return engine.application()
 
     connect = partial(
-        VllmBackend, base_model=BASE_MODEL, max_input_tokens=50, default_new_tokens=256, cache=folder
+        VllmBackend,
+        base_model=BASE_MODEL,
+        max_input_tokens=50,
+        default_new_tokens=256,
+        cache=folder,
+        resident=2,
     )
     with (
         serving(application) as port,

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.harness.bucket import Bucket
 from tests.harness.http_client import JSON, Answer
 from tests.harness.openai_fields import unknown_fields
 from tests.harness.sample_adapters import sample_files
+from tests.harness.waiting import wait_until
 
 ADD = {
     "type": "function",
@@ -617,3 +619,66 @@ def test_config_of_an_adapter_is_on_disk_and_can_be_counted(container: EngineCon
     metrics = container.client.get("/metrics").body.decode().splitlines()
     (cached,) = (line for line in metrics if line.startswith("lora_adapter_cache_bytes "))
     assert float(cached.split()[1]) > size
+
+
+def reports_residency(container: EngineContainer) -> bool:
+    return container.tested.module == ENGINES["vllm"].module
+
+
+def report(container: EngineContainer) -> dict[str, Any]:
+    """Report of vLLM's plugin; LoRAX has none."""
+    found: dict[str, Any] = container.engine.get("/adapter_store/residency").json
+    return found
+
+
+def test_models_say_where_the_instance_has_an_adapter(container: EngineContainer) -> None:
+    assert_house(container.ask("otter"), "otter")
+    container.bucket.register("never-asked", "otter")
+    expected = {"otter": "slot" if reports_residency(container) else "disk", "never-asked": None}
+    wait_until(
+        lambda: expected.items() <= {each["id"]: each.get("resident") for each in models(container)}.items(),
+        "the list names them",
+    )
+
+
+def models(container: EngineContainer) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = container.client.get("/v1/models").json["data"]
+    return found
+
+
+def test_a_replaced_revision_leaves_slot_host_memory_and_disk(container: EngineContainer) -> None:
+    old = container.bucket.register("replaced", "otter").prefix
+    assert_house(container.ask("replaced"), "otter")
+    container.bucket.register("replaced", "heron")
+    time.sleep(REGISTRY_CACHE_SECONDS)
+    assert_house(container.ask("replaced"), "heron")
+    if reports_residency(container):
+        wait_until(lambda: not (container.cache / old).exists(), "its files are removed")
+        assert old not in report(container)["memory"] + report(container)["slots"]
+
+
+def test_a_pinned_adapter_keeps_its_slot_under_pressure_and_an_unload_frees_it(
+    container: EngineContainer,
+) -> None:
+    if not reports_residency(container):
+        assert container.engine.post("/adapter_store/pin", {"lora_name": "any"}).status == 404
+        return
+    assert_house(container.ask("otter"), "otter")
+    [pinned] = [name for name in report(container)["slots"] if name.startswith("adapters/otter/")]
+    assert container.engine.post("/adapter_store/pin", {"lora_name": pinned}).status == 200
+    # More adapters at once than slots are left: the pin gives way, and no request gets another's answer.
+    names = {f"pressure-{number}": ("otter", "heron", "badger")[number % 3] for number in range(8)}
+    for name, sample in names.items():
+        container.bucket.register(name, sample)
+    with ThreadPoolExecutor(len(names)) as pool:
+        for answer, sample in zip(pool.map(container.ask, names), names.values(), strict=True):
+            assert_house(answer, sample)
+    assert_house(container.ask("heron"), "heron")
+    found = report(container)
+    assert pinned in found["slots"]
+    assert (len(found["slots"]), len(found["memory"]), found["pinned"]) == (4, 6, [pinned])
+    assert found["uses"][pinned]["slot_hits"] >= 1
+    assert container.engine.post("/v1/unload_lora_adapter", {"lora_name": pinned}).status == 200
+    found = report(container)
+    assert pinned not in found["slots"] + found["memory"] + found["pinned"]
+    assert_house(container.ask("otter"), "otter")

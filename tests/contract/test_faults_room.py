@@ -37,8 +37,11 @@ class Loader:
         (self.files(engine_id) / "weights").write_bytes(b"x" * FIRST.size)
         return PROBE
 
-    async def unload(self, engine_id: str) -> None:
-        pass
+    async def unload(self, engine_id: str) -> bool:
+        return True
+
+    async def pin(self, engine_id: str) -> bool:
+        return True
 
     def files(self, engine_id: str) -> Path:
         return self.directory / engine_id

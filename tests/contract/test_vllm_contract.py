@@ -47,6 +47,7 @@ def start(engine: FakeVllm, tmp_path: Path) -> Iterator[Callable[..., Client]]:
             max_input_tokens=50,
             default_new_tokens=256,
             cache=tmp_path,
+            resident=2,
         )
         yield lambda **limits: stack.enter_context(gateway(port, connect, STORE, **limits))
 

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from adapters.store.layout import name_of
 from container.gateway.adapters.registry import Adapter
 from container.gateway.concurrency import Limiter, consume_exception
 from container.gateway.errors import ADAPTER_INCOMPATIBLE, INTERNAL, GatewayError, adapter_error
@@ -34,8 +35,12 @@ class Loader(Protocol):
         """Have the engine fetch and load an adapter, and return its probe; raises `GatewayError`."""
         ...
 
-    async def unload(self, engine_id: str) -> None:
-        """Have the engine unload an adapter whose files are about to be removed."""
+    async def unload(self, engine_id: str) -> bool:
+        """Have the engine unload an adapter; False if it still needs the files."""
+        ...
+
+    async def pin(self, engine_id: str) -> bool:
+        """Have the engine keep a loaded adapter in its memory; False if it does not."""
         ...
 
     def files(self, engine_id: str) -> Path:
@@ -51,7 +56,8 @@ class AdapterCache:
     loading   `_loading` has its task. The load waits for a load slot (`loads`), then for disk space; then
               `_incoming` has its bytes. All requests for it wait for the one task.
     loaded    `_held` has its bytes, least recently used first. `_wanted` counts the requests that use an
-              adapter or wait for it: it is removed only at 0, or set to absent by `lost`.
+              adapter or wait for it: it is removed only at 0, or set to absent by `lost`. One in `_pinned` is
+              not removed for disk space. One in `_retired` is removed as soon as no request uses it.
     removal   `_loading` has the task that deletes the files, `_incoming` the bytes until it is done. A
               request for it waits, then loads it again.
 
@@ -61,6 +67,9 @@ class AdapterCache:
     it.
     Requests for loaded adapters never wait for a load.
     """
+
+    #: Share of the disk cache that pinned adapters may take.
+    PINNED_SHARE = 0.5
 
     def __init__(
         self,
@@ -91,6 +100,8 @@ class AdapterCache:
         # One load at a time frees disk space, in order of arrival: else another one takes what it has freed.
         self._room = asyncio.Lock()
         self._held: dict[str, int] = {}
+        self._pinned: set[str] = set()
+        self._retired: set[str] = set()
         self._wanted: Counter[str] = Counter()
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._incoming: dict[str, int] = {}
@@ -137,11 +148,47 @@ class AdapterCache:
             self._wanted[engine_id] -= 1
             if not self._wanted[engine_id]:
                 del self._wanted[engine_id]
+                if engine_id in self._retired and engine_id in self._held:
+                    self._start_removal(engine_id)
             self._released.set()
 
     def lost(self, adapter: Adapter) -> None:
         """Drop an adapter that the engine turned out not to have: the next `keep` loads it again."""
         self._held.pop(adapter.engine_id, None)
+        self._pinned.discard(adapter.engine_id)
+
+    def holds(self, engine_id: str) -> bool:
+        """Return whether an adapter is loaded."""
+        return engine_id in self._held
+
+    @property
+    def names(self) -> set[str]:
+        """Names of the loaded adapters."""
+        return {name_of(engine_id) for engine_id in self._held}
+
+    async def pin(self, adapter: Adapter) -> bool:
+        """Load an adapter if need be, and keep it in the engine's memory and on the disk until it is retired.
+
+        Returns False for one that is loaded but not pinned, since others take all that may be pinned, or the
+        engine cannot pin. Raises `GatewayError` for one that cannot be loaded.
+        """
+        engine_id = adapter.engine_id
+        async with self.keep(adapter, contextlib.nullcontext):
+            if engine_id not in self._pinned:
+                pinned = sum(self._held.get(each, 0) for each in self._pinned)
+                fits = pinned + self._held[engine_id] <= self.PINNED_SHARE * self._max_bytes
+                if fits and await self._loader.pin(engine_id):
+                    self._pinned.add(engine_id)
+        return engine_id in self._pinned
+
+    def retire(self, adapter: Adapter) -> None:
+        """Unload an adapter that was replaced or removed, and remove its files, once no request uses it."""
+        engine_id = adapter.engine_id
+        self._pinned.discard(engine_id)
+        if engine_id in self._wanted:
+            self._retired.add(engine_id)
+        elif engine_id in self._held:
+            self._start_removal(engine_id)
 
     def _load(self, adapter: Adapter) -> asyncio.Task[None]:
         engine_id = adapter.engine_id
@@ -220,28 +267,33 @@ class AdapterCache:
         while adapter.engine_id in self._wanted:
             if self.bytes + adapter.size <= self._max_bytes or not (self._held or self._incoming):
                 return True
-            idle = next((engine_id for engine_id in self._held if engine_id not in self._wanted), None)
+            stays = self._wanted.keys() | self._pinned
+            idle = next((engine_id for engine_id in self._held if engine_id not in stays), None)
             if idle is not None:
-                await self._remove(idle)
+                await asyncio.shield(self._start_removal(idle))
+                self.evictions += idle not in self._held
                 continue
-            # Every loaded adapter is in use, or wanted by a waiting request.
+            # Every loaded adapter is in use, pinned, or wanted by a waiting request.
             self._released.clear()
             await self._released.wait()
         return False
 
-    async def _remove(self, engine_id: str) -> None:
+    def _start_removal(self, engine_id: str) -> asyncio.Task[None]:
         # Its bytes count, and it cannot be loaded, until its files are deleted.
         self._incoming[engine_id] = self._held.pop(engine_id)
+        self._retired.discard(engine_id)
         removal = asyncio.create_task(self._remove_files(engine_id))
         self._loading[engine_id] = removal
         removal.add_done_callback(consume_exception)
-        await asyncio.shield(removal)
+        return removal
 
     async def _remove_files(self, engine_id: str) -> None:
         try:
-            await self._loader.unload(engine_id)
+            if not await self._loader.unload(engine_id):
+                # A request whose client has disconnected is still at the engine: the adapter is evicted last.
+                self._held[engine_id] = self._incoming[engine_id]
+                return
             await asyncio.to_thread(shutil.rmtree, self._loader.files(engine_id), ignore_errors=True)
-            self.evictions += 1
             _log.info("removed %s from the disk", engine_id)
         finally:
             del self._incoming[engine_id]

@@ -110,10 +110,19 @@ class RegistryReader:
     """Cached read access to the registry; unknown names are cached, too."""
 
     def __init__(
-        self, store: ObjectStore, *, cache_seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        store: ObjectStore,
+        *,
+        cache_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        on_replaced: Callable[[Adapter], None] = lambda _: None,
     ) -> None:
-        """`clock` returns seconds. A published revision is served after at most `cache_seconds`."""
+        """`clock` returns seconds. A published revision is served after at most `cache_seconds`.
+
+        `on_replaced` is called with an adapter that a name no longer resolves to, or that is pinned no more.
+        """
         self._store = store
+        self._on_replaced = on_replaced
         self._cache_seconds = cache_seconds
         self._clock = clock
         self._remembered: dict[str, _Answer] = {}
@@ -142,13 +151,16 @@ class RegistryReader:
         elif known.adapter is not None:
             self._renew(reference, known)
         if known.adapter is None:
-            raise GatewayError(
-                404,
-                "adapter_not_found",
-                f"There is no adapter {reference!r}: correct the name, or publish the adapter",
-            )
+            raise _unknown(reference)
         self.stale_answers += known.is_stale
         return known.adapter
+
+    async def refresh(self, name: str) -> Adapter:
+        """Look a name up now; raises as `resolve` does, but never uses an earlier answer."""
+        found = (await self._ask(name)).adapter
+        if found is None:
+            raise _unknown(name)
+        return found
 
     async def names(self) -> Sequence[Listed]:
         """Return the registered names, sorted; `Listed.key` is the name.
@@ -221,6 +233,12 @@ class RegistryReader:
             raise _unavailable(error) from error
         # The age counts from the request: the store may have changed just after it.
         answer = _Answer(adapter, asked_at, asked_at + self._cache_seconds)
+        known = self._remembered.get(reference)
+        before = None if known is None else known.adapter
+        if before is not None and (
+            adapter is None or adapter.engine_id != before.engine_id or (before.pinned and not adapter.pinned)
+        ):
+            self._on_replaced(before)
         if adapter is None:
             if len(self._unknown) >= MAX_UNKNOWN:
                 self._unknown.clear()
@@ -245,7 +263,7 @@ class RegistryReader:
         size = await self._store.size(prefix + WEIGHTS_FILE)
         if size is None:
             return None
-        return replace(current, revision=reference.revision, size=size, rank=None)
+        return replace(current, revision=reference.revision, size=size, rank=None, pinned=False)
 
 
 def _read(name: str, body: bytes) -> Adapter:
@@ -266,6 +284,14 @@ def _read(name: str, body: bytes) -> Adapter:
         pinned=entry.labels.get(PINNED_LABEL) == PINNED,
         limits=Limits.from_dict(entry.limits),
         tenant_limits=Limits.from_dict(entry.tenant_limits),
+    )
+
+
+def _unknown(reference: str) -> GatewayError:
+    return GatewayError(
+        404,
+        "adapter_not_found",
+        f"There is no adapter {reference!r}: correct the name, or publish the adapter",
     )
 
 

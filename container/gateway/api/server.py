@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from adapters.errors import InvalidName
+from adapters.store.layout import name_of
 from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter, RegistryReader
 from container.gateway.admission import Admission
@@ -132,17 +133,28 @@ class Gateway:
         return web.Response()
 
     async def _prometheus(self, _: web.Request) -> web.Response:
+        await self._telemetry.ask_engine()
         text = self._telemetry.prometheus()
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _models(self, _: web.Request) -> web.Response:
+        await self._telemetry.ask_engine()
+        resident = self._tiers()
         adapters = [
             {"id": each.key, "object": "model", "created": each.modified, "owned_by": "adapter-store",
-             "parent": self._base_model}
+             "parent": self._base_model, "resident": resident.get(each.key)}
             for each in await self._registry.names()
         ]  # fmt: skip
         base = {"id": self._base_model, "object": "model", "created": 0, "owned_by": "base-model"}
         return _json_response({"object": "list", "data": [base, *adapters]})
+
+    def _tiers(self) -> dict[str, str]:
+        """Return the fastest tier in which each name has a revision on this instance."""
+        tiers = dict.fromkeys(self._cache.names, "disk")
+        if report := self._telemetry.residency.latest:
+            tiers |= dict.fromkeys(map(name_of, report.memory), "memory")
+            tiers |= dict.fromkeys(map(name_of, report.slots), "slot")
+        return tiers
 
     def _route(
         self, read: Read, *, bare: bool = False

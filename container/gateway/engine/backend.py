@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from container.gateway.adapters.residency import Residency
 from container.gateway.engine.connection import EnginePool
 from container.gateway.proof.probe import Probe
 from container.gateway.request_context import Usage
@@ -38,8 +39,22 @@ class Backend(Protocol):
         """Return the probe of a loaded adapter or of the base model, computed now."""
         ...
 
-    async def unload(self, engine_id: str) -> None:
-        """Have the engine unload an adapter whose files are about to be removed. Never fails."""
+    async def unload(self, engine_id: str) -> bool:
+        """Have the engine free the memory of an adapter whose files are about to be removed. Never raises.
+
+        Returns False if it still needs the files, for a request whose client has disconnected.
+        """
+        ...
+
+    async def pin(self, engine_id: str) -> bool:
+        """Have the engine keep a loaded adapter in its memory until it is unloaded. Never raises.
+
+        Returns False if the engine cannot, or if as many are pinned as may be.
+        """
+        ...
+
+    async def residency(self) -> Residency | None:
+        """Return which adapters are in the engine's memory; None if it does not report that, or not now."""
         ...
 
     def files(self, engine_id: str) -> Path:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from container.gateway.adapters.registry import Adapter
 from container.gateway.scheduling.flow import (
+    AdapterLine,
     Flow,
     FlowKey,
-    AdapterLine,
     Ticket,
     TicketState,
     flow_key,

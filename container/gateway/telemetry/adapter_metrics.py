@@ -17,7 +17,9 @@ from prometheus_client import CollectorRegistry, Histogram, disable_created_metr
 from prometheus_client import Counter as PrometheusCounter
 from prometheus_client.exposition import generate_latest
 
+from adapters.store.layout import name_of
 from container.gateway.adapters.registry import Adapter
+from container.gateway.adapters.residency import Residency
 from container.gateway.errors import GatewayError
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry import names
@@ -33,6 +35,14 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 MAX_VALUES = 100
 #: Histogram buckets in seconds; the last one is SageMaker's limit for streams.
 _BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 240, 480)
+#: Help text of each count that an engine reports.
+_USES = {
+    "slot_hits": "Requests whose adapter was in a slot of the engine",
+    "memory_hits": "Requests whose adapter was copied to a slot from host memory",
+    "disk_loads": "Times that the engine read an adapter's files",
+    "slot_evictions": "Times that an adapter lost its slot to another",
+    "memory_evictions": "Times that an adapter was dropped from host memory for another",
+}
 
 
 class _Sample:
@@ -55,6 +65,8 @@ class _Interval:
     """Counts and samples of one adapter since the last EMF line."""
 
     counts: Counter[str] = field(default_factory=Counter)
+    uses: Counter[str] = field(default_factory=Counter)
+    """Counts of the engine, which become fields of the line but no metrics."""
     latency: _Sample = field(default_factory=_Sample)
     first_token: _Sample = field(default_factory=_Sample)
     load_time: _Sample = field(default_factory=_Sample)
@@ -80,6 +92,8 @@ class AdapterMetrics:
         )
         self._loads = self._counter("adapter_loads", "Adapters loaded, by how that ended", kind)
         self._load_time = self._histogram("adapter_load_seconds", "Fetching and loading an adapter", one)
+        self._engine_uses = {use: self._counter(f"adapter_{use}", text, one) for use, text in _USES.items()}
+        self._residency: Residency | None = None
 
     def served(self, context: RequestContext) -> None:
         """Count a finished request."""
@@ -113,12 +127,24 @@ class AdapterMetrics:
         now.counts[names.ADAPTER_LOAD_ERRORS] += error is not None
         now.load_time.add(seconds)
 
+    def resident(self, residency: Residency | None) -> None:
+        """Count what the engine reports beyond its last report; None if it has reported nothing."""
+        before = {} if self._residency is None else self._residency.uses
+        self._residency = residency
+        for engine_id, uses in () if residency is None else residency.uses.items():
+            new = {use: uses[use] - before.get(engine_id, {}).get(use, 0) for use in _USES}
+            if any(new.values()):
+                label = self._label(name_of(engine_id))
+                for use, count in new.items():
+                    self._engine_uses[use].labels(label).inc(count)
+                    self._interval(label).uses[names.RESIDENCY_METRICS[use]] += count
+
     def prometheus(self) -> bytes:
         """Return all counts since the start in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def emf_lines(self) -> Iterator[bytes]:
-        """Yield the counts since the last call, one line for each adapter with requests or loads."""
+        """Yield the counts since the last call, one line for each adapter that has any."""
         intervals, self._intervals = self._intervals, {}
         for label, interval in sorted(intervals.items()):
             yield self._emf_line(label, interval)
@@ -144,6 +170,7 @@ class AdapterMetrics:
                 **self._dimensions,
                 names.ADAPTER: label,
                 **interval.counts,
+                **interval.uses,
                 **timed,
             },
             option=orjson.OPT_APPEND_NEWLINE,

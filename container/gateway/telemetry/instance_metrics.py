@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import RegistryReader
+from container.gateway.adapters.residency import ResidencyReader
 from container.gateway.admission import Admission
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import WRONG_ADAPTER
@@ -43,6 +45,17 @@ _COUNTERS = {
         "adapter_load_failures",
         "Adapter loads that failed, incompatible ones left out",
     ),
+    names.ADAPTER_SLOT_HITS: ("slot_hits", "Requests whose adapter was in a slot of the engine"),
+    names.ADAPTER_MEMORY_HITS: (
+        "memory_hits",
+        "Requests whose adapter was copied to a slot from host memory",
+    ),
+    names.ADAPTER_DISK_LOADS: ("disk_loads", "Times that the engine read an adapter's files"),
+    names.ADAPTER_SLOT_EVICTIONS: ("slot_evictions", "Times that an adapter lost its slot to another"),
+    names.ADAPTER_MEMORY_EVICTIONS: (
+        "memory_evictions",
+        "Times that an adapter was dropped from host memory for another",
+    ),
     names.ADAPTER_EVICTIONS: ("adapter_evictions", "Adapters removed from the disk to make room"),
     names.REGISTRY_STALE_ANSWERS: (
         "registry_stale_answers",
@@ -55,6 +68,18 @@ _COUNTERS = {
 }
 
 
+@dataclass(frozen=True)
+class InstanceParts:
+    """The parts of the gateway whose state is emitted."""
+
+    readiness: Readiness
+    admission: Admission
+    registry: RegistryReader
+    cache: AdapterCache
+    residency: ResidencyReader
+    warm_up: WarmUpCounts
+
+
 class InstanceMetrics(Collector):
     """Gauges and counters of the gateway's parts, and counts of the results of requests."""
 
@@ -63,20 +88,17 @@ class InstanceMetrics(Collector):
         *,
         endpoint: str,
         variant: str,
-        readiness: Readiness,
-        admission: Admission,
-        registry: RegistryReader,
-        cache: AdapterCache,
-        warm_up: WarmUpCounts,
+        parts: InstanceParts,
         cache_dir: Path,
     ) -> None:
         """`endpoint` and `variant` are dimensions in CloudWatch; `cache_dir` is on the measured disk."""
         self._dimensions = {names.ENDPOINT: endpoint, names.VARIANT: variant}
-        self._readiness = readiness
-        self._admission = admission
-        self._registry = registry
-        self._cache = cache
-        self._warm_up = warm_up
+        self._readiness = parts.readiness
+        self._admission = parts.admission
+        self._registry = parts.registry
+        self._cache = parts.cache
+        self._residency = parts.residency
+        self._warm_up = parts.warm_up
         self._cache_dir = cache_dir
         self._refused = self._server_errors = self._wrong_adapters = 0
         self._emitted: dict[str, float] = dict.fromkeys(_COUNTERS, 0)
@@ -121,6 +143,11 @@ class InstanceMetrics(Collector):
             ),
             "adapter_cache_bytes": ("Adapter files on the disk", cache.bytes),
             "adapter_cache_adapters": ("Adapters on the disk", cache.count),
+            "adapters_in_slots": ("Adapters in slots of the engine", self._in_slots()),
+            "adapters_in_memory": (
+                "Adapters in the engine's host memory, those in slots included",
+                self._in_memory(),
+            ),
             "disk_free_bytes": ("Free bytes of the disk with the adapter files", _free(self._cache_dir)),
         }
         for name, (text, value) in gauges.items():
@@ -137,6 +164,7 @@ class InstanceMetrics(Collector):
             names.WRONG_ADAPTERS: self._wrong_adapters,
             names.ADAPTER_LOAD_FAILURES: self._cache.load_failures,
             names.ADAPTER_EVICTIONS: self._cache.evictions,
+            **self._uses(),
             names.REGISTRY_STALE_ANSWERS: self._registry.stale_answers,
             names.REGISTRY_ERRORS: self._registry.errors,
             names.WARMED_ADAPTERS: self._warm_up.adapters,
@@ -156,8 +184,24 @@ class InstanceMetrics(Collector):
             names.ADAPTER_LOADS_WAITING: self._cache.loads.waiting.take_peak(),
             names.ADAPTER_CACHE_BYTES: self._cache.bytes,
             names.ADAPTER_CACHE_ADAPTERS: self._cache.count,
+            names.ADAPTERS_IN_SLOTS: self._in_slots(),
+            names.ADAPTERS_IN_MEMORY: self._in_memory(),
             names.DISK_FREE_BYTES: _free(self._cache_dir),
         } | {name: total - before[name] for name, total in self._emitted.items()}
+
+    def _uses(self) -> dict[str, int]:
+        """Counts that the engine has reported since its start; all 0 for one that reports nothing."""
+        report = self._residency.latest
+        return {
+            metric: 0 if report is None else report.total(use)
+            for use, metric in names.RESIDENCY_METRICS.items()
+        }
+
+    def _in_slots(self) -> int:
+        return 0 if self._residency.latest is None else len(self._residency.latest.slots)
+
+    def _in_memory(self) -> int:
+        return 0 if self._residency.latest is None else len(self._residency.latest.memory)
 
     def _failing_percent(self) -> int:
         """Share of different adapters that failed to load in the interval, in percent.

@@ -44,6 +44,13 @@ SERVER_ERRORS: Final = "ServerErrors"
 WRONG_ADAPTERS: Final = "WrongAdapters"
 ADAPTER_LOAD_FAILURES: Final = "AdapterLoadFailures"
 FAILING_ADAPTERS: Final = "FailingAdapters"
+ADAPTER_SLOT_HITS: Final = "AdapterSlotHits"
+ADAPTER_MEMORY_HITS: Final = "AdapterMemoryHits"
+ADAPTER_DISK_LOADS: Final = "AdapterDiskLoads"
+ADAPTER_SLOT_EVICTIONS: Final = "AdapterSlotEvictions"
+ADAPTER_MEMORY_EVICTIONS: Final = "AdapterMemoryEvictions"
+ADAPTERS_IN_SLOTS: Final = "AdaptersInSlots"
+ADAPTERS_IN_MEMORY: Final = "AdaptersInMemory"
 ADAPTER_EVICTIONS: Final = "AdapterEvictions"
 ADAPTER_CACHE_BYTES: Final = "AdapterCacheBytes"
 ADAPTER_CACHE_ADAPTERS: Final = "AdapterCacheAdapters"
@@ -79,6 +86,13 @@ INSTANCE_METRICS: Final[Mapping[str, str]] = {
     WRONG_ADAPTERS: COUNT,
     ADAPTER_LOAD_FAILURES: COUNT,
     FAILING_ADAPTERS: PERCENT,
+    ADAPTER_SLOT_HITS: COUNT,
+    ADAPTER_MEMORY_HITS: COUNT,
+    ADAPTER_DISK_LOADS: COUNT,
+    ADAPTER_SLOT_EVICTIONS: COUNT,
+    ADAPTER_MEMORY_EVICTIONS: COUNT,
+    ADAPTERS_IN_SLOTS: COUNT,
+    ADAPTERS_IN_MEMORY: COUNT,
     ADAPTER_EVICTIONS: COUNT,
     ADAPTER_CACHE_BYTES: BYTES,
     ADAPTER_CACHE_ADAPTERS: COUNT,
@@ -88,6 +102,16 @@ INSTANCE_METRICS: Final[Mapping[str, str]] = {
     WARMED_ADAPTERS: COUNT,
     WARM_UP_TIME: SECONDS,
     DEMAND_ERRORS: COUNT,
+}
+#: The metric of each count that an engine reports (`container.gateway.adapters.residency.USES`). Summed over
+#: the adapters they are metrics of the instance. An adapter's are fields of its log line, without a metric:
+#: CloudWatch would bill five more for each adapter.
+RESIDENCY_METRICS: Final[Mapping[str, str]] = {
+    "slot_hits": ADAPTER_SLOT_HITS,
+    "memory_hits": ADAPTER_MEMORY_HITS,
+    "disk_loads": ADAPTER_DISK_LOADS,
+    "slot_evictions": ADAPTER_SLOT_EVICTIONS,
+    "memory_evictions": ADAPTER_MEMORY_EVICTIONS,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from container.gateway.adapters.residency import ResidencyReader
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry.access_log import AccessLog
 from container.gateway.telemetry.adapter_metrics import AdapterMetrics
@@ -20,6 +21,7 @@ class Telemetry:
     instance: InstanceMetrics
     access_log: AccessLog
     demand: AdapterDemand
+    residency: ResidencyReader
 
     def served(self, context: RequestContext) -> None:
         """Record a finished request; needs a running event loop."""
@@ -29,6 +31,11 @@ class Telemetry:
         # An adapter that cannot be served must not be loaded first by the next instance.
         if context.adapter is not None and context.status == HTTPStatus.OK:
             self.demand.add(context.adapter)
+
+    async def ask_engine(self) -> None:
+        """Have the engine report what it counts; call it before the metrics are read."""
+        await self.residency.refresh()
+        self.adapters.resident(self.residency.latest)
 
     def prometheus(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

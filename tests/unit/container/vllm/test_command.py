@@ -104,7 +104,7 @@ def test_only_our_plugin_finds_adapters_and_nothing_phones_home() -> None:
     environment = vllm_environment(settings(), {"PATH": "/bin"}, on_cpu=False)
     assert environment["PATH"] == "/bin"
     assert environment["ADAPTER_BUCKET"] == "bucket"
-    assert environment["VLLM_PLUGINS"] == "adapter_store_resolver"
+    assert environment["VLLM_PLUGINS"] == "adapter_store_resolver,adapter_store_routes"
     assert environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
     assert (environment["VLLM_NO_USAGE_STATS"], environment["DO_NOT_TRACK"]) == ("1", "1")
 

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.errors import InvalidName
 from container.gateway.adapters.download import DownloadError, parse_engine_id
-from container.vllm.command import PLUGIN
+from container.vllm.command import RESOLVER_PLUGIN
 from container.vllm.problems import take_problem
 
 pytest.importorskip("vllm", reason="vLLM is not installed")
@@ -89,5 +89,5 @@ async def test_requests_at_the_same_time_share_one_download(tmp_path: Path) -> N
 
 
 def test_vllm_finds_plugin_under_name_that_container_allows() -> None:
-    (found,) = entry_points(group="vllm.general_plugins", name=PLUGIN)
+    (found,) = entry_points(group="vllm.general_plugins", name=RESOLVER_PLUGIN)
     assert found.load() is resolver.register

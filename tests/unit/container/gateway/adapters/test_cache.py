@@ -6,7 +6,7 @@ import glob
 import random
 import shutil
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +38,8 @@ class DiskLoader:
         self.directory = directory
         self.loaded: list[str] = []
         self.unloaded: list[str] = []
+        self.pinned: list[str] = []
+        self.frees = True
         self.failure: GatewayError | None = None
         self.at_once = self.most_at_once = 0
         self.go = asyncio.Event()
@@ -55,8 +57,14 @@ class DiskLoader:
         (self.files(engine_id) / "adapter_model.safetensors").write_bytes(b"x" * SIZE)
         return PROBE
 
-    async def unload(self, engine_id: str) -> None:
+    async def unload(self, engine_id: str) -> bool:
         self.unloaded.append(engine_id)
+        return self.frees
+
+    async def pin(self, engine_id: str) -> bool:
+        if len(self.pinned) < 2:
+            self.pinned.append(engine_id)
+        return engine_id in self.pinned
 
     def files(self, engine_id: str) -> Path:
         return self.directory / engine_id
@@ -240,9 +248,9 @@ async def test_under_pressure_all_are_served_and_no_file_goes_while_it_is_used(
         await asyncio.sleep(rng.random() * 0.003)
         await load(engine_id)
 
-    async def slow_unload(engine_id: str) -> None:
+    async def slow_unload(engine_id: str) -> bool:
         await asyncio.sleep(rng.random() * 0.003)
-        await unload(engine_id)
+        return await unload(engine_id)
 
     subject.loader.load, subject.loader.unload = slow_load, slow_unload  # type: ignore[method-assign]
 
@@ -301,6 +309,54 @@ async def test_an_adapter_that_is_lost_to_one_stays_for_those_who_use_it(tmp_pat
         await asyncio.sleep(0.02)
         assert subject.loader.on_disk() == {"a"}
     await waiting
+
+
+async def test_a_pinned_adapter_is_loaded_and_not_removed_for_others(tmp_path: Path) -> None:
+    subject = Subject(tmp_path, adapters=2)
+    assert await subject.cache.pin(adapter("a"))
+    await subject.use("b", "c", "d")
+    assert subject.loader.on_disk() == {"a", "d"}
+    assert subject.loader.pinned == [adapter("a").engine_id]
+
+
+async def test_pinned_adapters_leave_half_of_the_disk_and_what_the_engine_keeps(tmp_path: Path) -> None:
+    subject = Subject(tmp_path, adapters=3)
+    assert [await subject.cache.pin(adapter(name)) for name in "abb"] == [True, False, False]
+    engine = Subject(tmp_path / "engine", adapters=10)
+    # The engine of these tests keeps two.
+    assert [await engine.cache.pin(adapter(name)) for name in "abc"] == [True, True, False]
+    await engine.use("c")
+
+
+async def test_a_retired_adapter_is_unloaded_and_removed_once_no_request_uses_it(tmp_path: Path) -> None:
+    subject = Subject(tmp_path)
+    await subject.use("a")
+    assert await subject.cache.pin(adapter("b"))
+    async with subject.keep("b"):
+        for name in "ab":
+            subject.cache.retire(adapter(name))
+        await wait_for(lambda: subject.loader.on_disk() == {"b"})
+    await wait_for(lambda: not subject.loader.on_disk())
+    assert subject.loader.unloaded == [adapter("a").engine_id, adapter("b").engine_id]
+    assert (subject.cache.evictions, subject.cache.bytes) == (0, 0)
+    await subject.use("a")
+    assert subject.loader.on_disk() == {"a"}, "a request for the old revision loads it again"
+
+
+async def test_files_stay_while_the_engine_needs_them(tmp_path: Path) -> None:
+    subject = Subject(tmp_path)
+    subject.loader.frees = False
+    await subject.use("a")
+    subject.cache.retire(adapter("a"))
+    await wait_for(lambda: subject.cache.holds(adapter("a").engine_id))
+    assert subject.loader.on_disk() == {"a"}
+    assert len(subject.loader.unloaded) == 1
+
+
+async def wait_for(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until the condition holds; the test's time limit ends a wait in vain."""
+    while not condition():  # noqa: ASYNC110 — it polls files, too
+        await asyncio.sleep(0.001)
 
 
 async def _enter(subject: Subject, asked: Adapter, context: RequestContext) -> None:

@@ -13,8 +13,8 @@ from tests.harness.registry_store import LAST_MODIFIED, StubStore
 OLD, NEW = "0" * 16, "1" * 16
 
 
-def entry(name: str, revision: str) -> bytes:
-    return RegistryEntry(name, revision, revision * 4, 8, 1, "base", "here").to_json()
+def entry(name: str, revision: str, **labels: str) -> bytes:
+    return RegistryEntry(name, revision, revision * 4, 8, 1, "base", "here", labels=labels).to_json()
 
 
 class SlowStore(StubStore):
@@ -234,3 +234,26 @@ async def test_the_names_are_those_of_the_registry() -> None:
     with pytest.raises(GatewayError) as caught:
         await registry.names()
     assert caught.value.status == 503
+
+
+async def test_what_a_name_no_longer_stands_for_is_reported_once() -> None:
+    clock, store, replaced = Clock(), StubStore({registry_key("otter"): entry("otter", OLD)}), []
+    registry = RegistryReader(store, cache_seconds=5, clock=clock, on_replaced=replaced.append)
+    await registry.resolve("otter")
+    store.objects[registry_key("otter")] = entry("otter", NEW)
+    for clock.now in (4.0, 6.0, 12.0):
+        await registry.resolve("otter")
+    assert [adapter.revision for adapter in replaced] == [OLD]
+    assert (await registry.refresh("otter")).revision == NEW
+    del store.objects[registry_key("otter")]
+    assert (await refusal(registry.refresh("otter"))).status == 404
+    assert [adapter.revision for adapter in replaced] == [OLD, NEW]
+
+
+async def test_an_adapter_that_is_pinned_no_more_is_reported() -> None:
+    store, replaced = StubStore({registry_key("otter"): entry("otter", OLD, pinned="true")}), []
+    registry = RegistryReader(store, cache_seconds=5, clock=Clock(), on_replaced=replaced.append)
+    assert (await registry.refresh("otter")).pinned
+    store.objects[registry_key("otter")] = entry("otter", OLD)
+    assert not (await registry.refresh("otter")).pinned
+    assert [adapter.pinned for adapter in replaced] == [True]

@@ -6,6 +6,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from container.gateway.adapters.registry import Adapter
+from container.gateway.adapters.residency import USES, Residency
 from container.gateway.errors import ADAPTER_LOAD_FAILED, adapter_error
 from container.gateway.request_context import RequestContext, Usage
 from container.gateway.telemetry.adapter_metrics import MAX_VALUES, AdapterMetrics
@@ -113,3 +114,29 @@ def test_failed_loads_are_counted() -> None:
     (line,) = lines(subject)
     assert (line["AdapterLoads"], line["AdapterLoadErrors"]) == (1, 1)
     assert samples(subject)["lora_adapter_loads_total", "otter", "adapter_load_failed"] == 1
+
+
+def report(**hits: int) -> Residency:
+    """A report in which each adapter has as many slot hits, and one load."""
+    uses = {
+        f"adapters/{name}/{'0' * 16}/": dict.fromkeys(USES, 0) | {"slot_hits": count, "disk_loads": 1}
+        for name, count in hits.items()
+    }
+    return Residency(frozenset(), frozenset(), uses)
+
+
+def test_what_the_engine_reports_is_counted_as_it_grows_and_is_no_metric_of_cloudwatch() -> None:
+    subject = metrics()
+    subject.resident(None)
+    subject.resident(report(otter=2))
+    (line,) = lines(subject)
+    check_emf(line)
+    assert (line["AdapterSlotHits"], line["AdapterDiskLoads"], line["AdapterMemoryHits"]) == (2, 1, 0)
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert not directive["Metrics"]
+    subject.resident(report(otter=5, heron=1))
+    subject.resident(report(otter=5, heron=1))
+    heron, otter = lines(subject)
+    assert (heron["Adapter"], heron["AdapterSlotHits"], heron["AdapterDiskLoads"]) == ("heron", 1, 1)
+    assert (otter["Adapter"], otter["AdapterSlotHits"], otter["AdapterDiskLoads"]) == ("otter", 3, 0)
+    assert samples(subject)["lora_adapter_slot_hits_total", "otter", ""] == 5

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from adapters.store.layout import RegistryEntry, registry_key
 from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter, RegistryReader
+from container.gateway.adapters.residency import USES, Residency, ResidencyReader
 from container.gateway.admission import Admission
 from container.gateway.engine.readiness import EngineState, Readiness
 from container.gateway.errors import (
@@ -25,8 +26,8 @@ from container.gateway.errors import (
 )
 from container.gateway.proof.probe import Probe
 from container.gateway.request_context import RequestContext
-from container.gateway.telemetry.instance_metrics import InstanceMetrics
-from container.gateway.telemetry.names import INSTANCE_METRICS
+from container.gateway.telemetry.instance_metrics import InstanceMetrics, InstanceParts
+from container.gateway.telemetry.names import INSTANCE_METRICS, RESIDENCY_METRICS
 from container.gateway.warm_up.counts import WarmUpCounts
 from tests.harness.probes import PROBE, accept, ready
 from tests.harness.registry_store import StubStore
@@ -57,8 +58,11 @@ class StubLoader:
         (self.files(engine_id) / "weights").write_bytes(b"x" * SIZE)
         return PROBE
 
-    async def unload(self, engine_id: str) -> None:
-        pass
+    async def unload(self, engine_id: str) -> bool:
+        return True
+
+    async def pin(self, engine_id: str) -> bool:
+        return True
 
     def files(self, engine_id: str) -> Path:
         return self.directory / engine_id
@@ -84,16 +88,20 @@ class Instance:
             on_load=lambda adapter, seconds, error: None,
         )
         self.warm_up = WarmUpCounts()
+        self.report: Residency | None = None
+        self.residency = ResidencyReader(self.reported)
         self.state = InstanceMetrics(
             endpoint="lora-dev",
             variant="AllTraffic",
-            readiness=self.readiness,
-            admission=self.admission,
-            registry=self.registry,
-            cache=self.cache,
-            warm_up=self.warm_up,
+            parts=InstanceParts(
+                self.readiness, self.admission, self.registry, self.cache, self.residency, self.warm_up
+            ),
             cache_dir=directory,
         )
+
+    async def reported(self) -> Residency | None:
+        """Report of the engine."""
+        return self.report
 
     def line(self) -> dict[str, Any]:
         """The next line."""
@@ -360,3 +368,16 @@ async def test_a_warm_up_is_in_one_line_and_stays_in_the_totals(instance: Instan
     later = instance.line()
     assert (later["WarmedAdapters"], later["WarmUpTime"], later["DemandErrors"]) == (0, 0, 0)
     assert instance.gauge("warmed_adapters_total") == 48
+
+
+async def test_what_the_engine_reports_is_emitted_summed_over_the_adapters(instance: Instance) -> None:
+    assert (instance.line()["AdapterSlotHits"], instance.line()["AdaptersInSlots"]) == (0, 0)
+    instance.report = Residency(
+        frozenset({"a"}), frozenset({"a", "b"}), {name: dict.fromkeys(USES, 2) for name in "ab"}
+    )
+    await instance.residency.refresh()
+    line = instance.line()
+    assert (line["AdaptersInSlots"], line["AdaptersInMemory"]) == (1, 2)
+    assert {line[name] for name in RESIDENCY_METRICS.values()} == {4}
+    assert instance.line()["AdapterDiskLoads"] == 0
+    assert (instance.gauge("slot_hits_total"), instance.gauge("adapters_in_slots")) == (4, 1)
