@@ -58,7 +58,8 @@ class NullEngine(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Send the response."""
         if not self._url.endswith(b"/completions"):
-            self._answer({"count": 1, "tokens": [1], "object": "list", "data": []})
+            engine = {"release": "0", "dtype": "float32", "device": "none"}
+            self._answer(engine | {"count": 1, "tokens": [1], "object": "list", "data": []})
             return
         asked = json.loads(self._body)
         if asked.get("stream"):

@@ -12,7 +12,8 @@ from container.gateway.api.server import Gateway, RequestLimits
 from container.gateway.engine.backend import Backend
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import GatewayError
-from container.gateway.proof.probe import Probe
+from container.gateway.proof.conditions import BaseModel
+from container.gateway.proof.prover import Prover
 from container.gateway.settings import Settings
 from container.gateway.telemetry.access_log import AccessLog
 from container.gateway.telemetry.adapter_metrics import AdapterMetrics
@@ -27,6 +28,7 @@ class Assembly:
     gateway: Gateway
     readiness: Readiness
     telemetry: Telemetry
+    prover: Prover
 
 
 def assemble(
@@ -39,17 +41,18 @@ def assemble(
         max_adapters=settings.metrics_max_adapters,
     )
 
-    async def prepare() -> None:
-        """Do what a starting instance does before it is in service."""
-
-    async def prove(adapter: Adapter, probe: Probe) -> None:
-        """Check the probe of a load."""
-
+    prover = Prover(
+        backend,
+        store,
+        BaseModel(settings.model_id, settings.model_revision or "", settings.quantize or ""),
+        residents=lambda: cache,
+        on_wrong_adapter=lambda: readiness.leave_service(),
+    )
     readiness = Readiness(
         backend,
         idle_seconds=settings.engine_idle_seconds,
         silence_seconds=settings.engine_silence_seconds,
-        prepare=prepare,
+        prepare=prover.start,
     )
     admission = Admission(running=settings.max_concurrent_requests, queued=settings.max_queued_requests)
 
@@ -64,7 +67,7 @@ def assemble(
         max_bytes=int(settings.adapter_cache_gb * 1e9),
         max_loads=settings.max_cold_loads,
         max_rank=settings.max_adapter_rank,
-        prove=prove,
+        prove=prover.prove,
         on_load=on_load,
     )
     registry = RegistryReader(store, cache_seconds=settings.registry_cache_seconds)
@@ -75,6 +78,7 @@ def assemble(
         admission=admission,
         registry=registry,
         cache=cache,
+        prover=prover,
         cache_dir=settings.adapter_cache_dir,
     )
     telemetry = Telemetry(adapter_metrics, instance_metrics, AccessLog(write))
@@ -88,4 +92,4 @@ def assemble(
         base_model=settings.model_id,
         limits=RequestLimits(max_new_tokens=settings.max_new_tokens, answer_seconds=settings.answer_seconds),
     )
-    return Assembly(gateway, readiness, telemetry)
+    return Assembly(gateway, readiness, telemetry, prover)

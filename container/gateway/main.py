@@ -98,6 +98,7 @@ async def serve(settings: Settings, launch: EngineLaunch) -> int:
     background = [
         asyncio.create_task(parts.readiness.watch()),
         asyncio.create_task(_emit_metrics(parts.telemetry, settings.metrics_seconds, write)),
+        asyncio.create_task(parts.prover.watch(settings.probe_share)),
     ]
     reaping = asyncio.create_task(reap_orphans(engine.pid))
     try:

@@ -79,6 +79,7 @@ class FakeVllm:
                 web.post("/tokenize", self.tokenize),
                 web.get("/health", self.health),
                 web.get("/running", self.running),
+                web.get("/adapter_store/engine", self.engine),
                 web.post("/crash", self.crash),
             ]
         )
@@ -86,6 +87,9 @@ class FakeVllm:
 
     async def health(self, _: web.Request) -> web.Response:
         return web.Response()
+
+    async def engine(self, _: web.Request) -> web.Response:
+        return web.json_response({"release": "0.32.0", "dtype": "bfloat16", "device": "NVIDIA A10G"})
 
     async def running(self, _: web.Request) -> web.Response:
         """Return the number of slow prompts in progress."""

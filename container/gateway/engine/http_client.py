@@ -44,6 +44,11 @@ class EngineHttp:
         async with self.open(path, body) as response:
             return await read_answer(response)
 
+    async def get(self, path: str) -> EngineAnswer:
+        """GET a path and read the whole answer."""
+        async with self._pool.request("GET", path) as response:
+            return await read_answer(response)
+
     async def is_healthy(self) -> bool:
         """Return True if GET /health answers 200 within `HEALTH_SECONDS`."""
         try:

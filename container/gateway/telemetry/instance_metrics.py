@@ -23,6 +23,7 @@ from container.gateway.adapters.registry import RegistryReader
 from container.gateway.admission import Admission
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import WRONG_ADAPTER
+from container.gateway.proof.prover import Prover
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry import names
 
@@ -37,7 +38,10 @@ _COUNTERS = {
         "server_errors",
         "Answers with a status of 500 or more, errors in streams included",
     ),
-    names.WRONG_ADAPTERS: ("wrong_adapters", "Requests that another model answered, and that failed for it"),
+    names.WRONG_ADAPTERS: (
+        "wrong_adapters",
+        "Requests that another model answered, and that failed for it; probes of another adapter's weights",
+    ),
     names.ADAPTER_LOAD_FAILURES: (
         "adapter_load_failures",
         "Adapter loads that failed, incompatible ones left out",
@@ -63,6 +67,7 @@ class InstanceMetrics(Collector):
         admission: Admission,
         registry: RegistryReader,
         cache: AdapterCache,
+        prover: Prover,
         cache_dir: Path,
     ) -> None:
         """`endpoint` and `variant` are dimensions in CloudWatch; `cache_dir` is on the measured disk."""
@@ -71,6 +76,7 @@ class InstanceMetrics(Collector):
         self._admission = admission
         self._registry = registry
         self._cache = cache
+        self._prover = prover
         self._cache_dir = cache_dir
         self._refused = self._server_errors = self._wrong_adapters = 0
         self._emitted = dict.fromkeys(_COUNTERS, 0)
@@ -128,7 +134,7 @@ class InstanceMetrics(Collector):
         return {
             names.REQUESTS_REFUSED: self._refused,
             names.SERVER_ERRORS: self._server_errors,
-            names.WRONG_ADAPTERS: self._wrong_adapters,
+            names.WRONG_ADAPTERS: self._wrong_adapters + self._prover.wrong_adapters,
             names.ADAPTER_LOAD_FAILURES: self._cache.load_failures,
             names.ADAPTER_EVICTIONS: self._cache.evictions,
             names.REGISTRY_STALE_ANSWERS: self._registry.stale_answers,

@@ -23,11 +23,13 @@ from container.gateway.errors import (
     GatewayError,
     adapter_error,
 )
+from container.gateway.proof.conditions import BaseModel
 from container.gateway.proof.probe import Probe
+from container.gateway.proof.prover import Prover
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry.instance_metrics import InstanceMetrics
 from container.gateway.telemetry.names import INSTANCE_METRICS
-from tests.harness.probes import PROBE, accept, ready
+from tests.harness.probes import PROBE, ProbedEngine, accept, ready
 from tests.harness.registry_store import StubStore
 from tests.unit.container.gateway.telemetry.emf import check_emf
 
@@ -82,6 +84,14 @@ class Instance:
             prove=accept,
             on_load=lambda adapter, seconds, error: None,
         )
+        self.probed = ProbedEngine(directory)
+        self.prover = Prover(
+            self.probed,
+            self.store,
+            BaseModel("base", "", ""),
+            residents=lambda: self.cache,
+            on_wrong_adapter=self.readiness.leave_service,
+        )
         self.state = InstanceMetrics(
             endpoint="lora-dev",
             variant="AllTraffic",
@@ -89,6 +99,7 @@ class Instance:
             admission=self.admission,
             registry=self.registry,
             cache=self.cache,
+            prover=self.prover,
             cache_dir=directory,
         )
 
@@ -348,3 +359,16 @@ async def test_the_free_bytes_are_those_of_the_disk_with_the_adapters(tmp_path: 
 async def test_a_disk_that_can_not_be_asked_ends_nothing_and_has_no_room(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert Instance(tmp_path / "file" / "cache").line()["DiskFreeBytes"] == 0
+
+
+async def test_a_probe_of_another_adapters_weights_is_counted_and_the_engine_is_not_ready(
+    instance: Instance,
+) -> None:
+    await instance.prover.start()
+    instance.readiness.state = EngineState.READY
+    instance.probed.probes[None] = Probe((-3.0, -4.0))
+    with pytest.raises(GatewayError):
+        await instance.prover.repeat(None)
+    line = instance.line()
+    assert (line["WrongAdapters"], line["EngineReady"]) == (1, 0)
+    assert instance.line()["WrongAdapters"] == 0
