@@ -16,8 +16,9 @@ from container.vllm.flags import FLAGS
 from container.vllm.options import vllm_arguments
 from container.vllm.settings_check import check_settings
 
-#: The entry point through which vLLM finds `container.vllm.resolver`.
-PLUGIN = "adapter_store_resolver"
+#: The entry points through which vLLM finds `container.vllm.resolver` and `container.vllm.routes`.
+RESOLVER_PLUGIN = "adapter_store_resolver"
+ROUTES_PLUGIN = "adapter_store_routes"
 
 
 def vllm_launch(settings: Settings) -> EngineLaunch:
@@ -47,8 +48,8 @@ def vllm_environment(settings: Settings, inherited: Mapping[str, str], *, on_cpu
     environment = dict(inherited) | {
         "ADAPTER_BUCKET": settings.adapter_bucket,
         "ADAPTER_CACHE_DIR": str(settings.adapter_cache_dir),
-        # Only this one of the installed plugins: the others download from sources that clients choose.
-        "VLLM_PLUGINS": PLUGIN,
+        # Only these of the installed plugins: the others download from sources that clients choose.
+        "VLLM_PLUGINS": f"{RESOLVER_PLUGIN},{ROUTES_PLUGIN}",
         # Without it vLLM never calls a resolver. It also enables vLLM's routes for loading adapters, which
         # only the gateway can reach.
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",

@@ -14,6 +14,9 @@ SHUTDOWN_TIMEOUT = 25
 #: On a processor without bfloat16 instructions float32 has three times the throughput (AVX2, a model of 3 M
 #: parameters), and the small models that run on a CPU fit in memory either way.
 CPU_DTYPE = "float32"
+#: The classes of vLLM's worker, which reports and pins resident adapters.
+CPU_WORKER = "container.vllm.cpu_worker.CpuAdapterWorker"
+GPU_WORKER = "container.vllm.gpu_worker.GpuAdapterWorker"
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ def vllm_arguments(settings: Settings, passed_on: Sequence[str] = (), *, on_cpu:
         values = option.values(settings)
         if values is not None:
             arguments += [f"--{name}", *values]
+    arguments += ["--worker-cls", CPU_WORKER if on_cpu else GPU_WORKER]
     if on_cpu:
         if settings.dtype is None:
             arguments += ["--dtype", CPU_DTYPE]
