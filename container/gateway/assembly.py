@@ -28,6 +28,7 @@ class Assembly:
     gateway: Gateway
     readiness: Readiness
     telemetry: Telemetry
+    cache: AdapterCache
     prover: Prover
 
 
@@ -92,4 +93,4 @@ def assemble(
         base_model=settings.model_id,
         limits=RequestLimits(max_new_tokens=settings.max_new_tokens, answer_seconds=settings.answer_seconds),
     )
-    return Assembly(gateway, readiness, telemetry, prover)
+    return Assembly(gateway, readiness, telemetry, cache, prover)
