@@ -86,7 +86,7 @@ def engine(cloud: LaptopCloud, tmp_path_factory: pytest.TempPathFactory) -> Iter
                 return client.get("/health").status == 200
             return False
 
-        wait_until(answers, "the engine is ready", 120)
+        wait_until(answers, "the engine is ready", 240)
         yield Engine(settings, bucket, folder / "swap")
     finally:
         process.terminate()
