@@ -12,8 +12,8 @@ from container.gateway.api.server import Gateway, RequestLimits
 from container.gateway.engine.backend import Backend
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import GatewayError
+from container.gateway.identity.prover import Prover
 from container.gateway.proof.conditions import BaseModel
-from container.gateway.proof.prover import Prover
 from container.gateway.settings import Settings
 from container.gateway.telemetry.access_log import AccessLog
 from container.gateway.telemetry.adapter_metrics import AdapterMetrics
@@ -47,7 +47,7 @@ def assemble(
         store,
         BaseModel(settings.model_id, settings.model_revision or "", settings.quantize or ""),
         residents=lambda: cache,
-        on_wrong_adapter=lambda: readiness.leave_service(),
+        on_wrong_adapter=lambda: readiness.leave_service(),  # noqa: PLW0108 — it is built below
     )
     readiness = Readiness(
         backend,

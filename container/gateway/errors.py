@@ -63,7 +63,7 @@ class GatewayError(Exception):
 
     @classmethod
     def wrong_adapter(cls) -> Self:
-        """500 for an answer of another model than the requested one, or of an engine that gave such answers."""
+        """500 for an answer of another model than the requested one, or an engine that gave such answers."""
         return cls(
             500, WRONG_ADAPTER, "The engine answered with another model than the one asked for: try again"
         )

@@ -19,7 +19,7 @@ FACTS = "/info"
 def facts_of(answer: Json) -> EngineFacts:
     """Return the facts that an answer of `FACTS` has; raise `GatewayError` for an answer without them.
 
-    LoRAX reports the version 0.1.0 for every build: `sha`, the commit, tells them apart where the build has it.
+    LoRAX reports the version 0.1.0 for every build; `sha` is the commit, in builds that have it.
     """
     try:
         release = " ".join(filter(None, (answer["version"], answer["sha"])))

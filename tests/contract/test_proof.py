@@ -115,7 +115,9 @@ class Instance:
         """Return the counter that raises the alarm."""
         async with self._client.get("/metrics") as answer:
             (line,) = [
-                each for each in (await answer.text()).splitlines() if each.startswith("lora_wrong_adapters_total")
+                each
+                for each in (await answer.text()).splitlines()
+                if each.startswith("lora_wrong_adapters_total")
             ]
         return int(float(line.split()[1]))
 

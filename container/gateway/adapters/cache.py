@@ -26,8 +26,8 @@ from container.gateway.proof.probe import Probe
 
 #: Seconds for which a failed load is not retried: on LoRAX each load makes all requests wait.
 FAILURE_SECONDS = 5.0
-#: The same for an adapter that the engine cannot serve, or that has no effect: neither of the two changes. Each load that LoRAX
-#: cannot finish permanently takes a part of its memory for adapters.
+#: The same for an adapter that the engine cannot serve, or that has no effect: neither of the two changes.
+#: Each load that LoRAX cannot finish permanently takes a part of its memory for adapters.
 INCOMPATIBLE_SECONDS = 3600.0
 
 _log = logging.getLogger(__name__)

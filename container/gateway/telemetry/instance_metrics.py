@@ -23,7 +23,7 @@ from container.gateway.adapters.registry import RegistryReader
 from container.gateway.admission import Admission
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import WRONG_ADAPTER
-from container.gateway.proof.prover import Prover
+from container.gateway.identity.prover import Prover
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry import names
 

@@ -23,9 +23,9 @@ from container.gateway.errors import (
     GatewayError,
     adapter_error,
 )
+from container.gateway.identity.prover import Prover
 from container.gateway.proof.conditions import BaseModel
 from container.gateway.proof.probe import Probe
-from container.gateway.proof.prover import Prover
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry.instance_metrics import InstanceMetrics
 from container.gateway.telemetry.names import INSTANCE_METRICS

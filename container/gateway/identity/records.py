@@ -1,4 +1,4 @@
-"""Records of probes in the adapter store: one for a revision and the conditions of its probe, never changed."""
+"""Records of probes in the adapter store: one per revision and conditions of its probe, immutable."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class ProbeRecords:
             return Probe(tuple(float(value) for value in json.loads(body)["logprobs"]))
         except (ValueError, LookupError, TypeError):
             # Never written over: whoever changed it may know why.
-            _log.error("%s in the adapter store is not a probe's record: delete it to have it taken again", key)
+            _log.error("%s in the adapter store is not a probe's record: delete it, to take it again", key)
             return None
 
     async def create(self, record: ProbeRecord) -> Probe:
-        """Create a record; return the probe that the store has then, which another instance may have taken."""
+        """Create a record; return the probe that the store has then, perhaps another instance's."""
         if await self._store.create(record_key(record.revision, record.conditions), record.to_json()):
             return record.probe
         return await self.read(record.revision, record.conditions) or record.probe

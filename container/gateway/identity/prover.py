@@ -13,11 +13,11 @@ from typing import NoReturn, Protocol
 from container.gateway.adapters.download import parse_engine_id
 from container.gateway.adapters.registry import Adapter, ObjectStore, StoreError
 from container.gateway.errors import ADAPTER_WITHOUT_EFFECT, WRONG_ADAPTER, GatewayError, adapter_error
+from container.gateway.identity.margins import margin
+from container.gateway.identity.records import ProbeRecord, ProbeRecords
+from container.gateway.identity.weights import are_alike, is_published
 from container.gateway.proof.conditions import BaseModel, Conditions, EngineFacts
-from container.gateway.proof.margins import margin
 from container.gateway.proof.probe import Probe
-from container.gateway.proof.records import ProbeRecord, ProbeRecords
-from container.gateway.proof.weights import are_alike, is_published
 
 #: An effect of this many margins is so clear that another adapter's equals it only by being the same.
 CLEAR = 4
@@ -83,8 +83,8 @@ class Prover:
     """Compares the probes of one instance, at each load and in a share of the time afterwards.
 
     The first probe of a revision here is compared with the record of the revision. Without a record it must
-    differ from the base model, else the adapter is refused (409); it must not equal another revision's on this
-    instance, unless their weights are alike; and its files must have their digest. Then its record is created.
+    differ from the base model, else the adapter is refused (409); its files must have their digest; and it
+    must not equal another revision's here, unless their weights are alike. Then its record is created.
     Later probes are compared with the record, and the base model's with its first one.
 
     If the store fails, the rest is checked all the same and the adapter is served: its files may be on the
@@ -129,7 +129,7 @@ class Prover:
         self._started.set()
 
     async def prove(self, adapter: Adapter, probe: Probe) -> None:
-        """Check the probe of a load; raises `GatewayError`: 409 without an effect, 500 for a wrong adapter."""
+        """Check the probe of a load; raises `GatewayError`: 409 without effect, 500 for a wrong adapter."""
         await self._check(adapter.engine_id, probe)
 
     async def watch(self, share: float) -> None:
@@ -206,9 +206,9 @@ class Prover:
         if effect <= reference.margin:
             raise adapter_error(
                 ADAPTER_WITHOUT_EFFECT,
-                f"The adapter changes nothing (AdapterWithoutEffect): the base model gives a fixed text the same "
-                f"probabilities, within {reference.margin:g} nats. Train it longer, check that it is for this "
-                "base model and that its modules have the names of the model's, then publish it again",
+                "The adapter changes nothing (AdapterWithoutEffect): the base model gives a fixed text the "
+                f"same probabilities, within {reference.margin:g} nats: train it longer, or check that it is "
+                "for this base model and that its tensors have the model's names, then publish it again",
             )
         if not await asyncio.to_thread(is_published, self._backend.files(engine_id), _revision(engine_id)):
             self._wrong(f"{engine_id}: its files on the disk are not those of its revision")

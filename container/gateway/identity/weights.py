@@ -21,8 +21,8 @@ from adapters.validation.safetensors import HEADER_LENGTH_BYTES, Tensor, read_he
 
 #: Layers that are compared, and rows and columns of each one's product: a few milliseconds in all.
 _LAYERS, _SAMPLES = 16, 8
-#: Cosine above which two products are alike. Any two of the 50 sample adapters, which were trained on the same
-#: problems, have at most 0.67.
+#: Cosine above which two products are alike. Any two of the 50 sample adapters, which were trained on the
+#: same problems, have at most 0.67.
 _ALIKE = 0.9
 _CODES = {"F16": "<e", "F32": "<f"}
 
@@ -50,7 +50,11 @@ def are_alike(one: Path, other: Path) -> bool:
         first, second = _products(_find(one, WEIGHTS_FILE)), _products(_find(other, WEIGHTS_FILE))
     except (OSError, StopIteration, InvalidAdapter, KeyError, struct.error):
         return True
-    shared = [(a, b) for layer in first.keys() & second.keys() for a, b in zip(first[layer], second[layer])]
+    shared = [
+        (a, b)
+        for layer in first.keys() & second.keys()
+        for a, b in zip(first[layer], second[layer], strict=False)
+    ]
     size = math.sqrt(_squares(first) * _squares(second))
     return size > 0 and sum(a * b for a, b in shared) / size > _ALIKE
 
@@ -70,9 +74,7 @@ def _products(path: Path) -> dict[str, list[float]]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         start = HEADER_LENGTH_BYTES + int.from_bytes(data[:HEADER_LENGTH_BYTES], "little")
         return {
-            name: _product(
-                data, start, tensors[name], tensors[name.replace(".lora_A.", ".lora_B.")]
-            )
+            name: _product(data, start, tensors[name], tensors[name.replace(".lora_A.", ".lora_B.")])
             for name in _spread(layers, _LAYERS)
         }
 
@@ -87,7 +89,7 @@ def _product(data: mmap.mmap, start: int, a: Tensor, b: Tensor) -> list[float]:
         [_element(data, start, a, each * inputs + column) for each in range(rank)]
         for column in _spread(range(inputs), _SAMPLES)
     ]
-    return [sum(x * y for x, y in zip(row, column)) for row in rows for column in columns]
+    return [sum(x * y for x, y in zip(row, column, strict=True)) for row in rows for column in columns]
 
 
 def _spread(items: Sequence[_Item], count: int) -> list[_Item]:
@@ -98,6 +100,7 @@ def _spread(items: Sequence[_Item], count: int) -> list[_Item]:
 def _element(data: mmap.mmap, start: int, tensor: Tensor, index: int) -> float:
     if tensor.dtype == "BF16":
         # The upper half of a float32.
-        return float(struct.unpack("<f", b"\0\0" + data[(at := start + tensor.start + 2 * index) : at + 2])[0])
+        at = start + tensor.start + 2 * index
+        return float(struct.unpack("<f", b"\0\0" + data[at : at + 2])[0])
     code = _CODES[tensor.dtype]
     return float(struct.unpack_from(code, data, start + tensor.start + struct.calcsize(code) * index)[0])

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from adapters.store.layout import WEIGHTS_FILE, adapter_prefix, revision_of
 from container.gateway.adapters.registry import Adapter
 from container.gateway.errors import GatewayError
+from container.gateway.identity.margins import MARGINS, margin
+from container.gateway.identity.prover import CLEAR, Prover
+from container.gateway.identity.records import record_key
 from container.gateway.proof.conditions import BaseModel, Conditions, EngineFacts
-from container.gateway.proof.margins import MARGINS, margin
 from container.gateway.proof.probe import Probe
-from container.gateway.proof.prover import CLEAR, Prover
-from container.gateway.proof.records import record_key
 from samples.spec import ADAPTERS_DIR
 from tests.harness.probes import FACTS, PROBE, ProbedEngine
 from tests.harness.registry_store import StubStore
@@ -94,7 +94,9 @@ async def test_the_first_load_creates_a_record_that_names_its_conditions(
     await instance.load(otter, OTTER)
     conditions = Conditions(FACTS, BASE)
     ((key, body),) = instance.store.objects.items()
-    assert key == f"probes/{otter.revision}/{conditions.digest}.json" == record_key(otter.revision, conditions)
+    assert (
+        key == f"probes/{otter.revision}/{conditions.digest}.json" == record_key(otter.revision, conditions)
+    )
     record = json.loads(body)
     assert record["conditions"]["engine"] == {
         "name": "vllm", "release": "0.32.0", "dtype": "float32", "device": "cpu",
@@ -131,7 +133,9 @@ async def test_with_a_record_an_adapter_without_effect_is_a_wrong_adapter(
     assert await other.refused(otter, PROBE) == (500, "wrong_adapter")
 
 
-async def test_other_conditions_have_another_record(tmp_path: Path, otter: Adapter, instance: Instance) -> None:
+async def test_other_conditions_have_another_record(
+    tmp_path: Path, otter: Adapter, instance: Instance
+) -> None:
     await instance.load(otter, OTTER)
     other = Instance(tmp_path, instance.store)
     other.engine.facts_now = EngineFacts("vllm", "0.33.0", "float32", "cpu")
@@ -237,7 +241,7 @@ async def test_of_two_first_records_the_one_in_the_store_counts(
 async def test_the_watch_goes_round_the_base_and_the_adapters_in_use(
     instance: Instance, otter: Adapter, bison: Adapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("container.gateway.proof.prover.PAUSE_SECONDS", 0)
+    monkeypatch.setattr("container.gateway.identity.prover.PAUSE_SECONDS", 0)
     await instance.prover.start()
     await instance.load(otter, OTTER)
     await instance.load(bison, BISON)
@@ -246,7 +250,7 @@ async def test_the_watch_goes_round_the_base_and_the_adapters_in_use(
     instance.in_use = (otter.engine_id, bison.engine_id)
     instance.engine.asked.clear()
     watching = asyncio.create_task(instance.prover.watch(0.9))
-    while len(instance.engine.asked) < 6:
+    while len(instance.engine.asked) < 6:  # noqa: ASYNC110 — it does not signal a change
         await asyncio.sleep(0)
     watching.cancel()
     first = instance.engine.asked[:6]
@@ -257,12 +261,12 @@ async def test_the_watch_goes_round_the_base_and_the_adapters_in_use(
 async def test_the_watch_ends_with_the_first_wrong_adapter(
     instance: Instance, otter: Adapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("container.gateway.proof.prover.PAUSE_SECONDS", 0)
+    monkeypatch.setattr("container.gateway.identity.prover.PAUSE_SECONDS", 0)
     await instance.prover.start()
     await instance.load(otter, OTTER)
     instance.engine.probes[otter.engine_id] = BISON
     watching = asyncio.create_task(instance.prover.watch(0.9))
-    while not instance.left_service:
+    while not instance.left_service:  # noqa: ASYNC110 — it does not signal a change
         await asyncio.sleep(0)
     asked = len(instance.engine.asked)
     for _ in range(20):
@@ -275,7 +279,7 @@ async def test_the_watch_ends_with_the_first_wrong_adapter(
 async def test_failed_probes_prove_nothing_and_are_repeated(
     instance: Instance, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("container.gateway.proof.prover.PAUSE_SECONDS", 0)
+    monkeypatch.setattr("container.gateway.identity.prover.PAUSE_SECONDS", 0)
     instance.engine.failures = [GatewayError.unreachable()]
     await instance.prover.start()
     assert instance.engine.asked == [None, None]
