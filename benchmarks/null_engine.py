@@ -116,8 +116,8 @@ def _timed_choice(reason: str | None) -> dict[str, Any]:
 
 
 def _prompt_logprobs(model: str) -> list[Any]:
-    """Return log probabilities that differ between any two models."""
-    seed = zlib.crc32(model.encode())
+    """Return log probabilities that differ between any two revisions."""
+    seed = zlib.crc32(model.rstrip("/").rpartition("/")[2].encode())
     values = [-(((seed >> shift) & 255) + 1) / 64 for shift in (0, 8, 16, 24)]
     return [None, *({"5": {"logprob": value, "rank": 1, "decoded_token": "x"}} for value in values)]
 
