@@ -68,8 +68,8 @@ def read_lock(path: Path = LOCK) -> dict[str, BaseImage]:
         refused = ENGINES[name].refused_releases
         if refused is not None and re.fullmatch(refused, image.tag):
             raise ConfigError(
-                f"{path}: {name}.tag: {image.tag!r}: this release may answer with another adapter's weights: take "
-                f"another one, such as {ENGINES[name].version}"
+                f"{path}: {name}.tag: {image.tag!r}: this release may answer with another adapter's weights: "
+                f"take another one, such as {ENGINES[name].version}"
             )
     return images
 
