@@ -3,10 +3,11 @@
 Each instance is a gateway that has just started, in front of the engine that all of them use one after the other.
 """
 
+import asyncio
 import contextlib
 import os
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,20 @@ class Instance:
         async with self._client.post("/generate", json=body) as answer:
             found = await answer.json()
             return answer.status, found.get("error_type") or found["generated_text"]
+
+    async def events(self, adapter: str) -> str:
+        """Return a whole stream."""
+        body = {"inputs": SEED_PROBLEM.prompt, "parameters": {"adapter_id": adapter, "max_new_tokens": 48}}
+        async with self._client.post("/generate_stream", json=body) as answer:
+            return await answer.text()
+
+    async def leave_service_during(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """Leave service once the call is at the engine; return its result."""
+        task = asyncio.create_task(call)
+        while b"lora_requests_at_engine 1.0" not in self.parts.telemetry.prometheus():  # noqa: ASYNC110 — no event
+            await asyncio.sleep(0)
+        self.parts.readiness.leave_service()
+        return await task
 
     async def ping(self) -> int:
         async with self._client.get("/ping") as answer:
@@ -216,3 +231,13 @@ async def test_files_exchanged_on_the_disk_are_unlike_the_record(engine: Engine)
     async with instance(engine) as subject:
         assert await subject.ask("crane") == (500, "wrong_adapter")
         assert await subject.ping() == 503
+
+
+async def test_answers_under_way_fail_when_the_instance_leaves_service(engine: Engine) -> None:
+    engine.bucket.register("otter", "otter")
+    async with instance(engine) as subject:
+        assert await subject.leave_service_during(subject.ask("otter")) == (500, "wrong_adapter")
+    async with instance(engine) as subject:
+        events = await subject.leave_service_during(subject.events("otter"))
+        assert "wrong_adapter" in events
+        assert "Otter" not in events
