@@ -29,7 +29,7 @@ import httptools
 import uvloop
 
 from adapters.store.layout import ADAPTERS_PREFIX
-from benchmarks.null_batch import NullGeneration, NullBatch
+from benchmarks.null_batch import NullBatch, NullGeneration
 
 #: Seconds between two events of a stream: a 7B model's tokens on a fast GPU.
 EVENT_SECONDS = 0.02
@@ -81,7 +81,8 @@ class NullEngine(asyncio.Protocol):
         """Send the response."""
         if not self._url.endswith(_COMPLETIONS):
             counts = {} if self._batch is None else {"loads": self._batch.loads, "steps": self._batch.steps}
-            self._answer({"count": 1, "tokens": [1], "object": "list", "data": []} | counts)
+            engine = {"release": "0", "dtype": "float32", "device": "none"}
+            self._answer(engine | {"count": 1, "tokens": [1], "object": "list", "data": []} | counts)
             return
         asked = json.loads(self._body)
         if asked.get("stream"):
@@ -167,8 +168,8 @@ def _timed_choice(reason: str | None) -> dict[str, Any]:
 
 
 def _prompt_logprobs(model: str) -> list[Any]:
-    """Return log probabilities that differ between any two models."""
-    seed = zlib.crc32(model.encode())
+    """Return log probabilities that differ between any two revisions."""
+    seed = zlib.crc32(model.rstrip("/").rpartition("/")[2].encode())
     values = [-(((seed >> shift) & 255) + 1) / 64 for shift in (0, 8, 16, 24)]
     return [None, *({"5": {"logprob": value, "rank": 1, "decoded_token": "x"}} for value in values)]
 

@@ -38,6 +38,7 @@ _GEMMA = _model("model.layers", self_attn=_ATTENTION, mlp=_MLP)
 RULES = EngineRules(
     name="lorax",
     title="LoRAX",
+    refused_releases=None,
     version="0.12.1",
     max_rank=_RANKS[-1],
     kernel_ranks=_RANKS,

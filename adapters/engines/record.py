@@ -49,6 +49,8 @@ class EngineRules:
     """Name in messages."""
     version: str
     """Release that the record was read in."""
+    refused_releases: str | None
+    """Regular expression of the releases that may answer with another adapter's weights; None: none known."""
     max_rank: int
     """Highest rank of an adapter."""
     kernel_ranks: tuple[int, ...] | None

@@ -41,6 +41,8 @@ RULES = EngineRules(
     name="vllm",
     title="vLLM",
     version="0.32.0",
+    # 0.22.1 to 0.24: https://github.com/vllm-project/vllm/issues/47724
+    refused_releases=r"v?0\.(22\.[1-9]|23|24)(\D.*)?",
     max_rank=RANKS[-1],
     kernel_ranks=None,
     # Values of --quantization (vllm.model_executor.layers.quantization.QuantizationMethods, without the

@@ -14,7 +14,8 @@ from container.gateway.api.server import Gateway, RequestLimits
 from container.gateway.engine.backend import Backend
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import GatewayError
-from container.gateway.proof.probe import Probe
+from container.gateway.identity.prover import Prover
+from container.gateway.proof.conditions import BaseModel
 from container.gateway.settings import Settings
 from container.gateway.telemetry.access_log import AccessLog
 from container.gateway.telemetry.adapter_metrics import AdapterMetrics
@@ -35,6 +36,8 @@ class Assembly:
     telemetry: Telemetry
     publisher: DemandPublisher
     watch: RegistryWatch
+    cache: AdapterCache
+    prover: Prover
 
 
 def assemble(
@@ -48,13 +51,18 @@ def assemble(
     )
 
     demand, warm_up_counts = AdapterDemand(), WarmUpCounts()
+    prover = Prover(
+        backend,
+        store,
+        BaseModel(settings.model_id, settings.model_revision or "", settings.quantize or ""),
+        residents=lambda: cache,
+        on_wrong_adapter=lambda: readiness.leave_service(),  # noqa: PLW0108 — it is built below
+    )
 
     async def prepare() -> None:
         """Do what a starting instance does before it is in service."""
+        await prover.start()
         await warm_up.run()
-
-    async def prove(adapter: Adapter, probe: Probe) -> None:
-        """Check the probe of a load."""
 
     readiness = Readiness(
         backend,
@@ -79,7 +87,7 @@ def assemble(
         max_bytes=int(settings.adapter_cache_gb * 1e9),
         max_loads=settings.max_cold_loads,
         max_rank=settings.max_adapter_rank,
-        prove=prove,
+        prove=prover.prove,
         on_load=on_load,
     )
     registry = RegistryReader(store, cache_seconds=settings.registry_cache_seconds, on_replaced=cache.retire)
@@ -101,7 +109,7 @@ def assemble(
     instance_metrics = InstanceMetrics(
         endpoint=settings.endpoint_name,
         variant=settings.variant_name,
-        parts=InstanceParts(readiness, admission, registry, cache, residency, warm_up_counts),
+        parts=InstanceParts(readiness, admission, registry, cache, residency, warm_up_counts, prover),
         cache_dir=settings.adapter_cache_dir,
     )
     telemetry = Telemetry(adapter_metrics, instance_metrics, AccessLog(write), demand, residency)
@@ -119,5 +127,12 @@ def assemble(
             answer_seconds=settings.answer_seconds,
         ),
     )
-    publisher = DemandPublisher(store, demand, warm_up_counts, endpoint=settings.endpoint_name)
-    return Assembly(gateway, readiness, telemetry, publisher, RegistryWatch(registry, cache))
+    return Assembly(
+        gateway,
+        readiness,
+        telemetry,
+        DemandPublisher(store, demand, warm_up_counts, endpoint=settings.endpoint_name),
+        RegistryWatch(registry, cache),
+        cache,
+        prover,
+    )

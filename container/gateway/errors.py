@@ -63,7 +63,7 @@ class GatewayError(Exception):
 
     @classmethod
     def wrong_adapter(cls) -> Self:
-        """500 for an answer that names another model than the requested one."""
+        """500 for an answer of another model than the requested one, or an engine that gave such answers."""
         return cls(
             500, WRONG_ADAPTER, "The engine answered with another model than the one asked for: try again"
         )
@@ -83,11 +83,18 @@ WRONG_ADAPTER = "wrong_adapter"
 #: Refused for the limit of an adapter, or of a tenant.
 ADAPTER_LIMIT = "adapter_limit"
 TENANT_LIMIT = "tenant_limit"
-#: In this order: objects missing from the store; a failed download or load; not servable by this engine.
+#: In this order: objects missing from the store; a failed download or load; not servable by this engine; the
+#: same answers as the base model's.
 ADAPTER_MISSING = "adapter_missing"
 ADAPTER_LOAD_FAILED = "adapter_load_failed"
 ADAPTER_INCOMPATIBLE = "adapter_incompatible"
-ADAPTER_ERRORS = {ADAPTER_MISSING: 424, ADAPTER_LOAD_FAILED: 424, ADAPTER_INCOMPATIBLE: 409}
+ADAPTER_WITHOUT_EFFECT = "adapter_without_effect"
+ADAPTER_ERRORS = {
+    ADAPTER_MISSING: 424,
+    ADAPTER_LOAD_FAILED: 424,
+    ADAPTER_INCOMPATIBLE: 409,
+    ADAPTER_WITHOUT_EFFECT: 409,
+}
 
 
 def adapter_error(error_type: str, message: str) -> GatewayError:

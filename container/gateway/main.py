@@ -100,6 +100,7 @@ async def serve(settings: Settings, launch: EngineLaunch) -> int:
         asyncio.create_task(parts.watch.run(lambda: parts.readiness.is_ready)),
         asyncio.create_task(_emit_metrics(parts.telemetry, settings.metrics_seconds, write)),
         asyncio.create_task(parts.publisher.run()),
+        asyncio.create_task(parts.prover.watch(settings.probe_share)),
     ]
     reaping = asyncio.create_task(reap_orphans(engine.pid))
     try:

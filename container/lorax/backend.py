@@ -18,13 +18,14 @@ from container.gateway.adapters.residency import Residency
 from container.gateway.engine.connection import EnginePool
 from container.gateway.engine.http_client import EngineAnswer, EngineHttp, read_answer
 from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
+from container.gateway.proof.conditions import EngineFacts
 from container.gateway.proof.probe import Probe
 from container.gateway.request_context import Usage
 from container.gateway.schemas.lorax import GenerateRequest
 from container.gateway.schemas.openai import ChatRequest, Json, Request, TextRequest
 from container.gateway.sse import read_events
 from container.lorax.chat import ChatAnswer, chat_body
-from container.lorax.probe import PROBE, probe_of
+from container.lorax.probe import FACTS, PROBE, facts_of, probe_of
 from container.lorax.refusals import refusal
 from container.lorax.text import TextAnswer, generate_request
 
@@ -121,6 +122,10 @@ class LoraxBackend:
         """See `Backend`."""
         answer = await self._generate(PROBE, adapter, Usage(), PROBE)
         return probe_of(answer)
+
+    async def facts(self) -> EngineFacts:
+        """See `Backend`."""
+        return facts_of((await self._http.get(FACTS)).json)
 
     async def unload(self, engine_id: str) -> bool:
         """Do nothing: LoRAX has no such request. `load` restores the files before LoRAX needs them again."""

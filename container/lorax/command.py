@@ -108,6 +108,6 @@ def _permits(settings: Settings) -> int:
     """Return LoRAX's limit of concurrent generations; beyond it LoRAX answers 429 at once.
 
     A request counts `best_of` times. In addition to the clients' requests the gateway sends one for each
-    adapter that it loads, and one as a health check.
+    adapter that it loads, one as a health check and one as a probe.
     """
-    return settings.max_concurrent_requests * MAX_BEST_OF + settings.max_cold_loads + 1
+    return settings.max_concurrent_requests * MAX_BEST_OF + settings.max_cold_loads + 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from container.gateway.errors import GatewayError
+from container.gateway.proof.conditions import EngineFacts
 from container.gateway.proof.probe import FLOOR, TEXT, Probe
 from container.gateway.schemas.lorax import GenerateRequest, Parameters
 from container.gateway.schemas.openai import Json
@@ -11,6 +12,22 @@ from container.gateway.schemas.openai import Json
 PROBE = GenerateRequest(
     inputs=TEXT, parameters=Parameters(max_new_tokens=1, details=True, decoder_input_details=True)
 )
+#: The route that reports dtype and device.
+FACTS = "/info"
+
+
+def facts_of(answer: Json) -> EngineFacts:
+    """Return the facts that an answer of `FACTS` has; raise `GatewayError` for an answer without them.
+
+    LoRAX reports the version 0.1.0 for every build; `sha` is the commit, in builds that have it.
+    """
+    try:
+        release = " ".join(filter(None, (answer["version"], answer["sha"])))
+        return EngineFacts(
+            "lorax", release, answer["model_dtype"].removeprefix("torch."), answer["model_device_type"]
+        )
+    except (KeyError, AttributeError):
+        raise GatewayError.generation() from None
 
 
 def probe_of(answer: Json) -> Probe:

@@ -16,6 +16,7 @@ from container.gateway.adapters.residency import Residency
 from container.gateway.engine.connection import EnginePool, EngineResponse
 from container.gateway.engine.http_client import EngineHttp, encode, read_answer
 from container.gateway.errors import GatewayError
+from container.gateway.proof.conditions import EngineFacts
 from container.gateway.proof.probe import Probe
 from container.gateway.request_context import Usage
 from container.gateway.schemas.lorax import ONE_TOKEN, GenerateRequest
@@ -23,7 +24,7 @@ from container.gateway.schemas.openai import ChatRequest, Json, OpenAIRequest, R
 from container.gateway.sse import read_events
 from container.vllm.generate import check_supported, completion_body, generated
 from container.vllm.openai_schema import openai_answer, openai_body
-from container.vllm.probe import probe_body, probe_of
+from container.vllm.probe import FACTS, facts_of, probe_body, probe_of
 from container.vllm.problems import take_problem
 from container.vllm.read_ahead import ReadAhead
 from container.vllm.refusals import check_tools, refusal
@@ -123,6 +124,10 @@ class VllmBackend:
             raise refusal(answer, adapter, ONE_TOKEN)
         _check_model(answer.json, model)
         return probe_of(answer.json)
+
+    async def facts(self) -> EngineFacts:
+        """See `Backend`."""
+        return facts_of((await self._http.get(FACTS)).json)
 
     async def unload(self, engine_id: str) -> bool:
         """Unload the adapter from slot and host memory (`container.vllm.routes`); see `Backend`."""

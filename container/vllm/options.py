@@ -60,10 +60,10 @@ OPTIONS: Mapping[str, Option] = MappingProxyType(
         "max-model-len": Option(
             lambda settings: (str(settings.max_total_tokens),), variable="MAX_TOTAL_TOKENS"
         ),
-        # More never arrive: the gateway queues them. It sends further requests to load adapters and to check
-        # vLLM's health.
+        # More never arrive: the gateway queues them. It sends further requests to load adapters, to check
+        # vLLM's health, and to repeat a probe.
         "max-num-seqs": Option(
-            lambda settings: (str(settings.max_concurrent_requests + settings.max_cold_loads + 1),),
+            lambda settings: (str(settings.max_concurrent_requests + settings.max_cold_loads + 2),),
             variable="MAX_CONCURRENT_REQUESTS",
         ),
         "enable-lora": Option(_always()),

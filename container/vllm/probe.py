@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from container.gateway.errors import GatewayError
+from container.gateway.proof.conditions import EngineFacts
 from container.gateway.proof.probe import FLOOR, TEXT, Probe
 from container.gateway.schemas.openai import Json
+
+#: The route of the plugin that reports release, dtype and device.
+FACTS = "/adapter_store/engine"
+
+
+def facts_of(answer: Json) -> EngineFacts:
+    """Return the facts that an answer of `FACTS` has; raise `GatewayError` for an answer without them."""
+    try:
+        return EngineFacts("vllm", answer["release"], answer["dtype"], answer["device"])
+    except KeyError:
+        raise GatewayError.generation() from None
 
 
 def probe_body(model: str) -> Json:

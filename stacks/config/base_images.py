@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,13 +57,21 @@ def read_lock(path: Path = LOCK) -> dict[str, BaseImage]:
     keys: dict[str, Any] = dict.fromkeys(ENGINES, (BaseImage, ...))
     lock = create_model("Lock", __base__=Strict, **keys)
     try:
-        return dict(lock.model_validate(parse_object(path.read_bytes())))
+        images: dict[str, BaseImage] = dict(lock.model_validate(parse_object(path.read_bytes())))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}: bring it back with git") from error
     except NotAnObject as error:
         raise ConfigError(f"{path}: {error}; bring it back with git") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {sentence(error, lock)}") from error
+    for name, image in images.items():
+        refused = ENGINES[name].refused_releases
+        if refused is not None and re.fullmatch(refused, image.tag):
+            raise ConfigError(
+                f"{path}: {name}.tag: {image.tag!r}: this release may answer with another adapter's weights: "
+                f"take another one, such as {ENGINES[name].version}"
+            )
+    return images
 
 
 def lock_text(images: Mapping[str, BaseImage]) -> str:

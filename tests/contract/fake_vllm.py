@@ -29,8 +29,8 @@ def completion(model: str, choice: dict[str, Any]) -> dict[str, Any]:
 
 
 def prompt_logprobs(model: str) -> list[dict[str, Any] | None]:
-    """Return what vLLM answers for `prompt_logprobs: 0`: no two models have the same values."""
-    seed = zlib.crc32(model.encode())
+    """Return what vLLM answers for `prompt_logprobs: 0`: the values depend on the revision."""
+    seed = zlib.crc32(model.rstrip("/").rpartition("/")[2].encode())
     values = [-(((seed >> shift) & 255) + 1) / 64 for shift in (0, 8, 16, 24)]
     tokens = [
         {str(token): {"logprob": value, "rank": 1, "decoded_token": "x"}}
@@ -79,6 +79,7 @@ class FakeVllm:
                 web.post("/tokenize", self.tokenize),
                 web.get("/health", self.health),
                 web.get("/running", self.running),
+                web.get("/adapter_store/engine", self.engine),
                 web.post("/crash", self.crash),
             ]
         )
@@ -86,6 +87,9 @@ class FakeVllm:
 
     async def health(self, _: web.Request) -> web.Response:
         return web.Response()
+
+    async def engine(self, _: web.Request) -> web.Response:
+        return web.json_response({"release": "0.32.0", "dtype": "bfloat16", "device": "NVIDIA A10G"})
 
     async def running(self, _: web.Request) -> web.Response:
         """Return the number of slow prompts in progress."""

@@ -25,6 +25,11 @@ class Bucket:
     def delete(self, key: str) -> None:
         self._s3.delete_object(Bucket=self.name, Key=key)
 
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys that begin with `prefix`, at most 1,000."""
+        found = self._s3.list_objects_v2(Bucket=self.name, Prefix=prefix)
+        return [each["Key"] for each in found.get("Contents", ())]
+
     def put_sample(self, prefix: str, name: str, **config: object) -> None:
         """Put the files of a sample adapter, with changes to its config."""
         for file, content in sample_files(name, **config).items():

@@ -16,13 +16,19 @@ from typing import Protocol
 from adapters.store.layout import name_of
 from container.gateway.adapters.registry import Adapter
 from container.gateway.concurrency import Limiter, consume_exception
-from container.gateway.errors import ADAPTER_INCOMPATIBLE, INTERNAL, GatewayError, adapter_error
+from container.gateway.errors import (
+    ADAPTER_INCOMPATIBLE,
+    ADAPTER_WITHOUT_EFFECT,
+    INTERNAL,
+    GatewayError,
+    adapter_error,
+)
 from container.gateway.proof.probe import Probe
 
 #: Seconds for which a failed load is not retried: on LoRAX each load makes all requests wait.
 FAILURE_SECONDS = 5.0
-#: The same for an adapter that the engine cannot serve: neither of the two changes. Each load that LoRAX
-#: cannot finish permanently takes a part of its memory for adapters.
+#: The same for an adapter that the engine cannot serve, or that has no effect: neither of the two changes.
+#: Each load that LoRAX cannot finish permanently takes a part of its memory for adapters.
 INCOMPATIBLE_SECONDS = 3600.0
 
 _log = logging.getLogger(__name__)
@@ -117,6 +123,20 @@ class AdapterCache:
     def count(self) -> int:
         """Number of loaded adapters."""
         return len(self._held)
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Engine ids of the loaded adapters, least recently used first."""
+        return tuple(self._held)
+
+    @property
+    def in_use(self) -> tuple[str, ...]:
+        """Engine ids of the loaded adapters that requests use now, and of the one used last.
+
+        Those are in the engine's memory, or are about to be.
+        """
+        *others, last = self._held or (None,)
+        return tuple(each for each in others if each in self._wanted) + ((last,) if last else ())
 
     @property
     def failing(self) -> int:
@@ -236,7 +256,12 @@ class AdapterCache:
         began = time.monotonic()
         error: GatewayError | None = INTERNAL
         try:
-            await self._prove(adapter, await self._loader.load(engine_id))
+            probe = await self._loader.load(engine_id)
+            try:
+                await self._prove(adapter, probe)
+            except GatewayError:
+                await self._loader.unload(engine_id)
+                raise
             self._held[engine_id] = await asyncio.to_thread(_bytes_below, self._loader.files(engine_id))
             self._failing.discard(engine_id)
             error = None
@@ -259,7 +284,8 @@ class AdapterCache:
     def _remember_failure(self, engine_id: str, error: GatewayError) -> None:
         now = time.monotonic()
         self._failed = {name: known for name, known in self._failed.items() if known[0] > now}
-        seconds = INCOMPATIBLE_SECONDS if error.error_type == ADAPTER_INCOMPATIBLE else FAILURE_SECONDS
+        lasting = error.error_type in (ADAPTER_INCOMPATIBLE, ADAPTER_WITHOUT_EFFECT)
+        seconds = INCOMPATIBLE_SECONDS if lasting else FAILURE_SECONDS
         self._failed[engine_id] = (now + seconds, error)
 
     async def _make_room(self, adapter: Adapter) -> bool:

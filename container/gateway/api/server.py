@@ -198,6 +198,7 @@ class Gateway:
                     context.stream = True
                     return await self._stream(http, request, context, deadline)
                 answer = await self._answer(request, context)
+                self._readiness.check_answer()
         context.finish(HTTPStatus.OK)
         listed = isinstance(request, GenerateRequest) and not bare
         return _json_response([answer] if listed else answer, headers=_attributes(context))
@@ -226,8 +227,10 @@ class Gateway:
                 deadline.reschedule(asyncio.get_running_loop().time() + left)
             try:
                 context.saw_token()
+                self._readiness.check_answer()
                 await response.write(encode_event(first))
                 async for event in events:
+                    self._readiness.check_answer()
                     await response.write(encode_event(event))
             except GatewayError as error:
                 failure = error

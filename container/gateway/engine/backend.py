@@ -9,6 +9,7 @@ from typing import Protocol
 
 from container.gateway.adapters.residency import Residency
 from container.gateway.engine.connection import EnginePool
+from container.gateway.proof.conditions import EngineFacts
 from container.gateway.proof.probe import Probe
 from container.gateway.request_context import Usage
 from container.gateway.schemas.openai import Json, Request
@@ -37,6 +38,10 @@ class Backend(Protocol):
 
     async def probe(self, adapter: str | None) -> Probe:
         """Return the probe of a loaded adapter or of the base model, computed now."""
+        ...
+
+    async def facts(self) -> EngineFacts:
+        """Return what the running engine reports of itself."""
         ...
 
     async def unload(self, engine_id: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 
 from container.gateway.engine.backend import Backend
-from container.gateway.errors import GatewayError
+from container.gateway.errors import WRONG_ADAPTER, GatewayError
 from container.gateway.request_context import Usage
 from container.gateway.schemas.lorax import ONE_TOKEN
 
@@ -29,6 +29,7 @@ class EngineState(Enum):
     SILENT = "engine_unresponsive"
     DEAD = "engine_dead"
     STOPPING = "stopping"
+    WRONG = WRONG_ADAPTER
 
 
 class Readiness:
@@ -79,6 +80,16 @@ class Readiness:
                 retry_after_seconds=5,
             )
 
+    def leave_service(self) -> None:
+        """Serve nothing any more: the engine has answered with another adapter than the requested one."""
+        if self.state is not EngineState.DEAD:
+            self.state = EngineState.WRONG
+
+    def check_answer(self) -> None:
+        """Raise `GatewayError` 500 instead of an answer that may be another adapter's."""
+        if self.state is EngineState.WRONG:
+            raise GatewayError.wrong_adapter()
+
     async def watch(self) -> None:
         """Wait until the engine has started, warm it up, then check it until cancelled."""
         began = time.monotonic()
@@ -121,7 +132,7 @@ class Readiness:
         return True
 
     def _change(self, old: EngineState, new: EngineState) -> None:
-        """Change from `old` to `new`; other states stay: DEAD and STOPPING are final."""
+        """Change from `old` to `new`; other states stay: DEAD, STOPPING and WRONG are final."""
         if self.state is old:
             if old is not EngineState.STARTING:
                 _log.warning("the engine was %s and is %s", old.value, new.value)

@@ -1,1 +1,1 @@
-"""Proof that an adapter has an effect, and that it is the one that was published."""
+"""Probes: what an engine computes for a fixed text, and the conditions that it depends on."""

@@ -25,6 +25,7 @@ from container.gateway.adapters.residency import ResidencyReader
 from container.gateway.admission import Admission
 from container.gateway.engine.readiness import Readiness
 from container.gateway.errors import WRONG_ADAPTER
+from container.gateway.identity.prover import Prover
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry import names
 from container.gateway.warm_up.counts import WarmUpCounts
@@ -40,7 +41,10 @@ _COUNTERS = {
         "server_errors",
         "Answers with a status of 500 or more, errors in streams included",
     ),
-    names.WRONG_ADAPTERS: ("wrong_adapters", "Requests that another model answered, and that failed for it"),
+    names.WRONG_ADAPTERS: (
+        "wrong_adapters",
+        "Requests that another model answered, and that failed for it; probes of another adapter's weights",
+    ),
     names.ADAPTER_LOAD_FAILURES: (
         "adapter_load_failures",
         "Adapter loads that failed, incompatible ones left out",
@@ -78,6 +82,7 @@ class InstanceParts:
     cache: AdapterCache
     residency: ResidencyReader
     warm_up: WarmUpCounts
+    prover: Prover
 
 
 class InstanceMetrics(Collector):
@@ -99,6 +104,7 @@ class InstanceMetrics(Collector):
         self._cache = parts.cache
         self._residency = parts.residency
         self._warm_up = parts.warm_up
+        self._prover = parts.prover
         self._cache_dir = cache_dir
         self._refused = self._server_errors = self._wrong_adapters = 0
         self._emitted: dict[str, float] = dict.fromkeys(_COUNTERS, 0)
@@ -161,7 +167,7 @@ class InstanceMetrics(Collector):
         return {
             names.REQUESTS_REFUSED: self._refused,
             names.SERVER_ERRORS: self._server_errors,
-            names.WRONG_ADAPTERS: self._wrong_adapters,
+            names.WRONG_ADAPTERS: self._wrong_adapters + self._prover.wrong_adapters,
             names.ADAPTER_LOAD_FAILURES: self._cache.load_failures,
             names.ADAPTER_EVICTIONS: self._cache.evictions,
             **self._uses(),

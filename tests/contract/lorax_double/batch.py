@@ -7,7 +7,7 @@ from typing import Self
 
 from tests.contract.lorax_double import generate_pb2
 from tests.contract.lorax_double.queues import Generated
-from tests.contract.lorax_double.sample_answers import LoadedWeights, written
+from tests.contract.lorax_double.sample_answers import LoadedWeights, prefill_logprobs, written
 from tests.contract.lorax_double.tokens import StoppingCriteria, Token
 
 Weights = tuple[LoadedWeights, ...]
@@ -36,7 +36,10 @@ class Running:
             tokens = written(self._prompt, weights, self._valid.schema)
             self._weights, self._written = weights, itertools.islice(tokens, position, None)
         token = next(self._written)
-        return Generated(token, None if position else self._valid.prompt, self._stopping(token))
+        if position:
+            return Generated(token, finish_reason=self._stopping(token))
+        prompt = self._valid.prompt
+        return Generated(token, prompt, prefill_logprobs(prompt, weights), self._stopping(token))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.contract.lorax_double.adapter import Adapter, AdapterIndex, extract_adapter_params
@@ -28,11 +28,13 @@ class InferResponse:
     entry: Entry
     tokens: list[Token] = field(default_factory=list)
     prompt: list[Token] = field(default_factory=list)
+    prefill_logprobs: Sequence[float] = ()
     finish_reason: str | None = None
 
     def add(self, generated: Generated) -> None:
         if generated.prompt is not None:
             self.prompt = generated.prompt
+            self.prefill_logprobs = generated.prefill_logprobs
             self.entry.prefill_time = time.monotonic()
         self.tokens.append(generated.token)
         self.finish_reason = generated.finish_reason

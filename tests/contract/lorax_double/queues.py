@@ -8,7 +8,7 @@ when its load fails.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -34,6 +34,8 @@ class Generated:
     token: Token
     prompt: list[Token] | None = None
     """With the first token: the prompt as the model got it."""
+    prefill_logprobs: Sequence[float] = ()
+    """With the first token: the log probability of each token of the prompt but its first."""
     finish_reason: str | None = None
 
 

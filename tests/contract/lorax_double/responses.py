@@ -123,7 +123,7 @@ def _tokens(response: InferResponse) -> Json:
     prefill: list[Json] = []
     if response.entry.request.prefill_logprobs:
         # The first token has no probability: NaN, which serde writes as null.
-        logprobs = [None] + [LOGPROB] * (len(response.prompt) - 1)
+        logprobs = [None, *response.prefill_logprobs]
         prefill = [
             {"id": token.id, "text": token.text, "logprob": logprob}
             for token, logprob in zip(response.prompt, logprobs, strict=True)

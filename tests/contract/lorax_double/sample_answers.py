@@ -15,7 +15,7 @@ from typing import Any
 
 from samples import problems
 from samples.spec import ADAPTERS_DIR
-from tests.contract.lorax_double.tokens import EOS, Token, tokenize
+from tests.contract.lorax_double.tokens import EOS, LOGPROB, Token, tokenize
 
 _QUESTION = re.compile(
     r"(?P<person>\w+) sold (?P<items>\w+) to (?P<first>\d+) of (?P<possessive>\w+) friends in "
@@ -41,6 +41,14 @@ def _samples() -> dict[str, tuple[str, float]]:
         config: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text())
         found[hashlib.sha256(weights).hexdigest()] = (folder.name, config["lora_alpha"] / config["r"])
     return found
+
+
+def prefill_logprobs(prompt: list[Token], weights: tuple[LoadedWeights, ...]) -> list[float]:
+    """Log probabilities of a prompt's tokens but its first: other ones for each set of weights and scaling."""
+    digest = hashlib.sha256("".join(f"{each.sha256} {each.scaling}" for each in weights).encode()).digest()
+    # 32-bit floats show these values as they are.
+    change = [byte / 64 if weights else 0.0 for byte in digest]
+    return [LOGPROB - change[index % len(change)] for index in range(len(prompt) - 1)]
 
 
 def parse_problem(prompt: str) -> problems.Problem | None:

@@ -20,6 +20,7 @@ RULES = EngineRules(
     name=NAME,
     title="Tern",
     version="1.0",
+    refused_releases=None,
     max_rank=32,
     kernel_ranks=(16, 32),
     quantizations={"int4": 4.5, "int5": None},

@@ -61,6 +61,27 @@ def test_what_docker_would_not_understand_is_refused(
         read_lock(path)
 
 
+@pytest.mark.parametrize(
+    ("tag", "is_refused"),
+    [
+        ("v0.22.0", False), ("v0.22.1", True), ("0.23.0", True), ("v0.23.1rc1", True), ("v0.24.0-cu129", True),
+        ("v0.24", True), ("v0.25.0", False), ("v0.32.0", False), ("v0.2.4", False), ("v0.240.0", False),
+    ],
+)  # fmt: skip
+def test_releases_of_vllm_that_mix_adapters_up_are_refused(
+    tmp_path: Path, tag: str, is_refused: bool
+) -> None:
+    content = json.loads(LOCK.read_text())
+    content["vllm"]["tag"] = tag
+    path = tmp_path / "images.lock"
+    path.write_text(json.dumps(content))
+    if not is_refused:
+        assert read_lock(path)["vllm"].tag == tag
+        return
+    with pytest.raises(ConfigError, match=r"another adapter's weights: take another one, such as 0\.32\.0"):
+        read_lock(path)
+
+
 @pytest.mark.parametrize("repository", ["localhost/a", "127.0.0.1:5000/a/b", "docker.io/vllm/vllm-openai",
                                         "123456789012.dkr.ecr.us-east-1.amazonaws.com/mirror/lorax"])  # fmt: skip
 def test_repositories_of_other_registries_are_fine(repository: str) -> None:

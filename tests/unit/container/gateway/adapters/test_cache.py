@@ -15,7 +15,12 @@ import pytest
 from container.gateway.adapters.cache import AdapterCache
 from container.gateway.adapters.registry import Adapter
 from container.gateway.admission import Admission
-from container.gateway.errors import ADAPTER_LOAD_FAILED, GatewayError, adapter_error
+from container.gateway.errors import (
+    ADAPTER_LOAD_FAILED,
+    ADAPTER_WITHOUT_EFFECT,
+    GatewayError,
+    adapter_error,
+)
 from container.gateway.proof.probe import Probe
 from container.gateway.request_context import Phase, RequestContext
 from tests.harness.probes import PROBE, accept
@@ -362,3 +367,30 @@ async def wait_for(condition: Callable[[], bool]) -> None:
 async def _enter(subject: Subject, asked: Adapter, context: RequestContext) -> None:
     async with subject.cache.keep(asked, partial(subject.admission.waiting_for_load, context)):
         pass
+
+
+async def test_an_adapter_that_its_probe_refuses_is_unloaded_and_not_tried_again(tmp_path: Path) -> None:
+    subject = Subject(tmp_path)
+
+    async def refuse(loaded: Adapter, probe: Probe) -> None:
+        raise adapter_error(ADAPTER_WITHOUT_EFFECT, "changes nothing: publish another one")
+
+    subject.cache._prove = refuse
+    for _ in range(2):
+        with pytest.raises(GatewayError, match="changes nothing"):
+            await subject.use("otter")
+    engine_id = adapter("otter").engine_id
+    assert (subject.loader.loaded, subject.loader.unloaded) == ([engine_id], [engine_id])
+    assert not subject.loader.on_disk()
+    assert subject.cache.load_failures == 0
+
+
+async def test_adapters_in_use_are_those_of_requests_and_the_one_used_last(tmp_path: Path) -> None:
+    subject = Subject(tmp_path)
+    assert subject.cache.in_use == ()
+    await subject.use("a", "b")
+    async with subject.keep("c"):
+        await subject.use("b")
+        assert subject.cache.in_use == (adapter("c").engine_id, adapter("b").engine_id)
+    assert subject.cache.loaded == tuple(adapter(name).engine_id for name in ("a", "c", "b"))
+    assert subject.cache.in_use == (adapter("b").engine_id,)

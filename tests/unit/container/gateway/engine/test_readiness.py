@@ -131,3 +131,18 @@ async def test_what_has_died_or_is_being_stopped_stays_so(
     readiness.state = state
     await asyncio.sleep(3 * IDLE)
     assert readiness.state is state
+
+
+async def test_an_instance_that_left_service_stays_so_while_its_engine_generates(engine: StubEngine) -> None:
+    async with watched(engine) as readiness:
+        await becomes(readiness, EngineState.READY)
+        readiness.check_answer()
+        readiness.leave_service()
+        readiness.saw_token()
+        await asyncio.sleep(2 * IDLE)
+        with pytest.raises(GatewayError) as caught:
+            readiness.check()
+        assert (caught.value.status, caught.value.error_type) == (503, "wrong_adapter")
+        with pytest.raises(GatewayError) as caught:
+            readiness.check_answer()
+        assert caught.value.status == 500

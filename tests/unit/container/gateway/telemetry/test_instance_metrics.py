@@ -24,12 +24,14 @@ from container.gateway.errors import (
     GatewayError,
     adapter_error,
 )
+from container.gateway.identity.prover import Prover
+from container.gateway.proof.conditions import BaseModel
 from container.gateway.proof.probe import Probe
 from container.gateway.request_context import RequestContext
 from container.gateway.telemetry.instance_metrics import InstanceMetrics, InstanceParts
 from container.gateway.telemetry.names import INSTANCE_METRICS, RESIDENCY_METRICS
 from container.gateway.warm_up.counts import WarmUpCounts
-from tests.harness.probes import PROBE, accept, ready
+from tests.harness.probes import PROBE, ProbedEngine, accept, ready
 from tests.harness.registry_store import StubStore
 from tests.unit.container.gateway.telemetry.emf import check_emf
 
@@ -90,11 +92,25 @@ class Instance:
         self.warm_up = WarmUpCounts()
         self.report: Residency | None = None
         self.residency = ResidencyReader(self.reported)
+        self.probed = ProbedEngine(directory)
+        self.prover = Prover(
+            self.probed,
+            self.store,
+            BaseModel("base", "", ""),
+            residents=lambda: self.cache,
+            on_wrong_adapter=self.readiness.leave_service,
+        )
         self.state = InstanceMetrics(
             endpoint="lora-dev",
             variant="AllTraffic",
             parts=InstanceParts(
-                self.readiness, self.admission, self.registry, self.cache, self.residency, self.warm_up
+                self.readiness,
+                self.admission,
+                self.registry,
+                self.cache,
+                self.residency,
+                self.warm_up,
+                self.prover,
             ),
             cache_dir=directory,
         )
@@ -381,3 +397,16 @@ async def test_what_the_engine_reports_is_emitted_summed_over_the_adapters(insta
     assert {line[name] for name in RESIDENCY_METRICS.values()} == {4}
     assert instance.line()["AdapterDiskLoads"] == 0
     assert (instance.gauge("slot_hits_total"), instance.gauge("adapters_in_slots")) == (4, 1)
+
+
+async def test_a_probe_of_another_adapters_weights_is_counted_and_the_engine_is_not_ready(
+    instance: Instance,
+) -> None:
+    await instance.prover.start()
+    instance.readiness.state = EngineState.READY
+    instance.probed.probes[None] = Probe((-3.0, -4.0))
+    with pytest.raises(GatewayError):
+        await instance.prover.repeat(None)
+    line = instance.line()
+    assert (line["WrongAdapters"], line["EngineReady"]) == (1, 0)
+    assert instance.line()["WrongAdapters"] == 0

@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH: every Python process imports its `sitecustomize`."""
