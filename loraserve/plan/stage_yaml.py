@@ -64,8 +64,8 @@ def _engine(question: PlanQuestion, demand: Demand) -> dict[str, Any]:
         "max_concurrent_requests": demand.max_num_seqs - question.other_seqs,
         "max_adapter_rank": demand.max_adapter_rank,
         "max_active_adapters": demand.max_active_adapters,
-        # Slots alone are the least of its default.
-        "max_cpu_adapters": in_host if in_host > demand.max_active_adapters else None,
+        # Its default is the planned number, at synth as here.
+        "max_cpu_adapters": None if demand.max_cpu_adapters is None else in_host,
         "adapter_target_modules": None if modules is None else list(modules),
         "adapter_memory_fraction": demand.adapter_memory_fraction,
         "tensor_parallel": demand.tensor_parallel,
