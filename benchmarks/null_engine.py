@@ -29,7 +29,7 @@ import httptools
 import uvloop
 
 from adapters.store.layout import ADAPTERS_PREFIX
-from benchmarks.null_batch import NullGeneration, NullBatch
+from benchmarks.null_batch import NullBatch, NullGeneration
 
 #: Seconds between two events of a stream: a 7B model's tokens on a fast GPU.
 EVENT_SECONDS = 0.02
