@@ -19,7 +19,8 @@ slots      the same with 8 slots, and 20 ms for a load;
 vllm       the CPU build of vLLM with the sample adapters, 8 places and slots for all.
 
 Figures: p99 of the polite requests' latency, from the time at which each was due, and the share of them that
-was refused; tokens of answers per second. Each is the median of the rounds; the lowest and highest follow in brackets.
+was refused; tokens of answers per second. Each is the median of the rounds; the lowest and highest follow in
+brackets.
 
 Duration: about ten minutes on two cores. Output: a table, out/fairness.json and out/fairness.md.
 """
