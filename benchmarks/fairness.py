@@ -4,7 +4,8 @@
 
 20 polite adapters each ask for 0.7 of their share of the capacity, and an aggressor for 20 times its share:
 together 1.6 times what the engine can do. The share is a twenty-first of the capacity, which is measured
-first by a closed loop. Requests arrive by a Poisson process (an open loop) and ask for equal work. Sides:
+first by a closed loop. Requests arrive by a Poisson process (an open loop), and their answers have half to
+one and a half times a mean length, so that places become free one by one. Sides:
 
 alone    the polite requests only, through the container as it is;
 fifo     all requests, through the container with a queue that is first come first served
@@ -18,7 +19,8 @@ slots      the same with 8 slots, and 20 ms for a load;
 vllm       the CPU build of vLLM with the sample adapters, 8 places and slots for all.
 
 Figures: p99 of the polite requests' latency, from the time at which each was due, and the share of them that
-was refused; answers per second. Each is the median of the rounds; the lowest and highest follow in brackets.
+was refused; tokens of answers per second. Each is the median of the rounds; the lowest and highest follow in
+brackets.
 
 Duration: about ten minutes on two cores. Output: a table, out/fairness.json and out/fairness.md.
 """
@@ -87,7 +89,7 @@ class EngineSize:
     places: int
     slots: int
     tokens: int
-    """Tokens of each answer."""
+    """Tokens of an answer, the mean."""
     options: tuple[str, ...] | None = None
 
 
@@ -112,16 +114,16 @@ QUICK = FairnessSize(rounds=1, seconds=6.0)
 
 @dataclass(frozen=True)
 class Bodies:
-    """Bodies in LoRAX's schema that ask for the same number of tokens each."""
+    """Bodies in LoRAX's schema, for these adapters and numbers of tokens."""
 
     adapters: Sequence[int]
-    tokens: int
+    tokens: Sequence[int]
 
     def __call__(self, index: int) -> bytes:
         """Return the body of request `index`."""
         parameters = {
             "adapter_id": adapter_name(self.adapters[index]),
-            "max_new_tokens": self.tokens,
+            "max_new_tokens": self.tokens[index],
             "ignore_eos_token": True,
         }
         return json.dumps({"inputs": SEED_PROBLEM.prompt, "parameters": parameters}).encode()
@@ -137,20 +139,20 @@ def measure(part: FairnessPart, size: FairnessSize) -> dict[str, Any]:
         capacity = statistics.median(rps(_ask(targets[FIFO], engine, names, engine.places)) for _ in range(3))
         rounds = []
         for number in range(size.rounds):
-            load = workload(capacity, size.seconds, number)
+            load = workload(capacity, engine.tokens, size.seconds, seed=number)
             figures: dict[str, float] = {}
             for side in alternating(SIDES, number):
-                found = _side(targets[side], engine, load, alone=side == ALONE)
+                found = _side(targets[side], load, alone=side == ALONE)
                 figures |= {f"{side}_{name}": value for name, value in found.items()}
             figures["p99_ratio"] = figures["fair_p99_s"] / figures["alone_p99_s"]
             figures["fifo_p99_ratio"] = figures["fifo_p99_s"] / figures["alone_p99_s"]
-            figures["throughput_ratio"] = figures["fair_rps"] / figures["fifo_rps"]
+            figures["throughput_ratio"] = figures["fair_tokens_per_s"] / figures["fifo_tokens_per_s"]
             rounds.append(figures)
     return {"capacity_rps": capacity, "rounds": rounds}
 
 
-def workload(capacity: float, seconds: float, seed: int) -> Workload:
-    """Return Poisson arrivals of all adapters; `capacity` is requests per second."""
+def workload(capacity: float, tokens: int, seconds: float, *, seed: int) -> Workload:
+    """Return Poisson arrivals of all adapters; `capacity` is requests per second of `tokens` tokens each."""
     random = np.random.default_rng(seed)
     rates = np.array([POLITE_RATE] * POLITE + [AGGRESSOR_RATE]) * capacity / (POLITE + 1)
     due = RenewalArrivals(cv=1.0).due_s(random, Extent(rate=float(rates.sum()), duration_s=seconds))
@@ -159,12 +161,12 @@ def workload(capacity: float, seconds: float, seed: int) -> Workload:
         due_s=due,
         adapter=random.choice(POLITE + 1, size=count, p=rates / rates.sum()).astype(np.int32),
         input_tokens=np.zeros(count, np.int32),
-        output_tokens=np.zeros(count, np.int32),
+        output_tokens=random.integers(tokens // 2, tokens * 3 // 2, count, np.int32, endpoint=True),
         adapters=tuple(adapter_name(number) for number in range(POLITE + 1)),
     )
 
 
-def _side(target: Target, engine: EngineSize, load: Workload, *, alone: bool) -> dict[str, float]:
+def _side(target: Target, load: Workload, *, alone: bool) -> dict[str, float]:
     """Send a workload, or the polite part of it; return the figures."""
     seconds = load.duration_s
     if alone:
@@ -176,18 +178,21 @@ def _side(target: Target, engine: EngineSize, load: Workload, *, alone: bool) ->
             output_tokens=load.output_tokens[polite],
             adapters=load.adapters,
         )
-    job = LoadJob(target=target, workload=load, bodies=Bodies(load.adapter.tolist(), engine.tokens))
+    job = LoadJob(
+        target=target, workload=load, bodies=Bodies(load.adapter.tolist(), load.output_tokens.tolist())
+    )
     return figures_of(run(job, lambda _: None), load, seconds)
 
 
 def figures_of(found: LoadRun, load: Workload, seconds: float) -> dict[str, float]:
-    """Return polite p99 and refused share, and answers per second between warm-up and last arrival."""
-    latencies, refused, answers = [], 0, 0
+    """Return polite p99 and refused share, and tokens per second between warm-up and last arrival."""
+    latencies, refused, tokens = [], 0, 0
     for result in found.results:
         is_ok = result.outcome is LoadOutcome.OK
         if not is_ok and "429" not in (result.message or ""):
             raise BenchmarkFailed(f"request {result.index}: {result.outcome.value}, {result.message}")
-        answers += is_ok and WARM_UP_SECONDS <= result.ended_s <= seconds
+        if is_ok and WARM_UP_SECONDS <= result.ended_s <= seconds:
+            tokens += int(load.output_tokens[result.index])
         if load.adapter[result.index] != AGGRESSOR and result.due_s >= WARM_UP_SECONDS:
             refused += not is_ok
             if is_ok:
@@ -197,7 +202,7 @@ def figures_of(found: LoadRun, load: Workload, seconds: float) -> dict[str, floa
     return {
         "p99_s": float(np.percentile(latencies, 99)),
         "refused": refused / (refused + len(latencies)),
-        "rps": answers / (seconds - WARM_UP_SECONDS),
+        "tokens_per_s": tokens / (seconds - WARM_UP_SECONDS),
     }
 
 
@@ -214,7 +219,7 @@ def _ask(target: Target, engine: EngineSize, adapters: Sequence[int] | Any, clie
             output_tokens=zeros,
             adapters=tuple(map(adapter_name, range(POLITE + 1))),
         ),
-        bodies=Bodies([int(number) for number in adapters], engine.tokens),
+        bodies=Bodies([int(number) for number in adapters], [engine.tokens] * count),
         mode="closed",
         clients=clients,
     )
@@ -269,7 +274,7 @@ HEADER = (
     "fair",
     "fair ÷ alone",
     "refused, FIFO and fair",
-    "answers/s ÷ FIFO's",
+    "tokens/s ÷ FIFO's",
 )
 
 

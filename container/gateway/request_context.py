@@ -43,7 +43,7 @@ class RequestContext:
     base_model: bool = False
     """True for a request for the base model."""
     tenant: str | None = None
-    """Whose adapter it is, if its label says so."""
+    """The customer to which the adapter belongs, if a label says so."""
     tokens: int = 1
     """Estimated tokens of the prompt and of the longest answer that the request asks for."""
     used_tokens: int = 0

@@ -1,4 +1,4 @@
-"""What waits and runs for one customer or adapter: tickets in lines, lines in flows."""
+"""Requests of one customer or adapter: tickets in lines, lines in flows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The batch of the null engine: places, slots, loads and steps, without a clock."""
 
-from benchmarks.null_batch import NullGeneration, NullBatch
+from benchmarks.null_batch import NullBatch, NullGeneration
 
 
 class Batch:

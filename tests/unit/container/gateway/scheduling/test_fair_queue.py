@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from adapters.limits import UNLIMITED, Limits
 from container.gateway.adapters.registry import Adapter
-from container.gateway.scheduling.fair_queue import FairQueue
+from container.gateway.scheduling.fair_queue import SAVED_REQUESTS, FairQueue
 from container.gateway.scheduling.flow import Ticket, TicketState
 
 AGEING = 2.0
@@ -295,7 +295,7 @@ def test_a_new_adapter_is_served_before_those_that_have_had_much() -> None:
     assert queue.start_next() is polite
 
 
-def test_an_idle_adapter_saves_up_nothing() -> None:
+def test_an_idle_adapter_saves_up_a_few_requests() -> None:
     queue = FairQueue(places=1, slots=2, ageing_seconds=AGEING, clock=lambda: 0.0)
 
     def serve(count: int) -> str:
@@ -312,9 +312,11 @@ def test_an_idle_adapter_saves_up_nothing() -> None:
     for _ in range(50):
         queue.add(adapter("a"), 100)
     serve(30)
-    for _ in range(4):
+    for _ in range(30):
         queue.add(adapter("b"), 100)
-    assert "bb" not in serve(8)
+    served = serve(20)
+    assert served.startswith("b" * SAVED_REQUESTS)
+    assert "bb" not in served[SAVED_REQUESTS + 1 :]
 
 
 def test_the_newest_request_of_the_longest_flow_is_refused() -> None:
