@@ -7,7 +7,8 @@ import pytest
 from adapters.engines.vllm import RANKS, RULES
 from container.gateway.settings import Settings, SettingsError, read_settings
 from container.vllm.command import vllm_environment, vllm_launch
-from container.vllm.options import vllm_arguments
+from container.vllm.options import CPU_WORKER, GPU_WORKER, vllm_arguments
+from container.vllm.settings_check import check_settings
 
 
 def settings(**environment: str) -> Settings:
@@ -79,7 +80,8 @@ def test_nothing_logs_requests() -> None:
 
 def test_the_cpu_build_differs_in_speed_and_memory_only() -> None:
     on_gpu, on_cpu = (vllm_arguments(settings(), on_cpu=cpu) for cpu in (False, True))
-    assert on_cpu == (*on_gpu, "--dtype", "float32", "--enforce-eager")
+    worker = tuple(CPU_WORKER if word == GPU_WORKER else word for word in on_gpu)
+    assert on_cpu == (*worker, "--dtype", "float32", "--enforce-eager")
     gpu_environment, cpu_environment = (vllm_environment(settings(), {}, on_cpu=cpu) for cpu in (False, True))
     assert cpu_environment.items() >= gpu_environment.items()
     assert cpu_environment.keys() - gpu_environment.keys() == {
@@ -87,6 +89,13 @@ def test_the_cpu_build_differs_in_speed_and_memory_only() -> None:
         "OMP_NUM_THREADS", "TORCH_COMPILE_DISABLE",
     }  # fmt: skip
     assert int(cpu_environment["OMP_NUM_THREADS"]) >= 1
+
+
+def test_host_memory_has_the_adapters_in_slots_at_least() -> None:
+    assert options(settings(MAX_ACTIVE_ADAPTERS="50"))["--max-cpu-loras"] == "50"
+    assert options(settings(MAX_CPU_ADAPTERS="500"))["--max-cpu-loras"] == "500"
+    with pytest.raises(SettingsError, match="give 50 .MAX_ACTIVE_ADAPTERS. or more"):
+        check_settings(settings(MAX_ACTIVE_ADAPTERS="50", MAX_CPU_ADAPTERS="49"), {})
 
 
 def test_a_dtype_that_is_given_holds_on_a_cpu_too() -> None:
