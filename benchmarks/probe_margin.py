@@ -62,7 +62,7 @@ _direct = build_opener(ProxyHandler({}))
 
 @dataclass(frozen=True)
 class ProbeSize:
-    """How much is measured: names loaded, rounds of the cost, and requests in each of its measurements."""
+    """Amount of work: names loaded, rounds of the cost, and requests in each of its measurements."""
 
     loads: int
     rounds: int

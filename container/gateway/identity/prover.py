@@ -72,7 +72,7 @@ class _Reference:
 
 @dataclass(frozen=True)
 class _Proof:
-    """What a revision's probes here must be equal to."""
+    """The probe that a revision's later ones must be equal to."""
 
     probe: Probe
     recorded: bool

@@ -55,7 +55,7 @@ class ProbeRecords:
         try:
             return Probe(tuple(float(value) for value in json.loads(body)["logprobs"]))
         except (ValueError, LookupError, TypeError):
-            # Never written over: whoever changed it may know why.
+            # Never written over: the container may only create records.
             _log.error("%s in the adapter store is not a probe's record: delete it, to take it again", key)
             return None
 

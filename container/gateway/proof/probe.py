@@ -16,7 +16,7 @@ FLOOR = -20.0
 
 @dataclass(frozen=True)
 class Probe:
-    """What a model, with an adapter or without, computes for `TEXT`."""
+    """Values that a model, with an adapter or without, computes for `TEXT`."""
 
     logprobs: tuple[float, ...]
     """Natural logarithm of the probability of each token but the first, in their order, at least `FLOOR`."""
