@@ -1,27 +1,29 @@
 """Null engine: a server with vLLM's API that answers without computing, so that only the gateway takes time.
 
-    python -m benchmarks.null_engine --port 8081
+    python -m benchmarks.null_engine --port 8081 [--event-seconds 0.02]
 
 It uses asyncio protocols on uvloop and is several times as fast as the gateway. The text of a response is the
 name of the requested model. The text of a stream's event is the time at which it was written
-(`time.monotonic_ns`, the same clock in all processes of a machine), in `STAMP_DIGITS` digits. Requests are
-not validated.
+(`time.monotonic_ns`, the same clock in all processes of a machine), in `STAMP_DIGITS` digits. The events have
+the bytes of vLLM 0.32.0's (pydantic's `model_dump_json(exclude_unset=True)`). Requests are not validated.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import sys
 import time
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import httptools
 import uvloop
 
-#: Seconds between two events of a stream: a 7B model's tokens on a fast GPU.
+#: Default of the seconds between two events of a stream: a 7B model's tokens on a fast GPU.
 EVENT_SECONDS = 0.02
 #: Digits of a time in nanoseconds, 300 years: so the times can be read from the text of a whole stream.
 STAMP_DIGITS = 19
@@ -32,12 +34,26 @@ _VLLM_SERVER = Path("vllm/entrypoints/openai/api_server.py")
 class NullEngine(asyncio.Protocol):
     """One connection of a client."""
 
+    def __init__(self, event_seconds: float = EVENT_SECONDS) -> None:
+        """`event_seconds` between two events of a stream; 0 writes them as fast as the client reads."""
+        self._event_seconds = event_seconds
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Create the parser."""
         # uvloop's transports are no subclass of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._parser = httptools.HttpRequestParser(self)
         self._url, self._body = b"", b""
+
+    def pause_writing(self) -> None:
+        """Wait: the client does not read as fast as the events are written."""
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._may_write.set()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, which calls the `on_…` methods."""
@@ -62,7 +78,7 @@ class NullEngine(asyncio.Protocol):
             return
         asked = json.loads(self._body)
         if asked.get("stream"):
-            self._begin_stream(asked["model"], asked["max_tokens"])
+            self._stream = asyncio.get_running_loop().create_task(self._write_stream(asked))
         else:
             choice = _choice(f"[{asked['model']}]", "stop")
             details = _token(choice["text"]) if asked.get("return_token_ids") else {}
@@ -71,27 +87,24 @@ class NullEngine(asyncio.Protocol):
             self._answer(_completion(asked["model"], choice | details) | _USAGE)
 
     def _answer(self, content: dict[str, Any]) -> None:
-        body = json.dumps(content).encode()
+        body = _dumps(content)
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
         self._transport.write(head + body)
 
-    def _begin_stream(self, model: str, events: int) -> None:
+    async def _write_stream(self, asked: dict[str, Any]) -> None:
         self._transport.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
             b"transfer-encoding: chunked\r\n\r\n"
         )
-        self._next_event(model, events)
-
-    def _next_event(self, model: str, left: int) -> None:
-        if self._transport.is_closing():
-            return
-        choice = _timed_choice("length" if left == 1 else None)
-        self._chunk(b"data: " + json.dumps(_completion(model, choice)).encode() + b"\n\n")
-        if left > 1:
-            asyncio.get_running_loop().call_later(EVENT_SECONDS, self._next_event, model, left - 1)
-        else:
-            self._chunk(b"data: [DONE]\n\n")
-            self._chunk(b"")
+        for left in range(asked["max_tokens"], 0, -1):
+            choice = _timed_choice("length" if left == 1 else None, asked)
+            self._chunk(b"data: " + _dumps(_completion(asked["model"], choice)) + b"\n\n")
+            await asyncio.sleep(self._event_seconds if left > 1 else 0)
+            await self._may_write.wait()
+            if self._transport.is_closing():
+                return
+        self._chunk(b"data: [DONE]\n\n")
+        self._chunk(b"")
 
     def _chunk(self, data: bytes) -> None:
         self._transport.write(b"%x\r\n%s\r\n" % (len(data), data))
@@ -108,10 +121,15 @@ def _choice(text: str, reason: str | None) -> dict[str, Any]:
     return {"index": 0, "text": text, "logprobs": None, "finish_reason": reason, "stop_reason": None}
 
 
-def _timed_choice(reason: str | None) -> dict[str, Any]:
-    """Return a choice whose text is the current time."""
+def _timed_choice(reason: str | None, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return a choice whose text is the current time, with what the request asks for of its token."""
     text = f"{time.monotonic_ns():0{STAMP_DIGITS}d}"
-    return _choice(text, reason) | _token(text)
+    token = _token(text)
+    if asked.get("logprobs") is None:
+        token["logprobs"] = None
+    if not asked.get("return_token_ids"):
+        token["token_ids"] = None
+    return _choice(text, reason) | token
 
 
 def _prompt_logprobs(model: str) -> list[Any]:
@@ -124,7 +142,11 @@ def _prompt_logprobs(model: str) -> list[Any]:
 def _token(text: str) -> dict[str, Any]:
     """Return the details of a text that is one token."""
     logprobs = {"text_offset": [0], "token_logprobs": [-0.1], "tokens": [text], "top_logprobs": [None]}
-    return {"logprobs": logprobs, "token_ids": [5], "prompt_token_ids": None}
+    return {"logprobs": logprobs, "prompt_token_ids": None, "token_ids": [5]}
+
+
+def _dumps(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def install_as_vllm(folder: Path) -> None:
@@ -139,14 +161,19 @@ def install_as_vllm(folder: Path) -> None:
     server.write_text("import sys\n\nfrom benchmarks.null_engine import main\n\nmain(sys.argv[1:])\n")
 
 
-async def _serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(NullEngine, "127.0.0.1", port)
+async def _serve(port: int, event_seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(partial(NullEngine, event_seconds), "127.0.0.1", port)
     await server.serve_forever()
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until the process is killed; of vLLM's arguments only `--port` is used."""
-    uvloop.run(_serve(int(arguments[arguments.index("--port") + 1])))
+    """Serve until the process is killed; vLLM's other arguments than `--port` are not used."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--event-seconds", type=float, default=EVENT_SECONDS)
+    known, _ = parser.parse_known_args(arguments)
+    uvloop.run(_serve(known.port, known.event_seconds))
 
 
 if __name__ == "__main__":
