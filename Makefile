@@ -117,6 +117,7 @@ bench: setup-laptop ## measure set-up, synth, seeding, the gateway and the load 
 	@$(VENV_PYTHON) -m benchmarks.seeding
 	@$(VENV_PYTHON) -m benchmarks.conversion
 	@$(VENV_PYTHON) -m benchmarks.gateway
+	@$(VENV_PYTHON) -m benchmarks.stream_events
 	@$(VENV_PYTHON) -m benchmarks.load_test
 
 clean: ## remove generated files (not the virtual environment)

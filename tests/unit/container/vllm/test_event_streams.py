@@ -1,8 +1,11 @@
 """Events that pass as bytes are those that would have been parsed, checked and built again."""
 
+import ast
 import asyncio
+import importlib.util
 import json
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -210,6 +213,53 @@ def test_bytes_that_are_not_exactly_an_events_never_pass(chat: bool, cut: int, w
     assert outcome(passed) == outcome(
         lambda: [openai_answer(EngineEvents(ASKED, Usage()).read(data), "otter")]
     )
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
+@pytest.mark.parametrize(
+    ("recorded", "folder", "generator"),
+    [
+        (TEXT, "completion", "completion_stream_generator"),
+        (CHAT, "chat_completion", "chat_completion_stream_generator"),
+    ],
+)
+def test_the_installed_vllm_sets_the_fields_of_the_recorded_events(
+    recorded: str, folder: str, generator: str
+) -> None:
+    """With other fields all events would be parsed: right, and slow.
+
+    pydantic writes the fields that were set, in the order of the class.
+    """
+    spec = importlib.util.find_spec("vllm")
+    assert spec is not None and spec.submodule_search_locations
+    source = Path(spec.submodule_search_locations[0]) / "entrypoints/openai" / folder
+    protocol, serving = (ast.parse((source / name).read_text()) for name in ("protocol.py", "serving.py"))
+    (function,) = (
+        node
+        for node in ast.walk(serving)
+        if isinstance(node, ast.AsyncFunctionDef) and node.name == generator
+    )
+
+    def written(kind: str) -> list[list[str]]:
+        (declared,) = (
+            node for node in ast.walk(protocol) if isinstance(node, ast.ClassDef) and node.name.endswith(kind)
+        )
+        order = [
+            each.target.id
+            for each in declared.body
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+        ]
+        calls = (
+            node
+            for node in ast.walk(function)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == declared.name
+        )
+        set_fields = ({keyword.arg for keyword in call.keywords} for call in calls)
+        return [[name for name in order if name in found] for found in set_fields]
+
+    event = json.loads(recorded)
+    assert list(event) in written("StreamResponse")
+    assert list(event["choices"][0]) in written("ResponseStreamChoice")
 
 
 def test_another_model_in_the_middle_of_a_stream_is_refused() -> None:
