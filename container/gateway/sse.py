@@ -53,9 +53,11 @@ async def translated(
     async for chunk in chunks:
         # Split before it joins the rest: a line that arrives in many chunks is not scanned again for each.
         lines = chunk.split(b"\n")
-        rest += lines[0]
-        if len(lines) > 1:
-            lines[0] = bytes(rest)
+        if len(lines) == 1:
+            rest += chunk
+        else:
+            if rest:
+                lines[0] = bytes(rest + lines[0])
             rest = bytearray(lines.pop())
             ready = []
             try:

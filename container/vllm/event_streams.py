@@ -101,19 +101,23 @@ class OpenAIEvents:
         )
         self._head: bytes | None = None
         self._new_head = b""
+        #: Where an event's index and text begin, and where its text ends.
+        self._index_at = self._text_at = 0
+        self._text_end = -len(self._after)
 
     def translate(self, data: bytes) -> bytes:
         """Return the encoded event for one of vLLM's, or nothing; raises as `EngineEvents.read` does."""
         if self._head is not None and data.startswith(self._head) and data.endswith(self._after):
-            start = len(self._head)
-            index, start = data[start : start + 1], start + 1
-            text = data[start + len(self._before) : -len(self._after)]
-            if index.isdigit() and data.startswith(self._before, start) and _is_string(text):
+            index = data[self._index_at : self._index_at + 1]
+            text = data[self._text_at : self._text_end]
+            if index.isdigit() and data.startswith(self._before, self._index_at + 1) and _is_string(text):
                 return b"".join((self._new_head, index, self._new_before, text, self._new_after, b"\n\n"))
         event = self._engine.read(data)
         if self._head is None and all(event.get(name) is not None for name in _CONSTANT):
             self._head = _head(event, self._asked)
             self._new_head = b"data: " + _head(event, self._model)
+            self._index_at = len(self._head)
+            self._text_at = self._index_at + 1 + len(self._before)
         if event["choices"] or self._include_usage:
             return encode_event(openai_answer(event, self._model))
         return b""

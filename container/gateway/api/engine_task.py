@@ -33,8 +33,8 @@ class EngineTask:
     until the client leaves. `leave` returns once a cancelled task has ended, at once for a detached one.
 
     For other engines (vLLM) the request's handler makes the call itself: cancelling the handler, which a
-    disconnect or the time limit does, closes the connection, and the engine aborts the request. A queue and
-    a second task took a third of the processor time of a streamed event.
+    disconnect or the time limit does, closes the connection, and the engine aborts the request. A second task
+    and a queue would take processor time for each event.
     """
 
     #: asyncio itself keeps only weak references to tasks.
