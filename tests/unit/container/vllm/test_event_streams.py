@@ -56,7 +56,7 @@ calls = st.lists(
     min_size=1,
     max_size=2,
 )
-deltas = (
+deltas: st.SearchStrategy[dict[str, Any]] = (
     st.fixed_dictionaries({"content": texts})
     | st.fixed_dictionaries({"role": st.just("assistant"), "content": st.just("")})
     | st.fixed_dictionaries({"tool_calls": calls})
@@ -141,7 +141,8 @@ def outcome(call: Callable[[], list[Any]]) -> list[Any]:
 
 def built_again(asked: OpenAIRequest, events: list[bytes]) -> tuple[list[Any], bool, Usage]:
     """Return the events of a gateway that parses all, and then its error; whether it finished; the usage."""
-    usage, found = Usage(), []
+    usage = Usage()
+    found: list[Any] = []
     engine = EngineEvents(ASKED, usage)
     try:
         for data in events:
