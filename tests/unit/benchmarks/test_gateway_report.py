@@ -107,7 +107,7 @@ def test_a_cold_request_is_compared_with_download_and_load() -> None:
 
 def test_parts_that_were_not_measured_have_no_rows() -> None:
     assert rows({}) == []
-    assert len(rows({"overhead": OVERHEAD, "throughput": throughput(), "cold": COLD})) == 17
+    assert len(rows({"overhead": OVERHEAD, "throughput": throughput(), "cold": COLD})) == 18
 
 
 def test_markdown_is_a_table_with_every_cell() -> None:
