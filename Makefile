@@ -117,6 +117,7 @@ bench: setup-laptop ## measure set-up, seeding, the gateway and what each of its
 	@$(VENV_PYTHON) -m benchmarks.seeding
 	@$(VENV_PYTHON) -m benchmarks.conversion
 	@$(VENV_PYTHON) -m benchmarks.gateway
+	@$(VENV_PYTHON) -m benchmarks.stream_events
 	@$(VENV_PYTHON) -m benchmarks.fairness
 	@$(VENV_PYTHON) -m benchmarks.residency
 	@$(VENV_PYTHON) -m benchmarks.load_test

@@ -20,47 +20,36 @@ import asyncio
 import contextlib
 import gc
 import json
-import socket
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import psutil  # type: ignore[import-untyped]
 import typer
 import uvloop
-from aiohttp import web
 
 from benchmarks.aiohttp_pool import AiohttpPool
+from benchmarks.bare_gateway import module_process, serve_gateway
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.http_load import HttpRequest, closed_loop, event_delays, rps, streams
-from container.gateway.adapters.registry import Listed
-from container.gateway.assembly import assemble
 from container.gateway.engine.connection import EnginePool
-from container.gateway.engine.readiness import EngineState
-from container.gateway.settings import read_settings
-from container.vllm.backend import VllmBackend
 from laptop_cloud.ports import free_port
 from loraserve.demo.scenarios import alternating
 from samples.problems import SEED_PROBLEM
 from samples.spec import BASE_NAME
-from stacks.project import ROOT
 
 OWN, AIOHTTP = "own", "aiohttp"
 SIDES = (OWN, AIOHTTP)
 CALLERS = 32
 #: Per round: whole responses, streams, and events of a stream (50 a second, as the null engine sends them).
 REQUESTS, STREAMS, EVENTS = 3000, 64, 100
-_READY_SECONDS = 20.0
 
 
 def measure(rounds: int) -> dict[str, Any]:
     """Measure all rounds; return the figures of each round, and the ratios."""
     engine_port = free_port(0)
-    with _process("benchmarks.null_engine", "--port", str(engine_port), port=engine_port):
+    with module_process("benchmarks.null_engine", "--port", str(engine_port), port=engine_port):
         found = uvloop.run(_clients(engine_port, rounds)) | _gateways(engine_port, rounds)
     return {"rounds": found, "ratios": {name: _ratio(figures) for name, figures in found.items()}}
 
@@ -141,8 +130,8 @@ def _gateways(engine_port: int, rounds: int) -> dict[str, list[dict[str, float]]
         for side in SIDES:
             ports[side] = free_port(0)
             arguments = ("serve", side, str(ports[side]), str(engine_port))
-            process = stack.enter_context(_process("benchmarks.engine_client", *arguments, port=ports[side]))
-            processes[side] = psutil.Process(process.pid)
+            gateway = module_process("benchmarks.engine_client", *arguments, port=ports[side])
+            processes[side] = psutil.Process(stack.enter_context(gateway).pid)
             _used(processes[side], ports[side], stream=False)
         for number in range(rounds):
             for figures in found.values():
@@ -171,57 +160,9 @@ def _used(process: psutil.Process, port: int, *, stream: bool) -> tuple[float, f
     return after.user + after.system - before.user - before.system, rps(found)
 
 
-@contextlib.contextmanager
-def _process(module: str, *arguments: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a module until the end of the block; the block begins when it listens on `port`."""
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=ROOT)
-    try:
-        deadline = time.monotonic() + _READY_SECONDS
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise BenchmarkFailed(f"{module} does not listen")
-            time.sleep(0.05)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-class _NoAdapters:
-    """An adapter store without adapters: all requests are for the base model."""
-
-    async def read(self, key: str) -> bytes | None:
-        return None
-
-    async def size(self, key: str) -> int | None:
-        return None
-
-    async def list(self, prefix: str) -> list[Listed]:
-        return []
-
-
 async def _serve(side: str, port: int, engine_port: int) -> None:
-    """Serve a gateway with this side's client, assembled as in `container.gateway.main`."""
-    pool = (EnginePool if side == OWN else AiohttpPool)("127.0.0.1", engine_port)
-    settings = read_settings({"HF_MODEL_ID": BASE_NAME, "ADAPTER_BUCKET": "none"})
-    backend = VllmBackend(
-        pool,
-        base_model=BASE_NAME,
-        max_input_tokens=settings.max_input_tokens,
-        default_new_tokens=settings.default_new_tokens,
-        cache=Path("unused"),
-        resident=2,
-    )
-    parts = assemble(settings, backend, _NoAdapters(), lambda _: None)
-    parts.readiness.state = EngineState.READY
-    runner = web.AppRunner(parts.gateway.application(), access_log=None, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 50)
-    await asyncio.Event().wait()
+    """Serve a gateway with this side's client."""
+    await serve_gateway((EnginePool if side == OWN else AiohttpPool)("127.0.0.1", engine_port), port)
 
 
 def _ratio(rounds: list[dict[str, float]]) -> dict[str, float]:

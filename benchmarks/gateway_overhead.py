@@ -36,6 +36,8 @@ RATE = 300.0
 STREAMS = 20
 NEW_TOKENS = 64
 GATEWAY, ENGINE = "gateway", "engine"
+#: The gateway with streams in LoRAX's schema, whose events it translates; those of `GATEWAY` pass as bytes.
+TRANSLATED = "translated"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class OverheadSize:
     @property
     def steps(self) -> int:
         """Number of measurements."""
-        return self.rounds * 6
+        return self.rounds * 7
 
 
 FULL = OverheadSize(rounds=5, closed=2000, open=900, events=60)
@@ -69,9 +71,10 @@ class OverheadTargets:
     ) -> tuple[int, str, list[HttpRequest]]:
         """Return port and path of the gateway or of the engine, and its requests."""
         names = [None, *self.engine_ids]
-        if side == GATEWAY:
-            requests = [self._to_gateway(name, tokens, stream) for name in names]
-            return self.container.port, "/invocations", requests
+        if side != ENGINE:
+            # Streams are in the engine's schema, or in LoRAX's to be translated.
+            request = self._passed if side == GATEWAY and stream else self._to_gateway
+            return self.container.port, "/invocations", [request(name, tokens, stream) for name in names]
         requests = [self._to_engine(name, tokens, stream) for name in names]
         return self.container.engine_port, "/v1/completions", requests
 
@@ -80,8 +83,13 @@ class OverheadTargets:
         body = {"inputs": SEED_PROBLEM.prompt, "parameters": parameters, "stream": stream}
         return HttpRequest(body, self._expect(name, stream))
 
+    def _passed(self, name: str | None, tokens: int, stream: bool) -> HttpRequest:
+        return self._completion(name or BASE_NAME, name, tokens, stream)
+
     def _to_engine(self, name: str | None, tokens: int, stream: bool) -> HttpRequest:
-        model = BASE_NAME if name is None else self.engine_ids[name]
+        return self._completion(BASE_NAME if name is None else self.engine_ids[name], name, tokens, stream)
+
+    def _completion(self, model: str, name: str | None, tokens: int, stream: bool) -> HttpRequest:
         body = {"model": model, "prompt": SEED_PROBLEM.prompt, "max_tokens": tokens, "stream": stream}
         return HttpRequest(body, self._expect(name, stream))
 
@@ -139,7 +147,7 @@ def _round(
         for percent in (50, 99):
             figures[f"{side}_p{percent}_ms"] = float(np.percentile(latencies, percent)) * 1e3
         advance()
-    for side in alternating((ENGINE, GATEWAY), number):
+    for side in alternating((ENGINE, GATEWAY, TRANSLATED), number):
         streamed = streams(*targets.requests(side, stream=True, tokens=size.events), count=STREAMS)
         delays = event_delays(streamed, size.events)
         for percent in (50, 99):

@@ -1,12 +1,12 @@
 """Null engine: a server with vLLM's API that answers without computing, so that only the gateway takes time.
 
-    python -m benchmarks.null_engine --port 8081
+    python -m benchmarks.null_engine --port 8081 [--event-seconds 0.02]
     python -m benchmarks.null_engine --port 8081 --slots 8 --places 16 --load-seconds 0.05
 
 It uses asyncio protocols on uvloop and is several times as fast as the gateway. The text of a response is the
 name of the requested model. The text of a stream's event is the time at which it was written
-(`time.monotonic_ns`, the same clock in all processes of a machine), in `STAMP_DIGITS` digits. Requests are
-not validated.
+(`time.monotonic_ns`, the same clock in all processes of a machine), in `STAMP_DIGITS` digits. The events have
+the bytes of vLLM 0.32.0's (pydantic's `model_dump_json(exclude_unset=True)`). Requests are not validated.
 
 With `--slots` it takes the time of an engine with that many slots for adapters: see `benchmarks.null_batch`.
 `GET /null/batch` then returns the counts of loads and steps since the start.
@@ -31,7 +31,7 @@ import uvloop
 from adapters.store.layout import ADAPTERS_PREFIX
 from benchmarks.null_batch import NullBatch, NullGeneration
 
-#: Seconds between two events of a stream: a 7B model's tokens on a fast GPU.
+#: Default of the seconds between two events of a stream: a 7B model's tokens on a fast GPU.
 EVENT_SECONDS = 0.02
 #: Digits of a time in nanoseconds, 300 years: so the times can be read from the text of a whole stream.
 STAMP_DIGITS = 19
@@ -44,10 +44,16 @@ _VLLM_SERVER = Path("vllm/entrypoints/openai/api_server.py")
 class NullEngine(asyncio.Protocol):
     """One connection of a client."""
 
-    def __init__(self, batch: NullBatch | None = None) -> None:
-        """Answer at once, or at the pace of `batch`."""
+    def __init__(self, batch: NullBatch | None = None, event_seconds: float = EVENT_SECONDS) -> None:
+        """Answer at the pace of `batch`; without one at once, with `event_seconds` between a stream's events.
+
+        0 seconds: as fast as the client reads.
+        """
         self._batch = batch
         self._generation: NullGeneration | None = None
+        self._event_seconds = event_seconds
+        self._may_write = asyncio.Event()
+        self._may_write.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Create the parser."""
@@ -60,6 +66,14 @@ class NullEngine(asyncio.Protocol):
         """Abort what is generated for the client, as vLLM does."""
         if self._batch is not None and self._generation is not None:
             self._batch.abort(self._generation)
+
+    def pause_writing(self) -> None:
+        """Wait: the client does not read as fast as the events are written."""
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._may_write.set()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, which calls the `on_…` methods."""
@@ -86,7 +100,7 @@ class NullEngine(asyncio.Protocol):
             return
         asked = json.loads(self._body)
         if asked.get("stream"):
-            self._begin_stream(asked["model"], asked["max_tokens"])
+            self._begin_stream(asked)
         elif self._batch is None:
             self._complete(asked)
         else:
@@ -112,30 +126,33 @@ class NullEngine(asyncio.Protocol):
         self._batch.add(self._generation)
 
     def _answer(self, content: dict[str, Any]) -> None:
-        body = json.dumps(content).encode()
+        body = _dumps(content)
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
         self._transport.write(head + body)
 
-    def _begin_stream(self, model: str, events: int) -> None:
+    def _begin_stream(self, asked: dict[str, Any]) -> None:
         self._transport.write(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
             b"transfer-encoding: chunked\r\n\r\n"
         )
         if self._batch is None:
-            self._next_event(model, events)
+            self._stream = asyncio.get_running_loop().create_task(self._write_stream(asked))
         else:
-            self._generate(model, events, partial(self._event, model))
+            self._generate(asked["model"], asked["max_tokens"], partial(self._event, asked))
 
-    def _next_event(self, model: str, left: int) -> None:
-        self._event(model, left == 1)
-        if left > 1 and not self._transport.is_closing():
-            asyncio.get_running_loop().call_later(EVENT_SECONDS, self._next_event, model, left - 1)
+    async def _write_stream(self, asked: dict[str, Any]) -> None:
+        for left in range(asked["max_tokens"], 0, -1):
+            self._event(asked, left == 1)
+            await asyncio.sleep(self._event_seconds if left > 1 else 0)
+            await self._may_write.wait()
+            if self._transport.is_closing():
+                return
 
-    def _event(self, model: str, last: bool) -> None:
+    def _event(self, asked: dict[str, Any], last: bool) -> None:
         if self._transport.is_closing():
             return
-        choice = _timed_choice("length" if last else None)
-        self._chunk(b"data: " + json.dumps(_completion(model, choice)).encode() + b"\n\n")
+        choice = _timed_choice("length" if last else None, asked)
+        self._chunk(b"data: " + _dumps(_completion(asked["model"], choice)) + b"\n\n")
         if last:
             self._chunk(b"data: [DONE]\n\n")
             self._chunk(b"")
@@ -161,10 +178,15 @@ def _choice(text: str, reason: str | None) -> dict[str, Any]:
     return {"index": 0, "text": text, "logprobs": None, "finish_reason": reason, "stop_reason": None}
 
 
-def _timed_choice(reason: str | None) -> dict[str, Any]:
-    """Return a choice whose text is the current time."""
+def _timed_choice(reason: str | None, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return a choice whose text is the current time, with what the request asks for of its token."""
     text = f"{time.monotonic_ns():0{STAMP_DIGITS}d}"
-    return _choice(text, reason) | _token(text)
+    token = _token(text)
+    if asked.get("logprobs") is None:
+        token["logprobs"] = None
+    if not asked.get("return_token_ids"):
+        token["token_ids"] = None
+    return _choice(text, reason) | token
 
 
 def _prompt_logprobs(model: str) -> list[Any]:
@@ -177,7 +199,11 @@ def _prompt_logprobs(model: str) -> list[Any]:
 def _token(text: str) -> dict[str, Any]:
     """Return the details of a text that is one token."""
     logprobs = {"text_offset": [0], "token_logprobs": [-0.1], "tokens": [text], "top_logprobs": [None]}
-    return {"logprobs": logprobs, "token_ids": [5], "prompt_token_ids": None}
+    return {"logprobs": logprobs, "prompt_token_ids": None, "token_ids": [5]}
+
+
+def _dumps(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def install_as_vllm(folder: Path, *options: str) -> None:
@@ -195,9 +221,9 @@ def install_as_vllm(folder: Path, *options: str) -> None:
     )
 
 
-async def _serve(port: int, batch: NullBatch | None) -> None:
+async def _serve(port: int, batch: NullBatch | None, event_seconds: float) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(partial(NullEngine, batch), "127.0.0.1", port)
+    server = await loop.create_server(partial(NullEngine, batch, event_seconds), "127.0.0.1", port)
     if batch is not None:
         await batch.run()
     await server.serve_forever()
@@ -207,6 +233,9 @@ def main(arguments: list[str]) -> None:
     """Serve until the process is killed; vLLM's other arguments are ignored."""
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument(
+        "--event-seconds", type=float, default=EVENT_SECONDS, help="between a stream's events"
+    )
     parser.add_argument("--slots", type=int, help="slots for adapters; without it no request takes time")
     parser.add_argument("--places", type=int, default=128, help="requests that run at once")
     parser.add_argument("--load-seconds", type=float, default=0.0, help="time of a load into a slot")
@@ -220,7 +249,7 @@ def main(arguments: list[str]) -> None:
             load_seconds=asked.load_seconds,
             token_seconds=asked.token_seconds,
         )
-    uvloop.run(_serve(asked.port, batch))
+    uvloop.run(_serve(asked.port, batch, asked.event_seconds))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import orjson
@@ -19,26 +19,56 @@ END_EVENT = b"data: " + DONE + b"\n\n"
 
 def encode_event(payload: dict[str, Any]) -> bytes:
     """Encode one event, with a space after the colon as LoRAX does."""
-    return b"data: " + orjson.dumps(payload) + b"\n\n"
+    return encoded_event(orjson.dumps(payload))
 
 
-async def read_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
-    """Yield the events of an engine's answer, without comments and without the end mark.
+def encoded_event(data: bytes) -> bytes:
+    """Return the event whose JSON is `data`."""
+    return b"data: " + data + b"\n\n"
 
-    Raises `ValueError` for a line that is not a JSON object, `GatewayError` for one above `MAX_EVENT_BYTES`.
+
+def read_event(data: bytes) -> dict[str, Any]:
+    """Parse the JSON of an engine's event; raise `GatewayError` if it is no object."""
+    try:
+        event = orjson.loads(data)
+    except ValueError:
+        raise GatewayError.incomplete() from None
+    if not isinstance(event, dict):
+        raise GatewayError.incomplete()
+    return event
+
+
+async def translated(
+    chunks: AsyncIterator[bytes], translate: Callable[[bytes], bytes]
+) -> AsyncGenerator[bytes]:
+    """Yield the client's events for an engine's answer, without comments and without the end mark.
+
+    `translate` gets the data of one event and returns any number of encoded ones. Those of one chunk are
+    yielded together: events that arrived together are one write to the client. If `translate` raises, what it
+    returned before comes first.
+
+    Raises `GatewayError` for a line above `MAX_EVENT_BYTES`.
     """
     rest = bytearray()
     async for chunk in chunks:
-        rest += chunk
-        # Splits only at a line's end: a line that arrives in many chunks is not scanned again for each.
-        if b"\n" in chunk:
-            *lines, rest = rest.split(b"\n")
-            for line in lines:
-                data = line.removeprefix(b"data:").strip()
-                if line.startswith(b"data:") and data != DONE:
-                    event = orjson.loads(data)
-                    if not isinstance(event, dict):
-                        raise ValueError("an event that is no object")
-                    yield event
+        # Split before it joins the rest: a line that arrives in many chunks is not scanned again for each.
+        lines = chunk.split(b"\n")
+        if len(lines) == 1:
+            rest += chunk
+        else:
+            if rest:
+                lines[0] = bytes(rest + lines[0])
+            rest = bytearray(lines.pop())
+            ready = []
+            try:
+                for line in lines:
+                    if line.startswith(b"data:") and (data := line[5:].strip()) != DONE:
+                        ready.append(translate(data))
+            except Exception:
+                if events := b"".join(ready):
+                    yield events
+                raise
+            if events := b"".join(ready):
+                yield events
         if len(rest) > MAX_EVENT_BYTES:
             raise GatewayError.oversized("event", MAX_EVENT_BYTES)

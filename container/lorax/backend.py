@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from container.gateway.proof.probe import Probe
 from container.gateway.request_context import Usage
 from container.gateway.schemas.lorax import GenerateRequest
 from container.gateway.schemas.openai import ChatRequest, Json, Request, TextRequest
-from container.gateway.sse import read_events
+from container.gateway.sse import encode_event, encoded_event, read_event, translated
 from container.lorax.chat import ChatAnswer, chat_body
 from container.lorax.probe import FACTS, PROBE, facts_of, probe_of
 from container.lorax.refusals import refusal
@@ -31,6 +31,8 @@ from container.lorax.text import TextAnswer, generate_request
 
 #: Parameters that make LoRAX sample instead of decoding greedily.
 _SAMPLING = ("temperature", "do_sample", "top_k", "top_p", "typical_p")
+#: Returns the client's encoded events for one of LoRAX's, given its JSON and the same parsed and checked.
+_Translate = Callable[[bytes, Json], bytes]
 
 
 class LoraxBackend:
@@ -73,28 +75,39 @@ class LoraxBackend:
         assert isinstance(request, GenerateRequest)  # noqa: S101 — there are three kinds
         return await self._generate(request, adapter, usage, request)
 
-    async def stream(self, request: Request, adapter: str | None, usage: Usage) -> AsyncGenerator[Json]:
+    async def stream(self, request: Request, adapter: str | None, usage: Usage) -> AsyncGenerator[bytes]:
         """Yield the answer's events; see `Backend`."""
         if isinstance(request, ChatRequest):
             chat = ChatAnswer(request, self._base_model, usage)
             body = chat_body(request, adapter, default_new_tokens=self._default_new_tokens)
-            source = self._events("/v1/chat/completions", body | {"stream": True}, adapter, request)
+            source = self._events(
+                "/v1/chat/completions",
+                body | {"stream": True},
+                adapter,
+                request,
+                lambda _, event: b"".join(map(encode_event, chat.chunks(event))),
+            )
             async with contextlib.aclosing(source) as events:
-                async for event in events:
-                    for chunk in chat.chunks(event):
-                        yield chunk
+                async for encoded in events:
+                    yield encoded
             if not chat.finished:
                 raise GatewayError.incomplete()
-        elif isinstance(request, TextRequest):
+            return
+        if isinstance(request, TextRequest):
             text = TextAnswer(request, self._base_model, usage)
-            source = self._generate_stream(generate_request(request), adapter, usage, request)
-            async for event in source:
-                for chunk in text.chunks(event):
-                    yield chunk
+            source = self._generate_stream(
+                generate_request(request),
+                adapter,
+                usage,
+                request,
+                lambda _, event: b"".join(map(encode_event, text.chunks(event))),
+            )
         else:
             assert isinstance(request, GenerateRequest)  # noqa: S101 — there are three kinds
-            async for event in self._generate_stream(request, adapter, usage, request):
-                yield event
+            source = self._generate_stream(request, adapter, usage, request, _passed(request))
+        async with contextlib.aclosing(source) as events:
+            async for encoded in events:
+                yield encoded
 
     async def load(self, engine_id: str) -> Probe:
         """Download the adapter's files to LoRAX's cache and have LoRAX load them; see `Backend`.
@@ -180,20 +193,30 @@ class LoraxBackend:
         return answer.json
 
     async def _generate_stream(
-        self, request: GenerateRequest, adapter: str | None, usage: Usage, written: Request
-    ) -> AsyncGenerator[Json]:
+        self,
+        request: GenerateRequest,
+        adapter: str | None,
+        usage: Usage,
+        written: Request,
+        translate: _Translate,
+    ) -> AsyncGenerator[bytes]:
         finished = False
+
+        def counted(data: bytes, event: Json) -> bytes:
+            nonlocal finished
+            usage.generated_tokens += 1
+            finished = event.get("generated_text") is not None
+            if finished:
+                details = event.get("details") or {}
+                usage.prompt_tokens = details.get("prompt_tokens", 0)
+                usage.generated_tokens = details.get("generated_tokens", usage.generated_tokens)
+            return translate(data, event)
+
         body = self._body(request.model_copy(update={"stream": True}), adapter)
-        source = self._events("/generate_stream", body, adapter, written)
+        source = self._events("/generate_stream", body, adapter, written, counted)
         async with contextlib.aclosing(source) as events:
-            async for event in events:
-                usage.generated_tokens += 1
-                finished = event.get("generated_text") is not None
-                if finished:
-                    details = event.get("details") or {}
-                    usage.prompt_tokens = details.get("prompt_tokens", 0)
-                    usage.generated_tokens = details.get("generated_tokens", usage.generated_tokens)
-                yield event if request.parameters.details or not finished else event | {"details": None}
+            async for encoded in events:
+                yield encoded
         if not finished:
             raise GatewayError.incomplete()
 
@@ -205,19 +228,35 @@ class LoraxBackend:
         return answer
 
     async def _events(
-        self, path: str, body: Json, adapter: str | None, written: Request
-    ) -> AsyncGenerator[Json]:
+        self, path: str, body: Json, adapter: str | None, written: Request, translate: _Translate
+    ) -> AsyncGenerator[bytes]:
         async with self._http.open(path, body) as response:
             if response.status != HTTPStatus.OK:
                 raise refusal(response.status, (await read_answer(response)).json, written)
-            try:
-                async for event in read_events(response.chunks()):
-                    if "error" in event:
-                        raise refusal(response.status, event, written)
-                    _check_adapter(response.headers, adapter)
-                    yield event
-            except ValueError:
-                raise GatewayError.incomplete() from None
+
+            def checked(data: bytes) -> bytes:
+                event = read_event(data)
+                if "error" in event:
+                    raise refusal(response.status, event, written)
+                _check_adapter(response.headers, adapter)
+                return translate(data, event)
+
+            async for encoded in translated(response.chunks(), checked):
+                yield encoded
+
+
+def _passed(request: GenerateRequest) -> _Translate:
+    """Return the translation of LoRAX's events for a client of LoRAX's schema: they pass as they are.
+
+    The last event has details because the gateway asks for them.
+    """
+
+    def passed(data: bytes, event: Json) -> bytes:
+        if event.get("details") is None or request.parameters.details:
+            return encoded_event(data)
+        return encode_event(event | {"details": None})
+
+    return passed
 
 
 def adapter_directory(cache: Path, engine_id: str) -> Path:

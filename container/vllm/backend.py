@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 from adapters.store.layout import ADAPTERS_PREFIX
 from container.gateway.adapters.residency import Residency
-from container.gateway.engine.connection import EnginePool, EngineResponse
+from container.gateway.engine.connection import EnginePool
 from container.gateway.engine.http_client import EngineHttp, encode, read_answer
 from container.gateway.errors import GatewayError
 from container.gateway.proof.conditions import EngineFacts
@@ -21,14 +20,14 @@ from container.gateway.proof.probe import Probe
 from container.gateway.request_context import Usage
 from container.gateway.schemas.lorax import ONE_TOKEN, GenerateRequest
 from container.gateway.schemas.openai import ChatRequest, Json, OpenAIRequest, Request
-from container.gateway.sse import read_events
+from container.gateway.sse import translated
+from container.vllm.event_streams import EngineEvents, GenerateEvents, OpenAIEvents, check_model, count
 from container.vllm.generate import check_supported, completion_body, generated
 from container.vllm.openai_schema import openai_answer, openai_body
 from container.vllm.probe import FACTS, facts_of, probe_body, probe_of
 from container.vllm.problems import take_problem
 from container.vllm.read_ahead import ReadAhead
 from container.vllm.refusals import check_tools, refusal
-from container.vllm.tokens import Transcript
 
 #: Bytes that a chat template may add once per conversation.
 _TEMPLATE_BYTES = 256
@@ -71,39 +70,29 @@ class VllmBackend:
         answer = await self._http.post(_path(request), body)
         if answer.status != HTTPStatus.OK:
             raise refusal(answer, adapter, request)
-        _check_model(answer.json, body["model"])
-        _count(answer.json, usage)
+        check_model(answer.json, body["model"])
+        count(answer.json, usage)
         if isinstance(request, GenerateRequest):
             return generated(request, answer.json)
         return openai_answer(answer.json, request.model or self._base_model)
 
-    async def stream(self, request: Request, adapter: str | None, usage: Usage) -> AsyncGenerator[Json]:
+    async def stream(self, request: Request, adapter: str | None, usage: Usage) -> AsyncGenerator[bytes]:
         """Yield the answer's events; see `Backend`."""
         body = await self._body(request, adapter, tokens=True) | {"stream": True}
-        if isinstance(request, GenerateRequest):
-            transcript = Transcript(request, usage)
-        else:
-            transcript = None
+        engine = EngineEvents(body["model"], usage)
+        if isinstance(request, OpenAIRequest):
             body["stream_options"] = {"include_usage": True}
-        finished = False
+            translate = OpenAIEvents(
+                request, engine, asked=body["model"], base_model=self._base_model
+            ).translate
+        else:
+            translate = GenerateEvents(request, engine, usage).translate
         async with self._http.open(_path(request), body) as response:
             if response.status != HTTPStatus.OK:
                 raise refusal(await read_answer(response), adapter, request)
-            async for chunk in _chunks(response):
-                if "error" in chunk:
-                    raise GatewayError.generation()
-                _check_model(chunk, body["model"])
-                _count(chunk, usage)
-                reasons = [choice.get("finish_reason") for choice in chunk["choices"]]
-                if "abort" in reasons or "error" in reasons:
-                    raise GatewayError.incomplete()
-                finished = finished or any(reasons)
-                if transcript is not None:
-                    for event in transcript.events(chunk["choices"][0]):
-                        yield event
-                elif isinstance(request, OpenAIRequest) and (chunk["choices"] or request.include_usage):
-                    yield openai_answer(chunk, request.model or self._base_model)
-        if not finished:
+            async for events in translated(response.chunks(), translate):
+                yield events
+        if not engine.finished:
             raise GatewayError.incomplete()
 
     async def load(self, engine_id: str) -> Probe:
@@ -122,7 +111,7 @@ class VllmBackend:
         answer = await self._http.post(_TEXT, probe_body(model))
         if answer.status != HTTPStatus.OK:
             raise refusal(answer, adapter, ONE_TOKEN)
-        _check_model(answer.json, model)
+        check_model(answer.json, model)
         return probe_of(answer.json)
 
     async def facts(self) -> EngineFacts:
@@ -195,10 +184,10 @@ class VllmBackend:
         answer = await self._http.post("/tokenize", tokenized)
         if answer.status != HTTPStatus.OK:
             raise refusal(answer, None, request)
-        count = answer.json["count"]
-        if count > self._max_input_tokens:
+        given = answer.json["count"]
+        if given > self._max_input_tokens:
             raise GatewayError.validation(
-                f"`{request.prompt_field}` must have at most {self._max_input_tokens} tokens. Given: {count}"
+                f"`{request.prompt_field}` must have at most {self._max_input_tokens} tokens. Given: {given}"
             )
 
 
@@ -208,22 +197,3 @@ def _path(request: Request) -> str:
 
 def _has_details(request: Request) -> bool:
     return isinstance(request, GenerateRequest) and request.parameters.details
-
-
-def _check_model(answer: Json, asked: str) -> None:
-    if answer.get("model") != asked:
-        raise GatewayError.wrong_adapter()
-
-
-def _count(answer: Json, usage: Usage) -> None:
-    if counts := answer.get("usage"):
-        usage.prompt_tokens = counts["prompt_tokens"]
-        usage.generated_tokens = counts["completion_tokens"]
-
-
-async def _chunks(response: EngineResponse) -> AsyncGenerator[dict[str, Any]]:
-    try:
-        async for chunk in read_events(response.chunks()):
-            yield chunk
-    except ValueError:
-        raise GatewayError.incomplete() from None

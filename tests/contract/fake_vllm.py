@@ -52,8 +52,8 @@ def choice(tokens: tuple[tuple[int, str], ...], asked: dict[str, Any], *, last: 
         "logprobs": logprobs if asked.get("logprobs") is not None else None,
         "finish_reason": "stop" if last else None,
         "stop_reason": None,
-        "token_ids": [token_id for token_id, _ in tokens] if with_ids else None,
         "prompt_token_ids": [1, 61, 307] if with_ids else None,
+        "token_ids": [token_id for token_id, _ in tokens] if with_ids else None,
     }
 
 
@@ -149,7 +149,8 @@ class FakeVllm:
             piece = choice((token,), asked, last=index == len(TOKENS) - 1)
             if index:
                 piece["prompt_token_ids"] = None
-            await response.write(f"data: {json.dumps(completion(model, piece))}\n\n".encode())
+            data = json.dumps(completion(model, piece), ensure_ascii=False, separators=(",", ":"))
+            await response.write(f"data: {data}\n\n".encode())
             if breaks:
                 failure = {
                     "error": {"message": "EngineCore died", "type": "InternalServerError", "code": 500}

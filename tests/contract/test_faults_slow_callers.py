@@ -21,7 +21,7 @@ MANY = 200_000
 #: What may be between an engine and a caller who does not read. The system's buffers are nearly all of it: by
 #: Linux's defaults up to 4 MiB to send and 6 MiB to receive for each of the two connections.
 MOST_BYTES = 24 * MIB
-#: What the gateway's own memory may grow by: 320 KiB of a body, the events of one chunk and 64 more.
+#: What the gateway's own memory may grow by: 320 KiB of a body, and the events of one chunk.
 MOST_MEMORY = 16 * MIB
 
 

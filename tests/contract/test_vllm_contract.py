@@ -109,6 +109,28 @@ def test_a_stream_is_one_event_for_each_token_and_the_text_in_the_last(client: C
     }
 
 
+def test_a_stream_in_the_engines_schema_has_the_clients_name_and_no_other_fields(client: Client) -> None:
+    body = {"model": "otter", "prompt": "Q: ", "stream": True, "stream_options": {"include_usage": True}}
+    events = client.post("/invocations", body).events
+    assert [event["choices"][0]["text"] for event in events] == ["C", " hi", ""]
+    assert [event["choices"][0]["finish_reason"] for event in events] == [None, None, "stop"]
+    assert {event["model"] for event in events} == {"otter"}
+    assert {name for event in events for name in event["choices"][0]} == {
+        "index", "text", "logprobs", "finish_reason",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "error_type"),
+    [("breaking", 200, "generation"), ("silent-base", 500, "wrong_adapter")],
+)
+def test_a_stream_in_the_engines_schema_is_checked(
+    client: Client, name: str, status: int, error_type: str
+) -> None:
+    answer = client.post("/invocations", {"model": name, "prompt": "Q: ", "stream": True})
+    assert (answer.status, answer.error[1]) == (status, error_type)
+
+
 def test_generate_stream_streams_without_a_stream_field(client: Client) -> None:
     assert client.invoke(path="/generate_stream").only_events[-1]["generated_text"] == "C hi"
 

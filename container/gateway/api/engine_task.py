@@ -9,43 +9,41 @@ from typing import Any, ClassVar
 
 from container.gateway.concurrency import consume_exception
 from container.gateway.request_context import Phase, RequestContext
-from container.gateway.schemas.openai import Json
 
-#: Events that are buffered for a slow client before the engine has to wait, too. Every buffer between engine
-#: and client has a bound, and a full one stops what fills it: aiohttp's response (`write` waits at 64 KiB),
-#: this queue, the connection's body (`engine.connection`) and the sockets.
-_BUFFERED_EVENTS = 64
+#: Batches of events, each of one read of the engine's connection, that are buffered for a slow client before
+#: the engine has to wait, too. Every buffer between engine and client has a bound, and a full one stops what
+#: fills it: aiohttp's response (`write` waits at 64 KiB), this queue, the connection's body
+#: (`engine.connection`, at most 320 KiB a read) and the sockets.
+_BUFFERED_BATCHES = 8
 
 
 class EngineTask:
-    """An engine call in a separate task.
+    """A call in a separate task, for an engine whose backend has `reads_to_end` (LoRAX).
 
     It runs until the call returns or raises. If the client disconnects or its time is up first (`leave`),
-    the request's phase and the engine's `reads_to_end` decide:
+    the request's phase decides:
 
     before the engine   Resolving, loading or queued: the task is cancelled. A load continues without it.
-    at the engine, `reads_to_end` is False (vLLM)
-                        The task is cancelled. That closes the connection, and the engine aborts the request.
-    at the engine, `reads_to_end` is True (LoRAX)
-                        The task runs on, detached, and drops the answer. LoRAX 0.12.1's router aborts, with
+    at the engine       The task runs on, detached, and drops the answer. LoRAX 0.12.1's router aborts, with
                         every other request in it, if a client closes its connection while that request's
                         adapter fails to load.
 
     A task keeps its engine slot and its use of the adapter until it ends, detached or not: the engine is
     still generating, and the adapter's files must not be removed. `Admission.admit` counts the request only
     until the client leaves. `leave` returns once a cancelled task has ended, at once for a detached one.
+
+    For other engines (vLLM) the request's handler makes the call itself: cancelling the handler, which a
+    disconnect or the time limit does, closes the connection, and the engine aborts the request. A second task
+    and a queue would take processor time for each event.
     """
 
     #: asyncio itself keeps only weak references to tasks.
     _detached: ClassVar[set[asyncio.Task[Any]]] = set()
 
-    def __init__(
-        self, call: Coroutine[Any, Any, Any], context: RequestContext, *, reads_to_end: bool
-    ) -> None:
-        """Start `call`; `reads_to_end` is the backend's."""
+    def __init__(self, call: Coroutine[Any, Any, Any], context: RequestContext) -> None:
+        """Start `call`."""
         self._task = asyncio.create_task(call)
         self._context = context
-        self._reads_to_end = reads_to_end
 
     async def result(self) -> Any:
         """Wait for the call and return its result; a cancellation while waiting calls `leave`."""
@@ -58,7 +56,7 @@ class EngineTask:
         """Stop waiting for the call: cancel the task or detach it. Does nothing once the task is done."""
         if self._task.done():
             return
-        if self._reads_to_end and self._context.phase is Phase.ENGINE:
+        if self._context.phase is Phase.ENGINE:
             self._detached.add(self._task)
             self._task.add_done_callback(self._detached.discard)
             self._task.add_done_callback(consume_exception)
@@ -68,30 +66,28 @@ class EngineTask:
                 await asyncio.wait((self._task,))
 
     @classmethod
-    async def events(
-        cls, source: AsyncGenerator[Json], context: RequestContext, *, reads_to_end: bool
-    ) -> AsyncGenerator[Json]:
+    async def events(cls, source: AsyncGenerator[bytes], context: RequestContext) -> AsyncGenerator[bytes]:
         """Yield the events of `source`, read by an engine task; its error is raised after the last event.
 
         Closing this generator is the client's `leave`.
         """
-        queue: asyncio.Queue[Json | None] = asyncio.Queue(_BUFFERED_EVENTS)
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(_BUFFERED_BATCHES)
         left = False
 
         async def pump() -> None:
             try:
                 async with contextlib.aclosing(source) as found:
-                    async for event in found:
+                    async for events in found:
                         if not left:
-                            await queue.put(event)
+                            await queue.put(events)
             finally:
                 if not left:
                     await queue.put(None)
 
-        task = cls(pump(), context, reads_to_end=reads_to_end)
+        task = cls(pump(), context)
         try:
-            while (event := await queue.get()) is not None:
-                yield event
+            while (events := await queue.get()) is not None:
+                yield events
             await task._task
         finally:
             left = True

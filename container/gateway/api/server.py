@@ -69,7 +69,8 @@ class Gateway:
 
     handle (in `_route`)    received   the telemetry records its result
     `_serve`                admitted   the time limit runs; the body is read and checked
-    `_answer`, `_stream`    admitted   waits for its `EngineTask`, which runs `_generate` or `_events`
+    `_answer`, `_stream`    admitted   runs `_generate` or `_events`, in an `EngineTask` if the engine's
+                                       answers must be read to their end
     `_engine_slot`          resolving, limited, loading, queued: see `Admission` and `AdapterCache`
     `_generate`, `_events`  at engine  an adapter that the engine has lost is loaded again, once
     """
@@ -204,17 +205,19 @@ class Gateway:
         return _json_response([answer] if listed else answer, headers=_attributes(context))
 
     async def _answer(self, request: Request, context: RequestContext) -> Json:
-        """Admitted, body checked: wait for the whole answer, which an engine task generates."""
+        """Admitted, body checked: wait for the whole answer."""
         call = self._generate(request, context)
-        answer: Json = await EngineTask(call, context, reads_to_end=self._backend.reads_to_end).result()
+        if not self._backend.reads_to_end:
+            return await call
+        answer: Json = await EngineTask(call, context).result()
         return answer
 
     async def _stream(
         self, http: web.Request, request: Request, context: RequestContext, deadline: asyncio.Timeout
     ) -> web.StreamResponse:
-        """Admitted, body checked: pass on the events, which an engine task generates, as they come."""
+        """Admitted, body checked: pass on the events as they come."""
         source = self._events(request, context)
-        events = EngineTask.events(source, context, reads_to_end=self._backend.reads_to_end)
+        events = EngineTask.events(source, context) if self._backend.reads_to_end else source
         async with contextlib.aclosing(events):
             # Nothing is sent before the first event: an error is raised and becomes an answer with a status.
             first = await anext(events, None)
@@ -228,10 +231,10 @@ class Gateway:
             try:
                 context.saw_token()
                 self._readiness.check_answer()
-                await response.write(encode_event(first))
-                async for event in events:
+                await response.write(first)
+                async for encoded in events:
                     self._readiness.check_answer()
-                    await response.write(encode_event(event))
+                    await response.write(encoded)
             except GatewayError as error:
                 failure = error
             except asyncio.CancelledError:
@@ -248,7 +251,7 @@ class Gateway:
         return response
 
     async def _generate(self, request: Request, context: RequestContext) -> Json:
-        """In the engine task, at the engine within `_engine_slot`: generate; retry a lost adapter once."""
+        """At the engine within `_engine_slot`: generate; retry a lost adapter once."""
         retried = False
         while True:
             async with self._engine_slot(request, context) as adapter:
@@ -263,18 +266,18 @@ class Gateway:
                     self._readiness.saw_token()
                     return answer
 
-    async def _events(self, request: Request, context: RequestContext) -> AsyncGenerator[Json]:
-        """In the engine task: as `_generate`, for a stream; retries only before its first event."""
+    async def _events(self, request: Request, context: RequestContext) -> AsyncGenerator[bytes]:
+        """As `_generate`, for a stream of encoded events; retries only before its first one."""
         begun = retried = False
         while True:
             async with self._engine_slot(request, context) as adapter:
                 answer = self._backend.stream(request, _id(adapter), context.usage)
                 try:
                     async with contextlib.aclosing(answer) as events:
-                        async for event in events:
+                        async for encoded in events:
                             begun = True
                             self._readiness.saw_token()
-                            yield event
+                            yield encoded
                 except GatewayError as error:
                     if begun or retried or not self._lost(adapter, error):
                         raise

@@ -28,8 +28,11 @@ class Backend(Protocol):
         """Return the whole answer in the shape of the request's schema; fill in `usage`."""
         ...
 
-    def stream(self, request: Request, adapter: str | None, usage: Usage) -> AsyncGenerator[Json]:
-        """Yield the answer's events in the shape of the request's schema; fill in `usage`."""
+    def stream(self, request: Request, adapter: str | None, usage: Usage) -> AsyncGenerator[bytes]:
+        """Yield the answer's events in the shape of the request's schema; fill in `usage`.
+
+        They are encoded, and those that the engine sent together are yielded together.
+        """
         ...
 
     async def load(self, engine_id: str) -> Probe:

@@ -15,6 +15,7 @@ MEDIANS = {
     "gateway_p99_ms": 5.5,
     "engine_event_p50_ms": 0.1,
     "gateway_event_p50_ms": 0.25,
+    "translated_event_p50_ms": 0.45,
     "engine_event_p99_ms": 0.3,
     "gateway_event_p99_ms": 1.3,
 }
@@ -56,6 +57,7 @@ def test_what_the_gateway_adds_is_the_difference_to_the_engine_alone() -> None:
     assert found["latency p99 at 300 requests/s"].met is False
     assert found["event of a stream, p50, 20 streams"].met is True
     assert found["event of a stream, p99, 20 streams"].met is None
+    assert found["the same, translated to LoRAX's schema, p50, 20 streams"].measured == "0.45 ms"
 
 
 def test_requests_per_second_are_reported_with_their_cost() -> None:
@@ -106,7 +108,7 @@ def test_a_cold_request_is_compared_with_download_and_load() -> None:
 
 def test_parts_that_were_not_measured_have_no_rows() -> None:
     assert rows({}) == []
-    assert len(rows({"overhead": OVERHEAD, "throughput": throughput(), "cold": COLD})) == 19
+    assert len(rows({"overhead": OVERHEAD, "throughput": throughput(), "cold": COLD})) == 20
 
 
 def test_markdown_is_a_table_with_every_cell() -> None:

@@ -1,25 +1,34 @@
 """Server-sent events of an engine, cut anywhere, and lines that do not end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable
 
 import pytest
 
 from container.gateway import sse
 from container.gateway.errors import GatewayError
-from container.gateway.sse import read_events
+from container.gateway.sse import encode_event, encoded_event, read_event, translated
 
 TEXT = b': comment\n\ndata: {"n": 1}\n\ndata:{"n": 2}\r\n\r\nevent: x\ndata: {"n": "\xc3\xa4"}\n\ndata: [DONE]\n\n'
 
 
-def events(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
+def batches(
+    chunks: Iterable[bytes], translate: Callable[[bytes], bytes] = lambda data: encode_event(read_event(data))
+) -> list[bytes]:
+    """Return what is yielded, and then the type of the error that ends it."""
+
     async def source() -> AsyncIterator[bytes]:
         for chunk in chunks:
             yield chunk
 
-    async def read() -> list[dict[str, Any]]:
-        return [event async for event in read_events(source())]
+    async def read() -> list[bytes]:
+        found = []
+        try:
+            async for each in translated(source(), translate):
+                found.append(each)
+        except GatewayError as error:
+            found.append(error.error_type.encode())
+        return found
 
     return asyncio.run(read())
 
@@ -27,13 +36,20 @@ def events(chunks: Iterable[bytes]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 20, 1000])
 def test_events_may_be_cut_anywhere(size: int) -> None:
     chunks = [TEXT[start : start + size] for start in range(0, len(TEXT), size)]
-    assert events(chunks) == [{"n": 1}, {"n": 2}, {"n": "ä"}]
+    expected = b'data: {"n":1}\n\ndata: {"n":2}\n\ndata: {"n":"\xc3\xa4"}\n\n'
+    assert b"".join(batches(chunks)) == expected
+
+
+def test_events_that_arrive_together_are_yielded_together() -> None:
+    chunks = [b"data: 1\n\ndata: 2\n\nda", b"ta: 3\n\n", b": nothing\n\n"]
+    assert batches(chunks, encoded_event) == [b"data: 1\n\ndata: 2\n\n", b"data: 3\n\n"]
 
 
 @pytest.mark.parametrize("line", [b"data: [1]\n", b"data: {\n", b"data: 1\n"])
-def test_a_line_that_is_no_object_is_refused(line: bytes) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        events([line])
+def test_a_line_that_is_no_object_is_refused_after_the_events_before_it(line: bytes) -> None:
+    good = b'data: {"n":1}\n\n'
+    assert batches([line]) == [b"incomplete_generation"]
+    assert batches([good + line + good]) == [good, b"incomplete_generation"]
 
 
 def test_a_line_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,17 +58,15 @@ def test_a_line_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def endless() -> Iterable[bytes]:
         nonlocal taken
-        yield b'data: {"n": 1}\n'
+        yield b'data: {"n":1}\n'
         while True:
             taken += 1
             yield b"x" * 100
 
-    with pytest.raises(GatewayError) as caught:
-        events(endless())
-    assert (caught.value.status, caught.value.error_type) == (500, "answer_too_large")
+    assert batches(endless()) == [b'data: {"n":1}\n\n', b"answer_too_large"]
     assert taken == 11
 
 
 def test_many_events_in_one_chunk_are_no_long_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 20)
-    assert len(events([b'data: {"n": 1}\n\n' * 1000])) == 1000
+    assert batches([b'data: {"n":1}\n\n' * 1000]) == [b'data: {"n":1}\n\n' * 1000]

@@ -32,11 +32,11 @@ class Engine:
                 raise self.failure
             return {"answer": 1}
 
-    async def stream(self) -> AsyncGenerator[dict[str, Any]]:
+    async def stream(self) -> AsyncGenerator[bytes]:
         async with self._noting():
             for number in range(self.events):
                 self.given += 1
-                yield {"event": number}
+                yield b"%d" % number
                 await asyncio.sleep(0)
             await self.go.wait()
             if self.failure:
@@ -62,31 +62,25 @@ def at_engine() -> RequestContext:
     return context
 
 
-@pytest.mark.parametrize("reads_to_end", [True, False])
-async def test_an_answer_is_given_and_so_is_what_went_wrong(reads_to_end: bool) -> None:
+async def test_an_answer_is_given_and_so_is_what_went_wrong() -> None:
     engine = Engine()
     engine.go.set()
-    assert await EngineTask(engine.answer(), at_engine(), reads_to_end=reads_to_end).result() == {"answer": 1}
+    assert await EngineTask(engine.answer(), at_engine()).result() == {"answer": 1}
     engine.failure = GatewayError.generation()
     with pytest.raises(GatewayError):
-        await EngineTask(engine.answer(), at_engine(), reads_to_end=reads_to_end).result()
+        await EngineTask(engine.answer(), at_engine()).result()
 
 
 @pytest.mark.parametrize(
-    ("reads_to_end", "phase", "ended"),
-    [
-        (False, Phase.ENGINE, "cancelled"),
-        (True, Phase.QUEUE, "cancelled"),
-        (True, Phase.LOADING, "cancelled"),
-        (True, Phase.ENGINE, "finished"),
-    ],
+    ("phase", "ended"),
+    [(Phase.QUEUE, "cancelled"), (Phase.LOADING, "cancelled"), (Phase.ENGINE, "finished")],
 )
-async def test_task_ends_with_its_client_unless_engine_must_be_read_to_end(
-    reads_to_end: bool, phase: Phase, ended: str
+async def test_task_ends_with_its_client_unless_the_engine_must_be_read_to_its_end(
+    phase: Phase, ended: str
 ) -> None:
     engine, context = Engine(), RequestContext("/")
     context.enter(phase)
-    caller = asyncio.create_task(EngineTask(engine.answer(), context, reads_to_end=reads_to_end).result())
+    caller = asyncio.create_task(EngineTask(engine.answer(), context).result())
     await asyncio.sleep(0.01)
     caller.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -96,30 +90,26 @@ async def test_task_ends_with_its_client_unless_engine_must_be_read_to_end(
     assert engine.ended == ended
 
 
-@pytest.mark.parametrize(("reads_to_end", "ended"), [(False, "cancelled"), (True, "finished")])
 @pytest.mark.parametrize("events", [3, 500])
-async def test_a_stream_that_is_left_ends_or_is_read_to_its_end(
-    reads_to_end: bool, ended: str, events: int
-) -> None:
+async def test_a_stream_that_is_left_is_read_to_its_end(events: int) -> None:
     engine = Engine(events)
-    source = EngineTask.events(engine.stream(), at_engine(), reads_to_end=reads_to_end)
+    source = EngineTask.events(engine.stream(), at_engine())
     async with contextlib.aclosing(source) as stream:
-        assert await anext(stream) == {"event": 0}
+        assert await anext(stream) == b"0"
         # A slow client makes the engine wait.
         await asyncio.sleep(0.01)
         assert engine.given < 100
     engine.go.set()
     await asyncio.sleep(0.1)
-    assert engine.ended == ended
+    assert engine.ended == "finished"
 
 
-@pytest.mark.parametrize("reads_to_end", [True, False])
-async def test_a_stream_gives_all_events_and_then_what_went_wrong(reads_to_end: bool) -> None:
+async def test_a_stream_gives_all_events_and_then_what_went_wrong() -> None:
     engine = Engine(200, GatewayError.incomplete())
     engine.go.set()
     found = []
     with pytest.raises(GatewayError):
-        async for event in EngineTask.events(engine.stream(), at_engine(), reads_to_end=reads_to_end):
-            found.append(event["event"])
+        async for event in EngineTask.events(engine.stream(), at_engine()):
+            found.append(int(event))
     assert found == list(range(200))
     assert engine.ended == "failed"
