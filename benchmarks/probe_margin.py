@@ -188,7 +188,12 @@ async def _measure(
     errors = _load(targets, sample_of, [*names[RESIDENT : size.loads], *names[:RESIDENT]])
     pool = EnginePool("127.0.0.1", targets.container.engine_port)
     backend = VllmBackend(
-        pool, base_model=BASE_NAME, max_input_tokens=256, default_new_tokens=64, cache=folder
+        pool,
+        base_model=BASE_NAME,
+        max_input_tokens=256,
+        default_new_tokens=64,
+        cache=folder,
+        resident=RESIDENT,
     )
     ids: Sequence[str | None] = [None, *(targets.engine_ids[name] for name in names[:RESIDENT])]
     first = {engine_id: await backend.probe(engine_id) for engine_id in ids}

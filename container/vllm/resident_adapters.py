@@ -134,7 +134,7 @@ class ResidentAdapters(LRUCacheWorkerLoRAManager):
         for number in memory:
             if number not in in_memory and number in self._requests:
                 self._uses[self._requests[number].lora_name].memory_evictions += 1
-        for number in slots:
+        for number in filter(None, slots):
             if number in in_memory and number not in self._adapter_manager.lora_index_to_id:
                 self._uses[self._requests[number].lora_name].slot_evictions += 1
 

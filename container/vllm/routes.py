@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from vllm.engine.protocol import EngineClient
 from vllm.entrypoints.openai.models.serving import OpenAIServingModels
 from vllm.platforms import current_platform
+from vllm.v1.engine.async_llm import AsyncLLM
 
 #: Where it keeps the engine's client among the attributes of vLLM's web application.
 _STATE = "adapter_store_engine"
@@ -99,7 +100,7 @@ async def pin(body: AdapterName, request: Request) -> JSONResponse:
     return JSONResponse({}, HTTPStatus.OK if all(pinned) else HTTPStatus.CONFLICT)
 
 
-async def _is_unused(engine_client: Any, name: str) -> bool:
+async def _is_unused(engine_client: AsyncLLM, name: str) -> bool:
     """Return whether no request at the engine uses an adapter, or will in a moment."""
     # Not in the interface `EngineClient`. A request that is aborted leaves it when the engine gets the abort.
     requests = engine_client.output_processor.request_states
@@ -110,6 +111,6 @@ async def _is_unused(engine_client: Any, name: str) -> bool:
     return False
 
 
-def _engine(request: Request) -> EngineClient:
-    client: EngineClient = getattr(request.app.state, _STATE)
+def _engine(request: Request) -> AsyncLLM:
+    client: AsyncLLM = getattr(request.app.state, _STATE)
     return client
