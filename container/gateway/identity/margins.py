@@ -3,7 +3,7 @@
 A batch's size and composition change the order of sums, and so the last digits of each value. Measured with
 vLLM's CPU build and the sample models (`python -m benchmarks.probe_margin`, docs/benchmarks.md): no
 difference at all in batches of 1 to 21; 0.02 between float32 and bfloat16, which is the whole rounding (the
-base model, the first ten tokens); at least 1.37 from an adapter to the base, and 0.96 between two adapters. A
+base model, the first ten tokens); at least 1.35 from an adapter to the base, and 0.87 between two adapters. A
 GPU's kernels do depend on the batch, and a large model rounds more often; neither was measured. So the
 margins are several times the rounding.
 """

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-#: A model reads it in one step, so a probe costs about as much as the first token of a short answer.
-TEXT = (
-    "[INST] Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. "
-    "How many clips did Natalia sell altogether in April and May? [/INST] Natalia sold"
-)
+#: A model reads it in one step, so a probe costs about as much as the first token of a short answer. It is short
+#: because CPUs need time for each token: with 12 tokens, the sample adapters are as far apart as with 45
+#: (docs/benchmarks.md). Another text is another condition, so it has records apart (`Conditions.text`).
+TEXT = "[INST] 48 + 24?"
 #: Lowest log probability that counts: below it, the differences are those of rounding.
 FLOOR = -20.0
 
