@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-#: A model reads it in one step, so a probe costs about as much as the first token of a short answer. It is short
-#: because CPUs need time for each token: with 12 tokens, the sample adapters are as far apart as with 45
-#: (docs/benchmarks.md). Another text is another condition, so it has records apart (`Conditions.text`).
+#: A model reads it in one step, so a probe costs about as much as the first token of a short answer. It has
+#: few tokens because a CPU needs time for each: sample adapters are about as far apart with these 12 as with
+#: 45 (docs/benchmarks.md). Records of another text are not compared with it (`Conditions.text`).
 TEXT = "[INST] 48 + 24?"
 #: Lowest log probability that counts: below it, the differences are those of rounding.
 FLOOR = -20.0
