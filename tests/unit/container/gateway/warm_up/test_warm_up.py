@@ -1,4 +1,4 @@
-"""What a starting instance loads, in which order, and what it does not wait for."""
+"""Loads of a starting instance: their order, and the waits that it does without."""
 
 import asyncio
 import contextlib
