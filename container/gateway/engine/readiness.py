@@ -50,8 +50,8 @@ class Readiness:
     ) -> None:
         """`idle_seconds` and `silence_seconds` are since the last token.
 
-        `prepare` runs once the engine generates, before /ping answers 200. It may wait for the engine without a
-        limit, as the first token does: SageMaker replaces an instance that does not get ready in time.
+        `prepare` runs once the engine generates, before /ping answers 200. It may wait for the engine without
+        a limit, as the first token does: SageMaker replaces an instance that does not get ready in time.
         """
         self._backend = backend
         self._idle_seconds = idle_seconds
