@@ -1,4 +1,4 @@
-"""What a starting instance loads, in which order, and what it does not wait for."""
+"""Loads of a starting instance: which ones, in which order, and until when."""
 
 import asyncio
 import contextlib
