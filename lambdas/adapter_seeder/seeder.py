@@ -9,7 +9,7 @@ from adapters.errors import AdapterError
 from adapters.source import HubSource
 from adapters.store.layout import ADAPTERS_PREFIX, CONFIG_FILE, MODELS_PREFIX, RegistryEntry, name_of
 from adapters.store.publishing import Change, publish
-from adapters.store.registry import AdapterRegistry, DamagedEntry, PublishConflict, Published
+from adapters.store.registry import AdapterRegistry, DamagedEntry, PublishConflict
 from adapters.store.retention import Retention
 from adapters.store.s3 import S3Client, listing
 from adapters.store.transfer import PARALLEL_PARTS, Transfers
@@ -180,14 +180,15 @@ class Seeder:
             self._checkpoint.save(self._s3, self._bucket, self._owner)
 
     def _read_registry(self, pool: ThreadPool) -> None:
-        """Read every published entry, except those whose ETag is the checkpoint's."""
-        etags = self._registry.etags()
-        seen = self._checkpoint.registry
-        unseen = [name for name, etag in etags.items() if name not in seen or seen[name].etag != etag]
-        found = zip(unseen, pool.map(self._look_up, unseen), strict=True)
-        self._checkpoint.registry = {name: seen[name] for name in etags.keys() - set(unseen)} | {
-            name: published for name, published in found if published is not None
+        """Read every published entry, except those whose ETag is the checkpoint's.
+
+        Each is noted as soon as it is read, so that an invocation that ends meanwhile is not in vain.
+        """
+        etags, seen = self._registry.etags(), self._checkpoint.registry
+        self._checkpoint.registry = {
+            name: published for name, published in seen.items() if etags.get(name) == published.etag
         }
+        pool.map(self._look_up, [name for name in etags if name not in self._checkpoint.registry])
 
     def _check_removals(self) -> None:
         """Refuse to remove more adapters than the manifest allows; raises `BadAdapters`.
@@ -209,15 +210,17 @@ class Seeder:
             # Refusing a rollback would leave the stack in UPDATE_ROLLBACK_FAILED.
             self._progress.warn(f"{len(refused)} removals are not checked: {error}")
 
-    def _look_up(self, name: str) -> Published | None:
-        """Return an entry. A damaged one is an error only if its name is in this manifest."""
+    def _look_up(self, name: str) -> None:
+        """Note an entry. A damaged one is an error only if its name is in this manifest."""
         try:
-            return self._registry.get(name)
+            published = self._registry.get(name)
         except DamagedEntry as error:
             if name in {adapter.name for adapter in self._desired.adapters}:
                 raise
             self._progress.warn(str(error))
-            return None
+            return
+        if published is not None:
+            self._checkpoint.registry[name] = published
 
     def _pin(self, source: HubSource) -> None:
         """Resolve a branch to its commit, for the whole of this seeding and for all of its folders."""

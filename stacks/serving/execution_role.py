@@ -105,7 +105,8 @@ class ExecutionRole(iam.Role):
         """Allow to create probes, which nothing replaces, and to write what this endpoint is asked for."""
         probes, demand = (store.bucket.arn_for_objects(keys) for keys in (f"{PROBES_PREFIX}*", self._demand))
         # With If-None-Match S3 replaces no object; without it the request is denied, as are those of an
-        # upload in parts: S3 User Guide, "Enforce conditional writes on Amazon S3 buckets".
+        # upload in parts: S3 User Guide, "Enforce conditional writes on Amazon S3 buckets". The key is one of
+        # s3:PutObject in the Service Authorization Reference, so it counts in a role's policy, too.
         self._allow("CreateProbes", ["s3:PutObject"], [probes], {"Null": {"s3:if-none-match": "false"}})
         self._allow("WriteDemand", ["s3:PutObject"], [demand])
         if store.key is not None:

@@ -79,19 +79,35 @@ def test_no_managed_policy_but_lambdas_own_and_no_wildcard_action(store: Templat
                     assert not action.endswith(":*")
 
 
-def test_execution_role_reads_store_watches_a_rollout_and_writes_only_logs(serving: Template) -> None:
+def test_execution_role_reads_the_store_watches_a_rollout_and_writes_logs_probes_and_demand(
+    serving: Template,
+) -> None:
     (policy,) = of_type(serving, "AWS::IAM::Policy")
     actions = set()
     for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
         wanted = statement["Action"]
         actions |= {wanted} if isinstance(wanted, str) else set(wanted)
     assert actions <= {
-        "s3:GetObject", "s3:ListBucket", "kms:Decrypt",
+        "s3:GetObject", "s3:ListBucket", "s3:PutObject", "kms:Decrypt", "kms:GenerateDataKey",
         "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricData", "logs:DescribeLogStreams",
         "logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents",
         "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer",
         "ecr:GetAuthorizationToken",
     }  # fmt: skip
+
+
+def test_the_execution_role_writes_probes_and_demand_and_replaces_no_probe(serving: Template) -> None:
+    (policy,) = of_type(serving, "AWS::IAM::Policy")
+    writes = {
+        statement["Sid"]: (json.dumps(statement["Resource"]), statement.get("Condition"))
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "s3:PutObject" in statement["Action"]
+    }
+    assert writes.keys() == {"CreateProbes", "WriteDemand"}
+    probes, condition = writes["CreateProbes"]
+    assert '"/probes/*"' in probes
+    assert condition == {"Null": {"s3:if-none-match": "false"}}
+    assert '"/demand/' in writes["WriteDemand"][0]
 
 
 def test_the_model_waits_for_the_roles_policy(serving: Template) -> None:

@@ -1,4 +1,4 @@
-"""Loads of a starting instance: their order, and the waits that it does without."""
+"""Loads of a starting instance: which ones, in which order, and until when."""
 
 import asyncio
 import contextlib
