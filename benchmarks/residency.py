@@ -60,6 +60,7 @@ from loraserve.demo.scenarios import alternating
 from loraserve.load.job import LoadJob
 from loraserve.load.processes import run
 from loraserve.load.result import LoadOutcome
+from loraserve.progress import step
 from samples.spec import ADAPTERS_DIR, BASE_DIR
 from stacks.project import ROOT
 from tests.harness.sample_adapters import sample_files
@@ -87,7 +88,7 @@ class ResidencySize:
     tiers: int
 
 
-FULL = ResidencySize(rounds=5, throughput=80, tail=300, tiers=25)
+FULL = ResidencySize(rounds=3, throughput=80, tail=300, tiers=25)
 QUICK = ResidencySize(rounds=1, throughput=40, tail=100, tiers=5)
 
 
@@ -99,7 +100,7 @@ class Side:
     adapters: Path
 
 
-def measure(size: ResidencySize) -> dict[str, Any]:
+def measure(size: ResidencySize, console: Console) -> dict[str, Any]:
     """Measure all rounds; each figure of a round is named `<side> <scenario>`."""
     sample_of = copies()
     names = list(sample_of)
@@ -108,9 +109,13 @@ def measure(size: ResidencySize) -> dict[str, Any]:
         publish(store, {name: sample_files(of) for name, of in sample_of.items()})
         engine_ids = {name: store.entry(name).prefix for name in names}
         with _sides(cloud, Path(name), store.bucket, engine_ids) as sides:
-            for side in sides.values():
-                call_once(side.targets, sample_of, names, seed=0)
-            rounds = [_round(sides, sample_of, size, number) for number in range(size.rounds)]
+            for title, side in sides.items():
+                with step(console, f"{title}: load {len(names)} adapters"):
+                    call_once(side.targets, sample_of, names, seed=0)
+            rounds = []
+            for number in range(size.rounds):
+                with step(console, f"round {number + 1}"):
+                    rounds.append(_round(sides, sample_of, size, number))
     return {"rounds": rounds, "wrong": sum(one.pop("wrong") for one in rounds)}
 
 
@@ -225,7 +230,7 @@ def main(
     console = Console(stderr=as_json)
     try:
         with report_errors():
-            figures = measure(QUICK if quick else FULL)
+            figures = measure(QUICK if quick else FULL, console)
             figures["parsing"] = adapter_parsing.measure(ADAPTERS_DIR / "otter", quick=quick)
     except BenchmarkFailed as error:
         errors.print(f"[red]✗[/] {escape(str(error))}")

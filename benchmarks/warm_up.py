@@ -65,7 +65,7 @@ UPDATE, SCALE_OUT = "update", "scale_out"
 #: The greatest p99 after a change, in that before it.
 TARGET = 1.5
 #: Seconds of an endpoint that a change may take more than its start, and between two polls of its state.
-_SLACK_S, _POLL_S = 10.0, 0.05
+_SLACK_S, _POLL_S = 5.0, 0.05
 _ROLE = f"arn:aws:iam::{DEFAULT_ACCOUNT}:role/execution"
 _VARIANT = "AllTraffic"
 #: Share of requests that may fail: they have no time to the first token.
@@ -102,7 +102,7 @@ def size_of(engine: WarmUpEngine, *, quick: bool) -> WarmUpSize:
     """Return the size of a measurement."""
     window_s = 15.0 if quick else 30.0
     if engine is WarmUpEngine.NULL:
-        return WarmUpSize(fill_s=45.0, window_s=window_s, start_s=25.0, rate=20.0)
+        return WarmUpSize(fill_s=45.0, window_s=window_s, start_s=20.0, rate=20.0)
     return WarmUpSize(fill_s=60.0, window_s=window_s, start_s=120.0, rate=3.0)
 
 
