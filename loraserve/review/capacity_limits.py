@@ -21,7 +21,7 @@ Properties = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class CapacityLimits:
+class InstanceRange:
     """Bounds of the number of instances."""
 
     minimum: int
@@ -39,7 +39,7 @@ class CapacityLimits:
         return f"{self.minimum} to {self.maximum}"
 
 
-def limits_of(target: Properties) -> dict[str, CapacityLimits] | None:
+def limits_of(target: Properties) -> dict[str, InstanceRange] | None:
     """Return the limits of a scalable target, by the name of their schedule; None if they are no numbers.
 
     A bound that a schedule leaves out is not changed by it: the declared one is the best guess.
@@ -100,5 +100,5 @@ def on_both_sides(
             yield each, each.before.get("Properties", {}), each.after.get("Properties", {})
 
 
-def _limits(minimum: Any, maximum: Any) -> CapacityLimits | None:
-    return CapacityLimits(minimum, maximum) if type(minimum) is int and type(maximum) is int else None
+def _limits(minimum: Any, maximum: Any) -> InstanceRange | None:
+    return InstanceRange(minimum, maximum) if type(minimum) is int and type(maximum) is int else None

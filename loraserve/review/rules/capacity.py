@@ -8,7 +8,7 @@ from loraserve.review.capacity_limits import (
     DECLARED,
     LIMIT_FACTS,
     TARGET,
-    CapacityLimits,
+    InstanceRange,
     Properties,
     in_words,
     instance_count,
@@ -40,7 +40,7 @@ def capacity(change: StageComparison) -> Iterator[ReviewFinding]:
             rule="capacity.initial",
             level=Level.ROUTINE,
             stage=change.id,
-            title=f"a new endpoint starts with {CapacityLimits(count, count)} instead of {initial[0].before}",
+            title=f"a new endpoint starts with {InstanceRange(count, count)} instead of {initial[0].before}",
             consequence="A running endpoint keeps the number that autoscaling has chosen.",
             differences=tuple(initial),
             before=initial[0].before,
@@ -76,13 +76,13 @@ def _of_target(
 def _of_count(change: StageComparison, old: int | None, new: int | None) -> Iterator[ReviewFinding]:
     """Compare the constant number of instances of an endpoint without autoscaling."""
     if old is not None and new is not None and old != new:
-        pairs = {DECLARED: (CapacityLimits(old, old), CapacityLimits(new, new))}
+        pairs = {DECLARED: (InstanceRange(old, old), InstanceRange(new, new))}
         yield from fewer_or_more(change, pairs, tuple(change.facts(*LIMIT_FACTS, "fleet.initial")))
 
 
 def fewer_or_more(
     change: StageComparison,
-    pairs: Mapping[str, tuple[CapacityLimits, CapacityLimits]],
+    pairs: Mapping[str, tuple[InstanceRange, InstanceRange]],
     differences: tuple[Difference, ...],
 ) -> Iterator[ReviewFinding]:
     """Compare limits, before and after by the name of their schedule; a bound that falls is for a review."""

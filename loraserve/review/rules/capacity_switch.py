@@ -9,7 +9,7 @@ from loraserve.review.capacity_limits import (
     LIMIT_FACTS,
     POLICY,
     TARGET,
-    CapacityLimits,
+    InstanceRange,
     instance_count,
     limits_of,
     lines_of,
@@ -57,7 +57,7 @@ def _off(
         rule="capacity.unscaled",
         level=Level.REVIEW,
         stage=change.id,
-        title=title if left or count is None else f"{title}: always {CapacityLimits(count, count)}",
+        title=title if left or count is None else f"{title}: always {InstanceRange(count, count)}",
         consequence=_UNSCALED,
         action="" if left else "Set `endpoint.instance_count` to what the peak load needs.",
         details=lines_of(targets_of(before), "before"),
@@ -81,7 +81,7 @@ def _on(
     if not earlier and count is not None:
         for target in now:
             pairs = {
-                name: (CapacityLimits(count, count), new) for name, new in (limits_of(target) or {}).items()
+                name: (InstanceRange(count, count), new) for name, new in (limits_of(target) or {}).items()
             }
             yield from fewer_or_more(change, pairs, tuple(differences))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from loraserve.review.adapter_changes import manifest_adapters
 from loraserve.review.assembly import Stage
-from loraserve.review.capacity_limits import CapacityLimits, instance_count, limits_of, targets_of
+from loraserve.review.capacity_limits import InstanceRange, instance_count, limits_of, targets_of
 from loraserve.review.comparison import StageComparison, equal
 from loraserve.review.difference import Json
 from loraserve.review.endpoint_update import endpoint_of, variant_of
@@ -62,11 +62,11 @@ def _pairs(stage: Stage) -> Iterator[tuple[str, Json, Json]]:
         yield "adapters", entries, read
 
 
-def _limits(stage: Stage) -> Iterator[CapacityLimits]:
+def _limits(stage: Stage) -> Iterator[InstanceRange]:
     """Yield the limits of the fleet, those of schedules too; none that are no numbers."""
     targets = targets_of(stage)
     count = instance_count(stage)
     if not targets and count is not None:
-        yield CapacityLimits(count, count)
+        yield InstanceRange(count, count)
     for target in targets:
         yield from (limits_of(target) or {}).values()
