@@ -114,7 +114,7 @@ QUICK = FairnessSize(rounds=1, seconds=6.0)
 
 
 @dataclass(frozen=True)
-class Bodies:
+class LoraxBodies:
     """Bodies in LoRAX's schema, for these adapters and numbers of tokens."""
 
     adapters: Sequence[int]
@@ -181,7 +181,7 @@ def _side(target: Target, load: Workload, *, alone: bool) -> dict[str, float]:
             adapters=load.adapters,
         )
     job = LoadJob(
-        target=target, workload=load, bodies=Bodies(load.adapter.tolist(), load.output_tokens.tolist())
+        target=target, workload=load, bodies=LoraxBodies(load.adapter.tolist(), load.output_tokens.tolist())
     )
     return figures_of(run(job, lambda _: None), load, seconds)
 
@@ -221,7 +221,7 @@ def _ask(target: Target, engine: EngineSize, adapters: Sequence[int] | Any, clie
             output_tokens=zeros,
             adapters=tuple(map(adapter_name, range(POLITE + 1))),
         ),
-        bodies=Bodies([int(number) for number in adapters], [engine.tokens] * count),
+        bodies=LoraxBodies([int(number) for number in adapters], [engine.tokens] * count),
         mode="closed",
         clients=clients,
     )

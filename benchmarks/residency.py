@@ -93,7 +93,7 @@ QUICK = ResidencySize(rounds=1, throughput=40, tail=100, tiers=5)
 
 
 @dataclass(frozen=True)
-class Side:
+class MeasuredSide:
     """A running container, and the folder of its adapters."""
 
     targets: ThroughputTargets
@@ -122,21 +122,21 @@ def measure(size: ResidencySize, console: Console) -> dict[str, Any]:
 @contextlib.contextmanager
 def _sides(
     cloud: LaptopCloud, folder: Path, bucket: str, engine_ids: Mapping[str, str]
-) -> Iterator[dict[str, Side]]:
+) -> Iterator[dict[str, MeasuredSide]]:
     with contextlib.ExitStack() as stack:
-        sides: dict[str, Side] = {}
+        sides: dict[str, MeasuredSide] = {}
         for number, (side, host) in enumerate(HOST_ADAPTERS.items()):
             place = folder / str(number)
             place.mkdir()
             (place / "model").symlink_to(BASE_DIR)
             settings = SETTINGS | {"ADAPTER_BUCKET": bucket, "MAX_CPU_ADAPTERS": str(host)}
             container: ContainerProcess = stack.enter_context(run_container(cloud, place, settings))
-            sides[side] = Side(ThroughputTargets(container, engine_ids), place)
+            sides[side] = MeasuredSide(ThroughputTargets(container, engine_ids), place)
         yield sides
 
 
 def _round(
-    sides: Mapping[str, Side], sample_of: Mapping[str, str], size: ResidencySize, number: int
+    sides: Mapping[str, MeasuredSide], sample_of: Mapping[str, str], size: ResidencySize, number: int
 ) -> dict[str, float]:
     figures: dict[str, float] = {"wrong": 0}
     work = ThroughputSize(rounds=1, requests=size.throughput)
@@ -157,7 +157,9 @@ def _round(
     return figures
 
 
-def _tier(side: Side, tier: str, sample_of: Mapping[str, str], size: ResidencySize, number: int) -> float:
+def _tier(
+    side: MeasuredSide, tier: str, sample_of: Mapping[str, str], size: ResidencySize, number: int
+) -> float:
     """Return the median time to first token of adapters in a tier, one request at a time, at the engine."""
     names = list(sample_of)
     # The last 50 that were used are in slots.
