@@ -27,10 +27,10 @@ class Residency:
     uses: Mapping[str, Mapping[str, int]]
     """The counts named in `USES`, by adapter."""
 
-    @classmethod
-    def from_json(cls, report: Mapping[str, Any]) -> Residency:
+    @staticmethod
+    def from_json(report: Mapping[str, Any]) -> Residency:
         """Read the report of `container.vllm.routes`."""
-        return cls(frozenset(report["slots"]), frozenset(report["memory"]), report["uses"])
+        return Residency(frozenset(report["slots"]), frozenset(report["memory"]), report["uses"])
 
     def total(self, use: str) -> int:
         """Return the sum of one of `USES` over all adapters."""

@@ -95,8 +95,8 @@ def test_the_limits_are_the_gateways_own() -> None:
 
 def test_the_gateways_own_requests_are_never_one_too_many() -> None:
     environment = lorax_environment(settings(MAX_CONCURRENT_REQUESTS="40", MAX_COLD_LOADS="3"), {})
-    # 40 callers, each with best_of 2, 3 adapters being loaded, one look whether LoRAX lives.
-    assert environment["MAX_CONCURRENT_REQUESTS"] == "84"
+    # 40 callers, each with best_of 2, 3 adapters being loaded, one look whether LoRAX lives, one probe.
+    assert environment["MAX_CONCURRENT_REQUESTS"] == "85"
 
 
 def test_a_mounted_model_is_served_without_the_hub(tmp_path: Path) -> None:
