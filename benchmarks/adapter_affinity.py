@@ -11,7 +11,7 @@ There is no gateway before the engines: it is the same on both sides, and it cho
 the slot. An engine's step takes the same time for any number of requests, so an instance is slow by its
 loads, or if more requests arrive than it has places.
 
-Duration: about eleven minutes on two cores, with --quick two. Output: out/adapter-affinity.json.
+Duration: about five minutes on two cores, with --quick two. Output: out/adapter-affinity.json.
 Exit code 1 if a target is missed.
 """
 
@@ -47,6 +47,7 @@ from loraserve.load.job import LoadJob, LoadRun
 from loraserve.load.processes import run
 from loraserve.load.result import LoadOutcome
 from loraserve.load.signing import endpoint_target
+from loraserve.progress import step
 from loraserve.workload.arrivals import Extent, parse_arrivals
 from loraserve.workload.draw import draw_workload
 from loraserve.workload.lengths import parse_lengths
@@ -92,7 +93,7 @@ class AffinitySize:
     requests: int
 
 
-FULL = AffinitySize(rounds=5, losses=3, requests=1500)
+FULL = AffinitySize(rounds=3, losses=3, requests=750)
 QUICK = AffinitySize(rounds=1, losses=1, requests=500)
 
 
@@ -233,7 +234,7 @@ def measure_all(size: AffinitySize, console: Console) -> dict[str, list[dict[str
             loses = number > size.rounds
             workload = draw(size.requests, seed=number)
             for side in sides if number % 2 else reversed(sides):
-                with console.status(f"run {number}, {side.routing}"):
+                with step(console, f"run {number}, {side.routing}"):
                     figures = measure(cloud, side, workload, loses=loses)
                 if number:
                     found.setdefault(f"{side.routing}{' with a loss' if loses else ''}", []).append(figures)

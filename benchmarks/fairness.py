@@ -1,6 +1,6 @@
 """Fairness benchmark: does one adapter's burst make the others wait?
 
-    python -m benchmarks.fairness [--quick] [--only PART]     (also part of make bench)
+    python -m benchmarks.fairness [--quick] [--only PART] [--seconds 20]     (also part of make bench)
 
 20 polite adapters each ask for 0.7 of their share of the capacity, and an aggressor for 20 times its share:
 together 1.6 times what the engine can do. The share is a twenty-first of the capacity, which is measured
@@ -32,7 +32,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,6 +55,7 @@ from loraserve.demo.scenarios import alternating
 from loraserve.load.job import LoadJob, LoadRun, Target
 from loraserve.load.processes import run
 from loraserve.load.result import LoadOutcome
+from loraserve.progress import step
 from loraserve.workload.arrivals import Extent, RenewalArrivals
 from loraserve.workload.workload import Workload
 from samples.problems import SEED_PROBLEM, adapter_name
@@ -113,7 +114,7 @@ QUICK = FairnessSize(rounds=1, seconds=6.0)
 
 
 @dataclass(frozen=True)
-class Bodies:
+class LoraxBodies:
     """Bodies in LoRAX's schema, for these adapters and numbers of tokens."""
 
     adapters: Sequence[int]
@@ -129,7 +130,7 @@ class Bodies:
         return json.dumps({"inputs": SEED_PROBLEM.prompt, "parameters": parameters}).encode()
 
 
-def measure(part: FairnessPart, size: FairnessSize) -> dict[str, Any]:
+def measure(part: FairnessPart, size: FairnessSize, console: Console) -> dict[str, Any]:
     """Measure all rounds of a part."""
     engine = ENGINES[part]
     with _containers(engine) as targets:
@@ -142,7 +143,8 @@ def measure(part: FairnessPart, size: FairnessSize) -> dict[str, Any]:
             load = workload(capacity, engine.tokens, size.seconds, seed=number)
             figures: dict[str, float] = {}
             for side in alternating(SIDES, number):
-                found = _side(targets[side], load, alone=side == ALONE)
+                with step(console, f"{part.value}, round {number + 1}, {side}"):
+                    found = _side(targets[side], load, alone=side == ALONE)
                 figures |= {f"{side}_{name}": value for name, value in found.items()}
             figures["p99_ratio"] = figures["fair_p99_s"] / figures["alone_p99_s"]
             figures["fifo_p99_ratio"] = figures["fifo_p99_s"] / figures["alone_p99_s"]
@@ -179,7 +181,7 @@ def _side(target: Target, load: Workload, *, alone: bool) -> dict[str, float]:
             adapters=load.adapters,
         )
     job = LoadJob(
-        target=target, workload=load, bodies=Bodies(load.adapter.tolist(), load.output_tokens.tolist())
+        target=target, workload=load, bodies=LoraxBodies(load.adapter.tolist(), load.output_tokens.tolist())
     )
     return figures_of(run(job, lambda _: None), load, seconds)
 
@@ -219,7 +221,7 @@ def _ask(target: Target, engine: EngineSize, adapters: Sequence[int] | Any, clie
             output_tokens=zeros,
             adapters=tuple(map(adapter_name, range(POLITE + 1))),
         ),
-        bodies=Bodies([int(number) for number in adapters], [engine.tokens] * count),
+        bodies=LoraxBodies([int(number) for number in adapters], [engine.tokens] * count),
         mode="closed",
         clients=clients,
     )
@@ -312,15 +314,20 @@ def main(
     only: Annotated[
         list[FairnessPart] | None, typer.Option("--only", help="Measure only this part; can be repeated.")
     ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", help="Seconds of each side in a round.")
+    ] = None,
 ) -> None:
     """Measure what an aggressor costs the others; print the table and write the figures to out/."""
     console = Console()
+    size = QUICK if quick else FULL
+    if seconds is not None:
+        size = replace(size, seconds=seconds)
     figures: dict[str, Any] = {}
     try:
         with report_errors():
             for part in only or list(FairnessPart):
-                console.print(f"{part.value} …")
-                figures[part.value] = measure(part, QUICK if quick else FULL)
+                figures[part.value] = measure(part, size, console)
     except BenchmarkFailed as error:
         errors.print(f"[red]✗[/] {escape(str(error))}")
         raise typer.Exit(1) from error
@@ -332,7 +339,8 @@ def main(
     console.print(table)
     out = ROOT / "out"
     out.mkdir(exist_ok=True)
-    (out / "fairness.json").write_text(json.dumps({"quick": quick, **figures}, indent=1) + "\n")
+    document = {"quick": quick, "size": asdict(size), **figures}
+    (out / "fairness.json").write_text(json.dumps(document, indent=1) + "\n")
     lines = [HEADER, tuple("---" for _ in HEADER), *rows(figures)]
     (out / "fairness.md").write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
 

@@ -91,14 +91,16 @@ def modules() -> dict[str, tuple[int, int]]:
 
 
 def large_adapter(seed: int) -> dict[str, bytes]:
-    """Make an adapter's two files. Each seed gives different weights, too small to change the text much."""
+    """Make an adapter's two files. Each seed gives different weights, with an effect that the probe shows."""
     rng = np.random.default_rng(seed)
+    # The probe is 0.5 nats from the base model's; at 1e-4 it is 2e-5, and the adapter would be refused.
+    scale = 2e-2
     tensors = {}
     for layer in range(DIMENSIONS["num_hidden_layers"]):
         for module, (inputs, outputs) in modules().items():
             path = f"base_model.model.model.layers.{layer}.{module}"
             for side, shape in (("A", (RANK, inputs)), ("B", (outputs, RANK))):
-                weights = rng.standard_normal(shape, np.float32) * 1e-4
+                weights = rng.standard_normal(shape, np.float32) * scale
                 tensors[f"{path}.lora_{side}.weight"] = weights.astype(np.float32)
     config = {
         "peft_type": "LORA",

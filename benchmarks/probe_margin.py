@@ -69,7 +69,7 @@ class ProbeSize:
     requests: int
 
 
-FULL = ProbeSize(loads=500, rounds=10, requests=20 * CLIENTS)
+FULL = ProbeSize(loads=500, rounds=6, requests=4 * CLIENTS)
 QUICK = ProbeSize(loads=60, rounds=1, requests=CLIENTS)
 
 

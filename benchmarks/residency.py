@@ -60,6 +60,7 @@ from loraserve.demo.scenarios import alternating
 from loraserve.load.job import LoadJob
 from loraserve.load.processes import run
 from loraserve.load.result import LoadOutcome
+from loraserve.progress import step
 from samples.spec import ADAPTERS_DIR, BASE_DIR
 from stacks.project import ROOT
 from tests.harness.sample_adapters import sample_files
@@ -87,19 +88,19 @@ class ResidencySize:
     tiers: int
 
 
-FULL = ResidencySize(rounds=5, throughput=80, tail=300, tiers=25)
+FULL = ResidencySize(rounds=3, throughput=80, tail=300, tiers=25)
 QUICK = ResidencySize(rounds=1, throughput=40, tail=100, tiers=5)
 
 
 @dataclass(frozen=True)
-class Side:
+class MeasuredSide:
     """A running container, and the folder of its adapters."""
 
     targets: ThroughputTargets
     adapters: Path
 
 
-def measure(size: ResidencySize) -> dict[str, Any]:
+def measure(size: ResidencySize, console: Console) -> dict[str, Any]:
     """Measure all rounds; each figure of a round is named `<side> <scenario>`."""
     sample_of = copies()
     names = list(sample_of)
@@ -108,30 +109,34 @@ def measure(size: ResidencySize) -> dict[str, Any]:
         publish(store, {name: sample_files(of) for name, of in sample_of.items()})
         engine_ids = {name: store.entry(name).prefix for name in names}
         with _sides(cloud, Path(name), store.bucket, engine_ids) as sides:
-            for side in sides.values():
-                call_once(side.targets, sample_of, names, seed=0)
-            rounds = [_round(sides, sample_of, size, number) for number in range(size.rounds)]
+            for title, side in sides.items():
+                with step(console, f"{title}: load {len(names)} adapters"):
+                    call_once(side.targets, sample_of, names, seed=0)
+            rounds = []
+            for number in range(size.rounds):
+                with step(console, f"round {number + 1}"):
+                    rounds.append(_round(sides, sample_of, size, number))
     return {"rounds": rounds, "wrong": sum(one.pop("wrong") for one in rounds)}
 
 
 @contextlib.contextmanager
 def _sides(
     cloud: LaptopCloud, folder: Path, bucket: str, engine_ids: Mapping[str, str]
-) -> Iterator[dict[str, Side]]:
+) -> Iterator[dict[str, MeasuredSide]]:
     with contextlib.ExitStack() as stack:
-        sides: dict[str, Side] = {}
+        sides: dict[str, MeasuredSide] = {}
         for number, (side, host) in enumerate(HOST_ADAPTERS.items()):
             place = folder / str(number)
             place.mkdir()
             (place / "model").symlink_to(BASE_DIR)
             settings = SETTINGS | {"ADAPTER_BUCKET": bucket, "MAX_CPU_ADAPTERS": str(host)}
             container: ContainerProcess = stack.enter_context(run_container(cloud, place, settings))
-            sides[side] = Side(ThroughputTargets(container, engine_ids), place)
+            sides[side] = MeasuredSide(ThroughputTargets(container, engine_ids), place)
         yield sides
 
 
 def _round(
-    sides: Mapping[str, Side], sample_of: Mapping[str, str], size: ResidencySize, number: int
+    sides: Mapping[str, MeasuredSide], sample_of: Mapping[str, str], size: ResidencySize, number: int
 ) -> dict[str, float]:
     figures: dict[str, float] = {"wrong": 0}
     work = ThroughputSize(rounds=1, requests=size.throughput)
@@ -152,7 +157,9 @@ def _round(
     return figures
 
 
-def _tier(side: Side, tier: str, sample_of: Mapping[str, str], size: ResidencySize, number: int) -> float:
+def _tier(
+    side: MeasuredSide, tier: str, sample_of: Mapping[str, str], size: ResidencySize, number: int
+) -> float:
     """Return the median time to first token of adapters in a tier, one request at a time, at the engine."""
     names = list(sample_of)
     # The last 50 that were used are in slots.
@@ -225,7 +232,7 @@ def main(
     console = Console(stderr=as_json)
     try:
         with report_errors():
-            figures = measure(QUICK if quick else FULL)
+            figures = measure(QUICK if quick else FULL, console)
             figures["parsing"] = adapter_parsing.measure(ADAPTERS_DIR / "otter", quick=quick)
     except BenchmarkFailed as error:
         errors.print(f"[red]✗[/] {escape(str(error))}")

@@ -65,7 +65,7 @@ UPDATE, SCALE_OUT = "update", "scale_out"
 #: The greatest p99 after a change, in that before it.
 TARGET = 1.5
 #: Seconds of an endpoint that a change may take more than its start, and between two polls of its state.
-_SLACK_S, _POLL_S = 10.0, 0.05
+_SLACK_S, _POLL_S = 5.0, 0.05
 _ROLE = f"arn:aws:iam::{DEFAULT_ACCOUNT}:role/execution"
 _VARIANT = "AllTraffic"
 #: Share of requests that may fail: they have no time to the first token.
@@ -102,7 +102,7 @@ def size_of(engine: WarmUpEngine, *, quick: bool) -> WarmUpSize:
     """Return the size of a measurement."""
     window_s = 15.0 if quick else 30.0
     if engine is WarmUpEngine.NULL:
-        return WarmUpSize(fill_s=45.0, window_s=window_s, start_s=25.0, rate=20.0)
+        return WarmUpSize(fill_s=45.0, window_s=window_s, start_s=20.0, rate=20.0)
     return WarmUpSize(fill_s=60.0, window_s=window_s, start_s=120.0, rate=3.0)
 
 
@@ -120,7 +120,7 @@ class StreamBodies:
 
 
 @dataclass(frozen=True)
-class Change:
+class FleetChange:
     """A change of an endpoint; times by `time.monotonic`."""
 
     asked_s: float
@@ -140,7 +140,7 @@ class MeasuredEndpoint:
         api.create_endpoint(EndpointName=name, EndpointConfigName=self._config())
         self._settle()
 
-    def update(self, keep_s: float) -> Change:
+    def update(self, keep_s: float) -> FleetChange:
         """Replace the fleet; the old one gets no requests any more, and ends after `keep_s`."""
         blue_green = {
             "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
@@ -159,11 +159,11 @@ class MeasuredEndpoint:
                 break
             self._check(described)
             time.sleep(_POLL_S)
-        change = Change(asked_s, time.monotonic())
+        change = FleetChange(asked_s, time.monotonic())
         self._settle()
         return change
 
-    def scale_out(self) -> Change:
+    def scale_out(self) -> FleetChange:
         """Add an instance."""
         wanted = {"VariantName": _VARIANT, "DesiredInstanceCount": 2}
         asked_s = time.monotonic()
@@ -173,7 +173,7 @@ class MeasuredEndpoint:
         while True:
             described = self._api.describe_endpoint(EndpointName=self.name)
             if described["ProductionVariants"][0]["CurrentInstanceCount"] == 2:
-                return Change(asked_s, time.monotonic())
+                return FleetChange(asked_s, time.monotonic())
             self._check(described)
             time.sleep(_POLL_S)
 
@@ -338,7 +338,9 @@ def measure(setting: _Setting, side: str, size: WarmUpSize, seed: int) -> dict[s
     return figures
 
 
-def _change(endpoint: MeasuredEndpoint, size: WarmUpSize, answered: threading.Event) -> dict[str, Change]:
+def _change(
+    endpoint: MeasuredEndpoint, size: WarmUpSize, answered: threading.Event
+) -> dict[str, FleetChange]:
     """Make both changes, the first one `fill_s` after the load has begun, which an answer shows."""
     answered.wait()
     time.sleep(size.fill_s)

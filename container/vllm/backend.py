@@ -142,9 +142,10 @@ class VllmBackend:
         """See `Backend`."""
         try:
             answer = await self._http.get("/adapter_store/residency")
-        except GatewayError:
+            return Residency.from_json(answer.json) if answer.status == HTTPStatus.OK else None
+        except (GatewayError, KeyError):
+            # KeyError: the body is not JSON.
             return None
-        return Residency.from_json(answer.json) if answer.status == HTTPStatus.OK else None
 
     def files(self, engine_id: str) -> Path:
         """Return the directory to which `container.vllm.resolver` downloads; see `Backend`."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from adapters.store.layout import DEMAND_PREFIX, PROBES_PREFIX
 from adapters.store.s3 import listing
 from loraserve.adapters.open_store import find_stage
 from loraserve.adapters.stage_store import StageStore
@@ -43,8 +44,9 @@ def pick(rng: random.Random) -> str:
 
 
 def contents(store: StageStore) -> dict[str, str]:
-    """Read all objects of the bucket, by key."""
-    return {item["Key"]: item["ETag"] for item in listing(store.s3, store.bucket, "")}
+    """Read all objects of the bucket, by key, but for those that the container writes."""
+    found = {item["Key"]: item["ETag"] for item in listing(store.s3, store.bucket, "")}
+    return {key: etag for key, etag in found.items() if not key.startswith((DEMAND_PREFIX, PROBES_PREFIX))}
 
 
 @pytest.fixture

@@ -121,7 +121,7 @@ class Gateway:
 
     async def drain(self, seconds: float) -> None:
         """Refuse new requests and wait for those in flight; time out what is left after `seconds`."""
-        self._readiness.state = EngineState.STOPPING
+        self._readiness.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._admission.wait_until_empty()

@@ -50,7 +50,8 @@ class Readiness:
     ) -> None:
         """`idle_seconds` and `silence_seconds` are since the last token.
 
-        `prepare` runs once the engine generates, before /ping answers 200; it has its own time limit.
+        `prepare` runs once the engine generates, before /ping answers 200. It may wait for the engine without
+        a limit, as the first token does: SageMaker replaces an instance that does not get ready in time.
         """
         self._backend = backend
         self._idle_seconds = idle_seconds
@@ -85,6 +86,11 @@ class Readiness:
         if self.state is not EngineState.DEAD:
             self.state = EngineState.WRONG
 
+    def stop(self) -> None:
+        """Accept nothing more; answers of an instance that left service still fail."""
+        if self.state is not EngineState.WRONG:
+            self.state = EngineState.STOPPING
+
     def check_answer(self) -> None:
         """Raise `GatewayError` 500 instead of an answer that may be another adapter's."""
         if self.state is EngineState.WRONG:
@@ -98,8 +104,10 @@ class Readiness:
                 break
             await asyncio.sleep(STARTING_INTERVAL)
         await self._prepare()
+        # Preparing may wait for the store for long; the engine has not been asked meanwhile.
+        self._token_seen_at = time.monotonic()
         self._change(EngineState.STARTING, EngineState.READY)
-        _log.info("the engine is ready after %.1f s", time.monotonic() - began)
+        _log.info("the engine is %s after %.1f s", self.state.value, time.monotonic() - began)
         interval = min(RUNNING_INTERVAL, self._idle_seconds / 2, self._silence_seconds / 4)
         while True:
             await asyncio.sleep(interval)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-#: A model reads it in one step, so a probe costs about as much as the first token of a short answer.
-TEXT = (
-    "[INST] Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May. "
-    "How many clips did Natalia sell altogether in April and May? [/INST] Natalia sold"
-)
+#: A model reads it in one step, so a probe costs about as much as the first token of a short answer. It has
+#: few tokens because a CPU needs time for each: sample adapters are about as far apart with these 12 as with
+#: 45 (docs/benchmarks.md). Records of another text are not compared with it (`Conditions.text`).
+TEXT = "[INST] 48 + 24?"
 #: Lowest log probability that counts: below it, the differences are those of rounding.
 FLOOR = -20.0
 

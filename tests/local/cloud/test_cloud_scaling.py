@@ -25,6 +25,7 @@ from loraserve.simulation.scenario import ScalingScenario
 from loraserve.simulation.start_times import StartTimes
 from loraserve.workload.workload import BASE, Workload
 from stacks.sizing.throughput import LatencyModel
+from tests.harness.waiting import wait_until
 from tests.local.cloud.conftest import SageMaker
 
 #: Seconds of the scaling clock in a second.
@@ -176,7 +177,13 @@ def test_the_fleet_follows_a_load_as_it_does_in_the_simulator(
     # At most 0.05 on an idle machine; other programs delay answers, and at this speed each second is forty.
     assert abs(misses - simulated.misses) <= 0.2
 
-    activities = scaling.describe_scaling_activities(**target)["ScalingActivities"]
+    def activities_now() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = scaling.describe_scaling_activities(**target)["ScalingActivities"]
+        return found
+
+    # The last one ends when the instances that it removes have.
+    wait_until(lambda: activities_now()[0]["StatusCode"] != "InProgress", "the fleet has shrunk")
+    activities = activities_now()
     assert [activity["Description"] for activity in activities] == [
         f"Setting desired instance count to {count}." for count in (1, 4, 2)
     ]

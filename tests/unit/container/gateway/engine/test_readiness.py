@@ -140,6 +140,8 @@ async def test_an_instance_that_left_service_stays_so_while_its_engine_generates
         readiness.leave_service()
         readiness.saw_token()
         await asyncio.sleep(2 * IDLE)
+        # Draining must not let the answers pass that are under way.
+        readiness.stop()
         with pytest.raises(GatewayError) as caught:
             readiness.check()
         assert (caught.value.status, caught.value.error_type) == (503, "wrong_adapter")
