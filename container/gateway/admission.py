@@ -227,7 +227,8 @@ class Admission:
             if limit is not None and in_flight >= limit:
                 seconds = self._mean_slot_seconds * flow.waiting / limit
                 return _limit_error(of, f"{limit} requests at once", seconds)
-        return self._overloaded(self._queue.in_flight + self._queue.waiting)
+        # Without the request itself, which still waits.
+        return self._overloaded(self._queue.in_flight + self._queue.waiting - 1)
 
     def _overloaded(self, ahead: int) -> GatewayError:
         # The time in which the engine completes what is ahead of a new request.

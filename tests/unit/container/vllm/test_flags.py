@@ -75,9 +75,10 @@ def test_every_flag_of_the_command_line_is_an_option(parser: argparse.ArgumentPa
         ADAPTER_TARGET_MODULES="q_proj,v_proj", TOOL_CALL_PARSER="hermes",
     )  # fmt: skip
     words = vllm_arguments(everything, on_cpu=False)[2:]
-    assert {word[2:] for word in words if word.startswith("--")} == OPTIONS.keys()
+    # The worker's class depends on the build of vLLM, not on a setting.
+    assert {word[2:] for word in words if word.startswith("--")} == OPTIONS.keys() | {"worker-cls"}
     found = parsed(parser, words)
-    assert (found["host"], found["max_num_seqs"], found["quantization"]) == ("127.0.0.1", 131, "awq")
+    assert (found["host"], found["max_num_seqs"], found["quantization"]) == ("127.0.0.1", 132, "awq")
     assert found["lora_target_modules"] == ["q_proj", "v_proj"]
 
 

@@ -97,6 +97,8 @@ def test_the_container_takes_every_overlay_of_the_matrix(name: str, overlays: di
 def test_what_the_container_refuses_is_refused_at_synth(engine: str, key: str) -> None:
     section, name = key.split(".")
     good = environment(StageConfig.model_validate(merged(STAGE, {"engine": {"name": engine}})))
+    # Synth derives it from other keys, so with another value of theirs it is another one.
+    good.pop("MAX_CPU_ADAPTERS", None)
     for value in VALUES:
         try:
             start(engine, good | ADDED_LATER | {VARIABLES[key]: text(value)})

@@ -197,9 +197,10 @@ CASES: dict[str, tuple[Edit, Edit, dict[str, Level]]] = {
     "routing-by-adapter": (nothing, put(CONFIG, VARIANT + "RoutingConfig", PREFIX_AWARE), FLEET),
     "threshold": (
         put(CONFIG, VARIANT + "RoutingConfig", PREFIX_AWARE),
-        all_of(
-            put(CONFIG, VARIANT + "RoutingConfig", PREFIX_AWARE),
-            put(CONFIG, VARIANT + "RoutingConfig.PrefixAwareRoutingConfig.ConcurrencyThreshold", 64),
+        put(
+            CONFIG,
+            VARIANT + "RoutingConfig",
+            PREFIX_AWARE | {"PrefixAwareRoutingConfig": {"PrefixLength": 1024, "ConcurrencyThreshold": 64}},
         ),
         FLEET,
     ),
