@@ -133,7 +133,7 @@ async def test_retry_after_grows_with_the_queue_and_has_an_end() -> None:
         return error.retry_after_seconds
 
     assert await retry_after(0.01) == 1
-    assert await retry_after(4.0) == 12
+    assert await retry_after(4.0) == 8
     assert await retry_after(1000.0) == MAX_RETRY_AFTER_SECONDS
 
 
