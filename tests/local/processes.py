@@ -22,13 +22,19 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-def container_url(folder: Path) -> str:
-    """Return the URL of the only container of a laptop cloud, for clients that cannot sign requests."""
-    ports = set()
+def container_environment(folder: Path) -> dict[str, str]:
+    """Return the environment of the only container of a laptop cloud."""
+    found = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             environment = process.environ()
             if environment.get("HOME", "").startswith(f"{folder}{os.sep}"):
-                ports.add(environment.get("SAGEMAKER_BIND_TO_PORT"))
-    [port] = ports - {None}
-    return f"http://127.0.0.1:{port}"
+                found[environment.get("SAGEMAKER_BIND_TO_PORT")] = environment
+    found.pop(None, None)
+    [only] = found.values()
+    return only
+
+
+def container_url(folder: Path) -> str:
+    """Return the URL of the only container of a laptop cloud, for clients that cannot sign requests."""
+    return f"http://127.0.0.1:{container_environment(folder)['SAGEMAKER_BIND_TO_PORT']}"

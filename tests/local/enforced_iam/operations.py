@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import time
+import urllib.request
 import uuid
 import zipfile
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from stacks.project import ROOT
 from tests.harness.sample_adapters import digest_of, sample_files
 from tests.local.conftest import Deployed
 from tests.local.enforced_iam.rights import Roles
+from tests.local.processes import container_environment
 
 #: Weights of more than one part: see `adapters.store.transfer.PART_BYTES`.
 _LARGE = save({"norm.weight": np.zeros(33 * 1024 * 1024, np.uint8)})
@@ -57,12 +59,16 @@ class Operations:
         return ""
 
     def as_the_container(self) -> Any:
-        """Return a client of S3 with the credentials that the platform gives to the container."""
-        iam = self.roles.client("iam")
-        role = iam.get_role(RoleName=self.roles.name("ExecutionRole"))["Role"]["Arn"]
-        given = self.roles.client("sts").assume_role(RoleArn=role, RoleSessionName="container")["Credentials"]
+        """Return a client of S3 with the credentials that the platform gives to the deployed container."""
+        variables = container_environment(self.deployed.cloud.state)
+        request = urllib.request.Request(  # noqa: S310 — the laptop cloud's address
+            variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"],
+            headers={"Authorization": variables["AWS_CONTAINER_AUTHORIZATION_TOKEN"]},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            given = json.load(answer)
         session = boto3.Session(
-            given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], DEFAULT_REGION
+            given["AccessKeyId"], given["SecretAccessKey"], given["Token"], DEFAULT_REGION
         )
         return session.client("s3", endpoint_url=self.deployed.cloud.url)
 
