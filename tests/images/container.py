@@ -137,8 +137,8 @@ class ImageContainer(SandboxedContainer):
             return self.client.get("/ping").status
         return 0
 
-    def wait_until_ready(self, seconds: float = 120) -> None:
-        """Return when /ping answers 200."""
+    def wait_until_ready(self, seconds: float = 300) -> None:
+        """Return when /ping answers 200; vLLM needs 50 s on two idle cores, most of it for its imports."""
         wait_until(lambda: self.ping() == 200, "the container is ready", seconds)
 
     def exit_code(self, seconds: float = 40) -> int:

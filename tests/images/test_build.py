@@ -173,6 +173,8 @@ def test_the_image_has_one_layer_more_than_its_base(
     assert 100 << 20 < found.base_bytes < 200 << 20
 
 
+#: What vLLM's base image has and its stand-in lacks.
+ENGINE_PACKAGES = {"vllm", "torch"}
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys
 failed, found = {}, []
@@ -192,14 +194,14 @@ def test_every_module_imports_with_the_images_packages_alone(engine: str, image:
     found, failed = json.loads(inside(image, IMPORT_ALL).splitlines()[-1])
     assert f"container.{engine}.__main__" in found
     assert len(found) > 60
-    # Modules that run inside the engine's process import the engine; the stand-in does not have it.
-    inside_the_engine = {name for name in found if name.startswith("container.vllm") and imports_vllm(name)}
+    # Modules that run inside the engine's process import its packages; the stand-in does not have them.
+    inside_the_engine = {name for name in found if name.startswith("container.vllm") and imports_engine(name)}
     assert set(failed) == inside_the_engine
-    assert {name.partition(".")[0] for name in failed.values()} <= {"vllm"}
+    assert {name.partition(".")[0] for name in failed.values()} <= ENGINE_PACKAGES
 
 
-def imports_vllm(module: str) -> bool:
-    """Return whether the module's own statements import vLLM when it is imported."""
+def imports_engine(module: str) -> bool:
+    """Return whether the module imports the engine or its tensors, itself or through one of ours."""
     path = ROOT / Path(*module.split("."))
     file = path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
     names = [
@@ -210,7 +212,11 @@ def imports_vllm(module: str) -> bool:
             else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         )
     ]  # fmt: skip
-    return any(name.partition(".")[0] == "vllm" for name in names)
+    return any(
+        name.partition(".")[0] in ENGINE_PACKAGES
+        or (name.startswith("container.vllm.") and imports_engine(name))
+        for name in names
+    )
 
 
 def staged(engine: str, folder: Path) -> Path:
