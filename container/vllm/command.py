@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from container.gateway.engine.backend import EngineLaunch
 from container.gateway.engine_arguments import command_line
@@ -80,6 +81,10 @@ def vllm_environment(settings: Settings, inherited: Mapping[str, str], *, on_cpu
             # cores, and fails without a C++ compiler.
             "TORCH_COMPILE_DISABLE": "1",
         }
+        if sys.prefix != sys.base_prefix:
+            # What vLLM finds out about a model's class in a process of its own, 17 s on two cores, is kept
+            # with the virtual environment whose packages it describes: HOME is a new folder at each start.
+            environment["VLLM_CACHE_ROOT"] = str(Path(sys.prefix) / "cache" / "vllm")
     return environment
 
 

@@ -16,7 +16,12 @@ def facts_of(answer: Json) -> EngineFacts:
     try:
         return EngineFacts("vllm", answer["release"], answer["dtype"], answer["device"])
     except KeyError:
-        raise GatewayError.generation() from None
+        raise GatewayError(
+            500,
+            "internal",
+            f"vLLM does not answer {FACTS}: its environment lacks this project's plugins; build the image "
+            "again, or run `make setup` where vLLM runs without one",
+        ) from None
 
 
 def probe_body(model: str) -> Json:
