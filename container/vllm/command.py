@@ -82,7 +82,7 @@ def vllm_environment(settings: Settings, inherited: Mapping[str, str], *, on_cpu
             "TORCH_COMPILE_DISABLE": "1",
         }
         if sys.prefix != sys.base_prefix:
-            # What vLLM finds out about a model's class in a process of its own, 17 s on two cores, is kept
+            # What vLLM finds out about a model's class in a separate process, 17 s on two cores, is kept
             # with the virtual environment whose packages it describes: HOME is a new folder at each start.
             environment["VLLM_CACHE_ROOT"] = str(Path(sys.prefix) / "cache" / "vllm")
     return environment

@@ -1,4 +1,4 @@
-"""What vLLM's answer about itself says, and what its absence means."""
+"""Facts in vLLM's answer about itself, and the error for an engine without the plugins."""
 
 import pytest
 
