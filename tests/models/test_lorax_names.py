@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-import transformers
 
 from adapters.engines.architectures import kind_of
 from adapters.engines.registry import ENGINES
@@ -19,6 +18,9 @@ ARCHITECTURES = ENGINES["lorax"].architectures
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES.keys() - set(NOT_THERE)))
 def test_the_layers_of_the_record_are_there(architecture: str) -> None:
+    # Each worker collects this file, and transformers takes seconds to import.
+    import transformers  # noqa: PLC0415
+
     model_class = getattr(transformers, architecture)
     with torch.device("meta"):
         model = model_class(model_class.config_class(**CONFIG.get(architecture, {})))

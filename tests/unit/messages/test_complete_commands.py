@@ -27,7 +27,8 @@ COMMAND = re.compile("`((?:python -m loraserve|make) ([a-z-]+)[^`]*)`")
 def commands() -> Iterator[tuple[str, str]]:
     """Yield each command in a text of the command line, with the name of its first word."""
     for file in sorted((ROOT / "loraserve").rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
+        text = file.read_text()
+        for node in ast.walk(ast.parse(text)) if "`make " in text or "`python -m" in text else ():
             if isinstance(node, ast.JoinedStr | ast.Constant):
                 yield from COMMAND.findall(text_of(node, {}))
 

@@ -64,10 +64,10 @@ def text_of(node: ast.expr, names: dict[str, str]) -> str:
     return "…"
 
 
-def constants(tree: ast.Module) -> dict[str, str]:
-    """Return the texts that a module gives names to."""
+def constants(nodes: list[ast.AST]) -> dict[str, str]:
+    """Return the texts that a module, of these nodes, gives names to."""
     found: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             text = text_of(node.value, {})
             if text != "…":
@@ -78,9 +78,9 @@ def constants(tree: ast.Module) -> dict[str, str]:
 def sites() -> Iterator[Site]:
     for room in DEPLOYED:
         for path in sorted((ROOT / room).rglob("*.py")):
-            tree = ast.parse(path.read_text())
-            names = constants(tree)
-            for node in ast.walk(tree):
+            nodes = [*ast.walk(ast.parse(path.read_text()))]
+            names = constants(nodes)
+            for node in nodes:
                 if isinstance(node, ast.Raise | ast.Return) and (call := call_of(node)) is not None:
                     arguments = tuple(
                         text_of(a, names) for a in (*call.args, *(k.value for k in call.keywords))

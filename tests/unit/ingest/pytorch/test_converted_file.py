@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 from safetensors.torch import load
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from adapters.files import BytesFile, sha256_of
 from adapters.source import SourceError
@@ -94,6 +92,10 @@ def test_tensors_are_in_the_order_of_safetensors_and_aligned() -> None:
 
 
 def test_a_file_of_peft_is_the_one_that_peft_saves_as_safetensors(tmp_path: Path) -> None:
+    # Each worker collects this file, and these take seconds to import.
+    from peft import LoraConfig, get_peft_model  # noqa: PLC0415
+    from transformers import LlamaConfig, LlamaForCausalLM  # noqa: PLC0415
+
     config = LlamaConfig(
         vocab_size=32, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
         num_attention_heads=2, num_key_value_heads=2,
