@@ -7,6 +7,8 @@ Two kinds of request for the same events, in front of a null engine with vLLM's 
 passed      OpenAI's text completions, the engine's own schema: events pass as bytes;
 translated  LoRAX's schema: each event is parsed, translated and encoded.
 
+Beside them a relay that only copies bytes (`benchmarks.tcp_relay`), the floor for any process in this place.
+
 Each at two rates, alternating:
 
 paced       64 streams of 50 events a second: events arrive one at a time;
@@ -48,7 +50,7 @@ from samples.problems import SEED_PROBLEM
 from samples.spec import BASE_NAME
 from stacks.project import ROOT
 
-PASSED, TRANSLATED, ENGINE = "passed", "translated", "engine"
+PASSED, TRANSLATED, RELAYED, ENGINE = "passed", "translated", "relayed", "engine"
 PACED_STREAMS, SATURATED_STREAMS = 64, 32
 #: Targets: microseconds of processor time for an event, and milliseconds added at p50.
 CPU_US, ADDED_MS = 25.0, 0.2
@@ -69,22 +71,25 @@ QUICK = StreamSize(rounds=3, paced=100, saturated=500)
 
 @dataclass(frozen=True)
 class _Side:
-    """A null engine with a gateway in front of it, on one core."""
+    """A null engine with a gateway and with a relay in front of it, both on one core."""
 
     engine_port: int
-    port: int
+    gateway_port: int
+    relay_port: int
     gateway: psutil.Process
+    relay: psutil.Process
 
     def measure(self, kind: str, count: int, events: int) -> dict[str, float]:
-        """Read `count` streams; return the gateway's processor time for an event and the events' delays."""
-        port, path, body = self.port, "/invocations", _openai_body(events)
+        """Read `count` streams; return the processor time for an event in between, and the events' delays."""
+        port, path, body = self.gateway_port, "/invocations", _openai_body(events)
+        between = self.relay if kind == RELAYED else self.gateway
         if kind == TRANSLATED:
             body = {"inputs": body["prompt"], "parameters": {"max_new_tokens": events}, "stream": True}
-        if kind == ENGINE:
-            port, path = self.engine_port, "/v1/completions"
-        used, began = _seconds(self.gateway), time.perf_counter()
+        if kind in (ENGINE, RELAYED):
+            port, path = self.relay_port if kind == RELAYED else self.engine_port, "/v1/completions"
+        used, began = _seconds(between), time.perf_counter()
         found = streams(port, path, [HttpRequest(body)], count)
-        elapsed, used = time.perf_counter() - began, _seconds(self.gateway) - used
+        elapsed, used = time.perf_counter() - began, _seconds(between) - used
         delays = event_delays(found, events)
         return {
             "cpu_us": used / (count * events) * 1e6,
@@ -98,14 +103,14 @@ def measure(size: StreamSize) -> dict[str, Any]:
     """Measure all rounds; return their figures and the medians."""
     rounds: list[dict[str, float]] = []
     with reserve_core() as core, _side(0.02, core) as paced, _side(0.0, core) as saturated:
-        for kind in (PASSED, TRANSLATED):
+        for kind in (PASSED, TRANSLATED, RELAYED):
             paced.measure(kind, PACED_STREAMS, 20)
         for number in range(size.rounds):
             figures: dict[str, float] = {}
-            for kind in alternating((PASSED, TRANSLATED, ENGINE), number):
+            for kind in alternating((PASSED, TRANSLATED, RELAYED, ENGINE), number):
                 found = paced.measure(kind, PACED_STREAMS, size.paced)
                 figures |= {f"paced_{kind}_{name}": value for name, value in found.items()}
-            for kind in alternating((PASSED, TRANSLATED), number):
+            for kind in alternating((PASSED, TRANSLATED, RELAYED), number):
                 found = saturated.measure(kind, SATURATED_STREAMS, size.saturated)
                 figures |= {f"saturated_{kind}_{name}": value for name, value in found.items()}
             rounds.append(figures)
@@ -114,16 +119,18 @@ def measure(size: StreamSize) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _side(event_seconds: float, core: set[int]) -> Iterator[_Side]:
-    engine_port, port = free_port(0), free_port(0)
+    engine_port, port, relay_port = free_port(0), free_port(0), free_port(0)
     seconds = ("--event-seconds", str(event_seconds))
+    relay = ("benchmarks.tcp_relay", str(relay_port), str(engine_port))
     with (
         module_process("benchmarks.null_engine", "--port", str(engine_port), *seconds, port=engine_port),
         module_process("benchmarks.stream_events", "serve", str(port), str(engine_port), port=port) as run,
+        module_process(*relay, port=relay_port) as relaying,
     ):
-        gateway = psutil.Process(run.pid)
-        for thread in gateway.threads():
+        processes = psutil.Process(run.pid), psutil.Process(relaying.pid)
+        for thread in (thread for process in processes for thread in process.threads()):
             os.sched_setaffinity(thread.id, core)
-        yield _Side(engine_port, port, gateway)
+        yield _Side(engine_port, port, relay_port, *processes)
 
 
 def _openai_body(events: int) -> dict[str, Any]:
@@ -138,19 +145,20 @@ def _seconds(process: psutil.Process) -> float:
 def table(figures: dict[str, Any]) -> Table:
     """Make the table for the terminal."""
     found, rounds = figures["medians"], figures["rounds"]
-    result = Table("", "passed", "translated", "target")
+    kinds = (PASSED, TRANSLATED, RELAYED)
+    result = Table("", *kinds, "target")
 
     def spread(name: str) -> str:
         each = sorted(one[name] for one in rounds)
         return f"{found[name]:.1f} ({each[0]:.1f} to {each[-1]:.1f})"
 
     for rate in ("paced", "saturated"):
-        cells = (spread(f"{rate}_{kind}_cpu_us") for kind in (PASSED, TRANSLATED))
+        cells = (spread(f"{rate}_{kind}_cpu_us") for kind in kinds)
         result.add_row(f"processor time of an event, µs, {rate}", *cells, f"≤ {CPU_US:g} (passed)")
     for percent, target in ((50, f"≤ {ADDED_MS:g} (passed)"), (99, "")):
         cells = (
             f"{found[f'paced_{kind}_p{percent}_ms'] - found[f'paced_{ENGINE}_p{percent}_ms']:+.2f}"
-            for kind in (PASSED, TRANSLATED)
+            for kind in kinds
         )
         result.add_row(f"added to an event at p{percent}, ms, paced", *cells, target)
     return result
