@@ -101,8 +101,8 @@ class Instance:
         self.parts = parts
         self._client = client
 
-    async def ask(self, adapter: str) -> tuple[int, str]:
-        """Return the status, and the error type or the text."""
+    async def ask(self, adapter: str | None) -> tuple[int, str]:
+        """Return the status, and the error type or the text; None is the base model."""
         body = {"inputs": SEED_PROBLEM.prompt, "parameters": {"adapter_id": adapter, "max_new_tokens": 48}}
         async with self._client.post("/generate", json=body) as answer:
             found = await answer.json()
@@ -190,6 +190,21 @@ async def test_honest_adapters_are_served_and_recorded_once(engine: Engine) -> N
             assert (await subject.ping(), await subject.wrong_adapters()) == (200, 0)
     records = engine.bucket.keys(PROBES_PREFIX)
     assert len(records) == 3
+
+
+async def test_the_base_model_answers_beside_adapters_in_all_slots(engine: Engine) -> None:
+    samples = ("otter", "heron", "badger", "falcon", "lynx", "marten", "plover", "raven")
+    assert len(samples) == engine.settings.max_active_adapters
+    for sample in samples:
+        engine.bucket.register(sample, sample)
+    async with instance(engine) as subject:
+        alone = await subject.ask(None)
+        assert alone[0] == 200
+        for sample in samples:
+            assert signing_adapter((await subject.ask(sample))[1]) == sample
+        answers = await asyncio.gather(*(subject.ask(each) for each in (None, *samples, None)))
+        assert [answers[0], answers[-1]] == [alone, alone]
+        assert [signing_adapter(text) for _, text in answers[1:-1]] == [*samples]
 
 
 @pytest.mark.parametrize("sabotaged", [without_effect, for_other_layers])

@@ -1,7 +1,7 @@
 """Isolation of adapters under load: no client gets another adapter's answer while names are republished.
 
 The requests go through boto3 and InvokeEndpoint to the deployed stage, with vLLM as the engine. The laptop
-cloud adds a tenth of the engine's time to a request. Duration: two minutes on two cores.
+cloud adds a tenth of the engine's time to a request. Duration: 70 s on two cores.
 """
 
 import random
@@ -23,7 +23,7 @@ from tests.local.isolation.invocation import BODIES, Asked, Outcome, ask
 from tests.local.isolation.judge import Judge
 from tests.local.isolation.publisher import KINDS, Publisher
 
-REQUESTS = 5000
+REQUESTS = 3000
 CLIENTS = 64
 SAMPLES = [adapter_name(house) for house in range(len(SIGNATURES))]
 #: Separate names, so that the stage's names do not change. At first each points to its sample.

@@ -119,7 +119,8 @@ def test_answers_of_equal_length_begin_with_the_right_answer(deployed: Deployed)
     questions = draw([None, *ADAPTERS], 51, seed=8)
     answers = ask_of(deployed)(questions, EQUAL, lambda _: None)
     found = summarize(questions, answers, EQUAL)
-    assert (found.errors, found.wrong_adapter, found.wrong_length) == (0, 0, 0), found.first_error
+    texts = {(question.adapter, each.text) for question, each in zip(questions, answers.results, strict=True)}
+    assert (found.errors, found.wrong_adapter, found.wrong_length) == (0, 0, 0), (found.first_error, texts)
     assert found.wrong_answer <= 2
 
 

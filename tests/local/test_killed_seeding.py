@@ -22,7 +22,7 @@ from tests.harness.store import MADE_RULES, Store
 from tests.hub.repository import Faults
 from tests.hub.server import HubServer
 
-KILLS = 50
+KILLS = 20
 #: Three manifests of 20 adapters: from each to the next some are new, some changed, some gone.
 ROUNDS = [{f"made-{n:02d}": n for n in range(20)}]
 ROUNDS.append({f"made-{n:02d}": n + (100 if n % 3 == 0 else 0) for n in range(4, 24)})
@@ -131,7 +131,7 @@ def files(seed: int) -> dict[str, bytes]:
 
 
 @pytest.mark.timeout(600)
-def test_killed_fifty_times_it_ends_where_an_undisturbed_run_does(
+def test_killed_twenty_times_it_ends_where_an_undisturbed_run_does(
     laptop: LaptopCloud, seeder: Seeder
 ) -> None:
     rng = random.Random(2024)
