@@ -23,7 +23,7 @@ def processes_of(folder: Path) -> list[str]:
 
 
 def container_environment(folder: Path) -> dict[str, str]:
-    """Return the environment of the only container of a laptop cloud."""
+    """Return the environment of the only container in a laptop cloud's folder, or in one of its endpoints'."""
     found = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):

@@ -60,7 +60,8 @@ class Operations:
 
     def as_the_container(self) -> Any:
         """Return a client of S3 with the credentials that the platform gives to the deployed container."""
-        variables = container_environment(self.deployed.cloud.state)
+        # A container of another operation's endpoint may still be ending.
+        variables = container_environment(self.deployed.cloud.state / "endpoints" / self.deployed.endpoint)
         request = urllib.request.Request(  # noqa: S310 — the laptop cloud's address
             variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"],
             headers={"Authorization": variables["AWS_CONTAINER_AUTHORIZATION_TOKEN"]},
