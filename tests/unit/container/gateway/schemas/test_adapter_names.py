@@ -62,6 +62,10 @@ def test_pairs_of_custom_attributes(attributes: str, pairs: list[tuple[str, str]
 def test_the_longest_attributes_are_read_in_time(attributes: str) -> None:
     """Within a header's maximum, 8190 bytes: the event loop waits meanwhile. 1,024 are SageMaker's."""
     for length, seconds in ((1024, 0.1), (8190, 0.5)):
-        began = time.process_time()
-        list(pairs_of(attributes[:length]))
-        assert time.process_time() - began < seconds
+        taken = []
+        # Of several, since a garbage collection in a test process takes as long.
+        for _ in range(3):
+            began = time.process_time()
+            list(pairs_of(attributes[:length]))
+            taken.append(time.process_time() - began)
+        assert min(taken) < seconds
