@@ -31,8 +31,6 @@ from tests.harness.image_files import GENERATORS
 from tests.harness.waiting import wait_until
 from tests.images.container import TAG, BuiltImage
 
-#: The first test of an engine builds its image and starts it, beside other workers.
-pytestmark = pytest.mark.timeout(600)
 both = pytest.mark.parametrize("engine", ["vllm", "lorax"], scope="module")
 PYTHON = {"vllm": "/usr/bin/python3", "lorax": "/opt/gateway/bin/python"}
 #: Files of the added layers that are of no distribution: LoRAX's image gets a virtual environment.

@@ -19,8 +19,6 @@ from tests.images.container import ENGINES, BuiltImage, ImageContainer
 #: Slows the answers of LoRAX's double; for vLLM two words of the prompt.
 SLOW = "[[slow]] "
 
-#: The first test of an engine builds its image and starts it, beside other workers.
-pytestmark = pytest.mark.timeout(600)
 engines = pytest.mark.parametrize("engine", sorted(ENGINES), scope="module")
 
 
