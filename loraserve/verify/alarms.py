@@ -17,9 +17,9 @@ from stacks.config.stage_target import StageTarget
 
 #: Seconds between two looks, and between two lines about the progress.
 LOOK_SECONDS, SAY_SECONDS = 15.0, 60.0
-#: Seconds for an alarm from before the deployment to end: the stage's alarms look at up to 15 minutes
-#: (`stacks.observability.alarm_catalog`), and the new fleet's first ones have the old fleet's data in them.
-OLD_ALARM_SECONDS = 900.0
+#: Seconds from a metric's minute to the alarm that has judged it: an interval of the gateway (60 s by
+#: default) and an evaluation, which CloudWatch does each minute.
+LATE_SECONDS = 120.0
 #: The most names that DescribeAlarms takes.
 _MOST = 100
 _KINDS = ["MetricAlarm", "CompositeAlarm"]
@@ -32,7 +32,7 @@ class Watch:
     bake_seconds: float
     """From now on; 0 for the states now."""
     since: datetime | None
-    """Begin of the deployment: what was raised since, and is over, is a warning."""
+    """Begin of the deployment: what it raised, and is over, is a warning; None without a deployment."""
 
 
 def check_alarms(
@@ -40,7 +40,9 @@ def check_alarms(
 ) -> Iterator[Finding]:
     """Watch the alarms of the templates; ends early at the first that is raised.
 
-    One that was in ALARM before the deployment, such as the reason of a rollback, has some time to end.
+    After a deployment, an alarm that is in ALARM already judges metrics of the old fleet or of the start:
+    the reason of a rollback, an engine that was not ready yet. It has the time to end after which it judges
+    newer ones only.
     """
     cloudwatch = client("cloudwatch")
     names = sorted(
@@ -70,19 +72,21 @@ def _watched(
     cloudwatch: Any, names: Sequence[str], watch: Watch, say: Callable[[str], None]
 ) -> dict[str, str]:
     """Return the states at the end of the time, or when the first alarm is raised."""
-    start, said = time.monotonic(), float("-inf")
+    start, said, began = time.monotonic(), float("-inf"), datetime.now(UTC)
     while True:
         alarms = _described(cloudwatch, names)
         states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in alarms}
         raised = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
-        seconds = OLD_ALARM_SECONDS if raised else watch.bake_seconds
+        if raised and (watch.since is None or not all(_is_older(alarm, began) for alarm in raised)):
+            return states
+        seconds = max(map(_window_seconds, raised)) + LATE_SECONDS if raised else watch.bake_seconds
         left = start + seconds - time.monotonic()
-        if left <= 0 or not all(_is_older(alarm, watch.since) for alarm in raised):
+        if left <= 0:
             return states
         if time.monotonic() - said >= SAY_SECONDS:
             said = time.monotonic()
             old = shown([alarm["AlarmName"] for alarm in raised])
-            what = f"{old}: in ALARM since before the deployment; " if raised else ""
+            what = f"{old}: in ALARM since the deployment or before; " if raised else ""
             say(f"{what}{len(names)} alarms are watched for {left / 60:.0f} more minutes")
         time.sleep(min(LOOK_SECONDS, left))
 
@@ -96,11 +100,18 @@ def _described(cloudwatch: Any, names: Sequence[str]) -> list[dict[str, Any]]:
     return alarms
 
 
-def _is_older(alarm: dict[str, Any], since: datetime | None) -> bool:
-    """Return whether an alarm got its state before the deployment."""
+def _is_older(alarm: dict[str, Any], began: datetime) -> bool:
+    """Return whether an alarm got its state before the watch began."""
     # StateUpdatedTimestamp also moves with a new reason of the same state.
     changed = alarm.get("StateTransitionedTimestamp")
-    return since is not None and changed is not None and changed < since
+    return changed is not None and changed < began
+
+
+def _window_seconds(alarm: dict[str, Any]) -> float:
+    """Return the seconds of metrics that an alarm judges; 0 for a composite one, which judges alarms."""
+    metrics = [query["MetricStat"]["Period"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
+    period: float = alarm.get("Period") or max(metrics, default=0)
+    return period * alarm.get("EvaluationPeriods", 0)
 
 
 def _past(cloudwatch: Any, name: str, began: datetime, watch: Watch, remedy: str) -> Iterator[Finding]:

@@ -18,6 +18,11 @@ OBSERVABILITY = template(
     Second=("AWS::CloudWatch::Alarm", {"AlarmName": "latency"}),
 )
 
+FIVE_MINUTES = {
+    "Id": "errors",
+    "MetricStat": {"Metric": {"MetricName": "Errors"}, "Period": 300, "Stat": "Sum"},
+}
+
 
 def states(cloud: Cloud, **states: str) -> None:
     alarms = [{"AlarmName": name, "StateValue": state} for name, state in states.items()]
@@ -60,30 +65,58 @@ def test_an_alarm_that_was_raised_between_two_looks_is_a_problem(cloud: Cloud) -
     assert [state for state, _ in found] == [State.PROBLEM, State.WARNING, State.OK]
 
 
-def test_the_reason_of_a_rollback_has_time_to_end(cloud: Cloud) -> None:
-    began = datetime.now(UTC)
-    old = {
-        "AlarmName": "errors",
-        "StateValue": "ALARM",
-        "StateTransitionedTimestamp": began - timedelta(minutes=3),
-    }
-    ended = {"AlarmName": "errors", "StateValue": "OK"}
-    for errors in (old, old, ended):
-        found = [errors, {"AlarmName": "latency", "StateValue": "OK"}]
+def raised(at: datetime) -> dict[str, object]:
+    window = {"Period": 60, "EvaluationPeriods": 5}
+    return {"AlarmName": "errors", "StateValue": "ALARM", "StateTransitionedTimestamp": at, **window}
+
+
+def described(cloud: Cloud, *errors: dict[str, object]) -> None:
+    for each in errors:
+        found = [each, {"AlarmName": "latency", "StateValue": "OK"}]
         cloud.answers("cloudwatch", "describe_alarms", {"MetricAlarms": found})
+
+
+@pytest.mark.parametrize("minutes", [3, 30], ids=["raised by the start", "the reason of a rollback"])
+def test_an_alarm_from_before_the_verification_has_time_to_end(cloud: Cloud, minutes: int) -> None:
+    now = datetime.now(UTC)
+    old = raised(now - timedelta(minutes=minutes))
+    described(cloud, old, old, {"AlarmName": "errors", "StateValue": "OK"})
+    history(cloud, "errors", *([now - timedelta(minutes=3)] if minutes == 3 else []))
+    history(cloud, "latency")
+    found = watched(cloud, since=now - timedelta(minutes=10))
+    during = [State.WARNING] if minutes == 3 else []
+    assert [state for state, _ in found] == [*during, State.OK]
+
+
+def test_without_a_deployment_an_alarm_has_no_time_to_end(cloud: Cloud) -> None:
+    described(cloud, raised(datetime.now(UTC) - timedelta(hours=1)))
+    assert watched(cloud) == [(State.PROBLEM, "errors is in ALARM")]
+
+
+@pytest.mark.parametrize(
+    ("more", "seconds"),
+    [
+        ({}, 300),
+        ({"Period": None, "Metrics": [{"Id": "percent", "Expression": "100 * errors"}, FIVE_MINUTES]}, 1500),
+        ({"Period": None, "EvaluationPeriods": None}, 0),
+    ],
+    ids=["of a metric", "of an expression", "composite"],
+)
+def test_an_alarm_has_its_own_window_to_end(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, more: dict[str, object], seconds: int
+) -> None:
+    now = datetime.now(UTC)
+    old = raised(now - timedelta(minutes=3))
+    old = {name: value for name, value in (old | more).items() if value is not None}
+    monkeypatch.setattr(alarms, "LATE_SECONDS", -float(seconds))
+    described(cloud, old)
+    history(cloud, "latency")
+    assert watched(cloud, since=now - timedelta(hours=1)) == [(State.PROBLEM, "errors is in ALARM")]
+    monkeypatch.setattr(alarms, "LATE_SECONDS", 60.0 - seconds)
+    described(cloud, old, {"AlarmName": "errors", "StateValue": "OK"})
     for name in ("errors", "latency"):
         history(cloud, name)
-    assert watched(cloud, since=began) == [(State.OK, "none of 2 is in ALARM")]
-
-
-def test_an_alarm_that_does_not_end_is_a_problem(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alarms, "OLD_ALARM_SECONDS", 0.0)
-    began = datetime.now(UTC)
-    old = {"StateValue": "ALARM", "StateTransitionedTimestamp": began - timedelta(minutes=3)}
-    found = [{"AlarmName": "errors", **old}, {"AlarmName": "latency", "StateValue": "OK"}]
-    cloud.answers("cloudwatch", "describe_alarms", {"MetricAlarms": found})
-    history(cloud, "latency")
-    assert watched(cloud, since=began) == [(State.PROBLEM, "errors is in ALARM")]
+    assert watched(cloud, since=now - timedelta(hours=1)) == [(State.OK, "none of 2 is in ALARM")]
 
 
 def test_a_missing_alarm_is_a_problem(cloud: Cloud) -> None:
