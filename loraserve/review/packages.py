@@ -98,7 +98,7 @@ def _make(tree: Path, folder: Path) -> None:
         shutil.copyfile(tree / name, folder / name)
     environment.make(folder / ".venv")  # with pip, for the Lambda layer
     # The first import writes the bytecode.
-    install(pins(["requirements.txt"], tree), folder / ".venv", title, bytecode=sys.dont_write_bytecode)
+    install(pins(["requirements.txt"], tree), folder / ".venv", title)
     cdk_cli.install(folder)
     show(f"setup: {title} done in {time.monotonic() - started:.0f} s", last=True)
 

@@ -4,12 +4,14 @@ pip installs the packages, not uv, because README.md asks for Python and make al
 settings (mirror, certificates) then count: uv reads none of them (docs/decisions/0006-hand-made-parts.md).
 
 pip would also write all bytecode, in one process, which took as long as the rest: the packages of a synth
-have 200 MB of it, and it needs a tenth. So the first import writes it, or `compileall` with all cores.
+have 200 MB of it, and it needs a tenth. So the first import writes it; where imports may write none,
+`compileall` does, with all cores.
 """
 
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,10 +31,10 @@ def pins(files: Iterable[str], root: Path = ROOT) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def install(requirements: list[str], environment: Path, title: str, *, bytecode: bool = True) -> None:
+def install(requirements: list[str], environment: Path, title: str) -> None:
     """Install pinned packages without their dependencies; raises `SetupError`.
 
-    With `bytecode`, the environment has all bytecode afterwards: an engine has a time limit for its start.
+    With PYTHONDONTWRITEBYTECODE, the environment has all bytecode afterwards.
     Builds with a local version, such as torch's `+cpu`, are never on PyPI, which accepts no local versions.
     pip looks for one as it is configured, then in PyTorch's index. That index is asked for this package only:
     as a further index of all packages, it could answer for a name that another index should.
@@ -49,7 +51,7 @@ def install(requirements: list[str], environment: Path, title: str, *, bytecode:
     others = [pin for pin in requirements if "+" not in pin]
     if others:
         _pip(others, environment, title)
-    if bytecode:
+    if sys.dont_write_bytecode:
         _compile(environment)
 
 

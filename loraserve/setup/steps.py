@@ -66,8 +66,7 @@ def has_locked_packages() -> bool:
 
 def _deploy() -> None:
     step("virtual environment", [], lambda: environment.make(VENV))
-    # The first import writes the bytecode, unless PYTHONDONTWRITEBYTECODE is set.
-    _packages(_PACKAGES, *_SYNTH[_PACKAGES], bytecode=sys.dont_write_bytecode)
+    _packages(_PACKAGES, *_SYNTH[_PACKAGES])
     step(_CLI, _SYNTH[_CLI], lambda: cdk_cli.install(ROOT))
 
 
@@ -75,10 +74,20 @@ def _laptop() -> None:
     _packages("packages of the laptop cloud", "requirements-local.txt")
     # vLLM finds the container's plugin by its entry point. setuptools, which installs it, came with vLLM.
     step("this project", ["pyproject.toml"], _install_project)
+    step("first import of the engine", ["requirements-local.txt"], _import_engine)
 
 
-def _packages(title: str, file: str, *, bytecode: bool = True) -> None:
-    step(title, [file], lambda: install(pins([file]), VENV, title, bytecode=bytecode))
+def _packages(title: str, file: str) -> None:
+    step(title, [file], lambda: install(pins([file]), VENV, title))
+
+
+def _import_engine() -> None:
+    """Import what an engine imports, which writes its bytecode: its start has a time limit.
+
+    It also shows here, and not after a deployment, that the engine runs on this machine.
+    """
+    modules = "vllm.entrypoints.openai.api_server, container.vllm.cpu_worker"
+    run([PYTHON, "-c", f"import {modules}"], "first import of the engine")
 
 
 def _install_project() -> None:

@@ -5,6 +5,7 @@ The indexes are HTTP servers on this machine; pip is the real one.
 
 import http.server
 import os
+import sys
 import threading
 import venv
 import zipfile
@@ -157,8 +158,12 @@ def test_the_pinned_torch_is_such_a_build_and_the_only_one() -> None:
     assert [pin.partition("==")[0] for pin in pins(files) if "+" in pin] == ["torch"]
 
 
-def test_bytecode_is_written_on_request(configured: Index, environment: Path) -> None:
-    install([OTHER], environment, "test", bytecode=False)
+def test_bytecode_is_written_where_imports_may_not(
+    configured: Index, environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    install([OTHER], environment, "test")
     assert list(environment.rglob("engine*.pyc")) == []
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     install([OTHER], environment, "test")
     assert len(list(environment.rglob("engine*.pyc"))) == 1
