@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loraserve.finding import Finding, State
+from loraserve.progress import waiting
 
 _MARKS = {
     State.OK: ("✓", "green"),
@@ -62,9 +63,9 @@ def report(
 
 def watched(console: Console, lines: Iterable[TableLine]) -> Iterator[TableLine]:
     """Pass the lines on, and show the progress."""
-    with console.status("checking …") as status:
+    with waiting(console, "checking …") as show:
         for number, line in enumerate(lines, 1):
-            status.update(f"checking … {number} done, the last: {line.finding.check}")
+            show(f"checking … {number} done, the last: {line.finding.check}")
             yield line
 
 

@@ -69,12 +69,12 @@ def _deploy() -> None:
     # The first import writes the bytecode, unless PYTHONDONTWRITEBYTECODE is set.
     _packages(_PACKAGES, *_SYNTH[_PACKAGES], bytecode=sys.dont_write_bytecode)
     step(_CLI, _SYNTH[_CLI], lambda: cdk_cli.install(ROOT))
+    # Its command `loraserve`; and vLLM finds the container's plugin by its entry point.
+    step("this project", ["pyproject.toml"], _install_project)
 
 
 def _laptop() -> None:
     _packages("packages of the laptop cloud", "requirements-local.txt")
-    # vLLM finds the container's plugin by its entry point. setuptools, which installs it, came with vLLM.
-    step("this project", ["pyproject.toml"], _install_project)
 
 
 def _packages(title: str, file: str, *, bytecode: bool = True) -> None:
