@@ -28,11 +28,11 @@ def log_requests(write: Callable[[str], None]) -> Callable[[], None]:
     def end(model: Any, context: dict[str, Any], parsed: Any = None, **more: Any) -> None:
         status = (parsed or {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
         result = more.get("exception") or (parsed or {}).get("Error", {}).get("Code") or status
-        seconds = time.monotonic() - context.get(_BEGAN, time.monotonic())
+        seconds = time.monotonic() - context[_BEGAN]
         write(f"{model.service_model.service_name} {model.name}: {result}, {seconds:.2f} s")
 
     def register(session: Any) -> None:
-        session.register("before-call", begin)
+        session.register("before-parameter-build", begin)
         session.register("after-call", end)
         session.register("after-call-error", end)
 

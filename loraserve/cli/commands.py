@@ -24,6 +24,8 @@ COMMANDS = (
     "down",
     "invoke",
     "load_test",
+    "status",
+    "logs",
     "synth",
     "diff",
     "plan",

@@ -79,7 +79,9 @@ def test_help_has_a_sentence_and_an_example(path: tuple[str, ...]) -> None:
 def test_examples_are_of_the_command_and_accepted_by_it(path: tuple[str, ...]) -> None:
     for program, *words in examples(path):
         if program == "make":
-            assert path[-1].split("-")[0] in calls_of_target(words[0]), f"make {words[0]} runs another command"
+            assert path[-1].split("-")[0] in calls_of_target(words[0]), (
+                f"make {words[0]} runs another command"
+            )
             continue
         assert program == "loraserve" or words[:2] == ["-m", "loraserve"], program
         arguments = words if program == "loraserve" else words[2:]
