@@ -10,6 +10,7 @@ from adapters.store.s3 import listing
 from container.gateway.telemetry import names
 from loraserve.adapters.open_store import deployed_bucket
 from loraserve.release.ledger import open_ledger
+from loraserve.review.costs import OUTPUT
 from loraserve.stage_access import StageAccess
 from loraserve.status.stage_status import (
     AdapterCounts,
@@ -20,12 +21,13 @@ from loraserve.status.stage_status import (
     RequestCounts,
 )
 from loraserve.verify.endpoint import endpoint_config, live_endpoint
+from stacks.config.loading import LOCAL_STAGE
 from stacks.sizing.cost_estimate import load_prices
 
 #: Time in which an instance emits its state at least once, by default each minute, and CloudWatch has it.
 _RECENT = timedelta(minutes=10)
 _HOUR = timedelta(hours=1)
-#: Names of the variant: every stage has one.
+#: The metric of each place that an adapter is in.
 _RESIDENT = {
     "in_slots": names.ADAPTERS_IN_SLOTS,
     "in_memory": names.ADAPTERS_IN_MEMORY,
@@ -150,6 +152,7 @@ def cost(access: StageAccess, found: EndpointState, stacks: list[dict[str, Any]]
     if found.instance_type is not None:
         price = prices.instance_hour(access.target.region, found.instance_type)
     outputs = (output for stack in stacks for output in stack.get("Outputs", []))
-    monthly = next((each["OutputValue"] for each in outputs if each["OutputKey"] == "MonthlyCost"), "")
+    monthly = next((each["OutputValue"] for each in outputs if each["OutputKey"] == OUTPUT), "")
     usd = None if price is None else price * found.instances
-    return HourlyCost(usd=usd, prices=prices.date, monthly=monthly)
+    billed = access.target.name != LOCAL_STAGE
+    return HourlyCost(usd=usd, billed=billed, prices=prices.date, monthly=monthly)

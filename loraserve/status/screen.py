@@ -100,7 +100,7 @@ def _adapters(status: StageStatus) -> Iterator[StatusRow]:
     if (found := status.adapters) is not None:
         places = {"slots": found.in_slots, "memory": found.in_memory, "disk": found.on_disk}
         reported = [f"{count:g} {_on(place)}" for place, count in places.items() if count is not None]
-        resident = f"resident on an instance: {', '.join(reported)}" if reported else "resident: not reported"
+        resident = f"resident: {', '.join(reported)}" if reported else "resident: not reported"
         yield StatusRow(State.OK, "adapters", f"{found.published} published; {resident}")
     if (counted := status.requests) is not None:
         share = f" ({counted.errors / counted.requests:.1%})" if counted.errors else ""
@@ -147,6 +147,8 @@ def _cost(found: HourlyCost, endpoint: EndpointState | None) -> StatusRow:
         kind = "the instance type" if endpoint is None else endpoint.instance_type or "the instance type"
         return StatusRow(State.UNKNOWN, "cost", f"an hour: no price of {kind} in the table of {found.prices}")
     text = f"${found.usd:,.2f} an hour for the instances (on-demand, {found.prices})"
-    if found.monthly:
+    if not found.billed:
+        text = f"nothing on this machine; in AWS {text}"
+    elif found.monthly:
         text += f"; {found.monthly.partition('; ')[0]}"
     return StatusRow(State.OK, "cost", text)

@@ -80,6 +80,8 @@ class HourlyCost:
 
     usd: float | None
     """None where the table has no price for the instance type."""
+    billed: bool
+    """False on the laptop cloud, which costs nothing: `usd` is then the cost of the same in AWS."""
     prices: str
     """Month of the prices."""
     monthly: str

@@ -44,7 +44,7 @@ WELL = StageStatus(
     alarms=AlarmStates(total=14, raised=(), silent=()),
     release=RELEASE,
     cost=HourlyCost(
-        usd=2.816, prices="2026-01", monthly="about USD per month: 2,100 at 2 instances; an update adds"
+        usd=2.816, billed=True, prices="2026-01", monthly="about USD per month: 2,100 at 2 instances; an update adds"
     ),
 )
 LONG = "the reason has many words, " * 20
@@ -83,13 +83,20 @@ def test_a_stage_that_is_well_has_no_other_mark() -> None:
         "Network, Observability, Scaling, Serving: UPDATE_COMPLETE",
         "InService since 2026-11-27 10:11",
         "2 of 2 ml.g5.xlarge, autoscaling 1 to 4",
-        "500 published; resident on an instance: 12 in slots, 30.5 in memory, 31",
+        "500 published; resident: 12 in slots, 30.5 in memory, 31",
         "12,345 in the last hour, 0 errors",
         "none of 14 in ALARM",
         "2026-11-27-1a2b3c4: promotion, verified",
         "$2.82 an hour for the instances (on-demand, 2026-01)",
     ):
         assert part in text
+
+
+def test_the_laptop_cloud_costs_nothing() -> None:
+    assert WELL.cost is not None
+    local = replace(WELL, cost=replace(WELL.cost, billed=False))
+    [cost] = [row.text for row in rows(local) if row.title == "cost"]
+    assert cost.startswith("nothing on this machine; in AWS $2.82 an hour")
 
 
 def test_what_is_wrong_is_marked() -> None:
