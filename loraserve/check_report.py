@@ -63,6 +63,7 @@ def print_table(console: Console, shown: Table) -> None:
     with console.capture() as rendered:
         console.print(shown)
     console.file.write("".join(f"{line.rstrip()}\n" for line in rendered.get().splitlines()))
+    console.file.flush()
 
 
 def watched(console: Console, lines: Iterable[TableLine]) -> Iterator[TableLine]:

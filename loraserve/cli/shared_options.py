@@ -1,4 +1,4 @@
-"""What every command has: `-q` and `-v`, and stage names that a shell completes.
+"""Options that every command has, `-q` and `-v`, and completion of the names of stages.
 
 `with_shared_options` adds both to a command's function, so that no command repeats them.
 """
@@ -50,7 +50,7 @@ def with_shared_options(command: Callable[..., Any], *, verbosity: bool = True) 
 def choose_verbosity(quiet: bool, verbose: bool) -> None:
     """Set what `-q` or `-v` say; raises `typer.BadParameter` for both. Without either nothing changes."""
     if quiet and verbose:
-        raise typer.BadParameter("one of the two", param_hint="'--quiet' / '--verbose'")
+        raise typer.BadParameter("give one of the two", param_hint="'--quiet' / '--verbose'")
     if quiet:
         choose(Verbosity.QUIET)
     if verbose:

@@ -34,6 +34,7 @@ def command(
     """
     import json
     import time
+    from contextlib import nullcontext
 
     from rich.console import Group
     from rich.live import Live
@@ -56,13 +57,14 @@ def command(
             else:
                 print_table(output(), screen(status))
             return
-        with Live(console=output(), auto_refresh=False, transient=True) as live:
+        on_terminal = output().is_terminal and not as_json
+        with Live(console=output(), auto_refresh=False) if on_terminal else nullcontext() as live:
             while True:
                 if as_json:
                     typer.echo(json.dumps(status.to_document()))
-                elif output().is_terminal:
-                    live.update(Group(screen(status), "Ctrl-C ends it."), refresh=True)
-                else:
+                elif live is None:
                     print_table(output(), screen(status))
+                else:
+                    live.update(Group(screen(status), "Ctrl-C ends it."), refresh=True)
                 time.sleep(every)
                 status = overview(access)

@@ -13,7 +13,7 @@ from loraserve.logs.logged_request import LoggedRequest
 from loraserve.logs.selection import RequestSelection
 
 #: Columns of the result and of the adapter; a line has 80 for most requests.
-_RESULT, _ADAPTER = 22, 25
+_RESULT, _ADAPTER = 26, 25
 
 
 def request_line(request: LoggedRequest, selection: RequestSelection) -> Text:

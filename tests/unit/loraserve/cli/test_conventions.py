@@ -1,4 +1,4 @@
-"""What people expect of any command line: a version, quiet and verbose, plain output, completion."""
+"""Conventions of command lines: a version, quiet and verbose, plain output, completion."""
 
 import io
 import os
@@ -48,7 +48,7 @@ def test_the_console_script_is_the_application() -> None:
 
 
 def on_terminal(**environment: str) -> bytes:
-    """What a failing command writes to a terminal."""
+    """Return the output of a failing command on a terminal."""
     primary, terminal = pty.openpty()
     plain = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
     done = subprocess.run(
@@ -97,7 +97,7 @@ def test_verbose_has_the_stack_trace_of_an_error() -> None:
 def test_quiet_and_verbose_are_refused_together() -> None:
     done = CliRunner().invoke(app, ["-q", "-v", "down"])
     assert done.exit_code == 2
-    assert "one of the two" in done.stderr
+    assert "give one of the two" in done.stderr
 
 
 def test_a_request_to_aws_is_a_line_without_its_parameters() -> None:
@@ -120,7 +120,7 @@ def test_a_request_to_aws_is_a_line_without_its_parameters() -> None:
 
 
 def completed(words: str) -> list[str]:
-    """What bash completes the last of the words to."""
+    """Return the completions of the last of the words in bash."""
     found = CliRunner().invoke(
         app, [], prog_name="loraserve",
         env={

@@ -100,8 +100,8 @@ def shown(text: str) -> str:
 
 
 def test_a_line_has_the_result_the_adapter_and_the_seconds() -> None:
-    assert " 504 timeout            otter@0123456789abcdef      60.0 s" in shown(FAILED)
-    assert " slow                   otter@0123456789abcdef      12.5 s" in shown(SLOW)
+    assert " 504 timeout                otter@0123456789abcdef      60.0 s" in shown(FAILED)
+    assert " slow                       otter@0123456789abcdef      12.5 s" in shown(SLOW)
 
 
 def test_a_line_says_which_phase_took_the_time() -> None:

@@ -44,7 +44,10 @@ WELL = StageStatus(
     alarms=AlarmStates(total=14, raised=(), silent=()),
     release=RELEASE,
     cost=HourlyCost(
-        usd=2.816, billed=True, prices="2026-01", monthly="about USD per month: 2,100 at 2 instances; an update adds"
+        usd=2.816,
+        billed=True,
+        prices="2026-01",
+        monthly="about USD per month: 2,100 at 2 instances; an update adds",
     ),
 )
 LONG = "the reason has many words, " * 20
