@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Three processes, since many tests wait, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 3 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke load-test test test-images test-promotion check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
+.PHONY: help setup demo up down invoke load-test status logs test test-images test-promotion check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ invoke: need-prompt $(if $(STAGE),setup,setup-laptop) ## PROMPT='…' [ADAPTER=o
 
 load-test: $(if $(STAGE),setup,setup-laptop) ## [STAGE=dev] [ARGS='--rate 4 --adapters @dev']: measure a stage, or `make up`, under load; checks each answer
 	@$(VENV_PYTHON) -m loraserve load-test $(or $(STAGE),local) $(or $(ARGS),--rate 2 --adapters @$(or $(STAGE),local --prompts @samples))
+
+status: $(if $(STAGE),setup,setup-laptop) ## [STAGE=dev] [ARGS=--watch]: stacks, endpoint, adapters, alarms, release and cost on one screen
+	@$(VENV_PYTHON) -m loraserve status $(if $(STAGE),--stage $(STAGE)) $(ARGS)
+
+logs: $(if $(STAGE),setup,setup-laptop) ## [STAGE=dev] [ADAPTER=otter] [ARGS='--since 1h --follow']: failed and slow requests
+	@$(VENV_PYTHON) -m loraserve logs $(if $(STAGE),--stage $(STAGE)) $${ADAPTER:+--adapter "$$ADAPTER"} $(ARGS)
 
 test: setup-tests ## [ARGS=tests/unit]: all tests, including a deployment to the laptop cloud
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(ALL_TESTS))

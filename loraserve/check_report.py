@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loraserve.finding import Finding, State
+from loraserve.progress import waiting
 
 _MARKS = {
     State.OK: ("✓", "green"),
@@ -52,19 +53,24 @@ def report(
     While the checks run, `progress` (by default `console`) shows the one that ended last.
     """
     known = list(watched(progress or console, lines))
-    with console.capture() as rendered:
-        console.print(table(known))
-    # The table pads every line to its widest, which would fill a file with blanks.
-    console.file.write("".join(f"{line.rstrip()}\n" for line in rendered.get().splitlines()))
+    print_table(console, table(known))
     console.print(summary_line(known, ending), highlight=False)
     return counts(known)[State.PROBLEM]
 
 
+def print_table(console: Console, shown: Table) -> None:
+    """Print a table without the blanks at the ends of its lines, which would fill a file."""
+    with console.capture() as rendered:
+        console.print(shown)
+    console.file.write("".join(f"{line.rstrip()}\n" for line in rendered.get().splitlines()))
+    console.file.flush()
+
+
 def watched(console: Console, lines: Iterable[TableLine]) -> Iterator[TableLine]:
     """Pass the lines on, and show the progress."""
-    with console.status("checking …") as status:
+    with waiting(console, "checking …") as show:
         for number, line in enumerate(lines, 1):
-            status.update(f"checking … {number} done, the last: {line.finding.check}")
+            show(f"checking … {number} done, the last: {line.finding.check}")
             yield line
 
 

@@ -10,20 +10,32 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from loraserve.cdk import OnEvent
+from loraserve.verbosity import is_quiet
 
 #: Characters of a program's line of output; the rest of a terminal's line is for the bar.
 _SHOWN = 70
 
 
 @contextmanager
+def waiting(console: Console, text: str) -> Iterator[Callable[[str], None]]:
+    """Show a text beside a spinner in the block, not with `--quiet`; yields a function that replaces it."""
+    if is_quiet():
+        yield lambda _: None
+        return
+    with console.status(text) as status:
+        yield status.update
+
+
+@contextmanager
 def step(console: Console, title: str) -> Iterator[Progress]:
     """Show a named step with its running time; more bars can be added to the yielded `Progress`."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=is_quiet()) as progress:
         task = progress.add_task(title, total=None)
         yield progress
         seconds = progress.tasks[task].elapsed or 0.0
-    console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]")
+    if not is_quiet():
+        console.print(f"[green]✓[/] {title} [dim]{seconds:.1f} s[/]")
 
 
 def last_line(progress: Progress) -> Callable[[str], None]:

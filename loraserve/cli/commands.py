@@ -7,13 +7,15 @@ needs when it runs, so that `--help` stays fast. docs/extending.md has the steps
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from loraserve.cli.adapters.options import store_options
 from loraserve.cli.console import report_errors
+from loraserve.cli.shared_options import Quiet, Verbose, choose_verbosity, with_shared_options
+from loraserve.verbosity import Verbosity, choose
 
 #: Modules of `loraserve.cli`, in the order of `--help`.
 COMMANDS = (
@@ -22,6 +24,8 @@ COMMANDS = (
     "down",
     "invoke",
     "load_test",
+    "status",
+    "logs",
     "synth",
     "diff",
     "plan",
@@ -79,16 +83,40 @@ class WrappingGroup(TyperGroup):
             formatter.write_dl(rows)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from loraserve.version import version
+
+        typer.echo(f"loraserve {version()}")
+        raise typer.Exit
+
+
+def application_options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Apply the options that stand before the command."""
+    choose(Verbosity.NORMAL)
+    choose_verbosity(quiet, verbose)
+
+
 app = typer.Typer(
     cls=WrappingGroup,
+    callback=application_options,
     help="""Serve many LoRA adapters from one SageMaker endpoint.
 
     Exit codes: 0 success; 1 an error or a failed check; 2 an unusable argument, stage file or manifest; \
 3 findings of a review, an invalid load test; 130 Ctrl-C.
 
+    Without a terminal, or with NO_COLOR set, the output has no colours. --install-completion adds the \
+completion of commands, options and stages to this shell.
+
     Example: python -m loraserve invoke --adapter otter '[INST] … [/INST]'""",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # prompts have square brackets, which are markup to rich
 )
 adapters = typer.Typer(
@@ -97,7 +125,7 @@ adapters = typer.Typer(
     Example: python -m loraserve adapters --stage dev list""",
     no_args_is_help=True,
     rich_markup_mode=None,
-    callback=store_options,
+    callback=with_shared_options(store_options),
 )
 releases = typer.Typer(
     help="""Build, show and compare releases.
@@ -112,7 +140,7 @@ def _add(group: typer.Typer, package: str, name: str) -> None:
     module = import_module(f"{package}.{name}")
     settings = getattr(module, "CONTEXT_SETTINGS", None)
     add = group.command(name.replace("_", "-"), cls=ReportingCommand, context_settings=settings)
-    add(module.command)
+    add(with_shared_options(module.command, verbosity=settings is None))
 
 
 for _name in COMMANDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
@@ -12,6 +13,7 @@ from rich.markup import escape
 
 from adapters.errors import AdapterError
 from loraserve.errors import UserError
+from loraserve.verbosity import is_quiet, is_verbose
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -29,13 +31,15 @@ def output() -> Console:
 
 
 def say(text: str) -> None:
-    """Print a line about the progress, beside the output."""
+    """Print a line about the progress, beside the output; not with `--quiet`."""
+    if is_quiet():
+        return
     errors.print(text, style="dim", markup=False, highlight=False)
 
 
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """Print an error that the user can act on in one message, without a stack trace, and exit.
+    """Print an error that the user can act on in one message, and exit; a stack trace only with `--verbose`.
 
     Exit codes: 2 for a stage file or manifest that cannot be used, 130 for Ctrl-C, 1 for everything else. An
     exception of any other class is a bug and keeps its stack trace.
@@ -93,5 +97,8 @@ def _answer(error: BotoCoreError | ClientError) -> str:
 
 
 def _fail(message: str, code: int, cause: Exception) -> NoReturn:
+    if is_verbose():
+        trace = "".join(traceback.format_exception(cause))
+        errors.print(trace, style="dim", markup=False, highlight=False)
     errors.print(f"[red]✗[/] {escape(message)}")
     raise typer.Exit(code) from cause

@@ -35,12 +35,13 @@ def command(
     Example: make pin-images ARGS=--check, in a nightly job, reports when a tag has been moved.
     """
     from loraserve.images.pin import document, look_up, table, write
+    from loraserve.progress import waiting
     from stacks.config.base_images import LOCK, read_lock
 
     path = lock or LOCK
     with report_interrupt(f"{path} is as it was"):
         images = read_lock(path)
-        with errors.status("asking the registries …"):
+        with waiting(errors, "asking the registries …"):
             pins = [look_up(engine, image) for engine, image in images.items()]
         is_current = all(pin.change == "none" for pin in pins)
         if not (check or is_current):

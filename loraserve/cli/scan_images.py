@@ -63,6 +63,7 @@ def command(
     from loraserve.images.scan.report import document, summary, table
     from loraserve.images.scan.scan import SCANNERS, Gate, exit_code, scan_image
     from loraserve.images.scan.vulnerability import Severity
+    from loraserve.progress import waiting
 
     require_choice("--engine", engine, ENGINES)
     require_choice("--base", base, Base)
@@ -74,7 +75,7 @@ def command(
         builder = find_builder()
         with report_interrupt("no image was changed"):
             for name in ENGINES if engine is None else (engine,):
-                with errors.status(f"scanning the image of {name} …"):
+                with waiting(errors, f"scanning the image of {name} …"):
                     built, from_base = image_name(name, Base(base)), reference(name, Base(base))
                     scans.append(
                         scan_image(name, builder, scanner, image=built, base=from_base, output=folder)

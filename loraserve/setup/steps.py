@@ -68,12 +68,12 @@ def _deploy() -> None:
     step("virtual environment", [], lambda: environment.make(VENV))
     _packages(_PACKAGES, *_SYNTH[_PACKAGES])
     step(_CLI, _SYNTH[_CLI], lambda: cdk_cli.install(ROOT))
+    # Its command `loraserve`; and vLLM finds the container's plugin by its entry point.
+    step("this project", ["pyproject.toml"], _install_project)
 
 
 def _laptop() -> None:
     _packages("packages of the laptop cloud", "requirements-local.txt")
-    # vLLM finds the container's plugin by its entry point. setuptools, which installs it, came with vLLM.
-    step("this project", ["pyproject.toml"], _install_project)
     step("first import of the engine", ["requirements-local.txt"], _import_engine)
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Final, get_args
 
+from loraserve.durations import seconds_of
 from loraserve.load.slo import parse_slo
 from loraserve.simulation.comparison import Mode, choose_mode
 from loraserve.simulation.errors import SimulationError
@@ -28,7 +29,6 @@ DEFAULT_REGION: Final = "us-east-1"
 DEFAULT_SLO_S: Final = 4.0
 #: Modes of a simulation.
 MODES: Final[tuple[Mode, ...]] = get_args(Mode)
-_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def numbers(option: str, text: str) -> list[float]:
@@ -62,10 +62,10 @@ def duration_s(option: str, text: str) -> float:
     Raises:
         SimulationError: it is another text.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if match is None:
+    seconds = seconds_of(text)
+    if seconds is None:
         raise SimulationError(f"{option} {text!r}: give a time, e.g. 20m or 90s")
-    return float(match[1]) * _UNITS[match[2]]
+    return seconds
 
 
 def slo_s(text: str | None, stage: LoadedStage | None) -> float:

@@ -16,6 +16,7 @@ from loraserve.adapters.rollback import PublishResult
 from loraserve.adapters.stage_store import StageStore
 from loraserve.cli.adapters import tables
 from loraserve.cli.console import errors, output
+from loraserve.verbosity import is_quiet
 
 
 def show_either(
@@ -68,7 +69,7 @@ def warn(as_json: bool, warning: str | None) -> None:
 def progress_of(title: str, total: int, as_json: bool) -> Iterator[Callable[[int], None]]:
     """Show a bar of bytes if standard error is a terminal; yields the callback for each count of bytes."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    hidden = as_json or not errors.is_terminal
+    hidden = as_json or is_quiet() or not errors.is_terminal
     with Progress(*columns, console=errors, transient=True, disable=hidden) as progress:
         task = progress.add_task(title, total=total)
         yield lambda count: progress.advance(task, count)

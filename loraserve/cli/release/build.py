@@ -37,6 +37,7 @@ def command(
 
     Example: python -m loraserve release build --output out/new --previous out/release
     """
+    from loraserve.progress import waiting
     from loraserve.release.build import build_release
     from loraserve.release.opened import open_release
     from loraserve.release.release import to_json
@@ -44,7 +45,7 @@ def command(
     from stacks.project import ROOT
 
     target = folder or ROOT / "out" / "release"
-    with report_interrupt(f"{target} has no complete release"), errors.status("building the release …"):
+    with report_interrupt(f"{target} has no complete release"), waiting(errors, "building the release …"):
         build_release(target, previous=previous)
         # As it is opened for its promotion: all hashes are checked.
         with open_release(target) as opened:

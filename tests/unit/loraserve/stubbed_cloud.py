@@ -40,6 +40,7 @@ class Cloud:
             "s3",
             "sagemaker-runtime",
             "application-autoscaling",
+            "logs",
         )
         self.clients = {name: _client(name) for name in services}
         self.stubs = {name: Stubber(client) for name, client in self.clients.items()}
