@@ -27,7 +27,8 @@ from stacks.project import ROOT
 
 #: Installed together into one environment, so a package may stand in one of them only.
 TOGETHER = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
-#: Installed on top of them into the same environment. Resolved without their packages, whose pins it leaves alone.
+#: Installed on top of them into the same environment. Resolved without their packages, so that no pin of them
+#: changes.
 ON_TOP = ("requirements-tour.txt",)
 #: Installed alone, in an image or a Lambda layer; their pins must agree with the ones above.
 ALONE = (
