@@ -7,19 +7,16 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from stacks.project import ROOT
 from tests.harness.outgoing_proxy import OutgoingProxy
 from tests.harness.waiting import wait_until
 from tests.local.processes import processes_of
+from tests.tour.notebook import LIMIT_S, read, run
 
-NOTEBOOK = ROOT / "docs" / "tour.ipynb"
-#: Seconds for the whole notebook on an idle machine with two processors.
-LIMIT_S = 240
 #: Seconds in which every process has ended after the kernel.
 ENDED_S = 60
+#: A busy machine has twice the time.
 pytestmark = pytest.mark.timeout(2 * LIMIT_S)
 
 
@@ -42,12 +39,6 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[OutgoingProxy]:
         yield proxy
 
 
-def run(notebook: nbformat.NotebookNode) -> None:
-    """Run the cells as JupyterLab does, in the notebook's folder."""
-    resources = {"metadata": {"path": str(NOTEBOOK.parent)}}
-    NotebookClient(notebook, timeout=LIMIT_S, kernel_name="python3", resources=resources).execute()
-
-
 def printed(notebook: nbformat.NotebookNode) -> str:
     """Return what the cells printed."""
     outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
@@ -59,7 +50,7 @@ def assert_torn_down(folder: Path) -> None:
 
 
 def test_every_cell_runs_answers_are_right_and_everything_stops(folder: Path, outside: OutgoingProxy) -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = read()
     started = time.monotonic()
     run(notebook)
     seconds = time.monotonic() - started
@@ -75,7 +66,7 @@ def test_every_cell_runs_answers_are_right_and_everything_stops(folder: Path, ou
 
 
 def test_a_cell_that_fails_after_the_deployment_leaves_no_process(folder: Path) -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = read()
     [deployed] = (n for n, cell in enumerate(notebook.cells) if "local_stage.deploy(" in cell.source)
     there = nbformat.v4.new_code_cell("print(local_stage.outputs(cloud)['EndpointName'])")
     failing = nbformat.v4.new_code_cell("raise RuntimeError('a cell that fails')")
