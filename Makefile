@@ -10,6 +10,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
 # Three processes, since many tests wait, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 3 --no-loadscope-reorder
+# JupyterLab listens on loopback, and asks no other server for news, updates and extensions.
+LAB_STAYS_HERE := --ServerApp.ip=127.0.0.1 --LabApp.news_url=None --LabApp.extension_manager=readonly \
+	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 .DEFAULT_GOAL := help
 .PHONY: help setup demo tour up down invoke load-test test test-images test-promotion test-tour check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
@@ -23,7 +26,7 @@ demo: setup-laptop ## deploy one endpoint with 50 adapters on this laptop, invok
 	@$(VENV_PYTHON) -m loraserve demo $(if $(PORT),--port $(PORT))
 
 tour: setup-tour ## [ARGS=--no-browser]: the article's way as a notebook, docs/tour.ipynb, in JupyterLab
-	@$(VENV_PYTHON) -m jupyterlab --ServerApp.ip=127.0.0.1 docs/tour.ipynb $(ARGS)
+	@$(VENV_PYTHON) -m jupyterlab $(LAB_STAYS_HERE) docs/tour.ipynb $(ARGS)
 
 up: $(if $(filter real,$(IMAGES)),need-image-tools) setup-laptop ## [IMAGES=real]: the same deployment, kept running; prints the environment variables
 	@$(VENV_PYTHON) -m loraserve up $(if $(PORT),--port $(PORT)) $(if $(IMAGES),--images $(IMAGES))
