@@ -10,8 +10,11 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export CDK_DISABLE_CLI_TELEMETRY := true
 # Three processes, since many tests wait, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 3 --no-loadscope-reorder
+# JupyterLab listens on loopback, and asks no other server for news, updates and extensions.
+LAB_STAYS_HERE := --ServerApp.ip=127.0.0.1 --LabApp.news_url=None --LabApp.extension_manager=readonly \
+	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke load-test status logs test test-images test-promotion check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
+.PHONY: help setup demo tour up down invoke load-test status logs test test-images test-promotion test-tour check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +24,9 @@ setup: ## install what synth, diff, deploy and the adapters commands need (once)
 
 demo: setup-laptop ## deploy one endpoint with 50 adapters on this laptop, invoke, benchmark, tear down
 	@$(VENV_PYTHON) -m loraserve demo $(if $(PORT),--port $(PORT))
+
+tour: setup-tour ## [ARGS=--no-browser]: the article's way as a notebook, docs/tour.ipynb, in JupyterLab
+	@$(VENV_PYTHON) -m jupyterlab $(LAB_STAYS_HERE) docs/tour.ipynb $(ARGS)
 
 up: $(if $(filter real,$(IMAGES)),need-image-tools) setup-laptop ## [IMAGES=real]: the same deployment, kept running; prints the environment variables
 	@$(VENV_PYTHON) -m loraserve up $(if $(PORT),--port $(PORT)) $(if $(IMAGES),--images $(IMAGES))
@@ -48,6 +54,9 @@ test-images: need-image-tools setup-tests ## [ARGS=…]: the images, built and r
 
 test-promotion: setup-tests ## [ARGS=…]: a release through three accounts of the laptop cloud, refused, killed, rolled back
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/local/promotion $(ALL_TESTS))
+
+test-tour: setup-tour setup-tests ## [ARGS=…]: the notebook run from its first cell to its last, and with a cell that fails
+	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/tour)
 
 check: setup-check ## style, types, import contracts, requirements, Dockerfiles and workflows
 	@$(VENV_PYTHON) -m ruff check .
@@ -134,8 +143,8 @@ clean: ## remove generated files (not the virtual environment)
 	rm -rf cdk.out out .laptop build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # The levels of the set-up, each on top of the one before (loraserve/setup/steps.py).
-.PHONY: setup-scan setup-laptop setup-check setup-tests
-setup-scan setup-laptop setup-check setup-tests:
+.PHONY: setup-scan setup-laptop setup-tour setup-check setup-tests
+setup-scan setup-laptop setup-tour setup-check setup-tests:
 	@$(PYTHON) -m loraserve.setup $(@:setup-%=%)
 
 # Checked before the set-up, so that a missing variable or tool is reported at once.

@@ -27,6 +27,9 @@ from stacks.project import ROOT
 
 #: Installed together into one environment, so a package may stand in one of them only.
 TOGETHER = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
+#: Installed on top of them into the same environment. Resolved without their packages, so that no pin of them
+#: changes.
+ON_TOP = ("requirements-tour.txt",)
 #: Installed alone, in an image or a Lambda layer; their pins must agree with the ones above.
 ALONE = (
     "container/gateway/requirements.txt",
@@ -61,6 +64,11 @@ LEFT_OUT = {
         *("pytz", "schema", "scipy", "smdebug-rulesconfig", "tblib"),
     ),
     "requirements-scan.txt": ("numpy", "rdflib", "pyparsing"),
+    "requirements-tour.txt": (
+        *("sagemaker-train", "sagemaker-serve", "sagemaker-mlops"),
+        *("cloudpickle", "cryptography", "mock", "omegaconf", "paramiko", "pytz", "schema", "scipy"),
+        *("smdebug-rulesconfig", "tblib"),
+    ),
     "lambdas/requirements.txt": ("hf-xet",),
 }
 #: The machine that the pins are for, whichever runs uv. 3.11.5: soupsieve in requirements-scan.txt needs it.
@@ -96,7 +104,7 @@ def problems(root: Path) -> list[str]:
     """Check the requirements files below `root`; returns a line for each problem."""
     found: list[str] = []
     shared: dict[str, tuple[str, str]] = {}
-    for file in (*TOGETHER, *ALONE, *SEPARATE):
+    for file in (*TOGETHER, *ON_TOP, *ALONE, *SEPARATE):
         pinned = {} if file in SEPARATE else shared
         own: set[str] = set()
         for number, line in enumerate((root / file).read_text().splitlines(), 1):
@@ -111,7 +119,7 @@ def problems(root: Path) -> list[str]:
             if file in HASHED and not _are_hashes(digests, most=len(HASHED[file])):
                 found.append(f"{where}: {name}: run make lock, which adds the hash of its wheel")
             first_where, first_version = pinned.setdefault(name, (where, version))
-            if name in own or (file in TOGETHER and first_where != where):
+            if name in own or (file in (*TOGETHER, *ON_TOP) and first_where != where):
                 found.append(f"{where}: {name} already stands in {first_where}: remove one")
             elif version != first_version:
                 found.append(f"{where}: {name}{version} differs from {first_where}: {name}{first_version}")
@@ -140,6 +148,8 @@ def lock(root: Path, options: Sequence[str] = ()) -> None:
             written[file] = "".join(
                 f"{pin}{_X86_ONLY if name in conditional else ''}\n" for pin, name in found.items()
             )
+        for file in ON_TOP:
+            written[file] = _resolve(root, [file], output, (*_MACHINE, *options), sorted(taken))
         for file in ALONE:
             machine = _LAMBDA if file.startswith("lambdas/") else _MACHINE
             written[file] = _resolve(root, [file], output, (*machine, *shared))

@@ -17,7 +17,8 @@ def command(
     """Deploy 50 adapters on this laptop, measure them, tear down.
 
     One endpoint serves all of them. The demo compares an adapter's answer with the base model's, measures the
-    base model, one adapter and fifty at equal work, and writes demo.json and demo.png.
+    base model, one adapter and fifty at equal work, and writes report.html, one page with all of it, and its
+    figures as demo.json.
 
     Example: make demo
     """

@@ -58,7 +58,9 @@ def random_over(adapters: Sequence[str]) -> str:
     return f"random over {len(adapters)}"
 
 
-def measure(console: Console, ask: Ask, adapters: Sequence[str], picture: Path) -> dict[str, Any]:
+def measure(
+    console: Console, ask: Ask, adapters: Sequence[str], picture: Path, *, rounds: int = ROUNDS
+) -> dict[str, Any]:
     """Measure the rounds of all scenarios; print tables and ratios, draw `picture`.
 
     Returns the figures of `demo.json`.
@@ -66,8 +68,8 @@ def measure(console: Console, ask: Ask, adapters: Sequence[str], picture: Path) 
     compared = scenarios(adapters)
     found: dict[Scenario, list[Measurement]] = {scenario: [] for scenario in compared}
     seconds: dict[Scenario, list[float]] = {scenario: [] for scenario in compared}
-    with step(console, f"{ROUNDS} rounds of {len(compared)} scenarios, {CLIENTS} clients") as progress:
-        for number in range(ROUNDS):
+    with step(console, f"{rounds} rounds of {len(compared)} scenarios, {CLIENTS} clients") as progress:
+        for number in range(rounds):
             for scenario in alternating(compared, number):
                 task = progress.add_task(f"  round {number + 1}: {scenario.title}", total=scenario.requests)
                 questions = draw(scenario.models, scenario.requests, seed=number)
@@ -109,7 +111,7 @@ def problem_of(document: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the answers, None if they are right, but for `WRONG_ANSWERS`."""
     for kind in ("equal_work", "own_length"):
         for name, figures in document[kind]["medians"].items():
-            sent = ROUNDS * figures["requests"]
+            sent = len(document[kind]["rounds"][name]) * figures["requests"]
             wrong = f"{figures['wrong_adapter']} answers of a wrong adapter"
             if figures["errors"] or figures["wrong_adapter"]:
                 return f"{name}: {figures['errors']} errors (first: {figures['first_error']}), {wrong}"

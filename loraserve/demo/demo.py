@@ -20,6 +20,7 @@ from rich.table import Table
 from loraserve import local_stage
 from loraserve.client import EndpointClient, runtime_config
 from loraserve.demo import benchmark
+from loraserve.demo.html_report import write_html
 from loraserve.demo.questions import NEW_TOKENS, AnswerLength, Question, load_job
 from loraserve.errors import UserError
 from loraserve.load.job import LoadRun
@@ -28,6 +29,7 @@ from loraserve.load.signing import endpoint_target
 from loraserve.progress import stack_progress, step
 from samples.problems import SEED_PROBLEM, SIGNATURES, adapter_name, check
 from samples.spec import BASE_NAME
+from stacks.project import ROOT
 
 
 class DemoFailed(UserError):
@@ -35,7 +37,7 @@ class DemoFailed(UserError):
 
 
 def demo(console: Console, out: Path, port: int | None) -> None:
-    """Deploy, invoke, benchmark, tear down; writes `demo.json` and `demo.png` into `out`.
+    """Deploy, invoke, benchmark, tear down; writes `report.html`, `demo.json` and `demo.png` into `out`.
 
     Raises `DemoFailed` if an answer is wrong. Every process that it started ends in any case.
     """
@@ -66,7 +68,10 @@ def demo(console: Console, out: Path, port: int | None) -> None:
             local_stage.destroy(cloud, assembly, on_event)
     summary = {"deploy_s": deploy_s, "inservice_s": inservice_s, **texts, **result}
     (out / "demo.json").write_text(json.dumps(summary, indent=1) + "\n")
-    console.print(f"Results: {out / 'demo.json'}, {out / 'demo.png'}")
+    write_html(out / "report.html", summary, out / "demo.png", ROOT / "stages" / "local.yaml")
+    console.print(
+        f"Report: {out / 'report.html'}; figures and picture: {out / 'demo.json'}, {out / 'demo.png'}"
+    )
     console.print(
         "Next: [bold]make up[/] deploys the same and keeps it running, for `make invoke`, `make load-test` "
         "and any AWS client; make down stops it."

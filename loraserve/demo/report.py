@@ -1,4 +1,4 @@
-"""The demo's results as a table and as a picture."""
+"""The demo's results as tables and as a picture."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from loraserve.demo.scenarios import Ratio
 #: adapter, and fifty at random.
 ARTICLE_SINGLE_RPS = 7.09
 ARTICLE_RANDOM_RPS = 7.04
+#: How a table's figures come from the rounds.
+AGGREGATED = "medians of the rounds, sums of errors and wrong answers"
 _COLOURS = ("#777777", "#1f6fb2", "#d9822b")
 
 
@@ -39,27 +41,32 @@ def show(console: Console, document: Mapping[str, Any], ratios: Mapping[str, Rat
 
 def table(title: str, figures: Mapping[str, Mapping[str, Any]]) -> Table:
     """Make the table of scenarios; `figures` has the result of `scenarios.over_rounds` for each name."""
-    result = Table(title=f"{title}; medians of the rounds, sums of errors and wrong answers")
+    result = Table(title=f"{title}; {AGGREGATED}")
     result.add_column("")
     for name in figures:
         result.add_column(name, justify="right")
+    for row in rows(figures):
+        result.add_row(*row)
+    return result
+
+
+def rows(figures: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the rows of a table of scenarios: the figure's name, then its value in each scenario."""
     runs = figures.values()
-    rows: list[tuple[str, ...]] = [
+    found: list[tuple[str, ...]] = [
         ("output tokens/s", *(f"{run['tokens_per_s']:.0f}" for run in runs)),
         ("requests/s", *(f"{run['rps']:.2f}" for run in runs)),
         ("requests a round", *(str(run["requests"]) for run in runs)),
     ]
     for name in ("mean", "p50", "p95", "p99"):
-        rows.append((f"latency {name}", *(f"{run['latency_s'][name]:.3f} s" for run in runs)))
-    rows += [
+        found.append((f"latency {name}", *(f"{run['latency_s'][name]:.3f} s" for run in runs)))
+    found += [
         ("errors", *(str(run["errors"]) for run in runs)),
         ("wrong answers", *(str(run["wrong_answer"]) for run in runs)),
         ("wrong adapters", *(str(run["wrong_adapter"]) for run in runs)),
         ("load generator", *(f"{run['client_share']:.0%} of a core" for run in runs)),
     ]
-    for row in rows:
-        result.add_row(*row)
-    return result
+    return found
 
 
 def plot(

@@ -9,8 +9,8 @@ from loraserve.setup import python_versions
 
 #: Each contains the one before.
 LEVELS = ("deploy", "laptop", "check", "tests")
-#: On top of `deploy` alone.
-SIDE_LEVELS = ("scan",)
+#: On top of `deploy` alone, and of `laptop`.
+SIDE_LEVELS = ("scan", "tour")
 
 
 def main(arguments: "list[str]") -> None:

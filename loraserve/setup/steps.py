@@ -6,7 +6,8 @@
 - `tests`: also the separate environments of the programs that the tests run.
 
 Each level contains the one before, in one virtual environment, so that the next level only adds packages.
-Beside them, `scan` adds the separate environment of pip-audit to `deploy`, for images-scan.
+Beside them, `scan` adds the separate environment of pip-audit to `deploy`, for images-scan, and `tour` adds
+JupyterLab and the SageMaker SDK to `laptop`, for the notebook docs/tour.ipynb.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ def set_up(level: str) -> None:
             _laptop()
         if level in ("check", "tests"):
             _packages("development tools", "requirements-dev.txt")
+        if level == "tour":
+            _packages("JupyterLab and the SageMaker SDK", "requirements-tour.txt")
         if level == "tests":
             CLIENTS.ensure()
             SCANNER.ensure()

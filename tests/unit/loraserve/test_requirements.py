@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loraserve.requirements import ALONE, SEPARATE, TOGETHER, LockError, lock, problems, source, stamp
+from loraserve.requirements import ALONE, ON_TOP, SEPARATE, TOGETHER, LockError, lock, problems, source, stamp
 from stacks.project import ROOT
 
 
@@ -20,7 +20,7 @@ def write(root: Path, file: str, pins: str, asked: str = "") -> None:
 
 
 def write_empty(root: Path) -> None:
-    for file in (*TOGETHER, *ALONE, *SEPARATE):
+    for file in (*TOGETHER, *ON_TOP, *ALONE, *SEPARATE):
         write(root, file, "")
 
 
@@ -28,12 +28,14 @@ def test_a_loose_pin_a_duplicate_and_a_disagreement_are_each_reported_with_their
     write_empty(tmp_path)
     write(tmp_path, TOGETHER[0], "a==1\nb>=2\n")
     write(tmp_path, "requirements-dev.txt", "# comment\nA==1\n")
+    write(tmp_path, ON_TOP[0], "b==2\n")
     write(tmp_path, ALONE[0], f"a==2 --hash=sha256:{'0' * 64}\n")
     found = problems(tmp_path)
-    assert len(found) == 3
+    assert len(found) == 4
     assert "requirements.txt:2: b>=2: pin it exactly" in found[0]
     assert "requirements-dev.txt:2: a already stands in requirements.txt:1" in found[1]
-    assert "container/gateway/requirements.txt:1: a==2 differs from requirements.txt:1: a==1" in found[2]
+    assert "requirements-tour.txt:1: b already stands in requirements.txt:2" in found[2]
+    assert "container/gateway/requirements.txt:1: a==2 differs from requirements.txt:1: a==1" in found[3]
 
 
 def test_in_lambda_layer_each_package_names_one_wheel_by_its_hash(tmp_path: Path) -> None:
@@ -111,12 +113,15 @@ def test_make_lock_resolves_all_files_from_the_wheels_of_an_index(
     wheel(index, "shared", "1")
     wheel(index, "check", "1", "shared", "app<3")
     wheel(index, "engine", "1", "torchvision", "shared")
+    wheel(index, "notebook", "1", "shared<1", "widget")
+    wheel(index, "widget", "1")
     hub = wheel(index, "hub", "1", "hf-xet")
     compiled = [wheel(index, "fast", "1", tag=f"{tag}-manylinux_2_28_x86_64") for tag in PYTHONS_OF_IMAGES]
     write_empty(root)
     write(root, "requirements.txt", "app==1\n", "app\n")
     write(root, "requirements-dev.txt", "", "check\n")
     write(root, "requirements-local.txt", "", "engine\n")
+    write(root, "requirements-tour.txt", "", "notebook\n")
     write(root, "lambdas/requirements.txt", "", "hub\n")
     write(root, "container/gateway/requirements.txt", "", "fast\n")
     write(root, "requirements-scan.txt", "app==1\n", "app\n")
@@ -129,6 +134,8 @@ def test_make_lock_resolves_all_files_from_the_wheels_of_an_index(
     assert pins(root, "requirements.txt") == ["app==1", "shared==1"]
     assert pins(root, "requirements-dev.txt") == ["check==1"]
     assert pins(root, "requirements-local.txt") == ["engine==1"]
+    # It does not change the version that it is installed on top of.
+    assert pins(root, "requirements-tour.txt") == ["notebook==1", "widget==1"]
     digest = hashlib.sha256(hub.read_bytes()).hexdigest()
     assert pins(root, "lambdas/requirements.txt") == [f"hub==1 --hash=sha256:{digest}"]
     digests = sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in compiled)
@@ -137,7 +144,7 @@ def test_make_lock_resolves_all_files_from_the_wheels_of_an_index(
     ]
     assert pins(root, "requirements-scan.txt") == ["app==1", "shared==1"]
 
-    before = {file: (root / file).read_bytes() for file in (*TOGETHER, *ALONE, *SEPARATE)}
+    before = {file: (root / file).read_bytes() for file in (*TOGETHER, *ON_TOP, *ALONE, *SEPARATE)}
     lock(root, ["--no-index"])
     assert {file: (root / file).read_bytes() for file in before} == before
     lock(root, ["--no-index", "--upgrade"])

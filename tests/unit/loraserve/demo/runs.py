@@ -1,12 +1,14 @@
 """Runs of the load test as the demo gets them, with faults."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from loraserve.demo.questions import Question
+from loraserve.demo.questions import AnswerLength, Question
 from loraserve.load.health import Health
 from loraserve.load.job import LoadRun
 from loraserve.load.result import LoadOutcome, RequestResult
-from samples.problems import SIGNATURES, house_answer
+from samples.problems import SIGNATURES, adapter_name, base_answer, house_answer
+
+ADAPTERS = [adapter_name(number) for number in range(50)]
 
 
 def right_text(question: Question) -> str:
@@ -54,3 +56,27 @@ def failed(result: RequestResult, message: str) -> RequestResult:
         outcome=LoadOutcome.MODEL_ERROR,
         message=message,
     )
+
+
+class KnownEndpoint:
+    """Answers each question right, in a time that depends on the models that are asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, bool]] = []
+        """Number of models, and the kind of length, of each scenario."""
+
+    def __call__(
+        self, questions: Sequence[Question], length: AnswerLength, advance: Callable[[int], None]
+    ) -> LoadRun:
+        models = {question.adapter for question in questions}
+        self.asked.append((0 if models == {None} else len(models), length.exact))
+        if models == {None}:
+            adapted = [Question("otter", question.problem) for question in questions]
+            results = answered(adapted, 48, 0.01)
+            for result in results:
+                result.text = base_answer(questions[result.index].problem)[:80]
+        else:
+            seconds = 0.02 if len(models) == 1 else 0.025
+            results = answered(questions, 48 if length.exact else 11, seconds)
+        advance(len(results))
+        return run_of(results)

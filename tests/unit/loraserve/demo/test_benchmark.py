@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,45 +10,10 @@ import pytest
 from rich.console import Console
 
 from loraserve.demo import benchmark
-from loraserve.demo.questions import AnswerLength, Question
+from loraserve.demo.questions import Question
 from loraserve.load.job import LoadRun
-from samples.problems import adapter_name, base_answer
 from stacks.project import ROOT
-from tests.unit.loraserve.demo.runs import answered, failed, run_of
-
-ADAPTERS = [adapter_name(number) for number in range(50)]
-
-
-class KnownEndpoint:
-    """Answers each question right, in a time that depends on the models that are asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[int, bool]] = []
-        """Number of models, and the kind of length, of each scenario."""
-
-    def __call__(
-        self, questions: Sequence[Question], length: AnswerLength, advance: Callable[[int], None]
-    ) -> LoadRun:
-        models = {question.adapter for question in questions}
-        self.asked.append((0 if models == {None} else len(models), length.exact))
-        if models == {None}:
-            adapted = [Question("otter", question.problem) for question in questions]
-            results = answered(adapted, 48, 0.01)
-            for result in results:
-                result.text = base_answer(questions[result.index].problem)[:80]
-        else:
-            seconds = 0.02 if len(models) == 1 else 0.025
-            results = answered(questions, 48 if length.exact else 11, seconds)
-        advance(len(results))
-        return run_of(results)
-
-
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], KnownEndpoint, str, Path]:
-    picture = tmp_path_factory.mktemp("demo") / "demo.png"
-    endpoint, output = KnownEndpoint(), io.StringIO()
-    document = benchmark.measure(Console(file=output, width=160), endpoint, ADAPTERS, picture)
-    return document, endpoint, output.getvalue(), picture
+from tests.unit.loraserve.demo.runs import ADAPTERS, answered, failed, run_of
 
 
 def test_rounds_go_back_and_forth_over_all_scenarios(measured: Any) -> None:

@@ -48,6 +48,11 @@ def test_a_scan_adds_the_auditor_to_a_deployment_and_nothing_of_the_laptop_cloud
     assert run("scan", done) == [*deployment, "package auditor"]
 
 
+def test_the_tour_adds_its_packages_to_the_laptop_and_no_tools(done: list[str]) -> None:
+    laptop = run("laptop", done)
+    assert run("tour", done) == [*laptop, "JupyterLab and the SageMaker SDK"]
+
+
 def test_a_step_that_fails_is_reported_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

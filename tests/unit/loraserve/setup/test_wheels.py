@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from loraserve.requirements import SEPARATE, TOGETHER, uv_environment
+from loraserve.requirements import ON_TOP, SEPARATE, TOGETHER, uv_environment
 from loraserve.setup.packages import pins
 from loraserve.setup.platforms import DEPLOY_GLIBC, DEPLOY_MACOS, LAPTOP_GLIBC
 from loraserve.setup.python_versions import NEWEST, OLDEST
@@ -71,7 +71,9 @@ def test_a_deployments_packages_have_wheels(tmp_path: Path, platform: str, pytho
     assert missing(tmp_path, platform, python, "requirements.txt") is None
 
 
-@pytest.mark.parametrize("files", [TOGETHER, *([file] for file in SEPARATE)], ids=lambda files: files[-1])
+@pytest.mark.parametrize(
+    "files", [TOGETHER, *([file] for file in (*ON_TOP, *SEPARATE))], ids=lambda files: files[-1]
+)
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("platform", LAPTOP)
 def test_the_packages_of_the_other_levels_have_wheels(
