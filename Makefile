@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Three processes, since many tests wait, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 3 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke load-test test test-images test-promotion check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
+.PHONY: help setup demo up down invoke playground load-test test test-images test-promotion test-playground check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ down: setup-laptop ## stop what `make up` started
 invoke: need-prompt $(if $(STAGE),setup,setup-laptop) ## PROMPT='…' [ADAPTER=otter] [STAGE=dev]: ask the endpoint of a stage, or of `make up`
 	@$(VENV_PYTHON) -m loraserve invoke $(if $(STAGE),--stage $(STAGE)) $${ADAPTER:+--adapter "$$ADAPTER"} -- "$$PROMPT"
 
+playground: $(if $(ENDPOINT),setup,setup-laptop) ## [ENDPOINT=dev]: a page to compare adapters of `make up`, or of an endpoint, side by side
+	@$(VENV_PYTHON) -m loraserve playground $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
+
 load-test: $(if $(STAGE),setup,setup-laptop) ## [STAGE=dev] [ARGS='--rate 4 --adapters @dev']: measure a stage, or `make up`, under load; checks each answer
 	@$(VENV_PYTHON) -m loraserve load-test $(or $(STAGE),local) $(or $(ARGS),--rate 2 --adapters @$(or $(STAGE),local --prompts @samples))
 
@@ -42,6 +45,9 @@ test-images: need-image-tools setup-tests ## [ARGS=…]: the images, built and r
 
 test-promotion: setup-tests ## [ARGS=…]: a release through three accounts of the laptop cloud, refused, killed, rolled back
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/local/promotion $(ALL_TESTS))
+
+test-playground: setup-tests ## [ARGS=…]: the playground's page in headless Chromium, with 500 adapters; needs chromium and chromedriver
+	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/playground)
 
 check: setup-check ## style, types, import contracts, requirements, Dockerfiles and workflows
 	@$(VENV_PYTHON) -m ruff check .

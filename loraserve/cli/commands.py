@@ -21,6 +21,7 @@ COMMANDS = (
     "up",
     "down",
     "invoke",
+    "playground",
     "load_test",
     "synth",
     "diff",
