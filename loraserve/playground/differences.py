@@ -31,7 +31,7 @@ def segments(reference: str, text: str) -> list[tuple[str, bool]]:
 
 
 def marked_html(reference: str | None, text: str) -> str:
-    """Return `text` as HTML, escaped; what differs from `reference` is in `<mark>`. None: nothing is marked."""
+    """Return `text` as escaped HTML, with differences from `reference`, unless that is None, in `<mark>`."""
     if reference is None:
         return escape(text)
     return "".join(

@@ -52,7 +52,7 @@ def as_csv(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def read_prompts(text: str, name: str) -> list[str]:
-    """Return the prompts of a file: `prompt` of each line of JSON Lines, else each line; blank ones are skipped.
+    """Return the prompts of a file: `prompt` of each line of JSON Lines, or else each line that is not blank.
 
     Raises:
         PromptFileError: no prompt, or a line of a `.jsonl` file without one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from loraserve.playground.comparison import ModelAnswer, Sampling
@@ -24,7 +24,7 @@ class ComparisonSetup:
     prompt: str = ""
     instruction: bool = False
     """True if the prompt is put between [INST] and [/INST]."""
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
 
 
 def pinned(adapters: Sequence[str], answers: Sequence[ModelAnswer]) -> tuple[str, ...]:

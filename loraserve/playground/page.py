@@ -26,7 +26,7 @@ ReadCatalog = Callable[[], list[CatalogAdapter]]
 
 
 def make_page(settings: PageSettings, client: EndpointClient, read_catalog: ReadCatalog) -> gr.Blocks:
-    """Return the page of one endpoint; `read_catalog` is called when the page is loaded, and to read it again."""
+    """Return the page of one endpoint; it calls `read_catalog` when it is loaded, or asked to."""
     with gr.Blocks(title="Adapter playground", analytics_enabled=False, fill_width=True) as page:
         gr.Markdown(
             f"## Adapter playground\nEndpoint **{settings.endpoint}**. This page listens on 127.0.0.1 only. "
