@@ -10,7 +10,7 @@ import psutil  # type: ignore[import-untyped]
 
 
 def container_urls(state: Path) -> tuple[str, ...]:
-    """Return the URL of each container of the laptop cloud of the directory `state`, found by its environment.
+    """Return the URLs of the containers of the laptop cloud of `state`, found by their environment.
 
     Containers that run an image in a sandbox are not found.
     """
