@@ -77,11 +77,15 @@ def make_page(settings: PageSettings, client: EndpointClient, read_catalog: Read
         exported = gr.State([])
         text, name = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
 
+        # Gradio streams what a generator function yields; it takes a lambda's generator for a value.
+        def answers_of(file: str | None, *values: Any) -> Iterator[list[Any]]:
+            yield from _answers(settings, client, _setup(*values), file)
+
         inputs = [picked, with_base, prompt, instruction, temperature, tokens, seed]
         outputs = [*answers, link, rows, exported]
         asked = gr.on(
             [run.click, prompt.submit],
-            lambda file, *values: _answers(settings, client, _setup(*values), file),
+            answers_of,
             [file, *inputs], outputs, concurrency_limit=4, show_progress="hidden", api_visibility="private",
         )  # fmt: skip
         stop.click(None, cancels=[asked], api_visibility="private")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError, EventStreamError, HTTPClientError
+from botocore.exceptions import ConnectionError as Unreachable
 from urllib3.exceptions import HTTPError
 
 from loraserve.client import InvocationError
@@ -22,7 +23,7 @@ def sentence(error: Exception, endpoint: str) -> str | None:
         return _of_invocation(error, endpoint)
     if isinstance(error, (BotoCoreError, ClientError)) and (found := credential_error(error)) is not None:
         return "Credentials of AWS: {}: {}.".format(*found)
-    if isinstance(error, (EventStreamError, HTTPClientError, HTTPError, OSError)):
+    if isinstance(error, (EventStreamError, HTTPClientError, HTTPError, OSError, Unreachable)):
         return (
             f"The endpoint {endpoint} has gone away, or cannot be reached: start it again (make up, or "
             "deploy its stage), then ask again."
