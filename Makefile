@@ -14,7 +14,7 @@ ALL_TESTS := -n 3 --no-loadscope-reorder
 LAB_STAYS_HERE := --ServerApp.ip=127.0.0.1 --LabApp.news_url=None --LabApp.extension_manager=readonly \
 	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 .DEFAULT_GOAL := help
-.PHONY: help setup demo tour up down invoke load-test status logs test test-images test-promotion test-tour check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
+.PHONY: help setup demo tour up down invoke playground load-test status logs test test-images test-promotion test-tour test-playground check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ down: setup-laptop ## stop what `make up` started
 invoke: need-prompt $(if $(STAGE),setup,setup-laptop) ## PROMPT='…' [ADAPTER=otter] [STAGE=dev]: ask the endpoint of a stage, or of `make up`
 	@$(VENV_PYTHON) -m loraserve invoke $(if $(STAGE),--stage $(STAGE)) $${ADAPTER:+--adapter "$$ADAPTER"} -- "$$PROMPT"
 
+playground: $(if $(ENDPOINT),setup,setup-laptop) ## [ENDPOINT=dev]: a page to compare adapters of `make up`, or of an endpoint, side by side
+	@$(VENV_PYTHON) -m loraserve playground $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(ARGS)
+
 load-test: $(if $(STAGE),setup,setup-laptop) ## [STAGE=dev] [ARGS='--rate 4 --adapters @dev']: measure a stage, or `make up`, under load; checks each answer
 	@$(VENV_PYTHON) -m loraserve load-test $(or $(STAGE),local) $(or $(ARGS),--rate 2 --adapters @$(or $(STAGE),local --prompts @samples))
 
@@ -57,6 +60,9 @@ test-promotion: setup-tests ## [ARGS=…]: a release through three accounts of t
 
 test-tour: setup-tour setup-tests ## [ARGS=…]: the notebook run from its first cell to its last, and with a cell that fails
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/tour)
+
+test-playground: setup-tests ## [ARGS=…]: the playground's page in headless Chromium, with 500 adapters; needs chromium and chromedriver
+	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/playground)
 
 check: setup-check ## style, types, import contracts, requirements, Dockerfiles and workflows
 	@$(VENV_PYTHON) -m ruff check .

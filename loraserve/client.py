@@ -43,6 +43,16 @@ class Generation:
     """Adapter that answered, as `name@revision`; None for the base model."""
 
 
+@dataclass(frozen=True)
+class AnswerStream:
+    """An answer that is being generated."""
+
+    adapter: str | None
+    """Adapter that answers, as `name@revision`; None for the base model."""
+    tokens: Iterator[dict[str, Any]]
+    """Tokens in LoRAX's schema (`text`, `special`), as they arrive; raises `InvocationError`."""
+
+
 def runtime_config(connections: int = 20) -> Config:
     """Return the settings of a boto3 client of `sagemaker-runtime` that generates text."""
     return Config(
@@ -88,17 +98,22 @@ class EndpointClient:
 
     def stream(self, prompt: str, *, adapter: str | None = None, **parameters: Any) -> Iterator[str]:
         """Yield the answer's text, token by token as it is generated; raises `InvocationError`."""
+        for token in self.open_stream(prompt, adapter=adapter, **parameters).tokens:
+            if not token["special"]:
+                yield token["text"]
+
+    def open_stream(self, prompt: str, *, adapter: str | None = None, **parameters: Any) -> AnswerStream:
+        """Begin an answer and name who answers, before its first token; raises `InvocationError`."""
         try:
             response = self._runtime.invoke_endpoint_with_response_stream(
                 **self._request(prompt, adapter, parameters, stream=True)
             )
         except ClientError as error:
             raise _invocation_error(error) from error
-        for event in _events(part["PayloadPart"]["Bytes"] for part in response["Body"]):
-            if "error" in event:
-                raise InvocationError(200, event["error_type"], event["error"])
-            if not event["token"]["special"]:
-                yield event["token"]["text"]
+        return AnswerStream(
+            answering_adapter(response.get("CustomAttributes", "")),
+            _tokens(part["PayloadPart"]["Bytes"] for part in response["Body"]),
+        )
 
     def _request(
         self, prompt: str, adapter: str | None, parameters: Mapping[str, Any], *, stream: bool
@@ -117,11 +132,13 @@ def answering_adapter(attributes: str) -> str | None:
     return dict(part.partition("=")[::2] for part in attributes.split(";")).get("adapter")
 
 
-def _events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """Parse server-sent events from payload parts."""
+def _tokens(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    """Parse server-sent events from payload parts; raises `InvocationError` at the container's error."""
     splitter = EventSplitter()
-    for chunk in chunks:
-        yield from map(json.loads, splitter.feed(chunk))
+    for event in (json.loads(data) for chunk in chunks for data in splitter.feed(chunk)):
+        if "error" in event:
+            raise InvocationError(200, event["error_type"], event["error"])
+        yield event["token"]
 
 
 def _invocation_error(error: ClientError) -> InvocationError:

@@ -13,6 +13,7 @@ from pathlib import Path
 from laptop_cloud import detached
 from laptop_cloud.aws_isolation import NotLoopback, aws_variables
 from laptop_cloud.cloud import Cloud, LaptopCloud
+from laptop_cloud.containers.addresses import container_urls
 from laptop_cloud.options import ServerOptions
 from laptop_cloud.ports import PortTaken
 from laptop_cloud.process import CloudFailed
@@ -80,6 +81,11 @@ def client_variables(cloud: Cloud) -> dict[str, str]:
     """Return the environment variables that an AWS client needs to reach this laptop cloud."""
     with _translated_errors():
         return aws_variables(cloud.url)
+
+
+def containers(cloud: Cloud) -> tuple[str, ...]:
+    """Return the URLs of the endpoint's containers, as far as they are processes of this machine."""
+    return container_urls(cloud.state)
 
 
 def check(*, real_images: bool = False) -> None:

@@ -37,7 +37,12 @@ ALONE = (
     "lambdas/requirements.txt",
 )
 #: Each installed into a separate environment, because its pins differ from the ones above, as they may.
-SEPARATE = ("requirements-clients.txt", "requirements-scan.txt", "requirements-audit.txt")
+SEPARATE = (
+    "requirements-clients.txt",
+    "requirements-scan.txt",
+    "requirements-audit.txt",
+    "requirements-playground.txt",
+)
 #: pip's options for the images: vLLM's has Python 3.12, LoRAX's gateway and the stand-ins have 3.11. glibc is
 #: that of Ubuntu 22.04, the older of the bases, or newer.
 _IMAGES = tuple(

@@ -23,6 +23,7 @@ COMMANDS = (
     "up",
     "down",
     "invoke",
+    "playground",
     "load_test",
     "status",
     "logs",

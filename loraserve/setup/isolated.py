@@ -41,3 +41,7 @@ CLIENTS = SeparateEnvironment("clients for the tests", ROOT / ".venv-clients", "
 SCANNER = SeparateEnvironment("template scanner for the tests", ROOT / ".venv-scan", "requirements-scan.txt")
 #: pip-audit, which `make images-scan` runs where there is no other vulnerability scanner.
 AUDITOR = SeparateEnvironment("package auditor", ROOT / ".venv-audit", "requirements-audit.txt")
+#: Gradio, for the page of `make playground`.
+PLAYGROUND = SeparateEnvironment(
+    "playground's page", ROOT / ".venv-playground", "requirements-playground.txt"
+)
