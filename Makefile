@@ -11,7 +11,7 @@ export CDK_DISABLE_CLI_TELEMETRY := true
 # Three processes, since many tests wait, in the order of tests/conftest.py. With ARGS, pytest's defaults apply.
 ALL_TESTS := -n 3 --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down invoke load-test test test-images test-promotion check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
+.PHONY: help setup demo up down invoke load-test test test-images test-long check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,14 +34,14 @@ invoke: need-prompt $(if $(STAGE),setup,setup-laptop) ## PROMPT='…' [ADAPTER=o
 load-test: $(if $(STAGE),setup,setup-laptop) ## [STAGE=dev] [ARGS='--rate 4 --adapters @dev']: measure a stage, or `make up`, under load; checks each answer
 	@$(VENV_PYTHON) -m loraserve load-test $(or $(STAGE),local) $(or $(ARGS),--rate 2 --adapters @$(or $(STAGE),local --prompts @samples))
 
-test: setup-tests ## [ARGS=tests/unit]: all tests, including a deployment to the laptop cloud
+test: setup-tests ## [ARGS=tests/unit]: the tests, including a deployment to the laptop cloud; `make test-long` has what takes minutes
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(ALL_TESTS))
 
 test-images: need-image-tools setup-tests ## [ARGS=…]: the images, built and run as SageMaker runs them; needs Linux, root and three tools
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/images $(ALL_TESTS))
 
-test-promotion: setup-tests ## [ARGS=…]: a release through three accounts of the laptop cloud, refused, killed, rolled back
-	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/local/promotion $(ALL_TESTS))
+test-long: setup-tests ## [ARGS=…]: what takes minutes: releases through three accounts, updates under load, killed seedings
+	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/local/long $(ALL_TESTS))
 
 check: setup-check ## style, types, import contracts, requirements, Dockerfiles and workflows
 	@$(VENV_PYTHON) -m ruff check .
