@@ -14,7 +14,7 @@ ALL_TESTS := -n 3 --no-loadscope-reorder
 LAB_STAYS_HERE := --ServerApp.ip=127.0.0.1 --LabApp.news_url=None --LabApp.extension_manager=readonly \
 	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 .DEFAULT_GOAL := help
-.PHONY: help setup demo tour up down invoke playground load-test status logs test test-images test-promotion test-tour test-playground check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
+.PHONY: help setup demo tour up down invoke playground load-test status logs test test-images test-long test-tour test-playground check lock synth diff plan simulate review bootstrap roles doctor deploy verify repair promote rollback destroy release pin-images images images-scan bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,14 +49,14 @@ status: $(if $(STAGE),setup,setup-laptop) ## [STAGE=dev] [ARGS=--watch]: stacks,
 logs: $(if $(STAGE),setup,setup-laptop) ## [STAGE=dev] [ADAPTER=otter] [ARGS='--since 1h --follow']: failed and slow requests
 	@$(VENV_PYTHON) -m loraserve logs $(if $(STAGE),--stage $(STAGE)) $${ADAPTER:+--adapter "$$ADAPTER"} $(ARGS)
 
-test: setup-tests ## [ARGS=tests/unit]: all tests, including a deployment to the laptop cloud
+test: setup-tests ## [ARGS=tests/unit]: the tests, including a deployment to the laptop cloud; `make test-long` has what takes minutes
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),$(ALL_TESTS))
 
 test-images: need-image-tools setup-tests ## [ARGS=…]: the images, built and run as SageMaker runs them; needs Linux, root and three tools
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/images $(ALL_TESTS))
 
-test-promotion: setup-tests ## [ARGS=…]: a release through three accounts of the laptop cloud, refused, killed, rolled back
-	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/local/promotion $(ALL_TESTS))
+test-long: setup-tests ## [ARGS=…]: what takes minutes: releases through three accounts, updates under load, killed seedings
+	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/local/long $(ALL_TESTS))
 
 test-tour: setup-tour setup-tests ## [ARGS=…]: the notebook run from its first cell to its last, and with a cell that fails
 	@$(VENV_PYTHON) -m pytest $(or $(ARGS),tests/tour)

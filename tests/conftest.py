@@ -34,8 +34,7 @@ ON_THE_DEPLOYED_STAGE = (
 #: deployed stage.
 FIRST = (
     *ON_THE_DEPLOYED_STAGE,
-    *("tests/local/promotion/", "tests/local/test_killed_", "tests/local/test_many_"),
-    *("tests/local/", "tests/models/"),
+    *("tests/local/long/", "tests/local/", "tests/models/"),
 )
 
 

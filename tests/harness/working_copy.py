@@ -21,8 +21,9 @@ ENVIRONMENT = {
 
 
 def working_copy(target: Path) -> Path:
-    """Copy as `copy`, commit, and link this working tree's environments; return the folder."""
+    """Copy as `copy`, with the Lambda layer, commit, and link this working tree's environments; return the folder."""
     copy(target)
+    shutil.copytree(ROOT / "build", target / "build")
     for name in (".venv", "node_modules"):
         (target / name).symlink_to(ROOT / name)
     commit(target)

@@ -15,7 +15,7 @@ import pytest
 from loraserve.release.record import Outcome
 from loraserve.release.release import read_release
 from tests.harness.promotion import Promotion, promotion
-from tests.local.promotion.records import current, records
+from tests.local.long.promotion.records import current, records
 
 pytestmark = pytest.mark.timeout(900)
 

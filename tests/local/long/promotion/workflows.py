@@ -1,4 +1,4 @@
-"""The whole way by the workflow files: `python -m tests.local.promotion.workflows`, with its times.
+"""The whole way by the workflow files: `python -m tests.local.long.promotion.workflows`, with its times.
 
 Three accounts get a release each way by hand first, until every stage has one. Then a commit that changes the
 image is pushed: act runs release.yml with the real commands, under load on prod. rollback.yml brings the
@@ -21,7 +21,7 @@ from tests.harness.act import WorkflowRun
 from tests.harness.github import github_double
 from tests.harness.promotion import ACCOUNTS, Promotion, promotion
 from tests.harness.promotion_workflows import RUN, PromotionWorkflows
-from tests.local.promotion.load import StageCallers, VllmCallers, served_revisions
+from tests.local.long.promotion.load import StageCallers, VllmCallers, served_revisions
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 The stages begin empty: the first release fills dev, the second staging, the third prod, each time after the
 adapters of the stage before were locked. The second is killed in dev; the third goes to staging under load,
-and back. `python -m tests.local.promotion.workflows` has an update of prod, by the workflow files.
+and back. `python -m tests.local.long.promotion.workflows` has an update of prod, by the workflow files.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import pytest
 from loraserve.release.record import DeploymentKind, Outcome
 from loraserve.release.release import Release, read_release
 from tests.harness.promotion import ACCOUNTS, ADAPTERS, Promotion, promotion
-from tests.local.promotion.kills import change, check, kill_and_go_on
-from tests.local.promotion.load import StageCallers, served_revisions
-from tests.local.promotion.records import current
+from tests.local.long.promotion.kills import change, check, kill_and_go_on
+from tests.local.long.promotion.load import StageCallers, served_revisions
+from tests.local.long.promotion.records import current
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -50,7 +50,7 @@ def third(made: Promotion, second: Path) -> Path:
 
 
 def test_a_promotion_that_is_killed_goes_on(made: Promotion, second: Path) -> None:
-    """At two points of twenty: `python -m tests.local.promotion.kills` has the others."""
+    """At two points of twenty: `python -m tests.local.long.promotion.kills` has the others."""
     with StageCallers(made, "dev", served_revisions(made, "dev")) as callers:
         kills = list(kill_and_go_on(made, second, 2, random.Random(16)))
     # A fast machine may end the second run before its point.

@@ -1,4 +1,4 @@
-"""Promotions that are killed at random points and run again: python -m tests.local.promotion.kills [POINTS] [SEED]
+"""Promotions that are killed at random points and run again: python -m tests.local.long.promotion.kills [POINTS] [SEED]
 
 The stage dev gets one changed release after another, under load. Each promotion is killed a few times at
 random points, then run to its end: then the release serves, verified, with exactly one record; no request was
@@ -23,8 +23,8 @@ import psutil  # type: ignore[import-untyped]
 
 from loraserve.release.release import read_release
 from tests.harness.promotion import Promotion, promotion
-from tests.local.promotion.load import StageCallers, served_revisions
-from tests.local.promotion.records import current, records
+from tests.local.long.promotion.load import StageCallers, served_revisions
+from tests.local.long.promotion.records import current, records
 
 #: Kills of one promotion before it runs to its end.
 KILLS_A_RELEASE = 4
