@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,49 +80,63 @@ def deploy(cloud: LaptopCloud, folder: Path) -> None:
     assert status == "InService"
 
 
+@contextmanager
+def running_page(settings: PageSettings, environment: Mapping[str, str]) -> Iterator[str]:
+    """Run the page, and return its URL once it answers."""
+    PLAYGROUND.ensure()
+    with page_process(PLAYGROUND.folder / "bin" / "python", settings, environment) as page:
+
+        def is_up() -> bool:
+            assert page.poll() is None, "the page's process has ended"
+            try:
+                return Client(settings.port).get("/").status == 200
+            except OSError:
+                return False
+
+        wait_until(is_up, "the page answers", 90)
+        yield f"http://127.0.0.1:{settings.port}/"
+
+
+@contextmanager
+def chromium(folder: Path) -> Iterator[WebDriver]:
+    """Start a browser that finds no name of another machine; downloads are written to `folder`."""
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    assert program, "install it: apt install chromium"
+    assert driver, "install it: apt install chromium-driver"
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for argument in (
+        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,800",
+        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", f"--user-data-dir={folder / 'profile'}",
+    ):  # fmt: skip
+        options.add_argument(argument)
+    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        yield chrome
+    finally:
+        chrome.quit()
+
+
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    PLAYGROUND.ensure()
     folder = tmp_path_factory.mktemp("playground")
     with LaptopCloud(folder / "cloud") as cloud:
         publish(cloud)
         deploy(cloud, folder)
-        port = free_port()
         settings = PageSettings(
             endpoint=ENDPOINT,
-            port=port,
+            port=free_port(),
             region="us-east-1",
             bucket=BUCKET,
             containers=container_urls(cloud.state),
         )
-        with page_process(PLAYGROUND.folder / "bin" / "python", settings, cloud.environment) as page:
-
-            def is_up() -> bool:
-                assert page.poll() is None, "the page's process has ended"
-                try:
-                    return Client(port).get("/").status == 200
-                except OSError:
-                    return False
-
-            wait_until(is_up, "the page answers", 90)
-            yield Served(cloud, f"http://127.0.0.1:{port}/")
+        with running_page(settings, cloud.environment) as url:
+            yield Served(cloud, url)
 
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[WebDriver]:
-    """A browser that finds no name of another machine."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    assert chromium, "install it: apt install chromium"
-    assert driver, "install it: apt install chromium-driver"
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in (
-        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,800",
-        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", f"--user-data-dir={tmp_path / 'profile'}",
-    ):  # fmt: skip
-        options.add_argument(argument)
-    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path)})
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield chrome
-    chrome.quit()
+    with chromium(tmp_path) as chrome:
+        yield chrome
