@@ -85,7 +85,7 @@ class WarmUpSize:
     """Seconds of the parts of a measurement, and requests per second."""
 
     fill_s: float
-    """Before the first change: instances publish their demand every 22 to 38 s."""
+    """Before the first change: instances publish their demand every half minute, at first sooner."""
     window_s: float
     """Compared before and after each change."""
     start_s: float

@@ -1,11 +1,13 @@
 """Fixtures of more than one folder of tests: one synth of all stages, shared."""
 
+import functools
 import os
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -18,6 +20,10 @@ os.environ["PATH"] = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
 # A shell starts background jobs with SIGINT ignored; all processes that the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Each new session would parse the model of each service again, which takes 0.1 to 0.5 s.
+_parsed_model = functools.cache(functools.partial(JSONFileLoader.load_file, JSONFileLoader()))
+JSONFileLoader.load_file = lambda _, path: _parsed_model(path)  # type: ignore[method-assign]
 
 # The same examples in every run, and no deadline that a busy machine would miss.
 settings.register_profile("repeatable", deadline=None, derandomize=True)

@@ -15,6 +15,9 @@ from container.gateway.warm_up.demand_list import demand_list, demand_prefix
 
 #: Mean seconds between two writes. S3 bills 5 USD for a million: 0.43 USD a month for each instance.
 INTERVAL_SECONDS = 30.0
+#: Mean seconds before the first write, doubled for each later one up to `INTERVAL_SECONDS`: while the load
+#: rises, the next instance starts soon after this one.
+FIRST_INTERVAL_SECONDS = 5.0
 #: Interval of the random factor: instances that started together must not write together for ever.
 _JITTER = (0.75, 1.25)
 #: Seconds for the last write, of the 30 that SageMaker gives a container to stop in.
@@ -47,9 +50,11 @@ class DemandPublisher:
 
     async def run(self) -> None:
         """Publish until cancelled."""
+        interval = FIRST_INTERVAL_SECONDS
         while True:
-            await asyncio.sleep(INTERVAL_SECONDS * random.uniform(*_JITTER))
+            await asyncio.sleep(interval * random.uniform(*_JITTER))
             await self.publish()
+            interval = min(2 * interval, INTERVAL_SECONDS)
 
     async def publish(self) -> None:
         """Write the list now if there were requests since the last write; never fails."""

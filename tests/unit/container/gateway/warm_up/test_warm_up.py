@@ -272,6 +272,23 @@ async def test_nothing_is_written_without_new_requests() -> None:
     assert store.asked == {key: 2}
 
 
+async def test_the_first_lists_of_an_instance_come_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the load rises, the next instance starts soon."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        if len(waits) == 5:
+            raise asyncio.CancelledError
+        waits.append(seconds)
+
+    monkeypatch.setattr("container.gateway.warm_up.publisher.asyncio.sleep", sleep)
+    monkeypatch.setattr("container.gateway.warm_up.publisher.random.uniform", lambda *_: 1.0)
+    publisher = DemandPublisher(DatedStore(), AdapterDemand(), WarmUpCounts(), endpoint=ENDPOINT)
+    with pytest.raises(asyncio.CancelledError):
+        await publisher.run()
+    assert waits == [5, 10, 20, 30, 30]
+
+
 async def test_two_instances_write_two_lists() -> None:
     store, demand = DatedStore(), AdapterDemand()
     demand.add("otter")
