@@ -118,11 +118,8 @@ def measure(size: ResidencySize, console: Console) -> dict[str, Any]:
             for number in range(size.rounds):
                 with step(console, f"round {number + 1}"):
                     rounds.append(_round(sides, sample_of, size, number, wrong))
-    return {
-        "rounds": rounds,
-        "wrong": wrong,
-        "answers": 2 * len(HOST_ADAPTERS) * size.rounds * size.throughput,
-    }
+    answers = 2 * len(HOST_ADAPTERS) * size.rounds * size.throughput
+    return {"rounds": rounds, "wrong": wrong, "answers": answers}
 
 
 @contextlib.contextmanager
