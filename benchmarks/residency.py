@@ -22,6 +22,7 @@ import os
 import random
 import statistics
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,10 +114,12 @@ def measure(size: ResidencySize, console: Console) -> dict[str, Any]:
                 with step(console, f"{title}: load {len(names)} adapters"):
                     call_once(side.targets, sample_of, names, seed=0)
             rounds = []
+            wrong = Counter(dict.fromkeys(WRONG, 0))
             for number in range(size.rounds):
                 with step(console, f"round {number + 1}"):
-                    rounds.append(_round(sides, sample_of, size, number))
-    return {"rounds": rounds, "wrong": sum(one.pop("wrong") for one in rounds)}
+                    rounds.append(_round(sides, sample_of, size, number, wrong))
+    answers = 2 * len(HOST_ADAPTERS) * size.rounds * size.throughput
+    return {"rounds": rounds, "wrong": wrong, "answers": answers}
 
 
 @contextlib.contextmanager
@@ -136,14 +139,20 @@ def _sides(
 
 
 def _round(
-    sides: Mapping[str, MeasuredSide], sample_of: Mapping[str, str], size: ResidencySize, number: int
+    sides: Mapping[str, MeasuredSide],
+    sample_of: Mapping[str, str],
+    size: ResidencySize,
+    number: int,
+    wrong: Counter[str],
 ) -> dict[str, float]:
-    figures: dict[str, float] = {"wrong": 0}
+    """Measure one round; adds what was wrong with its answers to `wrong`."""
+    figures: dict[str, float] = {}
     work = ThroughputSize(rounds=1, requests=size.throughput)
     for side, scenario in alternating([(s, c) for s in sides for c in (FIFTY, ZIPF)], number):
         found = scenario_of(sides[side].targets, (GATEWAY, scenario), sample_of, work, number)
         figures[f"{side} {scenario}"] = found.tokens_per_s
-        figures["wrong"] += sum(getattr(found, kind) for kind in WRONG)
+        for kind in wrong:
+            wrong[kind] += getattr(found, kind)
     names = list(sample_of)
     for side, count in alternating([(s, c) for s in sides for c in (RESIDENT, WORKING_SET)], number):
         few = names[:count]
@@ -241,7 +250,8 @@ def main(
     for row in rows(figures):
         table.add_row(*row)
     console.print(table)
-    console.print(f"errors, wrong adapters, answers or lengths: {figures['wrong']}")
+    counts = ", ".join(f"{count} {kind}" for kind, count in figures["wrong"].items())
+    console.print(f"{figures['answers']} checked answers: {counts}")
     out = ROOT / "out"
     out.mkdir(exist_ok=True)
     document = json.dumps({"cores": os.cpu_count(), "quick": quick, **figures}, indent=1) + "\n"

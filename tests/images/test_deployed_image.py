@@ -28,9 +28,6 @@ from tests.images.container import TAG, buildah
 from tests.images.registry import HOST, push
 from tests.local.processes import processes_of
 
-#: The first test waits for the build of the stand-in, too, where it is missing.
-pytestmark = pytest.mark.timeout(600)
-
 ADAPTERS = ("otter", "heron")
 SERVING = ("Local/Serving", "--exclusively", "--require-approval", "never", "--context", "stage=local")
 BROKEN = f"localhost/lora-serving-tests/broken:{TAG}"

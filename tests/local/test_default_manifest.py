@@ -28,7 +28,6 @@ def hub(tmp_path: Path) -> Iterator[HubServer]:
         yield server
 
 
-@pytest.mark.timeout(600)
 def test_the_default_manifest_deploys(
     hub: HubServer, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -77,7 +77,6 @@ def load(runtime: Any, endpoint: str, publisher: Publisher) -> list[tuple[Asked,
         return list(pool.map(one, range(REQUESTS)))
 
 
-@pytest.mark.timeout(900)
 def test_no_answer_is_of_another_adapter_or_revision_while_names_change(
     deployed: Deployed, store: StageStore
 ) -> None:

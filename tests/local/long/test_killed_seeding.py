@@ -130,7 +130,6 @@ def files(seed: int) -> dict[str, bytes]:
     return factories.adapter(seed, mebibytes=72 if seed % 100 == 12 else 0.125)
 
 
-@pytest.mark.timeout(600)
 def test_killed_twenty_times_it_ends_where_an_undisturbed_run_does(
     laptop: LaptopCloud, seeder: Seeder
 ) -> None:

@@ -20,8 +20,6 @@ from tests.local.long.promotion.kills import change, check, kill_and_go_on
 from tests.local.long.promotion.load import StageCallers, served_revisions
 from tests.local.long.promotion.records import current
 
-pytestmark = pytest.mark.timeout(900)
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Promotion]:

@@ -17,8 +17,6 @@ from loraserve.release.release import read_release
 from tests.harness.promotion import Promotion, promotion
 from tests.local.long.promotion.records import current, records
 
-pytestmark = pytest.mark.timeout(900)
-
 #: An alarm that rolls an update back, its metric, and the seconds for which a point of it counts.
 ALARM, METRIC, PERIOD_S = "LoraServing-Dev-Serving-wrong-adapter", "WrongAdapters", 60
 
