@@ -39,8 +39,9 @@ def make_page(settings: PageSettings, client: EndpointClient, read_catalog: Read
                 info="Search by name, revision or label; name@revision asks an earlier revision.",
             )  # fmt: skip
             with_base = gr.Checkbox(True, label="Base model", elem_id="base", scale=1)
+        # A closed accordion does not render its components.
+        said = gr.Markdown(elem_id="catalog-summary")
         with gr.Accordion("All adapters", open=False):
-            said = gr.Markdown(elem_id="catalog-summary")
             listed = gr.Dataframe(
                 headers=list(HEADERS), interactive=False, show_search="filter", max_height=300,
                 elem_id="catalog",
