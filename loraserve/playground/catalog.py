@@ -34,7 +34,9 @@ class CatalogAdapter:
     @property
     def choice(self) -> tuple[str, str]:
         """Text that is searched and shown in the list, and the name that it picks."""
-        details = (self.name, self.revision[:8], self.labels_text, f"{self.size / 1e6:.1f} MB", self.resident)
+        where = {"slot": "in a slot", "memory": "in memory", "disk": "on disk", "no": "not loaded"}
+        size = f"{self.size / 1e6:.1f} MB"
+        details = (self.name, self.revision[:8], self.labels_text, size, where.get(self.resident))
         return " · ".join(filter(None, details)), self.name
 
 

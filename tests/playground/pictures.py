@@ -32,6 +32,8 @@ from tests.playground.conftest import chromium, running_page
 PICTURES = ROOT / "docs" / "pictures"
 WIDTH = 1100
 PATIENCE_S = 120
+#: Height of a window's bars, which a headless one has, too.
+BARS = 143
 #: The change that the review's picture is of.
 CHANGES = {"max_instances: 4": "max_instances: 8"}
 #: A comment's column on GitHub, and its table lines.
@@ -44,9 +46,9 @@ pre {background: #f6f8fa; padding: 12px; overflow: hidden} h2, h3 {border-bottom
 </style><article>"""
 
 
-def save(browser: WebDriver, name: str, height: int) -> None:
-    """Write the upper part of the window, with few colours: a small file."""
-    browser.set_window_size(WIDTH, height)
+def save(browser: WebDriver, name: str, height: int, width: int = WIDTH) -> None:
+    """Write the upper part of the page, with few colours: a small file."""
+    browser.set_window_size(width, height)
     path = PICTURES / name
     browser.save_screenshot(str(path))
     Image.open(path).convert("P", palette=Image.Palette.ADAPTIVE, colors=128).save(path, optimize=True)
@@ -78,7 +80,9 @@ def playground(folder: Path, browser: WebDriver) -> None:
             wait.until(lambda _: len(browser.find_elements(By.CSS_SELECTOR, "[data-complete=true]")) == 3)
             save(browser, "playground.png", 1000)
             browser.find_element(By.XPATH, "//button[contains(., 'All adapters')]").click()
-            wait.until(lambda _: browser.find_element(By.ID, "catalog").is_displayed())
+            wait.until(lambda _: browser.find_element(By.ID, "reload").is_displayed())
+            browser.find_element(By.ID, "reload").click()
+            wait.until(lambda _: "slot" in browser.find_element(By.ID, "adapters").text)
             save(browser, "playground-adapters.png", 700)
 
 
@@ -99,8 +103,8 @@ def review(folder: Path, browser: WebDriver) -> None:
     page = folder / "review.html"
     page.write_text(COMMENT + MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(done.stdout))
     browser.get(page.as_uri())
-    height = browser.execute_script("return document.body.scrollHeight")  # type: ignore[no-untyped-call]
-    save(browser, "review.png", min(height + 40, 1000))
+    height = browser.execute_script("return document.querySelector('article').offsetHeight")  # type: ignore[no-untyped-call]
+    save(browser, "review.png", height + BARS + 32, width=912)
 
 
 def main() -> None:

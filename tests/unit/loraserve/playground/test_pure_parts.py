@@ -29,7 +29,7 @@ def test_residency_is_a_tier_or_no_where_it_is_known_and_otherwise_not_known() -
     entries = [entry("otter", team="a"), entry("heron")]
     known = catalog(entries, {"otter": "slot", "heron": None})
     assert [(each.name, each.resident) for each in known] == [("heron", "no"), ("otter", "slot")]
-    assert known[1].choice == ("otter · aaaaaaaa · team=a · 0.4 MB · slot", "otter")
+    assert known[1].choice == ("otter · aaaaaaaa · team=a · 0.4 MB · in a slot", "otter")
     unknown = catalog(entries, None)
     assert {each.resident for each in unknown} == {"not known"}
     assert "invocations only" in summary(unknown, "bucket")
