@@ -110,8 +110,8 @@ def _is_older(alarm: dict[str, Any], began: datetime) -> bool:
 def _window_seconds(alarm: dict[str, Any]) -> float:
     """Return the seconds of metrics that an alarm judges; 0 for a composite one, which judges alarms."""
     metrics = [query["MetricStat"]["Period"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
-    period: float = alarm.get("Period") or max(metrics, default=0)
-    return period * alarm.get("EvaluationPeriods", 0)
+    period = alarm.get("Period") or max(metrics, default=0)
+    return float(period * alarm.get("EvaluationPeriods", 0))
 
 
 def _past(cloudwatch: Any, name: str, began: datetime, watch: Watch, remedy: str) -> Iterator[Finding]:
