@@ -26,7 +26,7 @@ def command(
     kept nowhere unless you download them. The first call installs Gradio (about 375 MB) into a separate
     environment. Ctrl-C ends it.
 
-    Example: make up, then make playground
+    Example: make playground, after make up
 
     Example: make playground ENDPOINT=dev
     """

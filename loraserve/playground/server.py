@@ -66,8 +66,9 @@ def application(settings: PageSettings) -> FastAPI:
 
     page = make_page(settings, client, read_catalog).queue()
     theme = gr.themes.Default(font=_FONTS, font_mono=("ui-monospace", "monospace"))
-    return gr.mount_gradio_app(
+    mounted: FastAPI = gr.mount_gradio_app(
         app, page, path="/", server_name=HOST, server_port=settings.port, theme=theme, css=CSS,
         footer_links=[], run_history=False, ssr_mode=False, enable_monitoring=False, pwa=False,
         mcp_server=False, max_file_size="10mb",
     )  # fmt: skip
+    return mounted

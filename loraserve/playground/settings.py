@@ -1,4 +1,4 @@
-"""What the page is started with: the endpoint, its store and its containers, as one JSON argument."""
+"""Settings of a page: the endpoint, its store and its containers, as one JSON argument."""
 
 from __future__ import annotations
 

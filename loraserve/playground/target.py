@@ -33,7 +33,8 @@ def find_target(
     """
     chosen = _free_port(port)
     access = endpoint_access(endpoint, profile=profile, region=region)
-    environment, containers = dict(os.environ), ()
+    environment = dict(os.environ)
+    containers: tuple[str, ...] = ()
     if endpoint == LOCAL_STAGE:
         environment, containers = _in_laptop_cloud()
     elif profile is not None:

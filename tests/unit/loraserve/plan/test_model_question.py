@@ -26,11 +26,9 @@ def test_its_plan_is_the_commands() -> None:
         "128",
         "--popularity",
         "uniform",
-        "--max-loras",
-        "8",
     ]
     done = CliRunner().invoke(app, ["plan", "--model", MISTRAL, *options, "--json"])
-    plan = make_plan(model_question(MISTRAL, engine="vllm", tokens=(256, 128)), slots=[8])
+    plan = make_plan(model_question(MISTRAL, engine="vllm", tokens=(256, 128)))
     assert json.loads(json.dumps(plan_document(plan))) == json.loads(done.stdout)
 
 

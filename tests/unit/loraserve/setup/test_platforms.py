@@ -92,4 +92,4 @@ def test_a_level_that_does_not_exist_is_refused() -> None:
         command, cwd=ROOT, capture_output=True, text=True, env=dict(os.environ), check=False
     )
     assert done.returncode == 1
-    assert done.stderr == "usage: python -m loraserve.setup deploy|laptop|check|tests|scan\n"
+    assert done.stderr == "usage: python -m loraserve.setup deploy|laptop|check|tests|scan|tour\n"
