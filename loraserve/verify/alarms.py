@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from loraserve.aws import Client
@@ -40,9 +40,9 @@ def check_alarms(
 ) -> Iterator[Finding]:
     """Watch the alarms of the templates; ends early at the first that is raised.
 
-    After a deployment, an alarm that is in ALARM already judges metrics of the old fleet or of the start:
-    the reason of a rollback, an engine that was not ready yet. It has the time to end after which it judges
-    newer ones only.
+    After a deployment, an alarm that is raised before new metrics can have raised it judges those of the old
+    fleet or of the start: the reason of a rollback, an engine that was not ready yet. It has the time to end
+    after which it judges newer ones only.
     """
     cloudwatch = client("cloudwatch")
     names = sorted(
@@ -51,7 +51,9 @@ def check_alarms(
         for alarm in expected.resources(f"AWS::CloudWatch::{kind}")
     )
     began = datetime.now(UTC)
-    states = _watched(cloudwatch, names, watch, say)
+    if watch.since is not None:
+        began += timedelta(seconds=LATE_SECONDS)
+    states = _watched(cloudwatch, names, watch, began, say)
     remedy = f"docs/alarms.md has the causes; `make rollback STAGE={target.name} REASON='…'` goes back"
     if missing := sorted(set(names) - set(states)):
         yield problem("alarms", f"missing: {shown(missing)}", "deploy the stage again, which creates them")
@@ -69,10 +71,13 @@ def check_alarms(
 
 
 def _watched(
-    cloudwatch: Any, names: Sequence[str], watch: Watch, say: Callable[[str], None]
+    cloudwatch: Any, names: Sequence[str], watch: Watch, began: datetime, say: Callable[[str], None]
 ) -> dict[str, str]:
-    """Return the states at the end of the time, or when the first alarm is raised."""
-    start, said, began = time.monotonic(), float("-inf"), datetime.now(UTC)
+    """Return the states at the end of the time, or when the first alarm is raised that new metrics may raise.
+
+    Those may raise an alarm from `began` on.
+    """
+    start, said = time.monotonic(), float("-inf")
     while True:
         alarms = _described(cloudwatch, names)
         states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in alarms}
@@ -101,7 +106,7 @@ def _described(cloudwatch: Any, names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _is_older(alarm: dict[str, Any], began: datetime) -> bool:
-    """Return whether an alarm got its state before the watch began."""
+    """Return whether an alarm got its state before a time."""
     # StateUpdatedTimestamp also moves with a new reason of the same state.
     changed = alarm.get("StateTransitionedTimestamp")
     return changed is not None and changed < began

@@ -10,3 +10,5 @@ ROOMS: tuple[str, ...] = tuple(
 )
 #: The rooms that a set-up for deployments can import.
 DEPLOYED = tuple(room for room in ROOMS if room not in ("benchmarks", "container", "laptop_cloud", "samples"))
+#: Modules that import Gradio, which the playground's separate environment alone has.
+GRADIO = ("loraserve.playground.__main__", "loraserve.playground.page", "loraserve.playground.server")

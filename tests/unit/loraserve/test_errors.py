@@ -22,6 +22,7 @@ from loraserve.credential_errors import SIGN_IN
 from loraserve.errors import UserError
 from stacks.project import ROOT
 from stacks.typed_yaml import ConfigError
+from tests.harness.rooms import GRADIO
 
 #: Modules of the set-up, which reports its own errors: it runs before the command line can.
 PROGRAMS = "loraserve.setup"
@@ -31,7 +32,7 @@ MESSAGE = "[bold] the reason; the remedy"
 def error_classes() -> list[type[Exception]]:
     """The exception classes that the modules of loraserve define."""
     names = [found.name for found in pkgutil.walk_packages(loraserve.__path__, "loraserve.")]
-    modules = [importlib.import_module(name) for name in names if not name.startswith(PROGRAMS)]
+    modules = [importlib.import_module(name) for name in names if not name.startswith((PROGRAMS, *GRADIO))]
     return [
         value
         for module in modules

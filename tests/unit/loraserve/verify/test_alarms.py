@@ -59,7 +59,7 @@ def test_an_alarm_ends_the_watch(cloud: Cloud) -> None:
 def test_an_alarm_that_was_raised_between_two_looks_is_a_problem(cloud: Cloud) -> None:
     now = datetime.now(UTC)
     states(cloud, errors="OK", latency="OK")
-    history(cloud, "errors", now + timedelta(seconds=5))
+    history(cloud, "errors", now + timedelta(seconds=alarms.LATE_SECONDS + 5))
     history(cloud, "latency", now - timedelta(minutes=5))
     found = watched(cloud, since=now - timedelta(hours=1))
     assert [state for state, _ in found] == [State.PROBLEM, State.WARNING, State.OK]
@@ -76,15 +76,17 @@ def described(cloud: Cloud, *errors: dict[str, object]) -> None:
         cloud.answers("cloudwatch", "describe_alarms", {"MetricAlarms": found})
 
 
-@pytest.mark.parametrize("minutes", [3, 30], ids=["raised by the start", "the reason of a rollback"])
-def test_an_alarm_from_before_the_verification_has_time_to_end(cloud: Cloud, minutes: int) -> None:
+@pytest.mark.parametrize(
+    "minutes", [-0.5, 3, 30], ids=["evaluated late", "raised by the start", "the reason of a rollback"]
+)
+def test_an_alarm_from_before_the_verification_has_time_to_end(cloud: Cloud, minutes: float) -> None:
     now = datetime.now(UTC)
     old = raised(now - timedelta(minutes=minutes))
     described(cloud, old, old, {"AlarmName": "errors", "StateValue": "OK"})
-    history(cloud, "errors", *([now - timedelta(minutes=3)] if minutes == 3 else []))
+    history(cloud, "errors", *([now - timedelta(minutes=minutes)] if minutes < 10 else []))
     history(cloud, "latency")
     found = watched(cloud, since=now - timedelta(minutes=10))
-    during = [State.WARNING] if minutes == 3 else []
+    during = [State.WARNING] if minutes < 10 else []
     assert [state for state, _ in found] == [*during, State.OK]
 
 
@@ -106,7 +108,7 @@ def test_an_alarm_has_its_own_window_to_end(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, more: dict[str, object], seconds: int
 ) -> None:
     now = datetime.now(UTC)
-    old = raised(now - timedelta(minutes=3))
+    old = raised(now - timedelta(hours=1))
     old = {name: value for name, value in (old | more).items() if value is not None}
     monkeypatch.setattr(alarms, "LATE_SECONDS", -float(seconds))
     described(cloud, old)
