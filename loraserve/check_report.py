@@ -14,7 +14,8 @@ from rich.text import Text
 from loraserve.finding import Finding, State
 from loraserve.progress import waiting
 
-_MARKS = {
+#: Mark and style of each state.
+MARKS = {
     State.OK: ("✓", "green"),
     State.PROBLEM: ("✗", "red"),
     State.WARNING: ("!", "yellow"),
@@ -83,7 +84,7 @@ def table(lines: Sequence[TableLine]) -> Table:
     for group in dict.fromkeys(line.group for line in lines):
         shown.add_row("", Text(group, style="bold"), "")
         for finding in (line.finding for line in lines if line.group == group):
-            mark, style = _MARKS[finding.state]
+            mark, style = MARKS[finding.state]
             text = Text(finding.found)
             if finding.remedy:
                 text.append(f"\n→ {finding.remedy}", style=style)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loraserve.check_report import summary_line
-from loraserve.finding import State
+from loraserve.check_report import MARKS, summary_line
 from loraserve.promotion.checks.catalog import Examination, PlannedPromotion
 from loraserve.promotion.checks.order import commits_since
 from loraserve.review.report.inert import cell
@@ -14,7 +13,6 @@ from loraserve.review.report.markdown import SUMMARY_BUDGET, markdown
 from stacks.project import ROOT
 
 PLAN_FILE = "plan.md"
-_MARKS = {State.OK: "✓", State.PROBLEM: "✗", State.WARNING: "!", State.UNKNOWN: "–"}
 #: Commits of the page, and characters of a text.
 _COMMITS, _CELL = 50, 2_000
 
@@ -34,7 +32,7 @@ def _lines(plan: PlannedPromotion, examination: Examination) -> Iterator[str]:
     yield "|---|---|---|"
     for _, finding in examination.lines:
         text = f"{finding.found} → {finding.remedy}" if finding.remedy else finding.found
-        yield f"| {_MARKS[finding.state]} | {cell(finding.check, _CELL)} | {cell(text, _CELL)} |"
+        yield f"| {MARKS[finding.state][0]} | {cell(finding.check, _CELL)} | {cell(text, _CELL)} |"
     yield ""
     yield summary_line(examination.lines)
     current = None if plan.ledger is None else plan.ledger.current()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from rich.table import Table
 from rich.text import Text
 
+from loraserve.check_report import MARKS
 from loraserve.finding import State
 from loraserve.status.stage_status import EndpointState, HourlyCost, ReleaseState, StageStatus
 
@@ -17,12 +18,6 @@ from loraserve.status.stage_status import EndpointState, HourlyCost, ReleaseStat
 _WIDTH, _LINES = 66, 2
 #: Names of alarms that the screen has; the JSON document has all.
 _SHOWN = 4
-_MARKS = {
-    State.OK: ("✓", "green"),
-    State.PROBLEM: ("✗", "red"),
-    State.WARNING: ("!", "yellow"),
-    State.UNKNOWN: ("–", "yellow"),
-}
 #: States of a stack from which nothing is left to do.
 _DONE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 
@@ -46,7 +41,7 @@ def screen(status: StageStatus) -> Table:
     table.add_column(width=10)
     table.add_column(no_wrap=True)
     for row in rows(status):
-        mark, style = _MARKS[row.state]
+        mark, style = MARKS[row.state]
         lines = textwrap.wrap(row.text, _WIDTH, max_lines=_LINES, placeholder=" …", break_on_hyphens=False)
         table.add_row(Text(mark, style=style), row.title, Text("\n".join(lines)))
     return table

@@ -147,11 +147,11 @@ def test_answers_are_written_when_they_are_downloaded(
 def test_an_unknown_adapter_is_a_sentence_beside_the_other_answers(
     browser: WebDriver, served: Served
 ) -> None:
-    page = Page(browser, served, "?adapters=adapter-001,nobody&tokens=4&prompt=a")
+    page = Page(browser, served, "?adapters=adapter-001,unpublished&tokens=4&prompt=a")
     page.wait(lambda: page.find("#prompt textarea").get_attribute("value") == "a")
     page.compare()
     page.wait_complete(3)
-    assert "nobody" in page.find("#answer-2 .failed").text
+    assert "unpublished" in page.find("#answer-2 .failed").text
     assert "Pick a published adapter" in page.find("#answer-2 .failed").text
     assert page.answer(1).text
 
