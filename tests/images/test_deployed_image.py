@@ -119,7 +119,6 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedImage
     """The Local stage, deployed as `make up IMAGES=real` does."""
     folder = tmp_path_factory.mktemp("deployed")
     tree = working_copy(folder / "tree")
-    (tree / "build").symlink_to(ROOT / "build")
     mounts = laptop.engine_mounts()
     with LaptopCloud(folder / "cloud", enforce_iam=True, pull_images=True, mounts=mounts) as cloud:
         with timed("stand-in of the base"):
