@@ -30,16 +30,12 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import ModelInfo, RepoSibling
-from huggingface_hub.utils import (
-    build_hf_headers,
-    get_session,
-    hf_raise_for_status,
-    parse_ratelimit_headers,
-)
+from huggingface_hub.utils import get_session, hf_raise_for_status, parse_ratelimit_headers
 
 from adapters.source import HubSource, SourceError
 from adapters.source_remedies import HUGGING_FACE
 from adapters.store.transfer import OutOfTime
+from ingest.hub_headers import LIBRARY, hub_headers
 
 #: Read and connect timeout: the longest time without a byte.
 TIMEOUT_SECONDS = 30.0
@@ -115,9 +111,9 @@ class Hub:
         self._has_time = has_time
         self._how_to_log_in = how_to_log_in
         self._max_failures = max_failures
+        self._headers = hub_headers(token)
         # False instead of None: a token that is stored on this machine is not sent.
-        self._headers = build_hf_headers(token=token or False, library_name="lora-serving-sagemaker")
-        self._api = HfApi(endpoint, token=token or False, library_name="lora-serving-sagemaker")
+        self._api = HfApi(endpoint, token=token or False, library_name=LIBRARY)
         self._lock = threading.Lock()
         self._listing: defaultdict[HubSource, threading.Lock] = defaultdict(threading.Lock)
         self._listed: dict[HubSource, Snapshot] = {}

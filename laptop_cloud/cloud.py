@@ -13,9 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import boto3
-import botocore.session
 from botocore.config import Config
-from botocore.loaders import create_loader
 
 from laptop_cloud import process
 from laptop_cloud.api.account import DEFAULT_ACCOUNT, DEFAULT_REGION
@@ -23,11 +21,10 @@ from laptop_cloud.aws_isolation import clean_environment, client_config
 from laptop_cloud.invocations.router import QUOTA_PATH, ROLLBACKS_PATH
 from laptop_cloud.options import ServerOptions
 from laptop_cloud.ports import free_port
+from laptop_cloud.sdk_sessions import new_session
 
 #: Seconds for the server to stop: its containers have 30 of them between SIGTERM and SIGKILL.
 _STOP_LIMIT_S = 45.0
-#: Parses each service's model once: it takes 0.1 to 0.5 s for each client otherwise.
-_LOADER = create_loader()
 
 
 class Cloud:
@@ -167,10 +164,9 @@ def _isolated_session(account: str) -> boto3.Session:
     """Return a session that reads no AWS variables of this process and no AWS configuration files."""
     unread = (None, None, None, None)
     nowhere = (None, None, os.devnull, None)
-    session = botocore.session.Session(
+    session = new_session(
         session_vars={"profile": unread, "config_file": nowhere, "credentials_file": nowhere}
     )
-    session.register_component("data_loader", _LOADER)
     session.set_config_variable("region", DEFAULT_REGION)
     session.set_credentials(account, "local")
     return boto3.Session(botocore_session=session)

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import botocore.session
 from botocore.model import ServiceModel, Shape
+
+from laptop_cloud.sdk_sessions import new_session
 
 #: Java's character classes in the syntax of Python's `re`, for use between brackets.
 _CLASSES: Final = {"ASCII": r"\x00-\x7F", "Print": r"\x20-\x7E", "L": r"\w", "N": r"\d", "Z": r"\s"}
@@ -37,7 +38,7 @@ _PYTHON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 @functools.cache
 def service_model(service: str) -> ServiceModel:
     """Return botocore's model of `service`, such as `sagemaker`."""
-    return botocore.session.Session().get_service_model(service)
+    return new_session().get_service_model(service)
 
 
 @functools.cache

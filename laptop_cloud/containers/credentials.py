@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import boto3
-import botocore.session
 from botocore.config import Config
 from botocore.credentials import CredentialResolver, RefreshableCredentials
 
@@ -20,6 +19,7 @@ from laptop_cloud.api.account import Account
 from laptop_cloud.api.asgi import App, Message, Receive, Send, header, respond
 from laptop_cloud.aws_isolation import client_config
 from laptop_cloud.ministack import iam
+from laptop_cloud.sdk_sessions import new_session
 
 #: Lifetime of credentials, STS's default. SDKs renew them fifteen minutes before they expire.
 LIFETIME: Final = timedelta(hours=1)
@@ -60,7 +60,7 @@ class RoleSessions:
         Raises:
             RoleRefused: SageMaker may not assume the role.
         """
-        session = botocore.session.Session()
+        session = new_session()
         session.register_component(
             "credential_provider", CredentialResolver([_Provider(self, role_arn, account)])
         )

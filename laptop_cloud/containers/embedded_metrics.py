@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from laptop_cloud.api.account import Account
 from laptop_cloud.api.service import Params
+from laptop_cloud.sdk_sessions import new_session
 
 _LOGGER: Final = logging.getLogger("laptop_cloud")
 #: Data of a request, PutMetricData's limit.
@@ -50,7 +51,9 @@ class EmbeddedMetrics:
 
     def _put(self, namespace: str, data: list[Params]) -> None:
         if self._client is None:
-            session = boto3.Session(self._account.id, "local", region_name=self._account.region)
+            session = boto3.Session(
+                self._account.id, "local", region_name=self._account.region, botocore_session=new_session()
+            )
             self._client = session.client("cloudwatch", config=_ONCE)
         self._client.put_metric_data(Namespace=namespace, MetricData=data)
 

@@ -16,6 +16,7 @@ from laptop_cloud.api.account import Account
 from laptop_cloud.api.service import Params
 from laptop_cloud.containers.credentials import RoleRefused, RoleSessions
 from laptop_cloud.sagemaker.rollback_alarms import AlarmsUnreadable
+from laptop_cloud.sdk_sessions import new_session
 
 T = TypeVar("T")
 
@@ -62,7 +63,9 @@ class CloudWatch:
 
     @functools.cached_property
     def _client(self) -> Any:
-        session = boto3.Session(self._account.id, "local", region_name=self._account.region)
+        session = boto3.Session(
+            self._account.id, "local", region_name=self._account.region, botocore_session=new_session()
+        )
         return session.client("cloudwatch", config=_ONCE)
 
     def _as(self, role: str) -> Any:

@@ -8,9 +8,10 @@ from typing import Any
 
 import httpx2
 from botocore.exceptions import ClientError
-from huggingface_hub.utils import build_hf_headers, get_session
+from huggingface_hub.utils import get_session
 
 from adapters.store.s3 import error_code
+from ingest.hub_headers import hub_headers
 from ingest.hub_token import plain_token
 from loraserve.aws import Client
 from loraserve.doctor.answers import unanswered
@@ -120,7 +121,7 @@ def _accepted(config: StageConfig, token: str) -> Finding:
     try:
         answer = get_session().get(
             f"{config.hub_endpoint}/api/whoami-v2",
-            headers=build_hf_headers(token=token, library_name="lora-serving-sagemaker"),
+            headers=hub_headers(token),
             timeout=_HUB_SECONDS,
         )
     except httpx2.HTTPError as error:

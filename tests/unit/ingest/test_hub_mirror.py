@@ -1,6 +1,10 @@
 """A mirror below a path, as artifact repositories have it, and what it may leave out."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +12,9 @@ from adapters.source import HubSource, SourceError
 from adapters.store.layout import CONFIG_FILE, WEIGHTS_FILE
 from ingest.hub import Hub
 from ingest.locator import Locator
+from stacks.project import ROOT
 from tests.harness import factories
+from tests.harness.outgoing_proxy import OutgoingProxy
 from tests.hub.repository import Faults
 from tests.hub.server import HubServer
 from tests.unit.ingest.test_base_model import model_files, opened
@@ -93,3 +99,21 @@ def test_a_path_that_is_not_the_mirrors(mirror: HubServer) -> None:
         in str(refused.value)
     )
     assert hub.endpoint in str(refused.value)
+
+
+def test_no_other_host_is_asked(mirror: HubServer, tmp_path: Path) -> None:
+    """In a process of its own: huggingface_hub keeps what it has asked for, in memory and in HF_HOME."""
+    commit = mirror.add(REPO, {**factories.adapter(1)})
+    program = (
+        "from adapters.source import HubSource; from ingest.hub import Hub\n"
+        f"print(sorted(Hub({mirror.endpoint!r}).snapshot(HubSource({REPO!r}, {commit!r})).files))"
+    )
+    unset = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    with OutgoingProxy() as outside:
+        environment = unset | outside.environment | {"HF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=environment, check=False, capture_output=True, text=True,
+        )  # fmt: skip
+    assert CONFIG_FILE in done.stdout, done.stderr
+    assert outside.asked == []
