@@ -25,11 +25,13 @@ def log_requests(write: Callable[[str], None]) -> Callable[[], None]:
     def begin(context: dict[str, Any], **_: object) -> None:
         context[_BEGAN] = time.monotonic()
 
-    def end(model: Any, context: dict[str, Any], parsed: Any = None, **more: Any) -> None:
+    def end(event_name: str, context: dict[str, Any], parsed: Any = None, **more: Any) -> None:
+        # Both events are `<event>.<service>.<operation>`; that of a request without an answer has no model.
+        _, service, operation = event_name.split(".")
         status = (parsed or {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
         result = more.get("exception") or (parsed or {}).get("Error", {}).get("Code") or status
         seconds = time.monotonic() - context[_BEGAN]
-        write(f"{model.service_model.service_name} {model.name}: {result}, {seconds:.2f} s")
+        write(f"{service} {operation}: {result}, {seconds:.2f} s")
 
     def register(session: Any) -> None:
         session.register("before-parameter-build", begin)

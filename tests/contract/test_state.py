@@ -208,7 +208,8 @@ def test_the_last_events_are_emitted_at_the_end_and_the_instance_does_not_count_
         running.process.terminate()
         assert running.exit_code() == 0, running.log
         [state] = running.states
-        assert (state["ServerErrors"], state["RegistryErrors"]) == (1, 1)
+        assert state["ServerErrors"] == 1
+        assert state["RegistryErrors"] >= 1  # the watch of the registry reads it, too
         assert not {"Instances", "EngineReady"} & set(state)
 
 

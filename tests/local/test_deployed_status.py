@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -25,11 +26,23 @@ def access(deployed: Deployed) -> StageAccess:
     return StageAccess(load_stages(ROOT / "stages", "local")[0].target, deployed.cloud.client)
 
 
-def test_the_status_of_a_stage_in_service(access: StageAccess) -> None:
+def in_service(deployed: Deployed) -> dict[str, Any]:
+    """Return the description of the endpoint once it is not updated: on a slow machine it scales out."""
+    sagemaker = deployed.cloud.client("sagemaker")
+    sagemaker.get_waiter("endpoint_in_service").wait(
+        EndpointName=deployed.endpoint, WaiterConfig={"Delay": 1}
+    )
+    described: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=deployed.endpoint)
+    return described
+
+
+def test_the_status_of_a_stage_in_service(deployed: Deployed, access: StageAccess) -> None:
+    described = in_service(deployed)
     status = overview(access)
     assert status.not_known == {}
     assert status.endpoint is not None
-    assert (status.endpoint.status, status.endpoint.instances) == ("InService", 1)
+    assert status.endpoint.status == "InService"
+    assert status.endpoint.instances == described["ProductionVariants"][0]["CurrentInstanceCount"]
     assert status.stacks is not None
     assert set(status.stacks.values()) <= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
     assert {"AdapterStore", "Serving"} <= set(status.stacks)
@@ -43,7 +56,8 @@ def test_the_status_of_a_stage_in_service(access: StageAccess) -> None:
     assert json.loads(json.dumps(status.to_document()))["endpoint"]["status"] == "InService"
 
 
-def test_the_screen_fits_80_columns_and_24_lines(access: StageAccess) -> None:
+def test_the_screen_fits_80_columns_and_24_lines(deployed: Deployed, access: StageAccess) -> None:
+    in_service(deployed)
     console = Console(width=80, record=True)
     console.print(screen(overview(access)))
     lines = console.export_text().splitlines()

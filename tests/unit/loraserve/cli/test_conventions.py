@@ -8,15 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import boto3
 import pytest
+from botocore.exceptions import NoCredentialsError
 from botocore.stub import Stubber
 from rich.console import Console
 from typer.testing import CliRunner
 
 from loraserve import verbosity
 from loraserve.cli.commands import app
+from loraserve.cli.console import say
 from loraserve.progress import step
 from loraserve.request_log import log_requests
 from loraserve.verbosity import Verbosity
@@ -30,6 +33,9 @@ COLOUR = re.compile(rb"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;\d+)*m
 def normal() -> Iterator[None]:
     yield
     verbosity.choose(Verbosity.NORMAL)
+    if log_requests.cache_info().currsize:
+        log_requests(say)()
+        log_requests.cache_clear()
 
 
 def test_the_version_is_the_projects_with_the_commit() -> None:
@@ -116,6 +122,21 @@ def test_a_request_to_aws_is_a_line_without_its_parameters() -> None:
     assert [re.sub(r"[\d.]+ s$", "… s", line) for line in lines] == [
         "s3 ListBuckets: 200, … s",
         "s3 GetObject: NoSuchKey, … s",
+    ]
+
+
+def test_a_request_to_aws_without_an_answer_is_a_line_with_the_reason() -> None:
+    lines: list[str] = []
+    end = log_requests(lines.append)
+    try:
+        runtime = boto3.Session(region_name="us-east-1").client("sagemaker-runtime")
+    finally:
+        end()
+    runtime.meta.events.register("before-sign", Mock(side_effect=NoCredentialsError))
+    with pytest.raises(NoCredentialsError):
+        runtime.invoke_endpoint(EndpointName="secret-endpoint", Body=b"")
+    assert [re.sub(r"[\d.]+ s$", "… s", line) for line in lines] == [
+        "sagemaker-runtime InvokeEndpoint: Unable to locate credentials, … s"
     ]
 
 

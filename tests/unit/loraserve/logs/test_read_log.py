@@ -81,16 +81,18 @@ def test_following_yields_a_request_once_although_each_look_overlaps_the_last() 
         yield None
         raise Enough
 
+    # Of this time: CloudWatch Logs would not send older ones again.
+    failed, slow = line(status=504, error="timeout", seconds=60), line(seconds=12.5)
     cloud, look = Cloud(), looks()
-    answered(cloud, [FAILED])
-    answered(cloud, [FAILED, SLOW])
+    answered(cloud, [failed])
+    answered(cloud, [failed, slow])
     found: list[LoggedRequest] = []
     with cloud.stubbed(), pytest.raises(Enough):
         for request in follow_log(
             StageAccess(TARGET, cloud), OTTER, datetime.now(UTC) - timedelta(hours=1), lambda _: next(look)
         ):
             found.append(request)
-    assert [request.line for request in found] == [json.loads(FAILED), json.loads(SLOW)]
+    assert [request.line for request in found] == [json.loads(failed), json.loads(slow)]
 
 
 def shown(text: str) -> str:
