@@ -127,12 +127,12 @@ def deploy(cloud: Cloud, output: Path, on_event: OnEvent, *, real_images: bool =
 
 
 def destroy(cloud: Cloud, output: Path, on_event: OnEvent) -> None:
-    """Run `cdk destroy` for the stage's stacks; it deletes the bucket and its objects, too."""
+    """Run `cdk destroy` for the stacks that `deploy` left in `output`; it deletes the bucket's objects, too."""
     cdk(
         "destroy",
         f"{STAGE}/*",
-        "--context",
-        "stage=local",
+        "--app",
+        str(output),
         "--force",
         environment=cloud.environment,
         output=output,

@@ -27,7 +27,7 @@ class OpenLoop:
     """boto3 client of `sagemaker-runtime`."""
     credentials: KeyChain
     adapters: Sequence[str]
-    duration_s: float = 10.0
+    duration_s: float = 7.0
     """Seconds in which requests are due."""
     slo: LatencySlo = DEFAULT_SLO
     """A request above it is answered, and does not count for goodput."""
