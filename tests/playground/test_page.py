@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -18,6 +19,8 @@ from tests.playground.conftest import Served
 
 #: Seconds for anything that the page does; its machine may be busy.
 PATIENCE_S = 60
+#: Above the number of elements of the page that take the focus.
+MOST_TABS = 60
 
 
 class Page:
@@ -58,6 +61,18 @@ class Page:
         field.send_keys(Keys.ENTER)
         field.send_keys(Keys.ESCAPE)
         return list(offered)
+
+    def tab_to(self, css: str) -> None:
+        """Go on with the Tab key until the element has the focus."""
+        wanted = self.find(css)
+        for _ in range(MOST_TABS):
+            if self.browser.switch_to.active_element == wanted:
+                return
+            self.press(Keys.TAB)
+        pytest.fail(f"{MOST_TABS} tabs do not lead to {css}")
+
+    def press(self, keys: str) -> None:
+        ActionChains(self.browser).send_keys(keys).perform()
 
     def ask(self, prompt: str = "How many clips?") -> None:
         self.find("#prompt textarea").clear()
@@ -103,6 +118,21 @@ def test_adapters_are_found_among_hundreds_and_their_answers_stream_side_by_side
     # The engine's answer is the time, so everything differs; the first answer is what others differ from.
     assert browser.find_elements(By.CSS_SELECTOR, "#answer-1 mark")
     assert not browser.find_elements(By.CSS_SELECTOR, "#answer-0 mark")
+
+
+def test_a_comparison_needs_the_keyboard_alone(browser: WebDriver, served: Served) -> None:
+    page = Page(browser, served)
+    page.tab_to("#adapters input")
+    page.press("adapter-321")
+    page.wait(lambda: "adapter-321" in page.find("#adapters [role=option]").text)
+    page.press(Keys.ENTER)
+    page.press(Keys.ESCAPE)
+    page.tab_to("#prompt textarea")
+    page.press("How many clips?")
+    page.tab_to("#compare")
+    page.press(Keys.ENTER)
+    page.wait_complete(2)
+    assert page.find("#answer-1 h3").text == f"adapter-321@{321:016x}"
 
 
 def test_the_link_reproduces_the_comparison_with_its_revisions(browser: WebDriver, served: Served) -> None:
