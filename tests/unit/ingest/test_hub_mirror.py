@@ -102,7 +102,7 @@ def test_a_path_that_is_not_the_mirrors(mirror: HubServer) -> None:
 
 
 def test_no_other_host_is_asked(mirror: HubServer, tmp_path: Path) -> None:
-    """In a process of its own: huggingface_hub keeps what it has asked for, in memory and in HF_HOME."""
+    """In a new process: huggingface_hub keeps what it has asked for, in memory and in HF_HOME."""
     commit = mirror.add(REPO, {**factories.adapter(1)})
     program = (
         "from adapters.source import HubSource; from ingest.hub import Hub\n"
