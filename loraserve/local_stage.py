@@ -127,7 +127,7 @@ def deploy(cloud: Cloud, output: Path, on_event: OnEvent, *, real_images: bool =
 
 
 def destroy(cloud: Cloud, output: Path, on_event: OnEvent) -> None:
-    """Run `cdk destroy` for the stacks that `deploy` left in `output`; it deletes the bucket's objects, too."""
+    """Run `cdk destroy` for the stacks of the assembly in `output`; it deletes the bucket's objects, too."""
     cdk(
         "destroy",
         f"{STAGE}/*",

@@ -12,6 +12,7 @@ from loraserve.load.measure import MeasuredRun
 from loraserve.load.percentiles import TimeFigures
 from loraserve.load.result import LoadOutcome
 from loraserve.load.summary import AdapterResults, LoadSummary
+from loraserve.tables import slim_table
 
 #: Adapters that the table shows; `--json` has all.
 SHOWN_ADAPTERS = 20
@@ -60,7 +61,7 @@ def report(console: Console, measured: MeasuredRun, *, is_closed: bool) -> None:
 
 def figures(title: str, summary: LoadSummary, slo: str) -> Table:
     """Return the table of rates, tokens and shares."""
-    table = Table(title=escape(title), show_header=False)
+    table = slim_table(title=escape(title), show_header=False)
     table.add_column("")
     table.add_column("", justify="right")
     bound = f" within {slo}" if slo else ""
@@ -84,7 +85,7 @@ def figures(title: str, summary: LoadSummary, slo: str) -> Table:
 
 def latencies(summary: LoadSummary) -> Table:
     """Return the table of percentiles."""
-    table = Table(title="seconds")
+    table = slim_table(title="seconds")
     for name in ("", "n", "mean", "p50", "p90", "p95", "p99", "max"):
         table.add_column(name, justify="right" if name else "left")
     for title, name in _TIMES:
@@ -97,9 +98,9 @@ def latencies(summary: LoadSummary) -> Table:
 def adapters(found: Sequence[AdapterResults]) -> Table:
     """Return the table of adapters, the most requested ones."""
     rest = len(found) - SHOWN_ADAPTERS
-    table = Table(title="by adapter", caption=f"and {rest} others, in --json" if rest > 0 else None)
+    table = slim_table(title="by adapter", caption=f"and {rest} others, in --json" if rest > 0 else None)
     for name in ("adapter", "n", "p50", "p95", "p99", "errors", "wrong", "goodput"):
-        table.add_column(name, justify="left" if name == "adapter" else "right")
+        table.add_column(name, justify="left" if name == "adapter" else "right", overflow="fold")
     for one in found[:SHOWN_ADAPTERS]:
         times = one.latency_s
         table.add_row(
@@ -130,9 +131,9 @@ def health(measured: MeasuredRun) -> Iterator[str]:
 
 def sweep(runs: Sequence[tuple[float | None, MeasuredRun]]) -> Table:
     """Return the table of a sweep, a line for each rate."""
-    table = Table(title="sweep")
+    table = slim_table(title="sweep")
     for name in (
-        "requests/s",
+        "due/s",
         "answered/s",
         "goodput",
         "tokens/s",

@@ -16,6 +16,8 @@ from stacks.sizing.memory_parts import GIB
 
 #: Characters of the memory bar.
 _BAR = 60
+#: Between two columns.
+_GAP = "  "
 _HEADER = (
     "slots", "KV tokens", "batch", "limit", "B*", "out tok/s low–mid–high", "TTFT ms", "ITL ms", "swapped",
     "$/1M out", "$/1k req",
@@ -23,7 +25,7 @@ _HEADER = (
 
 
 def plan_text(plan: Plan, *, width: int = 110) -> str:
-    """Return the plan, its sentences broken at `width`."""
+    """Return the plan, its sentences and tables broken at `width`."""
     return "\n".join(_lines(plan, max(width, 60))) + "\n"
 
 
@@ -42,7 +44,7 @@ def _lines(plan: Plan, width: int) -> Iterator[str]:
     for table in plan.tables:
         yield ""
         yield f"Rank {table.rank}, {_load_text(question)}:"
-        yield from _columns([_HEADER, *(_row(row) for row in table.rows)])
+        yield from _columns([_HEADER, *(_row(row) for row in table.rows)], width, keys=1)
     yield ""
     yield from _wrapped(exchange_sentence(question, question.demand, plan.price), width)
     yield from _wrapped(verdict_sentence(question, now, list(plan.tables[0].rows)), width)
@@ -50,7 +52,8 @@ def _lines(plan: Plan, width: int) -> Iterator[str]:
         yield ""
         yield "Instance types, the cheapest first:"
         header = ("instance", "GPUs", *_HEADER)
-        yield from _columns([header, *((*_place(each), *_row(each)) for each in plan.instances)])
+        rows = [header, *((*_place(each), *_row(each)) for each in plan.instances)]
+        yield from _columns(rows, width, keys=3)
         if any(each.demand.tensor_parallel > 1 for each in plan.instances):
             yield from _wrapped(
                 "Traffic between GPUs that share the model is not in the figures: theirs are upper bounds.",
@@ -226,13 +229,31 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Align the columns; a row with fewer cells ends in a sentence, which has no column."""
+def _columns(rows: Sequence[Sequence[str]], width: int, *, keys: int) -> Iterator[str]:
+    """Align the columns; a row with fewer cells ends in a sentence, which has no column.
+
+    Columns that do not fit in `width` follow below the others, beside the first `keys` columns once more.
+    """
     full = [row for row in rows if len(row) == len(rows[0])]
     widths = [max(map(len, column)) for column in zip(*full, strict=True)]
-    for row in rows:
-        sizes = widths if len(row) == len(rows[0]) else [*widths[: len(row) - 1], 0]
-        yield "  ".join(cell.ljust(size) for cell, size in zip(row, sizes, strict=True)).rstrip()
+    for number, columns in enumerate(_groups(widths, width, keys)):
+        for row in rows:
+            if len(row) == len(widths):
+                yield _GAP.join(row[each].ljust(widths[each]) for each in columns).rstrip()
+            elif number == 0:
+                begin = "".join(cell.ljust(size) + _GAP for cell, size in zip(row[:-1], widths, strict=False))
+                yield from _wrapped(row[-1], width, begin)
+
+
+def _groups(widths: Sequence[int], width: int, keys: int) -> list[list[int]]:
+    """Return the columns of each part of a table, which all begin with the first `keys`."""
+    groups = [list(range(keys))]
+    for column in range(keys, len(widths)):
+        taken = sum(widths[each] + len(_GAP) for each in groups[-1])
+        if taken + widths[column] > width and len(groups[-1]) > keys:
+            groups.append(list(range(keys)))
+        groups[-1].append(column)
+    return groups
 
 
 def _wrapped(line: str, width: int, begin: str = "") -> list[str]:

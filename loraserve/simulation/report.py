@@ -8,6 +8,7 @@ from rich.table import Table
 
 from loraserve.simulation.outcome import PolicyOutcome
 from loraserve.simulation.result import SimulationResult, stage_keys
+from loraserve.tables import slim_table
 
 
 def report(console: Console, result: SimulationResult) -> None:
@@ -41,16 +42,16 @@ def _inputs(result: SimulationResult) -> list[str]:
 
 
 def _table(result: SimulationResult) -> Table:
-    table = Table()
+    table = slim_table()
     table.add_column("policy")
     headings = (
         "misses",
         "p95 s",
         "p99 s",
-        "p99 wait s",
-        "instance-hours",
-        "most instances",
-        "USD a month",
+        "p99\nwait s",
+        "instance-\nhours",
+        "most\ninstances",
+        "USD\na month",
         "",
     )
     for heading in headings:
