@@ -48,7 +48,8 @@ from tests.unit.loraserve.load.generated_load import job, workload
 if __name__ == "__main__":
     ended = []
     def show(count):
-        if not ended:
+        # By then a request is in flight that is never answered.
+        if sum(ended) < 10 <= sum(ended) + count:
             print("begun", flush=True)
         ended.append(count)
     found = run(job("{url}", workload(1000, 20), cores=2), show, Credentials("a", "b"))
