@@ -4,6 +4,7 @@ import contextlib
 import re
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -412,13 +413,9 @@ class TestTheEngineLives:
         bucket.register("otter", "otter")
         answers = [container.later("otter") for _ in range(8)]
         assert all(is_by(answer.result(), "otter") for answer in answers)
-        assert (
-            container.log.count("adapter s3:adapters/otter/")
-            == len(
-                re.findall(r"adapter s3:adapters/otter/\S+ (?:downloaded|with cost|loaded)", container.log)
-            )
-            == 3
-        )
+        done = Counter(re.findall(r"adapter s3:adapters/otter/\S+ (\w+)$", container.log, re.MULTILINE))
+        # LoRAX offloads it for the base model's probe if that comes in between, and loads it from its disk again.
+        assert (done["downloaded"], done["loaded"]) == (1, 1 + done["offloaded"])
 
     def test_files_that_were_deleted_are_fetched_again(self, start: Start, bucket: Bucket) -> None:
         container = start()
