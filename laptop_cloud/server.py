@@ -22,7 +22,7 @@ from laptop_cloud.containers.image_store import ImageStore, check_machine
 from laptop_cloud.containers.launcher import Launcher
 from laptop_cloud.invocations.router import Router
 from laptop_cloud.invocations.runtime import Runtime
-from laptop_cloud.ministack import cross_account, ecr, iam, s3
+from laptop_cloud.ministack import cloudwatch, cross_account, ecr, iam, s3
 from laptop_cloud.options import ServerOptions
 from laptop_cloud.ports import bound_socket
 from laptop_cloud.registry.endpoint import RegistryEndpoint
@@ -109,6 +109,7 @@ async def _serve(file: int, endpoint_url: str, state: Path, options: ServerOptio
         )
         registry = ServiceRegistry(launcher, roles, ScalingClock(options.scaling_speed))
         cloudformation.install(registry, asyncio.get_running_loop())
+        cloudwatch.install()
         if options.enforce_iam:
             s3.install()
             cross_account.install()

@@ -62,6 +62,12 @@ _NAMES: Final[Mapping[str, Mapping[str, type]]] = {
         "_resolve_condition_key": FunctionType,
         "_resource_policy": FunctionType,
     },
+    "ministack.services.cloudwatch": {
+        "_alarms": Container,
+        "_describe_alarms": FunctionType,
+        "_history_entries": FunctionType,
+        "_parse_ts": FunctionType,
+    },
     "ministack.services.ecr": {
         "_images": Container,
         "_layer_blobs": Container,

@@ -1,1 +1,1 @@
-"""Additions to `ministack`'s ECR, IAM and S3, by its private names."""
+"""Additions to `ministack`'s CloudWatch, ECR, IAM and S3, by its private names."""
