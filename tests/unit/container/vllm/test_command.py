@@ -86,7 +86,7 @@ def test_the_cpu_build_differs_in_speed_and_memory_only() -> None:
     assert cpu_environment.items() >= gpu_environment.items()
     assert cpu_environment.keys() - gpu_environment.keys() == {
         "VLLM_CPU_KVCACHE_SPACE", "VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_CPU_OMP_THREADS_BIND",
-        "OMP_NUM_THREADS", "TORCH_COMPILE_DISABLE", "VLLM_CACHE_ROOT",
+        "OMP_NUM_THREADS", "TORCH_COMPILE_DISABLE", "VLLM_CACHE_ROOT", "NUMBA_CACHE_DIR",
     }  # fmt: skip
     assert int(cpu_environment["OMP_NUM_THREADS"]) >= 1
 
