@@ -71,6 +71,11 @@ class FakeVllm:
         self.slow_prompts = 0
         self.release = asyncio.Event()
 
+    @property
+    def generates(self) -> bool:
+        """True once it was asked for an answer: loads and repeated probes ask, too."""
+        return any("prompt_logprobs" not in asked for asked in self.asked)
+
     def application(self) -> web.Application:
         application = web.Application()
         application.add_routes(

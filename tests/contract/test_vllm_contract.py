@@ -294,7 +294,7 @@ def test_too_many_requests_at_once_are_429_with_retry_after(
     client = start(MAX_CONCURRENT_REQUESTS="1", MAX_QUEUED_REQUESTS="0", ANSWER_SECONDS="3")
     running = threading.Thread(target=client.invoke, kwargs={"adapter_id": "slow"})
     running.start()
-    wait_until(lambda: engine.asked, "the engine is asked", seconds=20)
+    wait_until(lambda: engine.generates, "the engine generates an answer", seconds=20)
     answer = client.invoke()
     assert_error(answer, 429, "overloaded")
     assert answer.headers["retry-after"] == "1"

@@ -13,20 +13,20 @@ from tests.local.clients.problems import CASES, IDS, UNKNOWN, assert_base, asser
 from tests.local.clients.streams import lorax_events, openai_chunks, payload
 from tests.local.conftest import Deployed
 
-Make = Callable[[Problem, str], dict[str, Any]]
+Make = Callable[..., dict[str, Any]]
 
 
-def lorax(problem: Problem, adapter: str) -> dict[str, Any]:
-    return {"inputs": problem.prompt, "parameters": {"adapter_id": adapter, "max_new_tokens": 64}}
+def lorax(problem: Problem, adapter: str, tokens: int = 64) -> dict[str, Any]:
+    return {"inputs": problem.prompt, "parameters": {"adapter_id": adapter, "max_new_tokens": tokens}}
 
 
-def chat(problem: Problem, adapter: str) -> dict[str, Any]:
+def chat(problem: Problem, adapter: str, tokens: int = 64) -> dict[str, Any]:
     messages = [{"role": "user", "content": problem.question}]
-    return {"model": adapter, "messages": messages, "max_tokens": 64, "temperature": 0}
+    return {"model": adapter, "messages": messages, "max_tokens": tokens, "temperature": 0}
 
 
-def text(problem: Problem, adapter: str) -> dict[str, Any]:
-    return {"model": adapter, "prompt": problem.prompt, "max_tokens": 64, "temperature": 0}
+def text(problem: Problem, adapter: str, tokens: int = 64) -> dict[str, Any]:
+    return {"model": adapter, "prompt": problem.prompt, "max_tokens": tokens, "temperature": 0}
 
 
 each_case = pytest.mark.parametrize(("adapter", "problem"), CASES, ids=IDS)
@@ -127,9 +127,9 @@ def test_the_base_model_answers_each_kind_of_body(runtime: Any, deployed: Deploy
 @each_body
 def test_the_parts_of_a_stream_come_one_after_the_other(runtime: Any, deployed: Deployed, make: Make) -> None:
     response = runtime.invoke_endpoint_with_response_stream(
-        **asked(deployed, {**make(SEED_PROBLEM, ""), "stream": True})
+        # Two seconds: what a busy machine has not sent yet becomes one part.
+        **asked(deployed, {**make(SEED_PROBLEM, "", tokens=240), "stream": True})
     )
-    # vLLM puts the tokens that a busy machine has not sent yet into one event.
     assert len([event for event in response["Body"] if "PayloadPart" in event]) > 2
 
 
