@@ -25,6 +25,16 @@ from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 class CpuKernels(PunicaWrapperCPU):
     """vLLM's operations with the products of this module."""
 
+    def update_metadata(self, *arguments: Any, **more: Any) -> None:
+        """Prepare a step; see vLLM's method, which sets `no_lora` at some steps only."""
+        super().update_metadata(*arguments, **more)
+        self.no_lora = bool((self.token_lora_indices < 0).all())
+
+    def add_lora_linear(self, *arguments: Any, **more: Any) -> None:
+        """See vLLM's method. A step of the base model alone costs nothing."""
+        if not self.no_lora:
+            super().add_lora_linear(*arguments, **more)
+
     def _apply_shrink(self, y: torch.Tensor, x: torch.Tensor, w_t_all: torch.Tensor, scale: float) -> None:
         add_products(y, x, w_t_all, self.token_lora_indices, scale)
 

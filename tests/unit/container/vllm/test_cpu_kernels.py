@@ -71,6 +71,7 @@ def test_tokens_of_adapters_are_as_vllm_has_them(
 def test_a_token_of_the_base_model_is_not_changed(vllm: Any, step: Any, kind: str, dtype: str) -> None:
     changed = (step(vllm.CpuKernels, kind, (11, 0, 12, 0, *[10] * 5, 0), dtype) != 1).any(dim=1).tolist()
     assert changed == [True, False, True, False, *[True] * 5, False]
+    assert (step(vllm.CpuKernels, kind, (0, 0), dtype) == 1).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
