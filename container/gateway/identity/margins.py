@@ -3,7 +3,7 @@
 A batch's size and composition change the order of sums, and so the last digits of each value. Measured with
 vLLM's CPU build and the sample models (`python -m benchmarks.probe_margin`, docs/benchmarks.md): no
 difference at all in batches of 1 to 21; between float32 and bfloat16, which is the whole rounding, 0.024 for
-the base model and at most 0.091 for an adapter; at least 1.34 from an adapter to the base, and 0.86 between
+the base model and at most 0.091 for an adapter; at least 1.33 from an adapter to the base, and 0.86 between
 two adapters. A GPU's kernels do depend on the batch, and a large model rounds more often; neither was
 measured. The margin of bfloat16 is above the whole rounding; float16's steps are 1/8, float32's 1/65536 of
 bfloat16's.
