@@ -84,9 +84,10 @@ def vllm_environment(settings: Settings, inherited: Mapping[str, str], *, on_cpu
         if sys.prefix != sys.base_prefix:
             # What vLLM finds out about a model's class in a separate process, 17 s on two cores, is kept
             # with the virtual environment whose packages it describes: HOME is a new folder at each start.
-            environment["VLLM_CACHE_ROOT"] = str(Path(sys.prefix) / "cache" / "vllm")
+            cache = Path(sys.prefix) / "cache"
+            environment["VLLM_CACHE_ROOT"] = str(cache / "vllm")
             # The compiled function of `container.vllm.cpu_kernels`.
-            environment["NUMBA_CACHE_DIR"] = str(Path(sys.prefix) / "cache" / "numba")
+            environment["NUMBA_CACHE_DIR"] = str(cache / "numba")
     return environment
 
 

@@ -28,6 +28,11 @@ def completion(model: str, choice: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def is_probe(asked: dict[str, Any]) -> bool:
+    """Return whether a request is a probe, as loads and repeated proofs send, and no caller's."""
+    return "prompt_logprobs" in asked
+
+
 def prompt_logprobs(model: str) -> list[dict[str, Any] | None]:
     """Return what vLLM answers for `prompt_logprobs: 0`: the values depend on the revision."""
     seed = zlib.crc32(model.rstrip("/").rpartition("/")[2].encode())
@@ -73,8 +78,8 @@ class FakeVllm:
 
     @property
     def generates(self) -> bool:
-        """True once it was asked for an answer: loads and repeated probes ask, too."""
-        return any("prompt_logprobs" not in asked for asked in self.asked)
+        """True once it was asked for a caller's answer."""
+        return not all(map(is_probe, self.asked))
 
     def application(self) -> web.Application:
         application = web.Application()
@@ -127,7 +132,7 @@ class FakeVllm:
         if asked["max_tokens"] > 512:
             return error(400, "max_tokens=600 cannot be greater than max_model_len=512.", "BadRequestError")
         # To be loaded it takes no time.
-        if name == "slow" and "prompt_logprobs" not in asked:
+        if name == "slow" and not is_probe(asked):
             try:
                 await asyncio.wait_for(self.release.wait(), 20)
             except asyncio.CancelledError:

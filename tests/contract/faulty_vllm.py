@@ -12,7 +12,7 @@ import time
 
 from aiohttp import web
 
-from tests.contract.fake_vllm import TOKENS, FakeVllm, choice, completion
+from tests.contract.fake_vllm import TOKENS, FakeVllm, choice, completion, is_probe
 
 #: A prompt that is never answered to the end, streamed or not.
 ENDLESS = "endless"
@@ -77,7 +77,7 @@ class FaultyVllm(FakeVllm):
             return web.json_response({}, status=500)
         if asked["prompt"] == ENDLESS:
             return await self._endlessly(http, asked)
-        if "prompt_logprobs" in asked and asked["model"].startswith(f"adapters/{HEAVY}"):
+        if is_probe(asked) and asked["model"].startswith(f"adapters/{HEAVY}"):
             await asyncio.sleep(LOAD_SECONDS)
         return await super().complete(http)
 
